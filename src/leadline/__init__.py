@@ -1,0 +1,56 @@
+"""Leadline measures before you go deep: raw data in, a verdict with evidence and one ONNX file out.
+
+Names are loaded when they are first used: `import leadline` imports neither torch nor LightGBM.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from leadline.config import Settings
+    from leadline.data.samples import load
+    from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
+    from leadline.run import Run, fit
+    from leadline.ship.model import Model
+
+_HOMES = {
+    "BudgetError": "leadline.errors",
+    "LeadlineError": "leadline.errors",
+    "Model": "leadline.ship.model",
+    "ModelError": "leadline.errors",
+    "OutputError": "leadline.errors",
+    "Run": "leadline.run",
+    "Settings": "leadline.config",
+    "SourceError": "leadline.errors",
+    "TargetError": "leadline.errors",
+    "fit": "leadline.run",
+    "load": "leadline.data.samples",
+}
+
+__all__ = [
+    "BudgetError",
+    "LeadlineError",
+    "Model",
+    "ModelError",
+    "OutputError",
+    "Run",
+    "Settings",
+    "SourceError",
+    "TargetError",
+    "fit",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'leadline' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

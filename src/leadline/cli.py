@@ -1,0 +1,122 @@
+"""The command line: thin, each command one call of the public Python."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from leadline.errors import LeadlineError
+
+DEMO = {"budget": "40s"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 where it worked, 2 where the user can mend what is wrong, 130 after Ctrl-C."""
+    parser = _parser()
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter should not end the run
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return int(COMMANDS[given.command](given) or 0)
+    except LeadlineError as error:
+        if given.debug:
+            raise
+        print(f"leadline: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("leadline: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from leadline import __version__
+    from leadline.config import Settings
+
+    parser = argparse.ArgumentParser(
+        prog="leadline", description="Measure before you go deep: raw data in, a verdict with evidence, one ONNX file out."
+    )
+    parser.add_argument("--version", action="version", version=f"leadline {__version__}")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    fit = commands.add_parser("fit", parents=[shared], help="train contenders under one budget and judge them")
+    fit.add_argument("source", help="a folder, a file, or the name of a sample")
+    demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
+    for command in (fit, demo):
+        command.add_argument("--quiet", action="store_true", help="print the verdict alone")
+        for field in dataclasses.fields(Settings):
+            text = field.metadata["help"].replace("%", "%%")
+            if field.type == "int":
+                command.add_argument(f"--{field.name}", type=int, help=text)
+            elif field.default == ():
+                command.add_argument(f"--{field.name}", action="append", help=text)
+            else:
+                command.add_argument(f"--{field.name}", help=text)
+    predict = commands.add_parser("predict", parents=[shared], help="answers for new rows, from a shipped file")
+    predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
+    predict.add_argument("source", help="rows as for fit; the target may be absent")
+    predict.add_argument("--out", help="file to write: .csv, .tsv, .parquet or .jsonl (default: CSV to the terminal)")
+    return parser
+
+
+def _fit(given: argparse.Namespace) -> int:
+    from leadline.config import Settings
+    from leadline.run import fit
+    from leadline.terminal import Terminal, farewell
+
+    names = {field.name for field in dataclasses.fields(Settings)}
+    settings = {name: value for name, value in vars(given).items() if name in names and value is not None}
+    test = settings.pop("test", None)
+    with Terminal(quiet=given.quiet) as terminal:
+        run = fit(given.source, test=test, watch=terminal.take, **settings)
+    print(farewell(run))
+    return 0
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from leadline.data.samples import demo
+
+    given.source = demo()
+    for name, value in DEMO.items():
+        if getattr(given, name) is None:
+            setattr(given, name, value)
+    return _fit(given)
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from leadline.ship.model import Model
+    from leadline.use.predict import check_suffix, write
+
+    path = Path(given.model)
+    model = Model(path / "model.onnx" if path.is_dir() else path)
+    out: Any = Path(given.out) if given.out else None
+    if out is not None:
+        check_suffix(out)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        answers = model.predict(given.source)
+    for warning in caught:
+        print(f"leadline: {warning.message}", file=sys.stderr)
+    if out is None:
+        sys.stdout.write(answers.write_csv())
+    else:
+        write(answers, out)
+        print(f"{len(answers):,} answers in {out}")
+    return 0
+
+
+COMMANDS = {"fit": _fit, "demo": _demo, "predict": _predict}
+
+if __name__ == "__main__":
+    sys.exit(main())

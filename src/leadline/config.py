@@ -1,0 +1,105 @@
+"""The settings of a run: one frozen dataclass, shared by Python, the command line and config.yaml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from leadline.errors import BudgetError, LeadlineError
+
+FAMILIES = ("deep", "classical", "floor")
+TASKS = ("binary", "multiclass", "regression")
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user asked for. Field names are the options of `leadline fit`; each carries its one line of help."""
+
+    target: str | None = _setting(None, "column to predict (default: the one that the layout of the source gives)")
+    test: str | None = _setting(None, "a source of test rows (default: a stated test part, else a fifth of the rows)")
+    budget: str = _setting("5m", "time for the whole run, from reading to report: 90, 90s, 5m, 1h")
+    memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
+    only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
+    seed: int = _setting(0, "seed of the split and of every contender")
+    out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
+    kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be given again")
+    drop: tuple[str, ...] = _setting((), "a column to leave out; may be given again")
+    group: str | None = _setting(None, "column whose equal values stay in one part of the split")
+    time: str | None = _setting(None, "column to split by: train on the past, test on what came after")
+    task: str | None = _setting(None, "binary, multiclass or regression (default: told by the target)")
+    data: str | None = _setting(None, "folder in which samples are looked for by name")
+    cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
+
+    def __post_init__(self) -> None:
+        if self.task is not None and self.task not in TASKS:
+            raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
+        seconds(self.budget)
+        self.kinds  # noqa: B018  a wrong --kind should fail before any data is read
+
+    @property
+    def seconds(self) -> float:
+        """The budget in seconds."""
+        return seconds(self.budget)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """{column: kind} of the overrides."""
+        from leadline.kinds import KINDS
+
+        chosen = {}
+        for item in self.kind:
+            column, equals, kind = item.rpartition("=")
+            if not equals or kind not in KINDS:
+                raise LeadlineError(f"--kind {item} is not COLUMN=KIND; kinds are {', '.join(KINDS)}.")
+            chosen[column] = kind
+        return chosen
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by field name, for config.yaml."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def from_mapping(values: Mapping[str, Any]) -> Settings:
+    """Settings from loose values, with the names checked.
+
+    Example:
+        >>> from_mapping({"budget": 30}).seconds
+        30.0
+    """
+    known = {f.name for f in fields(Settings)}
+    if unknown := sorted(set(values) - known):
+        raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
+    values = {name: value for name, value in values.items() if value is not None}
+    if "budget" in values:
+        values["budget"] = str(values["budget"])
+    if isinstance(values.get("kind"), Mapping):
+        values["kind"] = tuple(f"{column}={kind}" for column, kind in values["kind"].items())
+    for name in ("kind", "drop"):
+        if name in values:
+            values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
+    if not isinstance(values.get("only", ""), str):
+        values["only"] = ",".join(values["only"])
+    return Settings(**values)
+
+
+def seconds(text: str) -> float:
+    """'90', '90s', '5m' or '1.5h' in seconds."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)?\s*", str(text))
+    if match is None or float(match[1]) <= 0:
+        raise BudgetError(f"--budget {text} is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h.")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[(match[2] or "s")[0]]
+
+
+def gigabytes(text: str) -> float:
+    """'800MB' or '4GB' in GB (10^9 bytes)."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])i?b?\s*", str(text), re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        raise LeadlineError(f"--memory {text} is not a size; write a number and a unit, as in 800MB or 4GB.")
+    return float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()]

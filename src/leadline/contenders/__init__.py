@@ -1,0 +1,1 @@
+"""Ways to learn: deep, classical, and the floor under them."""

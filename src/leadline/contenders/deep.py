@@ -1,0 +1,323 @@
+"""Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
+
+`mlp`, `cnn` and `bag` differ in the body that reads an image or a text; numbers, categories and times have theirs, and
+`nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial shows it faster, and always scored in
+float32, the way it ships.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.data.store import Block, Store
+from leadline.judge.metrics import METRICS
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+    from torch import Tensor, nn
+
+SCORED = 512  # rows in one pass of scoring
+SMOOTHING = 0.2  # of the labels, for convolutional networks
+LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution and without
+FEW_PASSES = 8  # the widest network that still gets these is trained
+
+
+class Deep:
+    """A network whose images are read by 'pixels' or 'conv'; texts are bags, numbers and categories tabular."""
+
+    family = "deep"
+
+    def __init__(self, name: str, needs: tuple[str, ...], lacks: tuple[str, ...], cores: str) -> None:
+        self.name, self.cores = name, cores
+        self._needs, self._lacks = needs, lacks
+
+    def inputs(self, store: Store) -> list[str]:
+        kinds = {block.kind for block in store.blocks}
+        if kinds & set(self._lacks) or not kinds & set(self._needs):
+            return []
+        return [f"{block.name}.bag" if block.kind == "text" else block.name for block in store.blocks]
+
+    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+        import torch
+
+        torch.set_num_threads(data.threads)
+        run = _Run(self, data, seed)
+        yield from run.prepare()
+        yield from run.train()
+        yield run.fitted()
+
+
+class _Run:
+    """One training of one network."""
+
+    def __init__(self, contender: Deep, data: Data, seed: int) -> None:
+        self.data, self.seed, self.name = data, seed, contender.name
+        self.store, self.names = data.store, contender.inputs(data.store)
+        self.rows = data.store.split.train
+        self.conv = contender.name == "cnn"
+        self.metric = METRICS[data.store.task.metric]
+        self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
+        self.low_precision = False
+        self.describe: list[str] = []
+
+    def prepare(self) -> Iterator[Progress]:
+        """Load tensors, choose augmentation, width, precision and the number of steps."""
+        import torch
+
+        self.tensors = [torch.from_numpy(np.ascontiguousarray(self.store.tensor(n)[self.rows])) for n in self.names]
+        labels = self.data.labels(self.rows)
+        scaled = (labels - self.scale[0]) / self.scale[1]
+        self.y = torch.from_numpy(labels if self.data.classes else scaled.astype(np.float32))
+        self.valid = self.store.split.valid
+        self.shifts = {}
+        from leadline.train.augment import Shift, mirrors
+
+        for place, name in enumerate(self.names):
+            if self.conv and self._block(name).kind == "image":
+                axes, said = mirrors(self.data, name, self.seed)
+                self.describe.append(said)
+                self.shifts[place] = Shift(len(self.rows), axes, self.seed)
+        self.batch = self._batch()
+        self.width = self._width()
+        self._start()
+        a_step = self._precision()
+        scoring = self._scoring_seconds()
+        left = self.data.clock.left()
+        self.reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
+        self.checks = 12 if self.conv else 30
+        checking = min(0.2 * left, scoring * len(self.valid) * self.checks)
+        self.most = max(1, int(LONGEST[self.conv] * len(self.rows) / self.batch))
+        self.steps = max(1, min(self.most, int(0.97 * (left - self.reserve - checking) / a_step)))
+        dtype = "bfloat16" if self.low_precision else "float32"
+        self.describe.append(f"{self.steps:,} steps of {self.batch} planned, {dtype}, {self.data.threads} threads")
+        facts: dict[str, Any] = {
+            "steps": self.steps, "batch": self.batch, "threads": self.data.threads, "dtype": dtype,
+        }  # fmt: skip
+        if self.conv:
+            facts["width"] = self.width
+        yield Progress(step=0, steps=self.steps, note="plan", facts=facts)
+
+    def _block(self, name: str) -> Block:
+        return self.store.block(name.split(".")[0])
+
+    def _batch(self) -> int:
+        most = 256 if self.conv or len(self.rows) > 20_000 else 128
+        return max(8, min(most, len(self.rows) // 16))
+
+    def _width(self) -> int:
+        """The widest convolution for which enough passes fit; its step's time grows about as width ** 1.5."""
+        if not self.conv:
+            return 0
+        from leadline.nets.cnn import WIDTHS
+
+        self.width = WIDTHS[0]
+        self._start()
+        self.low_precision = True
+        a_step = self._seconds_a_step(8)
+        passes = 0.85 * self.data.clock.left() / a_step * self.batch / len(self.rows)
+        fitting = [w for w in WIDTHS if passes * (WIDTHS[0] / w) ** 1.5 >= FEW_PASSES]
+        widest = 32 if len(self.rows) < 10_000 else WIDTHS[-1]  # few rows gain nothing from more width
+        return min(max(fitting, default=WIDTHS[0]), widest)
+
+    def _start(self) -> None:
+        """A fresh network, its optimizer and its generators."""
+        import torch
+
+        from leadline.train.optim import Adam, MuonSGD, Optimizer
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.net = build(self.store, self.name, self.names, self.data.classes or 1, self.width, len(self.rows))
+            self.noise = torch.get_rng_state()
+        few = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000])
+        for body, tensor in zip(self.net.bodies, self.tensors, strict=True):
+            body.prepare(tensor[few[:2_000] if tensor.ndim == 4 else few])  # type: ignore[operator]
+        self.optimizer: Optimizer
+        if self.conv:
+            self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.optimizer = MuonSGD(self.net, self.net.head, scale=1.0 if self.data.classes else 0.01)
+        else:
+            bag = "bag" in self.name
+            self.optimizer = Adam(self.net, rate=3e-3 if bag else 1e-3, decay=1e-2 if not bag else 1e-4)
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.order, self.epoch = torch.empty(0, dtype=torch.long), -1
+        self.best: tuple[float, dict[str, Tensor]] | None = None
+        torch.set_rng_state(self.noise)
+
+    def _step_once(self) -> None:
+        """Forward and backward of the next batch."""
+        import torch
+        import torch.nn.functional as F
+
+        if len(self.order) < self.batch:
+            self.order = torch.randperm(len(self.rows), generator=self.generator)
+            self.epoch += 1
+        part, self.order = self.order[: self.batch], self.order[self.batch :]
+        inputs = [tensor[part] for tensor in self.tensors]
+        for place, shift in self.shifts.items():
+            inputs[place] = shift(inputs[place], part, self.epoch)
+        self.net.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
+            out = self.net(*inputs).float()
+        if self.data.classes:
+            loss = F.cross_entropy(out, self.y[part], label_smoothing=SMOOTHING if self.conv else 0.0)
+        else:
+            loss = F.mse_loss(out[:, 0], self.y[part])
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def _seconds_a_step(self, count: int) -> float:
+        times = []
+        for _ in range(count):
+            began = time.perf_counter()
+            self._step_once()
+            self.optimizer.step(0.5)
+            times.append(time.perf_counter() - began)
+            if self.data.clock.left() < 1:
+                break
+        return sorted(times[len(times) // 4 :])[len(times) // 3]  # the first ones compile kernels
+
+    def _precision(self) -> float:
+        """Choose bfloat16 or float32 by a short trial; leaves a fresh network and returns the seconds a step."""
+        if not self.conv:
+            a_step = self._seconds_a_step(12)
+            self._start()
+            return a_step
+        seconds = {}
+        for low in (True, False):
+            self.low_precision = low
+            seconds[low] = self._seconds_a_step(8 if low else 4)
+        self.low_precision = seconds[True] <= seconds[False]
+        self._start()
+        return seconds[self.low_precision]
+
+    def _scoring_seconds(self) -> float:
+        """Seconds to score one row in float32."""
+        began = time.perf_counter()
+        few = self.valid[:SCORED]
+        predict(self.net, self.store, self.names, few)
+        return (time.perf_counter() - began) / len(few)
+
+    def _evaluate(self) -> float:
+        """Score on valid rows, in the precision of training; the best weights are kept."""
+        import torch
+
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
+            score = self._score()
+        if self.best is None or self.metric.better(score, self.best[0]):
+            self.best = (score, {name: value.clone() for name, value in self.net.state_dict().items()})
+        return score
+
+    def _score(self) -> float:
+        raw = predict(self.net, self.store, self.names, self.valid)
+        return self.metric(self.data.labels(self.valid), finish(raw, self.data.classes, self.scale))
+
+    def train(self) -> Iterator[Progress]:
+        from leadline.train.loop import Plan, train
+
+        plan = Plan(
+            steps=self.steps, most=self.most, checks=self.checks, patience=self.checks if self.conv else 10,
+            reserve=self.reserve,
+        )  # fmt: skip
+        better: Callable[[float, float], bool] = self.metric.better
+        yield from train(self._step_once, self.optimizer, plan, self.data.clock, self._evaluate, better)
+
+    def fitted(self) -> FittedNet:
+        import torch
+
+        assert self.best is not None
+        self.net.load_state_dict(self.best[1])
+        self.net = self.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        score = self._score() if self.low_precision else self.best[0]
+        return FittedNet(self.net, self.store, self.names, self.data.classes, self.scale, score, self.describe)
+
+
+def build(store: Store, name: str, names: list[str], outputs: int, width: int, rows: int) -> Any:
+    """The network of a contender over the given tensors."""
+    from leadline.nets.bag import BagBody
+    from leadline.nets.cnn import ConvBody
+    from leadline.nets.fuse import Fuse
+    from leadline.nets.mlp import MLP, PixelBody
+    from leadline.nets.tabular import CategoryBody, NumberBody
+
+    bodies: dict[str, nn.Module] = {}
+    for tensor in names:
+        block = store.block(tensor.split(".")[0])
+        if block.kind == "image":
+            size = (block.settings["height"], block.settings["width"], block.settings["channels"])
+            bodies[tensor] = ConvBody(*size, base=width) if name == "cnn" else PixelBody(*size)
+        elif block.kind == "text":
+            bodies[tensor] = BagBody(block.settings["ngrams"])
+        elif block.kind == "category":
+            bodies[tensor] = CategoryBody(list(block.settings["sizes"]))
+        else:
+            bodies[tensor] = NumberBody(block.shape[0])
+    alone = len(bodies) == 1
+    trunk = None
+    if not alone or name == "mlp":
+        joined = sum(int(body.width) for body in bodies.values())  # type: ignore[arg-type]
+        hidden = (256, 256) if rows >= 2_000 else (64, 64)
+        trunk = MLP(joined, hidden, dropout=0.2)
+    return Fuse(bodies, trunk, outputs)
+
+
+def predict(net: nn.Module, store: Store, names: list[str], rows: np.ndarray) -> np.ndarray:
+    """Raw outputs [n, out] float32 for rows of the store."""
+    import torch
+
+    net.eval()
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(rows), SCORED):
+            part = rows[start : start + SCORED]
+            inputs = [torch.from_numpy(np.ascontiguousarray(store.tensor(name)[part])) for name in names]
+            parts.append(net(*inputs).float().numpy())
+    return np.concatenate(parts)
+
+
+def finish(raw: np.ndarray, classes: int, scale: tuple[float, float]) -> np.ndarray:
+    """Outputs to probabilities [n, classes], or to values [n] in the target's unit."""
+    if not classes:
+        return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
+    odds = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
+
+
+class FittedNet:
+    """A trained network."""
+
+    def __init__(
+        self, net: Any, store: Store, names: list[str], classes: int, scale: tuple[float, float], score: float,
+        describe: list[str],
+    ) -> None:  # fmt: skip
+        self._net, self._store, self._names, self._classes, self._scale = net.eval(), store, names, classes, scale
+        self.score, self.describe = score, describe
+        self.params = sum(p.numel() for p in net.parameters())
+        self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
+
+    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        return finish(predict(self._net, store, self._names, rows), self._classes, self._scale)
+
+    def graph(self) -> onnx.ModelProto:
+        from leadline.contenders.features import values
+        from leadline.ship.graph import Graph
+        from leadline.ship.network import export
+
+        two = np.concatenate([self._store.split.train[:2]])
+        samples = {name: np.ascontiguousarray(self._store.tensor(name)[two]) for name in self._names}
+        inner = export(self._net, samples)
+        g = Graph("network")
+        feeds = {
+            name: g.input(name, sample.dtype, ["N", *sample.shape[1:]]) for name, sample in samples.items()
+        }  # fmt: skip
+        raw = g.add(inner, feeds, "net")["raw"]
+        if self._classes:
+            g.output("scores", g.op("Softmax", raw, axis=1), np.float32, ["N", self._classes])
+        else:
+            values(g, raw, self._scale)
+        return g.model()

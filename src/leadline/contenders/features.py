@@ -1,0 +1,75 @@
+"""What classical contenders read: the store's tensors, side by side as one matrix, and the same join as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.data.store import Block, Store
+from leadline.kinds import KINDS
+
+if TYPE_CHECKING:
+    from leadline.ship.graph import Graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Tensors in order, with the form and the width of each."""
+
+    tensors: tuple[str, ...]
+    forms: tuple[str, ...]  # 'dense', 'codes' or 'bag'
+    widths: tuple[int, ...]  # columns of the tensor
+    dtypes: tuple[str, ...]
+    sizes: tuple[tuple[int, ...], ...]  # codes: values a column; bag: (n-grams,); dense: ()
+
+    @property
+    def categories(self) -> list[int]:
+        """Numbers of the matrix columns that hold category codes."""
+        starts = np.cumsum([0, *self.widths])
+        return [
+            int(start) + i
+            for start, form, width in zip(starts, self.forms, self.widths, strict=False)
+            if form == "codes"
+            for i in range(width)
+        ]
+
+
+def layout(store: Store, preferred: Sequence[str]) -> Layout:
+    """For each block the first of the preferred forms that it offers; a block that offers none is left out."""
+    rows = []
+    for block in store.blocks:
+        native = KINDS[block.kind].native
+        for form in preferred:
+            if form == native:
+                rows.append((block.name, form, int(np.prod(block.shape)), block.dtype, _sizes(block, form)))
+                break
+            if form in block.forms:
+                shape, dtype = block.forms[form]
+                rows.append((f"{block.name}.{form}", form, int(np.prod(shape)), dtype, _sizes(block, form)))
+                break
+    tensors, forms, widths, dtypes, sizes = zip(*rows, strict=True) if rows else ((),) * 5
+    return Layout(tensors=tensors, forms=forms, widths=widths, dtypes=dtypes, sizes=sizes)
+
+
+def _sizes(block: Block, form: str) -> tuple[int, ...]:
+    if form == "codes":
+        return tuple(block.settings["sizes"])
+    return (int(block.settings["ngrams"]),) if form == "bag" else ()
+
+
+def matrix(store: Store, plan: Layout, rows: np.ndarray) -> np.ndarray:
+    """float32 [n, columns] of the given rows; missing numbers are NaN."""
+    parts = [store.tensor(name)[rows].reshape(len(rows), -1) for name in plan.tensors]
+    return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
+
+
+def values(g: Graph, raw: str, scale: tuple[float, float]) -> None:
+    """The end of a regression graph: standardised float32 [N, 1] -> 'scores' float64 [N] in the target's unit."""
+    mean, deviation = scale
+    flat = g.op("Cast", g.op("Squeeze", raw, g.const(np.array([1], np.int64))), to=11)
+    scaled = g.op("Add", g.op("Mul", flat, g.const(np.float64(deviation))), g.const(np.float64(mean)))
+    g.output("scores", scaled, np.float64, ["N"])

@@ -1,0 +1,58 @@
+"""The floor: what an answer without looking scores. Class shares of train, or the train mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.data.store import Store
+from leadline.judge.metrics import METRICS
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class Floor:
+    name = "floor"
+    family = "floor"
+    cores = "one"
+
+    def inputs(self, store: Store) -> list[str]:
+        return [store.blocks[0].name]
+
+    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+        split = data.store.split
+        labels = data.labels(split.train)
+        answer = np.bincount(labels, minlength=data.classes) / len(labels) if data.classes else np.asarray(labels.mean())
+        fitted = FittedFloor(data.store, answer)
+        fitted.score = METRICS[data.store.task.metric](data.labels(split.valid), fitted.predict(data.store, split.valid))
+        yield fitted
+
+
+class FittedFloor:
+    """One answer for every row."""
+
+    score = float("nan")
+
+    def __init__(self, store: Store, answer: np.ndarray) -> None:
+        self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)
+        self._tensor, self._shape, self._dtype = store.blocks[0].name, store.blocks[0].shape, store.blocks[0].dtype
+        self.params, self.bytes = answer.size, self._answer.nbytes
+        self.describe = ["the class shares of the train rows" if answer.ndim else "the mean of the train rows"]
+
+    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(self._answer, (len(rows), *self._answer.shape)).copy()
+
+    def graph(self) -> onnx.ModelProto:
+        from leadline.ship.graph import Graph
+
+        g = Graph("floor")
+        x = g.input(self._tensor, self._dtype, ["N", *self._shape])
+        count = g.op("Shape", x, start=0, end=1)
+        shape = g.op("Concat", count, g.const(np.array(self._answer.shape, np.int64)), axis=0)
+        expanded = g.op("Expand", g.const(self._answer), shape)
+        g.output("scores", expanded, self._answer.dtype, ["N", *self._answer.shape])
+        return g.model()

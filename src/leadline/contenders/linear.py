@@ -1,0 +1,242 @@
+"""Linear models: logistic regression, or ridge for numbers, on scaled numbers, one-hot categories and n-gram bags.
+
+A bag weighs a gram by its inverse document frequency and a row by the root of the summed squares of its grams (the
+weighting of scikit-learn's TfidfVectorizer, save that a repeated gram counts as often as it occurs). The strength of
+regularisation is chosen by valid; the model is then fitted again on train and valid.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.contenders.contender import Clock, Data, Fitted, Progress
+from leadline.contenders.features import Layout, layout, matrix, values
+from leadline.data.store import Store
+from leadline.judge.metrics import METRICS
+
+if TYPE_CHECKING:
+    import onnx
+
+STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # C: inverse of the penalty
+BAG_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
+ITERATIONS, ROUND = 300, 25  # of L-BFGS at most, and between two looks at the clock
+MOST_CELLS = 1.5e9  # of the design matrix; above, the fit reads a sample of the rows
+
+
+class Linear:
+    name = "linear"
+    family = "classical"
+    cores = "one"
+
+    def inputs(self, store: Store) -> list[str]:
+        return list(layout(store, ("codes", "bag", "dense")).tensors)
+
+    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+        store = data.store
+        plan = layout(store, ("codes", "bag", "dense"))
+        train, valid = store.split.train, store.split.valid
+        said = []
+        if (most := int(MOST_CELLS / max(1, sum(plan.widths)))) < len(train):
+            train = np.sort(np.random.default_rng(seed).choice(train, most, replace=False))
+            said.append(f"learned from a sample of {most:,} rows")
+        design = _Design(store, plan, train)
+        x, x_valid = design(store, train), design(store, valid)
+        y, y_valid = data.labels(train), data.labels(valid)
+        scale = data.scale() if data.classes == 0 else (0.0, 1.0)
+        metric = METRICS[store.task.metric]
+        strengths = BAG_STRENGTHS if "bag" in plan.forms else STRENGTHS
+        best: tuple[float, float, Any] | None = None
+        for step, strength in enumerate(strengths, start=1):
+            weights = _solve(x, y, strength, data, scale, best[2] if best else None)
+            score = metric(y_valid, _scores(x_valid, weights, data.classes, scale))
+            yield Progress(step=step, steps=len(strengths), score=score)
+            if best is None or metric.better(score, best[0]):
+                best = (score, strength, weights)
+            if data.clock.left() < 2 * data.clock.spent() / step:
+                break
+        assert best is not None
+        score, strength, weights = best
+        said.append(f"C = {strength:g}, as valid chose")
+        if data.clock.left() > 2 * data.clock.spent() / len(strengths):
+            both = _stack(x, x_valid)
+            weights = _solve(both, np.concatenate([y, y_valid]), strength, data, scale, weights)
+            said[-1] += "; fitted again on train and valid rows"
+        yield FittedLinear(design, plan, weights, data.classes, scale, score, said)
+
+
+def _stack(x: Any, x_valid: Any) -> Any:
+    from scipy import sparse
+
+    return sparse.vstack([x, x_valid], format="csr") if sparse.issparse(x) else np.concatenate([x, x_valid])
+
+
+class _Design:
+    """The design matrix: dense columns scaled, then one column a category value, then one an n-gram."""
+
+    def __init__(self, store: Store, plan: Layout, train: np.ndarray) -> None:
+        self.plan = plan
+        self.mean: dict[str, np.ndarray] = {}
+        self.deviation: dict[str, np.ndarray] = {}
+        self.idf: dict[str, np.ndarray] = {}
+        for name, form, sizes in zip(plan.tensors, plan.forms, plan.sizes, strict=True):
+            if form == "dense":
+                x = store.tensor(name)[train].astype(np.float32)
+                count = np.isfinite(x).sum(axis=0)
+                self.mean[name] = np.where(count, np.nansum(x, axis=0, dtype=np.float64) / np.maximum(count, 1), 0.0)
+                spread = np.nansum((x - self.mean[name].astype(np.float32)) ** 2, axis=0, dtype=np.float64)
+                self.deviation[name] = np.sqrt(spread / np.maximum(count, 1)) + 1e-6
+            elif form == "bag":
+                self.idf[name] = _idf(store.tensor(name)[train], sizes[0])
+
+    def __call__(self, store: Store, rows: np.ndarray) -> Any:
+        """float32 [n, columns], sparse where any part is."""
+        from scipy import sparse
+
+        parts: list[Any] = []
+        for name, form, sizes in zip(self.plan.tensors, self.plan.forms, self.plan.sizes, strict=True):
+            x = store.tensor(name)[rows]
+            if form == "dense":
+                scaled = (x.astype(np.float32) - self.mean[name]) / self.deviation[name]
+                parts.append(np.nan_to_num(scaled, nan=0.0).clip(-10, 10).astype(np.float32))
+            elif form == "codes":
+                columns = x + np.cumsum([0, *sizes[:-1]])
+                parts.append(_rows_of(columns, np.ones(columns.shape, np.float32), sum(sizes)))
+            else:
+                weight = self.idf[name][x]
+                norm = np.sqrt((weight**2).sum(axis=1, keepdims=True)) + 1e-6
+                parts.append(_rows_of(x, weight / norm, sizes[0]))
+        if all(isinstance(part, np.ndarray) for part in parts):
+            return np.concatenate(parts, axis=1)
+        return sparse.hstack([sparse.csr_matrix(part) for part in parts], format="csr", dtype=np.float32)
+
+
+def _rows_of(columns: np.ndarray, weights: np.ndarray, width: int) -> Any:
+    from scipy import sparse
+
+    pointers = np.arange(0, columns.size + 1, columns.shape[1])
+    made = sparse.csr_matrix((weights.ravel(), columns.ravel(), pointers), shape=(len(columns), width))
+    made.sum_duplicates()
+    made.eliminate_zeros()
+    return made
+
+
+def _idf(bag: np.ndarray, size: int) -> np.ndarray:
+    """Smoothed inverse document frequency, as scikit-learn has it; 0 for padding and for grams never seen."""
+    ordered = np.sort(bag, axis=1)
+    first = np.ones(ordered.shape, bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    seen = np.bincount(ordered[first], minlength=size)
+    idf = np.log((1 + len(bag)) / (1 + seen)) + 1
+    idf[seen == 0] = 0
+    idf[0] = 0
+    return np.asarray(idf, np.float32)
+
+
+def _solve(x: Any, y: np.ndarray, strength: float, data: Data, scale: tuple[float, float], start: Any) -> Any:
+    """(weights [columns, outputs], intercept [outputs]) float32; stops where it stands when the clock runs out."""
+    if data.classes == 0:
+        from sklearn.linear_model import Ridge
+
+        model = Ridge(alpha=1.0 / strength, solver="sparse_cg" if not isinstance(x, np.ndarray) else "auto")
+        model.fit(x, (y - scale[0]) / scale[1])
+        return np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
+    return _logistic(x, y, strength, data.clock, start)
+
+
+def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=strength, max_iter=ROUND, warm_start=True)
+    if start is not None:
+        model.coef_, model.intercept_ = start[0].T.astype(np.float64), start[1].astype(np.float64)
+        model.classes_ = np.unique(y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a round that is cut at ROUND is meant to be
+        for _ in range(ITERATIONS // ROUND):
+            model.fit(x, y)
+            if model.n_iter_.max() < ROUND or clock.left() <= 0:
+                break
+    return np.asarray(model.coef_.T, np.float32), np.asarray(model.intercept_, np.float32)
+
+
+def _scores(x: Any, weights: Any, classes: int, scale: tuple[float, float]) -> np.ndarray:
+    raw = np.asarray(x @ weights[0]) + weights[1]
+    if classes == 0:
+        return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
+    if classes == 2:
+        raw = np.concatenate([np.zeros_like(raw), raw], axis=1)
+    raw = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(raw / raw.sum(axis=1, keepdims=True), np.float32)
+
+
+class FittedLinear:
+    """Weights of the design matrix."""
+
+    def __init__(
+        self, design: _Design, plan: Layout, weights: Any, classes: int, scale: tuple[float, float], score: float,
+        describe: list[str],
+    ) -> None:  # fmt: skip
+        self._design, self._plan, self._weights = design, plan, weights
+        self._classes, self._scale = classes, scale
+        self.score, self.describe = score, describe
+        self.params = int(weights[0].size + weights[1].size)
+        self.bytes = 4 * self.params
+
+    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        return _scores(self._design(store, rows), self._weights, self._classes, self._scale)
+
+    def graph(self) -> onnx.ModelProto:
+        from leadline.ship.graph import Graph
+
+        g = Graph("linear")
+        plan, design = self._plan, self._design
+        total = g.const(self._weights[1][None, :])
+        low = 0
+        for name, form, width, dtype, sizes in zip(
+            plan.tensors, plan.forms, plan.widths, plan.dtypes, plan.sizes, strict=True
+        ):
+            x = g.input(name, dtype, ["N", width])
+            high = low + (width if form == "dense" else sum(sizes))
+            weights = self._weights[0][low:high]
+            low = high
+            if form == "dense":
+                part = _dense(g, x, design.mean[name], design.deviation[name], weights)
+            elif form == "codes":
+                offsets = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
+                columns = g.op("Add", g.op("Cast", x, to=7), g.const(offsets))
+                part = _sum(g, g.op("Gather", g.const(weights), columns))
+            else:
+                part = _bag(g, x, design.idf[name], weights)
+            total = g.op("Add", total, part)
+        if self._classes == 0:
+            values(g, total, self._scale)
+            return g.model()
+        if self._classes == 2:
+            total = g.op("Concat", g.op("Mul", total, g.const(np.float32(0))), total, axis=1)
+        g.output("scores", g.op("Softmax", total, axis=1), np.float32, ["N", self._classes])
+        return g.model()
+
+
+def _sum(g: Any, x: str) -> str:
+    return str(g.op("ReduceSum", x, g.const(np.array([1], np.int64)), keepdims=0))
+
+
+def _dense(g: Any, x: str, mean: np.ndarray, deviation: np.ndarray, weights: np.ndarray) -> str:
+    x = g.op("Cast", x, to=1)
+    x = g.op("Div", g.op("Sub", x, g.const(mean.astype(np.float32))), g.const(deviation.astype(np.float32)))
+    x = g.op("Where", g.op("IsNaN", x), g.const(np.float32(0)), x)
+    x = g.op("Clip", x, g.const(np.float32(-10)), g.const(np.float32(10)))
+    return str(g.op("MatMul", x, g.const(weights)))
+
+
+def _bag(g: Any, x: str, idf: np.ndarray, weights: np.ndarray) -> str:
+    """[N, grams] -> [N, outputs]: the summed weights of the grams over the row's norm."""
+    summed = _sum(g, g.op("Gather", g.const(weights * idf[:, None]), x))
+    squares = g.op("Gather", g.const(idf**2), x)
+    norm = g.op("Sqrt", g.op("ReduceSum", squares, g.const(np.array([1], np.int64)), keepdims=1))
+    return str(g.op("Div", summed, g.op("Add", norm, g.const(np.float32(1e-6)))))

@@ -1,0 +1,18 @@
+"""Every contender, by name. A new one is one file and one line here."""
+
+from leadline.contenders.boosting import Boosting
+from leadline.contenders.contender import Contender
+from leadline.contenders.deep import Deep
+from leadline.contenders.floor import Floor
+from leadline.contenders.linear import Linear
+
+_TABULAR = ("number", "category", "time")
+
+PORTFOLIO: dict[str, Contender] = {
+    "floor": Floor(),
+    "linear": Linear(),
+    "boosting": Boosting(),
+    "mlp": Deep("mlp", needs=("image", *_TABULAR), lacks=("text",), cores="one"),
+    "bag": Deep("bag", needs=("text",), lacks=("image",), cores="one"),
+    "cnn": Deep("cnn", needs=("image",), lacks=(), cores="all"),
+}

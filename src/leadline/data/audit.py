@@ -1,0 +1,88 @@
+"""Table -> the same table with useless columns dropped, and what was found said in sentences.
+
+A column is dropped when it is constant, when every row has its own value (an identifier), or when nothing can read it.
+What is dropped is always said; `--kind COLUMN=KIND` keeps it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+
+from leadline.config import Settings
+from leadline.data.table import Column, Table
+from leadline.errors import SourceError
+
+COUNTED = 1_000_000  # rows; above, distinct values are estimated
+
+
+def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
+    """Drop what cannot help; return the table and what to tell the user."""
+    scalar = [c.name for c in table.columns if c.kind != "image" and c.note is None]
+    train = table.frame.filter(pl.Series(table.part == 0))
+    distinct = pl.Expr.approx_n_unique if table.rows > COUNTED else pl.Expr.n_unique
+    stats = train.select(
+        pl.len().alias("__rows"),
+        *[distinct(pl.col(name).drop_nulls()).alias(f"{i}u") for i, name in enumerate(scalar)],
+        *[pl.col(name).null_count().alias(f"{i}n") for i, name in enumerate(scalar)],
+    ).collect().row(0, named=True)  # fmt: skip
+    rows = int(stats["__rows"])
+    unique = {name: int(stats[f"{i}u"]) for i, name in enumerate(scalar)}
+    missing = {name: int(stats[f"{i}n"]) / rows for i, name in enumerate(scalar)}
+    columns, said = [], []
+    for column in table.columns:
+        if column.name in unique:
+            column = dataclasses.replace(column, unique=unique[column.name], missing=missing[column.name])
+        column = _judged(column, table, settings, rows)
+        if column.role == "dropped":
+            said.append(f"Column {column.name!r} is left out: {column.note}.")
+        columns.append(column)
+    if not any(column.role == "input" for column in columns):
+        reasons = "; ".join(said) or "it has only the target"
+        raise SourceError(f"No column is left to learn from in {table.source.name}: {reasons}")
+    said += _classes(table)
+    return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
+
+
+def _judged(column: Column, table: Table, settings: Settings, rows: int) -> Column:
+    if column.role != "input" or column.name in settings.kinds or column.unique is None:
+        return column
+    note = None
+    if column.name in (settings.group, settings.time) and column.kind in ("category", "number"):
+        note = "it defines the split"
+    elif column.unique == 0:
+        note = "it is empty in every row"
+    elif column.unique == 1 and column.missing == 0:
+        note = "it holds one value in every row"
+    elif rows >= 20 and column.unique >= 0.99 * rows * (1 - column.missing) and column.missing < 0.01:
+        if column.kind == "category":
+            note = "nearly every row has its own value, as an identifier has"
+        elif column.kind == "number" and _counts_up(table, column.name):
+            note = "it counts the rows, as an identifier does"
+    return column if note is None else dataclasses.replace(column, role="dropped", note=note)
+
+
+def _counts_up(table: Table, name: str) -> bool:
+    """Whole numbers that fill a range with hardly a gap."""
+    values = table.frame.select(pl.col(name).cast(pl.Float64, strict=False)).collect().to_series().drop_nulls()
+    known = values.to_numpy()
+    if not len(known) or not np.array_equal(known, np.round(known)):
+        return False
+    return bool(known.max() - known.min() < 1.05 * len(known))
+
+
+def _classes(table: Table) -> list[str]:
+    """A warning where classes are rare, or far from equal."""
+    if table.task.name == "regression":
+        return []
+    counts = np.bincount(table.labels[(table.labels >= 0) & (table.part == 0)], minlength=len(table.task.classes))
+    rare = [table.task.classes[i] for i in np.flatnonzero(counts < 10)]
+    if rare:
+        return [f"{len(rare)} class{'es have' if len(rare) > 1 else ' has'} fewer than 10 rows, such as {rare[0]!r}."]
+    share = counts.max() / counts.sum()
+    if share > 0.9:
+        largest = table.task.classes[int(counts.argmax())]
+        return [f"{share:.1%} of the rows are {largest!r}: accuracy says little about the rest."]
+    return []

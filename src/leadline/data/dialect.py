@@ -1,0 +1,177 @@
+"""How delimited text is written: its separator, its quotes, its header.
+
+Enters: the top of a file. Leaves: a `Dialect`. All is decided from the content, never from the file's name.
+
+    >>> sniff("ham\\thello\\nham\\tbye, now\\nspam\\tbuy\\n").separator
+    '\\t'
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+__all__ = ["LONGEST_CELL", "SEPARATORS", "Dialect", "reader_of", "sample_of", "sniff"]
+
+SAMPLE_CHARS = 2**18
+SAMPLE_RECORDS = 500
+# A stray quote would make the csv module swallow the file; no honest cell is longer than this.
+LONGEST_CELL = 2**24
+# Cannot occur in text: the separator of a file that has one column.
+NO_SEPARATOR = "\x1f"
+SEPARATORS = "\t;,|"
+NAME = re.compile(r"^[^\W\d][^\n\t]{0,39}$")
+WORD = re.compile(r"^\S+$")
+NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)*|[.,]\d+)(e[+-]?\d+)?%?$|^[+-]?(inf|nan)$", re.IGNORECASE)
+DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
+MISSING = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none", "."})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How a file is written. `names` is stripped, without gaps; `skip` counts blank lines at the top."""
+
+    separator: str
+    quoting: bool
+    header: bool
+    names: tuple[str, ...]
+    skip: int
+    spaced: bool = False
+
+
+def sample_of(plain: Path) -> str:
+    """The top of the file in whole lines; more of it where lines are very long."""
+    size = SAMPLE_CHARS
+    with plain.open(encoding="utf-8", newline="") as file:
+        text = file.read(size)
+        while text.count("\n") < 4 and size < LONGEST_CELL and (more := file.read(size)):
+            text, size = text + more, size * 2
+        whole = not file.read(1)
+    return text if whole or "\n" not in text else text[: text.rindex("\n") + 1]
+
+
+def sniff(text: str) -> Dialect:
+    """Separator, quoting, header and names, from the top of a file.
+
+    >>> sniff("text,label\\nso good,pos\\n").names, sniff("5.1,3.5,a\\n4.9,3.0,b\\n").names
+    (('text', 'label'), ('column_1', 'column_2', 'column_3'))
+    """
+    separator, quoting, spaced, records = _separator(text)
+    header = bool(records) and _has_header(records)
+    width = Counter(len(record) for record in records).most_common(1)[0][0] if records else 1
+    first = [cell.strip() for cell in records[0]] if header else [""] * width
+    body = text.lstrip("\r\n")
+    return Dialect(
+        separator=separator,
+        quoting=quoting,
+        header=header,
+        names=tuple(cell or f"column_{i}" for i, cell in enumerate(first, start=1)),
+        skip=text[: len(text) - len(body)].count("\n"),
+        spaced=spaced,
+    )
+
+
+def _separator(text: str) -> tuple[str, bool, bool, list[list[str]]]:
+    """The separator that cuts most lines into the same number of fields; with its quoting and records."""
+    best: tuple[float, str, bool, bool, list[list[str]]] | None = None
+    for separator in SEPARATORS:
+        for quoting, spaced in _readings(text, separator):
+            records = _top_records(text, separator, quoting, spaced)
+            if not records:
+                continue
+            widths = Counter(len(record) for record in records)
+            width, hits = widths.most_common(1)[0]
+            share = hits / len(records)
+            first = len(records[0])
+            if first > 1 and all(NAME.match(cell) and cell == cell.strip() for cell in records[0]):
+                # A line of names is a header, however ragged the lines below it are.
+                share, width = max(share if width > 1 else 0.0, 0.5), max(width, first)
+            elif share < 0.8:
+                continue
+            if width > 1 and (best is None or share > best[0] + 0.005):
+                best = (share, separator, quoting, spaced, records)
+    if best is not None:
+        return best[1:]
+    records = _top_records(text, ",", True, False)
+    if '"' in text and records and all(len(record) == 1 for record in records):
+        return ",", True, False, records
+    return NO_SEPARATOR, False, False, [[line] for line in text.splitlines()[:SAMPLE_RECORDS] if line.strip()]
+
+
+def _readings(text: str, separator: str) -> list[tuple[bool, bool]]:
+    """(quoting, space allowed before a quote) worth trying; a later one must do better than the first to win."""
+    found = [(True, False)]
+    if f'{separator} "' in text:
+        found.append((True, True))
+    if separator == "\t":
+        # In tab files quotes are often just text.
+        found.append((False, False))
+    return found
+
+
+def _top_records(text: str, separator: str, quoting: bool, spaced: bool) -> list[list[str]]:
+    reader = reader_of(io.StringIO(text, newline=""), separator, quoting, spaced)
+    records: list[list[str]] = []
+    try:
+        for record in reader:
+            if record:
+                records.append(record)
+            if len(records) == SAMPLE_RECORDS:
+                break
+    except csv.Error:
+        # A cell longer than the csv module takes: what came before it is evidence enough.
+        pass
+    return records
+
+
+def reader_of(file: io.TextIOBase, separator: str, quoting: bool, spaced: bool, strict: bool = False) -> "Reader":
+    return csv.reader(
+        file,
+        delimiter=separator,
+        quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE,
+        skipinitialspace=spaced,
+        strict=strict,
+    )
+
+
+def _has_header(records: list[list[str]]) -> bool:
+    """Whether the first record names the columns.
+
+    A name differs in kind from what stands below it (text over numbers), or at least never comes again below it.
+    """
+    first = [cell.strip() for cell in records[0]]
+    below = [record for record in records[1:] if len(record) == len(first)]
+    columns = [[record[i].strip() for record in below] for i in range(len(first))]
+    numeric = [_is_data(cell) for cell in first]
+    over_numbers = any(
+        not numeric[i] and first[i].lower() not in MISSING and _mostly_data(column) for i, column in enumerate(columns)
+    )
+    if any(numeric):
+        names = [cell for cell, number in zip(first, numeric, strict=True) if number]
+        whole = all(name.isdigit() for name in names) and len(set(names)) == len(names)
+        counted = whole and len(names) > 2 and [int(n) for n in names] in (
+            list(range(len(names))), list(range(1, len(names) + 1))
+        )  # fmt: skip
+        return counted or (whole and over_numbers)
+    if over_numbers:
+        return True
+    if any(len(cell) > 60 or "\n" in cell for cell in first):
+        return False
+    if len(first) == 1 and not (NAME.match(first[0]) and (WORD.match(first[0]) or not below)):
+        return False
+    return not any(cell and cell in column for cell, column in zip(first, columns, strict=True))
+
+
+def _is_data(cell: str) -> bool:
+    return bool(NUMBER.match(cell) or DATE.match(cell))
+
+
+def _mostly_data(column: list[str]) -> bool:
+    cells = [cell for cell in column if cell.lower() not in MISSING]
+    return bool(cells) and sum(map(_is_data, cells)) >= 0.9 * len(cells)

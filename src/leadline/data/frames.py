@@ -1,0 +1,218 @@
+"""Data that is already in memory: frames of polars and pandas, arrays of NumPy and PyTorch.
+
+Enters: a frame, an array X, a pair (X, y), or a dict of name -> array. Leaves: a `Part` and the target that the form
+itself gives ("label" for a pair). pandas and PyTorch are recognised by the name of their module, never imported: who
+hands over such an object has imported them already.
+
+    >>> import numpy as np
+    >>> part, target = from_memory((np.zeros((2, 3)), np.array([0, 1])), cache=Path())
+    >>> part.frame.collect_schema().names(), target
+    (['x0', 'x1', 'x2', 'label'], 'label')
+"""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.data.part import Part, frame_digest
+from leadline.errors import SourceError
+
+__all__ = ["from_arrays", "from_memory", "in_memory"]
+
+Array = np.ndarray[Any, Any]
+
+
+def in_memory(source: object) -> bool:
+    """Whether `from_memory` reads this."""
+    return isinstance(source, pl.DataFrame | pl.LazyFrame | tuple | dict | np.ndarray) or _is_foreign(source)
+
+
+def from_memory(source: object, *, cache: Path) -> tuple[Part, str | None]:
+    """Read a frame, an array, a pair (X, y) or a dict of arrays.
+
+    Raises SourceError for zero rows, lengths that differ, and shapes that are no table.
+    """
+    if isinstance(source, pl.LazyFrame):
+        return _checked(_settled(source, cache)), None
+    if isinstance(source, pl.DataFrame):
+        return _checked(source.lazy()), None
+    if isinstance(source, dict):
+        return _checked(_from_dict(source).lazy()), None
+    if isinstance(source, tuple):
+        if len(source) != 2:
+            raise SourceError(f"the tuple holds {len(source)} things, where two were expected: (X, y)")
+        return from_arrays(*source), "label"
+    if _is_pandas(source):
+        return _checked(_from_pandas(source).lazy()), None
+    return from_arrays(source, None), None
+
+
+def from_arrays(x: object, y: object) -> Part:
+    """X of shape (rows, features) becomes columns x0, x1, ...; X of shape (rows, height, width[, channels]) becomes
+    one column `image`, without a copy; y becomes the column `label`.
+    """
+    x = _array(x, "X")
+    if x.ndim in (3, 4):
+        _check_pixels(x, "X")
+        columns = [pl.Series("image", np.ascontiguousarray(x))]
+    elif x.ndim in (1, 2):
+        grid = x.reshape(len(x), -1)
+        columns = [_column(f"x{i}", grid[:, i]) for i in range(grid.shape[1])]
+    else:
+        raise SourceError(
+            f"X has {x.ndim} axes, where (rows, features), (rows, height, width) or (rows, height, width, channels) "
+            "was expected; reshape it"
+        )
+    if y is not None:
+        y = _array(y, "y")
+        y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
+        if len(y) != len(x):
+            raise SourceError(f"X has {len(x)} rows and y has {len(y)}, where as many were expected; cut one to fit")
+        columns.append(_column("label", y))
+    return _checked(pl.DataFrame(columns).lazy(), {"image": "image"} if x.ndim > 2 else {})
+
+
+def _is_foreign(source: object) -> bool:
+    return _is_tensor(source) or _is_pandas(source)
+
+
+def _is_tensor(value: object) -> bool:
+    return type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach")
+
+
+def _is_pandas(value: object) -> bool:
+    return type(value).__module__.split(".")[0] == "pandas"
+
+
+def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None) -> Part:
+    schema = frame.collect_schema()
+    if not len(schema) or not frame.select(pl.len()).collect().item():
+        raise SourceError(f"the frame has {len(schema)} columns and no row; give it at least one row")
+    if kinds is None:
+        # Pixels in an Array column of two or three axes can be nothing but an image.
+        kinds = {n: "image" for n, t in schema.items() if isinstance(t, pl.Array) and len(t.shape) > 1}
+    return Part(frame=frame, digest=frame_digest(frame), kinds=kinds)
+
+
+def _settled(frame: pl.LazyFrame, cache: Path) -> pl.LazyFrame:
+    """Run a lazy plan once, streaming, into the cache: later scans are cheap and always see the same rows."""
+    tables = cache / "tables"
+    tables.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=tables) as folder:
+        fresh = Path(folder) / "lazy.parquet"
+        try:
+            frame.sink_parquet(fresh, compression="lz4")
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise SourceError(f"the lazy frame could not be run: {error}; mend it so that .collect() works") from error
+        stored = tables / f"{frame_digest(pl.scan_parquet(fresh))}-lazy-v1.parquet"
+        fresh.replace(stored)
+    return pl.scan_parquet(stored)
+
+
+def _array(value: object, name: str) -> Array:
+    if _is_tensor(value):
+        given: Any = value
+        tensor = given.detach().cpu()
+        # NumPy has no bfloat16.
+        tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+        found: Array = tensor.numpy()
+    elif _is_pandas(value):
+        frame: Any = value
+        found = frame.to_numpy()
+    elif isinstance(value, pl.Series | pl.DataFrame):
+        found = value.to_numpy()
+    elif isinstance(value, np.ndarray | list | tuple):
+        found = np.asarray(value)
+    else:
+        raise SourceError(f"{name} is a {type(value).__name__}, where a NumPy array or a PyTorch tensor was expected")
+    if found.ndim == 0:
+        raise SourceError(f"{name} is a single value, where an array of rows was expected")
+    return found.astype(np.float32) if found.dtype == np.float16 else found
+
+
+def _check_pixels(x: Array, name: str) -> None:
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        raise SourceError(
+            f"{name} of shape {x.shape} holds {x.dtype}, where images of uint8 or of a float type were expected; "
+            "convert it with .astype('uint8')"
+        )
+
+
+def _column(name: str, values: Array) -> pl.Series:
+    """One column; NaN means missing, as it does in NumPy."""
+    if values.dtype.kind == "O":
+        return _objects(name, values.tolist())
+    if values.dtype.kind == "S":
+        values = values.astype(str)
+    if values.dtype.kind not in "biufUMm":
+        raise SourceError(f"column {name!r} holds {values.dtype}, where numbers, text or times were expected")
+    return pl.Series(name, np.ascontiguousarray(values), nan_to_null=values.ndim == 1)
+
+
+def _objects(name: str, cells: list[Any]) -> pl.Series:
+    """Cells of any Python type: kept where they agree, read as text where they don't."""
+    cells = [None if _missing(cell) else cell for cell in cells]
+    if {type(cell) for cell in cells} <= {type(None), str}:
+        return pl.Series(name, cells, dtype=pl.String)
+    try:
+        column = pl.Series(name, cells, strict=True)
+        if column.dtype != pl.Object:
+            return column
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        pass
+    return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+
+
+def _missing(cell: Any) -> bool:
+    if cell is None or (isinstance(cell, float) and cell != cell):
+        return True
+    return type(cell).__name__ in ("NAType", "NaTType")
+
+
+def _from_dict(source: dict[Any, Any]) -> pl.DataFrame:
+    columns = []
+    for name, value in source.items():
+        values = _array(value, str(name))
+        if values.ndim in (3, 4):
+            _check_pixels(values, str(name))
+        columns.append(_column(str(name), values))
+    lengths = {column.name: len(column) for column in columns}
+    if len(set(lengths.values())) > 1:
+        raise SourceError(f"the arrays have different lengths ({_counts(lengths)}), where one length was expected")
+    return pl.DataFrame(columns)
+
+
+def _counts(lengths: dict[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in lengths.items())
+
+
+def _from_pandas(source: Any) -> pl.DataFrame:
+    """Column by column, because the converter of polars needs pyarrow for text and categories."""
+    if not hasattr(source, "columns"):
+        source = source.to_frame(source.name if source.name is not None else "x0")
+    names = [str(name) for name in source.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"the frame has more than one column named {_listed(twice)}; rename all but one")
+    return pl.DataFrame([_pandas_column(name, source.iloc[:, i]) for i, name in enumerate(names)])
+
+
+def _pandas_column(name: str, column: Any) -> pl.Series:
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype):
+        return _column(name, column.to_numpy())
+    if type(dtype).__name__ == "DatetimeTZDtype":
+        utc = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+        return pl.Series(name, utc).dt.replace_time_zone("UTC")
+    cells = _objects(name, column.astype(object).tolist())
+    if type(dtype).__name__ == "CategoricalDtype" and cells.dtype == pl.String:
+        return cells.cast(pl.Categorical)
+    return cells
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

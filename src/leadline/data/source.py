@@ -1,0 +1,198 @@
+"""What the user points at, read into frozen parts.
+
+Enters: a folder, a file, a frame, arrays, or the name of a sample. Leaves: a `Source`: train rows, the valid and test
+rows that the source itself states, and everything that is to be told to the user once.
+
+    >>> import tempfile, polars as pl
+    >>> source = read(pl.DataFrame({"x": [1, 2], "y": [0, 1]}), cache=Path(tempfile.mkdtemp()))
+    >>> source.name, source.train.collect().height, source.target
+    ('data', 2, None)
+"""
+
+import difflib
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from leadline.data.folders import (
+    IMAGE_SUFFIXES,
+    Layout,
+    base_name,
+    beside,
+    idx_stem,
+    is_idx,
+    read_folder,
+    read_idx,
+)
+from leadline.data.frames import from_memory, in_memory
+from leadline.data.part import BadRow, Part, combine
+from leadline.data.tabular import read_table
+from leadline.errors import SourceError
+
+__all__ = ["BadRow", "Source", "cache_folder", "from_parts", "read"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Data as the user gave it, before anyone says what its columns mean."""
+
+    name: str  # short, for titles: "mnist", "adult", "housing"
+    train: pl.LazyFrame  # rows in source order
+    valid: pl.LazyFrame | None  # stated by the source itself: valid and test files or folders
+    test: pl.LazyFrame | None
+    target: str | None  # the column that the layout itself gives: "label" for class folders and IDX
+    root: Path | None  # media paths in cells are relative to it
+    digest: str  # blake2b (16 bytes, hex) of the content of all parts
+    kinds: dict[str, str]  # kinds that the layout itself states: {"image": "image"}
+    notes: tuple[str, ...]  # said once to the user
+    bad: tuple[BadRow, ...]  # rows that could not be read at all
+
+
+def cache_folder() -> Path:
+    """Where converted tables and downloaded data are kept: $LEADLINE_CACHE, else `leadline` in the user's own cache."""
+    if given := os.environ.get("LEADLINE_CACHE"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "leadline"
+
+
+def read(source: object, test: object = None, *, cache: Path) -> Source:
+    """Read a source, and a test source of the same or another form.
+
+    `source` is one of: a folder or file; a polars or pandas frame; an array X or a pair (X, y) of NumPy arrays or
+    PyTorch tensors; a dict of name -> array; the name of a sample; a `Source`. Text is converted once into `cache`.
+
+    Raises SourceError: one sentence that says what was found, what was expected and how to mend it.
+    """
+    found = _read(source, cache)
+    return found if test is None else _with_test(found, _read(test, cache))
+
+
+def from_parts(name: str, layout: Layout | dict[str, Part], *, target: str | None = None) -> Source:
+    """Join parts read apart into one source; `train` must be among them."""
+    if isinstance(layout, Layout):
+        parts, target, root, notes = layout.parts, layout.target, layout.root, layout.notes
+    else:
+        parts, root, notes = layout, None, ()
+    ordered = {key: parts[key] for key in ("train", "valid", "test") if key in parts}
+    frames = {key: part.frame for key, part in ordered.items()}
+    kinds: dict[str, str] = {}
+    for part in ordered.values():
+        kinds |= part.kinds
+    return Source(
+        name=name,
+        train=frames["train"],
+        valid=frames.get("valid"),
+        test=frames.get("test"),
+        target=target,
+        root=root,
+        digest=combine(line for key, part in ordered.items() for line in (key, part.digest)),
+        kinds=kinds,
+        notes=(*notes, *(note for part in ordered.values() for note in part.notes)),
+        bad=tuple(row for part in ordered.values() for row in part.bad),
+    )
+
+
+def _read(source: object, cache: Path) -> Source:
+    if isinstance(source, Source):
+        return source
+    if in_memory(source):
+        part, target = from_memory(source, cache=cache)
+        return from_parts("data", {"train": part}, target=target)
+    if not isinstance(source, str | os.PathLike):
+        raise SourceError(
+            f"the source is a {type(source).__name__}, where a folder, a file, a data frame, arrays (X, y) or the name "
+            "of a sample was expected"
+        )
+    path = Path(source).expanduser()
+    if not path.exists():
+        return _read_name(str(source), path, cache)
+    try:
+        return _read_path(path, cache)
+    except PermissionError as error:
+        # The absolute path only here: it is the one thing that says which of several folders of a name is meant.
+        place = error.filename or path
+        raise SourceError(f"{place} may not be opened by this user; give yourself permission to it") from error
+
+
+def _read_name(text: str, path: Path, cache: Path) -> Source:
+    # Imported here because samples are read as sources themselves.
+    from leadline.data import samples
+
+    if samples.is_known(text):
+        return samples.load(text, cache=cache)
+    where = path.parent
+    beside_it = sorted(entry.name for entry in where.iterdir()) if where.is_dir() else []
+    near = difflib.get_close_matches(path.name, [*beside_it, *samples.SAMPLES], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "check the path"
+    place = where.resolve() if where.is_dir() else where
+    raise SourceError(
+        f"there is no file, folder or sample {path.name!r} in {place}; {hint} (samples: {', '.join(samples.SAMPLES)})"
+    )
+
+
+def _read_path(path: Path, cache: Path) -> Source:
+    if path.is_dir():
+        # A name such as '.' or '..' says nothing until it is resolved.
+        path = path.resolve() if path.name in ("", "..") else path
+        return from_parts(path.name, read_folder(path, cache))
+    name = base_name(path) or path.resolve().parent.name
+    if is_idx(path):
+        layout = read_idx([f for f in path.parent.iterdir() if is_idx(f) and idx_stem(f) == idx_stem(path)])
+        return from_parts(path.resolve().parent.name, layout)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise SourceError(f"{path.name} is one image; give the folder that holds one subfolder a class")
+    notes = tuple(f"{other} stands beside it; pass --test to use it" for other in beside(path))
+    return from_parts(name, Layout(root=path.parent, parts={"train": read_table(path, cache)}, notes=notes))
+
+
+def _with_test(source: Source, test: Source) -> Source:
+    if test.valid is not None or test.test is not None:
+        raise SourceError(
+            f"the test source {test.name!r} holds parts of its own, where one table or one set of class folders "
+            "was expected; name its test file or folder"
+        )
+    notes = source.notes
+    if source.test is not None:
+        notes += ("the test source given replaces the one that the source holds",)
+    else:
+        notes = tuple(note for note in notes if not note.endswith("; pass --test to use it"))
+    root, train, valid, rows = source.root or test.root, source.train, source.valid, test.train
+    if source.root and test.root and source.root.resolve() != test.root.resolve():
+        root = Path(os.path.commonpath([source.root.resolve(), test.root.resolve()]))
+        train = _rebased(train, source, root)
+        valid = None if valid is None else _rebased(valid, source, root)
+        rows = _rebased(rows, test, root)
+        if train is source.train and rows is test.train:
+            root = source.root
+    return replace(
+        source,
+        train=train,
+        valid=valid,
+        test=rows,
+        root=root,
+        target=source.target,
+        digest=combine([source.digest, "test", test.digest]),
+        kinds={**test.kinds, **source.kinds},
+        notes=(*notes, *test.notes),
+        bad=(*source.bad, *test.bad),
+    )
+
+
+def _rebased(frame: pl.LazyFrame, source: Source, root: Path) -> pl.LazyFrame:
+    """Media paths of a source made relative to a folder above its own."""
+    assert source.root is not None
+    below = source.root.resolve().relative_to(root).as_posix()
+    schema = frame.collect_schema()
+    paths = [name for name in source.kinds if schema.get(name) == pl.String]
+    if not paths or below == ".":
+        return frame
+    return frame.with_columns(pl.concat_str(pl.lit(f"{below}/"), pl.col(name)).alias(name) for name in paths)

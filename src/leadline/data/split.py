@@ -1,0 +1,111 @@
+"""Table -> frozen row numbers: train, valid, calib, test.
+
+Valid stops and selects; only calibration sees calib; test is sealed until the judge opens it. What the source or the
+user states is kept; the rest is drawn by the seed: a stratified fifth for test, a tenth of what is left for valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadline.errors import SourceError
+
+TEST, MOST_TEST = 0.2, 50_000
+VALID, MOST_VALID = 0.1, 10_000
+CALIB, MOST_CALIB = 0.05, 5_000
+SMALL = 1_000  # rows; below, valid gets a fifth
+CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
+FEWEST = 8  # rows that can be split at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Row numbers [n] int64, rising, disjoint."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    calib: np.ndarray
+    test: np.ndarray
+
+    def without(self, rows: Sequence[int]) -> Split:
+        """The same split without rows that turned out unreadable."""
+        gone = np.array(sorted(rows), np.int64)
+        kept = {name: part[~np.isin(part, gone)] for name, part in vars(self).items()}
+        return Split(**kept)
+
+    def counts(self) -> dict[str, int]:
+        return {name: len(part) for name, part in vars(self).items()}
+
+
+def split(
+    labels: np.ndarray, part: np.ndarray, seed: int, *, group: np.ndarray | None = None, time: np.ndarray | None = None
+) -> Split:
+    """Draw the split.
+
+    Args:
+        labels: class numbers (int; -1 unusable) or values (float; NaN unusable), [rows].
+        part: 0 train, 1 stated valid, 2 stated test, [rows].
+        group: group number of each row; equal groups stay together.
+        time: moment of each row; later rows are tested on.
+
+    Example:
+        >>> split(np.arange(100) % 2, np.zeros(100), seed=0).counts()
+        {'train': 64, 'valid': 16, 'calib': 0, 'test': 20}
+    """
+    usable = labels >= 0 if labels.dtype.kind == "i" else np.isfinite(labels)
+    rows = np.flatnonzero(usable & (part == 0))
+    stated = {1: np.flatnonzero(usable & (part == 1)), 2: np.flatnonzero(usable & (part == 2))}
+    if len(rows) < FEWEST:
+        raise SourceError(f"Only {len(rows)} usable rows to learn from; at least {FEWEST} are needed.")
+    rng = np.random.default_rng(seed)
+    order = _order(rows, labels, rng, group, time)  # [0, 1) a row; the lowest are tested on
+    shares = []
+    n = len(rows)
+    if not len(stated[2]):
+        shares.append(("test", min(TEST, MOST_TEST / n)))
+        n -= int(n * shares[-1][1])
+    if not len(stated[1]):
+        shares.append(("valid", min(VALID if n >= SMALL else 2 * VALID, MOST_VALID / n) * n / len(rows)))
+    shares.append(("calib", (min(CALIB, MOST_CALIB / n) if n >= CALIBRATED else 0.0) * n / len(rows)))
+    parts, low = {"valid": stated[1], "test": stated[2]}, 0.0
+    for name, share in shares:
+        chosen = (order >= low) & (order < low + share)
+        parts[name] = rows[chosen]
+        low += share
+    parts["train"] = rows[order >= low]
+    for name in ("train", "valid", "test"):
+        if not len(parts[name]):
+            raise SourceError(f"The split leaves no {name} rows; give more rows, or finer groups.")
+    return Split(**parts)
+
+
+def _order(
+    rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator, group: np.ndarray | None, time: np.ndarray | None
+) -> np.ndarray:
+    """A place in [0, 1) for each row, such that any range of places is a fair draw (or a stretch of time)."""
+    if time is not None:
+        late_first = np.argsort(-time[rows].astype(np.float64), kind="stable")
+        return _places(late_first)
+    if group is not None:
+        names, member, sizes = np.unique(group[rows], return_inverse=True, return_counts=True)
+        shuffled = rng.permutation(len(names))
+        starts = np.empty(len(names))
+        starts[shuffled] = np.cumsum(sizes[shuffled]) - sizes[shuffled]
+        return np.asarray((starts / len(rows))[member])
+    if labels.dtype.kind == "f":
+        return _places(rng.permutation(len(rows)))
+    # Stratified: within a class of n rows the k-th drawn row gets a place in [k/n, (k+1)/n).
+    places = np.empty(len(rows))
+    for label in np.unique(labels[rows]):
+        mine = np.flatnonzero(labels[rows] == label)
+        places[mine] = (rng.permutation(len(mine)) + rng.random(len(mine))) / len(mine)
+    return places
+
+
+def _places(order: np.ndarray) -> np.ndarray:
+    places = np.empty(len(order))
+    places[order] = np.arange(len(order)) / len(order)
+    return places

@@ -1,0 +1,215 @@
+"""Table + split -> encoded tensors in a memory-mapped store, one path for every size of source.
+
+Every row passes once through the kinds' decode step and their ONNX encode graphs, in bounded memory, into .npy files
+that all contenders map. The store lives in the cache under a key made of everything that shaped it, so a second run of
+the same source starts at once. The labels of test rows are kept apart: a contender's store does not hold them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.data.split import Split
+from leadline.data.table import Column, Table, Task
+from leadline.errors import SourceError
+from leadline.kinds import KINDS
+from leadline.kinds.kind import Limits
+from leadline.ship.runtime import Session
+
+FORMAT = 1  # raised when the content of a store changes
+CHUNK = 4_096  # rows read at once
+SEALED = -1  # the label of a test row, in the store that contenders see
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Columns encoded together: one tensor, one encode graph, and the forms that contenders can read instead."""
+
+    name: str  # of the tensor: "number", "category", "image_photo"
+    kind: str
+    columns: tuple[str, ...]
+    decode: dict[str, dict[str, Any]]  # column -> settings of its decode step
+    settings: dict[str, Any]  # facts of the fit: sizes, lengths, channels
+    shape: tuple[int, ...]  # of one encoded row
+    dtype: str
+    forms: dict[str, list[Any]]  # form -> [shape of a row, dtype]
+
+
+class Store:
+    """Encoded tensors by name, memory-mapped; `labels` has SEALED (or NaN) on test rows."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        facts = json.loads((self.path / "store.json").read_text())
+        self.rows: int = facts["rows"]
+        self.task = Task(**{**facts["task"], "classes": tuple(facts["task"]["classes"])})
+        self.blocks = tuple(
+            Block(**{**block, "columns": tuple(block["columns"]), "shape": tuple(block["shape"])})
+            for block in facts["blocks"]
+        )
+        self.bad: list[tuple[int, str]] = [(row, reason) for row, reason in facts["bad"]]
+        self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
+        self.labels: np.ndarray = np.load(self.path / "labels.npy")
+
+    def block(self, name: str) -> Block:
+        return next(block for block in self.blocks if block.name == name)
+
+    def tensor(self, name: str) -> np.ndarray:
+        """'image_photo' (encoded) or 'image_photo.dense' (a form): [rows, ...], read-only."""
+        path = self.path / f"{name}.npy"
+        if not path.exists():
+            self._make_form(*name.rsplit(".", 1))
+        return np.asarray(np.load(path, mmap_mode="r"))
+
+    def graph(self, name: str) -> bytes:
+        """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it."""
+        return (self.path / f"{name}.onnx").read_bytes()
+
+    def sealed(self) -> np.ndarray:
+        """The labels of the test rows, for the judge alone."""
+        return np.asarray(np.load(self.path / "sealed.npy"))
+
+    def _make_form(self, block_name: str, form: str) -> None:
+        block = self.block(block_name)
+        shape, dtype = block.forms[form]
+        encoded = self.tensor(block_name)
+        session = Session(self.graph(f"{block_name}.{form}"))
+
+        def one(start: int) -> None:
+            out[start : start + CHUNK // 8] = session({"encoded": encoded[start : start + CHUNK // 8]})[form]
+
+        temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
+        out = np.lib.format.open_memmap(temporary, "w+", dtype=dtype, shape=(self.rows, *shape))
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(one, range(0, self.rows, CHUNK // 8)))
+        out.flush()
+        temporary.replace(self.path / f"{block_name}.{form}.npy")
+
+
+def build(table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any]) -> Store:
+    """Encode every row, or find it encoded.
+
+    Args:
+        seconds: the budget, by which a kind chooses its size (an image its pixels).
+        key: whatever else shaped the split, for the name of the store.
+    """
+    facts = {
+        "format": FORMAT, "digest": table.source.digest, "task": asdict(table.task), "key": dict(key),
+        "seconds": round(seconds), "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
+    }  # fmt: skip
+    name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+    final = cache / "stores" / name
+    if (final / "store.json").exists():
+        os.utime(final)
+        return Store(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
+    try:
+        _write(temporary, table, split, seconds)
+        try:
+            temporary.rename(final)
+        except OSError:  # another run has just made the same store
+            shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return Store(final)
+
+
+def _write(folder: Path, table: Table, split: Split, seconds: float) -> None:
+    blocks = [_fit(folder, name, columns, table, split, seconds) for name, columns in _grouped(table.inputs)]
+    bad: dict[int, str] = {}
+    writers = {
+        block.name: np.lib.format.open_memmap(
+            folder / f"{block.name}.npy", "w+", dtype=block.dtype, shape=(table.rows, *block.shape)
+        )
+        for block in blocks
+    }
+    sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in blocks}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start, frame in table.batches([c for block in blocks for c in block.columns], CHUNK):
+            for block in blocks:
+                _encode(frame, block, table, sessions[block.name], writers[block.name], start, bad, pool)
+    if len(bad) > table.rows / 2:
+        first = min(bad)
+        raise SourceError(f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}.")
+    for writer in writers.values():
+        writer.flush()
+    split = split.without(list(bad))
+    hidden = table.labels.copy()
+    hidden[split.test] = SEALED if hidden.dtype.kind == "i" else np.nan
+    np.save(folder / "labels.npy", hidden)
+    np.save(folder / "sealed.npy", table.labels[split.test])
+    for part, rows in vars(split).items():
+        np.save(folder / f"{part}.npy", rows)
+    facts = {
+        "rows": table.rows, "task": asdict(table.task), "blocks": [asdict(block) for block in blocks],
+        "bad": sorted(bad.items()),
+    }  # fmt: skip
+    (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
+
+
+def _grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
+    """Columns by block: one block for all columns of a joint kind, else one a column."""
+    groups: dict[str, list[Column]] = {}
+    for column in columns:
+        kind = KINDS[column.kind]
+        position = len(groups)
+        groups.setdefault(kind.name if kind.joint else f"{kind.name}_{position}", []).append(column)
+    return list(groups.items())
+
+
+def _fit(folder: Path, name: str, columns: list[Column], table: Table, split: Split, seconds: float) -> Block:
+    kind = KINDS[columns[0].kind]
+    names = tuple(column.name for column in columns)
+    rows = split.train
+    if len(rows) > kind.sample:
+        rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
+    frame = table.take(rows, names)
+    samples = [kind.decode(frame[c.name], table.source.root, c.settings).values for c in columns]
+    limits = Limits(rows=len(split.train), seconds=seconds, columns=names)
+    fit = kind.fit(samples, columns[0].settings, limits)
+    (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
+    for form, tensor in fit.forms.items():
+        (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
+    return Block(
+        name=name, kind=kind.name, columns=names, decode={c.name: dict(c.settings) for c in columns},
+        settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
+        forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
+    )  # fmt: skip
+
+
+def _encode(
+    frame: pl.DataFrame, block: Block, table: Table, session: Session, out: np.ndarray, start: int,
+    bad: dict[int, str], pool: ThreadPoolExecutor,
+) -> None:  # fmt: skip
+    """Decode and encode one chunk of one block; rows are cut fine where each has a shape of its own."""
+    kind = KINDS[block.kind]
+    alone = kind.ragged and not isinstance(frame[block.columns[0]].dtype, pl.Array)
+    step = 1 if alone else CHUNK // 8
+
+    def piece(first: int) -> None:
+        cells = {name: frame[name].slice(first, step) for name in block.columns}
+        decoded = {name: kind.decode(cells[name], table.source.root, block.decode[name]) for name in block.columns}
+        for item in decoded.values():
+            for position, reason in item.bad.items():
+                bad[start + first + position] = reason
+        if kind.ragged and any(value is None for item in decoded.values() for value in item.values):
+            return  # the row stays zero and leaves the split
+        feeds = {name: np.stack(item.values) if kind.ragged else item.values for name, item in decoded.items()}
+        encoded = session(feeds)["encoded"]
+        out[start + first : start + first + len(encoded)] = encoded
+
+    list(pool.map(piece, range(0, len(frame), step)))

@@ -1,0 +1,243 @@
+"""Source -> table: rows with typed columns, the target and the task read from them.
+
+Enters: a `Source`. Leaves: a `Table`, whose rows are those of train, valid and test one after the other.
+Nothing is decoded here but the target column; cells stay lazy until they are encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.config import Settings
+from leadline.data.source import BadRow, Source
+from leadline.errors import SourceError, TargetError
+from leadline.kinds import KINDS
+from leadline.kinds.kind import present
+
+SNIFFED = 5_000  # rows by which the kind of a column is told
+USUAL_TARGETS = ("label", "target", "class", "y")
+MOST_CLASSES = 20  # more distinct whole numbers than this are a quantity
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column as understood: its kind, how its cells are decoded, and what part it plays."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    role: str = "input"  # input, target or dropped
+    missing: float = 0.0  # share of the cells
+    unique: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What the target asks. `classes` is empty for regression."""
+
+    name: str  # binary, multiclass or regression
+    target: str
+    classes: tuple[str, ...]
+
+    @property
+    def metric(self) -> str:
+        return "rmse" if self.name == "regression" else "accuracy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows in source order, typed columns, and the target as numbers (class number, or value; -1 or NaN: unusable)."""
+
+    source: Source
+    frame: pl.LazyFrame
+    part: np.ndarray  # uint8 [rows], position in PARTS
+    columns: tuple[Column, ...]
+    task: Task
+    labels: np.ndarray  # int64 or float64 [rows]
+    bad: tuple[BadRow, ...]
+
+    @property
+    def rows(self) -> int:
+        return len(self.part)
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.role == "input")
+
+    def take(self, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
+        """The given rows, in rising order."""
+        return take(self.frame, rows, columns)
+
+    def batches(self, columns: Sequence[str], size: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        """(first row, frame of up to `size` rows), over all rows."""
+        wanted = self.frame.select(columns)
+        for start in range(0, self.rows, size):
+            yield start, wanted.slice(start, size).collect()
+
+
+def take(frame: pl.LazyFrame, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
+    """The given row numbers of a lazy frame, in rising order, without collecting the rest."""
+    keep = pl.col("__row").is_in(pl.Series(np.unique(rows).astype(np.uint32)).implode())
+    return frame.select(columns).with_row_index("__row").filter(keep).drop("__row").collect()
+
+
+def read(source: Source, settings: Settings) -> Table:
+    """Understand a source: target, task, and the kind of every column."""
+    frame, part = _joined(source)
+    names = frame.collect_schema().names()
+    for option in ("group", "time"):
+        column = getattr(settings, option)
+        if column is not None and column not in names:
+            raise SourceError(f"--{option} {column} is not a column; columns are {_listed(names)}.")
+    for column in (*settings.drop, *settings.kinds):
+        if column not in names:
+            raise SourceError(f"{column!r} is not a column of {source.name}; columns are {_listed(names)}.")
+    target = _target(source, settings, names)
+    task, labels, bad = _labels(source, frame, part, target, settings)
+    rows = np.flatnonzero(part == 0)
+    sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
+    columns = [_column(name, sample[name], source, settings, target) for name in names]
+    return Table(
+        source=source, frame=frame, part=part, columns=tuple(columns), task=task, labels=labels,
+        bad=(*source.bad, *bad),
+    )  # fmt: skip
+
+
+def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
+    """All parts one under the other, and the part of every row."""
+    frames, counts = [], []
+    names = source.train.collect_schema().names()
+    for part, frame in zip(PARTS, (source.train, source.valid, source.test), strict=True):
+        if frame is None:
+            counts.append(0)
+            continue
+        if lacking := [name for name in names if name not in frame.collect_schema().names()]:
+            raise SourceError(f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has.")
+        frames.append(frame.select(names))
+        counts.append(int(frame.select(pl.len()).collect().item()))
+    if counts[0] == 0:
+        raise SourceError(f"{source.name} holds no rows; give a source with at least some.")
+    joined = frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
+    return joined, np.repeat(np.arange(3, dtype=np.uint8), counts)
+
+
+def _target(source: Source, settings: Settings, names: Sequence[str]) -> str:
+    target = settings.target or source.target
+    if target is None:
+        usual = [name for name in names if name.lower() in USUAL_TARGETS]
+        if len(usual) != 1:
+            raise TargetError(f"No target is given; add --target COLUMN, one of {_listed(names)}.")
+        target = usual[0]
+    if target not in names:
+        raise TargetError(f"--target {target} is not a column of {source.name}; columns are {_listed(names)}.")
+    return target
+
+
+def _labels(
+    source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings
+) -> tuple[Task, np.ndarray, list[BadRow]]:
+    cells = present(frame.select(target).collect().to_series())
+    if cells.dtype.is_float():
+        cells = cells.fill_nan(None)
+    train = cells.filter(pl.Series(part == 0))
+    kept = train.drop_nulls()
+    if not len(kept):
+        raise TargetError(f"Column {target!r} is empty in every row; choose another --target.")
+    if kept.n_unique() == 1:
+        raise TargetError(f"Column {target!r} is {kept[0]!r} in every row; a target must vary.")
+    bad = [
+        BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
+        for row in cells.is_null().arg_true().to_list()
+    ]
+    numbers = _numbers(kept)
+    name = settings.task or _told(kept, numbers)
+    if name == "regression":
+        if numbers is None:
+            raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
+        values = cells.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().copy()
+        values[~np.isfinite(values)] = np.nan
+        return Task(name=name, target=target, classes=()), values, bad
+    words = _words(cells)
+    classes = _classes(words.filter(pl.Series(part == 0)), target, name)
+    numbered = words.replace_strict({c: i for i, c in enumerate(classes)}, default=-1, return_dtype=pl.Int64)
+    labels = numbered.fill_null(-1).to_numpy().copy()
+    labels[words.is_null().to_numpy()] = -1
+    for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy()):
+        bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
+    return Task(name="binary" if len(classes) == 2 else "multiclass", target=target, classes=classes), labels, bad
+
+
+def _numbers(kept: pl.Series) -> pl.Series | None:
+    """The target as numbers, where nearly all of it reads so."""
+    if kept.dtype == pl.Boolean:
+        return None
+    numbers = kept.cast(pl.Float64, strict=False)
+    return numbers if float(numbers.is_not_null().mean() or 0) >= 0.98 else None
+
+
+def _told(kept: pl.Series, numbers: pl.Series | None) -> str:
+    if numbers is None:
+        return "multiclass"
+    known = numbers.drop_nulls()
+    whole = bool((known == known.round()).all())
+    few = known.n_unique() <= (MOST_CLASSES if whole else 2) and known.n_unique() <= max(2, len(known) // 3)
+    return "multiclass" if few else "regression"
+
+
+def _words(cells: pl.Series) -> pl.Series:
+    if cells.dtype.is_float() and bool((cells.drop_nulls() == cells.drop_nulls().round()).all()):
+        cells = cells.cast(pl.Int64)
+    return cells.cast(pl.String)
+
+
+def _classes(words: pl.Series, target: str, task: str) -> tuple[str, ...]:
+    counted = words.drop_nulls().value_counts(sort=True)
+    counts = dict(zip(counted[words.name].to_list(), counted["count"].to_list(), strict=True))
+    if len(counts) > max(50, sum(counts.values()) // 3):
+        raise TargetError(
+            f"Column {target!r} has {len(counts):,} different values in {sum(counts.values()):,} rows, too many for "
+            "classes; choose another --target, or --task regression for numbers."
+        )
+    if single := [value for value, count in counts.items() if count == 1]:
+        row = int((words == single[0]).arg_true()[0]) + 1
+        raise TargetError(
+            f"Class {single[0]!r} of column {target!r} has one row (row {row}); "
+            "give it at least two rows, or take that row out."
+        )
+    return tuple(sorted(counts, key=_natural))
+
+
+def _natural(text: str) -> tuple[int, float, str]:
+    """Numbers before words, numbers by size."""
+    try:
+        return (0, float(text), text)
+    except ValueError:
+        return (1, 0.0, text)
+
+
+def _column(name: str, cells: pl.Series, source: Source, settings: Settings, target: str) -> Column:
+    if name == target:
+        return Column(name=name, kind="category", settings={}, role="target")
+    if name in settings.drop:
+        return Column(name=name, kind="category", settings={}, role="dropped", note="left out as asked")
+    stated = settings.kinds.get(name) or source.kinds.get(name)
+    for kind in [stated] if stated else list(KINDS):
+        how = KINDS[kind].sniff(cells, source.root)
+        if how is not None or (stated and kind != "image"):
+            return Column(name=name, kind=kind, settings=how or {})
+    if stated:
+        raise SourceError(f"Column {name!r} holds {cells.dtype}, which cannot be read as {stated}.")
+    note = f"holds {cells.dtype}, which no kind reads"
+    return Column(name=name, kind="category", settings={}, role="dropped", note=note)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:12])
+    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"

@@ -1,0 +1,36 @@
+"""What can go wrong, in the user's words.
+
+Each message is one sentence: what was found, what was expected, how to mend it. A subclass exists only where a caller
+would catch it apart from the others.
+
+    try:
+        run = leadline.fit("photos/")
+    except leadline.LeadlineError as error:
+        print(error)
+"""
+
+__all__ = ["BudgetError", "LeadlineError", "ModelError", "OutputError", "SourceError", "TargetError"]
+
+
+class LeadlineError(Exception):
+    """Anything that the user can mend: the message says how."""
+
+
+class SourceError(LeadlineError):
+    """The data cannot be found or read."""
+
+
+class TargetError(LeadlineError):
+    """The column to predict is missing, unclear or cannot be learned."""
+
+
+class BudgetError(LeadlineError):
+    """The seconds or the memory given are too few, or not a budget at all."""
+
+
+class ModelError(LeadlineError):
+    """A model file cannot be read, or does not fit the data given to it."""
+
+
+class OutputError(LeadlineError):
+    """A result cannot be written where it was asked for."""

@@ -1,0 +1,133 @@
+"""From a finished race to what is written down: result.json, the table of test predictions, and examples."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.data.store import Store
+from leadline.data.table import Table
+from leadline.judge.compare import Scored
+from leadline.judge.verdict import Verdict
+from leadline.race.race import Entry
+from leadline.report.page import Example
+
+SHOWN = 24  # worst mistakes in the report
+THUMBNAIL = 96  # pixels of the longer side
+
+
+def contenders(entries: list[Entry], scored: Mapping[str, Scored]) -> list[dict[str, Any]]:
+    """The `contenders` of result.json."""
+    rows = []
+    for entry in entries:
+        found = scored.get(entry.name)
+        facts = entry.facts
+        rows.append({
+            "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
+            "score": found.score if found else None, "low": found.low if found else None,
+            "high": found.high if found else None, "valid_score": facts.get("score"), "seeds": 1,
+            "fit_s": facts.get("fit_s"), "predict_us": facts.get("predict_us"), "params": facts.get("params"),
+            "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
+            "describe": facts.get("describe", []),
+        })  # fmt: skip
+    return rows
+
+
+def columns(table: Table) -> list[dict[str, Any]]:
+    """The `columns` of result.json."""
+    return [
+        {
+            "name": c.name, "kind": c.kind, "role": c.role, "missing": c.missing, "unique": c.unique, "note": c.note,
+        }
+        for c in table.columns
+    ]  # fmt: skip
+
+
+def verdict_facts(verdict: Verdict) -> dict[str, Any]:
+    """The `verdict` of result.json."""
+    return asdict(verdict)
+
+
+def predictions(
+    store: Store, truth: np.ndarray, answers: Mapping[str, np.ndarray], shipped: str | None
+) -> pl.DataFrame:
+    """Test rows with the truth, the shipped model's answer, and every contender's."""
+    classes = np.array(store.task.classes, object)
+
+    def named(scores: np.ndarray) -> Any:
+        return classes[scores.argmax(axis=1)].tolist() if len(classes) else scores
+
+    frame: dict[str, Any] = {"row": store.split.test}
+    frame["truth"] = classes[truth].tolist() if len(classes) else truth
+    if shipped is not None:
+        frame["prediction"] = named(answers[shipped])
+        if len(classes):
+            frame |= {f"p_{name}": answers[shipped][:, i] for i, name in enumerate(classes)}
+    frame |= {f"prediction_{name}": named(scores) for name, scores in answers.items()}
+    return pl.DataFrame(frame)
+
+
+def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) -> list[Example]:
+    """The shipped model's worst mistakes on the test, worst first."""
+    classes = store.task.classes
+    if classes:
+        guess = scores.argmax(axis=1)
+        sure = scores[np.arange(len(scores)), guess]
+        order = [i for i in np.argsort(-sure, kind="stable") if guess[i] != truth[i]][:SHOWN]
+    else:
+        order = list(np.argsort(-np.abs(scores - truth), kind="stable")[:SHOWN])
+    if not order:
+        return []
+    rows = store.split.test[order]
+    names = [column.name for column in table.inputs]
+    frame = table.take(rows, names)
+    place = {int(row): i for i, row in enumerate(np.unique(rows))}
+    shown = []
+    for i, row in zip(order, rows, strict=True):
+        cells = frame.row(place[int(row)], named=True)
+        image, text, rest = _picture(store, int(row)), _text(table, cells), _cells(table, cells)
+        shown.append(
+            Example(
+                row=int(row), truth=classes[truth[i]] if classes else f"{truth[i]:,.6g}",
+                prediction=classes[int(guess[i])] if classes else f"{scores[i]:,.6g}",
+                confidence=float(sure[i]) if classes else None,
+                error=None if classes else float(scores[i] - truth[i]), image=image, text=text, cells=rest or None,
+            )  # fmt: skip
+        )
+    return shown
+
+
+def _picture(store: Store, row: int) -> bytes | None:
+    """The first image of a row as the model sees it, as PNG."""
+    block = next((block for block in store.blocks if block.kind == "image"), None)
+    if block is None:
+        return None
+    from PIL import Image
+
+    pixels = np.asarray(store.tensor(block.name)[row])
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if max(picture.size) < THUMBNAIL:
+        factor = math.ceil(THUMBNAIL / max(picture.size))
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    out = io.BytesIO()
+    picture.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _text(table: Table, cells: Mapping[str, Any]) -> str | None:
+    texts = [str(cells[c.name]) for c in table.inputs if c.kind == "text" and cells[c.name] is not None]
+    return "\n".join(texts)[:1_000] if texts else None
+
+
+def _cells(table: Table, cells: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        c.name: "missing" if cells[c.name] is None else str(cells[c.name])[:60]
+        for c in table.inputs
+        if c.kind not in ("image", "text")
+    }

@@ -1,0 +1,43 @@
+"""Metrics: one number from predictions, and the losses of single rows from which it comes.
+
+A metric is `finish(mean(row_losses))`, so that the bootstrap needs only means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`rows` gives a number a row; the score is `finish` of their mean."""
+
+    name: str
+    higher_is_better: bool
+    rows: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    finish: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, truth: np.ndarray, scores: np.ndarray) -> float:
+        """The score of probabilities [n, classes] or values [n] against class numbers or values [n]."""
+        return float(self.finish(np.asarray(self.rows(truth, scores).mean())))
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score `a` beats score `b`."""
+        return a > b if self.higher_is_better else a < b
+
+
+def _hits(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return (scores.argmax(axis=1) == truth).astype(np.float64)
+
+
+def _squares(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.asarray((truth - scores) ** 2, np.float64)
+
+
+METRICS = {
+    "accuracy": Metric("accuracy", True, _hits, np.asarray),
+    "rmse": Metric("rmse", False, _squares, np.sqrt),
+}

@@ -1,0 +1,18 @@
+"""Every kind of column, in the order in which they are tried on an unknown one."""
+
+from leadline.kinds.category import Category
+from leadline.kinds.image import Image
+from leadline.kinds.kind import Kind
+from leadline.kinds.number import Number
+from leadline.kinds.text import Text
+from leadline.kinds.time import Time
+
+KINDS: dict[str, Kind] = {
+    "image": Image(),
+    "number": Number(),
+    "time": Time(),
+    "text": Text(),
+    "category": Category(),
+}
+
+__all__ = ["KINDS", "Kind"]

@@ -1,0 +1,93 @@
+"""What a kind is: how one sort of column is recognised, decoded and encoded.
+
+A kind turns cells into answers in steps that never run backwards:
+
+    sniff   cells of a sample       -> how to decode them, or None: not this kind
+    decode  cells                   -> plain arrays; the only step outside the ONNX graph
+    fit     decoded train cells     -> a `Fit`: the encode graph, and the feature graphs of the classical contenders
+    body    (nets/)                 -> arithmetic on encoded tensors, exported with the network
+
+Columns of a `joint` kind share one block (all numbers are one matrix); others have a block each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    import onnx
+
+MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """Cells as arrays. `values` has one item a cell: an ndarray, or a list of arrays where shapes differ."""
+
+    values: Any
+    bad: Mapping[int, str] = field(default_factory=dict)  # position -> why it could not be decoded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a kind may spend when it is fitted."""
+
+    rows: int  # train rows
+    seconds: float  # the whole budget
+    columns: tuple[str, ...]  # names of the block's columns, for the graph's inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """A graph that makes one stored tensor, with the shape and type of one row of it."""
+
+    graph: onnx.ModelProto
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fitted kind: facts that travel in the model's metadata, and graphs.
+
+    `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to what contenders read:
+    'dense' (numbers a column), 'codes' (category numbers), 'bag' (n-gram numbers, 0 for none).
+    """
+
+    settings: Mapping[str, Any]
+    encode: Tensor
+    forms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Kind(Protocol):
+    """One file in `kinds/`. Implementations are stateless: what is learned travels in `settings` and graphs."""
+
+    name: str
+    joint: bool  # all columns of this kind form one block
+    ragged: bool  # decoded cells differ in shape, and are encoded one by one
+    sample: int  # train rows that `fit` looks at
+    onnx_input: str  # NumPy type of the decoded value, as the shipped model takes it
+    native: str | None  # the form that the encoded tensor itself already is, if any
+
+    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
+        """How to decode these cells (settings for `decode`), or None if they are of another kind."""
+
+    def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+        """Cells to arrays; never raises for a bad cell, reports it in `bad`."""
+
+    def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
+        """Learn the encoding from decoded train cells, one item of `samples` a column."""
+
+
+def present(cells: pl.Series) -> pl.Series:
+    """Text cells stripped, with the usual words for 'missing' as null."""
+    if cells.dtype != pl.String:
+        return cells
+    stripped = cells.str.strip_chars()
+    return stripped.set(stripped.is_in(MISSING), None)

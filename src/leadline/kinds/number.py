@@ -1,0 +1,77 @@
+"""Numbers: float64 in, float32 out, centred and scaled by train quartiles; NaN for missing.
+
+Centring happens in float64, inside the graph, so that a year or a timestamp keeps its last digits in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present
+
+PARSES = 0.98  # share of the cells that must read as numbers
+
+
+class Number:
+    name = "number"
+    joint = True
+    ragged = False
+    sample = 200_000
+    onnx_input = "float64"
+    native = "dense"
+
+    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
+        if cells.dtype.is_numeric() or cells.dtype == pl.Boolean:
+            return {}
+        if cells.dtype != pl.String:
+            return None
+        words = present(cells).drop_nulls()
+        if not len(words):
+            return None
+        return {} if words.cast(pl.Float64, strict=False).is_not_null().mean() >= PARSES else None
+
+    def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+        words = present(cells)
+        numbers = words.cast(pl.Float64, strict=False)
+        wrong = (words.is_not_null() & numbers.is_null()).arg_true().to_list()
+        values = numbers.fill_null(float("nan")).to_numpy()
+        return Decoded(
+            values=np.where(np.isfinite(values), values, np.nan),
+            bad={row: f"{cells[row]!r} is not a number" for row in wrong},
+        )
+
+    def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
+        quartiles = [_quartiles(sample) for sample in samples]
+        centre = np.array([middle for _, middle, _ in quartiles])
+        spread = np.array([high - low for low, _, high in quartiles])
+        return Fit(settings={}, encode=matrix(limits.columns, centre, spread))
+
+
+def _quartiles(values: np.ndarray) -> tuple[float, float, float]:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return 0.0, 0.0, 1.0
+    low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+    if high == low:  # most values are one value: the standard deviation still tells their scale
+        low, high = 0.0, float(known.std()) or 1.0
+    return float(low), float(middle), float(high)
+
+
+def matrix(columns: tuple[str, ...], centre: np.ndarray, spread: np.ndarray) -> Tensor:
+    """float64 columns [N] each -> float32 [N, columns], (x - centre) / spread."""
+    from leadline.ship.graph import Graph
+
+    g = Graph("number")
+    axis = g.const(np.array([1], np.int64))
+    parts = [g.op("Unsqueeze", g.input(name, np.float64, ["N"]), axis) for name in columns]
+    x = g.op("Concat", *parts, axis=1)
+    x = g.op("Div", g.op("Sub", x, g.const(centre)), g.const(spread))
+    # float32 overflows beyond 3e38: clip, so that a wild cell is a large number and not an infinity.
+    x = g.op("Clip", x, g.const(np.float64(-1e30)), g.const(np.float64(1e30)))
+    g.output("encoded", g.op("Cast", x, to=1), np.float32, ["N", len(columns)])
+    return Tensor(graph=g.model(), shape=(len(columns),), dtype="float32")

@@ -1,0 +1,128 @@
+"""Times: int64 milliseconds UTC in; calendar parts out, as float32 [elapsed, year, month, day, weekday, hour, yearday].
+
+The calendar is integer arithmetic in the graph (days from civil: Howard Hinnant, 'chrono-compatible low-level date
+algorithms'), so deep and classical contenders read the same parts. Missing is the smallest int64, and NaN after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present
+
+if TYPE_CHECKING:
+    from leadline.ship.graph import Graph
+
+PARTS = ("elapsed", "year", "month", "day", "weekday", "hour", "yearday")
+NEVER = int(np.iinfo(np.int64).min)
+DAY_MS = 86_400_000
+PARSES = 0.98
+FORMATS = (
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%#z", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M",
+    "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y",
+)  # fmt: skip
+
+
+class Time:
+    name = "time"
+    joint = True
+    ragged = False
+    sample = 200_000
+    onnx_input = "int64"
+    native = "dense"
+
+    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
+        if cells.dtype in (pl.Date, pl.Datetime):
+            return {"format": None}
+        if cells.dtype != pl.String:
+            return None
+        words = present(cells).drop_nulls()
+        if not len(words):
+            return None
+        for pattern in FORMATS:
+            if _parse(words, pattern).is_not_null().mean() >= PARSES:
+                return {"format": pattern}
+        return None
+
+    def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+        words = present(cells)
+        if cells.dtype == pl.String:
+            moments = _parse(words, settings["format"])
+        else:
+            moments = cells.cast(pl.Datetime("ms")).cast(pl.Int64)
+        wrong = (words.is_not_null() & moments.is_null()).arg_true().to_list()
+        return Decoded(
+            values=moments.fill_null(NEVER).to_numpy(),
+            bad={row: f"{cells[row]!r} is not a date of the form {settings['format']}" for row in wrong},
+        )
+
+    def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
+        from leadline.ship.graph import Graph
+
+        g = Graph("time")
+        blocks = []
+        for name, sample in zip(limits.columns, samples, strict=True):
+            known = sample[sample != NEVER]
+            start, span = (int(known.min()), int(known.max() - known.min())) if len(known) else (0, 1)
+            blocks.append(_calendar(g, g.input(name, np.int64, ["N"]), start, max(span, 1)))
+        width = len(PARTS) * len(blocks)
+        g.output("encoded", g.op("Concat", *blocks, axis=1), np.float32, ["N", width])
+        return Fit(settings={}, encode=Tensor(graph=g.model(), shape=(width,), dtype="float32"))
+
+
+def _parse(words: pl.Series, pattern: str) -> pl.Series:
+    """Milliseconds UTC, null where `pattern` does not fit."""
+    if "%H" not in pattern:
+        moments = words.str.to_date(pattern, strict=False).cast(pl.Datetime("ms"))
+    elif "%#z" in pattern:
+        moments = words.str.to_datetime(pattern, strict=False, time_unit="ms", time_zone="UTC")
+    else:
+        moments = words.str.to_datetime(pattern, strict=False, time_unit="ms")
+    return moments.cast(pl.Int64)
+
+
+def _calendar(g: Graph, ms: str, start: int, span: int) -> str:
+    """int64 milliseconds [N] -> float32 [N, len(PARTS)]."""
+
+    def number(value: int) -> str:
+        return str(g.const(np.int64(value)))
+
+    def floor_div(a: str, b: int) -> str:  # ONNX integer division rounds to zero; dates before 1970 need the floor
+        rest = g.op("Mod", a, number(b))  # takes the sign of the divisor
+        return str(g.op("Div", g.op("Sub", a, rest), number(b)))
+
+    missing = g.op("Equal", ms, number(NEVER))
+    ms = g.op("Where", missing, number(0), ms)
+    days, in_day = floor_div(ms, DAY_MS), g.op("Mod", ms, number(DAY_MS))
+    shifted = g.op("Add", days, number(719_468))  # days since 0000-03-01
+    era = floor_div(shifted, 146_097)
+    doe = g.op("Sub", shifted, g.op("Mul", era, number(146_097)))
+    leap = g.op("Sub", g.op("Div", doe, number(36_524)), g.op("Div", doe, number(146_096)))
+    yoe = g.op("Div", g.op("Add", g.op("Sub", doe, g.op("Div", doe, number(1_460))), leap), number(365))
+    century = g.op("Sub", g.op("Div", yoe, number(4)), g.op("Div", yoe, number(100)))
+    doy = g.op("Sub", doe, g.op("Add", g.op("Mul", yoe, number(365)), century))  # from 1 March
+    mp = g.op("Div", g.op("Add", g.op("Mul", doy, number(5)), number(2)), number(153))
+    before = g.op("Div", g.op("Add", g.op("Mul", mp, number(153)), number(2)), number(5))
+    day = g.op("Add", g.op("Sub", doy, before), number(1))
+    late = g.op("Less", mp, number(10))
+    month = g.op("Where", late, g.op("Add", mp, number(3)), g.op("Sub", mp, number(9)))
+    year = g.op("Add", yoe, g.op("Mul", era, number(400)))
+    year = g.op("Where", late, year, g.op("Add", year, number(1)))
+    weekday = g.op("Mod", g.op("Add", days, number(3)), number(7))  # 1 January 1970 was a Thursday: Monday is 0
+
+    def real(value: str) -> str:
+        return str(g.op("Cast", value, to=11))
+
+    elapsed = g.op("Div", real(g.op("Sub", ms, number(start))), g.const(np.float64(span)))
+    hour = g.op("Div", real(in_day), g.const(np.float64(DAY_MS / 24)))
+    axis = g.const(np.array([1], np.int64))
+    parts = [elapsed, real(year), real(month), real(day), real(weekday), hour, real(doy)]
+    table = g.op("Concat", *[g.op("Unsqueeze", part, axis) for part in parts], axis=1)
+    table = g.op("Where", g.op("Unsqueeze", missing, axis), g.const(np.float64(np.nan)), table)
+    return str(g.op("Cast", table, to=1))

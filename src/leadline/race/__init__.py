@@ -1,0 +1,1 @@
+"""All contenders under one budget, in worker processes, written down as they go."""

@@ -1,0 +1,261 @@
+"""All contenders under one budget: who runs when, on how many cores, and for how long.
+
+Contenders that use one core run side by side, a core each; after them those that use all cores, one at a time. A
+contender's seconds are fixed when it starts, by what is left and who still waits. One that crashes, overruns or eats
+too much memory is reported and costs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.data.store import Store
+from leadline.errors import LeadlineError
+from leadline.race.journal import Journal
+from leadline.race.measure import used_gb
+
+FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
+FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
+LEAST = 4.0  # seconds of any contender: it has libraries to import
+GRACE = 0.1  # of its seconds, and at least 3 s, that a contender may overrun before it is ended
+WEIGHTS = {"linear": 1.0}  # share of a lane relative to the others, 3 where not named
+TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
+FASTEST = "linear"
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Entry:
+    """A contender in the race: what it was given, and what became of it."""
+
+    name: str
+    family: str
+    folder: Path
+    status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
+    why: str | None = None
+    seconds: float = 0.0
+    began: float = 0.0
+    curve: list[tuple[float, int, float]] = field(default_factory=list)  # seconds, step, score on valid
+    facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
+    process: subprocess.Popen[str] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        return self.status in ("finished", "cut")
+
+    def scores(self) -> np.ndarray:
+        """What it answered on the test rows."""
+        return np.asarray(np.load(self.folder / "test.npy"))
+
+
+def entrants(store: Store, only: str | None) -> list[str]:
+    """Names of the contenders that can learn from these blocks, of those that the user wants."""
+    wanted = [word.strip() for word in only.split(",")] if only else None
+    families = {contender.family for contender in PORTFOLIO.values()}
+    for word in wanted or []:
+        if word not in PORTFOLIO and word not in families:
+            known = ", ".join([*PORTFOLIO, *sorted(families)])
+            raise LeadlineError(f"--only {word} is not known; contenders and families are {known}.")
+    able = [name for name, contender in PORTFOLIO.items() if contender.inputs(store)]
+    if wanted is None:
+        return able
+    chosen = [n for n in able if n == "floor" or n in wanted or PORTFOLIO[n].family in wanted]
+    if chosen == ["floor"] and wanted != ["floor"]:
+        raise LeadlineError(f"--only {only} leaves no contender for these columns; {', '.join(able)} could race.")
+    return chosen
+
+
+class Race:
+    """Runs the entries in worker processes and keeps them for export until `close`."""
+
+    def __init__(
+        self, store: Store, names: list[str], folder: Path, *, cores: int, seed: int, journal: Journal,
+        watch: Callable[[Event], None], memory_gb: float,
+    ) -> None:  # fmt: skip
+        self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
+        self._memory_gb = memory_gb
+        self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
+        self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
+        self.stopped = False
+
+    def run(self, until: float) -> None:
+        """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far."""
+        waiting = [entry for entry in self.entries if entry.family != "floor"]
+        if until - time.monotonic() < TINY:
+            for entry in waiting:
+                if entry.name != FASTEST and any(e.name == FASTEST for e in waiting):
+                    self._end(entry, "skipped", "the budget is too small to train it")
+            until = time.monotonic() + TINY
+        waiting = [entry for entry in waiting if entry.status == "waiting"]
+        first = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "one"]
+        second = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "all"]
+        left = until - time.monotonic()
+        share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
+        self._lanes(first, until - left + share, lanes=self.cores, threads=1)
+        self._lanes(second, until, lanes=1, threads=self.cores)
+
+    def _lanes(self, queue: list[Entry], until: float, lanes: int, threads: int) -> None:
+        """Run entries, at most `lanes` at once, until all have ended."""
+        queue, running = list(queue), []
+        while queue or running:
+            try:
+                while queue and len(running) < lanes and not self.stopped:
+                    entry = queue.pop(0)
+                    mine = WEIGHTS.get(entry.name, 3.0)
+                    others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
+                    seconds = (until - time.monotonic()) * mine / (mine + others / lanes)
+                    self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1)
+                    running.append(entry)
+                self._receive(0.2)
+            except KeyboardInterrupt:
+                self._interrupt(running)
+            if self.stopped:
+                for entry in queue:
+                    self._end(entry, "skipped", "stopped before its turn")
+                queue = []
+            for entry in running:
+                self._supervise(entry)
+            running = [entry for entry in running if entry.status == "running"]
+
+    def _interrupt(self, running: list[Entry]) -> None:
+        """The first Ctrl-C asks all to end with their best so far; the second ends the run."""
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.stopped = True
+        self._say("stopping", why="asked by the user: the verdict is on what has finished")
+        for entry in running:
+            self._command(entry, "stop")
+            entry.seconds = min(entry.seconds, time.monotonic() - entry.began + 20.0)
+
+    def _start(self, entry: Entry, seconds: float, threads: int) -> None:
+        entry.folder.mkdir(parents=True, exist_ok=True)
+        entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
+        job = {
+            "store": str(self.store.path.resolve()), "contender": entry.name, "seed": self.seed, "seconds": seconds,
+            "began": entry.began, "threads": threads, "folder": str(entry.folder.resolve()),
+        }  # fmt: skip
+        path = entry.folder / "job.json"
+        path.write_text(json.dumps(job))
+        with (entry.folder / "log.txt").open("w") as log:
+            entry.process = subprocess.Popen(
+                [sys.executable, "-m", "leadline.race.worker", str(path)], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=_environment(threads),
+                start_new_session=True,  # Ctrl-C is for the race to pass on
+            )  # fmt: skip
+        threading.Thread(target=self._read, args=(entry, entry.process), daemon=True).start()
+        self._say("start", contender=entry.name, seconds=round(seconds, 1), threads=threads)
+
+    def _read(self, entry: Entry, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._inbox.put((entry, json.loads(line)))
+        self._inbox.put((entry, None))
+
+    def _receive(self, wait: float) -> None:
+        """Take the messages that have come, waiting a little for the first."""
+        try:
+            entry, message = self._inbox.get(timeout=wait)
+            while True:
+                self._take(entry, message)
+                entry, message = self._inbox.get_nowait()
+        except Empty:
+            return
+
+    def _take(self, entry: Entry, message: Event | None) -> None:
+        if message is None:
+            if entry.status == "running":
+                code = entry.process.wait() if entry.process else None
+                self._end(entry, "failed", f"its process ended with code {code}; see contenders/{entry.name}/log.txt")
+            return
+        event = message.pop("event")
+        if event == "progress":
+            now = time.monotonic() - entry.began
+            if message.get("score") is not None:
+                entry.curve.append((round(now, 2), message["step"], message["score"]))
+            if note := message.get("note"):
+                entry.notes.append(note)
+            self._say("progress", contender=entry.name, **message)
+        elif event == "fitted":
+            cut = message.get("stopped") or any(note.startswith("cut") for note in entry.notes)
+            entry.facts = message
+            self._end(entry, "cut" if cut else "finished", None)
+        elif event == "failed":
+            self._end(entry, "failed", message["why"])
+        elif event == "exported":
+            entry.facts["exported"] = True
+
+    def _supervise(self, entry: Entry) -> None:
+        if entry.status != "running" or entry.process is None:
+            return
+        spent = time.monotonic() - entry.began
+        if spent > entry.seconds + max(3.0, GRACE * entry.seconds):
+            self._kill(entry, f"it ran over its {entry.seconds:.0f} s")
+        elif (used := used_gb(entry.process.pid)) > self._memory_gb:
+            self._kill(entry, f"it needed more memory ({used:.1f} GB) than it may use ({self._memory_gb:.1f} GB)")
+
+    def _kill(self, entry: Entry, why: str) -> None:
+        assert entry.process is not None
+        entry.process.kill()
+        entry.process.wait()
+        self._end(entry, "failed", why)
+
+    def _end(self, entry: Entry, status: str, why: str | None) -> None:
+        entry.status, entry.why = status, why
+        self._say("end", contender=entry.name, status=status, why=why, **entry.facts)
+        if status == "failed" and entry.process is not None and entry.process.stdin is not None:
+            entry.process.stdin.close()
+
+    def _command(self, entry: Entry, word: str) -> None:
+        assert entry.process is not None and entry.process.stdin is not None
+        try:
+            entry.process.stdin.write(word + "\n")
+            entry.process.stdin.flush()
+        except OSError:  # it has died; its end is already on the way
+            return
+
+    def export(self, entry: Entry, patience: float) -> bytes:
+        """The trained contender as an ONNX graph, made by its own process."""
+        self._command(entry, "export")
+        until = time.monotonic() + patience
+        while not entry.facts.get("exported"):
+            if time.monotonic() > until or entry.process is None or entry.process.poll() is not None:
+                raise LeadlineError(f"{entry.name} could not be exported; see contenders/{entry.name}/log.txt.")
+            self._receive(0.1)
+        return (entry.folder / "graph.onnx").read_bytes()
+
+    def close(self) -> None:
+        """End every process."""
+        for entry in self.entries:
+            if entry.process is None:
+                continue
+            if entry.process.stdin is not None:
+                entry.process.stdin.close()
+            try:
+                entry.process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                entry.process.kill()
+                entry.process.wait()
+
+    def _say(self, event: str, **facts: Any) -> None:
+        self._watch(self.journal.write(event, **facts))
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The process's environment, with the threads of every numerical library set before it is imported."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE"}

@@ -1,0 +1,15 @@
+"""A result as one self-contained HTML page.
+
+page.py       the page: sections in reading order
+first.py      the first screen: the answer, how sure, at what cost, what would change it
+contest.py    contenders, cost against quality, learning curves
+mistakes.py   confusion, errors, the worst mistakes
+origin.py     data, warnings, how to do it again, the rule
+facts.py      what all of them ask of a result
+charts.py     SVG
+words.py      numbers and names as safe text
+"""
+
+from leadline.report.page import Example, render
+
+__all__ = ["Example", "render"]

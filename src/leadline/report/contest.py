@@ -1,0 +1,158 @@
+"""The contenders beside each other: score, cost against quality, and how they learned.
+
+Enters: `Facts`. Leaves: HTML, a section each, empty where there is nothing to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from leadline.report.charts import Axis, Frame, Mark, Series, curves, dot, scale, scatter, shape
+from leadline.report.facts import Contender, Facts, family, number
+from leadline.report.words import clip, count, esc, micros, name, scroll, seconds, size, tag
+
+__all__ = ["contenders", "cost", "learning"]
+
+POINTS = 300  # a learning curve is drawn through no more than these
+COSTS = ("Training", "A row takes", "Parameters", "Size", "Peak memory")
+
+
+def contenders(facts: Facts) -> str:
+    """A table of those that finished, the reasons of those that did not, and what each of them did."""
+    if not facts.contenders:
+        return "<p>No contender started.</p>"
+    table = ""
+    if facts.finished:
+        better = "higher is better" if facts.measure.higher else "lower is better"
+        head = f'<th scope="col">Contender</th><th scope="col" class="num">Test {facts.measure.title}</th>'
+        head += f'<th scope="col" class="drawn"><span>95% interval, {better}</span>'
+        head += scale(facts.score_axis, facts.measure.text) + "</th>"
+        head += "".join(f'<th scope="col" class="num">{text}</th>' for text in COSTS)
+        rows = "".join(_row(facts, c) for c in facts.finished)
+        table = f'<table class="contenders"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f"{scroll(table, 'Contenders')}{_legend() if table else ''}{_absent(facts)}{_described(facts)}"
+
+
+def _row(facts: Facts, c: Contender) -> str:
+    """One contender that has a score."""
+    badges = tag("span", "shipped", "badge signal") if c is facts.shipped else ""
+    badges += tag("span", "cut by the budget", "badge") if c.get("status") == "cut" else ""
+    seeds = f", {count(c['seeds'])} seeds" if (number(c.get("seeds")) or 1) > 1 else ""
+    peak = number(c.get("peak_mb"))
+    costs = (
+        seconds(number(c.get("fit_s"))),
+        micros(number(c.get("predict_us"))),
+        count(number(c.get("params"))),
+        size(number(c.get("bytes"))),
+        size(peak * 1e6 if peak is not None else None),
+    )
+    title = f"{clip(c.get('name'), 40)}: {facts.measure.text(c['score'])}"
+    title += f", 95% interval {facts.span(c)}" if facts.span(c) else ""
+    who = f"{_sign(family(c))}{name(c.get('name'), 28)}{badges}<small>{family(c)}{seeds}</small>"
+    return (
+        f'<tr class="{"chosen" if c is facts.shipped else "other"}"><th scope="row">{who}</th>'
+        f'<td class="num strong">{facts.measure.text(c["score"])}</td>'
+        f'<td class="drawn">{dot(facts.score_axis, _mark(facts, c, 0.0, title))}</td>'
+        f"{''.join(tag('td', text, 'num') for text in costs)}</tr>"
+    )
+
+
+def _mark(facts: Facts, c: Contender, x: float, title: str) -> Mark:
+    low, high = number(c.get("low")), number(c.get("high"))
+    return Mark(x, c["score"], _short(c.get("name")), family(c), title, low, high, c is facts.shipped)
+
+
+def _sign(kind: str) -> str:
+    return f'<svg class="sign" aria-hidden="true" width="14" height="14">{shape(kind, "7", 7)}</svg>'
+
+
+def _legend() -> str:
+    """The signs that all charts share."""
+    words = (("deep", "deep"), ("classical", "classical"), ("floor", "floor: what guessing gives"))
+    parts = "".join(f"<li>{_sign(kind)}{text}</li>" for kind, text in words)
+    return f'<ul class="legend">{parts}<li>◂ ▸ beyond the scale</li></ul>'
+
+
+def _absent(facts: Facts) -> str:
+    """Those without a score, and why."""
+    missing = [c for c in facts.contenders if number(c.get("score")) is None]
+    rows = "".join(
+        f'<li>{name(c.get("name"))} <span class="badge">{esc(c.get("status") or "no score")}</span> '
+        f"{clip(c.get('why') or 'No reason was recorded.', 400)}</li>"
+        for c in missing
+    )
+    return f'<h3>Without a score</h3><ul class="absent">{rows}</ul>' if missing else ""
+
+
+def _described(facts: Facts) -> str:
+    """Each contender in its own words."""
+    told = [c for c in facts.contenders if c.get("describe")]
+    parts = "".join(
+        tag("dt", name(c.get("name"))) + "".join(tag("dd", clip(s, 300)) for s in c["describe"][:12]) for c in told
+    )
+    return f'<details><summary>What each contender did</summary><dl class="told">{parts}</dl></details>' if told else ""
+
+
+def cost(facts: Facts) -> str:
+    """Two scatters: what a row costs and what training costs, against the score."""
+    parts = [
+        _scatter(facts, "predict_us", "time a row, log scale", micros, "What an answer costs"),
+        _scatter(facts, "fit_s", "training time, log scale", seconds, "What training costs"),
+    ]
+    if not any(parts):
+        return ""
+    note = "<p>On the dashed line lie the contenders that no other beats on both counts.</p>"
+    return f'{note}<div class="pair">{"".join(parts)}</div>'
+
+
+def _scatter(facts: Facts, key: str, x_title: str, words: Callable[[float], str], title: str) -> str:
+    """Score over one cost; empty with fewer than two points."""
+    measure = facts.measure
+    priced = [c for c in facts.finished if (number(c.get(key)) or 0) > 0]
+    marks = [
+        _mark(facts, c, c[key], f"{clip(c.get('name'), 40)}: {measure.text(c['score'])}, {words(c[key])}")
+        for c in priced
+    ]
+    if len(marks) < 2:
+        return ""
+    front: list[Mark] = []
+    for mark in sorted(marks, key=lambda m: (m.x, -m.y if measure.higher else m.y)):
+        if not front or (mark.y > front[-1].y if measure.higher else mark.y < front[-1].y):
+            front.append(mark)
+    y_title = measure.title + ("" if measure.higher else ", lower is better")
+    frame = Frame(f"{title}: {x_title}, against test {y_title}", (x_title, y_title), (words, measure.text))
+    across = Axis.over([m.x for m in marks], pad=0.08, log=True)
+    return f"<figure><h3>{title}</h3>{scatter(marks, across, facts.score_axis, front, frame)}</figure>"
+
+
+def learning(facts: Facts) -> str:
+    """Valid score over seconds of training, for contenders that learn in steps."""
+    lines = []
+    for c in facts.contenders:
+        whole = [p for p in c.get("curve") or [] if number(p[0]) is not None and number(p[2]) is not None]
+        points = [(float(p[0]), float(p[2])) for p in whole]
+        if len(points) > 1:
+            stride = -(-len(points) // POINTS)
+            kept = [*points[:-1:stride], points[-1]]
+            lines.append(Series(_short(c.get("name")), family(c), kept, c is facts.shipped))
+    if not lines:
+        return ""
+    end = max(one.points[-1][0] for one in lines)
+    late = [y for one in lines for x, y in one.points[1:] if x >= 0.15 * one.points[-1][0]]
+    title = f"valid {facts.measure.title}"
+    frame = Frame(
+        f"{title} of each contender over seconds of training", ("training time", title), (_clock, facts.measure.text)
+    )
+    chart = curves(lines, Axis(0.0, max(end, 1e-9)), Axis.over(late, pad=0.1), frame)
+    note = "Scores on the valid rows, which stop and select. The first moments may lie outside the picture."
+    return f"<p>{note}</p><figure>{chart}</figure>"
+
+
+def _clock(value: float) -> str:
+    return seconds(value) if value else "0"
+
+
+def _short(value: object) -> str:
+    """A name for a label inside a chart; not yet escaped."""
+    text = str(value)
+    return text if len(text) <= 18 else text[:17] + "…"

@@ -1,0 +1,165 @@
+"""The first screen: use deep learning or not, how sure, what it costs, and what would change the answer.
+
+Enters: `Facts`. Leaves: HTML.
+
+    >>> facts = Facts.of({"verdict": {"answer": "tie", "winner": "cnn", "why": "Both reach 99%."}})
+    >>> "Either will do" in first_screen(facts)
+    True
+"""
+
+from __future__ import annotations
+
+from leadline.report.charts import interval
+from leadline.report.facts import Contender, Facts, number
+from leadline.report.words import chance, clip, count, micros, name, plain, seconds, size, tag
+
+__all__ = ["first_screen", "headline"]
+
+HEADLINES = {
+    "deep": "Yes, deep learning",
+    "classical": "No, stay classical",
+    "tie": "Either will do",
+    "unsure": "Too close to call",
+}
+
+
+def headline(facts: Facts) -> str:
+    """The answer in a few words."""
+    answer = str(facts.verdict.get("answer"))
+    measured = answer != "unsure" or number(facts.verdict.get("gap")) is not None
+    return HEADLINES[answer] if answer in HEADLINES and measured else "No answer yet"
+
+
+def first_screen(facts: Facts) -> str:
+    """The verdict, its picture, and the key facts."""
+    title = name(facts.result.get("title") or facts.result.get("source") or "this data", 48)
+    why = facts.verdict.get("why") or "The run ended without a verdict."
+    aside = tag("div", _sure(facts) + _changes(facts), "aside")
+    return (
+        '<section class="first" aria-labelledby="answer">'
+        f'<p class="eyebrow">Should you use deep learning on {title}?</p><h1 id="answer">{headline(facts)}</h1>'
+        f'<p class="why">{clip(why, 600)}</p><div class="evidence">{_picture(facts)}{aside}</div>'
+        f"{_key_facts(facts)}</section>"
+    )
+
+
+def _picture(facts: Facts) -> str:
+    """The interval of the difference, or a sentence saying why there is none."""
+    verdict, measure = facts.verdict, facts.measure
+    gap, low, high = (number(verdict.get(key)) for key in ("gap", "low", "high"))
+    if gap is None or low is None or high is None:
+        return '<p class="nothing">A deep and a classical contender must both finish before they can be compared.</p>'
+    region = number(verdict.get("region")) or 0.0
+    span = f"95% interval {measure.bare(low)} to {measure.gap(high)}"
+    label = (
+        f"Difference between deep and classical in {measure.title}: {measure.gap(gap)}, {span}; "
+        f"differences within {measure.difference(region)} count as none."
+    )
+    side = (
+        f"<b>{measure.difference(gap)}</b> in favour of {'deep' if gap > 0 else 'classical'}"
+        if gap
+        else "no difference"
+    )
+    deep, classical = (name(side) for side in _sides(facts))
+    return (
+        f'<figure class="picture">{interval(gap, low, high, region, measure, label)}'
+        f"<figcaption>{deep} against {classical}, test {measure.title}: {side}; {span}.</figcaption></figure>"
+    )
+
+
+def _sides(facts: Facts) -> tuple[str, str]:
+    """The names of the deep and the classical contender that were compared."""
+    pair = [facts.named(facts.verdict.get(key)) for key in ("winner", "against")]
+    found = {str(c.get("family")): str(c.get("name")) for c in pair}
+    return found.get("deep", "deep"), found.get("classical", "classical")
+
+
+def _sure(facts: Facts) -> str:
+    """How the probability is shared between the three states of the world."""
+    verdict = facts.verdict
+    kinds = {"deep": "deep better", "same": "no practical difference", "classical": "classical better"}
+    shares = {kind: number(verdict.get(f"p_{kind}")) for kind in kinds}
+    if None in shares.values():
+        return ""
+    bar = "".join(
+        f'<span class="{kind}" style="width:{100 * (p or 0):.2f}%"></span>' for kind, p in shares.items() if p
+    )
+    rows = "".join(f'<li><i class="{k}"></i><span>{kinds[k]}</span><b>{chance(p)}</b></li>' for k, p in shares.items())
+    return (
+        f'<h2 class="small">How sure</h2><div class="shares" aria-hidden="true">{bar}</div><ul class="sure">{rows}</ul>'
+    )
+
+
+def _changes(facts: Facts) -> str:
+    """What would turn the answer, each a sentence that follows from the numbers."""
+    found = [*_about_rows(facts), *_about_region(facts), *_about_cost(facts), *_about_effort(facts)]
+    items = "".join(tag("li", text) for text in found[:4])
+    return f'<h2 class="small">What would change the answer</h2><ul class="changes">{items}</ul>' if items else ""
+
+
+def _about_rows(facts: Facts) -> list[str]:
+    rows = number(facts.verdict.get("settle_rows"))
+    have = (facts.result.get("rows") or {}).get("test")
+    if not rows:
+        return []
+    return [f"<b>More test rows:</b> about {count(rows)} would settle it; this run had {count(number(have))}."]
+
+
+def _about_region(facts: Facts) -> list[str]:
+    """The rule turned round: from which tolerance on would the answer be another one."""
+    low, high, region = (number(facts.verdict.get(key)) for key in ("low", "high", "region"))
+    if low is None or high is None or not region:
+        return []
+    turn = max(abs(low), abs(high))
+    if region < turn:
+        return [
+            f"<b>Your tolerance:</b> if differences up to {facts.measure.difference(turn)} do not matter to you "
+            f"(now {facts.measure.difference(region)}), either will do."
+        ]
+    other = "deep learning" if low > 0 else "a classical model" if high < 0 else "too close to call"
+    least = facts.measure.difference(turn)
+    return [f"<b>Your tolerance:</b> if differences under {least} matter to you, the answer becomes: {other}."]
+
+
+def _about_cost(facts: Facts) -> list[str]:
+    """The rival, where it answers clearly faster."""
+    mine, theirs = number(facts.shipped.get("predict_us")), number(facts.rival.get("predict_us"))
+    if mine is None or theirs is None or theirs <= 0 or mine < 1.5 * theirs:
+        return []
+    rival, times = name(facts.rival.get("name")), plain(mine / theirs, 2)
+    return [f"<b>Speed:</b> where {micros(mine)} a row is too slow, {rival} answers {times} times as fast."]
+
+
+def _about_effort(facts: Facts) -> list[str]:
+    """More seconds or more seeds."""
+    cut = [name(c.get("name")) for c in facts.contenders if c.get("status") == "cut"]
+    found = [f"<b>More time:</b> the budget cut {' and '.join(cut[:3])} short."] if cut else []
+    if facts.verdict.get("of") == "model" and facts.verdict.get("winner"):
+        found.append("<b>More seeds:</b> this speaks of these trained models; three seeds would speak of the methods.")
+    return found
+
+
+def _key_facts(facts: Facts) -> str:
+    """What is shipped and what it costs, each beside the contender it beat."""
+    result, mine, rival = facts.result, facts.shipped, facts.rival
+    shipped = result.get("shipped") or {}
+    scores = [number(s) for s in (shipped.get("score"), mine.get("score")) if number(s) is not None]
+    bytes_ = number(shipped.get("bytes")) or number(mine.get("bytes"))
+    cells = [
+        ("Shipped", name(shipped.get("contender") or "nothing", 24), clip(shipped.get("file") or "no model", 30)),
+        (f"Test {facts.measure.title}", facts.measure.text(scores[0] if scores else None), facts.span(mine)),
+        (
+            "A row takes",
+            micros(number(mine.get("predict_us"))),
+            _beside(rival, micros(number(rival.get("predict_us")))),
+        ),
+        ("Size", size(bytes_), _beside(rival, size(number(rival.get("bytes"))))),
+        ("Training", seconds(number(mine.get("fit_s"))), _beside(rival, seconds(number(rival.get("fit_s"))))),
+        ("Budget spent", seconds(number(result.get("spent_s"))), f"of {seconds(number(result.get('budget_s')))}"),
+    ]
+    items = "".join(f'<div><dt>{a}</dt><dd>{b}</dd><dd class="note">{c}</dd></div>' for a, b, c in cells)
+    return f'<dl class="facts">{items}</dl>'
+
+
+def _beside(rival: Contender, text: str) -> str:
+    return f"{name(rival.get('name'), 16)}: {text}" if rival else ""

@@ -1,0 +1,207 @@
+"""Where the shipped model is right and where it errs, on the sealed test rows.
+
+Enters: `Facts`, the test predictions as a frame with `truth` and `prediction`, and examples. Leaves: HTML.
+A million rows are counted by polars; what is drawn point by point is every n-th row, so the same rows each time.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+
+import polars as pl
+
+from leadline.report.charts import Axis, Frame, bars, cloud
+from leadline.report.facts import Facts
+from leadline.report.words import Measure, clip, count, grid, name, percent, plain, scroll, tag
+
+__all__ = ["Example", "agreement", "answers", "gallery"]
+
+DRAWN_CLASSES, PAIRS, POINTS, BARS, SHOWN, CELLS = 20, 20, 2000, 40, 24, 12
+PICTURE_BYTES = 2_500_000  # of all pictures together, before base64
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test row that the model got wrong, with whatever there is to show of it.
+
+    Args:
+        row: its number in the source.
+        truth, prediction: as text.
+        confidence: the probability that the model gave its own answer; None for regression.
+        error: prediction minus truth; None for classification.
+        image: a PNG. text: the row's text. cells: the row's columns.
+
+        >>> Example(row=7, truth="cat", prediction="dog", confidence=0.9).row
+        7
+    """
+
+    row: int
+    truth: str
+    prediction: str
+    confidence: float | None = None
+    error: float | None = None
+    image: bytes | None = None
+    text: str | None = None
+    cells: dict[str, str] | None = None
+
+
+def answers(facts: Facts, predictions: pl.DataFrame) -> str:
+    """The confusion matrix or most confused pairs; for regression predicted against true and the errors' spread."""
+    if not {"truth", "prediction"} <= set(predictions.columns) or predictions.is_empty():
+        return "<p>No test predictions were kept.</p>"
+    if facts.result.get("task") == "regression":
+        return _numbers(predictions)
+    pairs = predictions.select(pl.col("truth", "prediction").cast(pl.String).fill_null("(missing)"))
+    counts = {(t, p): n for t, p, n in pairs.group_by("truth", "prediction").len().iter_rows()}
+    known = [str(c) for c in facts.result.get("classes") or []]
+    seen = {label for pair in counts for label in pair}
+    classes = [c for c in known if c in seen or len(known) <= DRAWN_CLASSES] + sorted(seen - set(known))
+    right = sum(n for (t, p), n in counts.items() if t == p)
+    lead = f"<p>{count(right)} of {count(len(pairs))} test rows answered right, {count(len(pairs) - right)} wrong.</p>"
+    return lead + (_matrix(classes, counts) if len(classes) <= DRAWN_CLASSES else _confused(counts))
+
+
+def _matrix(classes: list[str], counts: dict[tuple[str, str], int]) -> str:
+    """Truth down, prediction across; errors tinted by their share of the row's class."""
+    length = 14 if len(classes) > 8 else 24
+    head = "".join(f'<th scope="col">{name(c, length)}</th>' for c in classes)
+    rows = []
+    for truth in classes:
+        total = sum(counts.get((truth, c), 0) for c in classes)
+        cells = "".join(_cell(counts.get((truth, c), 0), total, c == truth) for c in classes)
+        hit = percent(counts.get((truth, truth), 0) / total) if total else "–"
+        rows.append(f'<tr><th scope="row">{name(truth, 28)}</th>{cells}<td>{hit}</td></tr>')
+    table = (
+        f'<table class="confusion"><thead><tr><th scope="col">true ↓ said →</th>{head}<th scope="col">found</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+    note = (
+        "A row is a true class, a column what the model said; the last column is the share of the class that was found."
+    )
+    return f"<p>{note}</p>{scroll(table, 'Confusion matrix')}"
+
+
+def _cell(n: int, total: int, right: bool) -> str:
+    if right:
+        return f'<td class="right">{count(n)}</td>'
+    share = n / total if total else 0.0
+    level = 0 if n == 0 else 1 + sum(share >= edge for edge in (0.01, 0.05, 0.2))
+    return f'<td class="w{level}">{count(n)}</td>' if n else '<td class="none">·</td>'
+
+
+def _confused(counts: dict[tuple[str, str], int]) -> str:
+    """For many classes: the pairs most often confused and the classes least often found."""
+    totals: dict[str, int] = {}
+    for (truth, _), n in counts.items():
+        totals[truth] = totals.get(truth, 0) + n
+    wrong = sorted(((n, t, p) for (t, p), n in counts.items() if t != p), key=lambda item: (-item[0], item[1:]))
+    pairs = [(name(t), name(p), count(n), percent(n / totals[t])) for n, t, p in wrong[:PAIRS]]
+    found = sorted((counts.get((t, t), 0) / n, t, n) for t, n in totals.items())
+    weak = [(name(t), percent(share), count(n)) for share, t, n in found[:PAIRS] if share < 1]
+    if not pairs:
+        return ""
+    note = f"{count(len(totals))} classes are too many for a matrix; these are its largest entries off the diagonal."
+    first = grid(("True class", "Model said", "Rows", "Of the class"), pairs, 2, "Most confused")
+    second = grid(("Class", "Found", "Test rows"), weak, 1, "Hardest classes")
+    pair = tag("div", f"<h3>Most confused</h3>{first}") + tag("div", f"<h3>Hardest classes</h3>{second}")
+    return f'<p>{note}</p><div class="pair">{pair}</div>'
+
+
+def _numbers(predictions: pl.DataFrame) -> str:
+    """Regression: predicted against true, and the histogram of prediction minus truth."""
+    both = predictions.select(pl.col("truth", "prediction").cast(pl.Float64, strict=False)).drop_nulls()
+    both = both.filter(pl.col("truth").is_finite() & pl.col("prediction").is_finite())
+    if both.is_empty():
+        return "<p>No test row has a finite prediction.</p>"
+    drawn = both.gather_every(math.ceil(len(both) / POINTS))
+    usual = [float(both["prediction"].quantile(share) or 0) for share in (0.005, 0.995)]
+    axis = Axis.over([*drawn["truth"].to_list(), *usual], pad=0.03)
+    errors = both["prediction"] - both["truth"]
+    edge = float(errors.abs().quantile(0.995) or 0) or 1e-12
+    spread = Axis(-edge * 1.02, edge * 1.02)
+    places = (
+        ((errors.clip(-edge, edge) - spread.low) / (spread.high - spread.low) * BARS).cast(pl.Int64).clip(0, BARS - 1)
+    )
+    filled = dict(places.value_counts().iter_rows())
+    value = Measure.fit("value", True, [axis.low, axis.high], step=(axis.high - axis.low) / 50).text
+    error = Measure.fit("value", True, [edge], step=edge / 50).text
+    half, most = (plain(float(errors.abs().quantile(share) or 0)) for share in (0.5, 0.95))
+    sampled = f" {count(len(drawn))} of {count(len(both))} rows are drawn." if len(drawn) < len(both) else ""
+    same = Frame("Predicted against true values on the test rows", ("true", "predicted"), (value, value))
+    off = Frame("Histogram of prediction minus truth", ("predicted minus true", "rows"), (error, count))
+    first, second = (
+        cloud(list(drawn.iter_rows()), axis, same),
+        bars([filled.get(i, 0) for i in range(BARS)], spread, off),
+    )
+    return (
+        f"<p>Half of all errors are under {half}, 95% under {most}.{sampled} On the dashed line a prediction is exact. "
+        "Predictions far beyond all true values lie on the rim, the rarest 0.5% of errors in the outermost bars.</p>"
+        '<div class="pair">'
+        f"<figure><h3>Predicted against true</h3>{first}</figure><figure><h3>Errors</h3>{second}</figure></div>"
+    )
+
+
+def agreement(facts: Facts, predictions: pl.DataFrame) -> str:
+    """How often only one of the two compared contenders is right: what the interval is made of."""
+    pair = [str(facts.verdict.get(key)) for key in ("winner", "against")]
+    columns = [f"prediction_{n}" for n in pair]
+    if (
+        facts.result.get("task") == "regression"
+        or predictions.is_empty()
+        or not {"truth", *columns} <= set(predictions.columns)
+    ):
+        return ""
+    one, other = (predictions[c].cast(pl.String).eq_missing(predictions["truth"].cast(pl.String)) for c in columns)
+    groups = {
+        "Both right": one & other,
+        f"Only {name(pair[0], 24)} right": one & ~other,
+        f"Only {name(pair[1], 24)} right": ~one & other,
+        "Both wrong": ~one & ~other,
+    }
+    found = [(title, int(hit.sum() or 0)) for title, hit in groups.items()]
+    rows = [(title, count(n), percent(n / len(one))) for title, n in found]
+    return (
+        f"<h3>Where the two differ</h3>{grid(('On the test rows', 'Rows', 'Share'), rows, 1, 'Where the two differ')}"
+    )
+
+
+def gallery(examples: list[Example]) -> str:
+    """The worst mistakes as pictures, texts or rows."""
+    shown, spent, parts = examples[:SHOWN], 0, []
+    for example in shown:
+        picture = example.image if example.image and example.image.startswith(PNG) else None
+        fits = picture is not None and spent + len(picture) <= PICTURE_BYTES
+        spent += len(picture) if picture is not None and fits else 0
+        parts.append(_figure(example, picture if fits else None))
+    if not parts:
+        return ""
+    wide = "" if all(e.image for e in shown) else " wide"
+    more = f" {count(len(examples) - SHOWN)} more are not shown." if len(examples) > SHOWN else ""
+    lead = f"<p>The test rows on which the model was furthest off.{more}</p>"
+    return f'{lead}<div class="gallery{wide}">{"".join(parts)}</div>'
+
+
+def _figure(example: Example, picture: bytes | None) -> str:
+    """One example: what it is, then what was true and what was said."""
+    body = ""
+    if picture is not None:
+        tiny = " class=tiny" if max(int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) <= 96 else ""
+        label = f"row {example.row}: {clip(example.truth, 40)}, taken for {clip(example.prediction, 40)}"
+        body = f'<img{tiny} src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{label}">'
+    elif example.image:
+        body = '<p class="nothing">Picture left out to keep this page small.</p>'
+    if example.text is not None:
+        body += f'<blockquote dir="auto">{clip(example.text, 420)}</blockquote>'
+    if example.cells:
+        body += tag(
+            "dl",
+            "".join(f"<dt>{name(k, 30)}</dt><dd>{name(v, 60)}</dd>" for k, v in list(example.cells.items())[:CELLS]),
+        )
+    sure = f", {percent(example.confidence)} sure" if example.confidence is not None else ""
+    sign = "+" if (example.error or 0) > 0 else ""
+    off = f", off by {sign}{plain(example.error)}" if example.error is not None else ""
+    said = f"true <b>{name(example.truth, 40)}</b><br>said <b>{name(example.prediction, 40)}</b>{sure}{off}<br>"
+    return f"<figure>{body}<figcaption>{said}<small>row {count(example.row)}</small></figcaption></figure>"

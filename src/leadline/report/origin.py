@@ -1,0 +1,138 @@
+"""What the answer rests on: the data, the warnings, how to get it again, and the rule of the verdict.
+
+Enters: `Facts`. Leaves: HTML, a section each.
+"""
+
+from __future__ import annotations
+
+import json
+
+from leadline.report.facts import Facts, number
+from leadline.report.words import clip, count, esc, grid, name, percent, plain, tag
+
+__all__ = ["data", "rule", "reproduce", "warnings"]
+
+COLUMNS, WARNINGS = 200, 50
+USE = """\
+import numpy as np
+import onnxruntime as ort
+
+session = ort.InferenceSession({file}, providers=["CPUExecutionProvider"])
+print(session.get_modelmeta().custom_metadata_map)            # classes, units, how cells are decoded
+for value in session.get_inputs():
+    print(value.name, value.type, value.shape)                # one input a column, rows first
+
+row = {{value.name: ... for value in session.get_inputs()}}     # fill in arrays of one row or of many
+for value, answer in zip(session.get_outputs(), session.run(None, row)):
+    print(value.name, np.asarray(answer)[:3])"""
+
+
+def data(facts: Facts) -> str:
+    """Rows by split, and the columns."""
+    result = facts.result
+    rows = {key: int(number((result.get("rows") or {}).get(key)) or 0) for key in ("train", "valid", "calib", "test")}
+    total = sum(rows.values())
+    words = {
+        "train": "to learn from",
+        "valid": "to stop and select",
+        "calib": "to calibrate",
+        "test": "sealed, for the verdict",
+    }
+    bar = "".join(f'<span class="{k}" style="flex:{n} 1 0"></span>' for k, n in rows.items() if n)
+    told = ", ".join(f"<b>{k}</b> {count(n)} ({words[k]})" for k, n in rows.items() if n)
+    lost = int(number(result.get("quarantined")) or 0)
+    aside = f" {count(lost)} could not be read and {'was' if lost == 1 else 'were'} put aside." if lost else ""
+    target = f", to predict {name(result['target'])}" if result.get("target") else ""
+    split = f'<div class="splits" aria-hidden="true">{bar}</div><p>{told}.</p>' if total else ""
+    source = name(result.get("source") or "memory", 80)
+    return f"<p>{count(total)} rows from {source}{target}.{aside}</p>{split}{_columns(facts)}"
+
+
+def _columns(facts: Facts) -> str:
+    columns = facts.result.get("columns") or []
+    if not columns:
+        return ""
+    rows = [
+        (
+            tag("b", name(c.get("name"))),
+            *(clip(c.get(key) or "–", 200) for key in ("kind", "role", "note")),
+            percent(number(c.get("missing"))),
+            count(number(c.get("unique"))),
+        )
+        for c in columns[:COLUMNS]
+    ]
+    more = f"<p>{count(len(columns) - COLUMNS)} more columns are in result.json.</p>" if len(columns) > COLUMNS else ""
+    return grid(("Column", "Kind", "Role", "Note", "Missing", "Distinct"), rows, 4, "Columns") + more
+
+
+def warnings(facts: Facts) -> str:
+    """What was replaced, ignored or looks wrong."""
+    found = facts.result.get("warnings") or []
+    more = f"<p>{count(len(found) - WARNINGS)} more are in result.json.</p>" if len(found) > WARNINGS else ""
+    return (
+        f'<ul class="warnings">{"".join(tag("li", clip(w, 500)) for w in found[:WARNINGS])}</ul>{more}' if found else ""
+    )
+
+
+def reproduce(facts: Facts) -> str:
+    """The command, what it ran on, and how to use the model without Leadline."""
+    result = facts.result
+    machine = result.get("machine") or {}
+    cores, memory = number(machine.get("cores")), number(machine.get("memory_gb"))
+    where = [clip(machine["processor"], 80)] if machine.get("processor") else []
+    where += [f"{count(cores)} cores"] if cores else []
+    where += [f"{plain(memory)} GB"] if memory else []
+    where += [clip(machine["system"], 40)] if machine.get("system") else []
+    versions = ", ".join(f"{clip(k, 40)} {clip(v, 40)}" for k, v in list((result.get("versions") or {}).items())[:40])
+    pairs = [
+        ("Leadline", clip(result.get("leadline") or "–")),
+        ("Run at", clip(result.get("created") or "–")),
+        ("Seed", clip(result.get("seed"))),
+    ]
+    pairs += [
+        ("Machine", ", ".join(where) or "–"),
+        ("Versions", versions or "–"),
+        ("Data hash", f"<code>{clip(result.get('data_hash') or '–', 80)}</code>"),
+    ]
+    keys = "".join(f"<dt>{a}</dt><dd>{b}</dd>" for a, b in pairs)
+    command = clip(result.get("command") or "leadline fit", 1000)
+    return f'<pre tabindex="0"><code>{command}</code></pre><dl class="keys">{keys}</dl>{_use(facts)}'
+
+
+def _use(facts: Facts) -> str:
+    """The shipped file's check against training, and a snippet that runs it."""
+    shipped = facts.result.get("shipped") or {}
+    if not shipped.get("file"):
+        return ""
+    parity = shipped.get("parity") or {}
+    differ, rows, worst = (number(parity.get(key)) for key in ("decisions_differ", "rows", "max_difference"))
+    checked = (
+        f"On {count(rows)} rows the file and the trained model differ by at most {plain(worst or 0.0, 2)}"
+        if rows
+        else ""
+    )
+    checked += f", and in {count(differ)} decisions" if rows and differ is not None else ""
+    code = USE.format(file=json.dumps(str(shipped["file"]), ensure_ascii=False))
+    return (
+        f"<h3>Use {name(shipped['file'])} anywhere ONNX Runtime runs</h3>{tag('p', checked + '.') if checked else ''}"
+        f'<pre tabindex="0"><code>{esc(code)}</code></pre>'
+    )
+
+
+def rule(facts: Facts) -> str:
+    """The one rule, in the run's own units."""
+    region = facts.measure.difference(number(facts.verdict.get("region")))
+    opened = number(facts.result.get("test_openings"))
+    times = "once" if opened == 1 else f"{count(opened)} times"
+    seal = f"The test rows were sealed until the end and have been opened {times}." if opened is not None else ""
+    doubt = " Every further opening makes the interval a little too hopeful." if (opened or 0) > 1 else ""
+    return (
+        "<p>The best deep and the best classical contender, chosen on the valid rows, answer the same test rows. "
+        "The 95% interval of their difference is held against a region that makes no practical difference, "
+        f"here ± {region}. In this order:</p><ol>"
+        "<li>The interval lies inside the region: <b>either will do</b>, and the cheaper one ships.</li>"
+        "<li>The whole interval favours deep: <b>yes, deep learning</b>.</li>"
+        "<li>The whole interval favours classical: <b>no, stay classical</b>.</li>"
+        "<li>Otherwise: <b>too close to call</b>, with the number of test rows that would settle it.</li></ol>"
+        f"<p>{seal}{doubt} The floor is what guessing gives: the commonest class or the mean.</p>"
+    )

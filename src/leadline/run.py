@@ -1,0 +1,326 @@
+"""The journey of the data on one page: source, table, audit, split, encode, race, verdict, one file, report.
+
+Start here. Each stage receives the last one's result as a frozen value and never reaches back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline import __version__
+from leadline.config import Settings, from_mapping, gigabytes
+from leadline.data import samples
+from leadline.data.audit import audit
+from leadline.data.source import Source, cache_folder, read
+from leadline.data.split import Split, split
+from leadline.data.store import Store, build
+from leadline.data.table import Table
+from leadline.data.table import read as understand
+from leadline.errors import LeadlineError, OutputError
+from leadline.judge import evidence
+from leadline.judge.compare import Scored, compare
+from leadline.judge.metrics import METRICS
+from leadline.judge.verdict import Rival, Verdict, judge
+from leadline.race.journal import Journal
+from leadline.race.measure import cores, machine, memory_gb, versions
+from leadline.race.race import Entry, Event, Race, entrants
+from leadline.report.page import render
+from leadline.ship.model import Model, assemble
+from leadline.ship.parity import Parity, check
+
+LICENCE = "The model and its weights belong to whoever made this run; Leadline itself is under the MIT licence."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run: its folder, its verdict, its result, and the model it ships."""
+
+    folder: Path
+    verdict: Verdict
+    result: dict[str, Any]
+
+    @property
+    def model(self) -> Model:
+        """The shipped model. Raises `ModelError` where nothing could be shipped."""
+        return Model(self.folder / "model.onnx")
+
+    def report(self) -> Path:
+        """The path of the report page."""
+        return self.folder / "report.html"
+
+
+def fit(
+    source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, **settings: Any
+) -> Run:
+    """Train deep and classical contenders under one budget; say which to use, and ship it.
+
+    Args:
+        source: a folder, a file, a frame, arrays (X, y), or the name of a sample.
+        test: test rows in the same forms; by default a stated test part, else a fifth of the rows.
+        watch: called with every event of the journal.
+        settings: fields of `leadline.config.Settings`, such as `target`, `budget` or `seed`.
+
+    Raises:
+        LeadlineError: with one sentence that says what was found and how to mend it.
+
+    Example:
+        >>> run = fit("digits", budget="30s", out="digits-run")  # doctest: +SKIP
+        >>> run.verdict.answer  # doctest: +SKIP
+        'tie'
+    """
+    began = time.monotonic()
+    asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
+    watch = watch or (lambda event: None)
+    cache = Path(asked.cache) if asked.cache else cache_folder()
+    given = _source(source, test, asked, cache)
+    with _folder(asked, given.name) as (folder, final):
+        journal = Journal(folder / "journal.jsonl", began)
+        _write_config(folder, source, asked)
+        started = journal.write(
+            "begin", source=given.name, digest=given.digest, budget_s=asked.seconds, machine=machine(),
+            versions=versions(), leadline=__version__,
+        )  # fmt: skip
+        watch(started)
+        table, said = audit(understand(given, asked), asked)
+        parts = _split(table, asked)
+        store = build(table, parts, cache, seconds=asked.seconds, key=_key(asked))
+        warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
+        watch(journal.write("encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings))
+        names = entrants(store, asked.only)
+        race = Race(
+            store, names, folder / "contenders", cores=cores(), seed=asked.seed, journal=journal, watch=watch,
+            memory_gb=gigabytes(asked.memory) if asked.memory else 0.75 * (memory_gb() or 1e6),
+        )  # fmt: skip
+        try:
+            _prepare(store, names)
+            race.run(until=began + asked.seconds - _reserve(store, names, asked.seconds))
+            result = _finish(folder, table, store, race, warnings, asked, began, journal, watch)
+        finally:
+            race.close()
+            journal.close()
+        _report(folder, table, store, race, result)
+    return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
+
+
+def _source(source: Any, test: Any, asked: Settings, cache: Path) -> Source:
+    if isinstance(source, str) and not Path(source).exists() and (asked.data or samples.is_known(source)):
+        source = samples.load(source, data=asked.data, cache=cache)
+    return read(source, test, cache=cache)
+
+
+@contextmanager
+def _folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
+    """(where to write, where it will be): the run folder appears whole or not at all."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    final = Path(asked.out) if asked.out else Path("runs") / f"{name.replace('/', '-')}-{stamp}"
+    if final.exists():
+        raise OutputError(f"{final} already exists; choose another --out, or remove it.")
+    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
+    try:
+        yield partial, final
+        partial.rename(final)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _write_config(folder: Path, source: Any, asked: Settings) -> None:
+    import yaml
+
+    shown = str(source) if isinstance(source, (str, Path)) else type(source).__name__
+    config = {"source": shown, **asked.as_dict()}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _split(table: Table, asked: Settings) -> Split:
+    def column(name: str | None) -> np.ndarray | None:
+        if name is None:
+            return None
+        cells = table.frame.select(name).collect().to_series()
+        if name == asked.time:
+            from leadline.kinds import KINDS
+
+            settings = KINDS["time"].sniff(cells, None)
+            kind = "number" if settings is None else "time"
+            values = np.asarray(KINDS[kind].decode(cells, None, settings or {}).values)
+            if kind == "number" and not np.isfinite(values).all():
+                raise LeadlineError(f"--time {name} holds cells that are neither numbers nor dates; mend or choose another.")
+            return values
+        return cells.cast(pl.String).fill_null("").to_numpy()
+
+    return split(table.labels, table.part, asked.seed, group=column(asked.group), time=column(asked.time))
+
+
+def _key(asked: Settings) -> dict[str, Any]:
+    """What shapes a store besides the source, the columns and the budget."""
+    return {"seed": asked.seed, "group": asked.group, "time": asked.time, "test": asked.test}
+
+
+def _blocks(store: Store) -> list[str]:
+    """A line a block: what one row looks like after encoding."""
+    return [f"{b.kind}: {', '.join(b.columns[:6])}{', …' if len(b.columns) > 6 else ''} -> {b.dtype} {list(b.shape)}" for b in store.blocks]
+
+
+def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
+    """Write the rows that were set aside, and say so."""
+    rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
+    rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
+    if not rows:
+        return []
+    pl.DataFrame(rows).write_csv(folder / "quarantine.csv")
+    many = "1 row was" if len(rows) == 1 else f"{len(rows):,} rows were"
+    return [f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
+
+
+def _prepare(store: Store, names: list[str]) -> None:
+    """Make every tensor that a contender will read, once, before they race for it."""
+    from leadline.contenders.portfolio import PORTFOLIO
+
+    for tensor in dict.fromkeys(t for name in names for t in PORTFOLIO[name].inputs(store)):
+        store.tensor(tensor)
+
+
+def _reserve(store: Store, names: list[str], seconds: float) -> float:
+    """Seconds kept for export, parity, verdict and report."""
+    images = any(block.kind == "image" for block in store.blocks)
+    row = 8e-4 if images else 1e-4
+    export = 9.0 if {"cnn", "mlp", "bag"} & set(names) else 3.0
+    return min(export + row * len(store.split.test), 0.4 * seconds)
+
+
+def _finish(
+    folder: Path, table: Table, store: Store, race: Race, warnings: list[str], asked: Settings, began: float,
+    journal: Journal, watch: Callable[[Event], None],
+) -> dict[str, Any]:  # fmt: skip
+    """Open the test, judge, ship, and write the result."""
+    truth = store.sealed()
+    journal.write("test opened", openings=1)
+    answers = _floor(race, store) | {entry.name: entry.scores() for entry in race.entries if entry.done and entry.process}
+    metric = METRICS[store.task.metric]
+    scored = compare(truth, answers, metric, asked.seed)
+    verdict = judge(
+        _best(race.entries, scored, "deep", metric), _best(race.entries, scored, "classical", metric), metric, len(truth)
+    )
+    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, warnings, journal)
+    result = {
+        "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
+        "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
+        "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
+        "rows": store.split.counts(), "budget_s": asked.seconds, "spent_s": 0.0, "seed": asked.seed,
+        "test_openings": 1, "command": _command(folder, asked), "data_hash": table.source.digest, "machine": machine(),
+        "versions": versions(), "columns": evidence.columns(table),
+        "contenders": evidence.contenders(race.entries, scored), "verdict": evidence.verdict_facts(verdict),
+        "shipped": None if shipped is None else {
+            "file": "model.onnx", "contender": shipped, "score": scored[shipped].score,
+            "bytes": (folder / "model.onnx").stat().st_size, "parity": dataclasses.asdict(parity) if parity else None,
+        },
+        "warnings": warnings, "quarantined": len(table.bad) + len(store.bad),
+    }  # fmt: skip
+    evidence.predictions(store, truth, answers, shipped).write_parquet(folder / "predictions.parquet")
+    result["spent_s"] = round(time.monotonic() - began, 1)
+    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+    watch(journal.write("verdict", spent_s=result["spent_s"], **evidence.verdict_facts(verdict)))
+    return result
+
+
+def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
+    """The floor needs no process of its own."""
+    from leadline.contenders.contender import Clock, Data
+    from leadline.contenders.floor import Floor
+
+    data = Data(store=store, clock=Clock(10.0), threads=1)
+    began = time.perf_counter()
+    fitted: Any = list(Floor().fit(data, 0))[-1]
+    fit_s = time.perf_counter() - began
+    scores = fitted.predict(store, store.split.test)
+    spent = time.perf_counter() - began - fit_s
+    for entry in race.entries:
+        if entry.name == "floor":
+            entry.status = "finished"
+            entry.facts = {
+                "score": fitted.score, "params": fitted.params, "bytes": fitted.bytes, "describe": fitted.describe,
+                "fit_s": fit_s, "predict_us": spent / len(scores) * 1e6, "peak_mb": None,
+            }  # fmt: skip
+    return {"floor": scores}
+
+
+def _best(entries: list[Entry], scored: dict[str, Scored], family: str, metric: Any) -> Rival | None:
+    """The best finished contender of a family, by valid."""
+    rivals = [
+        Rival(name=e.name, valid=e.facts["score"], cost=e.facts["predict_us"], scored=scored[e.name])
+        for e in entries
+        if e.done and e.family == family
+    ]
+    best = None
+    for rival in rivals:
+        best = rival if best is None or metric.better(rival.valid, best.valid) else best
+    return best
+
+
+def _ship(
+    folder: Path, table: Table, store: Store, race: Race, verdict: Verdict, scored: dict[str, Scored],
+    answers: dict[str, np.ndarray], warnings: list[str], journal: Journal,
+) -> tuple[Verdict, str | None, Parity | None]:  # fmt: skip
+    """Export the winner and check it row by row; where that fails, say so and ship the other one."""
+    for name in dict.fromkeys([verdict.winner, verdict.against]):
+        entry = next((entry for entry in race.entries if entry.name == name), None)
+        if entry is None or entry.process is None:
+            continue
+        facts = {
+            "contender": name, "metric": store.task.metric, "score": scored[entry.name].score, "leadline": __version__,
+            "versions": versions(), "data_hash": table.source.digest, "licence": LICENCE,
+        }  # fmt: skip
+        path = folder / "model.onnx"
+        try:
+            model = assemble(store, race.export(entry, patience=60.0), facts)
+            path.write_bytes(model.SerializeToString())
+            parity = check(Model(path), table, store, answers[entry.name])
+        except LeadlineError as error:
+            path.unlink(missing_ok=True)
+            warnings.append(str(error))
+            journal.write("not shipped", contender=name, why=str(error))
+            continue
+        journal.write("shipped", contender=name, **dataclasses.asdict(parity))
+        return verdict, name, parity
+    return verdict, None, None
+
+
+def _command(folder: Path, asked: Settings) -> str:
+    import shlex
+
+    import yaml
+
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    words = ["leadline", "fit", config["source"]]
+    for field in dataclasses.fields(Settings):
+        value = getattr(asked, field.name)
+        for item in value if isinstance(value, tuple) else [value]:
+            if item != field.default and field.name != "out":
+                words += [f"--{field.name}", str(item)]
+    return shlex.join(words)
+
+
+def _report(folder: Path, table: Table, store: Store, race: Race, result: dict[str, Any]) -> None:
+    predictions = pl.read_parquet(folder / "predictions.parquet")
+    shown = []
+    if result["shipped"] is not None:
+        name = result["shipped"]["contender"]
+        entry = next(entry for entry in race.entries if entry.name == name)
+        shown = evidence.examples(table, store, store.sealed(), entry.scores())
+    (folder / "report.html").write_text(render(result, predictions, shown), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""From a trained contender to one ONNX file that gives the same answers."""

@@ -1,0 +1,93 @@
+"""Build ONNX graphs by hand and join them: the one place that knows the ONNX operator sets.
+
+A kind writes its encode graph with `Graph`, a classical contender its arithmetic; a network arrives as an
+exported model. `Graph.add` sets any of them into a larger graph, so that the shipped file is one graph from
+decoded value to answer. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import compose, helper, numpy_helper
+
+OPSETS = {"": 20, "ai.onnx.ml": 5, "com.microsoft": 1}
+IR_VERSION = 10
+
+
+class Graph:
+    """An ONNX graph under construction; values are named by the strings that `op` and `const` return.
+
+    Example:
+        >>> g = Graph("double")
+        >>> x = g.input("x", np.float32, ["N"])
+        >>> g.output("y", g.op("Mul", x, g.const(np.float32(2))), np.float32, ["N"])
+        >>> g.model().graph.output[0].name
+        'y'
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._inputs: dict[str, onnx.ValueInfoProto] = {}
+        self._outputs: list[onnx.ValueInfoProto] = []
+        self._count = 0
+
+    def _fresh(self, stem: str) -> str:
+        self._count += 1
+        return f"{self.name}/{stem}_{self._count}"
+
+    def input(self, name: str, dtype: Any, shape: Sequence[int | str]) -> str:
+        """Declare an input; `dtype` is a NumPy type (`np.str_` for strings), `shape` may hold names for free sizes."""
+        self._inputs[name] = helper.make_tensor_value_info(name, onnx_type(dtype), list(shape))
+        return name
+
+    def output(self, name: str, value: str, dtype: Any, shape: Sequence[int | str]) -> None:
+        """Declare `value` as an output called `name`."""
+        self._nodes.append(helper.make_node("Identity", [value], [name], name=self._fresh("output")))
+        self._outputs.append(helper.make_tensor_value_info(name, onnx_type(dtype), list(shape)))
+
+    def const(self, array: Any) -> str:
+        """A constant tensor; the array's NumPy type is kept."""
+        name = self._fresh("const")
+        self._constants.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def op(self, op_type: str, *inputs: str, domain: str = "", outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node and return the name of its output (a list of names where `outputs` > 1)."""
+        names = [self._fresh(op_type) for _ in range(outputs)]
+        node = helper.make_node(op_type, list(inputs), names, name=names[0], domain=domain, **attributes)
+        self._nodes.append(node)
+        return names[0] if outputs == 1 else names
+
+    def add(self, model: onnx.ModelProto, feeds: Mapping[str, str], prefix: str) -> dict[str, str]:
+        """Set `model` into this graph, its inputs fed by `feeds`; returns {its output: the name it has here}."""
+        inner = compose.add_prefix(model, f"{prefix}/").graph
+        for original, value in zip(model.graph.input, inner.input, strict=True):
+            # An Identity a feed, rather than renaming: subgraphs inside the model keep their references.
+            self._nodes.append(helper.make_node("Identity", [feeds[original.name]], [value.name]))
+        self._nodes.extend(inner.node)
+        self._constants.extend(inner.initializer)
+        return {old.name: new.name for old, new in zip(model.graph.output, inner.output, strict=True)}
+
+    def model(self, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
+        """The finished model, checked, with `metadata` in its properties."""
+        graph = helper.make_graph(
+            self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants
+        )
+        used = {node.domain for node in self._nodes}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used | {""}]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline")
+        helper.set_model_props(model, dict(metadata or {}))
+        onnx.checker.check_model(model)
+        return model
+
+
+def onnx_type(dtype: Any) -> int:
+    """The ONNX element type of a NumPy type; any NumPy string type means an ONNX string."""
+    dtype = np.dtype(dtype)
+    return int(onnx.TensorProto.STRING if dtype.kind in "UO" else helper.np_dtype_to_tensor_dtype(dtype))

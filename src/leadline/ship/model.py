@@ -1,0 +1,177 @@
+"""The shipped file: made by joining graphs, and read back as a `Model` that answers rows.
+
+The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
+takes, how their cells are decoded, its classes, its origin. Reading and running it needs neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from leadline.errors import ModelError
+from leadline.kinds import KINDS
+from leadline.ship.runtime import Session
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.data.store import Store
+
+CONTRACT = "leadline.contract"
+VERSION = 1
+BATCH = 512  # rows in one call
+
+
+def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.ModelProto:
+    """Join encode graphs, feature graphs and a contender's graph, and write the contract into the metadata.
+
+    Args:
+        scores: the contender's graph, from tensors of the store to 'scores'.
+        facts: what the contract says besides inputs and outputs: contender, versions, data hash, licence.
+    """
+    import onnx
+
+    from leadline.ship.graph import Graph
+
+    inner = onnx.load_from_string(scores)
+    g = Graph("leadline")
+    inputs: dict[str, dict[str, Any]] = {}
+    made: dict[str, str] = {}
+    for value in inner.graph.input:
+        block_name = value.name.split(".")[0]
+        block = store.block(block_name)
+        kind = KINDS[block.kind]
+        if block_name not in made:
+            for name in block.columns:
+                channels = block.settings.get("channels")
+                shape = ["N"] if channels is None else ["N", f"{name}.height", f"{name}.width", channels]
+                g.input(name, kind.onnx_input, shape)
+                inputs[name] = {"kind": block.kind, "dtype": kind.onnx_input, "decode": block.decode[name]}
+            encode = onnx.load_from_string(store.graph(block_name))
+            made[block_name] = g.add(encode, {name: name for name in block.columns}, f"encode.{block_name}")["encoded"]
+        if value.name != block_name:
+            form = onnx.load_from_string(store.graph(value.name))
+            made[value.name] = next(iter(g.add(form, {"encoded": made[block_name]}, f"form.{value.name}").values()))
+    answer = g.add(inner, {value.name: made[value.name] for value in inner.graph.input}, "contender")["scores"]
+    outputs = _outputs(g, answer, store.task.classes, taken=set(inputs))
+    contract = {
+        "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
+        "inputs": inputs, "outputs": outputs, **facts,
+    }  # fmt: skip
+    return g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)})
+
+
+def _outputs(g: Any, answer: str, classes: Sequence[str], taken: set[str]) -> dict[str, str]:
+    """Declare the outputs; returns {role: name}. A column of the table may already have the usual name."""
+    names = {role: role if role not in taken else f"{role}_out" for role in ("prediction", "probabilities")}
+    if not classes:
+        g.output(names["prediction"], answer, np.float64, ["N"])
+        return {"prediction": names["prediction"]}
+    best = g.op("ArgMax", answer, axis=1, keepdims=0)
+    named = g.op(
+        "LabelEncoder", best, domain="ai.onnx.ml", keys_int64s=list(range(len(classes))), values_strings=list(classes)
+    )
+    g.output(names["prediction"], named, np.str_, ["N"])
+    g.output(names["probabilities"], answer, np.float32, ["N", len(classes)])
+    return names
+
+
+class Model:
+    """A shipped file, ready to answer.
+
+    Example:
+        >>> model = Model("model.onnx")  # doctest: +SKIP
+        >>> model.predict("new.csv")  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise ModelError(f"There is no model at {path}; `leadline fit` writes model.onnx into its run folder.")
+        try:
+            self._session = Session(self.path, threads=os.cpu_count() or 1)
+        except Exception as error:  # ONNX Runtime has an exception type for every way a file can be wrong
+            raise ModelError(f"{path} cannot be loaded as an ONNX model ({str(error)[:200]}).") from error
+        text = self._session.metadata.get(CONTRACT)
+        if text is None:
+            raise ModelError(f"{path} is an ONNX file, but not one that Leadline wrote: it holds no contract.")
+        self.contract: dict[str, Any] = json.loads(text)
+        if self.contract["version"] > VERSION:
+            raise ModelError(f"{path} was written by a newer Leadline; update with `pip install -U leadline`.")
+        self.classes: list[str] = self.contract["classes"]
+
+    def predict(self, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
+        """Answers for every row of a source: `prediction`, and `p_<class>` where the task has classes."""
+        from leadline.use.predict import predict
+
+        return predict(self, source, cache=cache)
+
+    def answer(self, frame: pl.DataFrame, root: Path | None) -> tuple[np.ndarray, np.ndarray | None, dict[int, str]]:
+        """Run the graph on the rows of a frame.
+
+        Returns:
+            prediction [n] (strings, or float64), probabilities [n, classes] or None, and {row: why} of the rows that
+            could not be decoded, whose answers are to be ignored.
+        """
+        classes = len(self.classes)
+        prediction = np.full(len(frame), None, object) if classes else np.full(len(frame), np.nan)
+        probabilities = np.full((len(frame), classes), np.nan, np.float32) if classes else None
+        bad: dict[int, str] = {}
+        for start in range(0, len(frame), BATCH):
+            for rows, feeds in self._feeds(frame.slice(start, BATCH), root, bad, start):
+                outputs = self._session(feeds)
+                prediction[rows] = outputs[self.contract["outputs"]["prediction"]]
+                if probabilities is not None:
+                    probabilities[rows] = outputs[self.contract["outputs"]["probabilities"]]
+        return prediction, probabilities, bad
+
+    def _feeds(
+        self, frame: pl.DataFrame, root: Path | None, bad: dict[int, str], start: int
+    ) -> list[tuple[np.ndarray, dict[str, Any]]]:
+        """(row numbers, inputs) of each call that a batch needs: rows with pictures of one size go together."""
+        columns: dict[str, Any] = {}
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        shapes: list[tuple[Any, ...]] = [()] * len(frame)
+        broken: set[int] = set()
+        for name, facts in self.contract["inputs"].items():
+            kind = KINDS[facts["kind"]]
+            columns[name] = values = _decode(kind, frame[name], root, facts["decode"], bad, start)
+            if kind.ragged:
+                broken |= {i for i, value in enumerate(values) if value is None}
+                shapes = [
+                    (*shape, None if value is None else value.shape)
+                    for shape, value in zip(shapes, values, strict=True)
+                ]
+        for i, shape in enumerate(shapes):
+            if i not in broken:
+                groups.setdefault(shape, []).append(i)
+        calls = []
+        for rows in groups.values():
+            feeds = {
+                name: np.stack([values[i] for i in rows]) if isinstance(values, list) else values[rows]
+                for name, values in columns.items()
+            }
+            calls.append((np.array(rows) + start, feeds))
+        return calls
+
+
+def _decode(
+    kind: Any, cells: pl.Series, root: Path | None, settings: Mapping[str, Any], bad: dict[int, str], start: int
+) -> Any:
+    """Decoded cells of one column; pictures on all cores."""
+    if not kind.ragged or isinstance(cells.dtype, pl.Array):
+        decoded = kind.decode(cells, root, settings)
+        bad |= {start + row: why for row, why in decoded.bad.items() if kind.ragged}
+        return decoded.values
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        parts = list(pool.map(lambda i: kind.decode(cells.slice(i, 1), root, settings), range(len(cells))))
+    bad |= {start + i: part.bad[0] for i, part in enumerate(parts) if part.bad}
+    return [part.values[0] for part in parts]

@@ -1,0 +1,53 @@
+"""The shipped file against the trained contender, on every test row, from raw cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadline.data.store import Store
+from leadline.data.table import Table
+from leadline.errors import ModelError
+from leadline.ship.model import Model
+
+TOLERANCE = 1e-4  # of a probability, or of the spread of the target
+CHUNK = 4_096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How far the file and the contender are apart."""
+
+    rows: int
+    max_difference: float
+    decisions_differ: int
+
+
+def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
+    """Run the file on the raw cells of the test rows; raises `ModelError` where it answers otherwise than `scores`."""
+    rows = store.split.test
+    names = list(model.contract["inputs"])
+    answers = []
+    for start in range(0, len(rows), CHUNK):
+        frame = table.take(rows[start : start + CHUNK], names)
+        prediction, probabilities, _ = model.answer(frame, table.source.root)
+        answers.append(prediction.astype(np.float64) if probabilities is None else probabilities)
+    shipped = np.concatenate(answers)
+    apart = np.abs(shipped - scores)
+    if store.task.classes:
+        apart = apart.max(axis=1)
+        flipped = shipped.argmax(axis=1) != scores.argmax(axis=1)
+        limit = TOLERANCE
+    else:
+        flipped = np.zeros(len(rows), bool)
+        limit = TOLERANCE * float(np.nanstd(scores) + 1e-12 + 1e-3 * np.abs(scores).mean())
+    # Not (a <= b) rather than a > b: a NaN must count as a difference.
+    wrong = flipped | ~(apart <= limit)
+    if wrong.any():
+        shown = ", ".join(str(row + 1) for row in rows[np.flatnonzero(wrong)[:5]])
+        raise ModelError(
+            f"The exported file answers {int(wrong.sum())} of {len(rows)} test rows otherwise than the trained "
+            f"contender (rows {shown}; largest difference {apart.max():.3g}), so it is not shipped."
+        )
+    return Parity(rows=len(rows), max_difference=float(apart.max()), decisions_differ=int(flipped.sum()))

@@ -1,0 +1,41 @@
+"""Run an ONNX graph the way Leadline always runs one: on the CPU, a stated number of threads, one output a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+ERROR = 3  # onnxruntime's log level: warnings about shapes it cannot know are of no use to our users
+
+
+class Session:
+    """A loaded graph. `session({"x": array})` returns {output name: array}.
+
+    Args:
+        model: a path, the bytes of a model, or a `ModelProto`.
+        threads: cores that one call may use.
+    """
+
+    def __init__(self, model: str | Path | bytes | onnx.ModelProto, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = ERROR
+        if not isinstance(model, (str, Path, bytes)):
+            model = model.SerializeToString()
+        self._session = ort.InferenceSession(str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"])
+        self.inputs: list[str] = [value.name for value in self._session.get_inputs()]
+        self.outputs: list[str] = [value.name for value in self._session.get_outputs()]
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def __call__(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        names = list(outputs) if outputs is not None else self.outputs
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))

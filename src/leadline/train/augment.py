@@ -1,0 +1,96 @@
+"""Augmentation of whole batches of encoded tensors, and which mirrorings the data itself allows.
+
+Whether a picture may be mirrored is asked of the data: a valid image is looked up among train images, and among train
+images together with their mirror images, by the classical features. Where classes are mirror images of each other (2
+and 5, b and d, left and right) the larger crowd misleads; where they are not it helps. Only then is it used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leadline.contenders.contender import Data
+from leadline.ship.runtime import Session
+
+GALLERY, QUERIES = 4_000, 2_000  # images in the look-up
+MIRRORS = {"mirrored left to right": 2, "mirrored top to bottom": 1}  # axis of [N, H, W, C]
+
+
+def shift(images: Tensor, flips: list[tuple[int, Tensor]], generator: torch.Generator) -> Tensor:
+    """uint8 [N, H, W, C]: random translation by up to a 16th of each side, reflected, and flips, in one gather.
+
+    Args:
+        flips: (axis, bool [N]) of each mirroring in use.
+    """
+    n = len(images)
+    index = {}
+    for axis in (1, 2):
+        size = images.shape[axis]
+        most = min(size - 1, max(1, round(size / 16)))
+        moved = (torch.arange(size) + torch.randint(-most, most + 1, (n, 1), generator=generator)).abs()
+        index[axis] = torch.where(moved >= size, 2 * (size - 1) - moved, moved)
+    for axis, chosen in flips:
+        index[axis] = torch.where(chosen[:, None], index[axis].flip(1), index[axis])
+    return images[torch.arange(n)[:, None, None], index[1][:, :, None], index[2][:, None, :]]
+
+
+def mirrors(data: Data, tensor: str, seed: int) -> tuple[list[int], str]:
+    """The axes along which images may be mirrored, and a sentence that says why."""
+    store = data.store
+    rng = np.random.default_rng(seed)
+    train, valid = (
+        np.sort(rng.permutation(rows)[:most])
+        for rows, most in ((store.split.train, GALLERY), (store.split.valid, QUERIES))
+    )
+    images = store.tensor(tensor)[train]
+    session = Session(store.graph(f"{tensor}.dense"), data.threads)
+
+    def features(pixels: np.ndarray) -> np.ndarray:
+        x = np.sqrt(session({"encoded": np.ascontiguousarray(pixels)})["dense"].astype(np.float32))
+        return np.asarray(x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-6))
+
+    gallery, queries = features(images), features(store.tensor(tensor)[valid])
+    near, nearest = _nearest(queries, gallery)
+    plain = _error(data, train[nearest], valid)
+    axes, said = [], []
+    for name, axis in MIRRORS.items():
+        near2, nearest2 = _nearest(queries, features(np.flip(images, axis)))
+        both = _error(data, np.where(near2 > near, train[nearest2], train[nearest]), valid)
+        safe = both < plain
+        said.append(f"{name}: {'on' if safe else 'off'} (look-up error {plain:.4g} without, {both:.4g} with)")
+        if safe:
+            axes.append(axis)
+    return axes, "; ".join(said)
+
+
+def _nearest(queries: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity and place of the most alike image in the gallery, for each query."""
+    alike = queries @ gallery.T
+    return alike.max(axis=1), alike.argmax(axis=1)
+
+
+def _error(data: Data, found: np.ndarray, asked: np.ndarray) -> float:
+    answers, truth = data.labels(found), data.labels(asked)
+    if data.classes:
+        return float((answers != truth).mean())
+    return float(np.abs(answers - truth).mean())
+
+
+class Shift:
+    """Augmentation of one image tensor through a training run."""
+
+    def __init__(self, rows: int, axes: list[int], seed: int) -> None:
+        self._axes = axes
+        self._generator = torch.Generator().manual_seed(seed)
+        # Alternating flip: each image is seen in both ways in any two epochs, which covers more than chance does.
+        self._parity = {axis: torch.rand(rows, generator=self._generator) < 0.5 for axis in axes}
+
+    def __call__(self, images: Tensor, part: Tensor, epoch: int) -> Tensor:
+        """`part` are the places of the images among the train rows."""
+        turn = {axis: epoch % 2 if i == 0 else epoch // 2 % 2 for i, axis in enumerate(self._axes)}
+        flips = [(axis, self._parity[axis][part] ^ bool(turn[axis])) for axis in self._axes]
+        return shift(images, flips, self._generator)
+
+

@@ -1,0 +1,1 @@
+"""Use of a shipped file: prediction without torch."""
