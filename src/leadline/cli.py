@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ DEMO = {"budget": "40s"}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 where it worked, 2 where the user can mend what is wrong, 130 after Ctrl-C."""
+    """Run a command; 0 where it worked, 1 where nothing is shipped, 2 where the user can mend what is wrong, 130 after Ctrl-C."""
     parser = _parser()
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter should not end the run
         if hasattr(stream, "reconfigure"):
@@ -34,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("leadline: stopped; nothing was written.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
@@ -44,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     from leadline.config import Settings
 
     parser = argparse.ArgumentParser(
-        prog="leadline", description="Measure before you go deep: raw data in, a verdict with evidence, one ONNX file out."
+        prog="leadline",
+        description="Raw data in, a verdict with evidence and one ONNX file out.",
     )
     parser.add_argument("--version", action="version", version=f"leadline {__version__}")
     shared = argparse.ArgumentParser(add_help=False)
@@ -81,7 +83,7 @@ def _fit(given: argparse.Namespace) -> int:
     with Terminal(quiet=given.quiet) as terminal:
         run = fit(given.source, test=test, watch=terminal.take, **settings)
     print(farewell(run))
-    return 0
+    return 0 if run.result["shipped"] is not None else 1
 
 
 def _demo(given: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from leadline.data.split import Split, split
 from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
-from leadline.errors import LeadlineError, OutputError
+from leadline.errors import LeadlineError, ModelError, OutputError, SourceError
 from leadline.judge import evidence
 from leadline.judge.compare import Scored, compare
 from leadline.judge.metrics import METRICS
@@ -54,6 +54,8 @@ class Run:
     @property
     def model(self) -> Model:
         """The shipped model. Raises `ModelError` where nothing could be shipped."""
+        if self.result["shipped"] is None:
+            raise ModelError(f"{self.folder} ships no model: {self.verdict.why}")
         return Model(self.folder / "model.onnx")
 
     def report(self) -> Path:
@@ -61,9 +63,7 @@ class Run:
         return self.folder / "report.html"
 
 
-def fit(
-    source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, **settings: Any
-) -> Run:
+def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, **settings: Any) -> Run:
     """Train deep and classical contenders under one budget; say which to use, and ship it.
 
     Args:
@@ -85,8 +85,10 @@ def fit(
     watch = watch or (lambda event: None)
     cache = Path(asked.cache) if asked.cache else cache_folder()
     given = _source(source, test, asked, cache)
-    with _folder(asked, given.name) as (folder, final):
-        journal = Journal(folder / "journal.jsonl", began)
+    with (
+        _folder(asked, given.name) as (folder, final),
+        closing(Journal(folder / "journal.jsonl", began)) as journal,
+    ):
         _write_config(folder, source, asked)
         started = journal.write(
             "begin", source=given.name, digest=given.digest, budget_s=asked.seconds, machine=machine(),
@@ -97,7 +99,11 @@ def fit(
         parts = _split(table, asked)
         store = build(table, parts, cache, seconds=asked.seconds, key=_key(asked))
         warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
-        watch(journal.write("encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings))
+        watch(
+            journal.write(
+                "encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings
+            )
+        )
         names = entrants(store, asked.only)
         race = Race(
             store, names, folder / "contenders", cores=cores(), seed=asked.seed, journal=journal, watch=watch,
@@ -109,7 +115,6 @@ def fit(
             result = _finish(folder, table, store, race, warnings, asked, began, journal, watch)
         finally:
             race.close()
-            journal.close()
         _report(folder, table, store, race, result)
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
@@ -160,7 +165,9 @@ def _split(table: Table, asked: Settings) -> Split:
             kind = "number" if settings is None else "time"
             values = np.asarray(KINDS[kind].decode(cells, None, settings or {}).values)
             if kind == "number" and not np.isfinite(values).all():
-                raise LeadlineError(f"--time {name} holds cells that are neither numbers nor dates; mend or choose another.")
+                raise LeadlineError(
+                    f"--time {name} holds cells that are neither numbers nor dates; mend or choose another."
+                )
             return values
         return cells.cast(pl.String).fill_null("").to_numpy()
 
@@ -174,18 +181,28 @@ def _key(asked: Settings) -> dict[str, Any]:
 
 def _blocks(store: Store) -> list[str]:
     """A line a block: what one row looks like after encoding."""
-    return [f"{b.kind}: {', '.join(b.columns[:6])}{', …' if len(b.columns) > 6 else ''} -> {b.dtype} {list(b.shape)}" for b in store.blocks]
+    return [
+        f"{b.kind}: {', '.join(b.columns[:6])}{', …' if len(b.columns) > 6 else ''} -> {b.dtype} {list(b.shape)}"
+        for b in store.blocks
+    ]
 
 
 def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
-    """Write the rows that were set aside, and say so."""
+    """Write down the rows that were set aside, and say so, and whether all could be read."""
+    unread = []
+    if store.unread:
+        read = table.rows - store.unread
+        unread = [f"Only {read:,} of {table.rows:,} rows, drawn at random, could be decoded in this budget."]
     rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
     rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
+    if len(rows) > table.rows / 2:
+        place, reason = rows[0]["place"], rows[0]["reason"]
+        raise SourceError(f"{len(rows):,} of {table.rows:,} rows cannot be used, such as {place}: {reason}.")
     if not rows:
-        return []
+        return unread
     pl.DataFrame(rows).write_csv(folder / "quarantine.csv")
     many = "1 row was" if len(rows) == 1 else f"{len(rows):,} rows were"
-    return [f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
+    return [*unread, f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
 
 
 def _prepare(store: Store, names: list[str]) -> None:
@@ -211,11 +228,16 @@ def _finish(
     """Open the test, judge, ship, and write the result."""
     truth = store.sealed()
     journal.write("test opened", openings=1)
-    answers = _floor(race, store) | {entry.name: entry.scores() for entry in race.entries if entry.done and entry.process}
+    answers = _floor(race, store) | {
+        entry.name: entry.scores() for entry in race.entries if entry.done and entry.process
+    }
     metric = METRICS[store.task.metric]
     scored = compare(truth, answers, metric, asked.seed)
     verdict = judge(
-        _best(race.entries, scored, "deep", metric), _best(race.entries, scored, "classical", metric), metric, len(truth)
+        _best(race.entries, scored, "deep", metric),
+        _best(race.entries, scored, "classical", metric),
+        metric,
+        len(truth),
     )
     verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, warnings, journal)
     result = {
@@ -255,7 +277,7 @@ def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
             entry.status = "finished"
             entry.facts = {
                 "score": fitted.score, "params": fitted.params, "bytes": fitted.bytes, "describe": fitted.describe,
-                "fit_s": fit_s, "predict_us": spent / len(scores) * 1e6, "peak_mb": None,
+                "fit_s": fit_s, "predict_us": spent / len(scores) * 1e6, "peak_mb": None, "starved": False,
             }  # fmt: skip
     return {"floor": scores}
 
@@ -263,7 +285,13 @@ def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
 def _best(entries: list[Entry], scored: dict[str, Scored], family: str, metric: Any) -> Rival | None:
     """The best finished contender of a family, by valid."""
     rivals = [
-        Rival(name=e.name, valid=e.facts["score"], cost=e.facts["predict_us"], scored=scored[e.name])
+        Rival(
+            name=e.name,
+            valid=e.facts["score"],
+            cost=e.facts["predict_us"],
+            scored=scored[e.name],
+            starved=e.facts["starved"],
+        )
         for e in entries
         if e.done and e.family == family
     ]
@@ -297,6 +325,9 @@ def _ship(
             journal.write("not shipped", contender=name, why=str(error))
             continue
         journal.write("shipped", contender=name, **dataclasses.asdict(parity))
+        if name != verdict.winner:
+            why = f"{verdict.why} {verdict.winner} could not be exported, so {name} is shipped."
+            verdict = dataclasses.replace(verdict, winner=name, against=verdict.winner, why=why)
         return verdict, name, parity
     return verdict, None, None
 

@@ -71,12 +71,18 @@ class Terminal:
         if self._live is not None:
             self._live.console.print(text, markup=False)
         else:
-            print(text, flush=True)
+            self._print(text)
 
     def _plain(self, text: str) -> None:
         """A line for where there is no live table."""
         if self._live is None and not self._quiet:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        try:
             print(text, flush=True)
+        except BrokenPipeError:  # the reader has gone, as `head` does: the run goes on without a word
+            self._quiet = True
 
     def _begin(self, event: dict[str, Any]) -> None:
         self._budget = event["budget_s"]
@@ -105,7 +111,9 @@ class Terminal:
             if event["t"] - line.said >= SAID_EVERY:
                 line.said = event["t"]
                 of = f" of {line.steps:,}" if line.steps else ""
-                self._plain(f"{event['t']:6.1f} s  {line.name:10} step {line.step:,}{of}: {_number(line.score)} on valid")
+                self._plain(
+                    f"{event['t']:6.1f} s  {line.name:10} step {line.step:,}{of}: {_number(line.score)} on valid"
+                )
 
     def _end(self, event: dict[str, Any]) -> None:
         line = self._lines.setdefault(event["contender"], _Line(name=event["contender"]))
@@ -141,7 +149,9 @@ def farewell(run: Run) -> str:
     result, shipped = run.result, run.result["shipped"]
     lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
     if shipped is None:
-        lines.append("Nothing is shipped: " + (result["warnings"][-1] if result["warnings"] else "no contender finished."))
+        lines.append(
+            "Nothing is shipped: " + (result["warnings"][-1] if result["warnings"] else "no contender finished.")
+        )
     else:
         facts = next(c for c in result["contenders"] if c["name"] == shipped["contender"])
         low, high = _number(facts["low"]), _number(facts["high"])
@@ -181,4 +191,3 @@ def _spark(curve: tuple[float, ...]) -> str:
         return ""
     low, high = min(few), max(few)
     return "".join(BARS[round((value - low) / ((high - low) or 1) * 7)] for value in few)
-

@@ -7,7 +7,7 @@ node. Settings are tried in turn, by valid, while the clock allows; the best is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,7 @@ TRIALS: tuple[dict[str, Any], ...] = (
 ROUNDS = 4_000
 PATIENCE = 50  # rounds without a better valid loss end a trial (an eighth of the rounds, where that is more)
 SHARE = 0.6  # of the seconds left may go to one trial
+A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scoring the test rows will take
 WIDE = 200  # features
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
 
@@ -61,6 +62,7 @@ class Boosting:
         dataset = lgb.Dataset(x, y, categorical_feature=plan.categories, params=base, free_raw_data=False)
         checks = lgb.Dataset(x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base)
         best, step = None, 0
+        scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)  # seconds a round
         for change in TRIALS[:1] if wide else TRIALS:
             settings = base | change
             if best is not None and settings["num_leaves"] >= len(train) / 20:
@@ -68,7 +70,10 @@ class Boosting:
             booster = lgb.Booster(settings, dataset).add_valid(checks, "valid")
             trial = _Trial(booster, settings, data.clock.spent())
             until = data.clock.spent() + SHARE * data.clock.left()
-            while not trial.rounds or not trial.stale and data.clock.left() > 0 and data.clock.spent() < until:
+            while not trial.rounds or not trial.stale and data.clock.spent() < until:
+                if data.clock.left() < scoring * trial.rounds:
+                    yield Progress(step=step, note=f"cut by the clock at round {trial.rounds}")
+                    break
                 full = booster.update()
                 trial.note(booster.eval_valid(), data.clock.spent())
                 step += 1
@@ -77,11 +82,12 @@ class Boosting:
                 if full:
                     break
             best = trial if best is None or trial.loss < best.loss else best
-            if data.clock.left() < 2.5 * trial.seconds:
+            if data.clock.left() < 2.5 * (trial.seconds + scoring * trial.rounds):
                 break
         assert best is not None
         booster, said = best.booster, f"{best.best_round} rounds, as valid chose"
-        if data.clock.left() > 1.5 * REFIT * best.seconds * (best.best_round / best.rounds):
+        again_s = best.seconds * best.best_round / best.rounds + scoring * best.best_round
+        if data.clock.left() > 1.5 * REFIT * again_s:
             yield Progress(step=step, note="grown again on train and valid rows")
             said = f"{best.best_round} rounds, as valid chose; grown again on train and valid rows"
             everything = lgb.Dataset(
@@ -90,7 +96,7 @@ class Boosting:
             )  # fmt: skip
             again = lgb.Booster(best.settings, everything)
             for _ in range(int(REFIT * best.best_round) + 1):
-                if data.clock.left() <= 0:
+                if data.clock.left() < scoring * best.best_round:
                     break
                 again.update()
             else:
@@ -118,7 +124,7 @@ class _Trial:
         self.rounds, self.best_round, self.seconds = 0, 0, 0.0
         self.loss, self.score, self.latest = float("inf"), float("nan"), float("nan")
 
-    def note(self, measured: list[tuple[Any, ...]], now: float) -> None:
+    def note(self, measured: Sequence[tuple[Any, ...]], now: float) -> None:
         """Take the valid metrics of one more round: (name, metric, value, higher is better)."""
         self.rounds += 1
         self.seconds = now - self._began
@@ -142,7 +148,7 @@ class FittedBoosting:
         describe: list[str],
     ) -> None:  # fmt: skip
         self._booster, self._plan, self._classes, self._scale = booster, plan, classes, scale
-        self.score, self.describe = score, describe
+        self.score, self.describe, self.starved = score, describe, False
         self.params = sum(2 * tree["num_leaves"] for tree in booster.dump_model()["tree_info"])
         self.bytes = len(booster.model_to_string().encode())
 
@@ -170,7 +176,9 @@ class FittedBoosting:
             values(g, raw, self._scale)
         elif self._classes == 2:
             up = g.op("Sigmoid", raw)
-            g.output("scores", g.op("Concat", g.op("Sub", g.const(np.float32(1)), up), up, axis=1), np.float32, ["N", 2])
+            g.output(
+                "scores", g.op("Concat", g.op("Sub", g.const(np.float32(1)), up), up, axis=1), np.float32, ["N", 2]
+            )
         else:
             g.output("scores", g.op("Softmax", raw, axis=1), np.float32, ["N", self._classes])
         return g.model()

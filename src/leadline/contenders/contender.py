@@ -52,7 +52,7 @@ class Data:
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Class numbers, or values in the target's unit."""
-        return self.store.labels[rows]
+        return np.asarray(self.store.labels[rows])
 
     def scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the target on train rows: regression learns (y - mean) / deviation."""
@@ -78,6 +78,7 @@ class Fitted(Protocol):
     params: int
     bytes: int
     describe: list[str]  # what was chosen, a line each
+    starved: bool  # the clock left it too little to learn from: no evidence about its family
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         """Probabilities [n, classes] float32, or values [n] float64 in the target's unit."""

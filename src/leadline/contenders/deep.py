@@ -19,12 +19,12 @@ from leadline.judge.metrics import METRICS
 
 if TYPE_CHECKING:
     import onnx
-    import torch
     from torch import Tensor, nn
 
 SCORED = 512  # rows in one pass of scoring
 SMOOTHING = 0.2  # of the labels, for convolutional networks
 LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution and without
+GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
 FEW_PASSES = 8  # the widest network that still gets these is trained
 
 
@@ -65,6 +65,7 @@ class _Run:
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
         self.describe: list[str] = []
+        self.taken = 0  # steps
 
     def prepare(self) -> Iterator[Progress]:
         """Load tensors, choose augmentation, width, precision and the number of steps."""
@@ -84,9 +85,7 @@ class _Run:
                 self.describe.append(said)
                 self.shifts[place] = Shift(len(self.rows), axes, self.seed)
         self.batch = self._batch()
-        self.width = self._width()
-        self._start()
-        a_step = self._precision()
+        a_step = self._trial()
         scoring = self._scoring_seconds()
         left = self.data.clock.left()
         self.reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
@@ -110,20 +109,26 @@ class _Run:
         most = 256 if self.conv or len(self.rows) > 20_000 else 128
         return max(8, min(most, len(self.rows) // 16))
 
-    def _width(self) -> int:
-        """The widest convolution for which enough passes fit; its step's time grows about as width ** 1.5."""
-        if not self.conv:
-            return 0
+    def _trial(self) -> float:
+        """Choose precision and width by a few timed steps; leaves a fresh network, returns the seconds a step."""
         from leadline.nets.cnn import WIDTHS
 
         self.width = WIDTHS[0]
         self._start()
-        self.low_precision = True
-        a_step = self._seconds_a_step(8)
-        passes = 0.85 * self.data.clock.left() / a_step * self.batch / len(self.rows)
-        fitting = [w for w in WIDTHS if passes * (WIDTHS[0] / w) ** 1.5 >= FEW_PASSES]
-        widest = 32 if len(self.rows) < 10_000 else WIDTHS[-1]  # few rows gain nothing from more width
-        return min(max(fitting, default=WIDTHS[0]), widest)
+        a_step = self._seconds_a_step(4 if self.conv else 12)
+        if self.conv:
+            self.low_precision = True
+            low = self._seconds_a_step(6)
+            self.low_precision = low <= a_step
+            a_step = min(low, a_step)
+            passes = 0.85 * self.data.clock.left() / a_step * self.batch / len(self.rows)
+            # The widest network that still gets its passes: few rows need more of them.
+            needed = min(LONGEST[True], FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5)
+            fitting = [w for w in WIDTHS if passes * (WIDTHS[0] / w) ** GROWTH >= needed]
+            widest = 32 if len(self.rows) < 10_000 else WIDTHS[-1]  # few rows gain nothing from more width
+            self.width = min(max(fitting, default=WIDTHS[0]), widest)
+        self._start()
+        return float(a_step * (self.width / WIDTHS[0]) ** GROWTH)
 
     def _start(self) -> None:
         """A fresh network, its optimizer and its generators."""
@@ -137,10 +142,10 @@ class _Run:
             self.noise = torch.get_rng_state()
         few = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000])
         for body, tensor in zip(self.net.bodies, self.tensors, strict=True):
-            body.prepare(tensor[few[:2_000] if tensor.ndim == 4 else few])  # type: ignore[operator]
+            body.prepare(tensor[few[:2_000] if tensor.ndim == 4 else few])
         self.optimizer: Optimizer
         if self.conv:
-            self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.net = self.net.to(memory_format=torch.channels_last)
             self.optimizer = MuonSGD(self.net, self.net.head, scale=1.0 if self.data.classes else 0.01)
         else:
             bag = "bag" in self.name
@@ -182,20 +187,6 @@ class _Run:
                 break
         return sorted(times[len(times) // 4 :])[len(times) // 3]  # the first ones compile kernels
 
-    def _precision(self) -> float:
-        """Choose bfloat16 or float32 by a short trial; leaves a fresh network and returns the seconds a step."""
-        if not self.conv:
-            a_step = self._seconds_a_step(12)
-            self._start()
-            return a_step
-        seconds = {}
-        for low in (True, False):
-            self.low_precision = low
-            seconds[low] = self._seconds_a_step(8 if low else 4)
-        self.low_precision = seconds[True] <= seconds[False]
-        self._start()
-        return seconds[self.low_precision]
-
     def _scoring_seconds(self) -> float:
         """Seconds to score one row in float32."""
         began = time.perf_counter()
@@ -225,16 +216,21 @@ class _Run:
             reserve=self.reserve,
         )  # fmt: skip
         better: Callable[[float, float], bool] = self.metric.better
-        yield from train(self._step_once, self.optimizer, plan, self.data.clock, self._evaluate, better)
+        for progress in train(self._step_once, self.optimizer, plan, self.data.clock, self._evaluate, better):
+            self.taken = progress.step
+            yield progress
 
     def fitted(self) -> FittedNet:
         import torch
 
         assert self.best is not None
         self.net.load_state_dict(self.best[1])
-        self.net = self.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.net = self.net.to(memory_format=torch.contiguous_format)
         score = self._score() if self.low_precision else self.best[0]
-        return FittedNet(self.net, self.store, self.names, self.data.classes, self.scale, score, self.describe)
+        starved = self.taken * self.batch < len(self.rows)
+        if starved:
+            self.describe.append("less than one pass over the train rows: it had too little time to learn")
+        return FittedNet(self.net, self.store, self.names, self.data.classes, self.scale, score, self.describe, starved)
 
 
 def build(store: Store, name: str, names: list[str], outputs: int, width: int, rows: int) -> Any:
@@ -260,7 +256,7 @@ def build(store: Store, name: str, names: list[str], outputs: int, width: int, r
     alone = len(bodies) == 1
     trunk = None
     if not alone or name == "mlp":
-        joined = sum(int(body.width) for body in bodies.values())  # type: ignore[arg-type]
+        joined = sum(int(body.width) for body in bodies.values())  # type: ignore[arg-type, misc]
         hidden = (256, 256) if rows >= 2_000 else (64, 64)
         trunk = MLP(joined, hidden, dropout=0.2)
     return Fuse(bodies, trunk, outputs)
@@ -293,10 +289,10 @@ class FittedNet:
 
     def __init__(
         self, net: Any, store: Store, names: list[str], classes: int, scale: tuple[float, float], score: float,
-        describe: list[str],
+        describe: list[str], starved: bool,
     ) -> None:  # fmt: skip
         self._net, self._store, self._names, self._classes, self._scale = net.eval(), store, names, classes, scale
-        self.score, self.describe = score, describe
+        self.score, self.describe, self.starved = score, describe, starved
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 

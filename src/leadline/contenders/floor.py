@@ -26,16 +26,20 @@ class Floor:
     def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
         split = data.store.split
         labels = data.labels(split.train)
-        answer = np.bincount(labels, minlength=data.classes) / len(labels) if data.classes else np.asarray(labels.mean())
+        answer = (
+            np.bincount(labels, minlength=data.classes) / len(labels) if data.classes else np.asarray(labels.mean())
+        )
         fitted = FittedFloor(data.store, answer)
-        fitted.score = METRICS[data.store.task.metric](data.labels(split.valid), fitted.predict(data.store, split.valid))
+        fitted.score = METRICS[data.store.task.metric](
+            data.labels(split.valid), fitted.predict(data.store, split.valid)
+        )
         yield fitted
 
 
 class FittedFloor:
     """One answer for every row."""
 
-    score = float("nan")
+    score, starved = float("nan"), False
 
     def __init__(self, store: Store, answer: np.ndarray) -> None:
         self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)

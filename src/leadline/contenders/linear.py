@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Clock, Data, Fitted, Progress
-from leadline.contenders.features import Layout, layout, matrix, values
+from leadline.contenders.features import Layout, layout, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
@@ -183,7 +183,7 @@ class FittedLinear:
     ) -> None:  # fmt: skip
         self._design, self._plan, self._weights = design, plan, weights
         self._classes, self._scale = classes, scale
-        self.score, self.describe = score, describe
+        self.score, self.describe, self.starved = score, describe, False
         self.params = int(weights[0].size + weights[1].size)
         self.bytes = 4 * self.params
 

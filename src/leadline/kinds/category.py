@@ -21,7 +21,7 @@ class Category:
     ragged = False
     sample = 500_000
     onnx_input = "str"
-    native = "codes"
+    native: str | None = "codes"
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):

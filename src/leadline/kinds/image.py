@@ -29,15 +29,15 @@ class Image:
     name = "image"
     joint = False
     ragged = True
-    sample = 256
+    sample = 48
     onnx_input = "uint8"
-    native = None
+    native: str | None = None
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         cells = cells.drop_nulls()
         if not len(cells) or not _looks_like_image(cells):
             return None
-        few = cells.gather_every(max(1, len(cells) // 64))
+        few = cells.gather_every(max(1, len(cells) // 32))
         scale = 1.0
         if isinstance(cells.dtype, pl.Array) and cells.dtype.inner is not None:
             values = few.to_numpy()

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
@@ -83,6 +82,11 @@ class Kind(Protocol):
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
+
+
+def share(flags: pl.Series) -> float:
+    """The share of true cells; 0 where there are none."""
+    return int(flags.sum()) / len(flags) if len(flags) else 0.0
 
 
 def present(cells: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present
+from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
 
 PARSES = 0.98  # share of the cells that must read as numbers
 
@@ -23,7 +23,7 @@ class Number:
     ragged = False
     sample = 200_000
     onnx_input = "float64"
-    native = "dense"
+    native: str | None = "dense"
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype.is_numeric() or cells.dtype == pl.Boolean:
@@ -33,7 +33,7 @@ class Number:
         words = present(cells).drop_nulls()
         if not len(words):
             return None
-        return {} if words.cast(pl.Float64, strict=False).is_not_null().mean() >= PARSES else None
+        return {} if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES else None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells)

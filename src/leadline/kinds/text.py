@@ -24,6 +24,7 @@ from leadline.ship.runtime import Session
 
 WORD = r"[\pL\pM\pN_']+|[^\s\pL\pM\pN_']"
 CHARACTER = r"[^\s]"
+WORDLESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}]"  # letters of scripts without spaces
 ORDERS = {"word": 2, "character": 3}  # longest n-gram
 LONGEST = {"word": 400, "character": 1_000}  # tokens kept a row, at most
 VOCABULARY = 50_000
@@ -38,7 +39,7 @@ class Text:
     ragged = False
     sample = 200_000
     onnx_input = "str"
-    native = None
+    native: str | None = None
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype != pl.String:
@@ -46,10 +47,10 @@ class Text:
         words = cells.drop_nulls()
         if not len(words):
             return None
-        spaced = words.str.count_matches(r"\S+").mean()
+        spaced = int(words.str.count_matches(r"\S+").sum()) / len(words)
         varied = words.n_unique() > 0.2 * len(words)
-        wordless = words.str.count_matches(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}]").mean()
-        long = float(spaced or 0) >= 3 or float(wordless or 0) >= 6
+        wordless = int(words.str.count_matches(WORDLESS).sum()) / len(words)
+        long = spaced >= 3 or wordless >= 6
         return {} if varied and long else None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
@@ -72,9 +73,7 @@ class Text:
         encode = _encoder(limits.columns[0], unit, table, longest)
         encoder = Session(encode)
         column = limits.columns[0]
-        ids = np.concatenate(
-            [encoder({column: texts[i : i + 4_096]})["encoded"] for i in range(0, len(texts), 4_096)]
-        )
+        ids = np.concatenate([encoder({column: texts[i : i + 4_096]})["encoded"] for i in range(0, len(texts), 4_096)])
         bag, kept = _bag(ids, size, ORDERS[unit])
         settings = {"unit": unit, "length": longest, "vocabulary": size, "ngrams": kept}
         return Fit(
@@ -87,8 +86,8 @@ class Text:
 def _unit(texts: np.ndarray) -> str:
     """'character' where more than a fifth of the letters belong to scripts without spaces between words."""
     sample = pl.Series(texts[:2_000].tolist(), dtype=pl.String)
-    letters = sample.str.count_matches(r"\p{L}").sum()
-    wordless = sample.str.count_matches(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}]").sum()
+    letters = int(sample.str.count_matches(r"\p{L}").sum())
+    wordless = int(sample.str.count_matches(WORDLESS).sum())
     return "character" if wordless > 0.2 * max(letters, 1) else "word"
 
 
@@ -112,7 +111,12 @@ def _vocabulary(spellings: Counter[str], rare: int) -> tuple[dict[str, int], int
 def _tokenize(g: Any, text: str, unit: str) -> str:
     return str(
         g.op(
-            "Tokenizer", text, domain="com.microsoft", mark=0, mincharnum=1, pad_value="",
+            "Tokenizer",
+            text,
+            domain="com.microsoft",
+            mark=0,
+            mincharnum=1,
+            pad_value="",
             tokenexp=WORD if unit == "word" else CHARACTER,
         )  # fmt: skip
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present
+from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
 
 if TYPE_CHECKING:
     from leadline.ship.graph import Graph
@@ -35,7 +35,7 @@ class Time:
     ragged = False
     sample = 200_000
     onnx_input = "int64"
-    native = "dense"
+    native: str | None = "dense"
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype in (pl.Date, pl.Datetime):
@@ -46,20 +46,20 @@ class Time:
         if not len(words):
             return None
         for pattern in FORMATS:
-            if _parse(words, pattern).is_not_null().mean() >= PARSES:
+            if share(_parse(words, pattern).is_not_null()) >= PARSES:
                 return {"format": pattern}
         return None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells)
         if cells.dtype == pl.String:
-            moments = _parse(words, settings["format"])
+            moments = _parse_any(words, settings["format"])
         else:
             moments = cells.cast(pl.Datetime("ms")).cast(pl.Int64)
         wrong = (words.is_not_null() & moments.is_null()).arg_true().to_list()
         return Decoded(
             values=moments.fill_null(NEVER).to_numpy(),
-            bad={row: f"{cells[row]!r} is not a date of the form {settings['format']}" for row in wrong},
+            bad={row: f"{cells[row]!r} is not a date of the form {settings['format'] or FORMATS[0]}" for row in wrong},
         )
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
@@ -74,6 +74,14 @@ class Time:
         width = len(PARTS) * len(blocks)
         g.output("encoded", g.op("Concat", *blocks, axis=1), np.float32, ["N", width])
         return Fit(settings={}, encode=Tensor(graph=g.model(), shape=(width,), dtype="float32"))
+
+
+def _parse_any(words: pl.Series, pattern: str | None) -> pl.Series:
+    """By `pattern`; where the train cells were no text, each cell by the first form that fits it."""
+    moments = _parse(words, pattern or FORMATS[0])
+    for other in FORMATS[1:] if pattern is None else ():
+        moments = moments.zip_with(moments.is_not_null(), _parse(words, other))
+    return moments
 
 
 def _parse(words: pl.Series, pattern: str) -> pl.Series:

@@ -1,4 +1,7 @@
-"""A bag of n-grams: the mean of their embeddings (Joulin et al. 2016, 'Bag of Tricks for Efficient Text Classification')."""
+"""A bag of n-grams: their embeddings summed, over the root of their count.
+
+Source: Joulin et al. 2016, 'Bag of Tricks for Efficient Text Classification'.
+"""
 
 from __future__ import annotations
 
@@ -25,4 +28,5 @@ class BagBody(nn.Module):
         if self.training:
             grams = torch.where(torch.rand(grams.shape, device=grams.device) < self.dropped, 0, grams)
         count = (grams != 0).sum(dim=1, keepdim=True).clamp_min(1)
-        return self.table(grams).sum(dim=1) / count.sqrt()
+        summed: Tensor = self.table(grams).sum(dim=1)
+        return summed / count.sqrt()

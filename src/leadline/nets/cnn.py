@@ -96,7 +96,8 @@ class ConvBody(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = F.gelu(self.whiten(self._normalise(images)), approximate="tanh")
         # A global maximum is large: a ninth keeps the first answers of the head small.
-        return self.blocks(x).amax((2, 3)).float() / 9.0
+        features: Tensor = self.blocks(x)
+        return features.amax((2, 3)).float() / 9.0
 
 
 def _stem(height: int, width: int, channels: int) -> tuple[int, int]:

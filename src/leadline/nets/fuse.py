@@ -22,7 +22,7 @@ class Fuse(nn.Module):
         super().__init__()
         self.names = list(bodies)
         self.bodies = nn.ModuleList(bodies.values())
-        joined = sum(int(body.width) for body in bodies.values())  # type: ignore[arg-type]
+        joined = sum(int(body.width) for body in bodies.values())  # type: ignore[arg-type, misc]
         self.trunk = trunk if trunk is not None else nn.Identity()
         self.head = nn.Linear(int(trunk.width) if trunk is not None else joined, out)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.bias)
@@ -30,4 +30,5 @@ class Fuse(nn.Module):
     def forward(self, *tensors: Tensor) -> Tensor:
         vectors = [body(tensor) for body, tensor in zip(self.bodies, tensors, strict=True)]
         joined = vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=1)
-        return self.head(self.trunk(joined))
+        out: Tensor = self.head(self.trunk(joined))
+        return out

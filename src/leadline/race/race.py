@@ -30,7 +30,7 @@ from leadline.race.measure import used_gb
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 LEAST = 4.0  # seconds of any contender: it has libraries to import
-GRACE = 0.1  # of its seconds, and at least 3 s, that a contender may overrun before it is ended
+GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 WEIGHTS = {"linear": 1.0}  # share of a lane relative to the others, 3 where not named
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
@@ -48,6 +48,7 @@ class Entry:
     status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
     why: str | None = None
     seconds: float = 0.0
+    lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
     curve: list[tuple[float, int, float]] = field(default_factory=list)  # seconds, step, score on valid
     facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
@@ -111,14 +112,16 @@ class Race:
 
     def _lanes(self, queue: list[Entry], until: float, lanes: int, threads: int) -> None:
         """Run entries, at most `lanes` at once, until all have ended."""
-        queue, running = list(queue), []
+        queue = list(queue)
+        running: list[Entry] = []
         while queue or running:
             try:
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
                     mine = WEIGHTS.get(entry.name, 3.0)
                     others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
-                    seconds = (until - time.monotonic()) * mine / (mine + others / lanes)
+                    entry.lane_s = until - time.monotonic()
+                    seconds = entry.lane_s * mine / (mine + others / lanes)
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1)
                     running.append(entry)
                 self._receive(0.2)
@@ -164,6 +167,7 @@ class Race:
         assert process.stdout is not None
         for line in process.stdout:
             self._inbox.put((entry, json.loads(line)))
+        process.stdout.close()
         self._inbox.put((entry, None))
 
     def _receive(self, wait: float) -> None:
@@ -203,7 +207,9 @@ class Race:
         if entry.status != "running" or entry.process is None:
             return
         spent = time.monotonic() - entry.began
-        if spent > entry.seconds + max(3.0, GRACE * entry.seconds):
+        # On a busy machine importing alone may outlast a small share: the fastest contender gets the time of all.
+        limit = max(entry.seconds, entry.lane_s) if entry.name == FASTEST else entry.seconds
+        if spent > limit + max(GRACE_LEAST, GRACE * limit):
             self._kill(entry, f"it ran over its {entry.seconds:.0f} s")
         elif (used := used_gb(entry.process.pid)) > self._memory_gb:
             self._kill(entry, f"it needed more memory ({used:.1f} GB) than it may use ({self._memory_gb:.1f} GB)")

@@ -17,9 +17,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TextIO
 
-# A thread that waits for work should sleep: spinning ones of two processes on one core starve each other.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 
 def main(job_path: str) -> None:
     """Run one job to its end."""
@@ -81,7 +78,7 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     np.save(folder / "test.npy", scores)
     say(
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
-        predict_us=predict_us, peak_mb=peak_mb(), stopped=stop.is_set(),
+        predict_us=predict_us, peak_mb=peak_mb(), stopped=stop.is_set(), starved=fitted.starved,
     )  # fmt: skip
     while commands.get() == "export":
         (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())

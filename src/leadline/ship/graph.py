@@ -76,9 +76,7 @@ class Graph:
 
     def model(self, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """The finished model, checked, with `metadata` in its properties."""
-        graph = helper.make_graph(
-            self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants
-        )
+        graph = helper.make_graph(self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants)
         used = {node.domain for node in self._nodes}
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used | {""}]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CONTRACT = "leadline.contract"
 VERSION = 1
 BATCH = 512  # rows in one call
+PICTURES = 16  # rows decoded together where each may be a picture of any size
 
 
 def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.ModelProto:
@@ -125,8 +126,11 @@ class Model:
         prediction = np.full(len(frame), None, object) if classes else np.full(len(frame), np.nan)
         probabilities = np.full((len(frame), classes), np.nan, np.float32) if classes else None
         bad: dict[int, str] = {}
-        for start in range(0, len(frame), BATCH):
-            for rows, feeds in self._feeds(frame.slice(start, BATCH), root, bad, start):
+        inputs = self.contract["inputs"].items()
+        sized = all(isinstance(frame[name].dtype, pl.Array) for name, facts in inputs if KINDS[facts["kind"]].ragged)
+        step = BATCH if sized else PICTURES
+        for start in range(0, len(frame), step):
+            for rows, feeds in self._feeds(frame.slice(start, step), root, bad, start):
                 outputs = self._session(feeds)
                 prediction[rows] = outputs[self.contract["outputs"]["prediction"]]
                 if probabilities is not None:

@@ -41,7 +41,7 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
         limit = TOLERANCE
     else:
         flipped = np.zeros(len(rows), bool)
-        limit = TOLERANCE * float(np.nanstd(scores) + 1e-12 + 1e-3 * np.abs(scores).mean())
+        limit = TOLERANCE * float(np.nanstd(scores) + 1e-12 + 1e-3 * np.nanmean(np.abs(scores)))
     # Not (a <= b) rather than a > b: a NaN must count as a difference.
     wrong = flipped | ~(apart <= limit)
     if wrong.any():

@@ -31,7 +31,9 @@ class Session:
         options.log_severity_level = ERROR
         if not isinstance(model, (str, Path, bytes)):
             model = model.SerializeToString()
-        self._session = ort.InferenceSession(str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(
+            str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
+        )
         self.inputs: list[str] = [value.name for value in self._session.get_inputs()]
         self.outputs: list[str] = [value.name for value in self._session.get_outputs()]
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)

@@ -29,12 +29,22 @@ def ensemble(g: Graph, features: str, dump: dict[str, Any], outputs: int) -> str
     tensors = {name: numpy_helper.from_array(np.array(values, np.float32), name) for name, values in floats.items()}
     return str(
         g.op(
-            "TreeEnsemble", features, domain="ai.onnx.ml", n_targets=outputs, aggregate_function=1, post_transform=0,
-            tree_roots=trees.roots, nodes_featureids=trees.features,
+            "TreeEnsemble",
+            features,
+            domain="ai.onnx.ml",
+            n_targets=outputs,
+            aggregate_function=1,
+            post_transform=0,
+            tree_roots=trees.roots,
+            nodes_featureids=trees.features,
             nodes_modes=numpy_helper.from_array(np.array(trees.modes, np.uint8), "nodes_modes"),
-            nodes_truenodeids=trees.true_ids, nodes_falsenodeids=trees.false_ids,
-            nodes_trueleafs=trees.true_leafs, nodes_falseleafs=trees.false_leafs,
-            nodes_missing_value_tracks_true=trees.missing, leaf_targetids=trees.targets, **tensors,
+            nodes_truenodeids=trees.true_ids,
+            nodes_falsenodeids=trees.false_ids,
+            nodes_trueleafs=trees.true_leafs,
+            nodes_falseleafs=trees.false_leafs,
+            nodes_missing_value_tracks_true=trees.missing,
+            leaf_targetids=trees.targets,
+            **tensors,
         )  # fmt: skip
     )
 

@@ -15,7 +15,7 @@ from leadline.train.optim import Optimizer
 
 SAFETY = 0.97  # of the time left is planned for
 DRIFT = 0.04  # change of the planned steps worth a new plan
-LOOK = 20  # steps between two looks at the speed
+LOOK = 20  # steps between two looks at the speed, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def train(
         if left <= 0 and step < steps:
             yield Progress(step=step, steps=steps, note=f"cut by the clock at step {step} of {steps}")
             break
-        if step % LOOK == 0 and step < steps:
+        if step % max(1, min(LOOK, steps // 20)) == 0 and step < steps:
             speed = step / (time.monotonic() - began - evaluating)
             checking = evaluating / max(1, checked) * max(0, plan.checks - checked)
             planned = min(plan.most, step + max(1, int((left - checking) * SAFETY * speed)))

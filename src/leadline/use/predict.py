@@ -30,7 +30,9 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
     for part in parts:
         names = part.collect_schema().names()
         if lacking := [name for name in wanted if name not in names]:
-            raise ModelError(f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(names)}.")
+            raise ModelError(
+                f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(names)}."
+            )
         rows = int(part.select(pl.len()).collect().item())
         path = [names[names.index("image")]] if "image" in names and part.collect_schema()["image"] == pl.String else []
         for start in range(0, rows, CHUNK):

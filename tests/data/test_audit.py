@@ -1,0 +1,89 @@
+"""What the audit drops, keeps and says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from leadline.config import from_mapping
+from leadline.data.audit import audit
+from leadline.data.source import read as read_source
+from leadline.data.table import read
+from leadline.errors import SourceError
+
+ROWS = 40
+
+
+@pytest.fixture
+def audited(own_cache: Path) -> Callable[..., tuple[dict[str, str | None], tuple[str, ...]]]:
+    """audited(columns, **settings) -> ({dropped column: why}, sentences)."""
+
+    def run(columns: dict[str, Any], **settings: Any) -> tuple[dict[str, str | None], tuple[str, ...]]:
+        frame = pl.DataFrame({"y": [0, 1] * (ROWS // 2), "x": np.random.default_rng(0).normal(size=ROWS), **columns})
+        asked = from_mapping({"target": "y", **settings})
+        table, said = audit(read(read_source(frame, cache=own_cache), asked), asked)
+        return {c.name: c.note for c in table.columns if c.role == "dropped"}, said
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        (["same"] * ROWS, "it holds one value in every row"),
+        ([5] * ROWS, "it holds one value in every row"),
+        ([None] * ROWS, "it is empty in every row"),
+        ([f"user-{i}" for i in range(ROWS)], "nearly every row has its own value, as an identifier has"),
+        (range(ROWS), "it counts the rows, as an identifier does"),
+        (list(range(1000, 1000 + ROWS))[::-1], "it counts the rows, as an identifier does"),
+    ],
+)
+def test_useless_columns_are_left_out_and_named(cells: Any, note: str, audited: Any) -> None:
+    dropped, said = audited({"c": pl.Series(list(cells), dtype=pl.String if cells == [None] * ROWS else None)})
+    assert dropped == {"c": note} and said == (f"Column 'c' is left out: {note}.",)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [1] * (ROWS - 1) + [None],
+        ["a", "b"] * (ROWS // 2),
+        np.random.default_rng(0).normal(size=ROWS),
+        np.random.default_rng(0).permutation(ROWS * 50)[:ROWS],
+        [f"a text of many words, number {i}" for i in range(ROWS)],
+    ],
+)
+def test_columns_that_may_help_stay(cells: Any, audited: Any) -> None:
+    assert audited({"c": cells}) == ({}, ())
+
+
+def test_a_stated_kind_keeps_a_column(audited: Any) -> None:
+    assert audited({"c": range(ROWS)}, kind=("c=number",))[0] == {}
+
+
+def test_a_group_column_is_not_learned_from(audited: Any) -> None:
+    groups = ["a", "b", "c", "d"] * (ROWS // 4)
+    assert audited({"who": groups}, group="who")[0] == {"who": "it defines the split"}
+
+
+def test_nothing_left_to_learn_from(audited: Any) -> None:
+    with pytest.raises(
+        SourceError, match=r"No column is left to learn from in data: .*'x' is left out: left out as asked"
+    ):
+        audited({}, drop=("x",))
+
+
+def test_rare_and_unequal_classes_are_said(own_cache: Path) -> None:
+    def said(labels: list[str]) -> tuple[str, ...]:
+        frame = pl.DataFrame({"x": np.random.default_rng(0).normal(size=len(labels)), "y": labels})
+        asked = from_mapping({"target": "y"})
+        return audit(read(read_source(frame, cache=own_cache), asked), asked)[1]
+
+    assert said(["a"] * 50 + ["b"] * 9) == ("1 class has fewer than 10 rows, such as 'b'.",)
+    assert said(["a"] * 500 + ["b"] * 50) == ("90.9% of the rows are 'a': accuracy says little about the rest.",)
+    assert said(["a"] * 50 + ["b"] * 40) == ()

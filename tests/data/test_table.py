@@ -1,0 +1,157 @@
+"""Target, task and kinds as read from a source, and what is said where they cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from leadline.config import from_mapping
+from leadline.data.source import read as read_source
+from leadline.data.table import Table, read
+from leadline.errors import LeadlineError, SourceError, TargetError
+
+
+@pytest.fixture
+def understand(own_cache: Path) -> Callable[..., Table]:
+    def run(source: Any, test: Any = None, **settings: Any) -> Table:
+        return read(read_source(source, test, cache=own_cache), from_mapping(settings))
+
+    return run
+
+
+def _kinds(table: Table) -> dict[str, str]:
+    return {column.name: column.kind for column in table.inputs}
+
+
+def test_every_column_gets_its_kind(understand: Any) -> None:
+    frame = pl.DataFrame({
+        "n": ["1", "2.5", "?"] * 4, "c": ["a", "b", None] * 4, "when": ["2020-01-01", "2020-02-01", ""] * 4,
+        "text": [f"a longer text, number {i}" for i in range(12)], "i": list(range(12)), "y": ["no", "yes"] * 6,
+    })  # fmt: skip
+    table = understand(frame, target="y")
+    assert _kinds(table) == {"n": "number", "c": "category", "when": "time", "text": "text", "i": "number"}
+    assert table.task.name == "binary" and table.task.classes == ("no", "yes")
+    assert table.labels.tolist() == [0, 1] * 6
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        (["b", "a", "c"] * 5, "multiclass", ("a", "b", "c")),
+        ([10, 9, 1] * 8, "multiclass", ("1", "9", "10")),
+        ([1.0, 0.0] * 9, "binary", ("0", "1")),
+        ([True, False] * 9, "binary", ("false", "true")),
+        ([0.5, 1.5, 2.5] * 9, "regression", ()),
+        (list(range(40)), "regression", ()),
+        (["1.5", "2.25", "", "3"] * 9, "regression", ()),
+    ],
+)
+def test_the_task_is_told_by_the_target(
+    values: list[Any], task: str, classes: tuple[str, ...], understand: Any
+) -> None:
+    table = understand(pl.DataFrame({"x": range(len(values)), "y": values}), target="y")
+    assert (table.task.name, table.task.classes) == (task, classes)
+    assert table.task.metric == ("rmse" if task == "regression" else "accuracy")
+
+
+def test_the_user_may_say_otherwise(understand: Any) -> None:
+    frame = pl.DataFrame({"x": range(24), "z": [1, 2] * 12, "y": [1, 2, 3] * 8})
+    table = understand(frame, target="y", task="regression", kind=("z=category",), drop=("x",))
+    assert table.task.name == "regression" and table.labels[:3].tolist() == [1.0, 2.0, 3.0]
+    assert _kinds(table) == {"z": "category"}
+
+
+@pytest.mark.parametrize("name", ["label", "Target", "class", "y"])
+def test_a_usual_name_is_the_target(name: str, understand: Any) -> None:
+    assert understand(pl.DataFrame({"x": range(8), name: ["a", "b"] * 4})).task.target == name
+
+
+def test_rows_without_target_or_of_an_unknown_class_are_bad(understand: Any) -> None:
+    train = pl.DataFrame({"x": range(8), "y": ["a", "b", "a", "b", None, "a", "?", "b"]})
+    table = understand(train, pl.DataFrame({"x": [1, 2], "y": ["a", "zebra"]}), target="y")
+    assert table.labels.tolist() == [0, 1, 0, 1, -1, 0, -1, 1, 0, -1] and table.part.tolist() == [0] * 8 + [2] * 2
+    assert [bad.place for bad in table.bad] == ["data row 5", "data row 7", "data row 10"]
+    assert [bad.reason for bad in table.bad][1:] == ["the target 'y' is missing", "class 'zebra' is not in train"]
+
+
+def test_missing_regression_targets_are_not_numbers(understand: Any) -> None:
+    table = understand(
+        pl.DataFrame({"x": range(8), "y": [0.5, 1.5, None, float("inf"), 2.5, 3.5, 4.5, 5.25]}), target="y"
+    )
+    assert np.isnan(table.labels).tolist() == [False, False, True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("frame", "settings", "error", "message"),
+    [
+        ({"a": [1], "b": [2]}, {}, TargetError, r"No target is given; add --target COLUMN, one of a, b\."),
+        ({"a": [1]}, {"target": "z"}, TargetError, r"--target z is not a column of data; columns are a\."),
+        ({"a": [1, 2], "y": [None, None]}, {"target": "y"}, TargetError, r"Column 'y' is empty in every row; choose"),
+        ({"a": [1, 2], "y": ["u", "u"]}, {"target": "y"}, TargetError, r"Column 'y' is 'u' in every row; a target must vary"),
+        (
+            {"a": [1] * 5, "y": ["u", "u", "v", "v", "w"]}, {"target": "y"}, TargetError,
+            r"Class 'w' of column 'y' has one row \(row 5\); give it at least two rows, or take that row out\.",
+        ),
+        (
+            {"a": range(99), "y": [f"v{i}" for i in range(99)]}, {"target": "y"}, TargetError,
+            r"Column 'y' has 99 different values in 99 rows, too many for classes; choose another",
+        ),
+        (
+            {"a": [1, 2], "y": ["u", "v"]}, {"target": "y", "task": "regression"}, TargetError,
+            r"Column 'y' holds text such as 'u'; --task regression needs numbers\.",
+        ),
+        ({"a": [1, 2], "y": [0, 1]}, {"drop": ("q",)}, SourceError, r"'q' is not a column of data; columns are a, y\."),
+        ({"a": [1, 2], "y": [0, 1]}, {"group": "q"}, SourceError, r"--group q is not a column; columns are a, y\."),
+        (
+            {"a": ["u", "v"] * 4, "y": [0, 1] * 4}, {"kind": ("a=image",)}, SourceError,
+            r"Column 'a' holds String, which cannot be read as image\.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned(
+    frame: dict[str, Any], settings: dict[str, Any], error: type[Exception], message: str, understand: Any
+) -> None:
+    with pytest.raises(error, match=message):
+        understand(pl.DataFrame(frame), **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"kind": ("a=banana",)},
+            r"--kind a=banana is not COLUMN=KIND; kinds are image, number, time, text, category\.",
+        ),
+        ({"kind": ("a",)}, r"--kind a is not COLUMN=KIND"),
+        ({"budget": "soon"}, r"--budget soon is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h\."),
+        ({"budget": "0"}, r"--budget 0 is not a time"),
+        ({"task": "guess"}, r"--task guess is not known; it can be binary, multiclass, regression\."),
+        ({"epochs": 3}, r"Unknown setting 'epochs'; settings are budget, cache"),
+    ],
+)
+def test_settings_are_checked_before_any_data(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(LeadlineError, match=message):
+        from_mapping(settings)
+
+
+def test_a_kind_that_no_cell_fits_is_an_error(understand: Any) -> None:
+    frame = pl.DataFrame({"a": ["u", "v"] * 6, "y": [0, 1] * 6})
+    with pytest.raises(LeadlineError, match=r"Column 'a' holds String, which cannot be read as time\."):
+        understand(frame, target="y", kind=("a=time",))
+
+
+def test_parts_must_have_the_same_columns(understand: Any) -> None:
+    train = pl.DataFrame({"x": range(8), "y": [0, 1] * 4})
+    with pytest.raises(SourceError, match=r"The test part of data lacks column 'x', which the train part has\."):
+        understand(train, train.select("y"), target="y")
+
+
+def test_columns_that_no_kind_reads_are_dropped_with_a_reason(understand: Any) -> None:
+    table = understand(pl.DataFrame({"l": [[1], [2]] * 4, "x": range(8), "y": [0, 1] * 4}), target="y")
+    dropped = {column.name: column.note for column in table.columns if column.role == "dropped"}
+    assert dropped == {"l": "holds List(Int64), which no kind reads"}

@@ -1,0 +1,123 @@
+"""The rule, exactly, and what is shipped by it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leadline.judge.compare import Scored
+from leadline.judge.metrics import METRICS
+from leadline.judge.verdict import POINTS, RELATIVE, Rival, judge, rule
+
+R = 0.005
+UP, DOWN = math.nextafter(R, 1), math.nextafter(R, 0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "answer"),
+    [
+        (-R, R, "tie"),
+        (0.0, 0.0, "tie"),
+        (0.001, R, "tie"),  # deep is surely better, and by nothing that matters
+        (-R, -0.001, "tie"),
+        (0.001, UP, "deep"),
+        (-UP, -0.001, "classical"),
+        (math.ulp(0.0), 1.0, "deep"),
+        (-1.0, -math.ulp(0.0), "classical"),
+        (0.0, UP, "unsure"),
+        (-UP, 0.0, "unsure"),
+        (-UP, R, "unsure"),
+        (-R, UP, "unsure"),
+        (-1.0, 1.0, "unsure"),
+        (R, 0.01, "deep"),
+        (-0.01, -R, "classical"),
+    ],
+)
+def test_the_rule_at_its_edges(low: float, high: float, answer: str) -> None:
+    assert rule(low, high, R) == answer
+
+
+def _rival(name: str, resampled: Any, *, valid: float = 0.9, cost: float = 1.0) -> Rival:
+    resampled = np.asarray(resampled, float)
+    scored = Scored(
+        score=float(resampled.mean()), low=float(resampled.min()), high=float(resampled.max()), resampled=resampled
+    )
+    return Rival(name=name, valid=valid, cost=cost, scored=scored)
+
+
+def _pair(gaps: Any, **facts: Any) -> Any:
+    gaps = np.asarray(gaps, float)
+    deep = _rival("cnn", 0.9 + gaps, **facts.get("deep", {}))
+    return judge(
+        deep, _rival("linear", np.full(len(gaps), 0.9), **facts.get("classical", {})), METRICS["accuracy"], 1_000
+    )
+
+
+SPREAD = np.linspace(-1, 1, 2_001)
+
+
+def test_deep_and_classical_ship_the_winner_whatever_it_costs() -> None:
+    won = _pair(0.03 + 0.01 * SPREAD, deep={"cost": 99.0})
+    assert (won.answer, won.winner, won.against, won.of, won.settle_rows) == ("deep", "cnn", "linear", "model", None)
+    assert won.gap == pytest.approx(0.03) and won.low == pytest.approx(0.0205) and won.high == pytest.approx(0.0395)
+    assert (won.p_deep, won.p_same, won.p_classical) == (1.0, 0.0, 0.0)
+    assert won.why == (
+        "This cnn beats this linear by 3.00 points of accuracy on the sealed test "
+        "(95% interval of deep minus classical +2.05 to +3.95)."
+    )
+    lost = _pair(-0.03 + 0.01 * SPREAD, classical={"cost": 99.0})
+    assert (lost.answer, lost.winner, lost.against) == ("classical", "linear", "cnn")
+
+
+@pytest.mark.parametrize(("deep_cost", "winner"), [(1.0, "cnn"), (3.0, "linear"), (2.0, "linear")])
+def test_a_tie_ships_the_cheaper(deep_cost: float, winner: str) -> None:
+    made = _pair(0.002 * SPREAD, deep={"cost": deep_cost, "valid": 0.99}, classical={"cost": 2.0})
+    assert (made.answer, made.winner, made.p_same) == ("tie", winner, 1.0)
+    assert made.why.endswith(f"within 0.50 points either way); {winner} is cheaper to run.")
+
+
+@pytest.mark.parametrize(
+    ("losing", "deep_valid", "winner"),
+    [
+        (0.19, 0.95, "linear"),  # losing by the cheaper one is unlikely enough
+        (0.21, 0.95, "cnn"),  # it is not: the best on valid
+        (0.21, 0.85, "linear"),
+    ],
+)
+def test_unsure_ships_the_best_on_valid_or_a_safe_cheaper_one(losing: float, deep_valid: float, winner: str) -> None:
+    gaps = np.concatenate([np.full(int(losing * 1_000), 0.02), np.full(1_000 - int(losing * 1_000), -0.004)])
+    gaps[-100:] = -0.02
+    made = _pair(gaps, deep={"cost": 5.0, "valid": deep_valid}, classical={"cost": 1.0})
+    assert made.answer == "unsure" and made.p_deep == pytest.approx(losing) and made.winner == winner
+
+
+def test_unsure_says_how_many_rows_would_settle_it() -> None:
+    made = _pair(0.02 * SPREAD)
+    expected = 1_000 * ((made.high - made.low) / 2 / POINTS) ** 2
+    assert made.settle_rows == math.ceil(expected)
+    assert f"about {made.settle_rows:,} test rows would settle it" in made.why and "too close to call" in made.why
+
+
+def test_a_lower_error_is_better() -> None:
+    deep, classical = _rival("mlp", 9 + 0.1 * SPREAD, valid=9.0), _rival("boosting", 10 + 0.1 * SPREAD, valid=10.0)
+    made = judge(deep, classical, METRICS["rmse"], 1_000)
+    assert made.answer == "deep" and made.gap == pytest.approx(1.0) and made.region == pytest.approx(10 * RELATIVE)
+    assert "of rmse" in made.why and "points" not in made.why
+    assert judge(classical, deep, METRICS["rmse"], 1_000).answer == "classical"
+
+
+def test_unsure_by_error_ships_the_lower_valid_error() -> None:
+    deep = _rival("mlp", 10 + SPREAD, valid=9.0, cost=5.0)
+    classical = _rival("boosting", 10 - SPREAD, valid=10.0)
+    assert judge(deep, classical, METRICS["rmse"], 100).winner == "mlp"
+
+
+def test_one_family_alone_cannot_be_judged() -> None:
+    made = judge(None, _rival("linear", [0.9]), METRICS["accuracy"], 10)
+    assert (made.answer, made.winner, made.against, made.gap) == ("unsure", "linear", None, None)
+    assert made.why.startswith("Only linear finished, so deep and classical cannot be compared")
+    made = judge(None, None, METRICS["accuracy"], 10)
+    assert made.winner is None and made.why.startswith("Nothing but the floor finished")

@@ -1,0 +1,193 @@
+"""Images of every mode and size, turned as the camera says, resized, and described for trees."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image as Pillow
+
+from leadline.kinds import KINDS
+from leadline.kinds.image import ORIENTATIONS
+
+IMAGE = KINDS["image"]
+
+
+def _bytes(picture: Pillow.Image, suffix: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, suffix, **options)
+    return out.getvalue()
+
+
+def _decode(picture: bytes, channels: int = 3) -> np.ndarray:
+    decoded = IMAGE.decode(pl.Series([picture]), None, {"channels": channels})
+    assert not decoded.bad
+    return np.asarray(decoded.values[0])
+
+
+@pytest.fixture(scope="module")
+def colours() -> np.ndarray:
+    """uint8 [6, 9, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
+
+
+def test_colour_and_grey(colours: np.ndarray) -> None:
+    np.testing.assert_array_equal(_decode(_bytes(Pillow.fromarray(colours))), colours)
+    grey = Pillow.fromarray(colours[:, :, 0])
+    np.testing.assert_array_equal(_decode(_bytes(grey), 1)[:, :, 0], colours[:, :, 0])
+    np.testing.assert_array_equal(_decode(_bytes(grey), 3), np.repeat(colours[:, :, :1], 3, 2))
+    luma = colours @ [0.299, 0.587, 0.114]
+    assert np.abs(_decode(_bytes(Pillow.fromarray(colours)), 1)[:, :, 0] - luma).max() <= 1
+
+
+def test_transparent_shows_as_white(colours: np.ndarray) -> None:
+    alpha = np.full((6, 9, 1), 255, np.uint8)
+    alpha[:3] = 0
+    decoded = _decode(_bytes(Pillow.fromarray(np.concatenate([colours, alpha], 2))))
+    assert (decoded[:3] == 255).all()
+    np.testing.assert_array_equal(decoded[3:], colours[3:])
+    half = Pillow.new("LA", (4, 4), (0, 128))
+    assert np.abs(_decode(_bytes(half), 1).astype(int) - 127).max() <= 1
+
+
+def test_palette_and_its_transparent_colour() -> None:
+    picture = Pillow.new("P", (4, 2))
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.putdata([0, 1] * 4)
+    assert _decode(_bytes(picture, "GIF"))[0, :2].tolist() == [[255, 0, 0], [0, 0, 255]]
+    assert _decode(_bytes(picture, "PNG", transparency=1))[0, :2].tolist() == [[255, 0, 0], [255, 255, 255]]
+
+
+def test_cmyk_and_one_bit() -> None:
+    assert np.abs(_decode(_bytes(Pillow.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")) - [255, 0, 0]).max() <= 3
+    assert _decode(_bytes(Pillow.new("1", (2, 2), 1)), 1).min() == 255
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    ramp = np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8)
+    for suffix in ("PNG", "TIFF"):
+        decoded = _decode(_bytes(Pillow.fromarray(ramp), suffix), 1)[:, :, 0]
+        assert np.abs(decoded - ramp / 257).max() <= 1
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_pictures_stand_as_the_camera_held_them(turn: int, colours: np.ndarray) -> None:
+    undo = {
+        1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, 1),
+    }  # fmt: skip
+    exif = Pillow.Exif()
+    exif[0x0112] = turn
+    decoded = _decode(_bytes(Pillow.fromarray(colours), exif=exif))
+    np.testing.assert_array_equal(decoded, undo[turn](colours))
+
+
+def test_files_that_cannot_be_read_are_bad_and_the_others_stay(tmp_path: Path, colours: np.ndarray) -> None:
+    whole = _bytes(Pillow.fromarray(colours))
+    (tmp_path / "good.png").write_bytes(whole)
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "words.png").write_bytes(b"not a picture")
+    cells = pl.Series(["good.png", "cut.png", "words.png", "absent.png", None])
+    decoded = IMAGE.decode(cells, tmp_path, {"channels": 3})
+    assert [value is None for value in decoded.values] == [False, True, True, True, True]
+    assert set(decoded.bad) == {1, 2, 3, 4}
+    assert decoded.bad[1].startswith("cut.png cannot be read as an image")
+    assert decoded.bad[3] == "absent.png cannot be read as an image (no such file)"
+    assert decoded.bad[4] == "an encoded image cannot be read as an image (the cell is empty)"
+
+
+def test_a_picture_of_too_many_pixels_is_set_aside(monkeypatch: pytest.MonkeyPatch, colours: np.ndarray) -> None:
+    monkeypatch.setattr("leadline.kinds.image.MOST_PIXELS", 50)
+    decoded = IMAGE.decode(pl.Series([_bytes(Pillow.fromarray(colours))]), None, {"channels": 3})
+    assert "9 x 6 pixels are more than 50" in decoded.bad[0]
+
+
+def test_what_is_an_image(colours: np.ndarray, tmp_path: Path) -> None:
+    colour, grey = _bytes(Pillow.fromarray(colours)), _bytes(Pillow.fromarray(colours[:, :, 0]))
+    assert IMAGE.sniff(pl.Series([colour]), None) == {"channels": 3, "scale": 1.0}
+    assert IMAGE.sniff(pl.Series([{"bytes": grey, "path": "a.png"}]), None) == {"channels": 1, "scale": 1.0}
+    assert IMAGE.sniff(pl.Series([grey, colour]), None) == {"channels": 3, "scale": 1.0}
+    (tmp_path / "a.PNG").write_bytes(grey)
+    assert IMAGE.sniff(pl.Series(["a.PNG"]), tmp_path) == {"channels": 1, "scale": 1.0}
+    assert IMAGE.sniff(pl.Series(["a.png", "b.txt"]), tmp_path) is None
+    assert IMAGE.sniff(pl.Series([1, 2]), None) is None
+
+
+@pytest.mark.parametrize("order", ["rows first", "channels first"])
+@pytest.mark.parametrize("unit", [np.uint8, np.float32])
+def test_arrays_of_any_layout_and_scale(order: str, unit: Any, colours: np.ndarray) -> None:
+    array = colours[None] if order == "rows first" else colours[None].transpose(0, 3, 1, 2)
+    array = array if unit is np.uint8 else (array / 255).astype(unit)
+    cells = pl.Series(np.ascontiguousarray(array))
+    settings = IMAGE.sniff(cells, None)
+    assert settings == {"channels": 3, "scale": 1.0 if unit is np.uint8 else 255.0}
+    np.testing.assert_array_equal(IMAGE.decode(cells, None, settings).values[0], colours)
+
+
+def test_images_of_one_small_size_are_kept_as_they_are(bars: Any, fit: Any) -> None:
+    images, _ = bars(20, 16)
+    fitted, run = fit("image", pl.Series("image", images))
+    assert fitted.encode.shape == (16, 16, 1)
+    np.testing.assert_array_equal(run(pl.Series(images))[..., 0], images)
+
+
+def test_mixed_sizes_become_one(fit: Any) -> None:
+    rng = np.random.default_rng(0)
+    made, expected = [], []
+    for height, width in ((40, 60), (64, 64), (100, 30)):
+        rough = Pillow.fromarray(rng.integers(0, 256, (4, 4, 3)).astype(np.uint8))
+        picture = rough.resize((width, height), Pillow.Resampling.BICUBIC)
+        made.append(_bytes(picture))
+        expected.append(np.asarray(picture))
+    fitted, run = fit("image", pl.Series("image", made))
+    side = fitted.encode.shape[0]
+    assert fitted.encode.shape == (side, side, 3) and 32 <= side <= 64
+    for pixels, array in zip(run(pl.Series(made)), expected, strict=True):
+        pillow = np.asarray(Pillow.fromarray(array).resize((side, side), Pillow.Resampling.BILINEAR))
+        assert np.abs(pixels.astype(int) - pillow).mean() < 1.5
+
+
+def test_a_small_budget_makes_small_pictures(fit: Any) -> None:
+    cells = pl.Series("image", np.zeros((300, 128, 128), np.uint8) + np.arange(128, dtype=np.uint8))
+    sides = [fit("image", cells, seconds=seconds)[0].encode.shape[0] for seconds in (5, 30, 3_600)]
+    assert sides[0] == 32 and sides == sorted(sides) and sides[-1] == 128
+
+
+def test_gradients_agree_with_numpy(fit: Any) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 14, 21, 3)).astype(np.uint8)
+    _, run = fit("image", pl.Series("image", images))
+    dense = run(pl.Series(images), form="dense")
+    for image, features in zip(images, dense, strict=True):
+        expected = _described(image / 255.0)
+        assert np.abs(features - expected).max() <= 1 and (features != np.round(expected)).mean() < 0.01
+
+
+def _described(x: np.ndarray) -> np.ndarray:
+    """Histograms of oriented gradients and colour moments of one picture [H, W, C] in 0..1."""
+    grey = np.pad(x.mean(2), 1, mode="edge")
+    right, down = (grey[1:-1, 2:] - grey[1:-1, :-2]), (grey[2:, 1:-1] - grey[:-2, 1:-1])
+    angles = np.arange(ORIENTATIONS) * np.pi / ORIENTATIONS
+    along = np.abs(np.cos(angles)[:, None, None] * right + np.sin(angles)[:, None, None] * down)
+    votes = along**3 / ((along**2).sum(0) + 1e-4)
+    cells = _means(votes, max(2, round(min(x.shape[:2]) / 7)))
+    energy = np.pad((cells**2).sum(0), 1, constant_values=np.nan)
+    around = np.nanmean(np.lib.stride_tricks.sliding_window_view(energy, (3, 3)), axis=(2, 3))
+    grid = (x.shape[0] // 4, x.shape[1] // 4)
+    planes = x.transpose(2, 0, 1)
+    mean = _means(planes, *grid)
+    spread = np.sqrt(np.maximum(_means(planes**2, *grid) - mean**2, 0))
+    parts = [cells / np.sqrt(around + 1e-4), mean, 2 * spread]
+    return np.clip(np.concatenate([part.ravel() for part in parts]) * 255, 0, 255)
+
+
+def _means(planes: np.ndarray, height: int, width: int | None = None) -> np.ndarray:
+    width = width or height
+    rows, columns = planes.shape[1] // height, planes.shape[2] // width
+    whole = planes[:, : rows * height, : columns * width]
+    return np.asarray(whole.reshape(-1, rows, height, columns, width).mean(axis=(2, 4)))

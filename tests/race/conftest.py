@@ -1,0 +1,87 @@
+"""A race on a small table, with contenders made for the test in place of real ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadline.race.journal import Journal
+from leadline.race.race import Race
+
+FAKE = """
+import json, os, sys, time
+job = json.loads(open(sys.argv[1]).read())
+def say(event, **facts):
+    print(json.dumps({"event": event, **facts}), flush=True)
+behaviour = BEHAVIOUR[job["contender"]]
+say("progress", step=1, steps=2, score=0.5, note=None, facts={})
+if behaviour == "crash":
+    sys.exit(3)
+if behaviour == "raise":
+    say("failed", why="ValueError: the sea is too deep")
+    sys.exit(1)
+if behaviour == "silent":
+    time.sleep(600)
+if behaviour == "hungry":
+    held = bytearray(300_000_000)
+    time.sleep(600)
+import numpy as np
+from leadline.data.store import Store
+store = Store(job["store"])
+scores = np.full((len(store.split.test), 2), 0.5, np.float32)
+np.save(os.path.join(job["folder"], "test.npy"), scores)
+if behaviour == "waits":
+    while sys.stdin.readline().strip() != "stop":
+        pass
+say("fitted", score=0.5, params=1, bytes=4, describe=[], fit_s=0.1, predict_us=1.0, peak_mb=1.0,
+    stopped=behaviour == "waits")
+for line in sys.stdin:
+    if line.strip() == "export":
+        if behaviour == "dies on export":
+            os._exit(9)
+        open(os.path.join(job["folder"], "graph.onnx"), "wb").write(b"graph")
+        say("exported")
+"""
+
+
+@pytest.fixture
+def race(
+    prepare: Any, mixed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[Race, list[dict[str, Any]]]]]:
+    """race({contender: behaviour}, seconds) -> (Race after its run, the events that were watched)."""
+    store = prepare(mixed(200), target="y").store
+    made: list[Race] = []
+
+    def go(behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, **facts: Any) -> Any:
+        script = tmp_path / "fake.py"
+        script.write_text(FAKE.replace("BEHAVIOUR", json.dumps(behaviour), 1))
+        popen = Race._start.__globals__["subprocess"].Popen
+
+        def fake(command: list[str], **options: Any) -> Any:
+            assert command[:3] == [sys.executable, "-m", "leadline.race.worker"]
+            return popen([sys.executable, str(script), command[3]], **options)
+
+        monkeypatch.setattr("leadline.race.race.subprocess.Popen", fake)
+        watched: list[dict[str, Any]] = []
+        settings = {"memory_gb": 50.0, **facts}
+        contest = Race(
+            store, list(behaviour), tmp_path / "contenders", cores=cores, seed=0,
+            journal=Journal(tmp_path / "journal.jsonl", time.monotonic()), watch=watched.append, **settings,
+        )  # fmt: skip
+        made.append(contest)
+        if before is not None:
+            before(contest)
+        contest.run(time.monotonic() + seconds)
+        return contest, watched
+
+    yield go
+    for contest in made:
+        contest.close()
+        contest.journal.close()
+        assert all(entry.process is None or entry.process.poll() is not None for entry in contest.entries)

@@ -1,0 +1,175 @@
+"""The race: one contender's trouble costs nobody else anything."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.errors import LeadlineError
+from leadline.race.race import TINY, entrants
+
+
+def _status(contest: Any) -> dict[str, str]:
+    return {entry.name: entry.status for entry in contest.entries if entry.family != "floor"}
+
+
+def _why(contest: Any, name: str) -> Any:
+    return next(entry.why for entry in contest.entries if entry.name == name)
+
+
+def test_those_that_can_learn_from_the_columns_race(mixed: Any, messages: Any, bars: Any, prepare: Any) -> None:
+    table = prepare(mixed(200), target="y").store
+    assert entrants(table, None) == ["floor", "linear", "boosting", "mlp"]
+    assert entrants(prepare(messages(60), target="label").store, None) == ["floor", "linear", "boosting", "bag"]
+    assert set(entrants(prepare(bars(40)).store, None)) == {"floor", "linear", "boosting", "mlp", "cnn"}
+    assert entrants(table, "deep") == ["floor", "mlp"]
+    assert entrants(table, " boosting , mlp") == ["floor", "boosting", "mlp"]
+    assert entrants(table, "floor") == ["floor"]
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        (
+            "resnet",
+            r"--only resnet is not known; contenders and families are floor, linear, .*, classical, deep, floor\.",
+        ),
+        ("linear,x", r"--only x is not known"),
+        ("cnn", r"--only cnn leaves no contender for these columns; floor, linear, boosting, mlp could race\."),
+    ],
+)
+def test_only_what_exists_and_fits(only: str, message: str, mixed: Any, prepare: Any) -> None:
+    with pytest.raises(LeadlineError, match=message):
+        entrants(prepare(mixed(200), target="y").store, only)
+
+
+def test_every_contender_has_its_own_name_and_a_known_family() -> None:
+    assert all(contender.name == name for name, contender in PORTFOLIO.items())
+    assert {contender.family for contender in PORTFOLIO.values()} == {"deep", "classical", "floor"}
+
+
+def test_crashes_are_reported_and_the_others_finish(race: Any, tmp_path: Path) -> None:
+    contest, watched = race({"linear": "fine", "boosting": "crash", "mlp": "raise"})
+    assert _status(contest) == {"linear": "finished", "boosting": "failed", "mlp": "failed"}
+    assert _why(contest, "boosting") == "its process ended with code 3; see contenders/boosting/log.txt"
+    assert _why(contest, "mlp") == "ValueError: the sea is too deep"
+    linear = contest.entries[0]
+    assert linear.scores().shape[1] == 2 and linear.curve[0][1:] == (1, 0.5)
+    assert contest.export(linear, patience=5.0) == b"graph"
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert lines == watched
+    ends = {line["contender"]: line["status"] for line in lines if line["event"] == "end"}
+    assert ends == _status(contest)
+
+
+def test_one_that_overruns_is_ended(race: Any) -> None:
+    began = time.monotonic()
+    contest, _ = race({"linear": "fine", "boosting": "silent"}, seconds=TINY + 1)
+    assert _status(contest) == {"linear": "finished", "boosting": "failed"}
+    assert "it ran over its" in _why(contest, "boosting") and time.monotonic() - began < 20
+    assert contest.entries[1].process.poll() is not None
+
+
+def test_one_that_needs_too_much_memory_is_ended(race: Any) -> None:
+    contest, _ = race({"linear": "fine", "boosting": "hungry"}, seconds=8.0, memory_gb=0.25)
+    assert _status(contest) == {"linear": "finished", "boosting": "failed"}
+    assert "it needed more memory (0.3 GB) than it may use (0.2 GB)" in _why(contest, "boosting")
+
+
+def test_a_budget_too_small_races_the_fastest_alone(race: Any) -> None:
+    contest, _ = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=TINY - 1)
+    assert _status(contest) == {"linear": "finished", "boosting": "skipped", "mlp": "skipped"}
+    assert _why(contest, "mlp") == "the budget is too small to train it"
+
+
+def test_one_core_runs_one_at_a_time(race: Any) -> None:
+    _, watched = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=20.0, cores=1)
+    order = [event["event"] for event in watched if event["event"] in ("start", "end")]
+    assert order == ["start", "end"] * 3
+
+
+def test_ctrl_c_ends_with_what_there_is(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one asks those that run to end and skips those that wait."""
+    pressed: list[float] = []
+
+    def press(contest: Any) -> None:
+        receive = contest._receive
+
+        def interrupted(wait: float) -> None:
+            running = [entry for entry in contest.entries if entry.curve]
+            if running and not pressed:
+                pressed.append(time.monotonic())
+                raise KeyboardInterrupt
+            receive(wait)
+
+        contest._receive = interrupted
+
+    contest, watched = race({"linear": "waits", "boosting": "fine"}, seconds=60.0, cores=1, before=press)
+    assert pressed and time.monotonic() - pressed[0] < 5
+    assert _status(contest) == {"linear": "cut", "boosting": "skipped"} and contest.stopped
+    assert _why(contest, "boosting") == "stopped before its turn"
+    assert "stopping" in [event["event"] for event in watched]
+
+
+def test_a_second_ctrl_c_leaves_at_once(race: Any) -> None:
+    def press(contest: Any) -> None:
+        def interrupted(wait: float) -> None:
+            raise KeyboardInterrupt
+
+        contest._receive = interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        race({"linear": "waits"}, before=press)
+
+
+def test_an_export_that_dies_is_an_error_and_not_a_hang(race: Any) -> None:
+    contest, _ = race({"linear": "dies on export"})
+    began = time.monotonic()
+    with pytest.raises(LeadlineError, match=r"linear could not be exported; see contenders/linear/log\.txt\."):
+        contest.export(contest.entries[0], patience=30.0)
+    assert time.monotonic() - began < 5
+
+
+def test_workers_end_when_the_race_is_gone(race: Any) -> None:
+    contest, _ = race({"linear": "fine"})
+    process = contest.entries[0].process
+    assert process.poll() is None  # kept for export
+    process.stdin.close()  # as the system does when the race itself is killed
+    assert process.wait(timeout=5) is not None
+
+
+def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, tmp_path: Path) -> None:
+    import onnx
+
+    from leadline.contenders.contender import Clock, Data
+    from leadline.race.journal import Journal
+    from leadline.race.race import Race
+
+    store = prepare(mixed(200), target="y").store
+    journal = Journal(tmp_path / "journal.jsonl", time.monotonic())
+    contest = Race(
+        store,
+        ["floor", "linear"],
+        tmp_path / "c",
+        cores=1,
+        seed=0,
+        journal=journal,
+        watch=lambda event: None,
+        memory_gb=50.0,
+    )
+    try:
+        contest.run(time.monotonic() + 60)
+        entry = contest.entries[1]
+        assert entry.status == "finished" and entry.facts["peak_mb"] > 0 and entry.facts["predict_us"] > 0
+        fitted: Any = list(PORTFOLIO["linear"].fit(Data(store=store, clock=Clock(60.0), threads=1), 0))[-1]
+        np.testing.assert_allclose(entry.scores(), fitted.predict(store, store.split.test), atol=1e-6)
+        onnx.checker.check_model(onnx.load_from_string(contest.export(entry, patience=30.0)))
+    finally:
+        contest.close()
+        journal.close()

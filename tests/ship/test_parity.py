@@ -1,0 +1,61 @@
+"""The check that stands between a trained contender and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from leadline.contenders.contender import Clock, Data
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.errors import ModelError
+from leadline.ship.model import Model, assemble
+from leadline.ship.parity import TOLERANCE, check
+
+
+@pytest.fixture(params=["binary", "regression"])
+def shipped(request: pytest.FixtureRequest, mixed: Any, prepare: Any, tmp_path: Path) -> Any:
+    """(Prepared, path of the model, scores of the contender on the test rows)."""
+    made = prepare(mixed(300, request.param), target="y")
+    fitted: Any = list(PORTFOLIO["linear"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(assemble(made.store, fitted.graph().SerializeToString(), {}).SerializeToString())
+    return made, path, fitted.predict(made.store, made.store.split.test)
+
+
+def test_a_faithful_file_passes_on_every_row(shipped: Any) -> None:
+    made, path, scores = shipped
+    parity = check(Model(path), made.table, made.store, scores)
+    assert parity.rows == len(scores) == len(made.store.split.test) and parity.decisions_differ == 0
+    assert parity.max_difference <= TOLERANCE * max(1.0, float(np.std(scores)))
+
+
+@pytest.mark.parametrize("wrong", [lambda s: s + 0.01, lambda s: s * np.float32("nan")])
+def test_one_row_that_differs_is_named(wrong: Any, shipped: Any) -> None:
+    made, path, scores = shipped
+    scores = scores.copy()
+    scores[3] = wrong(scores[3])
+    row = made.store.split.test[3] + 1
+    with pytest.raises(
+        ModelError, match=rf"answers 1 of {len(scores)} test rows otherwise .*\(rows {row}; .*not shipped"
+    ):
+        check(Model(path), made.table, made.store, scores)
+
+
+def test_a_flipped_decision_is_a_difference_however_small(mixed: Any, prepare: Any, tmp_path: Path) -> None:
+    made = prepare(mixed(300), target="y")
+    fitted: Any = list(PORTFOLIO["floor"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
+    path = tmp_path / "model.onnx"
+    model = assemble(made.store, fitted.graph().SerializeToString(), {})
+    even = np.array([np.nextafter(np.float32(0.5), np.float32(0)), 0.5], np.float32)
+    for constant in model.graph.initializer:
+        if list(constant.dims) == [2] and constant.data_type == onnx.TensorProto.FLOAT:
+            constant.CopyFrom(onnx.numpy_helper.from_array(even, constant.name))
+    path.write_bytes(model.SerializeToString())
+    scores = np.tile(even, (len(made.store.split.test), 1))
+    assert check(Model(path), made.table, made.store, scores).max_difference == 0
+    with pytest.raises(ModelError, match="otherwise than the trained contender"):
+        check(Model(path), made.table, made.store, scores[:, ::-1])
