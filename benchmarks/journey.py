@@ -88,7 +88,7 @@ ROWS = {
     ),
     "fashion-mnist": Row("fashion-mnist", (), 300, "accuracy >= 0.920", lambda r: score(r) >= 0.92, idx_images),
     "cifar10": Row(
-        "cifar10", ("--target", "label"), 600, "accuracy >= 0.80; boosting >= 0.50",
+        "cifar10", (), 600, "accuracy >= 0.80; boosting >= 0.50",
         lambda r: score(r) >= 0.80 and contender(r, "boosting") >= 0.50, encoded_images,
     ),
     "adult": Row(
@@ -163,9 +163,10 @@ def measure(name: str, row: Row, data: Path, folder: Path) -> list[dict[str, Any
     result = json.loads((out / "result.json").read_text())
     scores = ", ".join(f"{c['name']} {c['score']:.5g}" for c in result["contenders"] if c["score"] is not None)
     verdict = result["verdict"]
+    seen = f"{result['shipped']['contender']} {score(result):.5g}; {verdict['answer']}"
     found = [{
         "what": name, "must": row.must, "met": row.met(result) and wall <= row.limit * row.seconds,
-        "wall_s": round(wall, 1), "budget_s": row.seconds, "seen": f"{result['shipped']['contender']} {score(result):.5g}; {verdict['answer']}",
+        "wall_s": round(wall, 1), "budget_s": row.seconds, "seen": seen,
         "answer": verdict["answer"], "gap_low": verdict["low"], "gap_high": verdict["high"], "contenders": scores,
     }]  # fmt: skip
     if row.raw is not None:

@@ -93,7 +93,28 @@ def messages() -> Callable[..., pl.DataFrame]:
 
     def make(rows: int = 240, seed: int = 0) -> pl.DataFrame:
         rng = np.random.default_rng(seed)
-        common = ["the", "a", "of", "and", "to", "in", "is", "it", "you", "that", "he", "was", "for", "on", "are", "with", "as", "his", "they", "at"]
+        common = [
+            "the",
+            "a",
+            "of",
+            "and",
+            "to",
+            "in",
+            "is",
+            "it",
+            "you",
+            "that",
+            "he",
+            "was",
+            "for",
+            "on",
+            "are",
+            "with",
+            "as",
+            "his",
+            "they",
+            "at",
+        ]
         telling = {"spam": ["win", "prize", "free", "cash"], "ham": ["lunch", "meeting", "home", "tomorrow"]}
         labels = rng.choice(["ham", "spam"], rows)
         texts = []

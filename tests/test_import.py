@@ -20,7 +20,8 @@ HEAVY = ("torch", "lightgbm", "matplotlib", "sklearn")
 
 
 def _run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    tell = f"\nimport sys; loaded = [m for m in {HEAVY} if m in sys.modules]; sys.exit(f'loaded {{loaded}}' if loaded else 0)"
+    tell = f"\nimport sys; loaded = [m for m in {HEAVY} if m in sys.modules]"
+    tell += "\nsys.exit(f'loaded {loaded}' if loaded else 0)"
     return subprocess.run([sys.executable, "-c", code + tell, *arguments], capture_output=True, text=True)
 
 

@@ -16,7 +16,10 @@ DEMO = {"budget": "40s"}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 where it worked, 1 where nothing is shipped, 2 where the user can mend what is wrong, 130 after Ctrl-C."""
+    """Run a command and return its exit code.
+
+    0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can mend. 130: stopped by Ctrl-C.
+    """
     parser = _parser()
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter should not end the run
         if hasattr(stream, "reconfigure"):

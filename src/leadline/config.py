@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -77,6 +78,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     if unknown := sorted(set(values) - known):
         raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
     values = {name: value for name, value in values.items() if value is not None}
+    values = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in values.items()}
     if "budget" in values:
         values["budget"] = str(values["budget"])
     if isinstance(values.get("kind"), Mapping):

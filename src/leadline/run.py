@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,7 @@ def _folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
     if final.exists():
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
     partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    alone = not partial.parent.exists()
     try:
         partial.mkdir(parents=True)
     except OSError as error:
@@ -142,6 +143,9 @@ def _folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
         partial.rename(final)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        if alone:
+            with suppress(OSError):  # another run may have begun beside this one
+                partial.parent.rmdir()
         raise
 
 

@@ -32,7 +32,8 @@ PARITY = 1e-4  # of a probability, or of the spread of the target
 
 TABLES = ("binary", "multiclass", "regression", "text", "text+number", "image", "image+table")
 KINDS_OF = {
-    "text": {"text"}, "text+number": {"text", "number"}, "image": {"image"}, "image+table": {"image", "number", "category"},
+    "text": {"text"}, "text+number": {"text", "number"}, "image": {"image"},
+    "image+table": {"image", "number", "category"},
 }  # fmt: skip
 
 

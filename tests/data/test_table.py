@@ -72,11 +72,18 @@ def test_a_usual_name_is_the_target(name: str, understand: Any) -> None:
 
 
 def test_rows_without_target_or_of_an_unknown_class_are_bad(understand: Any) -> None:
-    train = pl.DataFrame({"x": range(8), "y": ["a", "b", "a", "b", None, "a", "?", "b"]})
+    train = pl.DataFrame({"x": range(8), "y": ["a", "b", "a", "b", None, "a", " ", "b"]})
     table = understand(train, pl.DataFrame({"x": [1, 2], "y": ["a", "zebra"]}), target="y")
     assert table.labels.tolist() == [0, 1, 0, 1, -1, 0, -1, 1, 0, -1] and table.part.tolist() == [0] * 8 + [2] * 2
     assert [bad.place for bad in table.bad] == ["data row 5", "data row 7", "data row 10"]
     assert [bad.reason for bad in table.bad][1:] == ["the target 'y' is missing", "class 'zebra' is not in train"]
+
+
+def test_a_class_may_be_called_none(understand: Any) -> None:
+    table = understand(pl.DataFrame({"x": range(9), "y": ["None", "NA", "?"] * 3}), target="y")
+    assert table.task.classes == ("?", "NA", "None") and not table.bad
+    table = understand(pl.DataFrame({"x": range(9), "y": ["1", "2", "?"] * 3}), target="y")
+    assert table.task.classes == ("1", "2") and len(table.bad) == 3
 
 
 def test_missing_regression_targets_are_not_numbers(understand: Any) -> None:
@@ -92,7 +99,7 @@ def test_missing_regression_targets_are_not_numbers(understand: Any) -> None:
         ({"a": [1], "b": [2]}, {}, TargetError, r"No target is given; add --target COLUMN, one of a, b\."),
         ({"a": [1]}, {"target": "z"}, TargetError, r"--target z is not a column of data; columns are a\."),
         ({"a": [1, 2], "y": [None, None]}, {"target": "y"}, TargetError, r"Column 'y' is empty in every row; choose"),
-        ({"a": [1, 2], "y": ["u", "u"]}, {"target": "y"}, TargetError, r"Column 'y' is 'u' in every row; a target must vary"),
+        ({"a": [1, 2], "y": ["u", "u"]}, {"target": "y"}, TargetError, r"Column 'y' is 'u' in every row"),
         (
             {"a": [1] * 5, "y": ["u", "u", "v", "v", "w"]}, {"target": "y"}, TargetError,
             r"Class 'w' of column 'y' has one row \(row 5\); give it at least two rows, or take that row out\.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress
-from leadline.contenders.features import Layout, layout, matrix, values
+from leadline.contenders.features import Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Boosting:
 
         store = data.store
         plan = layout(store, ("codes", "dense"))
-        train, valid = store.split.train, store.split.valid
+        train, said = affordable(plan, store.split.train, seed)
+        valid = store.split.valid
         x, x_valid = matrix(store, plan, train), matrix(store, plan, valid)
         mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
         y, y_valid = (data.labels(train) - mean) / deviation, (data.labels(valid) - mean) / deviation
@@ -85,11 +86,11 @@ class Boosting:
             if data.clock.left() < 2.5 * (trial.seconds + scoring * trial.rounds):
                 break
         assert best is not None
-        booster, said = best.booster, f"{best.best_round} rounds, as valid chose"
+        booster, grown = best.booster, f"{best.best_round} rounds, as valid chose"
         again_s = best.seconds * best.best_round / best.rounds + scoring * best.best_round
         if data.clock.left() > 1.5 * REFIT * again_s:
             yield Progress(step=step, note="grown again on train and valid rows")
-            said = f"{best.best_round} rounds, as valid chose; grown again on train and valid rows"
+            grown += "; grown again on train and valid rows"
             everything = lgb.Dataset(
                 np.concatenate([x, x_valid]), np.concatenate([y, y_valid]), categorical_feature=plan.categories,
                 params=base,
@@ -105,7 +106,7 @@ class Boosting:
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=best.best_round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
         score = best.score * deviation
-        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), score, [said, chosen])
+        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), score, [*said, grown, chosen])
 
 
 def _objective(data: Data) -> dict[str, Any]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SCORED = 512  # rows in one pass of scoring
 SMOOTHING = 0.2  # of the labels, for convolutional networks
 LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution and without
+CHECKING = 0.1  # share of the time for looks at the valid rows
+CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolution and without
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
 FEW_PASSES = 8  # the widest network that still gets these is trained
 
@@ -71,7 +73,8 @@ class _Run:
         """Load tensors, choose augmentation, width, precision and the number of steps."""
         import torch
 
-        self.tensors = [torch.from_numpy(np.ascontiguousarray(self.store.tensor(n)[self.rows])) for n in self.names]
+        # Memory-mapped: what is read often stays in memory by itself, and a source larger than memory passes too.
+        self.tensors = [self.store.tensor(name) for name in self.names]
         labels = self.data.labels(self.rows)
         scaled = (labels - self.scale[0]) / self.scale[1]
         self.y = torch.from_numpy(labels if self.data.classes else scaled.astype(np.float32))
@@ -89,8 +92,9 @@ class _Run:
         scoring = self._scoring_seconds()
         left = self.data.clock.left()
         self.reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
-        self.checks = 12 if self.conv else 30
-        checking = min(0.2 * left, scoring * len(self.valid) * self.checks)
+        a_check = scoring * len(self.valid)
+        self.checks = int(np.clip(CHECKING * left / a_check, *CHECKS[self.conv]))
+        checking = a_check * self.checks
         self.most = max(1, int(LONGEST[self.conv] * len(self.rows) / self.batch))
         self.steps = max(1, min(self.most, int(0.97 * (left - self.reserve - checking) / a_step)))
         dtype = "bfloat16" if self.low_precision else "float32"
@@ -140,9 +144,9 @@ class _Run:
             torch.manual_seed(self.seed)
             self.net = build(self.store, self.name, self.names, self.data.classes or 1, self.width, len(self.rows))
             self.noise = torch.get_rng_state()
-        few = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000])
+        few = self.rows[np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000]]
         for body, tensor in zip(self.net.bodies, self.tensors, strict=True):
-            body.prepare(tensor[few[:2_000] if tensor.ndim == 4 else few])
+            body.prepare(torch.from_numpy(tensor[few[:2_000] if tensor.ndim == 4 else few]))
         self.optimizer: Optimizer
         if self.conv:
             self.net = self.net.to(memory_format=torch.channels_last)
@@ -164,7 +168,8 @@ class _Run:
             self.order = torch.randperm(len(self.rows), generator=self.generator)
             self.epoch += 1
         part, self.order = self.order[: self.batch], self.order[self.batch :]
-        inputs = [tensor[part] for tensor in self.tensors]
+        rows = self.rows[part.numpy()]
+        inputs = [torch.from_numpy(tensor[rows]) for tensor in self.tensors]
         for place, shift in self.shifts.items():
             inputs[place] = shift(inputs[place], part, self.epoch)
         self.net.train()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from leadline.ship.graph import Graph
 
 
+MOST_CELLS = 5e8  # of a matrix: 2 GB of float32
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Tensors in order, with the form and the width of each."""
@@ -58,6 +61,15 @@ def _sizes(block: Block, form: str) -> tuple[int, ...]:
     if form == "codes":
         return tuple(block.settings["sizes"])
     return (int(block.settings["ngrams"]),) if form == "bag" else ()
+
+
+def affordable(plan: Layout, rows: np.ndarray, seed: int) -> tuple[np.ndarray, list[str]]:
+    """The rows whose matrix fits into memory, a random part where not all do; and a line that says so."""
+    most = int(MOST_CELLS / max(1, sum(plan.widths)))
+    if most >= len(rows):
+        return rows, []
+    chosen = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return chosen, [f"learned from a random sample of {most:,} of {len(rows):,} rows, to fit into memory"]
 
 
 def matrix(store: Store, plan: Layout, rows: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Clock, Data, Fitted, Progress
-from leadline.contenders.features import Layout, layout, values
+from leadline.contenders.features import Layout, affordable, layout, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # C: inverse of the penalty
 BAG_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
 ITERATIONS, ROUND = 300, 25  # of L-BFGS at most, and between two looks at the clock
-MOST_CELLS = 1.5e9  # of the design matrix; above, the fit reads a sample of the rows
 
 
 class Linear:
@@ -38,11 +37,8 @@ class Linear:
     def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
         store = data.store
         plan = layout(store, ("codes", "bag", "dense"))
-        train, valid = store.split.train, store.split.valid
-        said = []
-        if (most := int(MOST_CELLS / max(1, sum(plan.widths)))) < len(train):
-            train = np.sort(np.random.default_rng(seed).choice(train, most, replace=False))
-            said.append(f"learned from a sample of {most:,} rows")
+        train, said = affordable(plan, store.split.train, seed)
+        valid = store.split.valid
         design = _Design(store, plan, train)
         x, x_valid = design(store, train), design(store, valid)
         y, y_valid = data.labels(train), data.labels(valid)

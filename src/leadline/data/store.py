@@ -248,5 +248,5 @@ class _Job:
         if kind.ragged and any(value is None for item in decoded.values() for value in item.values):
             return  # the row stays zero and leaves the split
         feeds = {name: np.stack(item.values) if kind.ragged else item.values for name, item in decoded.items()}
-        encoded = self.session(feeds)["encoded"]
+        encoded = self.session.only(feeds)
         self.out[start + first : start + first + len(encoded)] = encoded

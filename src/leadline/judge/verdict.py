@@ -71,7 +71,7 @@ def judge(deep: Rival | None, classical: Rival | None, metric: Metric, rows: int
     p_deep, p_classical = float((gaps > region).mean()), float((gaps < -region).mean())
     winner = _ship(answer, deep, classical, p_deep, p_classical, metric)
     settle = None
-    if answer == "unsure" and starved is None:
+    if answer == "unsure" and starved is None and region > 0:
         settle = math.ceil(rows * ((high - low) / 2 / region) ** 2)
     return Verdict(
         answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap, low=low,
@@ -132,10 +132,8 @@ def _why(
             f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
             f"give a larger budget, and until then {winner.name} is shipped."
         )
-    return (
-        f"{scored}, too close to call with this much data ({interval}); "
-        f"about {settle:,} test rows would settle it, and until then {winner.name} is shipped."
-    )
+    rows = f"about {settle:,} test rows would settle it, and " if settle else ""
+    return f"{scored}, too close to call with this much data ({interval}); {rows}until then {winner.name} is shipped."
 
 
 def _score(rival: Rival, share: bool) -> str:

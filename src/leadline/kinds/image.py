@@ -112,10 +112,10 @@ def _open(cell: Any, root: Path | None, channels: int) -> np.ndarray:
         if picture.width * picture.height > MOST_PIXELS:
             raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
         turned = ImageOps.exif_transpose(picture)
-        if turned.mode.startswith("I") or turned.mode == "F":  # 16-bit: Pillow would clip, not scale
+        if turned.mode.startswith("I") or turned.mode == "F":  # Pillow would clip, not scale
             deep = np.asarray(turned, np.float32)
-            span = float(deep.max()) if deep.max() > 255 else 255.0
-            turned = Pillow.fromarray((deep * (255.0 / span)).clip(0, 255).astype(np.uint8))
+            sixteen = turned.mode.startswith("I;16") or deep.max(initial=0) > 255
+            turned = Pillow.fromarray((deep / (257.0 if sixteen else 1.0)).clip(0, 255).round().astype(np.uint8))
         if "A" in turned.getbands() or "transparency" in turned.info:  # transparent shows as white
             clear = turned.convert("RGBA")
             turned = Pillow.alpha_composite(Pillow.new("RGBA", clear.size, "white"), clear)

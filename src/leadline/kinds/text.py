@@ -73,7 +73,7 @@ class Text:
         encode = _encoder(limits.columns[0], unit, table, longest)
         encoder = Session(encode)
         column = limits.columns[0]
-        ids = np.concatenate([encoder({column: texts[i : i + 4_096]})["encoded"] for i in range(0, len(texts), 4_096)])
+        ids = np.concatenate([encoder.only({column: texts[i : i + 4_096]}) for i in range(0, len(texts), 4_096)])
         bag, kept = _bag(ids, size, ORDERS[unit])
         settings = {"unit": unit, "length": longest, "vocabulary": size, "ngrams": kept}
         return Fit(

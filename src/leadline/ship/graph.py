@@ -47,7 +47,8 @@ class Graph:
         return name
 
     def output(self, name: str, value: str, dtype: Any, shape: Sequence[int | str]) -> None:
-        """Declare `value` as an output called `name`."""
+        """Declare `value` as an output called `name`; where an input has that name, `name_out`."""
+        name = name if name not in self._inputs else f"{name}_out"
         self._nodes.append(helper.make_node("Identity", [value], [name], name=self._fresh("output")))
         self._outputs.append(helper.make_tensor_value_info(name, onnx_type(dtype), list(shape)))
 

@@ -57,10 +57,10 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
                 g.input(name, kind.onnx_input, shape)
                 inputs[name] = {"kind": block.kind, "dtype": kind.onnx_input, "decode": block.decode[name]}
             encode = onnx.load_from_string(store.graph(block_name))
-            made[block_name] = g.add(encode, {name: name for name in block.columns}, f"encode.{block_name}")["encoded"]
+            (made[block_name],) = g.add(encode, {n: n for n in block.columns}, f"encode.{block_name}").values()
         if value.name != block_name:
             form = onnx.load_from_string(store.graph(value.name))
-            made[value.name] = next(iter(g.add(form, {"encoded": made[block_name]}, f"form.{value.name}").values()))
+            (made[value.name],) = g.add(form, {"encoded": made[block_name]}, f"form.{value.name}").values()
     answer = g.add(inner, {value.name: made[value.name] for value in inner.graph.input}, "contender")["scores"]
     outputs = _outputs(g, answer, store.task.classes, taken=set(inputs))
     contract = {

@@ -41,3 +41,8 @@ class Session:
     def __call__(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         names = list(outputs) if outputs is not None else self.outputs
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+    def only(self, feeds: Mapping[str, Any]) -> np.ndarray:
+        """The one output of a graph that has one."""
+        (value,) = self._session.run(None, dict(feeds))
+        return np.asarray(value)

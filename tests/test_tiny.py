@@ -1,0 +1,59 @@
+"""The whole journey in seconds: a table of mixed kinds in, a verdict, a report and one file out."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from leadline.cli import main
+from leadline.judge.metrics import METRICS
+
+KEYS = {
+    "leadline", "source", "target", "task", "metric", "rows", "budget_s", "spent_s", "machine", "versions",
+    "contenders", "verdict", "shipped", "warnings",
+}  # fmt: skip
+
+
+def test_from_raw_rows_to_answers(
+    tmp_path: Path, mixed: Any, messages: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame = mixed(300).with_columns(id=pl.int_range(300) + 1, remark=messages(300)["text"])
+    frame.write_csv("table.csv")
+    began = time.monotonic()
+    assert main(["fit", "table.csv", "--target", "y", "--budget", "8s", "--out", "run"]) == 0
+    assert time.monotonic() - began < 14
+    said = capsys.readouterr().out
+    run = tmp_path / "run"
+
+    result = json.loads((run / "result.json").read_text())
+    assert result.keys() >= KEYS and result["task"] == "binary" and result["rows"]["test"] == 60
+    assert {column["name"]: column["kind"] for column in result["columns"] if column["role"] == "input"} == {
+        "size": "number", "weight": "number", "colour": "category", "when": "time", "remark": "text",
+    }  # fmt: skip
+    assert "Column 'id' is left out: it counts the rows, as an identifier does." in result["warnings"]
+    scores = {row["name"]: row["score"] for row in result["contenders"] if row["score"] is not None}
+    shipped = result["shipped"]
+    assert shipped["score"] == scores[shipped["contender"]] > scores["floor"]
+    assert shipped["parity"]["rows"] == 60 and shipped["parity"]["decisions_differ"] == 0
+    assert result["verdict"]["answer"] in ("deep", "classical", "tie", "unsure") and result["verdict"]["why"] in said
+
+    for name in ("model.onnx", "report.html", "predictions.parquet", "config.yaml", "journal.jsonl"):
+        assert (run / name).stat().st_size > 0, name
+    events = [json.loads(line)["event"] for line in (run / "journal.jsonl").read_text().splitlines()]
+    assert events[0] == "begin" and events.count("test opened") == 1 and events[-1] == "verdict"
+    assert events.index("test opened") > max(i for i, event in enumerate(events) if event == "end")
+
+    frame.drop("y").write_csv("new.csv")
+    assert main(["predict", "run", "new.csv", "--out", "answers.parquet"]) == 0
+    answers, judged = pl.read_parquet("answers.parquet"), pl.read_parquet(run / "predictions.parquet")
+    rows = judged["row"].to_numpy()
+    assert answers["prediction"].gather(rows).to_list() == judged["prediction"].to_list()
+    assert frame["y"].gather(rows).to_list() == judged["truth"].to_list()
+    hits = judged["prediction"] == judged["truth"]
+    assert float(hits.mean() or 0) == pytest.approx(shipped["score"]) and METRICS[result["metric"]].higher_is_better
