@@ -28,7 +28,7 @@ $(installed): pyproject.toml requirements/cpu.txt
 	$(PYTHON) -m venv $(VENV)
 	$(pip) --requirement requirements/cpu.txt
 	$(pip) --no-deps --no-build-isolation --editable .
-	$(bin)/python -c "$(warm)"
+	PYTHONDONTWRITEBYTECODE= $(bin)/python -c "$(warm)"
 	@touch $@
 
 demo: setup

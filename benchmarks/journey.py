@@ -81,7 +81,7 @@ def test_table(name: str, first: int) -> Callable[[Path, np.ndarray], Iterator[d
 
 
 ROWS = {
-    "demo": Row("demo", (), 40, "verdict in under 60 s", lambda r: True, None, 1.5),
+    "demo": Row("demo", (), 50, "verdict in under 60 s", lambda r: True, None, 1.2),
     "mnist": Row(
         "mnist", (), 180, "accuracy >= 0.994, answer deep, within 190 s",
         lambda r: score(r) >= 0.994 and r["verdict"]["answer"] == "deep", idx_images, 190 / 180,

@@ -12,7 +12,7 @@ from typing import Any
 
 from leadline.errors import LeadlineError
 
-DEMO = {"budget": "40s"}
+DEMO = {"budget": "50s"}
 
 
 def main(arguments: list[str] | None = None) -> int:

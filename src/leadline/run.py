@@ -220,8 +220,8 @@ def _prepare(store: Store, names: list[str]) -> None:
 def _reserve(store: Store, names: list[str], seconds: float) -> float:
     """Seconds kept for export, parity, verdict and report."""
     images = any(block.kind == "image" for block in store.blocks)
-    row = 8e-4 if images else 1e-4
-    export = 9.0 if {"cnn", "mlp", "bag"} & set(names) else 3.0
+    row = 5e-4 if images else 1e-4
+    export = 6.5 if {"cnn", "mlp", "bag"} & set(names) else 3.0
     return min(export + row * len(store.split.test), 0.4 * seconds)
 
 

@@ -27,7 +27,8 @@ LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with con
 CHECKING = 0.1  # share of the time for looks at the valid rows
 CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolution and without
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
-FEW_PASSES = 8  # the widest network that still gets these is trained
+FEW_PASSES = 8  # over 50,000 rows, more over fewer: the widest network that still gets these is trained
+STARVED = 1 / 8  # of those passes; with less, losing says nothing of a family
 
 
 class Deep:
@@ -126,13 +127,15 @@ class _Run:
             self.low_precision = low <= a_step
             a_step = min(low, a_step)
             passes = 0.85 * self.data.clock.left() / a_step * self.batch / len(self.rows)
-            # The widest network that still gets its passes: few rows need more of them.
-            needed = min(LONGEST[True], FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5)
-            fitting = [w for w in WIDTHS if passes * (WIDTHS[0] / w) ** GROWTH >= needed]
+            fitting = [w for w in WIDTHS if passes * (WIDTHS[0] / w) ** GROWTH >= self._passes()]
             widest = 32 if len(self.rows) < 10_000 else WIDTHS[-1]  # few rows gain nothing from more width
             self.width = min(max(fitting, default=WIDTHS[0]), widest)
         self._start()
         return float(a_step * (self.width / WIDTHS[0]) ** GROWTH)
+
+    def _passes(self) -> float:
+        """Passes over the train rows that a network should get: few rows need more of them."""
+        return float(min(LONGEST[self.conv], FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5))
 
     def _start(self) -> None:
         """A fresh network, its optimizer and its generators."""
@@ -232,9 +235,10 @@ class _Run:
         self.net.load_state_dict(self.best[1])
         self.net = self.net.to(memory_format=torch.contiguous_format)
         score = self._score() if self.low_precision else self.best[0]
-        starved = self.taken * self.batch < len(self.rows)
+        passes = self.taken * self.batch / len(self.rows)
+        starved = passes < STARVED * self._passes()
         if starved:
-            self.describe.append("less than one pass over the train rows: it had too little time to learn")
+            self.describe.append(f"{passes:.1f} passes over the train rows: too little time to learn")
         return FittedNet(self.net, self.store, self.names, self.data.classes, self.scale, score, self.describe, starved)
 
 

@@ -2,7 +2,7 @@
 
 [L, U] is the 95% interval of deep minus classical (the best of each by valid; above zero is better for deep) and r the
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
-A contender that the budget left less than one pass over the rows cannot lose for its family: that is unsure too.
+A contender that the budget left too few passes over its rows to learn cannot lose for its family: unsure too.
 A tie ships the cheaper. Unsure ships the best on valid, or the cheaper one where the probability of losing more than r
 by it is under 20%.
 """
