@@ -42,7 +42,8 @@ class Adam:
             torch._foreach_add_(group.steps, 1.0)
             torch._fused_adamw_(
                 group.parameters, _gradients(group.parameters), group.first, group.second, [], group.steps, lr=rate,
-                beta1=self.BETA1, beta2=self.BETA2, weight_decay=group.decay, eps=self.EPS, amsgrad=False, maximize=False,
+                beta1=self.BETA1, beta2=self.BETA2, weight_decay=group.decay, eps=self.EPS, amsgrad=False,
+                maximize=False,
             )  # fmt: skip
             _clear(group.parameters)
 
