@@ -68,6 +68,14 @@ def test_crashes_are_reported_and_the_others_finish(race: Any, tmp_path: Path) -
     assert ends == _status(contest)
 
 
+def test_one_for_which_no_time_is_left_is_skipped(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leadline.race.race.TINY", 1.0)
+    monkeypatch.setattr("leadline.race.race.LEAST", 100.0)
+    contest, _ = race({"linear": "fine", "boosting": "fine"}, seconds=5.0)
+    assert _status(contest) == {"linear": "finished", "boosting": "skipped"}
+    assert _why(contest, "boosting") == "the budget left no time for it"
+
+
 def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TINY", "LEAST", "GRACE_LEAST"):
         monkeypatch.setattr(f"leadline.race.race.{name}", 1.0)

@@ -121,6 +121,9 @@ class Race:
                     mine = WEIGHTS.get(entry.name, 3.0)
                     others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
                     entry.lane_s = until - time.monotonic()
+                    if entry.lane_s < LEAST and entry.name != FASTEST:
+                        self._end(entry, "skipped", "the budget left no time for it")
+                        continue
                     seconds = entry.lane_s * mine / (mine + others / lanes)
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1)
                     running.append(entry)
