@@ -79,7 +79,8 @@ class Boosting:
                 trial.note(booster.eval_valid(), data.clock.spent())
                 step += 1
                 if trial.rounds % 20 == 1:
-                    yield Progress(step=step, score=trial.latest * deviation)
+                    leader = trial if best is None or trial.loss < best.loss else best
+                    yield Progress(step=step, score=leader.score * deviation)
                 if full:
                     break
             best = trial if best is None or trial.loss < best.loss else best
@@ -123,7 +124,7 @@ class _Trial:
     def __init__(self, booster: lightgbm.Booster, settings: dict[str, Any], began: float) -> None:
         self.booster, self.settings, self._began = booster, settings, began
         self.rounds, self.best_round, self.seconds = 0, 0, 0.0
-        self.loss, self.score, self.latest = float("inf"), float("nan"), float("nan")
+        self.loss, self.score = float("inf"), float("nan")
 
     def note(self, measured: Sequence[tuple[Any, ...]], now: float) -> None:
         """Take the valid metrics of one more round: (name, metric, value, higher is better)."""
@@ -131,10 +132,10 @@ class _Trial:
         self.seconds = now - self._began
         values = {row[1]: row[2] for row in measured}
         errors = [value for name, value in values.items() if name.endswith("error")]
-        self.latest = 1.0 - errors[0] if errors else values["rmse"]
+        score = 1.0 - errors[0] if errors else values["rmse"]
         loss = next(value for name, value in values.items() if not name.endswith("error"))
         if loss < self.loss:
-            self.loss, self.score, self.best_round = loss, self.latest, self.rounds
+            self.loss, self.score, self.best_round = loss, score, self.rounds
 
     @property
     def stale(self) -> bool:
