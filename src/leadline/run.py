@@ -251,7 +251,7 @@ def _finish(
         "rows": store.split.counts(), "budget_s": asked.seconds, "spent_s": 0.0, "seed": asked.seed,
         "test_openings": 1, "command": _command(folder, asked), "data_hash": table.source.digest, "machine": machine(),
         "versions": versions(), "columns": evidence.columns(table),
-        "contenders": evidence.contenders(race.entries, scored), "verdict": evidence.verdict_facts(verdict),
+        "contenders": evidence.contenders(race.entries, scored), "verdict": dataclasses.asdict(verdict),
         "shipped": None if shipped is None else {
             "file": "model.onnx", "contender": shipped, "score": scored[shipped].score,
             "bytes": (folder / "model.onnx").stat().st_size, "parity": dataclasses.asdict(parity) if parity else None,
@@ -261,7 +261,7 @@ def _finish(
     evidence.predictions(store, truth, answers, shipped).write_parquet(folder / "predictions.parquet")
     result["spent_s"] = round(time.monotonic() - began, 1)
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
-    watch(journal.write("verdict", spent_s=result["spent_s"], **evidence.verdict_facts(verdict)))
+    watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result
 
 

@@ -4,7 +4,7 @@ Enters: a folder (or one IDX file). Leaves: a `Layout`: its parts, the target th
 
     photos/cat/1.jpg  photos/dog/2.jpg                      class folders
     photos/train/cat/1.jpg  photos/test/cat/9.jpg           class folders in parts
-    train-images-idx3-ubyte.gz  train-labels-idx1-ubyte.gz  IDX pairs (http://yann.lecun.com/exdb/mnist)
+    train-images-idx3-ubyte.gz  train-labels-idx1-ubyte.gz  IDX pairs
     train.csv  test.csv                                     tables in parts
 """
 

@@ -39,7 +39,7 @@ __all__ = ["BadRow", "Source", "cache_folder", "from_parts", "read"]
 class Source:
     """Data as the user gave it, before anyone says what its columns mean."""
 
-    name: str  # short, for titles: "mnist", "adult", "housing"
+    name: str  # short, for titles: "photos", "houses"
     train: pl.LazyFrame  # rows in source order
     valid: pl.LazyFrame | None  # stated by the source itself: valid and test files or folders
     test: pl.LazyFrame | None

@@ -4,7 +4,7 @@ Enters: one file (or the shards of one Parquet table). Leaves: a `Part` that sca
 once, in bounded memory, under the digest of its content; reading the same content again starts at once. Cells of
 delimited text all stay text here: what they mean is for the kinds to say.
 
-    >>> part = read_table(Path("adult/train.csv"), Path("cache"))       # doctest: +SKIP
+    >>> part = read_table(Path("houses/train.csv"), Path("cache"))      # doctest: +SKIP
     >>> part.frame.collect_schema().names()[:2]                         # doctest: +SKIP
     ['age', 'workclass']
 """

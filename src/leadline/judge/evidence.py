@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import polars as pl
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.judge.compare import Scored
-from leadline.judge.verdict import Verdict
 from leadline.race.race import Entry
 from leadline.report.page import Example
 
@@ -47,11 +45,6 @@ def columns(table: Table) -> list[dict[str, Any]]:
         }
         for c in table.columns
     ]  # fmt: skip
-
-
-def verdict_facts(verdict: Verdict) -> dict[str, Any]:
-    """The `verdict` of result.json."""
-    return asdict(verdict)
 
 
 def predictions(

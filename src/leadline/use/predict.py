@@ -34,7 +34,7 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
                 f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(names)}."
             )
         rows = int(part.select(pl.len()).collect().item())
-        path = [names[names.index("image")]] if "image" in names and part.collect_schema()["image"] == pl.String else []
+        path = ["image"] if part.collect_schema().get("image") == pl.String else []  # says which file an answer is of
         for start in range(0, rows, CHUNK):
             frame = part.select([*dict.fromkeys([*wanted, *path])]).slice(start, CHUNK).collect()
             prediction, probabilities, bad = model.answer(frame, given.root)
@@ -55,7 +55,6 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
 
 def _source(source: Any, model: Model, cache: Path) -> Any:
     """A source to predict: what `fit` takes, and also a folder of images with no subfolder a class, or one image."""
-    from leadline.data.part import BadRow  # noqa: F401  (a Source is made of parts)
     from leadline.data.source import Source
     from leadline.kinds.image import SUFFIXES
 
