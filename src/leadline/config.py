@@ -10,7 +10,6 @@ from typing import Any
 
 from leadline.errors import BudgetError, LeadlineError
 
-FAMILIES = ("deep", "classical", "floor")
 TASKS = ("binary", "multiclass", "regression")
 
 
