@@ -62,7 +62,7 @@ ERRORS = [
     ("number that is none", GOOD, f"{DATA} --kind c=number", "cannot be read, such as row 1: 'u' is not a number."),
     ("bad budget", GOOD, f"{DATA} --budget soon", "--budget soon is not a time; write seconds or a unit"),
     ("bad memory", GOOD, f"{DATA} --memory lots", "--memory lots is not a size; write a number and a unit"),
-    ("bad task", GOOD, f"{DATA} --task guess", "--task guess is not known; it can be binary, multiclass, regression."),
+    ("bad task", GOOD, f"{DATA} --task guess", "--task guess is not known; it can be binary, multiclass, regression, language."),
     ("regression of words", GOOD, f"{DATA} --task regression", "text such as 'a'; --task regression needs numbers."),
     ("unknown contender", GOOD, f"{DATA} --only resnet", "--only resnet is not known; contenders and families are"),
     ("contender that cannot", GOOD, f"{DATA} --only cnn", "--only cnn leaves no contender for these columns;"),

@@ -72,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
     predict.add_argument("source", help="rows as for fit; the target may be absent")
     predict.add_argument("--out", help="file to write: .csv, .tsv, .parquet or .jsonl (default: CSV to the terminal)")
+    generate = commands.add_parser("generate", parents=[shared], help="text from a shipped language model")
+    generate.add_argument("model", help="a model.onnx, or the run folder that holds it")
+    generate.add_argument("--prompt", default="\n", help="text to go on from (default: a new line)")
+    generate.add_argument("--length", type=int, default=500, help="tokens to write (default: 500)")
+    generate.add_argument(
+        "--temperature", type=float, default=0.8, help="0 takes the likeliest token, above 1 is wilder (default: 0.8)"
+    )
+    generate.add_argument("--top-k", type=int, help="choose among so many of the likeliest tokens")
+    generate.add_argument("--top-p", type=float, help="choose among the likeliest that have this probability together")
+    generate.add_argument("--seed", type=int, default=0, help="the same seed gives the same text")
     return parser
 
 
@@ -103,8 +113,7 @@ def _predict(given: argparse.Namespace) -> int:
     from leadline.ship.model import Model
     from leadline.use.predict import check_suffix, write
 
-    path = Path(given.model)
-    model = Model(path / "model.onnx" if path.is_dir() else path)
+    model = Model(_model(given))
     out: Any = Path(given.out) if given.out else None
     if out is not None:
         check_suffix(out)
@@ -121,7 +130,28 @@ def _predict(given: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"fit": _fit, "demo": _demo, "predict": _predict}
+def _generate(given: argparse.Namespace) -> int:
+    from leadline.ship.model import Model
+    from leadline.use.generate import generate
+
+    pieces = generate(
+        Model(_model(given)), given.prompt, length=given.length, temperature=given.temperature, top_k=given.top_k,
+        top_p=given.top_p, seed=given.seed,
+    )  # fmt: skip
+    sys.stdout.write(given.prompt.lstrip("\n"))
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    return 0
+
+
+def _model(given: argparse.Namespace) -> Path:
+    path = Path(given.model)
+    return path / "model.onnx" if path.is_dir() else path
+
+
+COMMANDS = {"fit": _fit, "demo": _demo, "predict": _predict, "generate": _generate}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,8 @@ from typing import Any
 
 from leadline.errors import BudgetError, LeadlineError
 
-TASKS = ("binary", "multiclass", "regression")
+TASKS = ("binary", "multiclass", "regression", "language")
+UNITS = ("character", "byte", "pair")
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -32,13 +33,16 @@ class Settings:
     drop: tuple[str, ...] = _setting((), "a column to leave out; may be given again")
     group: str | None = _setting(None, "column whose equal values stay in one part of the split")
     time: str | None = _setting(None, "column to split by: train on the past, test on what came after")
-    task: str | None = _setting(None, "binary, multiclass or regression (default: told by the target)")
+    task: str | None = _setting(None, "binary, multiclass, regression or language (default: told by the source)")
+    unit: str | None = _setting(None, "what running text is cut into: character, byte or pair (default: told by it)")
     data: str | None = _setting(None, "folder in which samples are looked for by name")
     cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
 
     def __post_init__(self) -> None:
         if self.task is not None and self.task not in TASKS:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
+        if self.unit is not None and self.unit not in UNITS:
+            raise LeadlineError(f"--unit {self.unit} is not known; it can be {', '.join(UNITS)}.")
         seconds(self.budget)
         self.kinds  # noqa: B018  a wrong --kind should fail before any data is read
 
@@ -46,6 +50,13 @@ class Settings:
     def seconds(self) -> float:
         """The budget in seconds."""
         return seconds(self.budget)
+
+    @property
+    def running(self) -> bool | None:
+        """Whether text files are to be read as running text; None: as they look."""
+        if self.task is None and self.target is None:
+            return None
+        return self.task == "language"
 
     @property
     def kinds(self) -> dict[str, str]:

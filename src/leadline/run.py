@@ -24,7 +24,7 @@ from leadline.config import Settings, from_mapping, gigabytes
 from leadline.data import samples
 from leadline.data.audit import audit
 from leadline.data.source import Source, cache_folder, read
-from leadline.data.split import Split, split
+from leadline.data.split import Split, split, stretches
 from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
@@ -40,6 +40,7 @@ from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
 
+SAMPLE = 600  # tokens of a language model's own writing in the report
 LICENCE = "The model and its weights belong to whoever made this run; Leadline itself is under the MIT licence."
 
 
@@ -121,8 +122,8 @@ def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None 
 
 def _source(source: Any, test: Any, asked: Settings, cache: Path) -> Source:
     if isinstance(source, str) and not Path(source).exists() and (asked.data or samples.is_known(source)):
-        source = samples.load(source, data=asked.data, cache=cache)
-    return read(source, test, cache=cache)
+        source = samples.load(source, data=asked.data, cache=cache, running=asked.running)
+    return read(source, test, cache=cache, running=asked.running)
 
 
 @contextmanager
@@ -158,6 +159,9 @@ def _write_config(folder: Path, source: Any, asked: Settings) -> None:
 
 
 def _split(table: Table, asked: Settings) -> Split:
+    if table.task.name == "language":
+        return stretches(table.part)
+
     def column(name: str | None) -> np.ndarray | None:
         if name is None:
             return None
@@ -251,11 +255,8 @@ def _finish(
         "rows": store.split.counts(), "budget_s": asked.seconds, "spent_s": 0.0, "seed": asked.seed,
         "test_openings": 1, "command": _command(folder, asked), "data_hash": table.source.digest, "machine": machine(),
         "versions": versions(), "columns": evidence.columns(table),
-        "contenders": evidence.contenders(race.entries, scored), "verdict": dataclasses.asdict(verdict),
-        "shipped": None if shipped is None else {
-            "file": "model.onnx", "contender": shipped, "score": scored[shipped].score,
-            "bytes": (folder / "model.onnx").stat().st_size, "parity": dataclasses.asdict(parity) if parity else None,
-        },
+        "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
+        "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         "warnings": warnings, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
     evidence.predictions(store, truth, answers, shipped).write_parquet(folder / "predictions.parquet")
@@ -263,6 +264,19 @@ def _finish(
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result
+
+
+def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity | None) -> dict[str, Any]:
+    """The `shipped` of result.json; of a language model also a passage that the file writes."""
+    path = folder / "model.onnx"
+    facts: dict[str, Any] = {
+        "file": path.name, "contender": name, "score": score, "bytes": path.stat().st_size,
+        "parity": dataclasses.asdict(parity) if parity else None,
+    }  # fmt: skip
+    if store.task.name == "language":
+        model = Model(path)
+        facts["sample"] = {"unit": model.contract["unit"], "text": model.generate(length=SAMPLE)}
+    return facts
 
 
 def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:

@@ -26,10 +26,15 @@ def test_which_score_is_better() -> None:
 
 
 @pytest.mark.parametrize("name", list(METRICS))
-def test_a_score_is_finish_of_the_mean_of_its_rows(name: str) -> None:
+def test_a_score_is_finish_of_summed_rows_over_summed_weights(name: str) -> None:
     rng = np.random.default_rng(1)
-    truth = rng.integers(0, 2, 40) if name == "accuracy" else rng.normal(size=40)
+    truth = {"accuracy": rng.integers(0, 2, 40), "bits a byte": rng.integers(1, 9, 40)}.get(name, rng.normal(size=40))
     scores = rng.random((40, 2)) if name == "accuracy" else rng.normal(size=40)
     metric = METRICS[name]
-    rows = metric.rows(truth, scores)
-    assert rows.shape == (40,) and metric(truth, scores) == float(metric.finish(rows.mean()))
+    rows, weights = metric.rows(truth, scores), metric.weights(truth)
+    assert rows.shape == weights.shape == (40,)
+    assert metric(truth, scores) == float(metric.finish(rows.sum() / weights.sum()))
+
+
+def test_bits_a_byte_counts_bytes_and_not_rows() -> None:
+    assert METRICS["bits a byte"](np.array([1.0, 9.0]), np.array([8.0, 12.0])) == 2.0

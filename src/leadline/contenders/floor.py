@@ -1,4 +1,4 @@
-"""The floor: what an answer without looking scores. Class shares of train, or the train mean."""
+"""The floor: what an answer without looking scores. Class shares of train, the train mean, or shares of tokens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.contenders.ngram import unigram
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
@@ -24,6 +25,9 @@ class Floor:
         return [store.blocks[0].name]
 
     def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+        if data.store.task.name == "language":
+            yield unigram(data.store)
+            return
         split = data.store.split
         labels = data.labels(split.train)
         answer = (

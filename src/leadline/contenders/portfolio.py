@@ -5,6 +5,7 @@ from leadline.contenders.contender import Contender
 from leadline.contenders.deep import Deep
 from leadline.contenders.floor import Floor
 from leadline.contenders.linear import Linear
+from leadline.contenders.ngram import Ngram
 
 _TABULAR = ("number", "category", "time")
 
@@ -12,6 +13,7 @@ PORTFOLIO: dict[str, Contender] = {
     "floor": Floor(),
     "linear": Linear(),
     "boosting": Boosting(),
+    "ngram": Ngram(),
     "mlp": Deep("mlp", needs=("image", *_TABULAR), lacks=("text",), cores="one"),
     "bag": Deep("bag", needs=("text",), lacks=("image",), cores="one"),
     "cnn": Deep("cnn", needs=("image",), lacks=(), cores="all"),

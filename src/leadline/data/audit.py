@@ -20,6 +20,8 @@ COUNTED = 1_000_000  # rows; above, distinct values are estimated
 
 def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     """Drop what cannot help; return the table and what to tell the user."""
+    if table.task.name == "language":
+        return table, ()
     scalar = [c.name for c in table.columns if c.kind != "image" and c.note is None]
     train = table.frame.filter(pl.Series(table.part == 0))
     distinct = pl.Expr.approx_n_unique if table.rows > COUNTED else pl.Expr.n_unique

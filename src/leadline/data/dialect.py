@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _csv import Reader
 
-__all__ = ["LONGEST_CELL", "SEPARATORS", "Dialect", "reader_of", "sample_of", "sniff"]
+__all__ = ["LONGEST_CELL", "NO_SEPARATOR", "SEPARATORS", "Dialect", "reader_of", "sample_of", "sniff"]
 
 SAMPLE_CHARS = 2**18
 SAMPLE_RECORDS = 500

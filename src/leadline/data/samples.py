@@ -26,14 +26,16 @@ from leadline.errors import SourceError
 __all__ = ["SAMPLES", "demo", "is_known", "load"]
 
 
-def load(name: str, *, data: str | Path | None = None, cache: Path | None = None) -> Source:
+def load(
+    name: str, *, data: str | Path | None = None, cache: Path | None = None, running: bool | None = None
+) -> Source:
     """The data set `name`: a folder of that name in `data`, in $LEADLINE_DATA or in the cache, or a package's sample.
 
     Raises SourceError that says where it looked; it never goes to the network.
     """
     found = _find(name, data)
     if found is not None:
-        return replace(read(found, cache=cache or cache_folder()), name=name)
+        return replace(read(found, cache=cache or cache_folder(), running=running), name=name)
     if name not in SAMPLES:
         looked = ", ".join(str(folder) for folder in _folders(data))
         raise SourceError(

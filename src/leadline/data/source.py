@@ -30,6 +30,7 @@ from leadline.data.folders import (
 from leadline.data.frames import from_memory, in_memory
 from leadline.data.part import BadRow, Part, combine
 from leadline.data.tabular import read_table
+from leadline.data.texts import is_running, read_parts, texts_below, texts_in
 from leadline.errors import SourceError
 
 __all__ = ["BadRow", "Source", "cache_folder", "from_parts", "read"]
@@ -64,16 +65,18 @@ def cache_folder() -> Path:
     return Path(base).expanduser() / "leadline"
 
 
-def read(source: object, test: object = None, *, cache: Path) -> Source:
+def read(source: object, test: object = None, *, cache: Path, running: bool | None = None) -> Source:
     """Read a source, and a test source of the same or another form.
+
+    `running` says whether text files are running text to learn to write from; None: told by their content.
 
     `source` is one of: a folder or file; a polars or pandas frame; an array X or a pair (X, y) of NumPy arrays or
     PyTorch tensors; a dict of name -> array; the name of a sample; a `Source`. Text is converted once into `cache`.
 
     Raises SourceError: one sentence that says what was found, what was expected and how to mend it.
     """
-    found = _read(source, cache)
-    return found if test is None else _with_test(found, _read(test, cache))
+    found = _read(source, cache, running)
+    return found if test is None else _with_test(found, _read(test, cache, running))
 
 
 def from_parts(name: str, layout: Layout | dict[str, Part], *, target: str | None = None) -> Source:
@@ -101,7 +104,7 @@ def from_parts(name: str, layout: Layout | dict[str, Part], *, target: str | Non
     )
 
 
-def _read(source: object, cache: Path) -> Source:
+def _read(source: object, cache: Path, running: bool | None) -> Source:
     if isinstance(source, Source):
         return source
     if in_memory(source):
@@ -116,7 +119,7 @@ def _read(source: object, cache: Path) -> Source:
     if not path.exists():
         return _read_name(str(source), path, cache)
     try:
-        return _read_path(path, cache)
+        return _read_path(path, cache, running)
     except PermissionError as error:
         # The absolute path only here: it is the one thing that says which of several folders of a name is meant.
         place = error.filename or path
@@ -139,12 +142,16 @@ def _read_name(text: str, path: Path, cache: Path) -> Source:
     )
 
 
-def _read_path(path: Path, cache: Path) -> Source:
+def _read_path(path: Path, cache: Path, running: bool | None) -> Source:
     if path.is_dir():
         # A name such as '.' or '..' says nothing until it is resolved.
         path = path.resolve() if path.name in ("", "..") else path
+        if texts := texts_below(path) if running else texts_in(path) if running is None else []:
+            return from_parts(path.name, Layout(root=path, parts=read_parts(path, texts, cache)))
         return from_parts(path.name, read_folder(path, cache))
     name = base_name(path) or path.resolve().parent.name
+    if running or (running is None and is_running(path)):
+        return from_parts(name, Layout(root=path.parent, parts=read_parts(path.parent, [path.name], cache)))
     if is_idx(path):
         layout = read_idx([f for f in path.parent.iterdir() if is_idx(f) and idx_stem(f) == idx_stem(path)])
         return from_parts(path.resolve().parent.name, layout)

@@ -82,6 +82,23 @@ def split(
     return Split(**parts)
 
 
+def stretches(part: np.ndarray) -> Split:
+    """The split of a running text: its last tenth is tested on, the twentieth before that is valid, unless stated.
+
+    Whole stretches, because neighbouring rows tell of each other. There is no calib.
+
+    Example:
+        >>> stretches(np.zeros(200)).counts()
+        {'train': 170, 'valid': 10, 'calib': 0, 'test': 20}
+    """
+    rows, stated = np.flatnonzero(part == 0), [np.flatnonzero(part == number) for number in (1, 2)]
+    test = stated[1] if len(stated[1]) else rows[len(rows) - min(len(rows) // 10, MOST_TEST) :]
+    rows = rows if len(stated[1]) else rows[: -len(test)]
+    valid = stated[0] if len(stated[0]) else rows[len(rows) - min(max(1, len(rows) // 18), MOST_VALID) :]
+    rows = rows if len(stated[0]) else rows[: -len(valid)]
+    return Split(train=rows, valid=valid, calib=rows[:0], test=test)
+
+
 def _order(
     rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator, group: np.ndarray | None, time: np.ndarray | None
 ) -> np.ndarray:

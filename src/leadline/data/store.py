@@ -29,7 +29,7 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 2  # raised when the content of a store changes
+FORMAT = 3  # raised when the content of a store changes
 CHUNK = 4_096  # rows read at once
 DECODING = (
     0.35  # share of the budget that decoding pictures may take; a random part of the rows is read where it is short
@@ -49,6 +49,7 @@ class Block:
     shape: tuple[int, ...]  # of one encoded row
     dtype: str
     forms: dict[str, list[Any]]  # form -> [shape of a row, dtype]
+    padding: int | None = None  # what fills up a row that is shorter than `shape`
 
 
 class Store:
@@ -211,6 +212,7 @@ def _fit(
         name=name, kind=kind.name, columns=names, decode={c.name: dict(c.settings) for c in columns},
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
         forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
+        padding=fit.encode.padding,
     )  # fmt: skip
     return block, a_row
 
@@ -249,4 +251,8 @@ class _Job:
             return  # the row stays zero and leaves the split
         feeds = {name: np.stack(item.values) if kind.ragged else item.values for name, item in decoded.items()}
         encoded = self.session.only(feeds)
-        self.out[start + first : start + first + len(encoded)] = encoded
+        rows = self.out[start + first : start + first + len(encoded)]
+        if block.padding is not None:
+            rows[:, encoded.shape[1] :] = block.padding
+            rows = rows[:, : encoded.shape[1]]
+        rows[...] = encoded

@@ -42,13 +42,13 @@ class Column:
 class Task:
     """What the target asks. `classes` is empty for regression."""
 
-    name: str  # binary, multiclass or regression
-    target: str
+    name: str  # binary, multiclass, regression or language
+    target: str | None  # None: the next token of a running text
     classes: tuple[str, ...]
 
     @property
     def metric(self) -> str:
-        return "rmse" if self.name == "regression" else "accuracy"
+        return {"regression": "rmse", "language": "bits a byte"}.get(self.name, "accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +91,10 @@ def take(frame: pl.LazyFrame, rows: np.ndarray, columns: Sequence[str]) -> pl.Da
 def read(source: Source, settings: Settings) -> Table:
     """Understand a source: target, task, and the kind of every column."""
     frame, part = _joined(source)
+    if "tokens" in source.kinds.values():
+        return _running(source, frame, part, settings)
+    if settings.task == "language":
+        raise SourceError(f"--task language learns from files of text; {source.name} is a table.")
     names = frame.collect_schema().names()
     for option in ("group", "time"):
         column = getattr(settings, option)
@@ -107,6 +111,16 @@ def read(source: Source, settings: Settings) -> Table:
     return Table(
         source=source, frame=frame, part=part, columns=tuple(columns), task=task, labels=labels,
         bad=(*source.bad, *bad),
+    )  # fmt: skip
+
+
+def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings) -> Table:
+    """The table of a running text: each row's label is the bytes that are to be foretold in it."""
+    bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
+    column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
+    return Table(
+        source=source, frame=frame, part=part, columns=(column,), task=Task(name="language", target=None, classes=()),
+        labels=bytes_.cast(pl.Float64).to_numpy().copy(), bad=source.bad,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from leadline.data.delimited import Converted, convert
 from leadline.data.part import BadRow, Part, combine, counted, file_digest
 from leadline.errors import SourceError
 
-__all__ = ["TABLE_SUFFIXES", "read_table", "table_suffix"]
+__all__ = ["TABLE_SUFFIXES", "as_utf8", "read_table", "table_suffix"]
 
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson")
@@ -80,7 +80,7 @@ def _read_text(path: Path, cache: Path) -> Part:
         stored.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=stored.parent) as name:
             folder = Path(name)
-            plain, notes = _as_utf8(path, folder)
+            plain, notes = as_utf8(path, folder, "a table")
             done = (_convert_json if form == "jsonl" else convert)(plain, folder, path.name)
             found = {"notes": [*notes, *done.notes], "bad": done.bad}
             (folder / "facts.json").write_text(json.dumps(found), encoding="utf-8")
@@ -97,8 +97,11 @@ def _read_text(path: Path, cache: Path) -> Part:
     )
 
 
-def _as_utf8(path: Path, folder: Path) -> tuple[Path, list[str]]:
-    """The same text as a plain UTF-8 file without a byte order mark: the file itself, where it is that already."""
+def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
+    """The same text as a plain UTF-8 file without a byte order mark: the file itself, where it is that already.
+
+    `folder` takes what has to be written; `wanted` is what errors say was expected.
+    """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     source = path
@@ -107,7 +110,7 @@ def _as_utf8(path: Path, folder: Path) -> tuple[Path, list[str]]:
         with source.open("rb") as file:
             head = file.read(HEAD_BYTES)
         if not head:
-            raise SourceError(f"{path.name} holds nothing once unpacked, where a table was expected; pack it again")
+            raise SourceError(f"{path.name} holds nothing once unpacked, where {wanted} was expected; pack it again")
     if table_suffix(path) in (".xlsx", ".xls"):
         raise SourceError(f"{path.name} is an Excel workbook; save its sheet as CSV")
     for magic, what in MAGIC.items():
@@ -118,10 +121,9 @@ def _as_utf8(path: Path, folder: Path) -> tuple[Path, list[str]]:
         return _transcode(source, folder, encoding), ["is UTF-16 and was read as such"]
     control = sum(byte < 32 and byte not in b"\t\n\r\f\x1a\x1b" for byte in head)
     if b"\0" in head or control > len(head) // 100:
-        raise SourceError(
-            f"{path.name} holds binary data, where delimited text, JSON Lines or Parquet was expected; "
-            "if it is a table, save it as CSV"
-        )
+        remedy = "; if it is a table, save it as CSV" if wanted == "a table" else "; save it as plain text"
+        expected = "delimited text, JSON Lines or Parquet" if wanted == "a table" else wanted
+        raise SourceError(f"{path.name} holds binary data, where {expected} was expected{remedy}")
     if encoding == "utf-8":
         return source, []
     if encoding == "utf-8-sig":

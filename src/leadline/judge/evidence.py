@@ -15,14 +15,19 @@ from leadline.data.table import Table
 from leadline.judge.compare import Scored
 from leadline.race.race import Entry
 from leadline.report.page import Example
+from leadline.use.language import stream
 
+PASSAGES = 6  # hardest ones in the report
 SHOWN = 24  # worst mistakes in the report
 THUMBNAIL = 96  # pixels of the longer side
 
 
-def contenders(entries: list[Entry], scored: Mapping[str, Scored]) -> list[dict[str, Any]]:
+def contenders(
+    entries: list[Entry], scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store
+) -> list[dict[str, Any]]:
     """The `contenders` of result.json."""
     rows = []
+    tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
     for entry in entries:
         found = scored.get(entry.name)
         facts = entry.facts
@@ -34,6 +39,8 @@ def contenders(entries: list[Entry], scored: Mapping[str, Scored]) -> list[dict[
             "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
             "describe": facts.get("describe", []),
         })  # fmt: skip
+        if tokens and found:
+            rows[-1]["perplexity"] = float(2 ** (answers[entry.name].sum() / tokens))
     return rows
 
 
@@ -50,7 +57,10 @@ def columns(table: Table) -> list[dict[str, Any]]:
 def predictions(
     store: Store, truth: np.ndarray, answers: Mapping[str, np.ndarray], shipped: str | None
 ) -> pl.DataFrame:
-    """Test rows with the truth, the shipped model's answer, and every contender's."""
+    """Test rows with the truth, the shipped model's answer, and every contender's; of a text, the bits of each."""
+    if store.task.name == "language":
+        spent = {f"bits_{name}": scores for name, scores in answers.items()}
+        return pl.DataFrame({"row": store.split.test, "bytes": truth.astype(np.int64), **spent})
     classes = np.array(store.task.classes, object)
 
     def named(scores: np.ndarray) -> Any:
@@ -68,6 +78,8 @@ def predictions(
 
 def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) -> list[Example]:
     """The shipped model's worst mistakes on the test, worst first."""
+    if store.task.name == "language":
+        return _passages(table, store, truth, scores)
     classes = store.task.classes
     if classes:
         guess = scores.argmax(axis=1)
@@ -98,6 +110,21 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
             )  # fmt: skip
         )
     return shown
+
+
+def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -> list[Example]:
+    """The test passages that the shipped model finds hardest to foretell."""
+    order = np.argsort(-bits / np.maximum(truth, 1), kind="stable")[:PASSAGES]
+    rows = store.split.test[order]
+    (column,) = table.inputs
+    texts = dict(zip(np.unique(rows).tolist(), table.take(rows, [column.name])[column.name], strict=True))
+    return [
+        Example(
+            row=int(row), truth=None, prediction=None, text=str(texts[int(row)]),
+            cells={"bits a byte": f"{bits[i] / truth[i]:.3f}"},
+        )
+        for i, row in zip(order, rows, strict=True)
+    ]  # fmt: skip
 
 
 def _picture(store: Store, row: int) -> bytes | None:

@@ -6,6 +6,7 @@ from leadline.kinds.kind import Kind
 from leadline.kinds.number import Number
 from leadline.kinds.text import Text
 from leadline.kinds.time import Time
+from leadline.kinds.tokens import Tokens
 
 KINDS: dict[str, Kind] = {
     "image": Image(),
@@ -13,6 +14,7 @@ KINDS: dict[str, Kind] = {
     "time": Time(),
     "text": Text(),
     "category": Category(),
+    "tokens": Tokens(),
 }
 
 __all__ = ["KINDS", "Kind"]

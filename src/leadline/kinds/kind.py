@@ -44,11 +44,16 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """A graph that makes one stored tensor, with the shape and type of one row of it."""
+    """A graph that makes one stored tensor, with the shape and type of one row of it.
+
+    Where `padding` is given, rows may come out shorter than `shape` along its first axis: the store fills them up with
+    this mark, and bodies and forms leave it out.
+    """
 
     graph: onnx.ModelProto
     shape: tuple[int, ...]
     dtype: str
+    padding: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,9 +54,7 @@ class Text:
         return {} if varied and long else None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-        # ONNX Runtime refuses NUL inside a string; it says nothing about a text, so it reads as a space.
-        words = cells.cast(pl.String).fill_null("").str.replace_all("\x00", " ", literal=True)
-        return Decoded(values=words.to_numpy().astype(object))
+        return Decoded(values=readable(cells))
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         (texts,) = samples
@@ -81,6 +79,12 @@ class Text:
             encode=Tensor(graph=encode, shape=(longest,), dtype="int32"),
             forms={"bag": bag, "dense": _counts(longest, size)},
         )
+
+
+def readable(cells: pl.Series) -> np.ndarray:
+    """Cells as strings [n]. ONNX Runtime refuses NUL inside one; it says nothing, so it reads as a space."""
+    words = cells.cast(pl.String).fill_null("").str.replace_all("\x00", " ", literal=True)
+    return np.asarray(words.to_numpy().astype(object))
 
 
 def _unit(texts: np.ndarray) -> str:

@@ -29,7 +29,7 @@ class Example:
 
     Args:
         row: its number in the source.
-        truth, prediction: as text.
+        truth, prediction: as text; None where a row has no one answer, as a passage of running text.
         confidence: the probability that the model gave its own answer; None for regression.
         error: prediction minus truth; None for classification.
         image: a PNG. text: the row's text. cells: the row's columns.
@@ -39,8 +39,8 @@ class Example:
     """
 
     row: int
-    truth: str
-    prediction: str
+    truth: str | None
+    prediction: str | None
     confidence: float | None = None
     error: float | None = None
     image: bytes | None = None
@@ -203,5 +203,7 @@ def _figure(example: Example, picture: bytes | None) -> str:
     sure = f", {percent(example.confidence)} sure" if example.confidence is not None else ""
     sign = "+" if (example.error or 0) > 0 else ""
     off = f", off by {sign}{plain(example.error)}" if example.error is not None else ""
-    said = f"true <b>{name(example.truth, 40)}</b><br>said <b>{name(example.prediction, 40)}</b>{sure}{off}<br>"
+    said = ""
+    if example.truth is not None:
+        said = f"true <b>{name(example.truth, 40)}</b><br>said <b>{name(example.prediction, 40)}</b>{sure}{off}<br>"
     return f"<figure>{body}<figcaption>{said}<small>row {count(example.row)}</small></figcaption></figure>"

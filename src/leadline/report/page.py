@@ -22,6 +22,7 @@ from leadline.report.facts import Facts
 from leadline.report.first import first_screen, headline
 from leadline.report.mistakes import Example, agreement, answers, gallery
 from leadline.report.words import clip, count, name, tag
+from leadline.report.writing import writing
 
 __all__ = ["Example", "render"]
 
@@ -66,13 +67,19 @@ def render(result: dict[str, Any], predictions: pl.DataFrame, examples: list[Exa
 def _sections(facts: Facts, predictions: pl.DataFrame, examples: list[Example]) -> list[tuple[str, str, str]]:
     """Anchor, title and HTML of what follows the first screen, in reading order."""
     warned = count(len(facts.result.get("warnings") or []))
-    asked = "Right and wrong" if facts.result.get("task") != "regression" else "Predicted and true"
+    task = facts.result.get("task")
+    asked = "Predicted and true" if task == "regression" else "Right and wrong"
+    if task == "language":
+        told = ("writing", "What it writes", writing(facts))
+    else:
+        told = ("answers", asked, answers(facts, predictions) + agreement(facts, predictions))
+    worst = "Hardest passages" if task == "language" else "Worst mistakes"
     return [
         ("contenders", "Contenders", contest.contenders(facts)),
         ("cost", "Cost against quality", contest.cost(facts)),
         ("learning", "Learning curves", contest.learning(facts)),
-        ("answers", asked, answers(facts, predictions) + agreement(facts, predictions)),
-        ("mistakes", "Worst mistakes", gallery(examples)),
+        told,
+        ("mistakes", worst, gallery(examples)),
         ("data", "Data", origin.data(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),
         ("reproduce", "Do it again", origin.reproduce(facts)),

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import compose, helper, numpy_helper
 
-OPSETS = {"": 20, "ai.onnx.ml": 5, "com.microsoft": 1}
+OPSETS = {"": 20, "ai.onnx.ml": 5, "com.microsoft": 1, "ai.onnx.contrib": 1}
 IR_VERSION = 10
 
 
@@ -64,6 +64,12 @@ class Graph:
         node = helper.make_node(op_type, list(inputs), names, name=names[0], domain=domain, **attributes)
         self._nodes.append(node)
         return names[0] if outputs == 1 else names
+
+    def look(self, asked: str, keys: np.ndarray, values: np.ndarray, otherwise: float) -> str:
+        """A hash table: int64 numbers of any shape -> the float32 value of their key."""
+        tables = {"keys_tensor": keys, "values_tensor": values, "default_tensor": np.array([otherwise], np.float32)}
+        tensors = {name: numpy_helper.from_array(np.asarray(array), name) for name, array in tables.items()}
+        return str(self.op("LabelEncoder", asked, domain="ai.onnx.ml", **tensors))
 
     def add(self, model: onnx.ModelProto, feeds: Mapping[str, str], prefix: str) -> dict[str, str]:
         """Set `model` into this graph, its inputs fed by `feeds`; returns {its output: the name it has here}."""

@@ -18,6 +18,7 @@ import polars as pl
 
 from leadline.errors import ModelError
 from leadline.kinds import KINDS
+from leadline.ship import language
 from leadline.ship.runtime import Session
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
 
     from leadline.ship.graph import Graph
 
+    if store.task.name == "language":
+        return language.assemble(store, scores, facts, CONTRACT, VERSION)
     inner = onnx.load_from_string(scores)
     g = Graph("leadline")
     inputs: dict[str, dict[str, Any]] = {}
@@ -113,7 +116,21 @@ class Model:
         """Answers for every row of a source: `prediction`, and `p_<class>` where the task has classes."""
         from leadline.use.predict import predict
 
+        if self.contract["task"] == "language":
+            raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
+
+    def reader(self) -> language.Reader:
+        """The step of a language model. Raises `ModelError` where this is none."""
+        if self.contract["task"] != "language":
+            raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
+        return language.Reader(self._session, self.contract)
+
+    def generate(self, prompt: str = "\n", **settings: Any) -> str:
+        """Text that goes on from the prompt; `settings` are those of `leadline.use.generate.generate`."""
+        from leadline.use.generate import generate
+
+        return "".join(generate(self, prompt, **settings))
 
     def answer(self, frame: pl.DataFrame, root: Path | None) -> tuple[np.ndarray, np.ndarray | None, dict[int, str]]:
         """Run the graph on the rows of a frame.

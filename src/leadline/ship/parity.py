@@ -10,6 +10,7 @@ from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.errors import ModelError
 from leadline.ship.model import Model
+from leadline.use.language import bits, nats
 
 TOLERANCE = 1e-4  # of a probability, or of the spread of the target
 CHUNK = 4_096
@@ -26,6 +27,8 @@ class Parity:
 
 def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
     """Run the file on the raw cells of the test rows; raises `ModelError` where it answers otherwise than `scores`."""
+    if store.task.name == "language":
+        return _language(model, store, scores)
     rows = store.split.test
     names = list(model.contract["inputs"])
     answers = []
@@ -51,3 +54,18 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
             f"contender (rows {shown}; largest difference {apart.max():.3g}), so it is not shipped."
         )
     return Parity(rows=len(rows), max_difference=float(apart.max()), decisions_differ=int(flipped.sum()))
+
+
+def _language(model: Model, store: Store, scores: np.ndarray) -> Parity:
+    """The bits of every test row, by the step in the file."""
+    rows, reader = store.split.test, model.reader()
+    found = bits(store, rows, lambda tokens: nats(tokens, reader.step, reader.initial))
+    apart = np.abs(found - scores) / np.maximum(scores, 1.0)
+    wrong = ~(apart <= TOLERANCE)
+    if wrong.any():
+        shown = ", ".join(str(row + 1) for row in rows[np.flatnonzero(wrong)[:5]])
+        raise ModelError(
+            f"The exported file finds {int(wrong.sum())} of {len(rows)} test rows otherwise likely than the trained "
+            f"contender (rows {shown}; largest difference {apart.max():.3g} of its bits), so it is not shipped."
+        )
+    return Parity(rows=len(rows), max_difference=float(apart.max()), decisions_differ=0)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.errors import ModelError
+
 if TYPE_CHECKING:
     import onnx
 
+EXTENSIONS = "ai.onnx.contrib"  # the domain of operators that onnxruntime-extensions brings
 ERROR = 3  # onnxruntime's log level: warnings about shapes it cannot know are of no use to our users
 
 
@@ -31,9 +35,10 @@ class Session:
         options.log_severity_level = ERROR
         if not isinstance(model, (str, Path, bytes)):
             model = model.SerializeToString()
-        self._session = ort.InferenceSession(
-            str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
-        )
+        data = model if isinstance(model, bytes) else Path(model).read_bytes()
+        if EXTENSIONS.encode() in data:
+            options.register_custom_ops_library(_extensions())
+        self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         self.inputs: list[str] = [value.name for value in self._session.get_inputs()]
         self.outputs: list[str] = [value.name for value in self._session.get_outputs()]
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -46,3 +51,17 @@ class Session:
         """The one output of a graph that has one."""
         (value,) = self._session.run(None, dict(feeds))
         return np.asarray(value)
+
+
+def _extensions() -> str:
+    """The library of onnxruntime-extensions, by its path: importing the package takes seconds and pulls in torch."""
+    spec = importlib.util.find_spec("onnxruntime_extensions")
+    folders = spec.submodule_search_locations if spec is not None else None
+    found = [
+        path for folder in folders or [] for path in Path(folder).glob("_extensions_pydll*") if path.suffix != ".pyi"
+    ]
+    if not found:
+        raise ModelError(
+            "The file cuts text into byte pairs, which needs a package: pip install onnxruntime-extensions."
+        )
+    return str(found[0])
