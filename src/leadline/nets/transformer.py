@@ -1,0 +1,165 @@
+"""A GPT-style Transformer that foretells the next token, as a step: tokens and a state in, logits and a state out.
+
+Sources: Vaswani et al. 2017, 'Attention Is All You Need'; pre-norm (Xiong et al. 2020) by RMSNorm (Zhang and Sennrich
+2019); rotary positions (Su et al. 2021, 'RoFormer'); normalised queries and keys (Henry et al. 2020); squared ReLU (So et
+al. 2021, 'Primer'); embeddings of hashed n-grams beside those of tokens (Clark et al. 2022, 'Canine'; Roy et al. 2022,
+'N-Grammer'): look-ups that cost next to nothing and tell what a first layer would have to learn.
+
+Shapes: N texts, T tokens, P tokens remembered, D width, H heads, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PRIME = 1_000_003
+State = tuple[Tensor, ...]
+
+
+class Grams(nn.Module):
+    """Hashed n-grams that end at a token: ids [N, before + T] -> the sum of their embeddings [N, T, D].
+
+    Gradients of the tables are sparse: a step touches a few thousand rows, whatever the size of the table.
+    """
+
+    def __init__(self, orders: tuple[int, ...], rows: int, width: int, dropped: float) -> None:
+        super().__init__()
+        self.orders, self.rows, self.dropped = orders, rows, dropped
+        self.tables = nn.ModuleList(nn.Embedding(rows, width, sparse=True) for _ in orders)
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.02)  # type: ignore[arg-type]
+
+    def forward(self, ids: Tensor, before: int) -> Tensor:
+        length = ids.shape[1] - before
+        hashed, total = ids[:, before:], torch.zeros(())
+        for order in range(2, max(self.orders) + 1):
+            start = before - order + 1
+            hashed = hashed * PRIME + ids[:, start : start + length]
+            if order in self.orders:
+                number = self.orders.index(order)
+                vectors = self.tables[number](hashed % self.rows)
+                if self.training and self.dropped:
+                    kept = torch.rand(vectors.shape[:2], device=ids.device) >= self.dropped
+                    vectors = vectors * kept.unsqueeze(2)
+                total = total + vectors
+        return total
+
+
+class Attention(nn.Module):
+    """Causal self-attention over a window: x [N, T, D] and the keys and values before -> [N, T, D]."""
+
+    def __init__(self, width: int, heads: int, *, rotary: bool = True, normalised: bool = True) -> None:
+        super().__init__()
+        self.heads, self.rotary, self.normalised = heads, rotary, normalised
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, turns: Tensor, mask: Tensor | None, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """`past` [2, N, H, P, D/H]: keys, not yet turned, and values; also returned for the tokens of x."""
+        n, t, width = x.shape
+        q, k, v = self.qkv(x).view(n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        if self.normalised:
+            q, k = F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
+        seen = torch.stack((k, v))
+        if past is not None:
+            seen = torch.cat((past, seen), dim=3)
+        k, v = seen[0], seen[1]
+        if self.rotary:
+            q, k = turn(q, turns[-t:]), turn(k, turns)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        return self.out(mixed.transpose(1, 2).reshape(n, t, width)), seen
+
+
+class Block(nn.Module):
+    """Attention, then a two-layer network with squared ReLU, each on normalised input and added to it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads)
+        self.up = nn.Linear(width, 4 * width, bias=False)
+        self.down = nn.Linear(4 * width, width, bias=False)
+        for last in (self.attention.out, self.down):  # a fresh block passes its input on
+            nn.init.zeros_(last.weight)
+
+    def forward(self, x: Tensor, turns: Tensor, mask: Tensor | None, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        mixed, seen = self.attention(F.rms_norm(x, x.shape[-1:]), turns, mask, past)
+        x = x + mixed
+        return x + self.down(F.relu(self.up(F.rms_norm(x, x.shape[-1:]))).square()), seen
+
+
+class Transformer(nn.Module):
+    """ids int64 [N, T], state -> logits float32 [N, T, V] of the token after each, state.
+
+    Args:
+        window: a token sees itself and the `window - 1` tokens before it, in every layer.
+        grams: (orders, rows of a table) of the hashed n-grams; None: tokens alone.
+
+    The state: keys and values [layers, 2, N, H, P, D/H] of the last `window - 1` tokens, and the last tokens themselves.
+    Keys are kept unturned and turned by their place at every call, so the oldest can be dropped.
+    """
+
+    frequencies: Tensor
+
+    def __init__(
+        self, vocabulary: int, layers: int, width: int, heads: int, window: int,
+        grams: tuple[tuple[int, ...], int] | None = None, dropped: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.window, self.width, self.heads = window, width, heads
+        self.tokens = nn.Embedding(vocabulary, width)
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        self.grams = Grams(*grams, width, dropped) if grams else None
+        self.before = max(grams[0]) - 1 if grams else 1
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        nn.init.zeros_(self.head.weight)
+        half = width // heads // 2
+        self.register_buffer("frequencies", 10_000.0 ** -(torch.arange(half) / half), persistent=False)
+
+    def initial(self, texts: int) -> State:
+        """The state before any token."""
+        size = self.width // self.heads
+        cache = torch.zeros(len(self.blocks), 2, texts, self.heads, 0, size)
+        return cache, torch.zeros(texts, self.before, dtype=torch.long)
+
+    def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        cache, tail = state
+        past, length = cache.shape[4], ids.shape[1]
+        ahead = torch.arange(past, past + length).unsqueeze(1) - torch.arange(past + length)
+        x, after = self._run(ids, tail, self._turns(past + length), (ahead >= 0) & (ahead < self.window), cache)
+        kept = torch.stack(after)
+        first = torch.clamp(torch.tensor(kept.shape[4] - self.window + 1), min=0)
+        kept = kept[:, :, :, :, first:]
+        return self.head(x).float(), (kept, torch.cat((tail, ids), dim=1)[:, -self.before :])
+
+    def losses(self, windows: Tensor) -> Tensor:
+        """windows int64 [N, before + T + 1] -> mean -log p of the last T tokens, each from those before in the window."""
+        tail, ids, aims = windows[:, : self.before], windows[:, self.before : -1], windows[:, self.before + 1 :]
+        x, _ = self._run(ids, tail, self._turns(ids.shape[1]), None, None)
+        return F.cross_entropy(self.head(x).float().flatten(0, 1), aims.flatten())
+
+    def _run(
+        self, ids: Tensor, tail: Tensor, turns: Tensor, mask: Tensor | None, cache: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        x = self.tokens(ids)
+        if self.grams is not None:
+            x = x + self.grams(torch.cat((tail, ids), dim=1), self.before)
+        x = F.rms_norm(x, x.shape[-1:])
+        after = []
+        for number, block in enumerate(self.blocks):
+            x, seen = block(x, turns, mask, None if cache is None else cache[number])
+            after.append(seen)
+        return F.rms_norm(x, x.shape[-1:]), after
+
+    def _turns(self, length: int) -> Tensor:
+        """Angles [length, D/H/2] of the places 0, 1, 2, ..."""
+        return torch.arange(length).unsqueeze(1) * self.frequencies
+
+
+def turn(x: Tensor, angles: Tensor) -> Tensor:
+    """Rotate the pairs (x_i, x_{i + half}) of [..., T, size] by the angles [T, half]."""
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    one, two = x.chunk(2, dim=-1)
+    return torch.cat((one * cos - two * sin, two * cos + one * sin), dim=-1)
