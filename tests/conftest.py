@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import soundfile
 
 from leadline.config import from_mapping
 from leadline.data.audit import audit
 from leadline.data.source import read
-from leadline.data.split import split
+from leadline.data.split import split, stretches
 from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
@@ -50,7 +52,8 @@ def prepare(own_cache: Path) -> Callable[..., Prepared]:
     def run(source: Any, **settings: Any) -> Prepared:
         asked = from_mapping({"budget": "30s", **settings})
         table, said = audit(understand(read(source, cache=own_cache), asked), asked)
-        parts = split(table.labels, table.part, asked.seed)
+        running = table.task.name == "language"
+        parts = stretches(table.part) if running else split(table.labels, table.part, asked.seed)
         store = build(table, parts, own_cache, seconds=asked.seconds, key={"seed": asked.seed})
         return Prepared(table, store, said)
 
@@ -123,6 +126,47 @@ def messages() -> Callable[..., pl.DataFrame]:
             rng.shuffle(words)
             texts.append(" ".join(words).capitalize() + rng.choice([".", "!", " ?"]))
         return pl.DataFrame({"text": texts, "label": labels})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """story(sentences): a text file in which a few words follow each other in a few ways."""
+
+    def make(sentences: int = 900, seed: int = 0, name: str = "story.txt") -> Path:
+        rng = np.random.default_rng(seed)
+        who, does, what = (
+            ["The fox", "A crow", "My aunt"],
+            ["sees", "eats", "wants, as ever,"],
+            ["cheese", "a hat", "tea"],
+        )
+        lines = [f"{rng.choice(who)} {rng.choice(does)} {rng.choice(what)}." for _ in range(sentences)]
+        breaks = rng.choice([" ", "\n"], sentences)
+        path = tmp_path_factory.mktemp("story") / name
+        path.write_text("".join(line + end for line, end in zip(lines, breaks, strict=True)))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tones() -> Callable[..., pl.DataFrame]:
+    """tones(count): WAV files of unequal length, as bytes, of two classes: low and high, both rising."""
+
+    def make(count: int = 80, rate: int = 4_000, seed: int = 0) -> pl.DataFrame:
+        rng = np.random.default_rng(seed)
+        sounds = []
+        for i in range(count):
+            steps = np.arange(int(rate * rng.uniform(0.3, 0.6))) / rate
+            pitch = 300 + 200 * (i % 2) + 400 * steps
+            wave = 0.3 * np.sin(2 * np.pi * np.cumsum(pitch) / rate + rng.uniform(0, 6)) + rng.normal(
+                0, 0.02, len(steps)
+            )
+            file = io.BytesIO()
+            soundfile.write(file, wave, rate, format="WAV")
+            sounds.append(file.getvalue())
+        return pl.DataFrame({"sound": sounds, "label": ["low", "high"] * (count // 2)})
 
     return make
 

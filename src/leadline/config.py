@@ -32,6 +32,9 @@ class Settings:
     kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be given again")
     drop: tuple[str, ...] = _setting((), "a column to leave out; may be given again")
     group: str | None = _setting(None, "column whose equal values stay in one part of the split")
+    split: str | None = _setting(
+        None, "column that states the part of each row (train, valid, test), or COLUMN=VALUE: test on the rows of VALUE"
+    )
     time: str | None = _setting(None, "column to split by: train on the past, test on what came after")
     task: str | None = _setting(None, "binary, multiclass, regression or language (default: told by the source)")
     unit: str | None = _setting(None, "what running text is cut into: character, byte or pair (default: told by it)")
@@ -43,6 +46,9 @@ class Settings:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
         if self.unit is not None and self.unit not in UNITS:
             raise LeadlineError(f"--unit {self.unit} is not known; it can be {', '.join(UNITS)}.")
+        for option in ("test", "time"):
+            if self.split is not None and getattr(self, option) is not None:
+                raise LeadlineError(f"--split and --{option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
         self.kinds  # noqa: B018  a wrong --kind should fail before any data is read
 

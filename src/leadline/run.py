@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None 
         watch(started)
         table, said = audit(understand(given, asked), asked)
         parts = _split(table, asked)
-        store = build(table, parts, cache, seconds=asked.seconds, key=_key(asked))
+        store = build(table, parts, cache, seconds=asked.seconds, key=_key(asked, table))
         warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
         watch(
             journal.write(
@@ -179,12 +180,16 @@ def _split(table: Table, asked: Settings) -> Split:
             return values
         return cells.cast(pl.String).fill_null("").to_numpy()
 
-    return split(table.labels, table.part, asked.seed, group=column(asked.group), time=column(asked.time))
+    group = column(asked.group or table.whole)
+    return split(table.labels, table.part, asked.seed, group=group, time=column(asked.time))
 
 
-def _key(asked: Settings) -> dict[str, Any]:
+def _key(asked: Settings, table: Table) -> dict[str, Any]:
     """What shapes a store besides the source, the columns and the budget."""
-    return {"seed": asked.seed, "group": asked.group, "time": asked.time, "test": asked.test}
+    part = blake2b(table.part.tobytes(), digest_size=16).hexdigest()
+    return {
+        "seed": asked.seed, "group": asked.group or table.whole, "time": asked.time, "test": asked.test, "part": part,
+    }  # fmt: skip
 
 
 def _blocks(store: Store) -> list[str]:
@@ -225,7 +230,7 @@ def _reserve(store: Store, names: list[str], seconds: float) -> float:
     """Seconds kept for export, parity, verdict and report."""
     images = any(block.kind == "image" for block in store.blocks)
     row = 5e-4 if images else 1e-4
-    export = 6.5 if {"cnn", "mlp", "bag"} & set(names) else 3.0
+    export = 6.5 if {"cnn", "crnn", "mlp", "bag", "gpt", "lstm"} & set(names) else 3.0
     return min(export + row * len(store.split.test), 0.4 * seconds)
 
 

@@ -102,10 +102,12 @@ def test_flat_images_are_explained(tmp_path: Path) -> None:
 
 def test_empty_and_unknown_folders(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    with pytest.raises(SourceError, match=r"none/ is empty, where images in class folders, IDX files or a table"):
+    with pytest.raises(SourceError, match=r"none/ is empty, where images or audio in class folders, IDX files or"):
         _read(tmp_path / "none")
-    with pytest.raises(SourceError, match=r"odd/ holds a\.zip, b\.bin, c/, where .* expected; unpack the archive"):
-        _read(_put(tmp_path / "odd", "a.zip", "b.bin", "c/d.bin"))
+    with pytest.raises(SourceError, match=r"odd/ holds a\.7z, b\.bin, c/, where .* expected; unpack the archive"):
+        _read(_put(tmp_path / "odd", "a.7z", "b.bin", "c/d.bin"))
+    with pytest.raises(SourceError, match=r"two/ holds a\.zip, b\.tgz, where .* expected; name the archive to read"):
+        _read(_put(tmp_path / "two", "a.zip", "b.tgz"))
 
 
 @pytest.mark.parametrize(("joint", "packed"), [("-", False), (".", False), ("-", True)])

@@ -132,7 +132,7 @@ def test_what_cannot_be_learned(
     [
         (
             {"kind": ("a=banana",)},
-            r"--kind a=banana is not COLUMN=KIND; kinds are image, ",
+            r"--kind a=banana is not COLUMN=KIND; kinds are audio, image, ",
         ),
         ({"kind": ("a",)}, r"--kind a is not COLUMN=KIND"),
         ({"budget": "soon"}, r"--budget soon is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h\."),

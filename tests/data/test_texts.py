@@ -22,7 +22,9 @@ def _text(source: Source) -> str:
     return "".join(source.train.collect()["text"])
 
 
-@pytest.mark.parametrize("text", ["one two three " * 50, "ü" * 999, "日本語テキスト" * 99, "\n\n \n" * 400, "🐟 " * 300, "x"])
+@pytest.mark.parametrize(
+    "text", ["one two three " * 50, "ü" * 999, "日本語テキスト" * 99, "\n\n \n" * 400, "🐟 " * 300, "x"]
+)
 @pytest.mark.parametrize("most", [16, 100, 1_024])
 def test_rows_are_the_text_in_order_and_never_too_long(text: str, most: int) -> None:
     rows = list(rows_of(text, most))

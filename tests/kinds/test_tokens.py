@@ -12,7 +12,12 @@ from leadline.kinds.kind import Fit, Limits
 from leadline.kinds.tokens import PADDING, ROW, START, Tokens, decoded
 from leadline.ship.runtime import Session
 
-TEXTS = ["To be, or not to be: that is the question.\n", "größer als Ærø ½\t\r\n", "日本語テキスト。🐟\u200d🐟", "a\x00b  c   d"] * 30
+TEXTS = [
+    "To be, or not to be: that is the question.\n",
+    "größer als Ærø ½\t\r\n",
+    "日本語テキスト。🐟\u200d🐟",
+    "a\x00b  c   d",
+] * 30
 
 
 def _fit(texts: list[str], unit: str | None = None) -> tuple[Fit, list[bytes]]:

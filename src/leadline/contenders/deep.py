@@ -1,8 +1,8 @@
 """Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
 
-`mlp`, `cnn` and `bag` differ in the body that reads an image or a text; numbers, categories and times have theirs, and
-`nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial shows it faster, and always scored in
-float32, the way it ships.
+`mlp`, `cnn`, `crnn` and `bag` differ in the body that reads an image, a sound or a text (`bodies.py`); numbers,
+categories and times have theirs, and `nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial
+shows it faster, and always scored in float32, the way it ships.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
 from leadline.contenders.contender import Data, Fitted, Progress
-from leadline.data.store import Block, Store
+from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
 if TYPE_CHECKING:
     import onnx
-    from torch import Tensor, nn
+    from torch import Tensor
 
-SCORED = 512  # rows in one pass of scoring
+MIXED = 0.5  # share of sounds that are mixed with another one
+FEW_CONVOLVED = 2_000  # images or sounds that a body is prepared by
 SMOOTHING = 0.2  # of the labels, for convolutional networks
 LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution and without
 CHECKING = 0.1  # share of the time for looks at the valid rows
@@ -63,7 +65,8 @@ class _Run:
         self.data, self.seed, self.name = data, seed, contender.name
         self.store, self.names = data.store, contender.inputs(data.store)
         self.rows = data.store.split.train
-        self.conv = contender.name == "cnn"
+        self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
+        self.mixed = self.conv == "audio" and data.classes > 0 and self.names == self.names[:1]
         self.metric = METRICS[data.store.task.metric]
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
@@ -74,29 +77,21 @@ class _Run:
         """Load tensors, choose augmentation, width, precision and the number of steps."""
         import torch
 
-        # Memory-mapped: what is read often stays in memory by itself, and a source larger than memory passes too.
-        self.tensors = [self.store.tensor(name) for name in self.names]
         labels = self.data.labels(self.rows)
         scaled = (labels - self.scale[0]) / self.scale[1]
         self.y = torch.from_numpy(labels if self.data.classes else scaled.astype(np.float32))
         self.valid = self.store.split.valid
-        self.shifts = {}
-        from leadline.train.augment import Shift, mirrors
-
-        for place, name in enumerate(self.names):
-            if self.conv and self._block(name).kind == "image":
-                axes, said = mirrors(self.data, name, self.seed)
-                self.describe.append(said)
-                self.shifts[place] = Shift(len(self.rows), axes, self.seed)
+        self.ways, said = varied(self.data, self.name, self.names, self.seed)
+        self.describe += said
         self.batch = self._batch()
         a_step = self._trial()
         scoring = self._scoring_seconds()
         left = self.data.clock.left()
         self.reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
         a_check = scoring * len(self.valid)
-        self.checks = int(np.clip(CHECKING * left / a_check, *CHECKS[self.conv]))
+        self.checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
         checking = a_check * self.checks
-        self.most = max(1, int(LONGEST[self.conv] * len(self.rows) / self.batch))
+        self.most = max(1, int(LONGEST[bool(self.conv)] * len(self.rows) / self.batch))
         self.steps = max(1, min(self.most, int(0.97 * (left - self.reserve - checking) / a_step)))
         dtype = "bfloat16" if self.low_precision else "float32"
         self.describe.append(f"{self.steps:,} steps of {self.batch} planned, {dtype}, {self.data.threads} threads")
@@ -107,18 +102,17 @@ class _Run:
             facts["width"] = self.width
         yield Progress(step=0, steps=self.steps, note="plan", facts=facts)
 
-    def _block(self, name: str) -> Block:
-        return self.store.block(name.split(".")[0])
+    def _kinds(self) -> set[str]:
+        return {block_of(self.store, name).kind for name in self.names}
 
     def _batch(self) -> int:
-        most = 256 if self.conv or len(self.rows) > 20_000 else 128
+        most = 256 if self.conv == "image" or len(self.rows) > 20_000 else 128 if not self.conv else 64
         return max(8, min(most, len(self.rows) // 16))
 
     def _trial(self) -> float:
         """Choose precision and width by a few timed steps; leaves a fresh network, returns the seconds a step."""
-        from leadline.nets.cnn import WIDTHS
-
-        self.width = WIDTHS[0]
+        widths: tuple[int, ...] = WIDTHS[self.conv] if self.conv else (0,)
+        self.width = widths[0]
         self._start()
         a_step = self._seconds_a_step(4 if self.conv else 12)
         if self.conv:
@@ -127,15 +121,15 @@ class _Run:
             self.low_precision = low <= a_step
             a_step = min(low, a_step)
             passes = 0.85 * self.data.clock.left() / a_step * self.batch / len(self.rows)
-            fitting = [w for w in WIDTHS if passes * (WIDTHS[0] / w) ** GROWTH >= self._passes()]
-            widest = 32 if len(self.rows) < 10_000 else WIDTHS[-1]  # few rows gain nothing from more width
-            self.width = min(max(fitting, default=WIDTHS[0]), widest)
+            fitting = [w for w in widths if passes * (widths[0] / w) ** GROWTH >= self._passes()]
+            widest = widths[2] if len(self.rows) < 10_000 else widths[-1]  # few rows gain nothing from more width
+            self.width = min(max(fitting, default=widths[0]), widest)
         self._start()
-        return float(a_step * (self.width / WIDTHS[0]) ** GROWTH)
+        return float(a_step * (self.width / widths[0]) ** GROWTH) if self.conv else a_step
 
     def _passes(self) -> float:
         """Passes over the train rows that a network should get: few rows need more of them."""
-        return float(min(LONGEST[self.conv], FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5))
+        return float(min(LONGEST[bool(self.conv)], FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5))
 
     def _start(self) -> None:
         """A fresh network, its optimizer and its generators."""
@@ -148,8 +142,9 @@ class _Run:
             self.net = build(self.store, self.name, self.names, self.data.classes or 1, self.width, len(self.rows))
             self.noise = torch.get_rng_state()
         few = self.rows[np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000]]
-        for body, tensor in zip(self.net.bodies, self.tensors, strict=True):
-            body.prepare(torch.from_numpy(tensor[few[:2_000] if tensor.ndim == 4 else few]))
+        for body, name in zip(self.net.bodies, self.names, strict=True):
+            costly = block_of(self.store, name).kind in CONVOLVED
+            body.prepare(gathered(self.store, [name], few[:FEW_CONVOLVED] if costly else few)[0])
         self.optimizer: Optimizer
         if self.conv:
             self.net = self.net.to(memory_format=torch.channels_last)
@@ -172,14 +167,29 @@ class _Run:
             self.epoch += 1
         part, self.order = self.order[: self.batch], self.order[self.batch :]
         rows = self.rows[part.numpy()]
-        inputs = [torch.from_numpy(tensor[rows]) for tensor in self.tensors]
-        for place, shift in self.shifts.items():
-            inputs[place] = shift(inputs[place], part, self.epoch)
+        inputs = gathered(self.store, self.names, rows)
+        for place, vary in self.ways.items():
+            inputs[place] = vary(inputs[place], part, self.epoch)
+        share, order = torch.ones(len(part)), torch.arange(len(part))
+        if self.mixed:
+            from leadline.train.augment_sound import mix
+
+            draw = torch.rand(2, len(part), generator=self.generator)
+            share, order = (
+                torch.where(draw[0] < MIXED, draw[1], 1.0),
+                torch.randperm(len(part), generator=self.generator),
+            )
+            inputs[0] = mix(inputs[0], share, order)
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
             out = self.net(*inputs).float()
         if self.data.classes:
-            loss = F.cross_entropy(out, self.y[part], label_smoothing=SMOOTHING if self.conv else 0.0)
+            smoothing = SMOOTHING if self.conv else 0.0
+            losses = [
+                F.cross_entropy(out, self.y[each], label_smoothing=smoothing, reduction="none")
+                for each in ((part, part[order]) if self.mixed else (part,))
+            ]
+            loss = (share * losses[0] + (1 - share) * losses[-1]).mean()
         else:
             loss = F.mse_loss(out[:, 0], self.y[part])
         loss.backward()  # type: ignore[no-untyped-call]
@@ -242,49 +252,6 @@ class _Run:
         return FittedNet(self.net, self.store, self.names, self.data.classes, self.scale, score, self.describe, starved)
 
 
-def build(store: Store, name: str, names: list[str], outputs: int, width: int, rows: int) -> Any:
-    """The network of a contender over the given tensors."""
-    from leadline.nets.bag import BagBody
-    from leadline.nets.cnn import ConvBody
-    from leadline.nets.fuse import Fuse
-    from leadline.nets.mlp import MLP, PixelBody
-    from leadline.nets.tabular import CategoryBody, NumberBody
-
-    bodies: dict[str, nn.Module] = {}
-    for tensor in names:
-        block = store.block(tensor.split(".")[0])
-        if block.kind == "image":
-            size = (block.settings["height"], block.settings["width"], block.settings["channels"])
-            bodies[tensor] = ConvBody(*size, base=width) if name == "cnn" else PixelBody(*size)
-        elif block.kind == "text":
-            bodies[tensor] = BagBody(block.settings["ngrams"])
-        elif block.kind == "category":
-            bodies[tensor] = CategoryBody(list(block.settings["sizes"]))
-        else:
-            bodies[tensor] = NumberBody(block.shape[0])
-    alone = len(bodies) == 1
-    trunk = None
-    if not alone or name == "mlp":
-        joined = sum(int(body.width) for body in bodies.values())  # type: ignore[arg-type, misc]
-        hidden = (256, 256) if rows >= 2_000 else (64, 64)
-        trunk = MLP(joined, hidden, dropout=0.2)
-    return Fuse(bodies, trunk, outputs)
-
-
-def predict(net: nn.Module, store: Store, names: list[str], rows: np.ndarray) -> np.ndarray:
-    """Raw outputs [n, out] float32 for rows of the store."""
-    import torch
-
-    net.eval()
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(rows), SCORED):
-            part = rows[start : start + SCORED]
-            inputs = [torch.from_numpy(np.ascontiguousarray(store.tensor(name)[part])) for name in names]
-            parts.append(net(*inputs).float().numpy())
-    return np.concatenate(parts)
-
-
 def finish(raw: np.ndarray, classes: int, scale: tuple[float, float]) -> np.ndarray:
     """Outputs to probabilities [n, classes], or to values [n] in the target's unit."""
     if not classes:
@@ -313,12 +280,14 @@ class FittedNet:
         from leadline.ship.graph import Graph
         from leadline.ship.network import export
 
-        two = np.concatenate([self._store.split.train[:2]])
+        two = self._store.split.train[:2]
         samples = {name: np.ascontiguousarray(self._store.tensor(name)[two]) for name in self._names}
-        inner = export(self._net, samples)
+        unequal = {name for name in samples if block_of(self._store, name).padding is not None}
+        inner = export(self._net, samples, unequal)
         g = Graph("network")
         feeds = {
-            name: g.input(name, sample.dtype, ["N", *sample.shape[1:]]) for name, sample in samples.items()
+            name: g.input(name, sample.dtype, ["N", "L" if name in unequal else sample.shape[1], *sample.shape[2:]])
+            for name, sample in samples.items()
         }  # fmt: skip
         raw = g.add(inner, feeds, "net")["raw"]
         if self._classes:

@@ -6,6 +6,7 @@ from leadline.contenders.deep import Deep
 from leadline.contenders.floor import Floor
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
+from leadline.contenders.writer import Writer
 
 _TABULAR = ("number", "category", "time")
 
@@ -14,7 +15,10 @@ PORTFOLIO: dict[str, Contender] = {
     "linear": Linear(),
     "boosting": Boosting(),
     "ngram": Ngram(),
-    "mlp": Deep("mlp", needs=("image", *_TABULAR), lacks=("text",), cores="one"),
-    "bag": Deep("bag", needs=("text",), lacks=("image",), cores="one"),
-    "cnn": Deep("cnn", needs=("image",), lacks=(), cores="all"),
+    "mlp": Deep("mlp", needs=("image", *_TABULAR), lacks=("text", "audio"), cores="one"),
+    "bag": Deep("bag", needs=("text",), lacks=("image", "audio"), cores="one"),
+    "cnn": Deep("cnn", needs=("image", "audio"), lacks=(), cores="all"),
+    "crnn": Deep("crnn", needs=("audio",), lacks=(), cores="all"),
+    "lstm": Writer("lstm"),
+    "gpt": Writer("gpt"),
 }

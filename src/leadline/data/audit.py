@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
+from leadline.data.media import MEDIA
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 
@@ -22,7 +23,7 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     """Drop what cannot help; return the table and what to tell the user."""
     if table.task.name == "language":
         return table, ()
-    scalar = [c.name for c in table.columns if c.kind != "image" and c.note is None]
+    scalar = [c.name for c in table.columns if c.kind not in MEDIA and c.note is None]
     train = table.frame.filter(pl.Series(table.part == 0))
     distinct = pl.Expr.approx_n_unique if table.rows > COUNTED else pl.Expr.n_unique
     stats = train.select(
@@ -44,7 +45,7 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(said) or "it has only the target"
         raise SourceError(f"No column is left to learn from in {table.source.name}: {reasons}")
-    said += _classes(table)
+    said += _classes(table) + _crossing(table, settings)
     return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
 
 
@@ -52,7 +53,7 @@ def _judged(column: Column, table: Table, settings: Settings, rows: int) -> Colu
     if column.role != "input" or column.name in settings.kinds or column.unique is None:
         return column
     note = None
-    if column.name in (settings.group, settings.time) and column.kind in ("category", "number"):
+    if column.name == settings.group or (column.name == settings.time and column.kind in ("category", "number")):
         note = "it defines the split"
     elif column.unique == 0:
         note = "it is empty in every row"
@@ -73,6 +74,20 @@ def _counts_up(table: Table, name: str) -> bool:
     if not len(known) or not np.array_equal(known, np.round(known)):
         return False
     return bool(known.max() - known.min() < 1.05 * len(known))
+
+
+def _crossing(table: Table, settings: Settings) -> list[str]:
+    """A warning where a split that is stated parts what --group keeps together."""
+    if settings.group is None or not (table.part == 2).any():
+        return []
+    cells = table.frame.select(settings.group).collect().to_series()
+    seen, tested = (cells.filter(pl.Series(table.part == part)).drop_nulls().unique() for part in (0, 2))
+    both = seen.filter(seen.is_in(tested.implode()))
+    if not len(both):
+        return []
+    return [
+        f"{len(both):,} values of {settings.group!r}, such as {both.sort()[0]!r}, are in train and in the stated test."
+    ]
 
 
 def _classes(table: Table) -> list[str]:

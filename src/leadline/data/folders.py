@@ -1,47 +1,47 @@
-"""Folders: one subfolder a class, IDX pairs, and tables named after their part.
+"""Folders: one subfolder a class, a table that names media, IDX pairs, and tables named after their part.
 
 Enters: a folder (or one IDX file). Leaves: a `Layout`: its parts, the target that the layout itself gives, and notes.
 
-    photos/cat/1.jpg  photos/dog/2.jpg                      class folders
-    photos/train/cat/1.jpg  photos/test/cat/9.jpg           class folders in parts
+    photos/cat/1.jpg  photos/dog/2.jpg                      class folders (media.py)
+    manifest.csv  clips/1.wav                               a table that names media (manifest.py)
+    manifest.csv  clips.zip                                 the same, packed
     train-images-idx3-ubyte.gz  train-labels-idx1-ubyte.gz  IDX pairs
     train.csv  test.csv                                     tables in parts
 """
 
 import gzip
 import math
-import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from leadline.data.part import PART_TOKENS, Part, counted, files_digest, frame_digest, part_of
+from leadline.data.archive import is_archive, unpack
+from leadline.data.manifest import media_columns, with_media
+from leadline.data.media import (
+    NOUNS,
+    PROSE,
+    Layout,
+    class_folders,
+    listed,
+    media_below,
+    medium_of,
+    parts_note,
+    visible,
+)
+from leadline.data.part import PART_TOKENS, USUAL_TARGETS, Part, counted, frame_digest, part_of
 from leadline.data.tabular import TABLE_SUFFIXES, read_table, table_suffix
 from leadline.errors import SourceError
 
-__all__ = ["IMAGE_SUFFIXES", "Layout", "base_name", "beside", "idx_stem", "is_idx", "read_folder", "read_idx"]
+__all__ = ["base_name", "beside", "idx_stem", "is_idx", "read_folder", "read_idx"]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 IDX_NAME = re.compile(r"^(?P<stem>.*?)[-_.]?(?P<what>images|labels)[-.]idx\d-ubyte(\.gz)?$", re.IGNORECASE)
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
-PROSE = frozenset({"readme", "license", "licence", "notice", "authors", "changelog", "citation", "sha256sums"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """What a folder was found to be: its parts by name, and what to tell the user about it."""
-
-    root: Path
-    parts: dict[str, Part]
-    target: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 def read_folder(folder: Path, cache: Path) -> Layout:
@@ -49,122 +49,78 @@ def read_folder(folder: Path, cache: Path) -> Layout:
 
     Raises SourceError that says what was looked for and what was found.
     """
-    files, subfolders = _visible(folder)
+    files, subfolders = visible(folder)
     if not files and not subfolders:
-        raise SourceError(f"{folder.name}/ is empty, where images in class folders, IDX files or a table were expected")
+        raise SourceError(
+            f"{folder.name}/ is empty, where images or audio in class folders, IDX files or a table were expected"
+        )
     if any(is_idx(file) for file in files):
         return read_idx([file for file in files if is_idx(file)])
-    images = {subfolder.name: _images(subfolder) for subfolder in subfolders}
-    if any(images.values()):
-        return _image_folders(folder, images, files, cache)
-    return _tables(folder, files, cache)
-
-
-def _visible(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files and subfolders in order of name, without the litter that operating systems leave."""
-    entries = sorted(entry for entry in folder.iterdir() if not _litter(entry.name))
-    return [e for e in entries if e.is_file()], [e for e in entries if e.is_dir()]
-
-
-def _litter(name: str) -> bool:
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
-
-
-# --- class folders ---------------------------------------------------------------------------------------------------
-
-
-def _images(folder: Path) -> list[str]:
-    """Images at any depth, relative to `folder`, with '/' between, in order."""
-    return sorted(name for name in _files_below(folder) if _is_image(name))
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _files_below(folder: Path) -> Iterator[str]:
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _litter(name)]
-        below = Path(here).relative_to(folder).as_posix()
-        for name in files:
-            if not _litter(name):
-                yield name if below == "." else f"{below}/{name}"
-
-
-def _image_folders(folder: Path, images: dict[str, list[str]], files: list[Path], cache: Path) -> Layout:
-    """`images` holds those of each subfolder, so that parts, classes and wrappers can be told apart."""
-    nested = [name for name, found in images.items() if found and all("/" in image for image in found)]
-    if len(images) == 1 and nested and len({image.split("/")[0] for image in images[nested[0]]}) > 1:
-        # Unpacking an archive often wraps all in one more folder; taken for a class, it would be the only one.
-        layout = read_folder(folder / nested[0], cache)
-        note = f"{folder.name}/ holds nothing but {nested[0]}/, which is read in its place"
+    media = {subfolder.name: media_below(subfolder) for subfolder in subfolders}
+    archives = [file for file in files if is_archive(file)]
+    if manifest := _manifest(folder, files, media, archives, cache):
+        return manifest
+    if inner := _wrapped(folder, files, media):
+        layout = read_folder(inner, cache)
+        note = f"{folder.name}/ holds nothing but {inner.name}/, which is read in its place"
         return replace(layout, notes=(note, *layout.notes))
-    notes = _beside_classes(folder, files)
-    if any(part_of(name) == "train" for name in nested):
-        parts, more = _parts_of_images(folder, images, cache)
-        notes += more
-    else:
-        parts = {"train": _class_part(folder, "", cache)}
-    return Layout(root=folder, parts=parts, target="label", notes=tuple(notes))
+    tables = _grouped(_table_files(files))
+    if any(media.values()):
+        layout = class_folders(folder, media, [file.name for file in files], cache)
+        unused = [file.name for file in files if table_suffix(file) in TABLE_SUFFIXES]
+        notes = [f"{listed(unused)} beside the class folders is not used"] if unused else []
+        return replace(layout, notes=(*notes, *layout.notes))
+    if len(archives) == 1 and not any(table_suffix(file) in TABLE_SUFFIXES for file in files):
+        unpacked, said = unpack(archives[0], cache)
+        layout = read_folder(unpacked, cache)
+        return replace(layout, notes=(*said, *layout.notes))
+    if not tables:
+        raise SourceError(_nothing_found(folder, files))
+    return _tables(folder, tables, cache)
 
 
-def _beside_classes(folder: Path, files: list[Path]) -> list[str]:
-    notes = []
-    loose = sum(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
-    if loose:
-        notes.append(f"{counted(loose, 'image')} directly in {folder.name}/ without a class, left out")
-    tables = [file.name for file in files if table_suffix(file) in TABLE_SUFFIXES]
-    if tables:
-        notes.append(f"{', '.join(tables)} beside the class folders is not used")
-    return notes
+def _wrapped(folder: Path, files: list[Path], media: dict[str, list[str]]) -> Path | None:
+    """The one folder that unpacking an archive often wraps around all; taken for a class, it would be the only one."""
+    filled = [name for name, found in media.items() if found]
+    if len(filled) == 1:
+        nested = media[filled[0]]
+        if all("/" in name for name in nested) and len({name.split("/")[0] for name in nested}) > 1:
+            return folder / filled[0]
+    if len(media) == 1 and all(file.stem.lower() in PROSE for file in files):
+        inner = folder / next(iter(media))
+        if any(table_suffix(f) in TABLE_SUFFIXES or is_idx(f) or is_archive(f) for f in visible(inner)[0]):
+            return inner
+    return None
 
 
-def _parts_of_images(folder: Path, images: dict[str, list[str]], cache: Path) -> tuple[dict[str, Part], list[str]]:
-    names: dict[str, str] = {}
-    notes = []
-    for name, found in images.items():
-        part = part_of(name)
-        if part is None:
-            notes.append(f"{name}/ is no part (train, valid, test); it is left out")
-        elif not any("/" in image for image in found):
-            notes.append(f"{name}/ holds {counted(len(found), 'image')} but no subfolder a class; it is left out")
-        elif part in names:
-            raise SourceError(
-                f"{folder.name}/ holds {names[part]}/ and {name}/, where one {part} folder was expected; "
-                "join or remove one"
-            )
-        else:
-            names[part] = name
-    parts = {part: _class_part(folder, name, cache) for part, name in names.items()}
-    return parts, [_parts_note({part: f"{name}/" for part, name in names.items()}), *notes]
-
-
-def _class_part(root: Path, below: str, cache: Path) -> Part:
-    """The class folders in `root`/`below`; paths are relative to `root`."""
-    paths: list[str] = []
-    labels: list[str] = []
-    notes = []
-    others: list[str] = []
-    for folder in _visible(root / below)[1]:
-        files = sorted(_files_below(folder))
-        images = [name for name in files if _is_image(name)]
-        prefix = f"{below}/{folder.name}" if below else folder.name
-        if not images:
-            notes.append(f"class folder {prefix}/ holds no image; it is left out")
+def _manifest(
+    folder: Path, files: list[Path], media: dict[str, list[str]], archives: list[Path], cache: Path
+) -> Layout | None:
+    """Tables whose cells name media in this folder or in an archive in it; None where there are none such."""
+    if not (any(media.values()) or archives or any(medium_of(file.name) for file in files)):
+        return None
+    # Class folders say the label themselves, so a table beside them has to say it too.
+    classes = sum(map(bool, media.values())) > 1
+    # The tables of some data sets lie in a folder of their own, such as meta/ beside audio/.
+    apart = [file for name, found in media.items() if not found for file in visible(folder / name)[0]]
+    for tables in (_grouped(_table_files(files)), _grouped(_table_files(apart))):
+        naming = {key: shards for key, shards in tables.items() if _names_media(shards, classes, cache)}
+        if not naming:
             continue
-        others += [f"{prefix}/{name}" for name in files if not _is_image(name)]
-        paths += [f"{prefix}/{name}" for name in images]
-        labels += [folder.name] * len(images)
-    if others:
-        notes.append(f"{counted(len(others), 'file')} in class folders not an image, such as {others[0]}, left out")
-    frame = pl.DataFrame({"image": paths, "label": labels}, schema={"image": pl.String, "label": pl.String})
-    digest = files_digest(root, paths, cache)
-    return Part(frame=frame.lazy(), digest=digest, kinds={"image": "image"}, notes=tuple(notes))
+        if found := with_media(_tables(folder, naming, cache), archives, cache):
+            unused = [shards[0].name for key, shards in tables.items() if key not in naming]
+            notes = (f"{listed(unused)} in {folder.name}/ names no such files; it is left out",) if unused else ()
+            return replace(found, notes=(*found.notes, *notes))
+    return None
 
 
-def _parts_note(names: dict[str, str]) -> str:
-    words = {"train": "the training set", "valid": "the validation set", "test": "the test set"}
-    return ", ".join(f"{names[part]} is {word}" for part, word in words.items() if part in names)
+def _names_media(shards: list[Path], labelled: bool, cache: Path) -> bool:
+    try:
+        frame = read_table(shards, cache).frame
+        names = frame.collect_schema().names()
+        return bool(media_columns(frame)) and (not labelled or any(name.lower() in USUAL_TARGETS for name in names))
+    except SourceError:  # what is no table names nothing; where it is all that there is, it is read again and said
+        return False
 
 
 # --- IDX pairs -------------------------------------------------------------------------------------------------------
@@ -201,15 +157,15 @@ def read_idx(files: list[Path]) -> Layout:
             part = part_of(stem)
             if part is None or part in names:
                 raise SourceError(
-                    f"the IDX pairs {_listed(pairs)} are not one train and one test pair; "
+                    f"the IDX pairs {listed(pairs)} are not one train and one test pair; "
                     "keep one pair a part in the folder"
                 )
             names[part] = stem
         if "train" not in names:
-            raise SourceError(f"the IDX pairs {_listed(pairs)} hold none for training; add the train pair")
+            raise SourceError(f"the IDX pairs {listed(pairs)} hold none for training; add the train pair")
     parts = {part: _idx_pair(pairs[stem]) for part, stem in names.items()}
     shown = {part: pairs[stem]["images"].name for part, stem in names.items()}
-    notes = (_parts_note(shown),) if len(shown) > 1 else ()
+    notes = (parts_note(shown),) if len(shown) > 1 else ()
     return Layout(root=files[0].parent, parts=parts, target="label", notes=notes)
 
 
@@ -265,7 +221,7 @@ def beside(path: Path) -> list[str]:
     """Files next to `path` that state another part of the same data: test.csv for train.csv."""
     if part_of(_stem(path)) != "train":
         return []
-    files = [file for file in _visible(path.parent)[0] if table_suffix(file) == table_suffix(path)]
+    files = [file for file in visible(path.parent)[0] if table_suffix(file) == table_suffix(path)]
     return [f.name for f in files if part_of(_stem(f)) in ("test", "valid") and base_name(f) == base_name(path)]
 
 
@@ -285,14 +241,17 @@ def _stem(path: Path) -> str:
     return path.stem
 
 
-def _tables(folder: Path, files: list[Path], cache: Path) -> Layout:
+def _grouped(files: list[Path]) -> dict[tuple[str, str], list[Path]]:
+    """The files of each table: the shards of one Parquet table count as one."""
     tables: dict[tuple[str, str], list[Path]] = {}
-    for file in _table_files(files):
-        # The shards of one Parquet table count as one.
+    for file in files:
         stem = SHARD.sub("", _stem(file)) if table_suffix(file) == ".parquet" else _stem(file)
         tables.setdefault((stem, table_suffix(file)), []).append(file)
-    if not tables:
-        raise SourceError(_nothing_found(folder, files))
+    return tables
+
+
+def _tables(folder: Path, tables: dict[tuple[str, str], list[Path]], cache: Path) -> Layout:
+    """One table, or those that state a part."""
     if len(tables) == 1:
         return Layout(root=folder, parts={"train": read_table(next(iter(tables.values())), cache)})
     found: dict[str, list[Path]] = {}
@@ -309,14 +268,14 @@ def _tables(folder: Path, files: list[Path], cache: Path) -> Layout:
         else:
             found[part] = shards
     if "train" not in found:
-        listed = _listed(shards[0].name for shards in tables.values())
+        names = listed(shards[0].name for shards in tables.values())
         raise SourceError(
-            f"{folder.name}/ holds the tables {listed}, where a single table or train and test tables "
+            f"{folder.name}/ holds the tables {names}, where a single table or train and test tables "
             "were expected; name the file to read"
         )
-    notes = [_parts_note({part: shards[0].name for part, shards in found.items()})] if len(found) > 1 else []
+    notes = [parts_note({part: shards[0].name for part, shards in found.items()})] if len(found) > 1 else []
     if others:
-        notes.append(f"{_listed(others)} in {folder.name}/ states no part (train, valid, test); it is left out")
+        notes.append(f"{listed(others)} in {folder.name}/ states no part (train, valid, test); it is left out")
     parts = {part: read_table(shards, cache) for part, shards in found.items()}
     return Layout(root=folder, parts=parts, notes=tuple(notes))
 
@@ -328,19 +287,17 @@ def _table_files(files: list[Path]) -> list[Path]:
 
 
 def _nothing_found(folder: Path, files: list[Path]) -> str:
-    images = sum(_is_image(file.name) for file in files)
-    if images:
-        found = counted(images, "image")
-        return f"{folder.name}/ holds {found} but no subfolder a class; put each class in its own folder"
-    names = [file.name for file in files] + [f"{sub.name}/" for sub in _visible(folder)[1]]
-    packed = any(file.suffix.lower() in (".zip", ".tar", ".tgz", ".7z") for file in files)
-    remedy = "unpack the archive" if packed else "name the folder or file that holds the data"
+    for kind, noun in NOUNS.items():
+        if count := sum(medium_of(file.name) == kind for file in files):
+            found = counted(count, noun)
+            return f"{folder.name}/ holds {found} but no subfolder a class; put each class in its own folder"
+    names = [file.name for file in files] + [f"{sub.name}/" for sub in visible(folder)[1]]
+    remedy = "name the folder or file that holds the data"
+    if any(is_archive(file) for file in files):
+        remedy = "name the archive to read"
+    elif any(file.suffix.lower() in (".7z", ".rar") for file in files):
+        remedy = "unpack the archive"
     return (
-        f"{folder.name}/ holds {_listed(names)}, where images in class folders, IDX files or a table "
+        f"{folder.name}/ holds {listed(names)}, where images or audio in class folders, IDX files or a table "
         f"({', '.join(TABLE_SUFFIXES)}) were expected; {remedy}"
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = list(names)
-    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")

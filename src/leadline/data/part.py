@@ -24,6 +24,7 @@ from leadline.errors import SourceError
 
 __all__ = [
     "PART_TOKENS",
+    "USUAL_TARGETS",
     "BadRow",
     "Part",
     "combine",
@@ -50,6 +51,8 @@ PART_TOKENS = {
     "testing": "test",
     "t10k": "test",
 }
+# Names of columns that are the target where none is given.
+USUAL_TARGETS = ("label", "target", "class", "y")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the user points at, read into frozen parts.
 
-Enters: a folder, a file, a frame, arrays, or the name of a sample. Leaves: a `Source`: train rows, the valid and test
-rows that the source itself states, and everything that is to be told to the user once.
+Enters: a folder, a file, an archive, a frame, arrays, or the name of a sample. Leaves: a `Source`: train rows, the
+valid and test rows that the source itself states, and everything that is to be told to the user once.
 
     >>> import tempfile, polars as pl
     >>> source = read(pl.DataFrame({"x": [1, 2], "y": [0, 1]}), cache=Path(tempfile.mkdtemp()))
@@ -17,23 +17,19 @@ from pathlib import Path
 
 import polars as pl
 
-from leadline.data.folders import (
-    IMAGE_SUFFIXES,
-    Layout,
-    base_name,
-    beside,
-    idx_stem,
-    is_idx,
-    read_folder,
-    read_idx,
-)
+from leadline.data.archive import archive_stem, is_archive, unpack
+from leadline.data.folders import base_name, beside, idx_stem, is_idx, read_folder, read_idx
 from leadline.data.frames import from_memory, in_memory
+from leadline.data.manifest import with_media
+from leadline.data.media import MEDIA, NOUNS, Layout, medium_of
 from leadline.data.part import BadRow, Part, combine
 from leadline.data.tabular import read_table
 from leadline.data.texts import is_running, read_parts, texts_below, texts_in
 from leadline.errors import SourceError
 
 __all__ = ["BadRow", "Source", "cache_folder", "from_parts", "read"]
+
+LISTS = ("manifest", "metadata", "meta", "labels", "index")  # names of files that are no title
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +66,9 @@ def read(source: object, test: object = None, *, cache: Path, running: bool | No
 
     `running` says whether text files are running text to learn to write from; None: told by their content.
 
-    `source` is one of: a folder or file; a polars or pandas frame; an array X or a pair (X, y) of NumPy arrays or
-    PyTorch tensors; a dict of name -> array; the name of a sample; a `Source`. Text is converted once into `cache`.
+    `source` is one of: a folder, file or archive; a polars or pandas frame; an array X or a pair (X, y) of NumPy
+    arrays or PyTorch tensors; a dict of name -> array; the name of a sample; a `Source`. Text is converted and archives
+    are unpacked once into `cache`.
 
     Raises SourceError: one sentence that says what was found, what was expected and how to mend it.
     """
@@ -149,16 +146,24 @@ def _read_path(path: Path, cache: Path, running: bool | None) -> Source:
         if texts := texts_below(path) if running else texts_in(path) if running is None else []:
             return from_parts(path.name, Layout(root=path, parts=read_parts(path, texts, cache)))
         return from_parts(path.name, read_folder(path, cache))
+    if is_archive(path):
+        folder, said = unpack(path, cache)
+        found = _read_path(folder, cache, running)
+        return replace(found, name=archive_stem(path), notes=(*said, *found.notes))
     name = base_name(path) or path.resolve().parent.name
     if running or (running is None and is_running(path)):
         return from_parts(name, Layout(root=path.parent, parts=read_parts(path.parent, [path.name], cache)))
     if is_idx(path):
         layout = read_idx([f for f in path.parent.iterdir() if is_idx(f) and idx_stem(f) == idx_stem(path)])
         return from_parts(path.resolve().parent.name, layout)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise SourceError(f"{path.name} is one image; give the folder that holds one subfolder a class")
+    if kind := medium_of(path.name):
+        raise SourceError(f"{path.name} is one {NOUNS[kind]}; give the folder that holds one subfolder a class")
     notes = tuple(f"{other} stands beside it; pass --test to use it" for other in beside(path))
-    return from_parts(name, Layout(root=path.parent, parts={"train": read_table(path, cache)}, notes=notes))
+    layout = Layout(root=path.parent, parts={"train": read_table(path, cache)}, notes=notes)
+    if manifest := with_media(layout, sorted(filter(is_archive, path.parent.iterdir())), cache):
+        # Such a table only lists what the folder is about, so the folder's name says more.
+        return from_parts(path.resolve().parent.name if name.lower() in LISTS else name, manifest)
+    return from_parts(name, layout)
 
 
 def _with_test(source: Source, test: Source) -> Source:
@@ -199,7 +204,7 @@ def _rebased(frame: pl.LazyFrame, source: Source, root: Path) -> pl.LazyFrame:
     assert source.root is not None
     below = source.root.resolve().relative_to(root).as_posix()
     schema = frame.collect_schema()
-    paths = [name for name in source.kinds if schema.get(name) == pl.String]
+    paths = [name for name, kind in source.kinds.items() if kind in MEDIA and schema.get(name) == pl.String]
     if not paths or below == ".":
         return frame
     return frame.with_columns(pl.concat_str(pl.lit(f"{below}/"), pl.col(name)).alias(name) for name in paths)

@@ -47,7 +47,7 @@ def split(
 
     Args:
         labels: class numbers (int; -1 unusable) or values (float; NaN unusable), [rows].
-        part: 0 train, 1 stated valid, 2 stated test, [rows].
+        part: 0 train, 1 stated valid, 2 stated test, 3 in none, [rows].
         group: group number of each row; equal groups stay together.
         time: moment of each row; later rows are tested on.
 
@@ -69,7 +69,9 @@ def split(
         n -= int(n * shares[-1][1])
     if not len(stated[1]):
         shares.append(("valid", min(VALID if n >= SMALL else 2 * VALID, MOST_VALID / n) * n / len(rows)))
-    shares.append(("calib", (min(CALIB, MOST_CALIB / n) if n >= CALIBRATED else 0.0) * n / len(rows)))
+    # A whole group of few, such as one fold of ten, would be far more than calib needs.
+    coarse = group is not None and len(np.unique(group[rows])) < 1 / CALIB
+    shares.append(("calib", (min(CALIB, MOST_CALIB / n) if n >= CALIBRATED and not coarse else 0.0) * n / len(rows)))
     parts, low = {"valid": stated[1], "test": stated[2]}, 0.0
     for name, share in shares:
         chosen = (order >= low) & (order < low + share)
@@ -109,6 +111,8 @@ def _order(
     if group is not None:
         names, member, sizes = np.unique(group[rows], return_inverse=True, return_counts=True)
         shuffled = rng.permutation(len(names))
+        # A group of most of the rows comes last: without it there would be little to learn from.
+        shuffled = shuffled[np.argsort(sizes[shuffled] > len(rows) / 2, kind="stable")]
         starts = np.empty(len(names))
         starts[shuffled] = np.cumsum(sizes[shuffled]) - sizes[shuffled]
         return np.asarray((starts / len(rows))[member])

@@ -6,23 +6,26 @@ Nothing is decoded here but the target column; cells stay lazy until they are en
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from leadline.config import Settings
+from leadline.data.media import MEDIA
+from leadline.data.part import USUAL_TARGETS
 from leadline.data.source import BadRow, Source
+from leadline.data.stated import PARTS, stated_split
 from leadline.errors import SourceError, TargetError
 from leadline.kinds import KINDS
 from leadline.kinds.kind import present
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
-USUAL_TARGETS = ("label", "target", "class", "y")
 MOST_CLASSES = 20  # more distinct whole numbers than this are a quantity
-PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +60,12 @@ class Table:
 
     source: Source
     frame: pl.LazyFrame
-    part: np.ndarray  # uint8 [rows], position in PARTS
+    part: np.ndarray  # uint8 [rows], position in PARTS; 3: in none
     columns: tuple[Column, ...]
     task: Task
     labels: np.ndarray  # int64 or float64 [rows]
     bad: tuple[BadRow, ...]
+    whole: str | None = None  # the column of folds, whose values the rest of the split keeps whole too
 
     @property
     def rows(self) -> int:
@@ -104,18 +108,21 @@ def read(source: Source, settings: Settings) -> Table:
         if column not in names:
             raise SourceError(f"{column!r} is not a column of {source.name}; columns are {_listed(names)}.")
     target = _target(source, settings, names)
-    task, labels, bad = _labels(source, frame, part, target, settings)
-    rows = np.flatnonzero(part == 0)
+    said = stated_split(source, frame, part, settings, target)
+    task, labels, bad = _labels(source, frame, said.part, target, settings)
+    rows = np.flatnonzero(said.part == 0)
     sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
-    columns = [_column(name, sample[name], source, settings, target) for name in names]
+    columns = [_column(name, sample[name], source, settings, target, said.dropped.get(name)) for name in names]
     return Table(
-        source=source, frame=frame, part=part, columns=tuple(columns), task=task, labels=labels,
-        bad=(*source.bad, *bad),
+        source=source, frame=frame, part=said.part, columns=tuple(columns), task=task, labels=labels,
+        bad=(*source.bad, *said.bad, *bad), whole=said.whole,
     )  # fmt: skip
 
 
 def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings) -> Table:
     """The table of a running text: each row's label is the bytes that are to be foretold in it."""
+    if settings.split is not None:
+        raise SourceError(f"--split {settings.split} names a column, and running text has none; leave it out.")
     bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
     column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
     return Table(
@@ -176,7 +183,7 @@ def _labels(
         raise TargetError(f"Column {target!r} is {kept[0]!r} in every row; a target must vary.")
     bad = [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
-        for row in cells.is_null().arg_true().to_list()
+        for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
     ]
     numbers = _numbers(kept)
     name = settings.task or _told(kept, numbers)
@@ -191,7 +198,7 @@ def _labels(
     numbered = words.replace_strict({c: i for i, c in enumerate(classes)}, default=-1, return_dtype=pl.Int64)
     labels = numbered.fill_null(-1).to_numpy().copy()
     labels[words.is_null().to_numpy()] = -1
-    for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy()):
+    for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
     return Task(name="binary" if len(classes) == 2 else "multiclass", target=target, classes=classes), labels, bad
 
@@ -244,20 +251,35 @@ def _natural(text: str) -> tuple[int, float, str]:
         return (1, 0.0, text)
 
 
-def _column(name: str, cells: pl.Series, source: Source, settings: Settings, target: str) -> Column:
+def _column(name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None) -> Column:
+    """`split` says why a column that states the split is no input."""
     if name == target:
         return Column(name=name, kind="category", settings={}, role="target")
-    if name in settings.drop:
-        return Column(name=name, kind="category", settings={}, role="dropped", note="left out as asked")
+    if split is not None or name in settings.drop:
+        return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
     stated = settings.kinds.get(name) or source.kinds.get(name)
     for kind in [stated] if stated else list(KINDS):
         how = KINDS[kind].sniff(cells, source.root)
-        if how is not None or (stated and kind not in ("image", "time")):
+        if how is not None and kind in MEDIA and cells.dtype == pl.String:
+            _check_files(name, cells, source.root)
+        if how is not None or (stated and kind not in (*MEDIA, "time")):
             return Column(name=name, kind=kind, settings=how or {})
     if stated:
         raise SourceError(f"Column {name!r} holds {cells.dtype}, which cannot be read as {stated}.")
     note = f"holds {cells.dtype}, which no kind reads"
     return Column(name=name, kind="category", settings={}, role="dropped", note=note)
+
+
+def _check_files(name: str, cells: pl.Series, root: Path | None) -> None:
+    """One sentence where no file is there, in place of one for every row."""
+    paths = cells.drop_nulls().to_list()
+    folder = Path() if root is None else root
+    if paths and not any(os.path.isfile(folder / path) for path in paths):
+        where = "here" if root is None else f"in {root.resolve().name}/"
+        raise SourceError(
+            f"None of the files that column {name!r} names, such as {paths[0]}, is {where} or in an archive beside the "
+            f"table; put them there, or --drop {name}."
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from leadline.data.delimited import Converted, convert
+from leadline.data.media import medium_of_bytes
 from leadline.data.part import BadRow, Part, combine, counted, file_digest
 from leadline.errors import SourceError
 
@@ -44,7 +45,6 @@ MAGIC = {
     b"SQLite format 3": "an SQLite database; save its table as CSV",
     b"PAR1": "Parquet under another name; rename it to .parquet",
 }
-IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
 
 
 def table_suffix(path: Path) -> str:
@@ -296,7 +296,7 @@ def _read_parquet(paths: list[Path], cache: Path) -> Part:
 
 
 def _media(frame: pl.LazyFrame, schema: pl.Schema) -> dict[str, str]:
-    """The columns that hold encoded images, by the first bytes of their first value."""
+    """The columns that hold encoded images or audio, by the first bytes of their first value."""
     found = {}
     for column, dtype in schema.items():
         cell = pl.col(column)
@@ -308,8 +308,8 @@ def _media(frame: pl.LazyFrame, schema: pl.Schema) -> dict[str, str]:
         elif dtype != pl.Binary:
             continue
         first = frame.select(cell.drop_nulls().first()).collect().item() or b""
-        if first.startswith(IMAGE_MAGIC) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP"):
-            found[column] = "image"
+        if kind := medium_of_bytes(first):
+            found[column] = kind
     return found
 
 

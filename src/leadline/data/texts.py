@@ -28,6 +28,7 @@ __all__ = ["is_running", "read_parts", "rows_of", "texts_below", "texts_in"]
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst")
 PROSE = ("readme", "license", "licence", "notice", "authors", "changelog", "citation")  # about the data, not of it
 FEWEST_BYTES = 1_000  # less says nothing of how its writer goes on
+FEWEST_LINES = 3  # of a table that is told by its content: fewer cannot agree on a separator
 ROWS = 64  # that a short text is cut into at least, so that each part gets some
 # Raised whenever the cutting would give other rows for the same content.
 VERSION = 1
@@ -40,7 +41,8 @@ def is_running(path: Path) -> bool:
     if table_suffix(path) not in TEXT_SUFFIXES or path.suffix.lower() == ".gz":
         return False
     try:
-        return sniff(sample_of(path)).separator == NO_SEPARATOR
+        text = sample_of(path)
+        return text.count("\n") < FEWEST_LINES or sniff(text).separator == NO_SEPARATOR
     except UnicodeDecodeError:  # the reader finds the encoding, or says that it is binary
         return True
 

@@ -1,5 +1,6 @@
 """Every kind of column, in the order in which they are tried on an unknown one."""
 
+from leadline.kinds.audio import Audio
 from leadline.kinds.category import Category
 from leadline.kinds.image import Image
 from leadline.kinds.kind import Kind
@@ -9,6 +10,7 @@ from leadline.kinds.time import Time
 from leadline.kinds.tokens import Tokens
 
 KINDS: dict[str, Kind] = {
+    "audio": Audio(),
     "image": Image(),
     "number": Number(),
     "time": Time(),

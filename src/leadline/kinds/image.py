@@ -78,7 +78,7 @@ class Image:
 def _looks_like_image(cells: pl.Series) -> bool:
     if isinstance(cells.dtype, pl.Array):
         return len(cells.dtype.shape) in (2, 3)
-    if isinstance(cells.dtype, pl.Struct):
+    if isinstance(cells.dtype, pl.Struct):  # bytes that are no sound: that kind is tried before
         return "bytes" in {field.name for field in cells.dtype.fields}
     if cells.dtype == pl.Binary:
         return True

@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-WIDTHS = (16, 24, 32, 48, 64)
 LARGEST_MAP = 32  # side of the map after the stem, at most: the cost of a step is bounded for any picture
 
 
 class ConvBlock(nn.Module):
     """conv 3x3, (max-pool), norm, GELU, conv 3x3, norm, GELU: [N, inputs, H, W] -> [N, outputs, H/2, W/2].
 
-    Pooling comes before the norm: the norm and the activation then see a quarter of the memory traffic.
+    Pooling comes before the norm: the norm and the activation then see a quarter of the memory traffic. Where a `mask`
+    [N, 1, H/2, 1] is given, rows of the map that it leaves out stay zero.
     """
 
     def __init__(self, inputs: int, outputs: int, pool: bool) -> None:
@@ -34,12 +34,14 @@ class ConvBlock(nn.Module):
         for norm in (self.norm1, self.norm2):
             norm.weight.requires_grad_(False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = self.conv1(x)
         if self.pool:
             x = F.max_pool2d(x, 2)
         x = F.gelu(self.norm1(x), approximate="tanh")
-        return F.gelu(self.norm2(self.conv2(x)), approximate="tanh")
+        if mask is None:
+            return F.gelu(self.norm2(self.conv2(x)), approximate="tanh")
+        return F.gelu(self.norm2(self.conv2(x * mask)), approximate="tanh") * mask
 
 
 class ConvBody(nn.Module):

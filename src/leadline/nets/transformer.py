@@ -1,9 +1,8 @@
 """A GPT-style Transformer that foretells the next token, as a step: tokens and a state in, logits and a state out.
 
 Sources: Vaswani et al. 2017, 'Attention Is All You Need'; pre-norm (Xiong et al. 2020) by RMSNorm (Zhang and Sennrich
-2019); rotary positions (Su et al. 2021, 'RoFormer'); normalised queries and keys (Henry et al. 2020); squared ReLU (So et
-al. 2021, 'Primer'); embeddings of hashed n-grams beside those of tokens (Clark et al. 2022, 'Canine'; Roy et al. 2022,
-'N-Grammer'): look-ups that cost next to nothing and tell what a first layer would have to learn.
+2019); rotary positions (Su et al. 2021, 'RoFormer'); normalised queries and keys (Henry et al. 2020); squared ReLU (So
+et al. 2021, 'Primer').
 
 Shapes: N texts, T tokens, P tokens remembered, D width, H heads, V vocabulary.
 """
@@ -14,37 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PRIME = 1_000_003
+from leadline.nets.embed import Embed
+
 State = tuple[Tensor, ...]
-
-
-class Grams(nn.Module):
-    """Hashed n-grams that end at a token: ids [N, before + T] -> the sum of their embeddings [N, T, D].
-
-    Gradients of the tables are sparse: a step touches a few thousand rows, whatever the size of the table.
-    """
-
-    def __init__(self, orders: tuple[int, ...], rows: int, width: int, dropped: float) -> None:
-        super().__init__()
-        self.orders, self.rows, self.dropped = orders, rows, dropped
-        self.tables = nn.ModuleList(nn.Embedding(rows, width, sparse=True) for _ in orders)
-        for table in self.tables:
-            nn.init.normal_(table.weight, std=0.02)  # type: ignore[arg-type]
-
-    def forward(self, ids: Tensor, before: int) -> Tensor:
-        length = ids.shape[1] - before
-        hashed, total = ids[:, before:], torch.zeros(())
-        for order in range(2, max(self.orders) + 1):
-            start = before - order + 1
-            hashed = hashed * PRIME + ids[:, start : start + length]
-            if order in self.orders:
-                number = self.orders.index(order)
-                vectors = self.tables[number](hashed % self.rows)
-                if self.training and self.dropped:
-                    kept = torch.rand(vectors.shape[:2], device=ids.device) >= self.dropped
-                    vectors = vectors * kept.unsqueeze(2)
-                total = total + vectors
-        return total
 
 
 class Attention(nn.Module):
@@ -93,25 +64,20 @@ class Transformer(nn.Module):
     """ids int64 [N, T], state -> logits float32 [N, T, V] of the token after each, state.
 
     Args:
+        embed: the vectors of the tokens; the network is as wide as they are.
         window: a token sees itself and the `window - 1` tokens before it, in every layer.
-        grams: (orders, rows of a table) of the hashed n-grams; None: tokens alone.
 
-    The state: keys and values [layers, 2, N, H, P, D/H] of the last `window - 1` tokens, and the last tokens themselves.
-    Keys are kept unturned and turned by their place at every call, so the oldest can be dropped.
+    The state: keys and values [layers, 2, N, H, P, D/H] of the last `window - 1` tokens, and the last tokens
+    themselves. Keys are kept unturned and turned by their place at every call, so the oldest can be dropped.
     """
 
     frequencies: Tensor
 
-    def __init__(
-        self, vocabulary: int, layers: int, width: int, heads: int, window: int,
-        grams: tuple[tuple[int, ...], int] | None = None, dropped: float = 0.0,
-    ) -> None:  # fmt: skip
+    def __init__(self, embed: Embed, layers: int, heads: int, window: int) -> None:
         super().__init__()
+        vocabulary, width = embed.tokens.weight.shape
         self.window, self.width, self.heads = window, width, heads
-        self.tokens = nn.Embedding(vocabulary, width)
-        nn.init.normal_(self.tokens.weight, std=0.02)
-        self.grams = Grams(*grams, width, dropped) if grams else None
-        self.before = max(grams[0]) - 1 if grams else 1
+        self.embed, self.before = embed, embed.before
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.head = nn.Linear(width, vocabulary, bias=False)
         nn.init.zeros_(self.head.weight)
@@ -129,13 +95,13 @@ class Transformer(nn.Module):
         past, length = cache.shape[4], ids.shape[1]
         ahead = torch.arange(past, past + length).unsqueeze(1) - torch.arange(past + length)
         x, after = self._run(ids, tail, self._turns(past + length), (ahead >= 0) & (ahead < self.window), cache)
-        kept = torch.stack(after)
-        first = torch.clamp(torch.tensor(kept.shape[4] - self.window + 1), min=0)
-        kept = kept[:, :, :, :, first:]
+        kept = torch.stack(after)[:, :, :, :, -(self.window - 1) :]
         return self.head(x).float(), (kept, torch.cat((tail, ids), dim=1)[:, -self.before :])
 
     def losses(self, windows: Tensor) -> Tensor:
-        """windows int64 [N, before + T + 1] -> mean -log p of the last T tokens, each from those before in the window."""
+        """windows int64 [N, before + T + 1] -> mean -log p of the last T tokens, each from those before in the
+        window.
+        """
         tail, ids, aims = windows[:, : self.before], windows[:, self.before : -1], windows[:, self.before + 1 :]
         x, _ = self._run(ids, tail, self._turns(ids.shape[1]), None, None)
         return F.cross_entropy(self.head(x).float().flatten(0, 1), aims.flatten())
@@ -143,9 +109,7 @@ class Transformer(nn.Module):
     def _run(
         self, ids: Tensor, tail: Tensor, turns: Tensor, mask: Tensor | None, cache: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        x = self.tokens(ids)
-        if self.grams is not None:
-            x = x + self.grams(torch.cat((tail, ids), dim=1), self.before)
+        x = self.embed(torch.cat((tail, ids), dim=1))
         x = F.rms_norm(x, x.shape[-1:])
         after = []
         for number, block in enumerate(self.blocks):

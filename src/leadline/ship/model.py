@@ -24,7 +24,7 @@ from leadline.ship.runtime import Session
 if TYPE_CHECKING:
     import onnx
 
-    from leadline.data.store import Store
+    from leadline.data.store import Block, Store
 
 CONTRACT = "leadline.contract"
 VERSION = 1
@@ -55,9 +55,7 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
         kind = KINDS[block.kind]
         if block_name not in made:
             for name in block.columns:
-                channels = block.settings.get("channels")
-                shape = ["N"] if channels is None else ["N", f"{name}.height", f"{name}.width", channels]
-                g.input(name, kind.onnx_input, shape)
+                g.input(name, kind.onnx_input, _shape(name, block))
                 inputs[name] = {"kind": block.kind, "dtype": kind.onnx_input, "decode": block.decode[name]}
             encode = onnx.load_from_string(store.graph(block_name))
             (made[block_name],) = g.add(encode, {n: n for n in block.columns}, f"encode.{block_name}").values()
@@ -71,6 +69,13 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
         "inputs": inputs, "outputs": outputs, **facts,
     }  # fmt: skip
     return g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)})
+
+
+def _shape(name: str, block: Block) -> list[str | int]:
+    """The shape of a decoded column, as the file takes it."""
+    if block.kind == "image":
+        return ["N", f"{name}.height", f"{name}.width", block.settings["channels"]]
+    return ["N", f"{name}.samples"] if block.kind == "audio" else ["N"]
 
 
 def _outputs(g: Any, answer: str, classes: Sequence[str], taken: set[str]) -> dict[str, str]:

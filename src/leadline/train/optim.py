@@ -8,6 +8,7 @@ fixed as in airbench94 (BatchNorm makes their scale moot). AdamW and SGD call Py
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
@@ -37,15 +38,7 @@ class Adam:
         warm = min(1.0, (done + 1e-4) / self._warmup)
         rate = self._rate * warm * 0.5 * (1 + math.cos(math.pi * done))
         for group in self._groups:
-            if not group.parameters:
-                continue
-            torch._foreach_add_(group.steps, 1.0)
-            torch._fused_adamw_(
-                group.parameters, _gradients(group.parameters), group.first, group.second, [], group.steps, lr=rate,
-                beta1=self.BETA1, beta2=self.BETA2, weight_decay=group.decay, eps=self.EPS, amsgrad=False,
-                maximize=False,
-            )  # fmt: skip
-            _clear(group.parameters)
+            _adam(group, rate, self.BETA1, self.BETA2, self.EPS)
 
 
 class _Moments:
@@ -58,11 +51,27 @@ class _Moments:
         self.steps = [torch.zeros(()) for _ in parameters]
 
 
+def _adam(group: _Moments, rate: float, beta1: float, beta2: float, eps: float) -> None:
+    """One step of AdamW by PyTorch's fused kernel; gradients are cleared."""
+    if not group.parameters:
+        return
+    torch._foreach_add_(group.steps, 1.0)
+    torch._fused_adamw_(
+        group.parameters, _gradients(group.parameters), group.first, group.second, [], group.steps, lr=rate,
+        beta1=beta1, beta2=beta2, weight_decay=group.decay, eps=eps, amsgrad=False, maximize=False,
+    )  # fmt: skip
+    _clear(group.parameters)
+
+
 class MuonSGD:
-    """Muon for convolution filters, Nesterov SGD for the rest; rates fall linearly to zero."""
+    """Muon for convolution filters, Nesterov SGD for biases and a linear head; rates fall linearly to zero.
+
+    Matrices elsewhere (recurrence, a trunk, embeddings) move by Adam, and so does the head behind them.
+    """
 
     MUON_RATE, MUON_MOMENTUM = 0.12, 0.6
     BIAS_RATE, HEAD_RATE, SGD_MOMENTUM = 3.0, 2.0, 0.85
+    ADAM_RATE, BETA1, BETA2, EPS = 3e-3, 0.9, 0.99, 1e-8
     DECAY, WARMUP = 5e-4, 0.1
 
     def __init__(self, module: nn.Module, head: nn.Module, scale: float = 1.0) -> None:
@@ -71,11 +80,15 @@ class MuonSGD:
         in_head = {id(p) for p in head.parameters()}
         self._filters = [p for p in trained if p.ndim == 4]
         self._momenta = [torch.zeros_like(p) for p in self._filters]
-        others = [p for p in trained if p.ndim != 4 and id(p) not in in_head]
-        self._groups = [
-            _Velocity(others, scale * self.BIAS_RATE),
-            _Velocity([p for p in trained if id(p) in in_head], scale * self.HEAD_RATE),
-        ]
+        matrices = [p for p in trained if p.ndim in (2, 3) and id(p) not in in_head]
+        last = [p for p in trained if id(p) in in_head]
+        biases = [p for p in trained if p.ndim < 2 and id(p) not in in_head]
+        if matrices:  # their biases are not those of a norm: SGD's rate would be far too large
+            normed = {id(p) for m in module.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
+            matrices += last + [p for p in biases if id(p) not in normed]
+            biases, last = [p for p in biases if id(p) in normed], []
+        self._matrices = _Moments(matrices, 1e-2)
+        self._groups = [_Velocity(biases, scale * self.BIAS_RATE), _Velocity(last, scale * self.HEAD_RATE)]
 
     @torch.no_grad()
     def step(self, done: float) -> None:
@@ -91,6 +104,7 @@ class MuonSGD:
         for group in self._groups:
             if group.parameters:
                 group.step(group.peak * left * warm, self.SGD_MOMENTUM, self.DECAY)
+        _adam(self._matrices, self.ADAM_RATE * left * warm, self.BETA1, self.BETA2, self.EPS)
 
 
 class _Velocity:
@@ -119,13 +133,63 @@ def _clear(parameters: list[Tensor]) -> None:
         p.grad = None
 
 
+class MuonAdam:
+    """Muon for the matrices of a Transformer's blocks, Adam for the rest, row by row for tables with sparse gradients.
+
+    Rates rise over the first fiftieth and fall linearly over the last `COOLING`. Matrices of one shape are made
+    orthogonal together, in bfloat16: a fifth of the time of one by one in float32.
+    """
+
+    MUON_RATE, MUON_MOMENTUM, MUON_DECAY = 0.02, 0.95, 0.02
+    ADAM_RATE, BETA1, BETA2, EPS = 3e-3, 0.9, 0.95, 1e-8
+    TABLE_RATE, TABLE_BETA = 3e-3, 0.99
+    WARMUP, COOLING = 0.02, 0.6
+
+    def __init__(self, hidden: Iterable[Tensor], tables: Iterable[Tensor], others: Iterable[Tensor]) -> None:
+        shapes: dict[torch.Size, list[Tensor]] = {}
+        for p in hidden:
+            shapes.setdefault(p.shape, []).append(p)
+        self._hidden = [(group, torch.zeros(len(group), *shape)) for shape, group in shapes.items()]
+        self._tables = [(p, torch.zeros(len(p), 1)) for p in tables]
+        self._others = _Moments(list(others), 0.0)
+
+    @torch.no_grad()
+    def step(self, done: float) -> None:
+        share = min(1.0, (done + 1e-3) / self.WARMUP) * min(1.0, (1 - done) / self.COOLING)
+        for group, momentum in self._hidden:
+            gradients = torch.stack(_gradients(group))
+            momentum.lerp_(gradients, 1 - self.MUON_MOMENTUM)
+            updates = orthogonalise(gradients.lerp(momentum, self.MUON_MOMENTUM).bfloat16(), iterations=5).float()
+            tall = max(1.0, group[0].shape[0] / group[0].shape[1]) ** 0.5
+            torch._foreach_mul_(group, 1 - share * self.MUON_RATE * self.MUON_DECAY)
+            torch._foreach_add_(group, list(updates.unbind()), alpha=-share * self.MUON_RATE * tall)
+            _clear(group)
+        for p, spread in self._tables:
+            _move_rows(p, spread, share * self.TABLE_RATE, self.TABLE_BETA)
+        _adam(self._others, share * self.ADAM_RATE, self.BETA1, self.BETA2, self.EPS)
+
+
+def _move_rows(table: Tensor, spread: Tensor, rate: float, beta: float) -> None:
+    """Move the rows that a sparse gradient touches, each by its gradient over the root mean square of those it has
+    had.
+    """
+    assert table.grad is not None
+    gradient = table.grad.coalesce()
+    rows, values = gradient.indices()[0], gradient.values()
+    squares = spread[rows].mul_(beta).add_(values.square().mean(1, keepdim=True), alpha=1 - beta)
+    spread[rows] = squares
+    table.index_add_(0, rows, values / (squares.sqrt() + 1e-10), alpha=-rate)
+    table.grad = None
+
+
 def orthogonalise(gradient: Tensor, iterations: int = 3) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly, by Muon's quintic Newton-Schulz iteration."""
+    """The nearest semi-orthogonal matrix to each of [..., R, C], roughly, by Muon's quintic Newton-Schulz iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    wide = gradient.shape[0] <= gradient.shape[1]
-    x = gradient if wide else gradient.T
-    x = x / (x.norm() + 1e-7)
+    wide = gradient.shape[-2] <= gradient.shape[-1]
+    x = gradient if wide else gradient.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    multiply = torch.addmm if x.ndim == 2 else torch.baddbmm
     for _ in range(iterations):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x if wide else x.T
+        gram = x @ x.mT
+        x = multiply(x, multiply(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x if wide else x.mT

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from leadline.data.source import cache_folder, read
+from leadline.data.archive import is_archive, unpack
+from leadline.data.media import MEDIA, medium_of, visible
+from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
 
 if TYPE_CHECKING:
@@ -24,19 +26,20 @@ WRITERS = {
 def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
     """`prediction` and `p_<class>` for every row of the source, in its order; null where a row cannot be decoded."""
     given = _source(source, model, Path(cache) if cache else cache_folder())
+    media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
     parts = [part for part in (given.train, given.valid, given.test) if part is not None]
     wanted = list(model.contract["inputs"])
     frames, row = [], 0
     for part in parts:
-        names = part.collect_schema().names()
-        if lacking := [name for name in wanted if name not in names]:
+        schema = part.collect_schema()
+        if lacking := [name for name in wanted if name not in schema]:
             raise ModelError(
-                f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(names)}."
+                f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(schema.names())}."
             )
         rows = int(part.select(pl.len()).collect().item())
-        path = ["image"] if part.collect_schema().get("image") == pl.String else []  # says which file an answer is of
+        path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
         for start in range(0, rows, CHUNK):
-            frame = part.select([*dict.fromkeys([*wanted, *path])]).slice(start, CHUNK).collect()
+            frame = part.select(wanted).slice(start, CHUNK).collect()
             prediction, probabilities, bad = model.answer(frame, given.root)
             answers = pl.DataFrame({"prediction": prediction.tolist() if model.classes else prediction})
             if model.classes:
@@ -53,25 +56,26 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
     return pl.concat(frames)
 
 
-def _source(source: Any, model: Model, cache: Path) -> Any:
-    """A source to predict: what `fit` takes, and also a folder of images with no subfolder a class, or one image."""
-    from leadline.data.source import Source
-    from leadline.kinds.image import SUFFIXES
-
-    images = [name for name, facts in model.contract["inputs"].items() if facts["kind"] == "image"]
+def _source(source: Any, model: Model, cache: Path) -> Source:
+    """A source to predict: what `fit` takes, and also one file of media, or files of media with no class folders."""
+    inputs = [(name, facts["kind"]) for name, facts in model.contract["inputs"].items()]
     path = Path(source) if isinstance(source, (str, Path)) else None
-    if path is not None and images and path.exists():
-        files = [path] if path.suffix.lower() in SUFFIXES else []
-        if path.is_dir():
-            files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
-        if files:
-            root = path if path.is_dir() else path.parent
-            frame = pl.DataFrame({images[0]: [f.name for f in files]}).lazy()
-            return Source(
-                name=path.name, train=frame, valid=None, test=None, target=None, root=root, digest="",
-                kinds={images[0]: "image"}, notes=(), bad=(),
-            )  # fmt: skip
-    return read(source, cache=cache)
+    if path is None or not path.exists() or len(inputs) != 1 or inputs[0][1] not in MEDIA:
+        return read(source, cache=cache)
+    name, kind = inputs[0]
+    folder = path
+    if path.is_file() and is_archive(path):
+        folder, _ = unpack(path, cache)
+        files, subfolders = visible(folder)
+        if len(subfolders) == 1 and not files:  # packing a folder wraps its files in its name
+            folder = subfolders[0]
+    files = [folder] if folder.is_file() else visible(folder)[0]
+    if not (files := [file for file in files if medium_of(file.name) == kind]):
+        return read(source, cache=cache)
+    return Source(
+        name=path.name, train=pl.DataFrame({name: [file.name for file in files]}).lazy(), valid=None, test=None,
+        target=None, root=files[0].parent, digest="", kinds={name: kind}, notes=(), bad=(),
+    )  # fmt: skip
 
 
 def write(frame: pl.DataFrame, out: Path) -> None:

@@ -1,0 +1,128 @@
+"""What a network does with each kind of block: the body that reads it, how its rows are gathered, and how varied.
+
+A new kind that networks read is a line in `body` here; whatever it needs beyond that is a line in `varied`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.contenders.contender import Data
+from leadline.data.store import Block, Store
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CONVOLVED = ("image", "audio")  # kinds that convolutions read: costly rows
+WIDTHS = {
+    "image": (16, 24, 32, 48, 64),
+    "audio": (8, 12, 16, 24, 32),
+}  # channels of a convolution, by what a step costs
+SCORED, SCORED_CONVOLVED = 512, {"image": 512, "audio": 64}  # rows in one pass of scoring
+
+
+def block_of(store: Store, tensor: str) -> Block:
+    return store.block(tensor.split(".")[0])
+
+
+def build(store: Store, name: str, names: list[str], outputs: int, width: int, rows: int) -> Any:
+    """The network of a contender over the given tensors."""
+    from leadline.nets.fuse import Fuse
+    from leadline.nets.mlp import MLP
+
+    bodies = {tensor: body(block_of(store, tensor), name, width) for tensor in names}
+    trunk = None
+    if len(bodies) > 1 or name == "mlp":
+        joined = sum(int(body.width) for body in bodies.values())
+        hidden = (256, 256) if rows >= 2_000 else (64, 64)
+        trunk = MLP(joined, hidden, dropout=0.2)
+    return Fuse(bodies, trunk, outputs)
+
+
+def body(block: Block, name: str, width: int) -> Any:
+    """The module that reads a block; `width` is that of a convolution."""
+    from leadline.kinds.audio import Frames
+    from leadline.nets.bag import BagBody
+    from leadline.nets.cnn import ConvBody
+    from leadline.nets.mlp import PixelBody
+    from leadline.nets.sound import ConvSound, RecurrentSound
+    from leadline.nets.tabular import CategoryBody, NumberBody
+
+    settings = block.settings
+    if block.kind == "image":
+        size = (settings["height"], settings["width"], settings["channels"])
+        return PixelBody(*size) if name == "mlp" else ConvBody(*size, base=width)
+    if block.kind == "audio":
+        frames = Frames(rate=settings["rate"], size=settings["size"], hop=settings["hop"])
+        return RecurrentSound(frames, width) if name == "crnn" else ConvSound(frames, width)
+    if block.kind == "text":
+        return BagBody(settings["ngrams"])
+    if block.kind == "category":
+        return CategoryBody(list(settings["sizes"]))
+    return NumberBody(block.shape[0])
+
+
+def varied(
+    data: Data, name: str, names: list[str], seed: int
+) -> tuple[dict[int, Callable[[Tensor, Tensor, int], Tensor]], list[str]]:
+    """Augmentation of the tensors, by their places, and what is to be said of it."""
+    from leadline.kinds.audio import Frames
+    from leadline.train.augment import Shift, mirrors
+    from leadline.train.augment_sound import Sounds
+
+    ways: dict[int, Callable[[Tensor, Tensor, int], Tensor]] = {}
+    said = []
+    for place, tensor in enumerate(names):
+        block = block_of(data.store, tensor)
+        if block.kind == "image" and name != "mlp":
+            axes, why = mirrors(data, tensor, seed)
+            said.append(why)
+            ways[place] = Shift(len(data.store.split.train), axes, seed)
+        elif block.kind == "audio":
+            settings = block.settings
+            least = Frames(rate=settings["rate"], size=settings["size"], hop=settings["hop"]).least
+            ways[place] = Sounds(settings["usual"], least, seed)
+            said.append("sounds: a random stretch, louder or softer, with noise; spectra hidden in part")
+    return ways, said
+
+
+def gathered(store: Store, names: list[str], rows: np.ndarray) -> list[Tensor]:
+    """The tensors of some rows; sounds no longer than the longest among them."""
+    import torch
+
+    tensors = []
+    for name in names:
+        held = store.tensor(name)[rows]
+        padding = block_of(store, name).padding
+        if padding is not None:
+            held = held[:, : max(1, int((held != padding).any(axis=0).nonzero()[0].max(initial=0)) + 1)]
+        tensors.append(torch.from_numpy(np.ascontiguousarray(held)))
+    return tensors
+
+
+def predict(net: nn.Module, store: Store, names: list[str], rows: np.ndarray) -> np.ndarray:
+    """Raw outputs [n, out] float32 for rows of the store."""
+    import torch
+
+    net.eval()
+    blocks = [block_of(store, name) for name in names]
+    size = min(SCORED_CONVOLVED.get(block.kind, SCORED) for block in blocks)
+    order = np.arange(len(rows))
+    unequal = next((name for name, block in zip(names, blocks, strict=True) if block.padding is not None), None)
+    if unequal is not None:  # alike lengths together: little is padded
+        order = np.argsort([_length(store, unequal, row) for row in rows], kind="stable")
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(rows), size):
+            parts.append(net(*gathered(store, names, rows[order[start : start + size]])).float().numpy())
+    made = np.concatenate(parts)
+    answers = np.empty_like(made)
+    answers[order] = made
+    return answers
+
+
+def _length(store: Store, name: str, row: int) -> int:
+    return int((store.tensor(name)[row] != block_of(store, name).padding).sum())

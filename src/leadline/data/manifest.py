@@ -1,0 +1,205 @@
+"""Manifests: tables with a column of paths to images or audio, which lie beside the table or in an archive beside it.
+
+Enters: a `Layout` of tables. Leaves: the same with the kind of each such column, and paths that lead from its root.
+
+    clips.csv (path,label,fold)  recordings/1.wav        paths as they are, below the folder
+    clips.csv  audio/fold1/1.wav  audio/fold2/2.wav      names alone, found where they lie
+    clips.csv  clips.zip                                 the same in .zip, .tar, .tar.gz or .tgz
+
+Files that are missing are said here, and their rows set aside where rows are decoded.
+"""
+
+import os
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from leadline.data.archive import names_in, unpack
+from leadline.data.media import MEDIA, NOUNS, PROSE, Layout, files_below, listed, litter
+from leadline.data.part import combine, counted, files_digest, part_of
+from leadline.errors import SourceError
+
+__all__ = ["media_columns", "with_media"]
+
+LOOKED_AT = 1_000  # rows by which a column of paths is told
+TRIED = 64  # of its cells, by which the place of the files is found
+NAMES = 0.9  # share of the cells that end like a file of media
+PROSE_WORDS = re.compile(r"readme|licen[cs]e", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where the files lie: a folder, or an archive unpacked into one."""
+
+    root: Path
+    archive: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
+    """{column: kind} of the text columns whose cells end like files of one kind of media.
+
+    >>> media_columns(pl.LazyFrame({"path": ["a/1.wav", None, "b/2.WAV"], "url": ["http://x/1.png"] * 3}))
+    {'path': 'audio'}
+    """
+    names = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
+    if not names:
+        return {}
+    cells = pl.col(names).str.strip_chars().str.to_lowercase()
+    head = frame.select(cells).head(LOOKED_AT).collect()
+    found = {}
+    for name in names:
+        for kind, suffixes in MEDIA.items():
+            filled = head.filter(pl.col(name) != "")[name]
+            paths = filled.str.contains(rf"(?:{'|'.join(map(re.escape, suffixes))})$") & ~filled.str.contains("://")
+            if len(filled) and int(paths.sum()) >= NAMES * len(filled):
+                found[name] = kind
+    return found
+
+
+def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:
+    """The layout with its columns of paths understood; None where it has none, or none of the files is there.
+
+    Raises SourceError where one name could mean several files.
+    """
+    columns = media_columns(layout.parts["train"].frame)
+    if not columns:
+        return None
+    cells = {
+        name: _distinct(part.frame.select(list(columns)).collect())
+        for name, part in layout.parts.items()
+        if set(columns) <= set(part.frame.collect_schema().names())
+    }
+    place = _find(layout.root, archives, cells["train"], cache)
+    if place is None:
+        return None
+    paths = {name: _paths(place.root, mine, name) for name, mine in cells.items()}
+    prefixes = {_prefix(cell, path) for found in paths.values() for cell, path in found.items()}
+    # Where all lie below one folder, that folder is the root, and cells stay as the user wrote them.
+    prefix = prefixes.pop() if len(prefixes) == 1 else None
+    root = place.root if prefix is None else place.root / prefix
+    parts = dict(layout.parts)
+    for name, found in paths.items():
+        part = layout.parts[name]
+        frame = part.frame
+        if prefix is None:
+            frame = frame.with_columns(pl.col(column).replace(found) for column in columns)
+        digest = combine([part.digest, files_digest(place.root, sorted(set(found.values())), cache)])
+        parts[name] = replace(part, frame=frame, digest=digest, kinds={**part.kinds, **columns})
+    notes = _notes(columns, cells, paths, place)
+    return Layout(root=root, parts=parts, target=layout.target, notes=(*layout.notes, *notes))
+
+
+def _distinct(frame: pl.DataFrame) -> list[str]:
+    """The distinct cells of all columns, in order."""
+    return list(dict.fromkeys(cell for column in frame.get_columns() for cell in column.drop_nulls() if cell.strip()))
+
+
+def _find(folder: Path, archives: list[Path], cells: list[str], cache: Path) -> _Place | None:
+    """The folder or the archive that holds most of a sample of the files."""
+    few = cells[:: max(1, len(cells) // TRIED)]
+    here = sum(os.path.isfile(folder / cell) for cell in few)
+    here = here if here == len(few) else len(_options(few, files_below(folder)).keys() | _direct(folder, few).keys())
+    best, most, damaged = None, here, None
+    for archive in archives if here < len(few) else []:
+        try:
+            inside = len(_options(few, names_in(archive)))
+        except SourceError as error:
+            damaged = error
+            continue
+        if inside > most:
+            best, most = archive, inside
+    if not most:
+        if damaged is not None:
+            raise damaged
+        return None
+    if best is None:
+        return _Place(root=folder)
+    root, notes = unpack(best, cache)
+    return _Place(root=root, archive=best, notes=notes)
+
+
+def _direct(root: Path, cells: Iterable[str]) -> dict[str, str]:
+    return {cell: cell for cell in cells if os.path.isfile(root / cell)}
+
+
+def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
+    """{cell: names that it could mean}: one of the two is the end of the other, folder by folder."""
+    wanted = {cell: _plain(cell) for cell in cells}
+    ends = {posixpath.basename(plain) for plain in wanted.values()}
+    named: dict[str, list[str]] = {}
+    for name in names:
+        if (end := posixpath.basename(name)) in ends:
+            named.setdefault(end, []).append(name)
+    found = {}
+    for cell, plain in wanted.items():
+        fits = [
+            name
+            for name in named.get(posixpath.basename(plain), [])
+            if name == plain or name.endswith(f"/{plain}") or plain.endswith(f"/{name}")
+        ]
+        if fits:
+            found[cell] = sorted(fits)
+    return found
+
+
+def _plain(cell: str) -> str:
+    """A path as another system or another folder may have written it, as one from here.
+
+    >>> _plain("..\\\\clips\\\\1.wav"), _plain("./clips//1.wav")
+    ('clips/1.wav', 'clips/1.wav')
+    """
+    return re.sub(r"^(\.\./|/)+", "", posixpath.normpath(cell.strip().replace("\\", "/")))
+
+
+def _paths(root: Path, cells: list[str], part: str) -> dict[str, str]:
+    """{cell: path relative to `root`} of the files that are there."""
+    found = _direct(root, cells)
+    lacking = [cell for cell in cells if cell not in found]
+    if not lacking:
+        return found
+    options = _options(lacking, files_below(root))
+    popular = Counter(_prefix(cell, name) for cell, names in options.items() for name in names)
+    for cell, names in options.items():
+        # The same name in train/ and in test/ is that of the part which the table itself is.
+        mine = [name for name in names if part_of(posixpath.dirname(name)) == part] or names
+        ranked = sorted(mine, key=lambda name: -popular[_prefix(cell, name)])
+        if len(ranked) > 1 and popular[_prefix(cell, ranked[0])] == popular[_prefix(cell, ranked[1])]:
+            raise SourceError(
+                f"{cell!r} could mean {listed(ranked)} in {root.name}/; write paths that lead from that folder"
+            )
+        found[cell] = ranked[0]
+    return found
+
+
+def _prefix(cell: str, path: str) -> str | None:
+    """What has to stand before a cell to make it a path; None where that does not do."""
+    return path[: -len(cell)].rstrip("/") if path == cell or path.endswith(f"/{cell}") else None
+
+
+def _notes(
+    columns: dict[str, str], cells: dict[str, list[str]], paths: dict[str, dict[str, str]], place: _Place
+) -> list[str]:
+    named = {cell for mine in cells.values() for cell in mine}
+    used = {path for found in paths.values() for path in found.values()}
+    kinds = " and ".join(dict.fromkeys(f"{NOUNS[kind]}s" for kind in columns.values()))
+    where = f"{place.root.name}/" if place.archive is None else place.archive.name
+    notes = [f"{' and '.join(map(repr, columns))} names {len(named):,} {kinds} in {where}", *place.notes]
+    if missing := [cell for part, mine in cells.items() for cell in mine if cell not in paths[part]]:
+        are = "1 of them is" if len(missing) == 1 else f"{len(missing):,} of them are"
+        notes.append(f"{are} missing, such as {missing[0]}; the rows that name such a file are set aside")
+    if place.archive is not None:
+        extra = [name for name in sorted(files_below(place.root)) if name not in used and not _prose(name)]
+        if extra:
+            notes.append(f"{counted(len(extra), 'file')} in {where} named by no row, such as {extra[0]}, left out")
+    return notes
+
+
+def _prose(name: str) -> bool:
+    end = posixpath.basename(name)
+    return litter(end) or PROSE_WORDS.search(end) is not None or posixpath.splitext(end)[0].lower() in PROSE
