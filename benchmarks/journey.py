@@ -9,7 +9,6 @@ Test rows are decoded here a second time without Leadline, so the last columns a
 from __future__ import annotations
 
 import argparse
-import csv
 import gzip
 import io
 import json
@@ -28,8 +27,13 @@ import numpy as np
 import onnxruntime as ort
 import polars as pl
 from PIL import Image
+from record import append
 
 RESULTS = Path(__file__).parent / "results" / "journey.csv"
+FIELDS = (
+    "when", "what", "must", "seen", "met", "wall_s", "budget_s", "answer", "gap_low", "gap_high", "contenders",
+    "machine", "versions",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -211,33 +215,8 @@ def main() -> int:
                 wall = f"  in {found['wall_s']} s" if "wall_s" in found else ""
                 word = "ok " if found["met"] else "NOT"
                 print(f"{word}  {found['what']:28} must: {found['must']:45} seen: {found['seen']}{wall}", flush=True)
-    append(rows)
+    append(RESULTS, FIELDS, rows)
     return 0 if all(row["met"] for row in rows) else 1
-
-
-def append(rows: list[dict[str, Any]]) -> None:
-    fields = [
-        "when",
-        "what",
-        "must",
-        "seen",
-        "met",
-        "wall_s",
-        "budget_s",
-        "answer",
-        "gap_low",
-        "gap_high",
-        "contenders",
-        "machine",
-        "versions",
-    ]
-    RESULTS.parent.mkdir(exist_ok=True)
-    new = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fields)
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def test_missing_files_are_said_and_their_rows_kept_for_quarantine(tmp_path: Pat
     folder = _clips(tmp_path / "sounds", NAMES[:3])
     source = _read(_table(folder / "manifest.csv", NAMES))
     assert source.train.collect().height == 4 and len(_paths(source)) == 3
-    assert source.notes[1] == "1 of them is missing, such as rec/3.wav; the rows that name such a file are set aside"
+    assert source.notes[1] == "1 of them is missing, such as rec/3.wav"
 
 
 def test_media_win_over_class_folders_only_with_a_label(tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ def test_groups_stay_together() -> None:
     assert _whole(parts) == list(range(900)) and 0.1 < len(parts.test) / 900 < 0.35
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_group_of_most_rows_is_learned_from(seed: int) -> None:
+    group = np.array(["most"] * 70 + [f"g{i}" for i in range(10)] * 3)
+    parts = split(np.arange(100) % 2, np.zeros(100), seed, group=group)
+    assert "most" in group[parts.train] and len(parts.test) < 30 and len(parts.valid) < 30
+
+
 def test_a_single_group_cannot_be_split() -> None:
     with pytest.raises(SourceError, match=r"The split leaves no train rows; give more rows, or finer groups\."):
         split(np.arange(50) % 2, np.zeros(50), 0, group=np.array(["a"] * 50))

@@ -192,7 +192,7 @@ def _notes(
     notes = [f"{' and '.join(map(repr, columns))} names {len(named):,} {kinds} in {where}", *place.notes]
     if missing := [cell for part, mine in cells.items() for cell in mine if cell not in paths[part]]:
         are = "1 of them is" if len(missing) == 1 else f"{len(missing):,} of them are"
-        notes.append(f"{are} missing, such as {missing[0]}; the rows that name such a file are set aside")
+        notes.append(f"{are} missing, such as {missing[0]}")
     if place.archive is not None:
         extra = [name for name in sorted(files_below(place.root)) if name not in used and not _prose(name)]
         if extra:

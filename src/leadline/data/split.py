@@ -111,10 +111,12 @@ def _order(
     if group is not None:
         names, member, sizes = np.unique(group[rows], return_inverse=True, return_counts=True)
         shuffled = rng.permutation(len(names))
-        # A group of most of the rows comes last: without it there would be little to learn from.
-        shuffled = shuffled[np.argsort(sizes[shuffled] > len(rows) / 2, kind="stable")]
+        # A group of most of the rows has the last place: without it there would be little to learn from.
+        most = (sizes > len(rows) / 2) & (len(names) > 1)
+        shuffled = shuffled[np.argsort(most[shuffled], kind="stable")]
         starts = np.empty(len(names))
         starts[shuffled] = np.cumsum(sizes[shuffled]) - sizes[shuffled]
+        starts[most] = len(rows) - 1
         return np.asarray((starts / len(rows))[member])
     if labels.dtype.kind == "f":
         return _places(rng.permutation(len(rows)))

@@ -31,7 +31,7 @@ FIRST_SHARE = 0.3  # of the race for those that use one core, where others are t
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 LEAST = 4.0  # seconds of any contender: it has libraries to import
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
-WEIGHTS = {"linear": 1.0}  # share of a lane relative to the others, 3 where not named
+WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,23 @@ def _source(source: Any, model: Model, cache: Path) -> Source:
             folder = subfolders[0]
     files = [folder] if folder.is_file() else visible(folder)[0]
     if not (files := [file for file in files if medium_of(file.name) == kind]):
-        return read(source, cache=cache)
+        return _renamed(read(source, cache=cache), name, kind)
     return Source(
         name=path.name, train=pl.DataFrame({name: [file.name for file in files]}).lazy(), valid=None, test=None,
         target=None, root=files[0].parent, digest="", kinds={name: kind}, notes=(), bad=(),
     )  # fmt: skip
+
+
+def _renamed(given: Source, name: str, kind: str) -> Source:
+    """A source whose one column of this kind is called as the model calls it: class folders and tables differ there."""
+    columns = [column for column, its in given.kinds.items() if its == kind]
+    if len(columns) != 1 or name in given.train.collect_schema():
+        return given
+    train, valid, test = (
+        None if part is None else part.rename({columns[0]: name}) for part in (given.train, given.valid, given.test)
+    )
+    assert train is not None
+    return replace(given, train=train, valid=valid, test=test, kinds={name: kind})
 
 
 def write(frame: pl.DataFrame, out: Path) -> None:
