@@ -1,4 +1,4 @@
-"""Bodies for sound: what lies beyond a sound's own end counts nowhere, and training's variations keep to their bounds."""
+"""Bodies for sound: what lies beyond a sound's own end counts nowhere; variations keep to their bounds."""
 
 from __future__ import annotations
 

@@ -121,6 +121,9 @@ def read(source: Source, settings: Settings) -> Table:
 
 def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings) -> Table:
     """The table of a running text: each row's label is the bytes that are to be foretold in it."""
+    for option in ("group", "time", "split", "drop", "kind"):
+        if getattr(settings, option):
+            raise SourceError(f"--{option} names a column; {source.name} is running text, which has none.")
     if settings.split is not None:
         raise SourceError(f"--split {settings.split} names a column, and running text has none; leave it out.")
     bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()

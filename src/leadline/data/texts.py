@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from leadline.data.dialect import NO_SEPARATOR, sample_of, sniff
+from leadline.data.media import PROSE
 from leadline.data.part import Part, counted, files_digest, part_of
 from leadline.data.tabular import as_utf8, table_suffix
 from leadline.errors import SourceError
@@ -26,7 +27,6 @@ from leadline.kinds.tokens import ROW
 __all__ = ["is_running", "read_parts", "rows_of", "texts_below", "texts_in"]
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst")
-PROSE = ("readme", "license", "licence", "notice", "authors", "changelog", "citation")  # about the data, not of it
 FEWEST_BYTES = 1_000  # less says nothing of how its writer goes on
 FEWEST_LINES = 3  # of a table that is told by its content: fewer cannot agree on a separator
 ROWS = 64  # that a short text is cut into at least, so that each part gets some

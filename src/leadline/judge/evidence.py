@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.data.store import Store
+from leadline.data.store import Block, Store
 from leadline.data.table import Table
 from leadline.judge.compare import Scored
 from leadline.race.race import Entry
@@ -19,6 +19,7 @@ from leadline.use.language import stream
 
 PASSAGES = 6  # hardest ones in the report
 SHOWN = 24  # worst mistakes in the report
+PACKED = object()  # bytes of a file, which tell a reader nothing
 THUMBNAIL = 96  # pixels of the longer side
 
 
@@ -128,13 +129,14 @@ def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -
 
 
 def _picture(store: Store, row: int) -> bytes | None:
-    """The first image of a row as the model sees it, as PNG."""
-    block = next((block for block in store.blocks if block.kind == "image"), None)
+    """The first image of a row as the model sees it, or its first sound as a spectrogram, as PNG."""
+    block = next((block for block in store.blocks if block.kind in ("image", "audio")), None)
     if block is None:
         return None
     from PIL import Image
 
-    pixels = np.asarray(store.tensor(block.name)[row])
+    held = np.asarray(store.tensor(block.name)[row])
+    pixels = held if block.kind == "image" else _spectrogram(held[held != block.padding], block)
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if max(picture.size) < THUMBNAIL:
         factor = math.ceil(THUMBNAIL / max(picture.size))
@@ -144,6 +146,20 @@ def _picture(store: Store, row: int) -> bytes | None:
     return out.getvalue()
 
 
+def _spectrogram(sound: np.ndarray, block: Block) -> np.ndarray:
+    """uint8 [bands, steps, 1]: time to the right, pitch upwards, loud is dark."""
+    from leadline.kinds.audio import Frames
+
+    frames = Frames(rate=block.settings["rate"], size=block.settings["size"], hop=block.settings["hop"])
+    wave = np.pad(sound.astype(np.float32), (0, max(0, frames.least - len(sound))))
+    hop = max(frames.hop, len(wave) // (3 * THUMBNAIL))
+    window = frames.basis()[0]
+    steps = [np.fft.rfft(wave[i : i + frames.size] * window) for i in range(0, len(wave) - frames.size + 1, hop)]
+    level = np.log(np.abs(np.stack(steps)) ** 2 @ frames.mels() + 1e-6)
+    spread = (level - level.min()) / (np.ptp(level) or 1.0)
+    return np.asarray(255 * (1 - spread.T[::-1, :, None]), np.uint8)
+
+
 def _text(table: Table, cells: Mapping[str, Any]) -> str | None:
     texts = [str(cells[c.name]) for c in table.inputs if c.kind == "text" and cells[c.name] is not None]
     return "\n".join(texts)[:1_000] if texts else None
@@ -151,7 +167,14 @@ def _text(table: Table, cells: Mapping[str, Any]) -> str | None:
 
 def _cells(table: Table, cells: Mapping[str, Any]) -> dict[str, str]:
     return {
-        c.name: "missing" if cells[c.name] is None else str(cells[c.name])[:60]
+        c.name: "missing" if cells[c.name] is None else str(_plain(cells[c.name]))[:60]
         for c in table.inputs
-        if c.kind not in ("image", "text")
+        if c.kind not in ("image", "text") and _plain(cells[c.name]) is not PACKED
     }
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as a reader wants to see it: of a file its path, if there is one."""
+    if isinstance(cell, dict):
+        return cell.get("path") or PACKED
+    return PACKED if isinstance(cell, bytes) else cell
