@@ -164,7 +164,7 @@ class _Run:
 
     def _seconds_a_step(self) -> float:
         times = []
-        for _ in range(5):
+        for _ in range(7):
             began = time.perf_counter()
             self._step_once()
             self.optimizer.step(0.5)
@@ -181,7 +181,9 @@ class _Run:
 
     def _evaluate(self) -> float:
         """Score on some valid rows; the best weights are kept."""
+        began = time.perf_counter()
         score = self._score(self.looked)
+        self.looking += time.perf_counter() - began
         if self.best is None or self.metric.better(score, self.best[0]):
             self.best = (score, {name: value.clone() for name, value in self.net.state_dict().items()})
         return score
@@ -196,10 +198,12 @@ class _Run:
             steps=self.steps, most=self.most, checks=self.checks, patience=self.checks,
             reserve=self.reserve + self.last,
         )  # fmt: skip
-        better = self.metric.better
+        better, began = self.metric.better, time.perf_counter()
+        self.looking = 0.0
         for progress in train(self._step_once, self.optimizer, plan, self.data.clock, self._evaluate, better):
             self.taken = progress.step
             yield progress
+        self.a_step = (time.perf_counter() - began - self.looking) / max(1, self.taken)
 
     def finish(self) -> Iterator[Progress | Fitted]:
         """Score the best weights on all valid rows; then learn from these too, at a low rate that falls to zero."""
@@ -213,7 +217,7 @@ class _Run:
         if starved:
             self.describe.append(f"{self.taken:,} steps, {passes:.2f} passes over the text: too little time to learn")
         left = self.data.clock.left() - self.reserve
-        more = min(int(0.97 * left / self.a_step), int(LAST / (1 - LAST) * self.taken))
+        more = min(int(0.95 * left / self.a_step), int(LAST / (1 - LAST) * self.taken))
         if more > 0:
             yield Progress(step=self.taken, note="a last stretch over train and valid rows", facts={"steps": more})
             self.describe.append(f"then {more:,} steps over train and valid rows")
