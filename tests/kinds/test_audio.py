@@ -11,9 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from PIL import Image as Pillow
 
+from leadline.errors import SourceError
 from leadline.kinds import KINDS
-from leadline.kinds.audio import MOST_SECONDS, PADDING, Audio, Frames
+from leadline.kinds.audio import CEPSTRA, EPS, GRID, MELS, MOST_SECONDS, PADDING, Audio, Frames
 from leadline.kinds.kind import Decoded, Fit, Limits
 from leadline.ship.runtime import Session
 
@@ -68,14 +70,12 @@ def test_odd_sounds_are_decoded() -> None:
     np.testing.assert_allclose(sounds["eight"], sounds["stereo"], atol=300)
 
 
-@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
-def test_what_there_is_of_a_truncated_file_is_kept_or_said(kind: str) -> None:
-    whole = _bytes(_tone(20), kind=kind)
-    decoded = _decode(whole[: len(whole) // 2])
-    if decoded.bad:
-        assert "cannot be read as audio" in decoded.bad[0]
-    else:
-        assert RATE < len(decoded.values[0]) < 20 * RATE
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "AU"])
+def test_of_a_file_that_is_cut_short_the_beginning_is_kept(kind: str) -> None:
+    content = _bytes(_tone(20), kind=kind)
+    (full,), (half,) = _decode(content).values, _decode(content[: len(content) // 2]).values
+    assert 0.2 * len(full) < len(half) < 0.6 * len(full)
+    np.testing.assert_array_equal(half, full[: len(half)])
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
@@ -88,8 +88,32 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     decoded = _decode(*names, root=tmp_path)
     assert set(decoded.bad) == set(range(len(names))) and all(value is None for value in decoded.values)
     assert all("cannot be read as audio (" in why and "\n" not in why for why in decoded.bad.values())
+    assert decoded.bad[1] == "prose.wav cannot be read as audio (Format not recognised)"
+    assert _decode(b"prose").bad[0] == "an encoded sound cannot be read as audio (Format not recognised)"
     assert "the file is empty" in decoded.bad[0] and "it holds no samples" in decoded.bad[3]
     assert "most of its samples are not numbers" in decoded.bad[4] and "no such file" in decoded.bad[5]
+
+
+def test_infinities_of_either_sign_are_silence() -> None:
+    wave = np.stack([_tone(0.5), _tone(0.5)], axis=1).astype(np.float32)
+    wave[:100], wave[200] = np.nan, (np.inf, -np.inf)
+    (sound,) = _decode(_bytes(wave, subtype="FLOAT")).values
+    assert not sound[:100].any() and sound[200] == 0
+    np.testing.assert_allclose(sound[201:], wave[201:, 0] * 32_767, atol=1)
+    (huge,) = _decode(_bytes(1e37 * _tone(0.5, 44_100), 44_100, subtype="FLOAT")).values
+    assert huge.max() > 30_000 and huge.min() > PADDING
+
+
+def test_a_source_of_broken_files_is_refused_in_one_sentence(prepare: Any) -> None:
+    frame = pl.DataFrame({"sound": [b"ID3 but nothing after it"] * 60, "y": ["a", "b"] * 30})
+    with pytest.raises(SourceError, match="60 of 60 rows cannot be read, such as row 1: an encoded sound cannot be"):
+        prepare(frame, target="y")
+
+
+def test_of_many_channels_less_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leadline.kinds.audio.MOST_VALUES", 4 * RATE)
+    (sound,) = _decode(_bytes(np.zeros((2 * RATE, 8), np.int16))).values
+    assert len(sound) == RATE // 2
 
 
 def test_a_file_of_hours_is_read_in_bounded_memory(tmp_path: Path) -> None:
@@ -112,6 +136,19 @@ def test_sniffing_tells_sounds_from_pictures_and_words(tmp_path: Path) -> None:
     for cells in (["a.jpg"], ["some words"], [b"\x89PNG\r\n"], [1.5]):
         assert Audio().sniff(pl.Series(cells), None) is None
     assert next(name for name, kind in KINDS.items() if kind.sniff(packed, None)) == "audio"
+
+
+def test_a_picture_in_a_riff_is_a_picture_and_every_mpeg_is_a_sound() -> None:
+    file = io.BytesIO()
+    Pillow.new("RGB", (8, 8)).save(file, "WEBP")
+    for content, name in ((file.getvalue(), "image"), (_bytes(_tone(0.2), kind="MP3"), "audio")):
+        assert next(kind for kind in KINDS if KINDS[kind].sniff(pl.Series([content]), None)) == name
+
+
+@pytest.mark.parametrize(("given", "taken"), [((8, 16, 16), 16), ((96, 96, 44), 22.05), ((1,), 4)])
+def test_the_commonest_rate_is_taken_within_bounds(given: tuple[int, ...], taken: float) -> None:
+    cells = pl.Series([_bytes(_tone(0.1), 1_000 * rate) for rate in given])
+    assert Audio().sniff(cells, None) == {"rate": 1_000 * taken}
 
 
 def _batch(sounds: list[np.ndarray], extra: int = 0) -> np.ndarray:
@@ -149,3 +186,46 @@ def test_of_a_long_sound_the_loudest_stretch_is_kept() -> None:
     for row, alone in zip(several, Session(fit.encode.graph).only({"sound": several}), strict=True):
         np.testing.assert_array_equal(Session(fit.encode.graph).only({"sound": row[None]})[0], alone)
     assert frames.hop == fit.settings["hop"]
+
+
+def test_features_are_the_same_to_the_last_bit_alone_and_in_any_batch() -> None:
+    """A tree's threshold flips on it: in single precision, several of these rows differ."""
+    rng = np.random.default_rng(0)
+    sounds = [
+        (rng.normal(0, 3_000, n) * np.abs(np.sin(np.arange(n) / 900))).astype(np.int16)
+        for n in rng.integers(2_200, 9_000, 250)
+    ]
+    dense = Session(_fit(sounds).forms["dense"].graph)
+    alone = np.concatenate([dense.only({"encoded": sound[None]}) for sound in sounds])
+    for extra in (0, 1, 4_321):
+        np.testing.assert_array_equal(dense.only({"encoded": _batch(sounds, extra)}), alone)
+
+
+def test_features_agree_with_numpy() -> None:
+    sounds = [(_tone(n, hertz=h) * 32_767).astype(np.int16) for n, h in ((0.1, 500), (0.7, 900), (2.0, 2_500))]
+    sounds.append(np.zeros(5_000, np.int16))
+    fit = _fit(sounds)
+    encode, dense = Session(fit.encode.graph), Session(fit.forms["dense"].graph)
+    frames = Frames(rate=RATE, size=fit.settings["size"], hop=fit.settings["hop"])
+    for sound in sounds:
+        found = dense.only({"encoded": encode.only({"sound": sound[None]})})[0]
+        np.testing.assert_allclose(found, _described(sound, frames), rtol=0, atol=0.51 / GRID)
+
+
+def _described(sound: np.ndarray, frames: Frames) -> np.ndarray:
+    """Moments over time of bands, cepstra and level, the size of their changes, and the length."""
+    seconds = len(sound) / frames.rate
+    wave = np.pad(sound / 32_768, (0, max(0, frames.least - len(sound))))
+    window = np.hanning(frames.size + 1)[:-1]
+    cut = np.lib.stride_tricks.sliding_window_view(wave, frames.size)[:: frames.hop]
+    power = np.abs(np.fft.rfft(cut * window) * 2 / window.sum()) ** 2
+    mel = np.log(power @ frames.mels() + EPS)
+    n, k = np.meshgrid(np.arange(MELS) + 0.5, np.arange(CEPSTRA), indexing="ij")
+    cosines = np.cos(np.pi / MELS * n * k) * np.sqrt(2 / MELS)
+    cosines[:, 0] /= np.sqrt(2)
+    rows = np.concatenate([mel, mel @ cosines, np.log(power.sum(1, keepdims=True) + EPS)], axis=1)
+    change = np.abs(np.diff(rows, axis=0))
+    parts = [rows.mean(0), rows.std(0), rows.min(0), rows.max(0)]
+    # The mean change is over one step fewer, its deviation likewise.
+    parts += [change.mean(0), change.std(0), [np.log(seconds)]]
+    return np.concatenate(parts)

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from leadline.kinds.audio import PADDING, Frames
+from leadline.nets.fuse import Fuse
 from leadline.nets.sound import ConvSound, RecurrentSound, hide
+from leadline.ship.network import export
+from leadline.ship.runtime import Session
 from leadline.train.augment_sound import Sounds, mix
 
 FRAMES = Frames.of(8_000, 8_000)
@@ -71,3 +74,54 @@ def test_a_mixture_is_as_long_as_its_longer_half() -> None:
     assert ((mixed != PADDING).sum(dim=1) == torch.tensor([900, 900])).all()
     torch.testing.assert_close(mixed[0, :500], 0.3 * sounds[0, :500] + 0.7 * sounds[1, :500])
     torch.testing.assert_close(mixed[1, :900], sounds[1, :900])
+
+
+@pytest.fixture(scope="module", params=[ConvSound, RecurrentSound])
+def shipped(request: pytest.FixtureRequest) -> tuple[Any, Session]:
+    """A body, and the file of it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        body = request.param(FRAMES, 4)
+        body.prepare(_sounds([3_000, 9_000]))
+        body.train()(_sounds([3_000, 9_000]))
+    net = Fuse({"x": body}, None, 3)
+    net.head = torch.nn.Identity()  # the vectors themselves
+    return body.eval(), Session(export(net, {"x": _sounds([3_000, 4_000], 4_077).numpy()}, {"x"}))
+
+
+def test_the_file_gives_a_sound_alone_and_in_any_batch_what_the_body_gives(shipped: tuple[Any, Session]) -> None:
+    body, session = shipped
+    lengths = [FRAMES.size + steps * FRAMES.hop + off for steps in (15, 16, 17, 23, 24) for off in (0, 1, 127)]
+    for width in (max(lengths), 9_999):
+        sounds = _sounds(lengths, width)
+        with torch.no_grad():
+            expected = torch.cat([body(row[None, :length]) for row, length in zip(sounds, lengths, strict=True)])
+        np.testing.assert_allclose(session.only({"x": sounds.numpy()}), expected, rtol=0, atol=1e-5)
+        alone = [session.only({"x": row[None, :n].numpy()}) for row, n in zip(sounds, lengths, strict=True)]
+        np.testing.assert_allclose(np.concatenate(alone), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 1, -32_767, 32_767, PADDING])
+def test_silence_the_loudest_and_nothing_are_answered(shipped: tuple[Any, Session], value: int) -> None:
+    body, session = shipped
+    sounds = torch.full((2, 9_000), value, dtype=torch.int16)
+    sounds[1, 10:] = PADDING
+    with torch.no_grad():
+        answers = body(sounds).numpy()
+    assert np.isfinite(answers).all()
+    np.testing.assert_allclose(session.only({"x": sounds.numpy()}), answers, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("body", [ConvSound, RecurrentSound])
+def test_every_weight_learns_and_padding_teaches_nothing(body: Any) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = body(FRAMES, 4)
+    lengths = [FRAMES.least, 3_333, 5_000, 9_999]
+    net.prepare(_sounds(lengths))
+    net.eval()  # norms as they stand: in training they see the whole batch
+    weights = [p for p in net.parameters() if p.requires_grad]
+    losses = [net(_sounds(lengths, width)).square().mean() for width in (None, 17_777)]
+    for a, b in zip(*(torch.autograd.grad(loss, weights) for loss in losses), strict=True):
+        assert a.isfinite().all() and a.abs().max() > 0
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)

@@ -74,8 +74,8 @@ def test_a_turn_multiplies_complex_numbers(net: Transformer) -> None:
     found = turn(x, net._turns(length).double())
     frequencies = torch.tensor([10_000.0 ** (-2 * i / size) for i in range(size // 2)], dtype=torch.float64)
     angles = torch.arange(length).unsqueeze(1) * frequencies
-    want = torch.complex(*x.chunk(2, dim=-1)) * torch.polar(torch.ones_like(angles), angles)
-    torch.testing.assert_close(found, torch.cat((want.real, want.imag), dim=-1), atol=1e-6, rtol=1e-6)
+    want = torch.complex(x[..., 0::2], x[..., 1::2]) * torch.polar(torch.ones_like(angles), angles)
+    torch.testing.assert_close(torch.complex(found[..., 0::2], found[..., 1::2]), want, atol=1e-6, rtol=1e-6)
 
 
 def test_turned_products_depend_on_the_distance_alone(net: Transformer) -> None:
@@ -97,8 +97,8 @@ def _slowly(net: Transformer, ids: Tensor) -> Tensor:
         return x / (x.square().mean(-1, keepdim=True) + torch.finfo(torch.float32).eps).sqrt()
 
     def placed(x: Tensor, place: int) -> Tensor:
-        number = torch.complex(*x.chunk(2)) * torch.exp(1j * place * frequencies)
-        return torch.cat((number.real, number.imag))
+        number = torch.complex(x[0::2], x[1::2]) * torch.exp(1j * place * frequencies)
+        return torch.view_as_real(number).flatten()
 
     before = torch.zeros(net.before, dtype=torch.long)
     x = normal(net.embed(torch.cat((before, ids)).unsqueeze(0))[0].double())

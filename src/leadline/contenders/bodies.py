@@ -69,7 +69,6 @@ def varied(
     data: Data, name: str, names: list[str], seed: int
 ) -> tuple[dict[int, Callable[[Tensor, Tensor, int], Tensor]], list[str]]:
     """Augmentation of the tensors, by their places, and what is to be said of it."""
-    from leadline.kinds.audio import Frames
     from leadline.train.augment import Shift, mirrors
     from leadline.train.augment_sound import Sounds
 
@@ -82,15 +81,13 @@ def varied(
             said.append(why)
             ways[place] = Shift(len(data.store.split.train), axes, seed)
         elif block.kind == "audio":
-            settings = block.settings
-            least = Frames(rate=settings["rate"], size=settings["size"], hop=settings["hop"]).least
-            ways[place] = Sounds(settings["usual"], least, seed)
+            ways[place] = Sounds(block.settings["usual"], block.settings["least"], seed)
             said.append("sounds: a random stretch, louder or softer, with noise; spectra hidden in part")
     return ways, said
 
 
 def gathered(store: Store, names: list[str], rows: np.ndarray) -> list[Tensor]:
-    """The tensors of some rows; sounds no longer than the longest among them."""
+    """The tensors of some rows; sounds no longer than the longest among them, nor shorter than a network can read."""
     import torch
 
     tensors = []
@@ -98,7 +95,8 @@ def gathered(store: Store, names: list[str], rows: np.ndarray) -> list[Tensor]:
         held = store.tensor(name)[rows]
         padding = block_of(store, name).padding
         if padding is not None:
-            held = held[:, : max(1, int((held != padding).any(axis=0).nonzero()[0].max(initial=0)) + 1)]
+            own = int((held != padding).any(axis=0).nonzero()[0].max(initial=0)) + 1
+            held = held[:, : max(own, block_of(store, name).settings["least"])]
         tensors.append(torch.from_numpy(np.ascontiguousarray(held)))
     return tensors
 

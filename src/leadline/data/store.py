@@ -8,6 +8,7 @@ the same source starts at once. The labels of test rows are kept apart: a conten
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -29,8 +30,9 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 3  # raised when the content of a store changes
+FORMAT = 4  # raised when the content of a store changes
 CHUNK = 4_096  # rows read at once
+MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may hold a hundred bytes for each
 DECODING = (
     0.35  # share of the budget that decoding pictures may take; a random part of the rows is read where it is short
 )
@@ -93,13 +95,15 @@ class Store:
         encoded = self.tensor(block_name)
         session = Session(self.graph(f"{block_name}.{form}"))
 
+        step = max(1, min(CHUNK // 8, MOST_VALUES // max(1, math.prod(block.shape))))
+
         def one(start: int) -> None:
-            out[start : start + CHUNK // 8] = session({"encoded": encoded[start : start + CHUNK // 8]})[form]
+            out[start : start + step] = session({"encoded": encoded[start : start + step]})[form]
 
         temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
         out = np.lib.format.open_memmap(temporary, "w+", dtype=dtype, shape=(self.rows, *shape))
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(one, range(0, self.rows, CHUNK // 8)))
+            list(pool.map(one, range(0, self.rows, step)))
         out.flush()
         temporary.replace(self.path / f"{block_name}.{form}.npy")
 

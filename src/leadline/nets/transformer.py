@@ -9,6 +9,8 @@ Shapes: N texts, T tokens, P tokens remembered, D width, H heads, V vocabulary.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,12 +32,14 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, turns: Tensor, mask: Tensor | None, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """`past` [2, N, H, P, D/H]: keys, not yet turned, and values; also returned for the tokens of x."""
         n, t, width = x.shape
-        q, k, v = self.qkv(x).view(n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).view(n, t, 3, self.heads, width // self.heads)
+        if mask is None and self.rotary and self.normalised and torch.is_grad_enabled():
+            attended: Tensor = _Attend.apply(qkv, turns)  # type: ignore[no-untyped-call]
+            return self.out(attended), x  # what was seen is of no use without a state
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         if self.normalised:
             q, k = F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
-        seen = torch.stack((k, v))
-        if past is not None:
-            seen = torch.cat((past, seen), dim=3)
+        seen = torch.stack((k, v)) if past is None else torch.cat((past, torch.stack((k, v))), dim=3)
         k, v = seen[0], seen[1]
         if self.rotary:
             q, k = turn(q, turns[-t:]), turn(k, turns)
@@ -55,9 +59,9 @@ class Block(nn.Module):
             nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor, turns: Tensor, mask: Tensor | None, past: Tensor | None) -> tuple[Tensor, Tensor]:
-        mixed, seen = self.attention(F.rms_norm(x, x.shape[-1:]), turns, mask, past)
+        mixed, seen = self.attention(normal(x), turns, mask, past)
         x = x + mixed
-        return x + self.down(F.relu(self.up(F.rms_norm(x, x.shape[-1:]))).square()), seen
+        return x + self.down(squared_relu(self.up(normal(x)))), seen
 
 
 class Transformer(nn.Module):
@@ -110,12 +114,12 @@ class Transformer(nn.Module):
         self, ids: Tensor, tail: Tensor, turns: Tensor, mask: Tensor | None, cache: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
         x = self.embed(torch.cat((tail, ids), dim=1))
-        x = F.rms_norm(x, x.shape[-1:])
+        x = normal(x)
         after = []
         for number, block in enumerate(self.blocks):
             x, seen = block(x, turns, mask, None if cache is None else cache[number])
             after.append(seen)
-        return F.rms_norm(x, x.shape[-1:]), after
+        return normal(x), after
 
     def _turns(self, length: int) -> Tensor:
         """Angles [length, D/H/2] of the places 0, 1, 2, ..."""
@@ -123,7 +127,109 @@ class Transformer(nn.Module):
 
 
 def turn(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate the pairs (x_i, x_{i + half}) of [..., T, size] by the angles [T, half]."""
+    """Rotate the pairs (x_2i, x_2i+1) of [..., T, size] by the angles [T, size / 2]."""
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    one, two = x.chunk(2, dim=-1)
-    return torch.cat((one * cos - two * sin, two * cos + one * sin), dim=-1)
+    one, two = x[..., 0::2], x[..., 1::2]
+    return torch.stack((one * cos - two * sin, two * cos + one * sin), dim=-1).flatten(-2)
+
+
+def normal(x: Tensor) -> Tensor:
+    """x over its root mean square along the last axis."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        made: Tensor = _Normal.apply(x)  # type: ignore[no-untyped-call]
+        return made
+    return F.rms_norm(x, x.shape[-1:])
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """max(x, 0)^2."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        made: Tensor = _SquaredReLU.apply(x)  # type: ignore[no-untyped-call]
+        return made
+    return F.relu(x).square()
+
+
+# What follows has its backward pass written out: autograd would take three times as many passes over memory.
+
+
+def _scale(x: Tensor) -> Tensor:
+    """One over the root mean square along the last axis [..., 1], in float32 or better."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype)
+    return norm.square_().div_(x.shape[-1]).add_(torch.finfo(dtype).eps).rsqrt_()
+
+
+def _unscale(gradient: Tensor, y: Tensor, scale: Tensor) -> Tensor:
+    """The gradient of x, where y = x * scale(x)."""
+    along = (gradient * y).mean(-1, keepdim=True)
+    return torch.addcmul(gradient, y, along, value=-1).mul_(scale)
+
+
+class _Normal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        # Where the next matrix product would cast it, it comes out cast.
+        low = torch.is_autocast_enabled("cpu") and x.dtype == torch.float32
+        scale = _scale(x)
+        y = (x * scale).to(torch.get_autocast_dtype("cpu") if low else x.dtype)
+        ctx.save_for_backward(y, scale.to(y.dtype))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _unscale(gradient, *ctx.saved_tensors)
+
+
+class _SquaredReLU(torch.autograd.Function):
+    """Overwrites its input, which the matrix product before it does not need again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        kept = x.clamp_min_(0)
+        ctx.save_for_backward(kept.detach())
+        return kept.square()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (kept,) = ctx.saved_tensors
+        return torch.mul(gradient, kept).mul_(2)
+
+
+class _Attend(torch.autograd.Function):
+    """Queries, keys and values [N, T, 3, H, size] -> mixed values [N, T, H * size]: causal, by PyTorch's fused kernel.
+
+    Queries and keys are normalised and turned by the angles [T, size / 2], as complex numbers.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, angles: Tensor) -> Tensor:
+        scale = _scale(qkv[:, :, :2])
+        y = qkv[:, :, :2] * scale
+        turns = torch.polar(torch.ones_like(angles), angles)[:, None, None]
+        turns = turns.to(torch.promote_types(y.dtype, torch.cfloat))
+        turned = torch.view_as_real(_complex(y) * turns).flatten(-2).to(qkv.dtype)
+        q, k, v = (part.transpose(1, 2) for part in (turned[:, :, 0], turned[:, :, 1], qkv[:, :, 2]))
+        mixed, odds = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True)
+        ctx.save_for_backward(y, scale, turns, q, k, v, mixed, odds)
+        out: Tensor = mixed.transpose(1, 2).flatten(2)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        y, scale, turns, q, k, v, mixed, odds = ctx.saved_tensors
+        n, t, _, heads, size = y.shape
+        gradient = gradient.view(n, t, heads, size).transpose(1, 2)
+        of_q, of_k, of_v = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            gradient, q, k, v, mixed, odds, 0.0, True
+        )
+        both = torch.stack((of_q, of_k)).permute(1, 3, 0, 2, 4).to(y.dtype)
+        back = torch.view_as_real(_complex(both) * turns.conj()).flatten(-2)
+        result = gradient.new_empty(n, t, 3, heads, size)
+        result[:, :, :2] = _unscale(back, y, scale)
+        result[:, :, 2] = of_v.transpose(1, 2)
+        return result, None
+
+
+def _complex(x: Tensor) -> Tensor:
+    """The pairs along the last axis as complex numbers."""
+    return torch.view_as_complex(x.contiguous().view(*x.shape[:-1], -1, 2))
