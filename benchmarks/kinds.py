@@ -192,8 +192,8 @@ def odd_texts(data: Path, folder: Path) -> Found:
     for name, content in cases.items():
         (folder / f"{name}.txt").write_bytes(content)
         out = folder / f"{name}-run"
-        done, wall, peak = leadline("fit", folder / f"{name}.txt", "--task", "language", "--budget", "45s", "--out", out,
-                                    folder=folder)  # fmt: skip
+        options = ("--task", "language", "--budget", "45s", "--out", out)
+        done, wall, peak = leadline("fit", folder / f"{name}.txt", *options, folder=folder)
         one_line = done.stderr.count("\n") == 1 and done.stderr.startswith("leadline: ")
         met = done.returncode == 0 or (done.returncode == 2 and one_line and name in ("nothing", "one", "binary"))
         said = done.stderr.strip() if done.returncode else done.stdout.strip().splitlines()[-3][:110]

@@ -1,8 +1,8 @@
 """One small GPT of fixed size, trained by our engine and by a plain eager PyTorch loop, side by side.
 
-4 layers of 128, 4 heads, windows of 64, batches of 12, 2,000 steps; the first nine tenths of the text are trained on, the
-last tenth is scored, every window of 64 from its own beginning (as in nanoGPT). Steps alternate in short stretches, so
-that both meet the same machine.
+4 layers of 128, 4 heads, windows of 64, batches of 12, 2,000 steps; the first nine tenths of the text are trained on,
+the last tenth is scored, every window of 64 from its own beginning (as in nanoGPT). Steps alternate in short stretches,
+so that both meet the same machine.
 """
 
 from __future__ import annotations

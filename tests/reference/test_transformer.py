@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -198,3 +200,23 @@ def test_n_grams_are_hashed_as_by_hand() -> None:
                     hashed = signed(hashed * PRIME + token)
                 want += table.weight[hashed % 1_024]
             torch.testing.assert_close(embed(ids)[text, place - 4], want)
+
+
+def test_the_plain_peer_of_the_benchmark_is_the_same_net() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(Path(__file__).parents[2] / "benchmarks" / "peers"), *sys.path])
+        from plain_transformer import GPT
+
+    ours = _stirred(Transformer(Embed(VOCABULARY, 16), 2, 4, 8))
+    theirs = GPT(VOCABULARY, 2, 16, 4, 8)
+    with torch.no_grad():
+        theirs.tokens.weight.copy_(ours.embed.tokens.weight)
+        theirs.head.weight.copy_(ours.head.weight)
+        for block, copied in zip(ours.blocks, theirs.blocks, strict=True):
+            copied.qkv.weight.copy_(block.attention.qkv.weight)
+            copied.out.weight.copy_(block.attention.out.weight)
+            copied.up.weight.copy_(block.up.weight)
+            copied.down.weight.copy_(block.down.weight)
+    windows = torch.randint(0, VOCABULARY, (3, 10))
+    loss = F.cross_entropy(theirs(windows[:, 1:-1]).flatten(0, 1), windows[:, 2:].flatten())
+    torch.testing.assert_close(ours.losses(windows), loss, atol=1e-5, rtol=1e-5)

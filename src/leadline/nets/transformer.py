@@ -156,7 +156,8 @@ def _scale(x: Tensor) -> Tensor:
     """One over the root mean square along the last axis [..., 1], in float32 or better."""
     dtype = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype)
-    return norm.square_().div_(x.shape[-1]).add_(torch.finfo(dtype).eps).rsqrt_()
+    scale: Tensor = norm.square_().div_(x.shape[-1]).add_(torch.finfo(dtype).eps).rsqrt_()
+    return scale
 
 
 def _unscale(gradient: Tensor, y: Tensor, scale: Tensor) -> Tensor:
