@@ -48,6 +48,7 @@ check: setup
 
 bench: setup
 	$(bin)/python benchmarks/journey.py
+	$(bin)/python benchmarks/kinds.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

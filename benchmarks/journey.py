@@ -8,18 +8,15 @@ Test rows are decoded here a second time without Leadline, so the last columns a
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ import numpy as np
 import onnxruntime as ort
 import polars as pl
 from PIL import Image
-from record import append
+from record import Found, run
 
 RESULTS = Path(__file__).parent / "results" / "journey.csv"
 FIELDS = (
@@ -157,7 +154,7 @@ def one_row(run: Path, data: Path) -> tuple[float, float]:
     return float(np.median(walls)), float(np.median(calls))
 
 
-def measure(name: str, row: Row, data: Path, folder: Path) -> list[dict[str, Any]]:
+def measure(name: str, row: Row, data: Path, folder: Path) -> Found:
     out = folder / name
     began = time.perf_counter()
     done = subprocess.run(command(name, row, data, out), cwd=folder, capture_output=True, text=True, check=False)
@@ -193,31 +190,9 @@ def measure(name: str, row: Row, data: Path, folder: Path) -> list[dict[str, Any
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
-    given = parser.parse_args()
-    data = given.data.resolve()
-    from leadline.race.measure import machine, versions
-
-    facts = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": json.dumps(machine()),
-        "versions": json.dumps(versions()),
-    }
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["LEADLINE_CACHE"] = str(Path(folder) / "cache")  # a first run: nothing encoded before
-        for name in given.names or ROWS:
-            for found in measure(name, ROWS[name], data, Path(folder)):
-                rows.append({**found, **facts})
-                wall = f"  in {found['wall_s']} s" if "wall_s" in found else ""
-                word = "ok " if found["met"] else "NOT"
-                print(f"{word}  {found['what']:28} must: {found['must']:45} seen: {found['seen']}{wall}", flush=True)
-    append(RESULTS, FIELDS, rows)
-    return 0 if all(row["met"] for row in rows) else 1
+def measured(name: str, row: Row) -> Callable[[Path, Path], Found]:
+    return lambda data, folder: measure(name, row, data, folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, RESULTS, FIELDS, {name: measured(name, row) for name, row in ROWS.items()}))

@@ -7,26 +7,21 @@ Prints what must be and what was, and appends it to benchmarks/results/kinds.csv
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import append
+from record import Found, run
 
 RESULTS = Path(__file__).parent / "results" / "kinds.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "wall_s", "contenders", "machine", "versions")
-Found = list[dict[str, Any]]
 
 
 def leadline(*arguments: Any, folder: Path) -> tuple[subprocess.CompletedProcess[str], float, float]:
@@ -210,33 +205,5 @@ ROWS: dict[str, Callable[[Path, Path], Found]] = {
 }  # fmt: skip
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
-    given = parser.parse_args()
-    data = given.data.resolve()
-    from leadline.race.measure import machine, versions
-
-    facts = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": json.dumps(machine()),
-        "versions": json.dumps(versions()),
-    }  # fmt: skip
-    rows: Found = []
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["LEADLINE_CACHE"] = str(Path(folder) / "cache")  # a first run: nothing encoded before
-        for name in given.names or ROWS:
-            found = [{**row, **facts} for row in ROWS[name](data, Path(folder))]
-            append(RESULTS, FIELDS, found)
-            rows += found
-            for row in found:
-                wall = f"  in {row['wall_s']} s" if "wall_s" in row else ""
-                print(
-                    f"{'ok ' if row['met'] else 'NOT'}  {row['what']}: must {row['must']}; seen {row['seen']}{wall}",
-                    flush=True,
-                )
-    return 0 if all(row["met"] for row in rows) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, RESULTS, FIELDS, ROWS))

@@ -1,14 +1,52 @@
-"""Where measurements are written: one CSV a benchmark, only ever appended to."""
+"""How measurements are run and written: one CSV a benchmark, only ever appended to, a line a row on the terminal."""
 
 from __future__ import annotations
 
+import argparse
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+Found = list[dict[str, Any]]
 
-def append(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+
+def run(
+    description: str | None, results: Path, fields: Sequence[str], rows: Mapping[str, Callable[[Path, Path], Found]]
+) -> int:
+    """Measure the rows named on the command line, or all; each gets the data and a scratch folder. 1 if any fell short.
+
+    Every row is written when it is done, with the time, the machine and the versions.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(rows))
+    given = parser.parse_args()
+    from leadline.race.measure import machine, versions
+
+    facts = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": json.dumps(machine()),
+        "versions": json.dumps(versions()),
+    }  # fmt: skip
+    met = True
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LEADLINE_CACHE"] = str(Path(folder) / "cache")  # a first run: nothing encoded before
+        for name in given.names or rows:
+            found = [{**row, **facts} for row in rows[name](given.data.resolve(), Path(folder))]
+            append(results, fields, found)
+            for row in found:
+                met = met and bool(row["met"])
+                wall = f"  in {row['wall_s']} s" if "wall_s" in row else ""
+                word = "ok " if row["met"] else "NOT"
+                print(f"{word}  {row['what']:36} must: {row['must']:45} seen: {row['seen']}{wall}", flush=True)
+    return 0 if met else 1
+
+
+def append(path: Path, fields: Sequence[str], rows: Found) -> None:
     """Add rows; a new file begins with its header."""
     path.parent.mkdir(exist_ok=True)
     new = not path.exists()
