@@ -125,11 +125,12 @@ class Model:
             raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
 
-    def reader(self) -> language.Reader:
-        """The step of a language model. Raises `ModelError` where this is none."""
+    def reader(self, threads: int | None = None) -> language.Reader:
+        """The step of a language model, on all cores or so many. Raises `ModelError` where this is none."""
         if self.contract["task"] != "language":
             raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
-        return language.Reader(self._session, self.contract)
+        session = self._session if threads is None else Session(self.path, threads=threads)
+        return language.Reader(session, self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
         """Text that goes on from the prompt; `settings` are those of `leadline.use.generate.generate`."""

@@ -38,7 +38,8 @@ def generate(
         ModelError: the model is no language model, or a setting is out of range.
     """
     _check(length, temperature, top_k, top_p)
-    reader, vocabulary = model.reader(), model.contract["vocabulary"]
+    # One thread: a step of one token is too small to share, and waiting for each other costs more than it takes.
+    reader, vocabulary = model.reader(threads=1), model.contract["vocabulary"]
     pieces, rng = decoded(vocabulary, model.contract["unit"]), np.random.default_rng(seed)
     spell = codecs.getincrementaldecoder("utf-8")("replace")  # a character may be spread over tokens
     prompt = prompt.replace("\x00", " ")
@@ -78,9 +79,7 @@ def choose(
     if temperature == 0:
         return int(odds.argmax())
     order = np.argsort(-odds, kind="stable")[: top_k or None]
-    chances = np.exp((odds[order] - odds[order[0]]) / temperature)
-    chances /= chances.sum()
+    sums = np.exp((odds[order] - odds[order[0]]) / temperature).cumsum()
     if top_p is not None:
-        kept = int(np.searchsorted(np.cumsum(chances), top_p)) + 1
-        order, chances = order[:kept], chances[:kept] / chances[:kept].sum()
-    return int(order[rng.choice(len(order), p=chances)])
+        sums = sums[: int(np.searchsorted(sums, top_p * sums[-1])) + 1]
+    return int(order[np.searchsorted(sums, rng.random() * sums[-1], side="right")])
