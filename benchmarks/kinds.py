@@ -162,7 +162,7 @@ def odd_clips(data: Path, folder: Path) -> Found:
     (root / "low" / "prose.wav").write_text("this is no sound")
     done, wall, peak = leadline("fit", root, "--budget", "45s", "--out", folder / "odd", folder=folder)
     aside = (folder / "odd" / "quarantine.csv").read_text() if done.returncode == 0 else done.stderr
-    named = [name for name in [*odd, "long", "truncated", "empty", "prose"] if f"{name}." in aside]
+    named = [name for name in [*odd, "long", "truncated", "empty", "prose"] if f"/{name}." in aside]
     met = done.returncode == 0 and "Traceback" not in done.stderr and named == ["all_nan", "empty", "prose"]
     seen = f"exit {done.returncode}, set aside: {', '.join(named)}; {peak:.0f} MB at most"
     return [{

@@ -18,7 +18,7 @@ from leadline.contenders.contender import Data, Fitted, Progress
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 from leadline.kinds.tokens import START
-from leadline.use.language import bits, stream
+from leadline.use.language import bits, spread, stream
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from leadline.ship.graph import Graph
 
 HIGHEST = 10  # order
-MOST_TOKENS = 10_000_000  # learned from, the last ones: a gigabyte of tables at most
+MOST_TOKENS = 10_000_000  # counted, the last ones: a gigabyte of tables at most
+A_SECOND = 300_000  # tokens counted for each second there is: all orders are tried
+LOOKED = 600  # valid rows by which the order is chosen
 MOST_GRAMS = 4_000_000  # of all orders together: some 60 MB in the file
 SPACE = 2**62  # a gram must fit into int64
 
@@ -42,7 +44,9 @@ class Ngram:
     def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
         store, split = data.store, data.store.split
         vocabulary = len(store.blocks[0].settings["vocabulary"])
-        train, said = _affordable(store, split.train)
+        most = int(np.clip(A_SECOND * data.clock.left(), 1e5, MOST_TOKENS))
+        train, said = _affordable(store, split.train, most)
+        looked = spread(split.valid, LOOKED)
         highest = max(1, min(HIGHEST, int(np.log(SPACE) / np.log(vocabulary))))
         best: tuple[float, list[Order]] | None = None
         for order in range(2, highest + 1):
@@ -51,7 +55,7 @@ class Ngram:
             if best is not None and grams > MOST_GRAMS:
                 said.append(f"order {order} would need {grams:,} grams, more than {MOST_GRAMS:,}")
                 break
-            score = _score(store, split.valid, orders, vocabulary)
+            score = _score(store, looked, orders, vocabulary)
             yield Progress(step=order, steps=highest, score=score)
             if best is not None and score >= best[0]:
                 break
@@ -60,12 +64,12 @@ class Ngram:
                 said.append("a higher order was not tried: no time was left")
                 break
         assert best is not None
-        score, orders = best
+        orders = best[1]
+        score = best[0] if len(looked) == len(split.valid) else _score(store, split.valid, orders, vocabulary)
         said.insert(0, f"order {len(orders)}, as valid chose, of up to {highest}")
         if data.clock.left() > data.clock.spent():
-            orders = learn(
-                _affordable(store, np.sort(np.concatenate([split.train, split.valid])))[0], vocabulary, len(orders)
-            )
+            both = np.sort(np.concatenate([split.train, split.valid]))
+            orders = learn(_affordable(store, both, most)[0], vocabulary, len(orders))
             said[0] += "; counted again on train and valid rows"
         yield FittedNgram(orders, vocabulary, score, said)
 
@@ -137,20 +141,20 @@ def _look(keys: np.ndarray, values: np.ndarray, asked: np.ndarray, otherwise: fl
     return np.where(keys[place] == asked, values[place], otherwise)
 
 
-def _affordable(store: Store, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The last tokens of the rows, as many as there is memory to count."""
-    most = MOST_TOKENS // 256
-    tokens = stream(store, rows[-most:])[0]
-    if len(rows) > most or len(tokens) > MOST_TOKENS:
-        tokens = tokens[-MOST_TOKENS:]
-        return tokens, [f"learned from the last {len(tokens):,} tokens alone, to fit into memory"]
+def _affordable(store: Store, rows: np.ndarray, most: int) -> tuple[np.ndarray, list[str]]:
+    """The last tokens of the rows, as many as there is memory and time to count; and a line that says so."""
+    last = rows[-(most // 64) :]
+    tokens = stream(store, last)[0]
+    if len(last) < len(rows) or len(tokens) > most:
+        tokens = tokens[-most:]
+        return tokens, [f"counted the last {len(tokens):,} tokens alone, as many as memory and time allow"]
     return tokens, []
 
 
 def unigram(store: Store) -> FittedNgram:
     """The floor of running text: how common each token is."""
     vocabulary = len(store.blocks[0].settings["vocabulary"])
-    orders = learn(_affordable(store, store.split.train)[0], vocabulary, 1)
+    orders = learn(_affordable(store, store.split.train, MOST_TOKENS)[0], vocabulary, 1)
     score = _score(store, store.split.valid, orders, vocabulary)
     return FittedNgram(orders, vocabulary, score, ["the shares of the tokens in the train rows"])
 

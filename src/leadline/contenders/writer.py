@@ -16,7 +16,7 @@ import numpy as np
 from leadline.contenders.contender import Data, Fitted, Progress
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
-from leadline.use.language import State, bits, nats, stream
+from leadline.use.language import State, bits, nats, spread, stream
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +35,7 @@ FEW_PASSES = 0.05  # with less, or fewer than `FEW_STEPS`, losing says nothing o
 FEW_STEPS = 60
 LAST = 0.25  # share of the time for a last stretch over train and valid rows
 MOST_TOKENS = 30_000_000  # learned from, the last ones
-LOOKED, PLACES = 24, 6  # valid rows read at each look, at so many places; all of them at the end
+LOOKED = 24  # valid rows read at each look; all of them at the end
 CHECKS, SHARE = (3, 20), 0.08  # looks at the valid rows, and their share of the time
 
 
@@ -84,7 +84,7 @@ class _Run:
         a_row = self._seconds_a_row()
         left = clock.left()
         self.reserve = min(0.4 * left, a_row * (len(self.store.split.test) + len(self.valid)) * 1.2 + 0.5)
-        self.looked = _spread(self.valid)
+        self.looked = spread(self.valid, LOOKED)
         a_look = a_row * len(self.looked)
         self.checks = int(np.clip(SHARE * left / a_look, *CHECKS))
         self.most = max(20, int(PASSES * len(self.tokens) / (self.window * BATCH)))
@@ -237,16 +237,6 @@ def _tokens(store: Store) -> tuple[np.ndarray, list[str]]:
     rows = store.split.train
     tokens = stream(store, rows[-MOST_TOKENS // 256 :])[0][-MOST_TOKENS:]
     return tokens, [f"learned from the last {len(tokens):,} tokens"] if len(tokens) == MOST_TOKENS else []
-
-
-def _spread(rows: np.ndarray) -> np.ndarray:
-    """Some of the rows: short stretches all over, since a text is not alike everywhere."""
-    if len(rows) <= LOOKED:
-        return rows
-    size = LOOKED // PLACES
-    return np.concatenate(
-        [rows[start : start + size] for start in np.linspace(0, len(rows) - size, PLACES).astype(int)]
-    )
 
 
 def _bits(net: Any, store: Store, rows: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ VALID, MOST_VALID = 0.1, 10_000
 CALIB, MOST_CALIB = 0.05, 5_000
 SMALL = 1_000  # rows; below, valid gets a fifth
 CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
+MOST_ROWS = 2_000  # of running text to test on, half as many to select by; a row is a kilobyte
 FEWEST = 8  # rows that can be split at all
 
 
@@ -87,6 +88,8 @@ def split(
 def stretches(part: np.ndarray) -> Split:
     """The split of a running text: its last tenth is tested on, the twentieth before that is valid, unless stated.
 
+    At most two megabytes and one: more would cost minutes to read and tell nothing new.
+
     Whole stretches, because neighbouring rows tell of each other. There is no calib.
 
     Example:
@@ -94,9 +97,9 @@ def stretches(part: np.ndarray) -> Split:
         {'train': 170, 'valid': 10, 'calib': 0, 'test': 20}
     """
     rows, stated = np.flatnonzero(part == 0), [np.flatnonzero(part == number) for number in (1, 2)]
-    test = stated[1] if len(stated[1]) else rows[len(rows) - min(len(rows) // 10, MOST_TEST) :]
+    test = stated[1] if len(stated[1]) else rows[len(rows) - min(len(rows) // 10, MOST_ROWS) :]
     rows = rows if len(stated[1]) else rows[: -len(test)]
-    valid = stated[0] if len(stated[0]) else rows[len(rows) - min(max(1, len(rows) // 18), MOST_VALID) :]
+    valid = stated[0] if len(stated[0]) else rows[len(rows) - min(max(1, len(rows) // 18), MOST_ROWS // 2) :]
     rows = rows if len(stated[0]) else rows[: -len(valid)]
     return Split(train=rows, valid=valid, calib=rows[:0], test=test)
 

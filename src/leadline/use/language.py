@@ -21,6 +21,7 @@ Step = Callable[[np.ndarray, State], tuple[np.ndarray, State]]  # ids [N, T], st
 UNICODE = 1_112_064  # characters there are: what it costs to spell out one that train never had
 LANES, LANE = 16, 2_048  # stretches read side by side at most, and tokens in one at least
 WARM = 256  # tokens read, but not scored, before a stretch
+PLACES = 6  # stretches that stand for a text
 CHUNK = 256  # tokens in one step
 
 
@@ -30,6 +31,16 @@ def stream(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     held = store.tensor(block.name)[rows]
     there = held != PADDING
     return held[there].astype(np.int64), there.sum(axis=1)
+
+
+def spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the rows: short stretches all over, since a text is not alike everywhere."""
+    if len(rows) <= most:
+        return rows
+    size = most // PLACES
+    return np.concatenate(
+        [rows[start : start + size] for start in np.linspace(0, len(rows) - size, PLACES).astype(int)]
+    )
 
 
 def bits(store: Store, rows: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -1,0 +1,212 @@
+"""The training engine against what users would write instead, side by side.
+
+    python benchmarks/train.py [--data ../shared/data] [--pairs 10] [NAME ...]
+
+Programs are timed as whole processes, from start to test accuracy, in turns, so that both of a pair meet the same
+machine. Printed and appended to benchmarks/results/train.csv: the median of the ratios of the pairs, with the interval
+between two of the ordered ratios that covers the median with the confidence stated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from record import append
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "train.csv"
+FIELDS = (
+    "when", "what", "must", "seen", "met", "n", "ratio", "low", "high", "confidence", "ours_s", "theirs_s",
+    "ours_spread", "theirs_spread", "ours_accuracy", "theirs_accuracy", "machine", "versions",
+)  # fmt: skip
+EXAMPLE = HERE.parent / "examples" / "mnist_mlp.py"
+WIDTHS, BATCH, TURN = (784, 256, 128, 10), 64, 200  # of the network; rows a step; steps a turn
+
+
+def interval(values: list[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """(low, high, confidence): the innermost pair of ordered values that covers the median at least so surely.
+
+    The median lies below k of n values or fewer with the chance of so few heads in n throws of a coin. Fewer than six
+    values reach no 95%: then it is their whole range, and the confidence says how little that is.
+    """
+    ordered, n = sorted(values), len(values)
+    covered = [1 - 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n for k in range(n // 2)]
+    k = max((k for k, sure in enumerate(covered) if sure >= confidence), default=0)
+    return ordered[k], ordered[-1 - k], covered[k] if covered else 0.0
+
+
+def process(script: Path, *arguments: object) -> tuple[float, float]:
+    """(seconds of the whole process, test accuracy that it printed)."""
+    began = time.perf_counter()
+    words = [sys.executable, str(script), *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    wall = time.perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip()[-500:])
+    found = re.search(r"test accuracy ([\d.]+)%", done.stdout)
+    assert found is not None, done.stdout
+    return wall, float(found[1]) / 100
+
+
+def against(peer: str, most: float) -> Callable[[Path, int], dict[str, Any]]:
+    def measure(folder: Path, pairs: int) -> dict[str, Any]:
+        """Whole processes in pairs; which comes first changes from pair to pair."""
+        script = HERE / "peers" / f"{peer}.py"
+        ours, theirs = [], []
+        for pair in range(pairs):
+            turns = [(ours, EXAMPLE, (folder,)), (theirs, script, (folder, pair))]
+            for found, program, arguments in turns if pair % 2 else turns[::-1]:
+                found.append(process(program, *arguments))
+        row = compared([o[0] for o in ours], [t[0] for t in theirs], f"<= {most:.3g} of its time", most)
+        shares = {"ours_accuracy": [o[1] for o in ours], "theirs_accuracy": [t[1] for t in theirs]}
+        row |= {name: f"{min(found):.2%} to {max(found):.2%}" for name, found in shares.items()}
+        return row
+
+    return measure
+
+
+def compared(ours: list[float], theirs: list[float], must: str, most: float) -> dict[str, Any]:
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    ratio, (low, high, sure) = statistics.median(ratios), interval(ratios)
+    return {
+        "must": must, "met": ratio <= most, "n": len(ratios), "ratio": round(ratio, 4), "low": round(low, 4),
+        "high": round(high, 4), "confidence": round(sure, 4), "ours_s": round(statistics.median(ours), 6),
+        "theirs_s": round(statistics.median(theirs), 6), "ours_spread": f"{min(ours):.4g} to {max(ours):.4g}",
+        "theirs_spread": f"{min(theirs):.4g} to {max(theirs):.4g}",
+        "seen": f"{ratio:.3f} [{low:.3f}, {high:.3f}] ({sure:.1%}), {statistics.median(ours):.4g} s and "
+        f"{statistics.median(theirs):.4g} s, n={len(ratios)}",
+    }  # fmt: skip
+
+
+def step(folder: Path, pairs: int) -> dict[str, Any]:
+    """A step of the network, from the draw of its batch to its update, against its matrix products alone, in turns."""
+    import torch
+    from torch import nn
+
+    import leadline as ll
+    from leadline.train import losses, schedule
+    from leadline.train.batches import Rows, rows_of
+    from leadline.train.course import Course, How
+    from leadline.train.flat import Adam, Flat
+
+    rows = rows_of(ll.load(folder.name, data=folder.parent), "data")
+    layers = [[nn.Linear(i, o), nn.ReLU()] for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
+    net = nn.Sequential(nn.Flatten(), *[layer for two in layers for layer in two][:-1])
+    how = How(
+        loss=losses.CrossEntropy(), optimizer=Adam(), schedule=schedule.constant, lr=1e-3, batch_size=BATCH, epochs=1,
+        steps=None, budget=None, precision="auto", normalise=(0.5, 0.5), clip=None, ema=None, seed=0,
+    )  # fmt: skip
+    x = [torch.randn(BATCH, width) for width in WIDTHS]
+    w = [torch.randn(o, i) for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
+    dx, dw = [torch.empty_like(t) for t in x], [torch.empty_like(t) for t in w]
+
+    def products() -> None:
+        for i in range(len(w)):
+            torch.mm(x[i], w[i].t(), out=dx[i + 1])
+        for i in reversed(range(len(w))):
+            torch.mm(x[i + 1].t(), x[i], out=dw[i])
+            if i:
+                torch.mm(x[i + 1], w[i], out=dx[i])
+
+    ours, theirs = [], []
+    with torch.no_grad():
+        course = Course(net, Flat(net), Rows(rows.x, rows.y), None, how)
+
+        def whole() -> None:
+            course.step_once()
+            course.step(0.5)
+
+        for pair in range(pairs + 1):
+            turns = [(ours, whole), (theirs, products)]
+            for found, once in turns if pair % 2 else turns[::-1]:
+                began = time.perf_counter()
+                for _ in range(TURN):
+                    once()
+                found.append((time.perf_counter() - began) / TURN)
+    return compared(ours[1:], theirs[1:], "<= 1.6 times their time", 1.6)  # the first turns warm up
+
+
+def overhead(folder: Path, pairs: int) -> dict[str, Any]:
+    """The share of the run that is not forward, backward or optimizer: data, checks and the loop itself."""
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLE), str(folder)], capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
+    line = re.search(r"^seconds +([\d.]+): (.*)$", run, re.MULTILINE)
+    assert line is not None, run
+    parts = {name: float(spent) for name, spent in (item.split() for item in line[2].split(", "))}
+    work = parts["forward"] + parts["backward"] + parts["optimizer"]
+    share = 1 - work / float(line[1])
+    return {
+        "must": "<= 8% of the run", "met": share <= 0.08, "n": 1, "ratio": round(share, 4),
+        "seen": f"{share:.1%}; {line[2]}",
+    }  # fmt: skip
+
+
+def accuracy(folder: Path, pairs: int) -> dict[str, Any]:
+    """Test accuracy over as many seeds, ours and the plain loop's: a difference beyond their spread would show."""
+    import torch
+    from torch import nn
+
+    import leadline as ll
+
+    source, ours, theirs = ll.load(folder.name, data=folder.parent), [], []
+    for seed in range(pairs):
+        torch.manual_seed(seed)
+        layers = [[nn.Linear(i, o), nn.ReLU()] for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
+        net = nn.Sequential(nn.Flatten(), *[layer for two in layers for layer in two][:-1])
+        trained = ll.train(net, source, batch_size=BATCH, epochs=3, normalise=(0.5, 0.5), seed=seed)
+        ours.append(float(trained.evaluate(source).accuracy or 0))
+        theirs.append(process(HERE / "peers" / "plain_pytorch.py", folder, seed)[1])
+    gap = statistics.mean(ours) - statistics.mean(theirs)
+    error = math.sqrt((statistics.variance(ours) + statistics.variance(theirs)) / pairs)
+    seen = [f"{statistics.mean(found):.2%} ({min(found):.2%} to {max(found):.2%})" for found in (ours, theirs)]
+    return {
+        "must": "not lower beyond seed noise", "met": gap > -2 * error, "n": pairs, "ours_accuracy": seen[0],
+        "theirs_accuracy": seen[1], "seen": f"{seen[0]} and {seen[1]}, gap {gap:+.2%} ± {2 * error:.2%}",
+    }  # fmt: skip
+
+
+ROWS: dict[str, tuple[str, Callable[[Path, int], dict[str, Any]]]] = {
+    "plain": ("mnist_mlp.py against the plain PyTorch loop", against("plain_pytorch", 0.55)),
+    "reference": ("mnist_mlp.py against the reference script", against("reference_script", 1 / 6)),
+    "step": ("step against its matrix products alone", step),
+    "overhead": ("overhead of the loop at batch 64", overhead),
+    "accuracy": ("test accuracy against the plain loop, over seeds", accuracy),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds mnist/")
+    parser.add_argument("--pairs", type=int, default=10, help="pairs of runs, or of turns, or seeds")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
+    given = parser.parse_args()
+    from leadline.race.measure import machine, versions
+
+    rows = []
+    for name in given.names or ROWS:
+        what, measure = ROWS[name]
+        row = {"what": what, **measure((given.data / "mnist").resolve(), given.pairs)}
+        row |= {
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": json.dumps(machine()), "versions": json.dumps(versions()),
+        }  # fmt: skip
+        append(RESULTS, FIELDS, [row])
+        rows.append(row)
+        print(f"{'ok ' if row['met'] else 'NOT'}  {what:50} must: {row['must']:28} seen: {row['seen']}", flush=True)
+    return 0 if all(row["met"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
