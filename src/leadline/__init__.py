@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
     from leadline.run import Run, fit
     from leadline.ship.model import Model
+    from leadline.train.trainer import train
 
 _HOMES = {
     "BudgetError": "leadline.errors",
@@ -29,6 +30,7 @@ _HOMES = {
     "TargetError": "leadline.errors",
     "fit": "leadline.run",
     "load": "leadline.data.samples",
+    "train": "leadline.train",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "TargetError",
     "fit",
     "load",
+    "train",
 ]
 
 

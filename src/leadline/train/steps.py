@@ -1,0 +1,64 @@
+"""The two ways to take the derivative of a loss: written out for stacks of Linear layers, by autograd for all else.
+
+Enters: a batch x [N, ...], y [N, ...]. Leaves: its mean loss from `forward`, and from `backward` the whole of the flat
+gradient. `way_for` chooses, and says why.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from leadline.train.dense import Stack, why_not
+from leadline.train.flat import Flat
+from leadline.train.losses import Loss
+
+
+class Way(Protocol):
+    def forward(self, x: Tensor, y: Tensor) -> float: ...
+
+    def backward(self) -> None: ...
+
+
+class WrittenOut:
+    """Without autograd: `dense.py`."""
+
+    def __init__(self, module: nn.Sequential, loss: Loss) -> None:
+        self._stack, self._loss = Stack(module), loss
+
+    def forward(self, x: Tensor, y: Tensor) -> float:
+        out = self._stack.forward(x)
+        self._dout = torch.empty_like(out)
+        return self._loss.gradient(out, y, into=self._dout).item()
+
+    def backward(self) -> None:
+        self._stack.backward(self._dout)
+
+
+class Autograd:
+    """Any module, run eagerly; bfloat16 where it is asked for, with the parameters kept in float32."""
+
+    def __init__(self, module: nn.Module, flat: Flat, loss: Loss, low: bool) -> None:
+        self._module, self._flat, self._loss, self._low = module, flat, loss, low
+
+    def forward(self, x: Tensor, y: Tensor) -> float:
+        with torch.enable_grad():
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._low):
+                out = self._module(x)
+            self._value = self._loss(out.to(self._flat.values.dtype), y)
+        return self._value.item()
+
+    def backward(self) -> None:
+        self._flat.gradient.zero_()  # autograd adds into the views that the parameters hold
+        self._value.backward()  # type: ignore[no-untyped-call]
+        del self._value  # and with it all that it keeps for a second backward pass
+
+
+def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: int, low: bool) -> tuple[Way, str]:
+    """The way for a module whose batches have so many axes, and a sentence that says which and why."""
+    why = "bfloat16 is asked for" if low else why_not(module, axes)
+    if not why and isinstance(module, nn.Sequential):
+        return WrittenOut(module, loss), "forward and backward written out: a stack of Linear layers and activations"
+    return Autograd(module, flat, loss, low), f"eager autograd: {why}"
