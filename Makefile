@@ -49,6 +49,7 @@ check: setup
 bench: setup
 	$(bin)/python benchmarks/journey.py
 	$(bin)/python benchmarks/kinds.py
+	$(bin)/python benchmarks/train.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -26,32 +26,32 @@ def run(
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(rows))
     given = parser.parse_args()
+    met = True
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LEADLINE_CACHE"] = str(Path(folder) / "cache")  # a first run: nothing encoded before
+        for name in given.names or rows:
+            found = rows[name](given.data.resolve(), Path(folder))
+            write(results, fields, found)
+            met = met and all(row["met"] for row in found)
+    return 0 if met else 1
+
+
+def write(path: Path, fields: Sequence[str], rows: Found) -> None:
+    """Print rows, and add them to the file with the time, the machine and the versions; a new one gets its header."""
     from leadline.race.measure import machine, versions
 
     facts = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": json.dumps(machine()),
         "versions": json.dumps(versions()),
     }  # fmt: skip
-    met = True
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["LEADLINE_CACHE"] = str(Path(folder) / "cache")  # a first run: nothing encoded before
-        for name in given.names or rows:
-            found = [{**row, **facts} for row in rows[name](given.data.resolve(), Path(folder))]
-            append(results, fields, found)
-            for row in found:
-                met = met and bool(row["met"])
-                wall = f"  in {row['wall_s']} s" if "wall_s" in row else ""
-                word = "ok " if row["met"] else "NOT"
-                print(f"{word}  {row['what']:36} must: {row['must']:45} seen: {row['seen']}{wall}", flush=True)
-    return 0 if met else 1
-
-
-def append(path: Path, fields: Sequence[str], rows: Found) -> None:
-    """Add rows; a new file begins with its header."""
     path.parent.mkdir(exist_ok=True)
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, fields)
         if new:
             writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({**row, **facts} for row in rows)
+    for row in rows:
+        wall = f"  in {row['wall_s']} s" if "wall_s" in row else ""
+        word = "ok " if row["met"] else "NOT"
+        print(f"{word}  {row['what']:36} must: {row['must']:45} seen: {row['seen']}{wall}", flush=True)

@@ -10,7 +10,6 @@ between two of the ordered ratios that covers the median with the confidence sta
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import statistics
@@ -18,11 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from record import append
+from record import write
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "train.csv"
@@ -192,20 +190,13 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=10, help="pairs of runs, or of turns, or seeds")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
     given = parser.parse_args()
-    from leadline.race.measure import machine, versions
-
-    rows = []
+    met = True
     for name in given.names or ROWS:
         what, measure = ROWS[name]
         row = {"what": what, **measure((given.data / "mnist").resolve(), given.pairs)}
-        row |= {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": json.dumps(machine()), "versions": json.dumps(versions()),
-        }  # fmt: skip
-        append(RESULTS, FIELDS, [row])
-        rows.append(row)
-        print(f"{'ok ' if row['met'] else 'NOT'}  {what:50} must: {row['must']:28} seen: {row['seen']}", flush=True)
-    return 0 if all(row["met"] for row in rows) else 1
+        write(RESULTS, FIELDS, [row])
+        met = met and bool(row["met"])
+    return 0 if met else 1
 
 
 if __name__ == "__main__":

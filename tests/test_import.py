@@ -63,6 +63,16 @@ def test_predict_loads_nothing_heavy(kind: str, prepare: Any, mixed: Any, messag
     assert pl.read_csv(tmp_path / "out.csv").height == made.table.rows
 
 
+def test_generate_loads_nothing_heavy(prepare: Any, story: Any, tmp_path: Path) -> None:
+    made = prepare(story())
+    fitted: Any = list(PORTFOLIO["ngram"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
+    model = assemble(made.store, fitted.graph().SerializeToString(), {})
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    code = "import sys\nfrom leadline.cli import main\nassert main(sys.argv[1:]) == 0"
+    done = _run(code, "generate", str(tmp_path / "model.onnx"), "--length", "20")
+    assert done.returncode == 0 and len(done.stdout) >= 20, done.stderr
+
+
 def test_public_names_are_sorted_and_real() -> None:
     assert leadline.__all__ == sorted(leadline.__all__) and len(set(leadline.__all__)) == len(leadline.__all__)
     for name in leadline.__all__:

@@ -131,3 +131,14 @@ def test_an_archive_of_a_table_in_a_folder(tmp_path: Path) -> None:
     source = read(path, cache=tmp_path / "cache")
     assert source.name == "houses" and source.train.collect().rows() == [("1", "2")] and source.test is not None
     assert source.notes[0] == "houses/ holds nothing but houses-1.0/, which is read in its place"
+
+
+def test_a_way_to_pack_that_is_not_known_is_said(tmp_path: Path) -> None:
+    path = _pack(tmp_path / "odd.zip", {"a/1.wav": b"sound" * 50})
+    data = bytearray(path.read_bytes())
+    for magic, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # the method, in both places that state it
+        place = data.index(magic) + offset
+        data[place : place + 2] = (98).to_bytes(2, "little")  # PPMd
+    path.write_bytes(bytes(data))
+    with pytest.raises(SourceError, match=r"odd\.zip is packed in a way that cannot be read here .*; pack it again as"):
+        unpack(path, tmp_path / "cache")

@@ -84,3 +84,16 @@ def test_a_model_of_media_and_more_needs_a_table(clips: Path, tmp_path: Path) ->
     assert predict(both, clips, cache=tmp_path / "cache").columns == ["prediction", "p_yes", "p_no", "path"]
     with pytest.raises(ModelError, match="clips lacks column 'who', which the model reads; it has path, age"):
         predict(_model(path="audio", who="category"), clips, cache=tmp_path / "cache")
+
+
+def test_loose_clips_say_which_column_the_model_lacks(tmp_path: Path) -> None:
+    loose = _clips(tmp_path / "loose", "1.wav", "2.wav")
+    with pytest.raises(ModelError, match=r"loose lacks column 'speaker', which the model reads; it has path\."):
+        predict(_model(path="audio", speaker="category"), loose, cache=tmp_path / "cache")
+
+
+def test_a_table_beside_the_clips_brings_the_other_columns(tmp_path: Path) -> None:
+    beside = _clips(tmp_path / "beside", "1.wav", "2.wav")
+    (beside / "manifest.csv").write_text("path,speaker,label\n1.wav,ann,yes\n2.wav,bob,no\n1.wav,ann,yes\n")
+    answers = predict(_model(path="audio", speaker="category"), beside, cache=tmp_path / "cache")
+    assert len(answers) == 3 and set(answers["prediction"]) == {"yes"}

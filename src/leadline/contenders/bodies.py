@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CONVOLVED = ("image", "audio")  # kinds that convolutions read: costly rows
-WIDTHS = {
-    "image": (16, 24, 32, 48, 64),
-    "audio": (8, 12, 16, 24, 32),
-}  # channels of a convolution, by what a step costs
-SCORED, SCORED_CONVOLVED = 512, {"image": 512, "audio": 64}  # rows in one pass of scoring
+# Channels of a convolution, by what a step costs.
+WIDTHS = {"image": (16, 24, 32, 48, 64), "audio": (8, 12, 16, 24, 32)}
+SCORED, SCORED_UNEQUAL = 512, 64  # rows in one pass of scoring; of unequal rows, which are long
 
 
 def block_of(store: Store, tensor: str) -> Block:
@@ -92,11 +90,10 @@ def gathered(store: Store, names: list[str], rows: np.ndarray) -> list[Tensor]:
 
     tensors = []
     for name in names:
-        held = store.tensor(name)[rows]
-        padding = block_of(store, name).padding
-        if padding is not None:
-            own = int((held != padding).any(axis=0).nonzero()[0].max(initial=0)) + 1
-            held = held[:, : max(own, block_of(store, name).settings["least"])]
+        held, block = store.tensor(name)[rows], block_of(store, name)
+        if block.padding is not None:
+            own = int((held != block.padding).any(axis=0).nonzero()[0].max(initial=0)) + 1
+            held = held[:, : max(own, block.settings["least"])]
         tensors.append(torch.from_numpy(np.ascontiguousarray(held)))
     return tensors
 
@@ -106,12 +103,11 @@ def predict(net: nn.Module, store: Store, names: list[str], rows: np.ndarray) ->
     import torch
 
     net.eval()
-    blocks = [block_of(store, name) for name in names]
-    size = min(SCORED_CONVOLVED.get(block.kind, SCORED) for block in blocks)
-    order = np.arange(len(rows))
-    unequal = next((name for name, block in zip(names, blocks, strict=True) if block.padding is not None), None)
+    size, order = SCORED, np.arange(len(rows))
+    unequal = next((name for name in names if block_of(store, name).padding is not None), None)
     if unequal is not None:  # alike lengths together: little is padded
-        order = np.argsort([_length(store, unequal, row) for row in rows], kind="stable")
+        size, padding = SCORED_UNEQUAL, block_of(store, unequal).padding
+        order = np.argsort([(store.tensor(unequal)[row] != padding).sum() for row in rows], kind="stable")
     parts = []
     with torch.no_grad():
         for start in range(0, len(rows), size):
@@ -120,7 +116,3 @@ def predict(net: nn.Module, store: Store, names: list[str], rows: np.ndarray) ->
     answers = np.empty_like(made)
     answers[order] = made
     return answers
-
-
-def _length(store: Store, name: str, row: int) -> int:
-    return int((store.tensor(name)[row] != block_of(store, name).padding).sum())

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import onnx
     from torch import Tensor
 
-MIXED = 0.5  # share of sounds that are mixed with another one
 FEW_CONVOLVED = 2_000  # images or sounds that a body is prepared by
 SMOOTHING = 0.2  # of the labels, for convolutional networks
 LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution and without
@@ -34,7 +33,7 @@ STARVED = 1 / 8  # of those passes; with less, losing says nothing of a family
 
 
 class Deep:
-    """A network whose images are read by 'pixels' or 'conv'; texts are bags, numbers and categories tabular."""
+    """A network over the blocks of a table that holds a kind it `needs` and none that it `lacks`."""
 
     family = "deep"
 
@@ -66,7 +65,7 @@ class _Run:
         self.store, self.names = data.store, contender.inputs(data.store)
         self.rows = data.store.split.train
         self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
-        self.mixed = self.conv == "audio" and data.classes > 0 and self.names == self.names[:1]
+        self.mixed = self.conv == "audio" and data.classes > 0 and len(self.names) == 1
         self.metric = METRICS[data.store.task.metric]
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
@@ -170,29 +169,22 @@ class _Run:
         inputs = gathered(self.store, self.names, rows)
         for place, vary in self.ways.items():
             inputs[place] = vary(inputs[place], part, self.epoch)
-        share, order = torch.ones(len(part)), torch.arange(len(part))
+        aims = [(self.y[part], torch.ones(len(part)))]  # answers, and what each counts
         if self.mixed:
-            from leadline.train.augment_sound import mix
+            from leadline.train.augment_sound import drawn, mix
 
-            draw = torch.rand(2, len(part), generator=self.generator)
-            share, order = (
-                torch.where(draw[0] < MIXED, draw[1], 1.0),
-                torch.randperm(len(part), generator=self.generator),
-            )
+            share, order = drawn(len(part), self.generator)
             inputs[0] = mix(inputs[0], share, order)
+            aims = [(self.y[part], share), (self.y[part[order]], 1 - share)]
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
             out = self.net(*inputs).float()
         if self.data.classes:
             smoothing = SMOOTHING if self.conv else 0.0
-            losses = [
-                F.cross_entropy(out, self.y[each], label_smoothing=smoothing, reduction="none")
-                for each in ((part, part[order]) if self.mixed else (part,))
-            ]
-            loss = (share * losses[0] + (1 - share) * losses[-1]).mean()
+            losses = [share * F.cross_entropy(out, y, label_smoothing=smoothing, reduction="none") for y, share in aims]
         else:
-            loss = F.mse_loss(out[:, 0], self.y[part])
-        loss.backward()  # type: ignore[no-untyped-call]
+            losses = [F.mse_loss(out[:, 0], y) for y, _ in aims]
+        torch.stack(losses).sum(0).mean().backward()  # type: ignore[no-untyped-call]
 
     def _seconds_a_step(self, count: int) -> float:
         times = []

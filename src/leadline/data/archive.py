@@ -134,7 +134,11 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     try:
         with zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, NotImplementedError) as error:
+    except NotImplementedError as error:  # zipfile, of a way to pack that it does not know
+        raise SourceError(
+            f"{path.name} is packed in a way that cannot be read here ({error}); pack it again as plain zip or tar.gz"
+        ) from error
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = (str(error).splitlines() or ["?"])[0]
         raise SourceError(f"{path.name} is not a whole archive ({reason}); copy or download it again") from error
 

@@ -70,16 +70,19 @@ class Store:
         self.unread: int = facts["unread"]  # rows that the budget left no time to decode
         self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
         self.labels: np.ndarray = np.load(self.path / "labels.npy")
+        self._open: dict[str, np.ndarray] = {}  # tensors that were asked for: a batch asks thousands of times
 
     def block(self, name: str) -> Block:
         return next(block for block in self.blocks if block.name == name)
 
     def tensor(self, name: str) -> np.ndarray:
         """'image_photo' (encoded) or 'image_photo.dense' (a form): [rows, ...], read-only."""
-        path = self.path / f"{name}.npy"
-        if not path.exists():
-            self._make_form(*name.rsplit(".", 1))
-        return np.asarray(np.load(path, mmap_mode="r"))
+        if name not in self._open:
+            path = self.path / f"{name}.npy"
+            if not path.exists():
+                self._make_form(*name.rsplit(".", 1))
+            self._open[name] = np.asarray(np.load(path, mmap_mode="r"))
+        return self._open[name]
 
     def graph(self, name: str) -> bytes:
         """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it."""

@@ -124,8 +124,6 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
     for option in ("group", "time", "split", "drop", "kind"):
         if getattr(settings, option):
             raise SourceError(f"--{option} names a column; {source.name} is running text, which has none.")
-    if settings.split is not None:
-        raise SourceError(f"--split {settings.split} names a column, and running text has none; leave it out.")
     bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
     column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
     return Table(

@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from leadline.data.dialect import NO_SEPARATOR, sample_of, sniff
-from leadline.data.media import PROSE
+from leadline.data.media import PROSE, files_below, visible
 from leadline.data.part import Part, counted, files_digest, part_of
 from leadline.data.tabular import as_utf8, table_suffix
 from leadline.errors import SourceError
@@ -49,17 +49,14 @@ def is_running(path: Path) -> bool:
 
 def texts_in(folder: Path) -> list[str]:
     """Names of the text files in a folder that holds nothing else worth reading; empty where it is another's."""
-    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
-    texts = [e for e in entries if e.suffix.lower() in TEXT_SUFFIXES and e.stem.lower() not in PROSE]
-    rest = [e for e in entries if e not in texts and e.stem.lower() not in PROSE]
-    return [text.name for text in texts] if not rest and all(map(is_running, texts)) else []
+    files, folders = visible(folder)
+    worth = [file for file in files if file.stem.lower() not in PROSE]
+    return [file.name for file in worth] if not folders and all(map(is_running, worth)) else []
 
 
 def texts_below(folder: Path) -> list[str]:
     """Text files at any depth, relative to `folder`, in order of name."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in TEXT_SUFFIXES and path.is_file())
-    names = (path.relative_to(folder).as_posix() for path in found)
-    return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+    return sorted(name for name in files_below(folder) if name.lower().endswith(TEXT_SUFFIXES))
 
 
 def read_parts(root: Path, names: list[str], cache: Path) -> dict[str, Part]:

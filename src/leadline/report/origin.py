@@ -27,6 +27,14 @@ for value, answer in zip(session.get_outputs(), session.run(None, row)):
     print(value.name, np.asarray(answer)[:3])"""
 
 
+WRITE = """\
+import leadline as ll
+
+model = ll.Model({file})
+print(model.generate("Once ", length=400, temperature=0.8, seed=1))   # no PyTorch needed
+print(model.contract["state"])      # without Leadline: give each state back at the next call, see the contract"""
+
+
 def data(facts: Facts) -> str:
     """Rows by split, and the columns."""
     result = facts.result
@@ -112,7 +120,8 @@ def _use(facts: Facts) -> str:
         else ""
     )
     checked += f", and in {count(differ)} decisions" if rows and differ is not None else ""
-    code = USE.format(file=json.dumps(str(shipped["file"]), ensure_ascii=False))
+    use = WRITE if facts.result.get("task") == "language" else USE
+    code = use.format(file=json.dumps(str(shipped["file"]), ensure_ascii=False))
     return (
         f"<h3>Use {name(shipped['file'])} anywhere ONNX Runtime runs</h3>{tag('p', checked + '.') if checked else ''}"
         f'<pre tabindex="0"><code>{esc(code)}</code></pre>'

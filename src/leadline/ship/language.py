@@ -8,7 +8,6 @@ next call. An axis of a state that grows with the text begins with length 0.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +21,16 @@ if TYPE_CHECKING:
     import onnx
 
     from leadline.data.store import Store
+    from leadline.ship.graph import Graph
 
 
-def assemble(store: Store, scores: bytes, facts: Mapping[str, Any], metadata: str, version: int) -> onnx.ModelProto:
-    """Join the tokeniser and a contender's step, and write the contract into the metadata."""
+def join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
+    """Set the tokeniser and a contender's step into `g`; returns what the contract says of them."""
     import onnx
     from onnx import helper
 
-    from leadline.ship.graph import Graph
-
     (block,) = store.blocks
     (column,) = block.columns
-    inner = onnx.load_from_string(scores)
-    g = Graph("leadline")
     text = g.input(column, np.str_, [1])
     ids = g.input("ids", np.int64, ["N", "T"])
     (tokens,) = g.add(onnx.load_from_string(store.graph(block.name)), {column: text}, "encode").values()
@@ -58,12 +54,10 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any], metadata: st
         shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
         g.output(value.name, made[value.name], helper.tensor_dtype_to_np_dtype(kind.elem_type), shape)
     inputs = {column: {"kind": block.kind, "dtype": KINDS[block.kind].onnx_input, "decode": block.decode[column]}}
-    contract = {
-        "version": version, "task": store.task.name, "target": None, "classes": [], "inputs": inputs,
-        "outputs": {"log_probabilities": "log_probabilities"}, "state": state, "unit": block.settings["unit"],
-        "vocabulary": block.settings["vocabulary"], **facts,
+    return {
+        "inputs": inputs, "outputs": {"log_probabilities": "log_probabilities"}, "state": state,
+        "unit": block.settings["unit"], "vocabulary": block.settings["vocabulary"],
     }  # fmt: skip
-    return g.model({metadata: json.dumps(contract, ensure_ascii=False)})
 
 
 class Reader:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
     from leadline.data.store import Block, Store
+    from leadline.ship.graph import Graph
 
 CONTRACT = "leadline.contract"
 VERSION = 1
@@ -43,10 +44,19 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
 
     from leadline.ship.graph import Graph
 
-    if store.task.name == "language":
-        return language.assemble(store, scores, facts, CONTRACT, VERSION)
-    inner = onnx.load_from_string(scores)
-    g = Graph("leadline")
+    inner, g = onnx.load_from_string(scores), Graph("leadline")
+    joined = language.join(g, store, inner) if store.task.name == "language" else _join(g, store, inner)
+    contract = {
+        "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
+        **joined, **facts,
+    }  # fmt: skip
+    return g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)})
+
+
+def _join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
+    """Set encode graphs, feature graphs and a contender's graph into `g`; returns what the contract says of them."""
+    import onnx
+
     inputs: dict[str, dict[str, Any]] = {}
     made: dict[str, str] = {}
     for value in inner.graph.input:
@@ -63,12 +73,7 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
             form = onnx.load_from_string(store.graph(value.name))
             (made[value.name],) = g.add(form, {"encoded": made[block_name]}, f"form.{value.name}").values()
     answer = g.add(inner, {value.name: made[value.name] for value in inner.graph.input}, "contender")["scores"]
-    outputs = _outputs(g, answer, store.task.classes, taken=set(inputs))
-    contract = {
-        "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
-        "inputs": inputs, "outputs": outputs, **facts,
-    }  # fmt: skip
-    return g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)})
+    return {"inputs": inputs, "outputs": _outputs(g, answer, store.task.classes, taken=set(inputs))}
 
 
 def _shape(name: str, block: Block) -> list[str | int]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from leadline.kinds.audio import PADDING
 
+MIXED = 0.5  # share of sounds that are mixed with another one
 LOUDER = 6.0  # decibels, either way
 NOISE = 0.01  # of a row's own root mean square, at most
 LATE = 0.1  # of a batch's length, by which a shorter sound begins later, at most
@@ -45,6 +46,12 @@ class Sounds:
         noise = torch.randn(wave.shape, generator=self._generator) * loud * NOISE
         wave = (wave + noise * torch.rand(len(sounds), 1, generator=self._generator)) * gain
         return torch.where(marks, PADDING, wave.clamp(-32_767, 32_767))
+
+
+def drawn(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """For each sound of a batch the share that stays its own (1: not mixed), and which one it is mixed with."""
+    draw = torch.rand(2, count, generator=generator)
+    return torch.where(draw[0] < MIXED, draw[1], 1.0), torch.randperm(count, generator=generator)
 
 
 def mix(sounds: Tensor, share: Tensor, order: Tensor) -> Tensor:

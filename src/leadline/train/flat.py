@@ -113,19 +113,16 @@ class Adam:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamW:
+class AdamW(Adam):
     """Loshchilov and Hutter 2019: each value shrinks by rate times weight decay, apart from the gradient."""
 
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
     weight_decay: float = 0.01
 
     def begin(self, flat: Flat) -> Update:
         return _moments(torch._fused_adamw_, self, flat)
 
 
-def _moments(fused: Callable[..., None], settings: Adam | AdamW, flat: Flat) -> Update:
+def _moments(fused: Callable[..., None], settings: Adam, flat: Flat) -> Update:
     first, second, steps = torch.zeros_like(flat.values), torch.zeros_like(flat.values), torch.zeros(())
 
     def update(rate: float) -> None:

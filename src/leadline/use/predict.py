@@ -59,19 +59,22 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
 
 def _source(source: Any, model: Model, cache: Path) -> Source:
     """A source to predict: what `fit` takes, and also one file of media, or files of media with no class folders."""
-    inputs = [(name, facts["kind"]) for name, facts in model.contract["inputs"].items()]
+    inputs = model.contract["inputs"]
+    media = [(name, facts["kind"]) for name, facts in inputs.items() if facts["kind"] in MEDIA]
     path = Path(source) if isinstance(source, (str, Path)) else None
-    if path is None or not path.exists() or len(inputs) != 1 or inputs[0][1] not in MEDIA:
+    if path is None or not path.exists() or len(media) != 1:
         return read(source, cache=cache)
-    name, kind = inputs[0]
+    (name, kind) = media[0]
     folder = path
     if path.is_file() and is_archive(path):
         folder, _ = unpack(path, cache)
         files, subfolders = visible(folder)
         if len(subfolders) == 1 and not files:  # packing a folder wraps its files in its name
             folder = subfolders[0]
-    files = [folder] if folder.is_file() else visible(folder)[0]
-    if not (files := [file for file in files if medium_of(file.name) == kind]):
+    found = [folder] if folder.is_file() else visible(folder)[0]
+    files = [file for file in found if medium_of(file.name) == kind]
+    # What else the model reads can only stand in a table: one beside the files is read in their place.
+    if not files or (len(inputs) > 1 and len(files) < len(found)):
         return _renamed(read(source, cache=cache), name, kind)
     return Source(
         name=path.name, train=pl.DataFrame({name: [file.name for file in files]}).lazy(), valid=None, test=None,
