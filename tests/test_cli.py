@@ -106,7 +106,7 @@ def test_debug_shows_the_traceback(leadline: Run) -> None:
         leadline("fit", "nowhere.csv", "--debug")
 
 
-@pytest.mark.parametrize("words", [["fit"], ["fit", "x", "--epochs", "3"], ["sail"], ["fit", "x", "--seed", "one"]])
+@pytest.mark.parametrize("words", [["fit"], ["fit", "x", "--lanes", "3"], ["sail"], ["fit", "x", "--seed", "one"]])
 def test_wrong_words_show_the_usage(words: list[str], leadline: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit:
         leadline(*words)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from leadline.again import Replay, replay, resume
     from leadline.config import Settings
     from leadline.data.samples import load
     from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
@@ -24,12 +25,15 @@ _HOMES = {
     "Model": "leadline.ship.model",
     "ModelError": "leadline.errors",
     "OutputError": "leadline.errors",
+    "Replay": "leadline.again",
     "Run": "leadline.run",
     "Settings": "leadline.config",
     "SourceError": "leadline.errors",
     "TargetError": "leadline.errors",
     "fit": "leadline.run",
     "load": "leadline.data.samples",
+    "replay": "leadline.again",
+    "resume": "leadline.again",
     "train": "leadline.train",
 }
 
@@ -39,12 +43,15 @@ __all__ = [
     "Model",
     "ModelError",
     "OutputError",
+    "Replay",
     "Run",
     "Settings",
     "SourceError",
     "TargetError",
     "fit",
     "load",
+    "replay",
+    "resume",
     "train",
 ]
 

@@ -62,12 +62,20 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--quiet", action="store_true", help="print the verdict alone")
         for field in dataclasses.fields(Settings):
             text = field.metadata["help"].replace("%", "%%")
-            if field.type == "int":
+            if field.type in ("int", "int | None"):
                 command.add_argument(f"--{field.name}", type=int, help=text)
             elif field.default == ():
                 command.add_argument(f"--{field.name}", action="append", help=text)
             else:
                 command.add_argument(f"--{field.name}", help=text)
+    resume = commands.add_parser("resume", parents=[shared], help="go on with a run that was killed")
+    resume.add_argument("run", nargs="?", help="the folder it was to make (default: the newest in runs)")
+    replay = commands.add_parser("replay", parents=[shared], help="repeat a run to the same bytes, and compare")
+    replay.add_argument("run", help="the run folder")
+    replay.add_argument("--out", help="folder of the repetition (default: RUN-replay)")
+    for command in (resume, replay):
+        command.add_argument("source", nargs="?", help="where the data is now (default: as the run says)")
+        command.add_argument("--quiet", action="store_true", help="print the end alone")
     predict = commands.add_parser("predict", parents=[shared], help="answers for new rows, from a shipped file")
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
     predict.add_argument("source", help="rows as for fit; the target may be absent")
@@ -97,6 +105,26 @@ def _fit(given: argparse.Namespace) -> int:
         run = fit(given.source, test=test, watch=terminal.take, **settings)
     print(farewell(run))
     return 0 if run.result["shipped"] is not None else 1
+
+
+def _resume(given: argparse.Namespace) -> int:
+    from leadline.again import resume
+    from leadline.terminal import Terminal, farewell
+
+    with Terminal(quiet=given.quiet) as terminal:
+        run = resume(given.run, given.source, watch=terminal.take)
+    print(farewell(run))
+    return 0 if run.result["shipped"] is not None else 1
+
+
+def _replay(given: argparse.Namespace) -> int:
+    from leadline.again import replay
+    from leadline.terminal import Terminal
+
+    with Terminal(quiet=given.quiet) as terminal:
+        found = replay(given.run, given.source, out=given.out, watch=terminal.take)
+    print(found)
+    return 0 if found.same else 1
 
 
 def _demo(given: argparse.Namespace) -> int:
@@ -151,7 +179,14 @@ def _model(given: argparse.Namespace) -> Path:
     return path / "model.onnx" if path.is_dir() else path
 
 
-COMMANDS = {"fit": _fit, "demo": _demo, "predict": _predict, "generate": _generate}
+COMMANDS = {
+    "fit": _fit,
+    "demo": _demo,
+    "resume": _resume,
+    "replay": _replay,
+    "predict": _predict,
+    "generate": _generate,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ class Settings:
     target: str | None = _setting(None, "column to predict (default: the one that the layout of the source gives)")
     test: str | None = _setting(None, "a source of test rows (default: a stated test part, else a fifth of the rows)")
     budget: str = _setting("5m", "time for the whole run, from reading to report: 90, 90s, 5m, 1h")
+    epochs: int | None = _setting(
+        None, "passes of every network over the rows, in place of a budget: as long as it takes, and the same each time"
+    )
     memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
     only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
     seed: int = _setting(0, "seed of the split and of every contender")
@@ -50,12 +54,14 @@ class Settings:
             if self.split is not None and getattr(self, option) is not None:
                 raise LeadlineError(f"--split and --{option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
+        if self.epochs is not None and self.epochs < 1:
+            raise BudgetError(f"--epochs {self.epochs} was given, where a whole number of at least 1 was expected.")
         self.kinds  # noqa: B018  a wrong --kind should fail before any data is read
 
     @property
     def seconds(self) -> float:
-        """The budget in seconds."""
-        return seconds(self.budget)
+        """The budget in seconds; inf where passes were asked for."""
+        return seconds(self.budget) if self.epochs is None else math.inf
 
     @property
     def running(self) -> bool | None:
@@ -95,6 +101,8 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
     values = {name: value for name, value in values.items() if value is not None}
     values = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in values.items()}
+    if "budget" in values and "epochs" in values:
+        raise BudgetError("--budget and --epochs both say how long to train; leave out one of them.")
     if "budget" in values:
         values["budget"] = str(values["budget"])
     if isinstance(values.get("kind"), Mapping):

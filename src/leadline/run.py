@@ -36,6 +36,7 @@ from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Rival, Verdict, judge
 from leadline.race.journal import Journal
 from leadline.race.measure import cores, machine, memory_gb, versions
+from leadline.race.past import Past
 from leadline.race.race import Entry, Event, Race, entrants
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
@@ -87,44 +88,73 @@ def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None 
     """
     began = time.monotonic()
     asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
-    watch = watch or (lambda event: None)
-    cache = Path(asked.cache) if asked.cache else cache_folder()
-    given = _source(source, test, asked, cache)
-    with (
-        _folder(asked, given.name) as (folder, final),
-        closing(Journal(folder / "journal.jsonl", began)) as journal,
-    ):
+    given = find(source, test, asked)
+    with _folder(asked, given.name) as (folder, final):
         _write_config(folder, source, asked)
-        started = journal.write(
-            "begin", source=given.name, digest=given.digest, budget_s=asked.seconds, machine=machine(),
-            versions=versions(), leadline=__version__,
-        )  # fmt: skip
-        watch(started)
-        table, said = audit(understand(given, asked), asked)
-        parts = _split(table, asked)
-        store = build(table, parts, cache, seconds=asked.seconds, key=_key(asked, table))
-        warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
-        watch(
-            journal.write(
-                "encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings
-            )
-        )
-        names = entrants(store, asked.only)
-        race = Race(
-            store, names, folder / "contenders", cores=cores(), seed=asked.seed, journal=journal, watch=watch,
-            memory_gb=gigabytes(asked.memory) if asked.memory else 0.75 * (memory_gb() or 1e6),
-        )  # fmt: skip
-        try:
-            _prepare(store, names)
-            race.run(until=began + asked.seconds - _reserve(store, names, asked.seconds))
-            result = _finish(folder, table, store, race, warnings, asked, began, journal, watch)
-        finally:
-            race.close()
-        _report(folder, table, store, race, result)
+        result = journey(Go(asked=asked, given=given, folder=folder, began=began, watch=watch or (lambda event: None)))
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
 
-def _source(source: Any, test: Any, asked: Settings, cache: Path) -> Source:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Go:
+    """One go at a run."""
+
+    asked: Settings
+    given: Source
+    folder: Path  # that is written
+    began: float  # monotonic moment from which the budget counts
+    watch: Callable[[Event], None]
+    past: Past | None = None  # what an earlier go left behind, to be gone on from
+    until: float | None = None  # monotonic end of the race (default: by the budget)
+
+    @property
+    def cache(self) -> Path:
+        return Path(self.asked.cache) if self.asked.cache else cache_folder()
+
+
+def journey(go: Go) -> dict[str, Any]:
+    """From a source to everything in the run folder; returns what result.json holds."""
+    asked, given, folder, past = go.asked, go.given, go.folder, go.past
+    with closing(Journal(folder / "journal.jsonl", go.began)) as journal:
+        budget = None if asked.epochs else asked.seconds
+        started = journal.write(
+            "begin" if past is None else "resumed", source=given.name, digest=given.digest, budget_s=budget,
+            epochs=asked.epochs, machine=machine(), versions=versions(), leadline=__version__,
+        )  # fmt: skip
+        go.watch({**started, "event": "begin"})
+        table, said = audit(understand(given, asked), asked)
+        share = None if past is None else past.share
+        store = build(
+            table, _split(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
+        )  # fmt: skip
+        warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
+        go.watch(
+            journal.write(
+                "encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings,
+                share=store.share,
+            )
+        )  # fmt: skip
+        names = entrants(store, asked.only)
+        race = Race(
+            store, names, folder / "contenders", cores=cores(), seed=asked.seed, journal=journal, watch=go.watch,
+            memory_gb=gigabytes(asked.memory) if asked.memory else 0.75 * (memory_gb() or 1e6), epochs=asked.epochs,
+            past=None if past is None else past.fates,
+        )  # fmt: skip
+        try:
+            _prepare(store, names)
+            race.run(until=go.until or go.began + asked.seconds - _reserve(store, names, asked.seconds))
+            result = _finish(table, store, race, warnings, go, journal)
+        finally:
+            race.close()
+        _report(folder, table, store, race, result)
+    for kept in folder.glob("contenders/*/checkpoints"):  # nothing is left to go on from
+        shutil.rmtree(kept)
+    return result
+
+
+def find(source: Any, test: Any, asked: Settings) -> Source:
+    """What the user points at: a path, a frame, arrays, or the name of a sample."""
+    cache = Path(asked.cache) if asked.cache else cache_folder()
     if isinstance(source, str) and not Path(source).exists() and (asked.data or samples.is_known(source)):
         source = samples.load(source, data=asked.data, cache=cache, running=asked.running)
     return read(source, test, cache=cache, running=asked.running)
@@ -158,7 +188,7 @@ def _write_config(folder: Path, source: Any, asked: Settings) -> None:
     import yaml
 
     shown = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    config = {"source": shown, **asked.as_dict()}
+    config = {"source": shown, "in_memory": not isinstance(source, (str, Path)), **asked.as_dict()}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
@@ -237,15 +267,14 @@ def _reserve(store: Store, names: list[str], seconds: float) -> float:
 
 
 def _finish(
-    folder: Path, table: Table, store: Store, race: Race, warnings: list[str], asked: Settings, began: float,
-    journal: Journal, watch: Callable[[Event], None],
+    table: Table, store: Store, race: Race, warnings: list[str], go: Go, journal: Journal
 ) -> dict[str, Any]:  # fmt: skip
     """Open the test, judge, ship, and write the result."""
+    asked, folder = go.asked, go.folder
     truth = store.sealed()
     journal.write("test opened", openings=1)
-    answers = _floor(race, store) | {
-        entry.name: entry.scores() for entry in race.entries if entry.done and entry.process
-    }
+    answers = {entry.name: entry.scores() for entry in race.entries if entry.done and entry.family != "floor"}
+    answers = _floor(race, store) | answers
     metric = METRICS[store.task.metric]
     scored = compare(truth, answers, metric, asked.seed)
     verdict = judge(
@@ -259,7 +288,8 @@ def _finish(
         "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
         "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
         "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
-        "rows": store.split.counts(), "budget_s": asked.seconds, "spent_s": 0.0, "seed": asked.seed,
+        "rows": store.split.counts(), "budget_s": None if asked.epochs else asked.seconds,
+        "epochs": asked.epochs, "spent_s": 0.0, "seed": asked.seed,
         "test_openings": 1, "command": _command(folder, asked), "data_hash": table.source.digest, "machine": machine(),
         "versions": versions(), "columns": evidence.columns(table),
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
@@ -267,9 +297,9 @@ def _finish(
         "warnings": warnings, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
     evidence.predictions(store, truth, answers, shipped).write_parquet(folder / "predictions.parquet")
-    result["spent_s"] = round(time.monotonic() - began, 1)
+    result["spent_s"] = round(time.monotonic() - go.began, 1)
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
-    watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
+    go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result
 
 
@@ -333,7 +363,7 @@ def _ship(
     """Export the winner and check it row by row; where that fails, say so and ship the other one."""
     for name in dict.fromkeys([verdict.winner, verdict.against]):
         entry = next((entry for entry in race.entries if entry.name == name), None)
-        if entry is None or entry.process is None:
+        if entry is None or entry.family == "floor":
             continue
         facts = {
             "contender": name, "metric": store.task.metric, "score": scored[entry.name].score, "leadline": __version__,

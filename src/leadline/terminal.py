@@ -28,7 +28,7 @@ class _Line:
     step: int = 0
     steps: int | None = None
     began: float = 0.0
-    seconds: float = 0.0
+    seconds: float | None = None
     why: str | None = None
     spent: float | None = None
     said: float = 0.0
@@ -44,7 +44,8 @@ class Terminal:
         self._console = Console(highlight=False)
         self._lines: dict[str, _Line] = {}
         self._head = ""
-        self._began, self._budget = time.monotonic(), 0.0
+        self._began = time.monotonic()
+        self._budget: float | None = None
         self._live: Any = None
 
     def __enter__(self) -> Terminal:
@@ -86,7 +87,9 @@ class Terminal:
 
     def _begin(self, event: dict[str, Any]) -> None:
         self._budget = event["budget_s"]
-        self._say(f"{event['source']}: {_time(self._budget)} for everything, on {event['machine']['cores']} cores")
+        self._began = time.monotonic() - event["t"]
+        length = f"{event['epochs']} passes of every network" if self._budget is None else _time(self._budget)
+        self._say(f"{event['source']}: {length} for everything, on {event['machine']['cores']} cores")
 
     def _encoded(self, event: dict[str, Any]) -> None:
         rows = ", ".join(f"{count:,} {part}" for part, count in event["rows"].items() if count)
@@ -100,7 +103,8 @@ class Terminal:
         self._lines[event["contender"]] = _Line(
             name=event["contender"], status="running", began=time.monotonic(), seconds=event["seconds"]
         )
-        self._plain(f"{event['t']:6.1f} s  {event['contender']:10} starts, up to {_time(event['seconds'])}")
+        most = "" if event["seconds"] is None else f", up to {_time(event['seconds'])}"
+        self._plain(f"{event['t']:6.1f} s  {event['contender']:10} starts{most}")
 
     def _progress(self, event: dict[str, Any]) -> None:
         line = self._lines[event["contender"]]
@@ -129,15 +133,17 @@ class Terminal:
     def _table(self) -> RenderableType:
         from rich.table import Table
 
-        left = max(0.0, self._budget - (time.monotonic() - self._began))
-        table = Table(box=None, padding=(0, 2, 0, 0), caption=f"{_time(left)} left", caption_justify="left")
+        spent = time.monotonic() - self._began
+        caption = _time(spent) if self._budget is None else f"{_time(max(0.0, self._budget - spent))} left"
+        table = Table(box=None, padding=(0, 2, 0, 0), caption=caption, caption_justify="left")
         for name in ("contender", "valid", "curve", "step", "state"):
             table.add_column(name, justify="right" if name in ("valid", "step") else "left")
         for line in self._lines.values():
             of = f"/{line.steps:,}" if line.steps else ""
             state = line.status if line.why is None else f"{line.status}: {line.why}"
             if line.status == "running":
-                state = f"{_time(time.monotonic() - line.began)} of {_time(line.seconds)}"
+                state = _time(time.monotonic() - line.began)
+                state += "" if line.seconds is None else f" of {_time(line.seconds)}"
             elif line.spent is not None and line.why is None:
                 state = f"{line.status} in {_time(line.spent)}"
             table.add_row(line.name, _number(line.score), _spark(line.curve), f"{line.step:,}{of}", state)

@@ -138,7 +138,7 @@ def test_what_cannot_be_learned(
         ({"budget": "soon"}, r"--budget soon is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h\."),
         ({"budget": "0"}, r"--budget 0 is not a time"),
         ({"task": "guess"}, r"--task guess is not known; it can be binary, multiclass, regression, language\."),
-        ({"epochs": 3}, r"Unknown setting 'epochs'; settings are budget, cache"),
+        ({"lanes": 3}, r"Unknown setting 'lanes'; settings are budget, cache"),
     ],
 )
 def test_settings_are_checked_before_any_data(settings: dict[str, Any], message: str) -> None:

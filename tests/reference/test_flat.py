@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from leadline.train.flat import SGD, Adam, AdamW, Flat, Optimizer
+from leadline.train.flat import Flat
+from leadline.train.optim import SGD, Adam, AdamW, Muon, Optimizer
 from leadline.train.schedule import SCHEDULES
 
 STEPS = 25
@@ -34,7 +35,8 @@ def test_each_step_is_that_of_pytorch(name: str, dtype: torch.dtype) -> None:
         ours: nn.Module = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).to(dtype)
     theirs = copy.deepcopy(ours)
     flat = Flat(ours)
-    update, reference = PAIRS[name][0].begin(flat), PAIRS[name][1](theirs.parameters())
+    (rule, share), reference = PAIRS[name][0].begin(ours, flat)[0], PAIRS[name][1](theirs.parameters())
+    assert share == 1.0
     for step in range(STEPS):
         rate = 0.02 * (1 - step / STEPS)
         for group in reference.param_groups:
@@ -42,12 +44,44 @@ def test_each_step_is_that_of_pytorch(name: str, dtype: torch.dtype) -> None:
         x = torch.randn(8, 6, generator=torch.Generator().manual_seed(step)).to(dtype)
         flat.gradient.zero_()
         ours(x).square().mean().backward()
-        update(rate)
+        with torch.no_grad():
+            rule(rate)
         reference.zero_grad()
         theirs(x).square().mean().backward()
         reference.step()
         for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(p, q, atol=1e-6 if dtype == torch.float32 else 1e-12, rtol=1e-5)
+
+
+def test_each_step_of_muon_is_that_of_pytorch() -> None:
+    """Hidden matrices by `torch.optim.Muon`, whose iteration runs in bfloat16 too, and the rest by its AdamW."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ours = nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 9), nn.Tanh(), nn.Linear(9, 3))
+    theirs = copy.deepcopy(ours)
+    flat = Flat(ours)
+    rules = Muon(weight_decay=0.1, rest=0.5).begin(ours, flat)
+    hidden = [theirs[0].weight, theirs[2].weight]
+    rest = [p for p in theirs.parameters() if all(p is not h for h in hidden)]
+    references = [
+        torch.optim.Muon(hidden, weight_decay=0.1, momentum=0.95),
+        torch.optim.AdamW(rest, weight_decay=0.1, betas=(0.9, 0.95)),
+    ]
+    for step in range(STEPS):
+        rate = 0.02 * (1 - step / STEPS)
+        x = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
+        flat.gradient.zero_()
+        ours(x).square().mean().backward()
+        with torch.no_grad():
+            for rule, share in rules:
+                rule(share * rate)
+        theirs.zero_grad()
+        theirs(x).square().mean().backward()
+        for reference, share in zip(references, (1.0, 0.5), strict=True):
+            reference.param_groups[0]["lr"] = share * rate
+            reference.step()
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(p, q, atol=2e-3, rtol=0.0)  # bfloat16 rounds the two iterations differently
 
 
 @pytest.mark.parametrize("length", [10, 100])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from leadline.train.optim import Adam, MuonSGD
+from leadline.contenders import recipes
 
 STEPS = 20
 
@@ -29,7 +29,7 @@ def _backward(net: nn.Module, step: int) -> None:
 
 def test_adam_is_pytorchs_adamw(twins: tuple[nn.Sequential, nn.Sequential]) -> None:
     ours, theirs = twins
-    adam = Adam(ours, rate=1e-2, decay=0.1, warmup=0.25)
+    adam = recipes.adam(ours, peak=1e-2, decay=0.1, warmup=0.25)
     groups = [
         {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
         {"params": [p for p in theirs.parameters() if p.ndim < 2], "weight_decay": 0.0},
@@ -53,21 +53,21 @@ def test_sgd_is_pytorchs_nesterov() -> None:
         nn.BatchNorm1d(6), nn.Flatten(), nn.Linear(6, 3)
     )  # the norm's at one rate, the head's at its own
     theirs = copy.deepcopy(ours)
-    mixed = MuonSGD(ours, ours[2], scale=0.01)
+    mixed = recipes.convolutional(ours, ours[2], scale=0.01)
     groups = [
-        {"params": list(theirs[0].parameters()), "peak": 0.01 * MuonSGD.BIAS_RATE},
-        {"params": list(theirs[2].parameters()), "peak": 0.01 * MuonSGD.HEAD_RATE},
+        {"params": list(theirs[0].parameters()), "peak": 0.01 * recipes.NORM_RATE},
+        {"params": list(theirs[2].parameters()), "peak": 0.01 * recipes.HEAD_RATE},
     ]
-    reference = torch.optim.SGD(groups, lr=1.0, momentum=MuonSGD.SGD_MOMENTUM, nesterov=True, foreach=False)
+    reference = torch.optim.SGD(groups, lr=1.0, momentum=recipes.SGD_MOMENTUM, nesterov=True, foreach=False)
     for step in range(STEPS):
         done = step / STEPS
         _backward(ours, step)
         mixed.step(done)
         _backward(theirs, step)
         for group in reference.param_groups:
-            group["lr"] = group["peak"] * (1 - done) * min(1.0, (done + 1e-4) / MuonSGD.WARMUP)
+            group["lr"] = group["peak"] * (1 - done) * min(1.0, (done + 1e-4) / recipes.WARMUP)
             for p in group["params"]:
-                p.data.mul_(1 - group["lr"] * MuonSGD.DECAY)
+                p.data.mul_(1 - group["lr"] * recipes.SGD_DECAY)
         reference.step()
         reference.zero_grad()
         for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):

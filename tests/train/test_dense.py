@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from leadline.train.dense import Stack, why_not
-from leadline.train.flat import Adam, Flat
+from leadline.train.flat import Flat
 from leadline.train.losses import BCE, L1, MSE, CrossEntropy, Huber, Loss, Own
+from leadline.train.optim import Adam
 
 STACKS = {
     "one layer": lambda: [nn.Linear(12, 3)],
@@ -114,12 +115,13 @@ def test_batches_of_any_size_one_after_another() -> None:
 def test_training_with_weight_decay_is_that_of_pytorch() -> None:
     net, twin = _net("relu"), _net("relu")
     flat = Flat(net)
-    stack, update = Stack(net), Adam(weight_decay=0.1).begin(flat)
+    stack, (rule, _) = Stack(net), Adam(weight_decay=0.1).begin(net, flat)[0]
     reference = torch.optim.Adam(twin.parameters(), lr=1e-2, weight_decay=0.1, foreach=False)
     for seed in range(20):
         x, y = _batch(7 if seed % 3 else 32, "relu", "cross_entropy", seed=seed)
         _written_out(net, stack, x, y, CrossEntropy())
-        update(1e-2)
+        with torch.no_grad():
+            rule(1e-2)
         for p, g in zip(twin.parameters(), _by_autograd(twin, x, y, CrossEntropy())[1], strict=True):
             p.grad = g
         reference.step()

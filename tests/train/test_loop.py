@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 
 from leadline.contenders.contender import Progress
-from leadline.train.loop import Plan, train
+from leadline.train.loop import Plan, Standing, train
 
 
 class Time:
     """Seconds that pass only where the test lets them."""
 
+    endless = False
+
     def __init__(self, budget: float) -> None:
         self.now, self.budget = 0.0, budget
 
-    def monotonic(self) -> float:
+    def spent(self) -> float:
         return self.now
 
     def left(self) -> float:
@@ -35,12 +37,11 @@ class Recorder:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Progress], list[float], Time]]:
+def run() -> Callable[..., tuple[list[Progress], list[float], Time]]:
     """run(budget, seconds a step, scores, **plan) -> what the loop yielded, the shares, the clock."""
 
     def go(budget: float, a_step: Any, scores: Any = None, look: float = 0.0, **plan: Any) -> Any:
         clock, optimizer = Time(budget), Recorder()
-        monkeypatch.setattr("leadline.train.loop.time", clock)
         settings = {"steps": 100, "most": 100, "checks": 10, "patience": 99, "reserve": 0.0, **plan}
 
         def step_once() -> None:
@@ -52,8 +53,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Progress], 
             return scores[count[0] - 1] if scores else float(count[0])
 
         count = [0]
-        found: Any = train(step_once, optimizer, Plan(**settings), clock, evaluate, lambda a, b: a > b)  # type: ignore[arg-type]
-        return list(found), optimizer.shares, clock
+        planned = Plan(**settings)
+        at = Standing.at_first(planned)
+        found: Any = train(step_once, optimizer, planned, clock, evaluate, lambda a, b: a > b, at)  # type: ignore[arg-type]
+        said = [item for item in found if item.score is not None or item.note is not None]  # not the mere chances
+        return said, optimizer.shares, clock
 
     return go
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from leadline.train.optim import Adam, MuonSGD, orthogonalise
+from leadline.contenders import recipes
+from leadline.train.optim import orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 72), (72, 8), (1, 9), (64, 3)])
@@ -47,7 +48,9 @@ def net() -> nn.Module:
 
 
 def _make(name: str, net: Any) -> Any:
-    return Adam(net, rate=1e-3, decay=1e-2) if name == "adam" else MuonSGD(net, net[-1], scale=0.01)
+    if name == "adam":
+        return recipes.adam(net, peak=1e-3, decay=1e-2)
+    return recipes.convolutional(net, net[-1], scale=0.01)
 
 
 def _backward(net: nn.Module) -> float:

@@ -5,8 +5,7 @@ A new kind that networks read is a line in `body` here; whatever it needs beyond
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,12 +13,22 @@ from leadline.contenders.contender import Data
 from leadline.data.store import Block, Store
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 CONVOLVED = ("image", "audio")  # kinds that convolutions read: costly rows
 # Channels of a convolution, by what a step costs.
 WIDTHS = {"image": (16, 24, 32, 48, 64), "audio": (8, 12, 16, 24, 32)}
 SCORED, SCORED_UNEQUAL = 512, 64  # rows in one pass of scoring; of unequal rows, which are long
+
+
+class Vary(Protocol):
+    """Augmentation of one tensor through a training."""
+
+    generator: torch.Generator  # of all its chance: a checkpoint keeps where it stands
+
+    def __call__(self, batch: Tensor, part: Tensor, epoch: int) -> Tensor:
+        """`part` are the places of the batch's rows among the train rows."""
 
 
 def block_of(store: Store, tensor: str) -> Block:
@@ -63,14 +72,12 @@ def body(block: Block, name: str, width: int) -> Any:
     return NumberBody(block.shape[0])
 
 
-def varied(
-    data: Data, name: str, names: list[str], seed: int
-) -> tuple[dict[int, Callable[[Tensor, Tensor, int], Tensor]], list[str]]:
+def varied(data: Data, name: str, names: list[str], seed: int) -> tuple[dict[int, Vary], list[str]]:
     """Augmentation of the tensors, by their places, and what is to be said of it."""
     from leadline.train.augment import Shift, mirrors
     from leadline.train.augment_sound import Sounds
 
-    ways: dict[int, Callable[[Tensor, Tensor, int], Tensor]] = {}
+    ways: dict[int, Vary] = {}
     said = []
     for place, tensor in enumerate(names):
         block = block_of(data.store, tensor)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.contenders.features import Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
 
@@ -46,7 +46,7 @@ class Boosting:
     def inputs(self, store: Store) -> list[str]:
         return list(layout(store, ("codes", "dense")).tensors)
 
-    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         import lightgbm as lgb
 
         store = data.store
@@ -57,6 +57,7 @@ class Boosting:
         mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
         y, y_valid = (data.labels(train) - mean) / deviation, (data.labels(valid) - mean) / deviation
         base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
+        base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
         wide = x.shape[1] > WIDE
         if wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less
             base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
@@ -64,7 +65,7 @@ class Boosting:
         checks = lgb.Dataset(x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base)
         best, step = None, 0
         scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)  # seconds a round
-        for change in TRIALS[:1] if wide else TRIALS:
+        for change in TRIALS[:1] if wide or data.clock.endless else TRIALS:
             settings = base | change
             if best is not None and settings["num_leaves"] >= len(train) / 20:
                 continue
@@ -161,6 +162,9 @@ class FittedBoosting:
         if self._classes == 2:
             scores = np.stack([1 - scores, scores], axis=1)
         return scores.astype(np.float32)
+
+    def digest(self) -> str:
+        return digest(self._booster.model_to_string().encode())
 
     def graph(self) -> onnx.ModelProto:
         from leadline.ship.graph import Graph

@@ -7,9 +7,12 @@ that looks at it often enough always ends with its best so far.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,21 +23,56 @@ from leadline.data.store import Store
 if TYPE_CHECKING:
     import onnx
 
+State = Mapping[str, Any]  # names to tensors, numbers, words, None, lists of them, or such mappings again
+
 
 class Clock:
-    """Seconds left for one contender, and whether the user asked it to stop."""
+    """Seconds left for one contender, and whether the user asked it to stop.
 
-    def __init__(self, seconds: float, stop: Event | None = None) -> None:
-        self._start = time.monotonic()
-        self._seconds = seconds
-        self._stop = stop or Event()
+    Every choice that depends on time reads it here, and each reading is written down. A clock that is given the
+    readings of an earlier run tells the same time again, so all that follows from it comes out again, byte for byte;
+    after the last of them it goes on from there by itself. Without a budget it stands still: nothing depends on it.
+    """
+
+    def __init__(
+        self, seconds: float, stop: Event | None = None, *, began: float | None = None,
+        readings: Iterable[float] = (), place: int = 0,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            seconds: the budget; inf for none.
+            began: the monotonic moment from which it counts (default: now).
+            readings: of an earlier run: seconds spent, inf where it was asked to stop.
+            place: the first of them that is to be told again.
+        """
+        self._seconds, self._stop = seconds, stop or Event()
+        self.readings, self.place = array("d", readings), place
+        told = [value for value in self.readings[:place] if not math.isinf(value)]
+        self._start = (time.monotonic() if began is None else began) - (told[-1] if told else 0.0)
+
+    @property
+    def endless(self) -> bool:
+        return math.isinf(self._seconds)
 
     def spent(self) -> float:
-        return time.monotonic() - self._start
+        return 0.0 if self.endless else self._read(stopped=False)
 
     def left(self) -> float:
         """Seconds left; 0 when asked to stop."""
-        return 0.0 if self._stop.is_set() else max(0.0, self._seconds - self.spent())
+        if self.endless:
+            return 0.0 if self._stop.is_set() else math.inf
+        return max(0.0, self._seconds - self._read(self._stop.is_set()))
+
+    def _read(self, stopped: bool) -> float:
+        if self.place < len(self.readings):
+            value = self.readings[self.place]
+            if not math.isinf(value):
+                self._start = time.monotonic() - value
+        else:
+            value = math.inf if stopped else time.monotonic() - self._start
+            self.readings.append(value)
+        self.place += 1
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +82,7 @@ class Data:
     store: Store
     clock: Clock
     threads: int
+    epochs: int | None = None  # passes of a network over the train rows, in place of a budget: the clock is endless
 
     @property
     def classes(self) -> int:
@@ -69,6 +108,7 @@ class Progress:
     score: float | None = None
     note: str | None = None  # a choice worth a line of the journal: the plan, a cut
     facts: Mapping[str, Any] = field(default_factory=dict)
+    state: Callable[[], State] | None = None  # where a checkpoint may be taken: all that it takes to go on from here
 
 
 class Fitted(Protocol):
@@ -86,6 +126,9 @@ class Fitted(Protocol):
     def graph(self) -> onnx.ModelProto:
         """Tensors of the store (inputs, by name) -> 'scores', as `predict` gives them."""
 
+    def digest(self) -> str:
+        """Of every byte that was learned: two fits with the same digest are the same."""
+
 
 class Contender(Protocol):
     """One way to learn. Stateless; a registry (`portfolio.py`) holds one of each."""
@@ -97,5 +140,16 @@ class Contender(Protocol):
     def inputs(self, store: Store) -> list[str]:
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""
 
-    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
-        """Learn; the last item is the `Fitted`."""
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
+        """Learn, or go on from a state that a `Progress` gave; the last item is the `Fitted`.
+
+        A contender that gives no states starts again.
+        """
+
+
+def digest(*parts: bytes | np.ndarray) -> str:
+    """BLAKE2 of some bytes and arrays, in hexadecimal."""
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()

@@ -7,19 +7,20 @@ shows it faster, and always scored in float32, the way it ships.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
-from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
 if TYPE_CHECKING:
     import onnx
+    import torch
     from torch import Tensor
 
 FEW_CONVOLVED = 2_000  # images or sounds that a body is prepared by
@@ -47,12 +48,15 @@ class Deep:
             return []
         return [f"{block.name}.bag" if block.kind == "text" else block.name for block in store.blocks]
 
-    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         import torch
 
         torch.set_num_threads(data.threads)
         run = _Run(self, data, seed)
-        yield from run.prepare()
+        if state is None:
+            yield run.prepare()
+        else:
+            run.restore(state)
         yield from run.train()
         yield run.fitted()
 
@@ -61,6 +65,8 @@ class _Run:
     """One training of one network."""
 
     def __init__(self, contender: Deep, data: Data, seed: int) -> None:
+        import torch
+
         self.data, self.seed, self.name = data, seed, contender.name
         self.store, self.names = data.store, contender.inputs(data.store)
         self.rows = data.store.split.train
@@ -69,37 +75,93 @@ class _Run:
         self.metric = METRICS[data.store.task.metric]
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
-        self.describe: list[str] = []
-        self.taken = 0  # steps
+        self.best: tuple[float, dict[str, Tensor]] | None = None
 
-    def prepare(self) -> Iterator[Progress]:
-        """Load tensors, choose augmentation, width, precision and the number of steps."""
-        import torch
-
-        labels = self.data.labels(self.rows)
+        self.ways, said = varied(data, self.name, self.names, seed)
+        self.describe = said
+        labels = data.labels(self.rows)
         scaled = (labels - self.scale[0]) / self.scale[1]
-        self.y = torch.from_numpy(labels if self.data.classes else scaled.astype(np.float32))
+        self.y = torch.from_numpy(labels if data.classes else scaled.astype(np.float32))
         self.valid = self.store.split.valid
-        self.ways, said = varied(self.data, self.name, self.names, self.seed)
-        self.describe += said
         self.batch = self._batch()
-        a_step = self._trial()
-        scoring = self._scoring_seconds()
-        left = self.data.clock.left()
-        self.reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
-        a_check = scoring * len(self.valid)
-        self.checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
-        checking = a_check * self.checks
-        self.most = max(1, int(LONGEST[bool(self.conv)] * len(self.rows) / self.batch))
-        self.steps = max(1, min(self.most, int(0.97 * (left - self.reserve - checking) / a_step)))
-        dtype = "bfloat16" if self.low_precision else "float32"
-        self.describe.append(f"{self.steps:,} steps of {self.batch} planned, {dtype}, {self.data.threads} threads")
+
+    def prepare(self) -> Progress:
+        """Choose width, precision and the number of steps; by a trial, or without a budget by rule."""
+        if self.data.epochs is None:
+            self._plan()
+        else:
+            self._plan_passes(self.data.epochs)
+        at, dtype = self.standing, "bfloat16" if self.low_precision else "float32"
+        self.describe.append(f"{at.steps:,} steps of {self.batch} planned, {dtype}, {self.data.threads} threads")
         facts: dict[str, Any] = {
-            "steps": self.steps, "batch": self.batch, "threads": self.data.threads, "dtype": dtype,
+            "steps": at.steps, "batch": self.batch, "threads": self.data.threads, "dtype": dtype,
         }  # fmt: skip
         if self.conv:
             facts["width"] = self.width
-        yield Progress(step=0, steps=self.steps, note="plan", facts=facts)
+        return Progress(step=0, steps=at.steps, note="plan", facts=facts)
+
+    def _plan(self) -> None:
+        """As many steps as the clock allows."""
+        a_step = self._trial()
+        scoring = self._scoring_seconds()
+        left = self.data.clock.left()
+        reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
+        a_check = scoring * len(self.valid)
+        checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
+        most = max(1, int(LONGEST[bool(self.conv)] * len(self.rows) / self.batch))
+        steps = max(1, min(most, int(0.97 * (left - reserve - a_check * checks) / a_step)))
+        self._begin(steps, most, checks, reserve)
+
+    def _plan_passes(self, epochs: int) -> None:
+        """As many passes over the rows as were asked for, in the precision that the processor is made for."""
+        from leadline.train.precision import fast_bfloat16
+
+        self.width = WIDTHS[self.conv][2] if self.conv else 0
+        self.low_precision = bool(self.conv) and fast_bfloat16()
+        self._start()
+        steps = max(1, round(epochs * len(self.rows) / self.batch))
+        self._begin(steps, steps, min(epochs, steps), 0.0)
+
+    def _begin(self, steps: int, most: int, checks: int, reserve: float) -> None:
+        from leadline.train.loop import Plan, Standing
+
+        patience = checks if self.conv else 10
+        self.plan = Plan(steps=steps, most=most, checks=checks, patience=patience, reserve=reserve)
+        self.standing = Standing.at_first(self.plan)
+
+    def state(self) -> State:
+        """All that it takes to go on from between two steps."""
+        import torch
+
+        return {
+            "plan": asdict(self.plan), "standing": asdict(self.standing), "width": self.width,
+            "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
+            "optimizer": self.optimizer.tensors, "order": self.order, "epoch": self.epoch,
+            "generators": [generator.get_state() for generator in self._generators()], "noise": torch.get_rng_state(),
+            "best": self.best,
+        }  # fmt: skip
+
+    def restore(self, state: State) -> None:
+        """Stand where a checkpoint stood."""
+        import torch
+
+        from leadline.train.checkpoint import restore
+        from leadline.train.loop import Plan, Standing
+
+        self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
+        self.width, self.low_precision = state["width"], state["low_precision"]
+        self.describe = list(state["describe"])
+        self._start()
+        self.net.load_state_dict(state["net"])
+        restore(self.optimizer.tensors, state["optimizer"])
+        self.order, self.epoch = state["order"], state["epoch"]
+        for generator, held in zip(self._generators(), state["generators"], strict=True):
+            generator.set_state(held)
+        self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        torch.set_rng_state(state["noise"])
+
+    def _generators(self) -> list[torch.Generator]:
+        return [self.generator, *(vary.generator for vary in self.ways.values())]
 
     def _kinds(self) -> set[str]:
         return {block_of(self.store, name).kind for name in self.names}
@@ -134,7 +196,7 @@ class _Run:
         """A fresh network, its optimizer and its generators."""
         import torch
 
-        from leadline.train.optim import Adam, MuonSGD, Optimizer
+        from leadline.contenders import recipes
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -144,16 +206,15 @@ class _Run:
         for body, name in zip(self.net.bodies, self.names, strict=True):
             costly = block_of(self.store, name).kind in CONVOLVED
             body.prepare(gathered(self.store, [name], few[:FEW_CONVOLVED] if costly else few)[0])
-        self.optimizer: Optimizer
         if self.conv:
             self.net = self.net.to(memory_format=torch.channels_last)
-            self.optimizer = MuonSGD(self.net, self.net.head, scale=1.0 if self.data.classes else 0.01)
+            self.optimizer = recipes.convolutional(self.net, self.net.head, scale=1.0 if self.data.classes else 0.01)
         else:
             bag = "bag" in self.name
-            self.optimizer = Adam(self.net, rate=3e-3 if bag else 1e-3, decay=1e-2 if not bag else 1e-4)
+            self.optimizer = recipes.adam(self.net, peak=3e-3 if bag else 1e-3, decay=1e-2 if not bag else 1e-4)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.order, self.epoch = torch.empty(0, dtype=torch.long), -1
-        self.best: tuple[float, dict[str, Tensor]] | None = None
+        self.best = None
         torch.set_rng_state(self.noise)
 
     def _step_once(self) -> None:
@@ -187,22 +248,22 @@ class _Run:
         torch.stack(losses).sum(0).mean().backward()  # type: ignore[no-untyped-call]
 
     def _seconds_a_step(self, count: int) -> float:
-        times = []
+        times, clock = [], self.data.clock
         for _ in range(count):
-            began = time.perf_counter()
+            began = clock.spent()
             self._step_once()
             self.optimizer.step(0.5)
-            times.append(time.perf_counter() - began)
-            if self.data.clock.left() < 1:
+            times.append(clock.spent() - began)
+            if clock.left() < 1:
                 break
         return sorted(times[len(times) // 4 :])[len(times) // 3]  # the first ones compile kernels
 
     def _scoring_seconds(self) -> float:
         """Seconds to score one row in float32."""
-        began = time.perf_counter()
+        began = self.data.clock.spent()
         few = self.valid[:SCORED]
         predict(self.net, self.store, self.names, few)
-        return (time.perf_counter() - began) / len(few)
+        return max(1e-9, self.data.clock.spent() - began) / len(few)
 
     def _evaluate(self) -> float:
         """Score on valid rows, in the precision of training; the best weights are kept."""
@@ -219,16 +280,12 @@ class _Run:
         return self.metric(self.data.labels(self.valid), finish(raw, self.data.classes, self.scale))
 
     def train(self) -> Iterator[Progress]:
-        from leadline.train.loop import Plan, train
+        from leadline.train.loop import train
 
-        plan = Plan(
-            steps=self.steps, most=self.most, checks=self.checks, patience=self.checks if self.conv else 10,
-            reserve=self.reserve,
+        return train(
+            self._step_once, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
+            self.standing, self.state,
         )  # fmt: skip
-        better: Callable[[float, float], bool] = self.metric.better
-        for progress in train(self._step_once, self.optimizer, plan, self.data.clock, self._evaluate, better):
-            self.taken = progress.step
-            yield progress
 
     def fitted(self) -> FittedNet:
         import torch
@@ -237,7 +294,7 @@ class _Run:
         self.net.load_state_dict(self.best[1])
         self.net = self.net.to(memory_format=torch.contiguous_format)
         score = self._score() if self.low_precision else self.best[0]
-        passes = self.taken * self.batch / len(self.rows)
+        passes = self.standing.step * self.batch / len(self.rows)
         starved = passes < STARVED * self._passes()
         if starved:
             self.describe.append(f"{passes:.1f} passes over the train rows: too little time to learn")
@@ -266,6 +323,9 @@ class FittedNet:
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         return finish(predict(self._net, store, self._names, rows), self._classes, self._scale)
+
+    def digest(self) -> str:
+        return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
 
     def graph(self) -> onnx.ModelProto:
         from leadline.contenders.features import values

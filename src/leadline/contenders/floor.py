@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.contenders.ngram import unigram
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
@@ -24,7 +24,7 @@ class Floor:
     def inputs(self, store: Store) -> list[str]:
         return [store.blocks[0].name]
 
-    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         if data.store.task.name == "language":
             yield unigram(data.store)
             return
@@ -53,6 +53,9 @@ class FittedFloor:
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         return np.broadcast_to(self._answer, (len(rows), *self._answer.shape)).copy()
+
+    def digest(self) -> str:
+        return digest(self._answer)
 
     def graph(self) -> onnx.ModelProto:
         from leadline.ship.graph import Graph

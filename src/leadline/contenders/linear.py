@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.contenders.contender import Clock, Data, Fitted, Progress
+from leadline.contenders.contender import Clock, Data, Fitted, Progress, State, digest
 from leadline.contenders.features import Layout, affordable, layout, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
@@ -34,7 +34,7 @@ class Linear:
     def inputs(self, store: Store) -> list[str]:
         return list(layout(store, ("codes", "bag", "dense")).tensors)
 
-    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         store = data.store
         plan = layout(store, ("codes", "bag", "dense"))
         train, said = affordable(plan, store.split.train, seed)
@@ -185,6 +185,9 @@ class FittedLinear:
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         return _scores(self._design(store, rows), self._weights, self._classes, self._scale)
+
+    def digest(self) -> str:
+        return digest(*self._weights)
 
     def graph(self) -> onnx.ModelProto:
         from leadline.ship.graph import Graph

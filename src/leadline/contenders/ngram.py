@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 from leadline.kinds.tokens import START
@@ -41,7 +41,7 @@ class Ngram:
     def inputs(self, store: Store) -> list[str]:
         return [block.name for block in store.blocks if block.kind == "tokens"]
 
-    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         store, split = data.store, data.store.split
         vocabulary = len(store.blocks[0].settings["vocabulary"])
         most = int(np.clip(A_SECOND * data.clock.left(), 1e5, MOST_TOKENS))
@@ -172,6 +172,9 @@ class FittedNgram:
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         return _bits(store, rows, self._orders, self._vocabulary)
+
+    def digest(self) -> str:
+        return digest(*(part for table in self._orders for part in vars(table).values()))
 
     def graph(self) -> onnx.ModelProto:
         from leadline.ship.graph import Graph

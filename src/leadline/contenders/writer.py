@@ -7,20 +7,22 @@ last stretch learns from the valid rows too, as the n-grams count them: no text 
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.contenders.contender import Data, Fitted, Progress
+from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
-from leadline.use.language import State, bits, nats, spread, stream
+from leadline.use import language
+from leadline.use.language import bits, nats, spread, stream
 
 if TYPE_CHECKING:
     import onnx
-    import torch
+    from torch import Tensor
 
 WINDOW, BATCH = 128, 32  # tokens in a window, windows in a step
 SIZES = ((1, 64), (2, 96), (2, 128), (2, 192), (3, 256), (4, 384))  # layers and width, by what a step costs
@@ -33,6 +35,7 @@ A_ROW = 256  # tokens that a row of a table should have
 PASSES = 8  # over the train tokens, at most
 FEW_PASSES = 0.05  # with less, or fewer than `FEW_STEPS`, losing says nothing of a family
 FEW_STEPS = 60
+EVERY = 5  # steps of the last stretch between two chances for a checkpoint
 LAST = 0.25  # share of the time for a last stretch over train and valid rows
 MOST_TOKENS = 30_000_000  # learned from, the last ones
 LOOKED = 24  # valid rows read at each look; all of them at the end
@@ -51,14 +54,20 @@ class Writer:
     def inputs(self, store: Store) -> list[str]:
         return [block.name for block in store.blocks if block.kind == "tokens"]
 
-    def fit(self, data: Data, seed: int, state: Any = None) -> Iterator[Progress | Fitted]:
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         import torch
 
         torch.set_num_threads(data.threads)
         run = _Run(self.name, data, seed)
-        yield run.prepare()
-        yield from run.train()
-        yield from run.finish()
+        if state is None:
+            yield run.prepare()
+        else:
+            run.restore(state)
+        if run.more is None:
+            yield from run.train()
+            yield from run.judged()
+        yield from run.last_stretch()
+        yield run.fitted()
 
 
 class _Run:
@@ -74,42 +83,106 @@ class _Run:
         self.tokens = torch.from_numpy(tokens.astype(np.int32))
         self.window = max(8, min(WINDOW, len(tokens) // 64))
         self.valid = data.store.split.valid
-        self.taken, self.low_precision = 0, False
+        self.looked = spread(self.valid, LOOKED)
+        self.low_precision = False
+        self.best: tuple[float, dict[str, Tensor]] | None = None
+        self.more: int | None = None  # steps of the last stretch, when it has begun
+        self.taken_more = 0
 
     def prepare(self) -> Progress:
-        """Choose precision, size and the number of steps by a few timed steps."""
-        clock = self.data.clock
-        self.a_step = a_step = self._choose()
-        self._start(self.size)
-        a_row = self._seconds_a_row()
-        left = clock.left()
-        self.reserve = min(0.4 * left, a_row * (len(self.store.split.test) + len(self.valid)) * 1.2 + 0.5)
-        self.looked = spread(self.valid, LOOKED)
-        a_look = a_row * len(self.looked)
-        self.checks = int(np.clip(SHARE * left / a_look, *CHECKS))
-        self.most = max(20, int(PASSES * len(self.tokens) / (self.window * BATCH)))
-        self.last = LAST * (left - self.reserve)
-        mine = left - self.reserve - self.last - a_look * self.checks
-        self.steps = max(1, min(self.most, int(0.97 * mine / a_step)))
-        layers, width = self.size
+        """Choose precision, size and the number of steps; by a trial, or without a budget by rule."""
+        a_pass = len(self.tokens) / (self.window * BATCH)
+        if self.data.epochs is None:
+            self._plan(a_pass)
+        else:
+            self._plan_passes(self.data.epochs * a_pass)
+        at, (layers, width) = self.standing, self.size
         dtype = "bfloat16" if self.low_precision else "float32"
         self.describe += [
             f"{layers} layers of {width}, windows of {self.window} tokens",
-            f"{self.steps:,} steps of {BATCH} planned, {dtype}, {self.data.threads} threads",
+            f"{at.steps:,} steps of {BATCH} planned, {dtype}, {self.data.threads} threads",
         ]
         facts = {
-            "steps": self.steps, "batch": BATCH, "window": self.window, "layers": layers, "width": width,
+            "steps": at.steps, "batch": BATCH, "window": self.window, "layers": layers, "width": width,
             "threads": self.data.threads, "dtype": dtype,
         }  # fmt: skip
-        return Progress(step=0, steps=self.steps, note="plan", facts=facts)
+        return Progress(step=0, steps=at.steps, note="plan", facts=facts)
+
+    def _plan(self, a_pass: float) -> None:
+        """The largest network that gets enough steps, and as many as the clock allows."""
+        a_step = self._choose()
+        self._start()
+        a_row = self._seconds_a_row()
+        left = self.data.clock.left()
+        self.reserve = min(0.4 * left, a_row * (len(self.store.split.test) + len(self.valid)) * 1.2 + 0.5)
+        a_look = a_row * len(self.looked)
+        checks = int(np.clip(SHARE * left / a_look, *CHECKS))
+        most = max(20, int(PASSES * a_pass))
+        last = LAST * (left - self.reserve)
+        steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_look * checks) / a_step)))
+        self._begin(steps, most, checks, self.reserve + last)
+
+    def _plan_passes(self, steps: float) -> None:
+        """As many steps as were asked for, of the largest network that the text can set the weights of, up to three."""
+        from leadline.train.precision import fast_bfloat16
+
+        self.size = [size for size in SIZES[:3] if size == SIZES[0] or self._settles(size)][-1]
+        self.low_precision, self.reserve = fast_bfloat16(), 0.0
+        self._start()
+        taken = max(1, round(steps))
+        self._begin(taken, taken, min(CHECKS[1], taken), 0.0)
+
+    def _begin(self, steps: int, most: int, checks: int, reserve: float) -> None:
+        from leadline.train.loop import Plan, Standing
+
+        self.plan = Plan(steps=steps, most=most, checks=checks, patience=checks, reserve=reserve)
+        self.standing = Standing.at_first(self.plan)
+
+    def state(self) -> State:
+        """All that it takes to go on from between two steps."""
+        import torch
+
+        return {
+            "plan": asdict(self.plan), "standing": asdict(self.standing), "size": self.size, "reserve": self.reserve,
+            "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
+            "optimizer": self.optimizer.tensors, "generator": self.generator.get_state(),
+            "noise": torch.get_rng_state(), "best": self.best, "more": self.more, "taken_more": self.taken_more,
+            "score": self.score, "starved": self.starved,
+        }  # fmt: skip
+
+    def restore(self, state: State) -> None:
+        """Stand where a checkpoint stood."""
+        import torch
+
+        from leadline.train.checkpoint import restore
+        from leadline.train.loop import Plan, Standing
+
+        self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
+        self.size, self.reserve = tuple(state["size"]), state["reserve"]
+        self.low_precision, self.describe = state["low_precision"], list(state["describe"])
+        self._start()
+        self.net.load_state_dict(state["net"])
+        restore(self.optimizer.tensors, state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        self.more, self.taken_more = state["more"], state["taken_more"]
+        self.score, self.starved = state["score"], state["starved"]
+        if self.more is not None:
+            self._add_valid()
+        torch.set_rng_state(state["noise"])
+
+    def _settles(self, size: tuple[int, int]) -> bool:
+        """Whether there is text enough to set so many weights."""
+        return len(self.tokens) >= 20 * size[0] * size[1] ** 2
 
     def _choose(self) -> float:
         """The largest network that still gets enough steps, in the faster precision; returns its seconds a step."""
         self.size, chosen = SIZES[0], 0.0
         for size in SIZES:
-            if size != SIZES[0] and len(self.tokens) < 20 * size[0] * size[1] ** 2:
-                break  # more weights than there is text to set them
-            self._start(size)
+            if size != SIZES[0] and not self._settles(size):
+                break
+            kept, self.size = self.size, size
+            self._start()
             times = []
             both = size == SIZES[-1] or size == SIZES[1]  # large enough to tell the two precisions apart
             for low in (True, False) if both else (self.low_precision,):
@@ -118,20 +191,21 @@ class _Run:
             self.low_precision = times[0] < times[1] if both else self.low_precision
             a_step = min(times)
             if size != SIZES[0] and 0.85 * self.data.clock.left() / a_step < A_SIZE * (size[1] / 64) ** 1.5:
+                self.size = kept
                 break
-            self.size, chosen = size, a_step
+            chosen = a_step
         return chosen
 
-    def _start(self, size: tuple[int, int]) -> None:
+    def _start(self) -> None:
         """A fresh network, its optimizer and its generators."""
         import torch
 
+        from leadline.contenders import recipes
         from leadline.nets.embed import Embed
         from leadline.nets.rnn import LSTM
         from leadline.nets.transformer import Transformer
-        from leadline.train.optim import MuonAdam
 
-        layers, width = size
+        layers, width = self.size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             rows = 1 << int(np.clip(len(self.tokens) // A_ROW, *ROWS)).bit_length() - 1
@@ -143,11 +217,13 @@ class _Run:
                 self.net, hidden = LSTM(embed, layers), []
             tables = list(embed.grams.parameters())
             taken = {id(p) for p in [*hidden, *tables]}
-            self.optimizer = MuonAdam(hidden, tables, [p for p in self.net.parameters() if id(p) not in taken])
+            others = [p for p in self.net.parameters() if id(p) not in taken]
+            self.optimizer = recipes.transformer(hidden, tables, others)
             self.noise = torch.get_rng_state()
         self.generator = torch.Generator().manual_seed(self.seed)
         self.reach = torch.arange(self.window + self.net.before + 1)
-        self.best: tuple[float, dict[str, torch.Tensor]] | None = None
+        self.best = None
+        self.score, self.starved = math.nan, False  # of the best weights on all valid rows, once they stand
         torch.set_rng_state(self.noise)
 
     def _step_once(self) -> None:
@@ -163,27 +239,25 @@ class _Run:
         loss.backward()
 
     def _seconds_a_step(self) -> float:
-        times = []
+        times, clock = [], self.data.clock
         for _ in range(7):
-            began = time.perf_counter()
+            began = clock.spent()
             self._step_once()
             self.optimizer.step(0.5)
-            times.append(time.perf_counter() - began)
-            if self.data.clock.left() < 1:
+            times.append(clock.spent() - began)
+            if clock.left() < 1:
                 break
         return float(np.median(times[1:] or times))
 
     def _seconds_a_row(self) -> float:
         few = self.valid[:16]
-        began = time.perf_counter()
+        began = self.data.clock.spent()
         _bits(self.net, self.store, few)
-        return (time.perf_counter() - began) / len(few)
+        return max(1e-9, self.data.clock.spent() - began) / len(few)
 
     def _evaluate(self) -> float:
         """Score on some valid rows; the best weights are kept."""
-        began = time.perf_counter()
         score = self._score(self.looked)
-        self.looking += time.perf_counter() - began
         if self.best is None or self.metric.better(score, self.best[0]):
             self.best = (score, {name: value.clone() for name, value in self.net.state_dict().items()})
         return score
@@ -192,44 +266,56 @@ class _Run:
         return self.metric(self.store.labels[rows], _bits(self.net, self.store, rows))
 
     def train(self) -> Iterator[Progress]:
-        from leadline.train.loop import Plan, train
+        from leadline.train.loop import train
 
-        plan = Plan(
-            steps=self.steps, most=self.most, checks=self.checks, patience=self.checks,
-            reserve=self.reserve + self.last,
+        return train(
+            self._step_once, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
+            self.standing, self.state,
         )  # fmt: skip
-        better, began = self.metric.better, time.perf_counter()
-        self.looking = 0.0
-        for progress in train(self._step_once, self.optimizer, plan, self.data.clock, self._evaluate, better):
-            self.taken = progress.step
-            yield progress
-        self.a_step = (time.perf_counter() - began - self.looking) / max(1, self.taken)
 
-    def finish(self) -> Iterator[Progress | Fitted]:
-        """Score the best weights on all valid rows; then learn from these too, at a low rate that falls to zero."""
-        import torch
-
+    def judged(self) -> Iterator[Progress]:
+        """Score the best weights on all valid rows, and see what a last stretch may take."""
         assert self.best is not None
         self.net.load_state_dict(self.best[1])
-        score = self._score(self.valid)
-        passes = self.taken * self.window * BATCH / len(self.tokens)
-        starved = self.taken < FEW_STEPS or passes < FEW_PASSES
-        if starved:
-            self.describe.append(f"{self.taken:,} steps, {passes:.2f} passes over the text: too little time to learn")
-        left = self.data.clock.left() - self.reserve
-        more = min(int(0.95 * left / self.a_step), int(LAST / (1 - LAST) * self.taken))
-        if more > 0:
-            yield Progress(step=self.taken, note="a last stretch over train and valid rows", facts={"steps": more})
-            self.describe.append(f"then {more:,} steps over train and valid rows")
-            valid = stream(self.store, self.valid)[0]
-            self.tokens = torch.cat((self.tokens, torch.from_numpy(valid.astype(np.int32))))
-            for step in range(more):
-                self._step_once()
-                self.optimizer.step(1 - LAST * (1 - step / more))
-                if self.data.clock.left() < self.reserve:
-                    yield Progress(step=self.taken + step, note=f"cut by the clock in the last stretch, at step {step}")
-                    break
-        yield FittedWriter(self.net, score, self.describe, starved)
+        self.score = self._score(self.valid)
+        at = self.standing
+        passes = at.step * self.window * BATCH / len(self.tokens)
+        self.starved = at.step < FEW_STEPS or passes < FEW_PASSES
+        if self.starved:
+            self.describe.append(f"{at.step:,} steps, {passes:.2f} passes over the text: too little time to learn")
+        self.more = int(LAST / (1 - LAST) * at.step)
+        if not self.data.clock.endless:
+            left = self.data.clock.left() - self.reserve
+            self.more = max(0, min(int(0.95 * left * at.step / max(at.training_s, 1e-9)), self.more))
+        if self.more:
+            self._add_valid()
+            self.describe.append(f"then {self.more:,} steps over train and valid rows")
+            yield Progress(
+                step=at.step, note="a last stretch over train and valid rows", facts={"steps": self.more},
+                state=self.state,
+            )  # fmt: skip
+
+    def _add_valid(self) -> None:
+        import torch
+
+        self.tokens = torch.cat((self.tokens, torch.from_numpy(stream(self.store, self.valid)[0].astype(np.int32))))
+
+    def last_stretch(self) -> Iterator[Progress]:
+        """Learn from the valid rows too, at a low rate that falls to zero."""
+        at, clock = self.standing, self.data.clock
+        while self.more and self.taken_more < self.more:
+            self._step_once()
+            self.optimizer.step(1 - LAST * (1 - self.taken_more / self.more))
+            self.taken_more += 1
+            now = at.step + self.taken_more
+            if clock.left() < self.reserve or (clock.endless and not clock.left()):
+                yield Progress(step=now, note=f"cut by the clock in the last stretch, at step {self.taken_more}")
+                break
+            if self.taken_more % EVERY == 0:
+                yield Progress(step=now, state=self.state)
+
+    def fitted(self) -> FittedWriter:
+        return FittedWriter(self.net, self.score, self.describe, self.starved)
 
 
 def _tokens(store: Store) -> tuple[np.ndarray, list[str]]:
@@ -243,12 +329,12 @@ def _bits(net: Any, store: Store, rows: np.ndarray) -> np.ndarray:
     """Bits of every row by the network as it stands, in float32."""
     import torch
 
-    def step(ids: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+    def step(ids: np.ndarray, state: language.State) -> tuple[np.ndarray, language.State]:
         with torch.no_grad():
             logits, after = net(torch.from_numpy(ids), tuple(torch.from_numpy(part) for part in state))
             return torch.log_softmax(logits, dim=-1).numpy(), tuple(part.numpy() for part in after)
 
-    def initial(texts: int) -> State:
+    def initial(texts: int) -> language.State:
         return tuple(part.numpy() for part in net.initial(texts))
 
     net.eval()
@@ -265,6 +351,9 @@ class FittedWriter:
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         return _bits(self._net, store, rows)
+
+    def digest(self) -> str:
+        return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
 
     def graph(self) -> onnx.ModelProto:
         from leadline.ship.network import export_step

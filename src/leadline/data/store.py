@@ -30,7 +30,8 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 4  # raised when the content of a store changes
+FORMAT = 5  # raised when the content of a store changes
+USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once
 MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may hold a hundred bytes for each
 DECODING = (
@@ -67,6 +68,7 @@ class Store:
             for block in facts["blocks"]
         )
         self.bad: list[tuple[int, str]] = [(row, reason) for row, reason in facts["bad"]]
+        self.share: float = facts["share"]  # of the rows that were drawn, at random, to be decoded
         self.unread: int = facts["unread"]  # rows that the budget left no time to decode
         self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
         self.labels: np.ndarray = np.load(self.path / "labels.npy")
@@ -111,28 +113,34 @@ class Store:
         temporary.replace(self.path / f"{block_name}.{form}.npy")
 
 
-def build(table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any]) -> Store:
+def build(
+    table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any],
+    share: float | None = None,
+) -> Store:  # fmt: skip
     """Encode every row, or find it encoded.
 
     Args:
         seconds: the budget, by which a kind chooses its size (an image its pixels).
         key: whatever else shaped the split, for the name of the store.
+        share: of the rows that an earlier run had time to decode (default: as many as there is time for).
     """
     media = any(KINDS[column.kind].ragged for column in table.inputs)
     facts = {
         "format": FORMAT, "digest": table.source.digest, "task": asdict(table.task), "key": dict(key),
-        "seconds": round(seconds) if media else None,
+        "seconds": str(round(seconds, 0)) if media else None,
         "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
     }  # fmt: skip
     name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
     final = cache / "stores" / name
     if (final / "store.json").exists():
         os.utime(final)
-        return Store(final)
+        if share in (None, Store(final).share):
+            return Store(final)
+        final = final.with_name(f"{name}-{share}")
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
     try:
-        _write(temporary, table, split, seconds)
+        _write(temporary, table, split, seconds, share)
         try:
             temporary.rename(final)
         except OSError:  # another run has just made the same store
@@ -143,10 +151,13 @@ def build(table: Table, split: Split, cache: Path, *, seconds: float, key: Mappi
     return Store(final)
 
 
-def _write(folder: Path, table: Table, split: Split, seconds: float) -> None:
+def _write(folder: Path, table: Table, split: Split, seconds: float, share: float | None) -> None:
     fits = [_fit(folder, name, columns, table, split, seconds) for name, columns in _grouped(table.inputs)]
     blocks = [block for block, _ in fits]
-    wanted = _affordable(table, sum(cost for _, cost in fits), seconds)
+    if share is None:
+        share = _affordable(table.rows, sum(cost for _, cost in fits), seconds)
+    # Drawn by one number, so that the same share is the same rows.
+    wanted = np.random.default_rng(0).random(table.rows) < share
     bad: dict[int, str] = {}
     writers = {
         block.name: np.lib.format.open_memmap(
@@ -174,17 +185,15 @@ def _write(folder: Path, table: Table, split: Split, seconds: float) -> None:
         np.save(folder / f"{part}.npy", rows)
     facts = {
         "rows": table.rows, "task": asdict(table.task), "blocks": [asdict(block) for block in blocks],
-        "bad": sorted(bad.items()), "unread": int((~wanted).sum()),
+        "bad": sorted(bad.items()), "share": share, "unread": int((~wanted).sum()),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 
 
-def _affordable(table: Table, a_row: float, seconds: float) -> np.ndarray:
-    """bool [rows]: the rows there is time to decode, drawn at random where that is not all of them."""
+def _affordable(rows: int, a_row: float, seconds: float) -> float:
+    """The share of the rows that there is time to decode."""
     most = DECODING * seconds * (os.cpu_count() or 1) / max(a_row, 1e-9)
-    if most >= table.rows:
-        return np.ones(table.rows, bool)
-    return np.asarray(np.random.default_rng(0).random(table.rows) < max(most, 100) / table.rows)
+    return 1.0 if most >= rows else max(most, 100) / rows
 
 
 def _grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
@@ -210,7 +219,7 @@ def _fit(
     began = time.perf_counter()
     samples = [kind.decode(frame[c.name], table.source.root, c.settings).values for c in columns]
     a_row = (time.perf_counter() - began) / len(frame) if kind.ragged else 0.0
-    limits = Limits(rows=len(split.train), seconds=seconds, columns=names)
+    limits = Limits(rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names)
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():

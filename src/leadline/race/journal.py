@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ class Journal:
     """Events with the seconds since the run began."""
 
     def __init__(self, path: Path, began: float) -> None:
+        if path.exists():
+            whole = path.read_bytes()
+            if not whole.endswith(b"\n"):  # the run was killed while it wrote this line
+                os.truncate(path, whole.rfind(b"\n") + 1)
         self._file = path.open("a", encoding="utf-8")
         self._began = began
 

@@ -8,12 +8,13 @@ too much memory is reported and costs nothing but itself.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -26,6 +27,7 @@ from leadline.data.store import Store
 from leadline.errors import LeadlineError
 from leadline.race.journal import Journal
 from leadline.race.measure import used_gb
+from leadline.race.past import Fate
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -86,17 +88,30 @@ class Race:
 
     def __init__(
         self, store: Store, names: list[str], folder: Path, *, cores: int, seed: int, journal: Journal,
-        watch: Callable[[Event], None], memory_gb: float,
+        watch: Callable[[Event], None], memory_gb: float, epochs: int | None = None,
+        past: Mapping[str, Fate] | None = None,
     ) -> None:  # fmt: skip
+        """
+        Args:
+            epochs: passes of every network, in place of a budget.
+            past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
+                given and from what its folder holds; the others stay as they were.
+        """
         self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
-        self._memory_gb = memory_gb
+        self._memory_gb, self._epochs, self._past = memory_gb, epochs, past or {}
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = False
+        for entry in self.entries:
+            fate = self._past.get(entry.name)
+            if fate is not None and fate.status != "running":
+                entry.status, entry.why, entry.facts = fate.status, fate.why, fate.facts
+                entry.curve, entry.notes = fate.curve, fate.notes
 
     def run(self, until: float) -> None:
         """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far."""
-        waiting = [entry for entry in self.entries if entry.family != "floor"]
+        waiting = [entry for entry in self.entries if entry.family != "floor" and entry.status == "waiting"]
+        waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
         if until - time.monotonic() < TINY:
             for entry in waiting:
                 if entry.name != FASTEST and any(e.name == FASTEST for e in waiting):
@@ -107,7 +122,7 @@ class Race:
         second = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "all"]
         left = until - time.monotonic()
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
-        self._lanes(first, until - left + share, lanes=self.cores, threads=1)
+        self._lanes(first, time.monotonic() + share, lanes=self.cores, threads=1)
         self._lanes(second, until, lanes=1, threads=self.cores)
 
     def _lanes(self, queue: list[Entry], until: float, lanes: int, threads: int) -> None:
@@ -118,6 +133,11 @@ class Race:
             try:
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
+                    if (fate := self._past.get(entry.name)) is not None:
+                        entry.lane_s = fate.seconds
+                        self._start(entry, fate.seconds, fate.threads)
+                        running.append(entry)
+                        continue
                     mine = WEIGHTS.get(entry.name, 3.0)
                     others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
                     entry.lane_s = until - time.monotonic()
@@ -151,9 +171,10 @@ class Race:
     def _start(self, entry: Entry, seconds: float, threads: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
         entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
+        budget = None if math.isinf(seconds) else seconds
         job = {
-            "store": str(self.store.path.resolve()), "contender": entry.name, "seed": self.seed, "seconds": seconds,
-            "began": entry.began, "threads": threads, "folder": str(entry.folder.resolve()),
+            "store": str(self.store.path.resolve()), "contender": entry.name, "seed": self.seed, "seconds": budget,
+            "epochs": self._epochs, "began": entry.began, "threads": threads, "folder": str(entry.folder.resolve()),
         }  # fmt: skip
         path = entry.folder / "job.json"
         path.write_text(json.dumps(job))
@@ -164,7 +185,7 @@ class Race:
                 start_new_session=True,  # Ctrl-C is for the race to pass on
             )  # fmt: skip
         threading.Thread(target=self._read, args=(entry, entry.process), daemon=True).start()
-        self._say("start", contender=entry.name, seconds=round(seconds, 1), threads=threads)
+        self._say("start", contender=entry.name, seconds=budget, threads=threads)
 
     def _read(self, entry: Entry, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -239,6 +260,8 @@ class Race:
 
     def export(self, entry: Entry, patience: float) -> bytes:
         """The trained contender as an ONNX graph, made by its own process."""
+        if entry.process is None:
+            self._repeat(entry)
         self._command(entry, "export")
         until = time.monotonic() + patience
         while not entry.facts.get("exported"):
@@ -246,6 +269,15 @@ class Race:
                 raise LeadlineError(f"{entry.name} could not be exported; see contenders/{entry.name}/log.txt.")
             self._receive(0.1)
         return (entry.folder / "graph.onnx").read_bytes()
+
+    def _repeat(self, entry: Entry) -> None:
+        """Bring back what an earlier go had trained: from its last checkpoint, or trained again by the same clock."""
+        fate = self._past[entry.name]
+        self._start(entry, fate.seconds, fate.threads)
+        while entry.status == "running":
+            self._receive(0.2)
+        if entry.facts.get("digest") != fate.facts["digest"]:
+            raise LeadlineError(f"{entry.name} did not come out as in the run's first go; start the run again.")
 
     def close(self) -> None:
         """End every process."""

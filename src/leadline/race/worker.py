@@ -8,14 +8,22 @@ progress, fitted, exported, failed. Whatever libraries print goes to the log.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
 import time
 import traceback
+from array import array
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from leadline.contenders.contender import Progress
+
+CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
+SAID_EVERY = 0.5  # seconds between two messages that only say which step it is
 
 
 def main(job_path: str) -> None:
@@ -51,27 +59,32 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
 
 def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str], say: Any) -> None:
     os.environ["OMP_NUM_THREADS"] = str(job["threads"])  # before any library starts its pool
-    from leadline.contenders.contender import Clock, Data, Progress
+    from leadline.contenders.contender import Data, Progress
     from leadline.contenders.portfolio import PORTFOLIO
     from leadline.data.store import Store
     from leadline.race.measure import peak_mb
 
-    # The clock began when the race started this process: importing torch is part of the contender's time.
-    clock = Clock(job["seconds"] - (time.monotonic() - job["began"]), stop)
+    folder = Path(job["folder"])
+    record = Record(folder, math.inf if job["seconds"] is None else job["seconds"], job["began"], stop)
     store = Store(job["store"])
-    data = Data(store=store, clock=clock, threads=job["threads"])
-    fitted = None
-    for item in PORTFOLIO[job["contender"]].fit(data, job["seed"]):
-        if isinstance(item, Progress):
-            say("progress", step=item.step, steps=item.steps, score=item.score, note=item.note, facts=dict(item.facts))
-        else:
+    data = Data(store=store, clock=record.clock, threads=job["threads"], epochs=job["epochs"])
+    if record.state is not None:
+        say("progress", step=record.state["step"], score=None, note="goes on from its last checkpoint", facts={})
+    fitted, said = None, 0.0
+    for item in PORTFOLIO[job["contender"]].fit(data, job["seed"], record.state):
+        if not isinstance(item, Progress):
             fitted = item
+            continue
+        record.keep(item)
+        if item.score is not None or item.note is not None or time.monotonic() - said > SAID_EVERY:
+            said = time.monotonic()
+            say("progress", step=item.step, steps=item.steps, score=item.score, note=item.note, facts=dict(item.facts))
     assert fitted is not None
-    fit_s = time.monotonic() - job["began"]
+    record.write_clock()
+    fit_s = record.spent_s()
     say("progress", step=0, score=None, note="scoring the test rows", facts={})
     import numpy as np
 
-    folder = Path(job["folder"])
     began = time.perf_counter()
     scores = fitted.predict(store, store.split.test)
     predict_us = (time.perf_counter() - began) / len(scores) * 1e6
@@ -79,10 +92,59 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     say(
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         predict_us=predict_us, peak_mb=peak_mb(), stopped=stop.is_set(), starved=fitted.starved,
+        digest=fitted.digest(),
     )  # fmt: skip
     while commands.get() == "export":
         (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
         say("exported")
+
+
+class Record:
+    """What a contender leaves behind so that it can go on, or be run again: its clock's readings, its checkpoints.
+
+    Where a folder holds them already they are followed: all readings without a checkpoint repeat a whole training.
+    """
+
+    def __init__(self, folder: Path, seconds: float, began: float, stop: threading.Event) -> None:
+        from leadline.contenders.contender import Clock
+
+        self._folder, self._began = folder, began
+        self.state: dict[str, Any] | None = None
+        if (folder / CHECKPOINTS).exists():
+            from leadline.train.checkpoint import Checkpoints
+
+            self.state = Checkpoints(folder / CHECKPOINTS).newest()
+        readings = array("d")
+        if (folder / CLOCK).exists():
+            written = (folder / CLOCK).read_bytes()
+            readings.frombytes(written[: len(written) // readings.itemsize * readings.itemsize])
+        self._before = 0.0 if self.state is None else self.state["spent_s"]
+        place = 0 if self.state is None else self.state["clock"]
+        self.clock = Clock(seconds, stop, began=began, readings=readings, place=place)
+        self._kept: Any = None
+
+    def spent_s(self) -> float:
+        """Seconds of work, those before a checkpoint included, a pause after it not."""
+        return self._before + time.monotonic() - self._began
+
+    def keep(self, progress: Progress) -> None:
+        """Take a checkpoint where there is a chance and it is time."""
+        if progress.state is None:
+            return
+        if self._kept is None:
+            from leadline.train.checkpoint import Checkpoints
+
+            self._kept = Checkpoints(self._folder / CHECKPOINTS)
+        if self._kept.due():
+            self.write_clock()
+            facts = {"step": progress.step, "clock": self.clock.place, "spent_s": self.spent_s()}
+            self._kept.save(progress.step, {**progress.state(), **facts})
+
+    def write_clock(self) -> None:
+        """Before a checkpoint, and at the end: a checkpoint never knows more than the readings on disk."""
+        partial = self._folder / f".{CLOCK}"
+        partial.write_bytes(self.clock.readings.tobytes())
+        partial.replace(self._folder / CLOCK)
 
 
 if __name__ == "__main__":

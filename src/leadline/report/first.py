@@ -155,10 +155,18 @@ def _key_facts(facts: Facts) -> str:
         ),
         ("Size", size(bytes_), _beside(rival, size(number(rival.get("bytes"))))),
         ("Training", seconds(number(mine.get("fit_s"))), _beside(rival, seconds(number(rival.get("fit_s"))))),
-        ("Budget spent", seconds(number(result.get("spent_s"))), f"of {seconds(number(result.get('budget_s')))}"),
+        ("Spent", seconds(number(result.get("spent_s"))), _given(facts)),
     ]
     items = "".join(f'<div><dt>{a}</dt><dd>{b}</dd><dd class="note">{c}</dd></div>' for a, b, c in cells)
     return f'<dl class="facts">{items}</dl>'
+
+
+def _given(facts: Facts) -> str:
+    """What the run was given: seconds, or passes over the rows."""
+    result = facts.result
+    if result.get("epochs"):
+        return f"for {result['epochs']} passes"
+    return f"of a budget of {seconds(number(result.get('budget_s')))}"
 
 
 def _beside(rival: Contender, text: str) -> str:

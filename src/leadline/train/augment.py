@@ -86,12 +86,12 @@ class Shift:
 
     def __init__(self, rows: int, axes: list[int], seed: int) -> None:
         self._axes = axes
-        self._generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
         # Alternating flip: each image is seen in both ways in any two epochs, which covers more than chance does.
-        self._parity = {axis: torch.rand(rows, generator=self._generator) < 0.5 for axis in axes}
+        self._parity = {axis: torch.rand(rows, generator=self.generator) < 0.5 for axis in axes}
 
-    def __call__(self, images: Tensor, part: Tensor, epoch: int) -> Tensor:
+    def __call__(self, batch: Tensor, part: Tensor, epoch: int) -> Tensor:
         """`part` are the places of the images among the train rows."""
         turn = {axis: epoch % 2 if i == 0 else epoch // 2 % 2 for i, axis in enumerate(self._axes)}
         flips = [(axis, self._parity[axis][part] ^ bool(turn[axis])) for axis in self._axes]
-        return shift(images, flips, self._generator)
+        return shift(batch, flips, self.generator)

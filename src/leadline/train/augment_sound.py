@@ -22,29 +22,29 @@ class Sounds:
 
     def __init__(self, usual: int, least: int, seed: int) -> None:
         self._stretch, self._least = max(least, int(STRETCH * usual)), least
-        self._generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
 
-    def __call__(self, sounds: Tensor, part: Tensor, epoch: int) -> Tensor:
+    def __call__(self, batch: Tensor, part: Tensor, epoch: int) -> Tensor:
         """int16 [N, S] with marks -> float32 [N, shorter] with marks."""
-        there = sounds != PADDING
+        there = batch != PADDING
         own = there.sum(dim=1)
         size = int(own.clamp(self._least, self._stretch).max())
         spare = (own - size).clamp_min(0)
-        start = (torch.rand(len(sounds), generator=self._generator) * (spare + 1)).long()
+        start = (torch.rand(len(batch), generator=self.generator) * (spare + 1)).long()
         place = start[:, None] + torch.arange(size)
-        cut = sounds.gather(1, place.clamp_max(sounds.shape[1] - 1))
+        cut = batch.gather(1, place.clamp_max(batch.shape[1] - 1))
         inside = place < own[:, None]
         wave = torch.where(inside, cut, 0).float()
         # A sound that is shorter than the batch begins a little later: silence comes before, marks after.
         free = (size - own).clamp(0, int(LATE * size))
-        late = (torch.rand(len(sounds), generator=self._generator) * (free + 1)).long()[:, None]
+        late = (torch.rand(len(batch), generator=self.generator) * (free + 1)).long()[:, None]
         back = torch.arange(size) - late
         wave = torch.where(back >= 0, wave.gather(1, back.clamp_min(0)), 0)
         marks = back >= own[:, None]
-        gain = 10 ** ((torch.rand(len(sounds), 1, generator=self._generator) * 2 - 1) * LOUDER / 20)
+        gain = 10 ** ((torch.rand(len(batch), 1, generator=self.generator) * 2 - 1) * LOUDER / 20)
         loud = wave.square().mean(1, keepdim=True).sqrt()
-        noise = torch.randn(wave.shape, generator=self._generator) * loud * NOISE
-        wave = (wave + noise * torch.rand(len(sounds), 1, generator=self._generator)) * gain
+        noise = torch.randn(wave.shape, generator=self.generator) * loud * NOISE
+        wave = (wave + noise * torch.rand(len(batch), 1, generator=self.generator)) * gain
         return torch.where(marks, PADDING, wave.clamp(-32_767, 32_767))
 
 

@@ -1,12 +1,13 @@
 """Rows to train on, kept as compact as they came, and gathered a batch at a time as whole tensors.
 
-Enters: a pair (X, y) of NumPy arrays or PyTorch tensors, or a `Source` whose inputs are one column of images, or
-numbers. Leaves: `Rows`, and from it batches x [N, ...] in the module's own type and y [N, ...]. Bytes stay bytes in
-memory: they are read as shares of 255 when a batch is made, and (x - mean) / std where the caller asks for it.
+Enters: a pair (X, y) of NumPy arrays or PyTorch tensors, X a tuple of them where a module has several inputs; or a
+`Source` whose inputs are one column of images, or numbers. Leaves: `Rows`, and from it batches x, each [N, ...] in the
+module's own type, and y [N, ...]. Bytes stay bytes in memory: they are read as shares of 255 when a batch is made, and
+(x - mean) / std where the caller asks for it.
 
     >>> rows = rows_of((torch.tensor([[0, 255], [51, 102]], dtype=torch.uint8), torch.tensor([0, 1])), "data")
     >>> batches = Batches(rows, 2, torch.float32, normalise=(0.5, 0.5))
-    >>> batches.gather(torch.tensor([0, 1]))[0]
+    >>> batches.gather(torch.tensor([0, 1]))[0][0]
     tensor([[-1.0000,  1.0000],
             [-0.6000, -0.2000]])
 """
@@ -14,7 +15,7 @@ memory: they are read as shares of 255 when a batch is made, and (x - mean) / st
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,17 +33,20 @@ INDICES = (torch.int16, torch.int32, torch.int64)  # tokens and categories: give
 
 @dataclass(frozen=True)
 class Rows:
-    """x [N, ...] and y [N, ...] as they are stored."""
+    """x, each [N, ...], and y [N, ...], as they are stored."""
 
-    x: Tensor
+    x: tuple[Tensor, ...]
     y: Tensor
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
 
 
 def rows_of(data: object, what: str, part: str = "train") -> Rows:
-    """The rows of a pair (X, y), or of one part of a `Source`; `what` names the argument in errors."""
+    """The rows of a pair (X, y), or of one part of a `Source`; `what` names the argument in errors.
+
+    X is an array, or a tuple of arrays for a module with as many inputs.
+    """
     if isinstance(data, Source):
         x, y = _columns(data, what, part)
     elif isinstance(data, tuple | list) and len(data) == 2:
@@ -50,15 +54,25 @@ def rows_of(data: object, what: str, part: str = "train") -> Rows:
     else:
         found = f"{len(data)} things" if isinstance(data, tuple | list) else f"a {type(data).__name__}"
         raise LeadlineError(f"{what} is {found}, where a pair (X, y) of arrays or a source of ll.load was expected.")
-    rows = Rows(tensor(x, f"X of {what}"), tensor(y, f"y of {what}"))
-    if len(rows.x) != len(rows.y):
-        raise LeadlineError(
-            f"X of {what} has {len(rows.x):,} rows and y has {len(rows.y):,}, where as many were expected; "
-            "cut one to fit."
-        )
+    rows = Rows(inputs(x, f"X of {what}"), tensor(y, f"y of {what}"))
+    for held in rows.x:
+        if len(held) != len(rows.y):
+            raise LeadlineError(
+                f"X of {what} has {len(held):,} rows and y has {len(rows.y):,}, where as many were expected; "
+                "cut one to fit."
+            )
     if not len(rows):
         raise LeadlineError(f"{what} has no row, where at least one was expected.")
     return rows
+
+
+def inputs(x: Any, what: str) -> tuple[Tensor, ...]:
+    """X as a tuple of tensors, one an input of the module."""
+    if not isinstance(x, tuple):
+        return (tensor(x, what),)
+    if not x:
+        raise LeadlineError(f"{what} is an empty tuple, where an array for each input of the module was expected.")
+    return tuple(tensor(each, f"{what}[{place}]") for place, each in enumerate(x))
 
 
 def tensor(value: Any, what: str) -> Tensor:
@@ -112,43 +126,73 @@ class Batches:
     """Gathers batches into memory that the next batch takes again; drawn anew for every pass over the rows."""
 
     def __init__(
-        self, rows: Rows, size: int, dtype: torch.dtype, normalise: Normalise | None = None, seed: int = 0
-    ) -> None:
+        self, rows: Rows, size: int, dtype: torch.dtype, normalise: Normalise | None = None, seed: int = 0,
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:  # fmt: skip
+        if normalise is not None and len(rows.x) > 1:
+            raise LeadlineError(
+                f"normalise={normalise!r} was given with {len(rows.x)} inputs, where one was expected; normalise X."
+            )
         self.rows, self.size = rows, min(size, len(rows))
         self._generator = torch.Generator().manual_seed(seed)
-        self._order: tuple[Tensor, ...] = ()
+        self._order = torch.empty(0, dtype=torch.long)
+        self._parts: tuple[Tensor, ...] = ()
         self._next = 0
-        x, y = rows.x, rows.y
-        self._scale, self._shift = _affine(x, dtype, normalise)
-        self._stored = x.new_empty(self.size, *x.shape[1:])
-        self._as_stored = x.dtype == dtype or x.dtype in INDICES
-        self._x = self._stored if self._as_stored else torch.empty_like(self._stored, dtype=dtype)
-        self._y = y.new_empty(self.size, *y.shape[1:])
+        self._inputs = [_Input(x, self.size, dtype, normalise, layout) for x in rows.x]
+        self._y = rows.y.new_empty(self.size, *rows.y.shape[1:])
 
     def __len__(self) -> int:
         """Batches in one pass; the last one may be smaller."""
         return -(-len(self.rows) // self.size)
 
-    def draw(self) -> tuple[Tensor, Tensor]:
+    def draw(self) -> tuple[tuple[Tensor, ...], Tensor]:
         """The next batch of a random order without repetition."""
-        if self._next == len(self._order):
-            self._order = torch.split(torch.randperm(len(self.rows), generator=self._generator), self.size)
-            self._next = 0
+        if self._next == len(self._parts):
+            self._order = torch.randperm(len(self.rows), generator=self._generator)
+            self._parts, self._next = torch.split(self._order, self.size), 0
         self._next += 1
-        return self.gather(self._order[self._next - 1])
+        return self.gather(self._parts[self._next - 1])
 
-    def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
+    def gather(self, places: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The rows at `places` [N], at most `size` of them."""
-        n = len(places)
-        whole = n == self.size
-        stored, x, y = (t if whole else t[:n] for t in (self._stored, self._x, self._y))
-        torch.index_select(self.rows.x, 0, places, out=stored)
+        y = self._y[: len(places)]
         torch.index_select(self.rows.y, 0, places, out=y)
-        if not self._as_stored:
+        return tuple(each.gather(places) for each in self._inputs), y
+
+    def state(self) -> dict[str, Any]:
+        """Where the order stands, for a checkpoint."""
+        return {"order": self._order, "next": self._next, "generator": self._generator.get_state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._order, self._next = state["order"], state["next"]
+        self._parts = torch.split(self._order, self.size) if len(self._order) else ()
+        self._generator.set_state(state["generator"])
+
+
+class _Input:
+    """One input of the module: rows as they are stored, and the memory of a batch of them."""
+
+    def __init__(
+        self, rows: Tensor, size: int, dtype: torch.dtype, normalise: Normalise | None, layout: torch.memory_format
+    ) -> None:
+        self._rows, self._size = rows, size
+        self._scale, self._shift = _affine(rows, dtype, normalise)
+        self._stored = rows.new_empty(size, *rows.shape[1:])
+        as_is = rows.dtype == dtype or rows.dtype in INDICES
+        given = rows.dtype if as_is else dtype
+        layout = layout if rows.ndim == 4 and rows.dtype not in INDICES else torch.contiguous_format
+        self._copied = not as_is or layout != torch.contiguous_format
+        self._x = torch.empty_like(self._stored, dtype=given, memory_format=layout) if self._copied else self._stored
+
+    def gather(self, places: Tensor) -> Tensor:
+        n = len(places)
+        stored, x = (t if n == self._size else t[:n] for t in (self._stored, self._x))
+        torch.index_select(self._rows, 0, places, out=stored)
+        if self._copied:
             x.copy_(stored)
         if self._scale is not None:
             x.mul_(self._scale).add_(self._shift)
-        return x, y
+        return x
 
 
 def _affine(x: Tensor, dtype: torch.dtype, normalise: Normalise | None) -> tuple[Any, Any]:

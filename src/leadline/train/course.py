@@ -8,89 +8,53 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from leadline.errors import LeadlineError
-from leadline.train.batches import Batches, Normalise, Rows
-from leadline.train.flat import Flat, Optimizer
-from leadline.train.history import PARTS, Check, History
+from leadline.race.measure import peak_mb
+from leadline.train.batches import Batches, Rows
+from leadline.train.checkpoint import restore
+from leadline.train.choice import Choice
+from leadline.train.flat import Flat
+from leadline.train.history import PARTS, Check, History, Scores
+from leadline.train.how import How
 from leadline.train.loop import Plan
-from leadline.train.losses import Loss
-from leadline.train.schedule import Schedule
 from leadline.train.scoring import score, type_of
 from leadline.train.steps import way_for
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 TRIED, SKIPPED = 12, 4  # steps of the trial under a budget, and those of them that are not timed
 CHECKS = 10  # of a run under a budget
 SAFETY = 0.95  # of the time left that a first plan fills
-
-
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """The settings of `train`, checked."""
-
-    loss: Loss
-    optimizer: Optimizer
-    schedule: Schedule
-    lr: float
-    batch_size: int
-    epochs: int | None
-    steps: int | None
-    budget: float | None  # seconds
-    precision: str
-    normalise: Normalise | None
-    clip: float | None
-    ema: float | None
-    seed: int
-
-    def __post_init__(self) -> None:
-        given = [f"{name}={value}" for name, value in self._lengths().items() if value is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "neither epochs, steps nor budget"
-            raise LeadlineError(f"{found} was given, where exactly one of epochs, steps and budget was expected.")
-        for name, value in {"batch_size": self.batch_size, **self._lengths()}.items():
-            whole = name == "budget" or isinstance(value, Integral)
-            if value is not None and (value <= 0 or not whole):
-                raise LeadlineError(f"{name}={value} was given, where a whole number of at least 1 was expected.")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise LeadlineError(f"lr={self.lr} was given, where a rate above 0 was expected, such as 1e-3.")
-        if self.clip is not None and not self.clip > 0:
-            raise LeadlineError(f"clip={self.clip} was given, where a norm above 0 was expected, such as 1.0.")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise LeadlineError(f"ema={self.ema} was given, where a decay between 0 and 1 was expected, such as 0.999.")
-        if self.precision not in PRECISIONS:
-            raise LeadlineError(f"precision={self.precision!r} is not known; it can be {', '.join(PRECISIONS)}.")
-
-    def _lengths(self) -> dict[str, float | None]:
-        return {"epochs": self.epochs, "steps": self.steps, "budget": self.budget}
+SAVED = 100  # steps between two copies of the state that a loss that is not finite can go back to
+STRIKES = 3  # times that it may go back
+TOO_LARGE = ("not enough memory", "out of memory", "can't allocate memory")  # what PyTorch says of memory
 
 
 class Course:
     """The state of a run; `Optimizer` of `loop.train` in its own person."""
 
-    def __init__(self, module: nn.Module, flat: Flat, rows: Rows, held: Rows | None, how: How) -> None:
+    def __init__(
+        self, module: nn.Module, flat: Flat, rows: Rows, held: Rows | None, how: How, choice: Choice
+    ) -> None:  # fmt: skip
         self._module, self._flat, self._rows, self._held, self._how = module, flat, rows, held, how
-        self._began = time.perf_counter()
+        self._choice, self._began = choice, time.perf_counter()
         self.history = History()
-        dtype = type_of(module)
-        if how.precision != "auto" and dtype != torch.float32:
-            raise LeadlineError(
-                f"precision={how.precision!r} was given for a module in {dtype}, where 'auto' or a module in "
-                "float32 was expected; convert it with .float()."
-            )
-        self._way, why = way_for(module, flat, how.loss, rows.x.ndim, how.precision == "bfloat16")
+        self.shapes = [list(p.shape) for p in module.parameters()]
+        self._way, why = way_for(module, flat, how.loss, [x.ndim for x in rows.x], choice.low)
         self._start()
+        shapes = " and ".join(f"{list(x.shape[1:])} {str(x.dtype).split('.')[1]}" for x in rows.x)
+        dtype = "bfloat16, weights in float32" if choice.low else str(type_of(module)).split(".")[1]
         self.history.facts |= {
             "path": why,
-            "precision": "bfloat16, weights in float32" if how.precision == "bfloat16" else str(dtype).split(".")[1],
-            "rows": f"{len(rows):,} of {list(rows.x.shape[1:])} {str(rows.x.dtype).split('.')[1]}",
+            "precision": dtype + ", channels last" * choice.channels_last + (choice.why and f"; {choice.why}"),
+            "rows": f"{len(rows):,} of {shapes}",
             "batches": f"{len(self._batches):,} of {self._batches.size} a pass",
-            "weights": f"{flat.values.numel():,}, moved together by {how.optimizer}",
+            "weights": f"{flat.values.numel():,}, moved by {how.optimizer}",
             "threads": str(torch.get_num_threads()),
         }
 
@@ -98,9 +62,15 @@ class Course:
         """A fresh order of the rows, fresh noise, and fresh states of the optimizer and the average."""
         how = self._how
         torch.default_generator.manual_seed(how.seed)
-        self._batches = Batches(self._rows, how.batch_size, type_of(self._module), how.normalise, how.seed)
-        self._update = how.optimizer.begin(self._flat)
+        self._batches = Batches(
+            self._rows, how.batch_size, type_of(self._module), how.normalise, how.seed, self._choice.layout
+        )
+        self._rules = how.optimizer.begin(self._module, self._flat)
         self._average = None if how.ema is None else self._flat.values.clone()
+        self._best: tuple[float, list[Tensor]] | None = None  # where patience asks for it
+        self._parts, self._share, self._strikes = how.accumulate, 1.0, 0
+        self._good: list[Tensor] = []
+        self._lost = False  # whether the last step had no finite loss
         self._spent, self._valid, self._seen = [0.0] * len(PARTS), 0.0, 0
         self.history.losses.clear()
         self._module.train()
@@ -109,13 +79,13 @@ class Course:
         """How many steps and checks; under a budget from a trial, which leaves no trace."""
         how, a_pass = self._how, len(self._batches)
         if how.budget is None:
-            steps = how.steps or (how.epochs or 0) * a_pass
+            steps = most = how.steps or (how.epochs or 0) * a_pass
             checks = how.epochs or -(-steps // a_pass)
-            return Plan(steps=steps, most=steps, checks=checks, patience=checks + 1, reserve=0.0)
-        a_step, trial = self._trial()
-        steps = max(1, int(SAFETY * (left - trial) / a_step))
-        self.history.notes.append(f"{steps:,} steps planned, {1e3 * a_step:.3g} ms each")
-        return Plan(steps=steps, most=sys.maxsize, checks=CHECKS, patience=CHECKS + 1, reserve=0.0)
+        else:
+            a_step, trial = self._trial()
+            steps, most, checks = max(1, int(SAFETY * (left - trial) / a_step)), sys.maxsize, CHECKS
+            self.history.notes.append(f"{steps:,} steps planned, {1e3 * a_step:.3g} ms each")
+        return Plan(steps=steps, most=most, checks=checks, patience=how.patience or checks + 1, reserve=0.0)
 
     def _trial(self) -> tuple[float, float]:
         """(seconds a step, seconds of the trial): some steps as they will be, then all is put back as it was."""
@@ -132,73 +102,175 @@ class Course:
         return sorted(times[SKIPPED:])[len(times[SKIPPED:]) // 2], time.perf_counter() - began
 
     def step_once(self) -> None:
-        """Forward and backward of the next batch."""
-        spent, tick = self._spent, time.perf_counter
-        began = tick()
+        """Forward and backward of the next batch; where the loss is not finite, back to where all was well."""
+        if len(self.history.losses) % SAVED == 0:
+            self._save()
+        began = time.perf_counter()
         x, y = self._batches.draw()
-        drawn = tick()
+        self._spent[0] += time.perf_counter() - began
+        loss = None
+        while loss is None:
+            try:
+                loss = self._pass(x, y) if self._parts == 1 else self._in_parts(x, y)
+            except (RuntimeError, MemoryError) as error:
+                self._smaller(error, len(y))
+        self._lost = not math.isfinite(loss)
+        if self._lost:
+            self._step_back(loss, all(bool(torch.isfinite(t).all()) for t in x if t.is_floating_point()))
+        self.history.losses.append(loss)
+
+    def _pass(self, x: tuple[Tensor, ...], y: Tensor) -> float:
+        tick = time.perf_counter
+        began = tick()
         loss = self._way.forward(x, y)
         forward = tick()
-        if not math.isfinite(loss):
-            self._lost(loss, bool(torch.isfinite(x).all()) if x.is_floating_point() else True)
-        self.history.losses.append(loss)
         self._way.backward()
-        spent[0] += drawn - began
-        spent[1] += forward - drawn
-        spent[2] += tick() - forward
+        self._spent[1] += forward - began
+        self._spent[2] += tick() - forward
+        return loss
+
+    def _in_parts(self, x: tuple[Tensor, ...], y: Tensor) -> float:
+        """The gradient of the whole batch, part by part: each is weighed by the items that its mean is over."""
+        count, total, loss = self._how.loss.count, torch.zeros_like(self._flat.gradient), 0.0
+        items = max(1, count(y))
+        for places in torch.tensor_split(torch.arange(len(y)), min(self._parts, len(y))):
+            share = count(y[places]) / items
+            loss += share * self._pass(tuple(t[places] for t in x), y[places])
+            total.add_(self._flat.gradient, alpha=share)
+        self._flat.gradient.copy_(total)
+        return loss
+
+    def _smaller(self, error: RuntimeError | MemoryError, rows: int) -> None:
+        """After a step that did not fit into memory, halve its parts; any other error is not ours."""
+        words = str(error)
+        if not isinstance(error, MemoryError) and not any(said in words for said in TOO_LARGE):
+            raise error
+        if self._parts >= rows:
+            raise LeadlineError(
+                "One row alone does not fit into memory; make the module smaller, or its rows."
+            ) from error
+        self._parts *= 2
+        self.history.notes.append(
+            f"{rows} rows at once did not fit into memory: gradients of {self._parts} parts are added up"
+        )
 
     def step(self, done: float) -> None:
         """Move the weights; `done` is step / steps."""
+        if self._lost:
+            return
         began, how = time.perf_counter(), self._how
         if how.clip is not None:
             self._flat.clip(how.clip)
-        self._update(how.lr * how.schedule(done))
+        rate = self._share * how.lr * how.schedule(done)
+        for rule, share in self._rules:
+            rule(share * rate)
         if self._average is not None and how.ema is not None:
             taken = len(self.history.losses)
             # A young average follows closely, or it would hold on to the first weights.
             self._average.lerp_(self._flat.values, 1 - min(how.ema, (1 + taken) / (10 + taken)))
         self._spent[3] += time.perf_counter() - began
 
-    def _lost(self, loss: float, finite: bool) -> None:
+    def _held_state(self) -> list[Tensor]:
+        """All tensors that a step moves."""
+        average = [] if self._average is None else [self._average]
+        remembered = [tensor for rule, _ in self._rules for tensor in rule.tensors]
+        return [self._flat.values, *remembered, *average, *self._module.buffers()]
+
+    def _save(self) -> None:
+        held = self._held_state()
+        if not math.isfinite(float(held[0].sum())):
+            return  # the next loss will tell
+        if self._good:
+            restore(self._good, held)
+        else:
+            self._good = [tensor.clone() for tensor in held]
+
+    def _step_back(self, loss: float, finite: bool) -> None:
         step = len(self.history.losses) + 1
         if not finite:
             raise LeadlineError(
                 f"X of data holds values that are not finite, met at step {step}; leave those rows out."
             )
-        raise LeadlineError(
-            f"The loss became {loss} at step {step}, where a finite number was expected; lower lr={self._how.lr:g}, "
-            "or clip the gradient with clip=1.0."
+        self._strikes += 1
+        rate = self._how.lr * self._share
+        if self._strikes > STRIKES:
+            raise LeadlineError(
+                f"The loss became {loss} at step {step}, and {STRIKES} times before, each time at half the rate, where "
+                f"a finite number was expected; lower lr={self._how.lr:g}, or clip the gradient with clip=1.0."
+            )
+        restore(self._held_state(), self._good)
+        self._share /= 2
+        back = (step - 1) // SAVED * SAVED
+        self.history.notes.append(
+            f"the loss became {loss} at step {step}: back to the weights of step {back}, at a rate of {rate / 2:.3g}, "
+            f"not {rate:.3g}"
         )
 
     def evaluate(self) -> float:
         """The loss on valid rows, or the mean of the train losses since the last check; kept as a `Check`."""
         began = time.perf_counter()
         losses = self.history.losses
-        recent = losses[self._seen :] or losses[-1:]
+        recent = [loss for loss in losses[self._seen :] or losses[-1:] if math.isfinite(loss)]
         self._seen = len(losses)
         found = None
         if self._held is not None:
             kept = self._flat.values.clone()
-            self.keep_average()
+            self._keep_average()
             found = score(self._module, self._held, self._how.loss, self._how.normalise)
+            if self._how.patience is not None and (self._best is None or found.loss < self._best[0]):
+                self._best = (found.loss, [self._flat.values.clone(), *(b.clone() for b in self._module.buffers())])
             self._flat.values.copy_(kept)
         now = time.perf_counter()
         self._valid += now - began
         check = Check(
-            step=len(losses), epoch=len(losses) / len(self._batches), loss=sum(recent) / len(recent), valid=found,
-            seconds=now - self._began,
+            step=len(losses), epoch=len(losses) / len(self._batches), valid=found, seconds=now - self._began,
+            loss=sum(recent) / len(recent) if recent else math.nan,
         )  # fmt: skip
         self.history.checks.append(check)
         return check.loss if found is None else found.loss
 
-    def keep_average(self) -> None:
+    def _keep_average(self) -> None:
         """Put the averaged weights in place, where an average was asked for."""
         if self._average is not None:
             self._flat.values.copy_(self._average)
 
+    def state(self) -> dict[str, Any]:
+        """All that it takes to go on from between two steps."""
+        history = self.history
+        return {
+            "module": self._module.state_dict(), "rules": [t for rule, _ in self._rules for t in rule.tensors],
+            "average": self._average, "best": self._best, "good": self._good, "batches": self._batches.state(),
+            "noise": torch.get_rng_state(), "losses": torch.tensor(history.losses, dtype=torch.float64),
+            "checks": [asdict(check) for check in history.checks], "notes": history.notes, "spent": self._spent,
+            "valid": self._valid, "seen": self._seen, "parts": self._parts, "share": self._share,
+            "strikes": self._strikes, "elapsed": time.perf_counter() - self._began,
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where a checkpoint stood."""
+        self._module.load_state_dict(state["module"])
+        restore([t for rule, _ in self._rules for t in rule.tensors], state["rules"])
+        self._average, self._good = state["average"], state["good"]
+        self._best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        self._batches.restore(state["batches"])
+        torch.set_rng_state(state["noise"])
+        self.history.losses[:] = state["losses"].tolist()
+        self.history.notes[:] = state["notes"]
+        for check in state["checks"]:
+            valid = None if check["valid"] is None else Scores(**check["valid"])
+            self.history.checks.append(Check(**{**check, "valid": valid}))
+        self._spent, self._valid, self._seen = list(state["spent"]), state["valid"], state["seen"]
+        self._parts, self._share, self._strikes = state["parts"], state["share"], state["strikes"]
+        self._began = time.perf_counter() - state["elapsed"]
+
     def finish(self) -> None:
-        """Keep the average, and say where the seconds went."""
-        self.keep_average()
+        """Keep the average, or the best weights where patience is set, and say where the seconds went."""
+        if not any(map(math.isfinite, self.history.losses)):
+            raise LeadlineError(f"No step had a finite loss; lower lr={self._how.lr:g}, or look at the loss function.")
+        self._keep_average()
+        if self._best is not None:
+            restore([self._flat.values, *self._module.buffers()], self._best[1])
         seconds = dict(zip(PARTS, self._spent, strict=True)) | {"valid": self._valid}
         whole = time.perf_counter() - self._began
         self.history.seconds |= {**seconds, "other": whole - sum(seconds.values())}
+        self.history.facts["memory"] = f"{peak_mb():,.0f} MB at most in this process"

@@ -30,6 +30,9 @@ class Loss(Protocol):
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor: ...
 
+    def count(self, y: Tensor) -> int:
+        """Items that the mean is over: a batch taken in parts weighs each part by its share of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
@@ -42,6 +45,9 @@ class CrossEntropy:
 
     def __call__(self, out: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(out, y, label_smoothing=self.label_smoothing)
+
+    def count(self, y: Tensor) -> int:
+        return y.numel()
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
         n, classes = out.shape
@@ -67,6 +73,9 @@ class BCE:
     def __call__(self, out: Tensor, y: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(out, y)
 
+    def count(self, y: Tensor) -> int:
+        return y.numel()
+
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
         torch.sigmoid(out, out=into).sub_(y).div_(out.numel())
         return self(out, y)
@@ -78,6 +87,9 @@ class MSE:
 
     def __call__(self, out: Tensor, y: Tensor) -> Tensor:
         return F.mse_loss(out, y)
+
+    def count(self, y: Tensor) -> int:
+        return y.numel()
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
         torch.sub(out, y, out=into)
@@ -92,6 +104,9 @@ class L1:
 
     def __call__(self, out: Tensor, y: Tensor) -> Tensor:
         return F.l1_loss(out, y)
+
+    def count(self, y: Tensor) -> int:
+        return y.numel()
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
         torch.sub(out, y, out=into)
@@ -108,6 +123,9 @@ class Huber:
 
     def __call__(self, out: Tensor, y: Tensor) -> Tensor:
         return F.huber_loss(out, y, delta=self.delta)
+
+    def count(self, y: Tensor) -> int:
+        return y.numel()
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
         loss = self(out, y)
@@ -127,6 +145,9 @@ class Own:
             found = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             raise LeadlineError(f"The loss function gave {found}, where one number was expected; take its mean.")
         return loss
+
+    def count(self, y: Tensor) -> int:
+        return len(y)
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
         with torch.enable_grad():

@@ -1,185 +1,145 @@
-"""Optimizers whose rate is a function of the share of the steps that is done, and nothing else.
+"""Optimizers: rules that move tensors from their gradients at a rate that somebody else sets, and nothing else.
 
-Muon: Jordan et al., 'Muon: an optimizer for hidden layers in neural networks' (2024), with the filters' norms held
-fixed as in airbench94 (BatchNorm makes their scale moot). AdamW and SGD call PyTorch's fused and batched kernels:
-`torch.optim` itself imports its compiler on first use, which takes longer than many of our trainings (seconds).
+Enters: parameters, each with its gradient in `.grad`. Leaves: the parameters moved. What a rule remembers between two
+steps lies in its `tensors`, so a checkpoint can keep it. The sums are PyTorch's fused and batched kernels;
+`torch.optim` would do the same but imports PyTorch's compiler on first use, which takes seconds.
+
+    >>> net = torch.nn.Linear(3, 2)
+    >>> [(rule, share)] = SGD().begin(net, Flat(net))
+    >>> net(torch.ones(1, 3)).sum().backward()
+    >>> before = net.bias.clone()
+    >>> with torch.no_grad():
+    ...     rule(0.1)
+    >>> bool((net.bias == before - 0.1).all())
+    True
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-
-class Optimizer(Protocol):
-    def step(self, done: float) -> None:
-        """Update from the gradients and clear them; `done` is step / steps, in [0, 1)."""
+from leadline.errors import LeadlineError
+from leadline.train.flat import Flat
 
 
-class Adam:
-    """AdamW (Loshchilov and Hutter 2019), warmed up, then falling along a cosine to zero. Only matrices decay."""
+class Rule(Protocol):
+    """Call it, under no_grad, with the learning rate; gradients stay as they are."""
 
-    BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+    parameters: list[Tensor]
+    tensors: list[Tensor]  # what it remembers
 
-    def __init__(self, module: nn.Module, rate: float, decay: float, warmup: float = 0.05) -> None:
-        trained: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
-        self._groups = [
-            _Moments([p for p in trained if p.ndim >= 2], decay),
-            _Moments([p for p in trained if p.ndim < 2], 0.0),
-        ]
-        self._rate, self._warmup = rate, warmup
-
-    @torch.no_grad()
-    def step(self, done: float) -> None:
-        warm = min(1.0, (done + 1e-4) / self._warmup)
-        rate = self._rate * warm * 0.5 * (1 + math.cos(math.pi * done))
-        for group in self._groups:
-            _adam(group, rate, self.BETA1, self.BETA2, self.EPS)
+    def __call__(self, rate: float) -> None: ...
 
 
-class _Moments:
-    """Parameters with Adam's state of each."""
+class Momentum:
+    """SGD with momentum (Polyak 1964) or Nesterov's (Sutskever et al. 2013); decay is added to the gradient."""
 
-    def __init__(self, parameters: list[Tensor], decay: float) -> None:
-        self.parameters, self.decay = parameters, decay
-        self.first = [torch.zeros_like(p) for p in parameters]
-        self.second = [torch.zeros_like(p) for p in parameters]
-        self.steps = [torch.zeros(()) for _ in parameters]
+    def __init__(
+        self, parameters: Iterable[Tensor], momentum: float, nesterov: bool, weight_decay: float = 0.0
+    ) -> None:
+        self.parameters = list(parameters)
+        self._momentum, self._nesterov, self._decay = momentum, nesterov, weight_decay
+        self.tensors = [torch.zeros_like(p) for p in self.parameters] if momentum else []
 
-
-def _adam(group: _Moments, rate: float, beta1: float, beta2: float, eps: float) -> None:
-    """One step of AdamW by PyTorch's fused kernel; gradients are cleared."""
-    if not group.parameters:
-        return
-    torch._foreach_add_(group.steps, 1.0)
-    torch._fused_adamw_(
-        group.parameters, _gradients(group.parameters), group.first, group.second, [], group.steps, lr=rate,
-        beta1=beta1, beta2=beta2, weight_decay=group.decay, eps=eps, amsgrad=False, maximize=False,
-    )  # fmt: skip
-    _clear(group.parameters)
+    def __call__(self, rate: float) -> None:
+        torch._fused_sgd_(
+            self.parameters, gradients(self.parameters), self.tensors, weight_decay=self._decay,
+            momentum=self._momentum, lr=rate, dampening=0.0, nesterov=self._nesterov, maximize=False,
+            is_first_step=False,
+        )  # fmt: skip
 
 
-class MuonSGD:
-    """Muon for convolution filters, Nesterov SGD for biases and a linear head; rates fall linearly to zero.
+class Moments:
+    """Adam (Kingma and Ba 2015); or AdamW (Loshchilov and Hutter 2019), where the decay is apart from the gradient."""
 
-    Matrices elsewhere (recurrence, a trunk, embeddings) move by Adam, and so does the head behind them.
+    def __init__(
+        self, parameters: Iterable[Tensor], beta1: float, beta2: float, eps: float, weight_decay: float, apart: bool
+    ) -> None:
+        self.parameters = list(parameters)
+        fused = torch._fused_adamw_ if apart else torch._fused_adam_
+        self._fused = partial(
+            fused, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, amsgrad=False, maximize=False
+        )
+        self._first = [torch.zeros_like(p) for p in self.parameters]
+        self._second = [torch.zeros_like(p) for p in self.parameters]
+        self._steps = [torch.zeros(()) for _ in self.parameters]
+        self.tensors = [*self._first, *self._second, *self._steps]
+
+    def __call__(self, rate: float) -> None:
+        torch._foreach_add_(self._steps, 1.0)
+        self._fused(self.parameters, gradients(self.parameters), self._first, self._second, [], self._steps, lr=rate)
+
+
+class Orthogonal:
+    """Muon: Jordan et al., 'Muon: an optimizer for hidden layers in neural networks' (2024).
+
+    Each matrix moves by its momentum made nearly orthogonal. Matrices of one shape are made so together, in bfloat16:
+    a fifth of the time of one by one in float32. Filters of a convolution count as matrices [outputs, the rest].
     """
 
-    MUON_RATE, MUON_MOMENTUM = 0.12, 0.6
-    BIAS_RATE, HEAD_RATE, SGD_MOMENTUM = 3.0, 2.0, 0.85
-    ADAM_RATE, BETA1, BETA2, EPS = 3e-3, 0.9, 0.99, 1e-8
-    DECAY, WARMUP = 5e-4, 0.1
+    def __init__(self, parameters: Iterable[Tensor], momentum: float, weight_decay: float) -> None:
+        self.parameters = list(parameters)
+        self._momentum, self._decay = momentum, weight_decay
+        shapes: dict[tuple[int, int], list[Tensor]] = {}
+        for p in self.parameters:
+            shapes.setdefault((len(p), p[0].numel()), []).append(p)
+        self._groups = list(shapes.values())
+        self.tensors = [torch.zeros(len(group), *shape) for shape, group in shapes.items()]
 
-    def __init__(self, module: nn.Module, head: nn.Module, scale: float = 1.0) -> None:
-        """`scale` multiplies the rates of SGD: a squared loss needs far smaller ones than cross-entropy."""
-        trained: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
-        in_head = {id(p) for p in head.parameters()}
-        self._filters = [p for p in trained if p.ndim == 4]
-        self._momenta = [torch.zeros_like(p) for p in self._filters]
-        matrices = [p for p in trained if p.ndim in (2, 3) and id(p) not in in_head]
-        last = [p for p in trained if id(p) in in_head]
-        biases = [p for p in trained if p.ndim < 2 and id(p) not in in_head]
-        if matrices:  # their biases are not those of a norm: SGD's rate would be far too large
-            normed = {id(p) for m in module.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
-            matrices += last + [p for p in biases if id(p) not in normed]
-            biases, last = [p for p in biases if id(p) in normed], []
-        self._matrices = _Moments(matrices, 1e-2)
-        self._groups = [_Velocity(biases, scale * self.BIAS_RATE), _Velocity(last, scale * self.HEAD_RATE)]
+    def __call__(self, rate: float) -> None:
+        for group, momentum in zip(self._groups, self.tensors, strict=True):
+            stacked = torch.stack([gradient.flatten(1) for gradient in gradients(group)])
+            momentum.lerp_(stacked, 1 - self._momentum)
+            moves = orthogonalise(stacked.lerp(momentum, self._momentum).bfloat16(), iterations=5).to(stacked.dtype)
+            tall = max(1.0, momentum.shape[1] / momentum.shape[2]) ** 0.5
+            torch._foreach_mul_(group, 1 - rate * self._decay)
+            torch._foreach_add_(group, [m.view(p.shape) for m, p in zip(moves, group, strict=True)], alpha=-rate * tall)
 
-    @torch.no_grad()
-    def step(self, done: float) -> None:
-        left = 1.0 - done
-        for p, momentum in zip(self._filters, self._momenta, strict=True):
-            assert p.grad is not None
-            momentum.mul_(self.MUON_MOMENTUM).add_(p.grad)
-            gradient = p.grad.add(momentum, alpha=self.MUON_MOMENTUM)
+
+class Filters:
+    """Muon for filters whose norm is held fixed, as in airbench94: the norm that follows them makes their scale moot.
+
+    Jordan, '94% on CIFAR-10 in 3.29 Seconds on a Single GPU' (arXiv:2404.00498).
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], momentum: float) -> None:
+        self.parameters, self._momentum = list(parameters), momentum
+        self.tensors = [torch.zeros_like(p) for p in self.parameters]
+
+    def __call__(self, rate: float) -> None:
+        for p, gradient, momentum in zip(self.parameters, gradients(self.parameters), self.tensors, strict=True):
+            momentum.mul_(self._momentum).add_(gradient)
+            move = gradient.add(momentum, alpha=self._momentum)
             p.mul_(len(p) ** 0.5 / p.norm())
-            p.add_(orthogonalise(gradient.flatten(1)).view(p.shape), alpha=-self.MUON_RATE * left)
-            p.grad = None
-        warm = min(1.0, (done + 1e-4) / self.WARMUP)
-        for group in self._groups:
-            if group.parameters:
-                group.step(group.peak * left * warm, self.SGD_MOMENTUM, self.DECAY)
-        _adam(self._matrices, self.ADAM_RATE * left * warm, self.BETA1, self.BETA2, self.EPS)
+            p.add_(orthogonalise(move.flatten(1)).view(p.shape), alpha=-rate)
 
 
-class _Velocity:
-    """Parameters with their momentum, moved by Nesterov SGD with decoupled decay."""
+class Rows:
+    """Tables with sparse gradients: each row moves by its gradient over the root mean square of those it has had."""
 
-    def __init__(self, parameters: list[Tensor], peak: float) -> None:
-        self.parameters, self.peak = parameters, peak
-        self.velocity = [torch.zeros_like(p) for p in parameters]
+    def __init__(self, parameters: Iterable[Tensor], beta: float) -> None:
+        self.parameters, self._beta = list(parameters), beta
+        self.tensors = [torch.zeros(len(p), 1) for p in self.parameters]
 
-    def step(self, rate: float, momentum: float, decay: float) -> None:
-        gradients = _gradients(self.parameters)
-        torch._foreach_mul_(self.parameters, 1.0 - rate * decay)
-        torch._foreach_mul_(self.velocity, momentum)
-        torch._foreach_add_(self.velocity, gradients)
-        torch._foreach_add_(gradients, self.velocity, alpha=momentum)
-        torch._foreach_add_(self.parameters, gradients, alpha=-rate)
-        _clear(self.parameters)
+    def __call__(self, rate: float) -> None:
+        for table, spread in zip(self.parameters, self.tensors, strict=True):
+            assert table.grad is not None
+            gradient = table.grad.coalesce()
+            rows, values = gradient.indices()[0], gradient.values()
+            squares = spread[rows].mul_(self._beta).add_(values.square().mean(1, keepdim=True), alpha=1 - self._beta)
+            spread[rows] = squares
+            table.index_add_(0, rows, values / (squares.sqrt() + 1e-10), alpha=-rate)
 
 
-def _gradients(parameters: list[Tensor]) -> list[Tensor]:
+def gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The gradient of each; zeros where nothing reached it."""
     return [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-
-
-def _clear(parameters: list[Tensor]) -> None:
-    for p in parameters:
-        p.grad = None
-
-
-class MuonAdam:
-    """Muon for the matrices of a Transformer's blocks, Adam for the rest, row by row for tables with sparse gradients.
-
-    Rates rise over the first fiftieth and fall linearly over the last `COOLING`. Matrices of one shape are made
-    orthogonal together, in bfloat16: a fifth of the time of one by one in float32.
-    """
-
-    MUON_RATE, MUON_MOMENTUM, MUON_DECAY = 0.02, 0.95, 0.02
-    ADAM_RATE, BETA1, BETA2, EPS = 3e-3, 0.9, 0.95, 1e-8
-    TABLE_RATE, TABLE_BETA = 3e-3, 0.99
-    WARMUP, COOLING = 0.02, 0.6
-
-    def __init__(self, hidden: Iterable[Tensor], tables: Iterable[Tensor], others: Iterable[Tensor]) -> None:
-        shapes: dict[torch.Size, list[Tensor]] = {}
-        for p in hidden:
-            shapes.setdefault(p.shape, []).append(p)
-        self._hidden = [(group, torch.zeros(len(group), *shape)) for shape, group in shapes.items()]
-        self._tables = [(p, torch.zeros(len(p), 1)) for p in tables]
-        self._others = _Moments(list(others), 0.0)
-
-    @torch.no_grad()
-    def step(self, done: float) -> None:
-        share = min(1.0, (done + 1e-3) / self.WARMUP) * min(1.0, (1 - done) / self.COOLING)
-        for group, momentum in self._hidden:
-            gradients = torch.stack(_gradients(group))
-            momentum.lerp_(gradients, 1 - self.MUON_MOMENTUM)
-            updates = orthogonalise(gradients.lerp(momentum, self.MUON_MOMENTUM).bfloat16(), iterations=5).float()
-            tall = max(1.0, group[0].shape[0] / group[0].shape[1]) ** 0.5
-            torch._foreach_mul_(group, 1 - share * self.MUON_RATE * self.MUON_DECAY)
-            torch._foreach_add_(group, list(updates.unbind()), alpha=-share * self.MUON_RATE * tall)
-            _clear(group)
-        for p, spread in self._tables:
-            _move_rows(p, spread, share * self.TABLE_RATE, self.TABLE_BETA)
-        _adam(self._others, share * self.ADAM_RATE, self.BETA1, self.BETA2, self.EPS)
-
-
-def _move_rows(table: Tensor, spread: Tensor, rate: float, beta: float) -> None:
-    """Move the rows that a sparse gradient touches, each by its gradient over the root mean square of those it has
-    had.
-    """
-    assert table.grad is not None
-    gradient = table.grad.coalesce()
-    rows, values = gradient.indices()[0], gradient.values()
-    squares = spread[rows].mul_(beta).add_(values.square().mean(1, keepdim=True), alpha=1 - beta)
-    spread[rows] = squares
-    table.index_add_(0, rows, values / (squares.sqrt() + 1e-10), alpha=-rate)
-    table.grad = None
 
 
 def orthogonalise(gradient: Tensor, iterations: int = 3) -> Tensor:
@@ -193,3 +153,99 @@ def orthogonalise(gradient: Tensor, iterations: int = 3) -> Tensor:
         gram = x @ x.mT
         x = multiply(x, multiply(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x if wide else x.mT
+
+
+class Optimizer(Protocol):
+    """Settings of `ll.train`; `begin` makes the rules of one run, each with its share of the learning rate."""
+
+    def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent."""
+
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0  # added to the gradient, times the value
+
+    def __post_init__(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise LeadlineError("SGD(nesterov=True) has momentum 0, where more was expected; give it momentum=0.9.")
+
+    def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]:
+        return [(Momentum([flat.values], self.momentum, self.nesterov, self.weight_decay), 1.0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Weight decay is added to the gradient."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]:
+        return [(Moments([flat.values], self.beta1, self.beta2, self.eps, self.weight_decay, apart=False), 1.0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW(Adam):
+    """Each value shrinks by rate times weight decay, apart from the gradient."""
+
+    weight_decay: float = 0.01
+
+    def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]:
+        return [(Moments([flat.values], self.beta1, self.beta2, self.eps, self.weight_decay, apart=True), 1.0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Muon:
+    """Muon for the matrices and filters of hidden layers, at the learning rate; AdamW for the rest at a share of it.
+
+    The rest: biases, gains, embeddings, and the last matrix, which gives the outputs.
+    """
+
+    momentum: float = 0.95
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    rest: float = 0.15  # share of the learning rate that AdamW gets
+
+    def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]:
+        tables = [m for m in module.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)]
+        embedded = {id(p) for table in tables for p in table.parameters()}
+        matrices = [p for p in flat.parameters if p.ndim >= 2 and id(p) not in embedded][:-1]
+        if not matrices:
+            raise LeadlineError(
+                "optimizer='muon' was given for a module without a hidden matrix, where at least two layers of weights "
+                "were expected; use 'adamw'."
+            )
+        hidden = {id(p) for p in matrices}
+        rest = [p for p in flat.parameters if id(p) not in hidden]
+        return [
+            (Orthogonal(matrices, self.momentum, self.weight_decay), 1.0),
+            (Moments(rest, self.beta1, self.beta2, self.eps, self.weight_decay, apart=True), self.rest),
+        ]
+
+
+OPTIMIZERS: dict[str, type[SGD] | type[Adam] | type[AdamW] | type[Muon]] = {
+    "adam": Adam,
+    "adamw": AdamW,
+    "muon": Muon,
+    "sgd": SGD,
+}
+
+
+def chosen(optimizer: str | Optimizer) -> Optimizer:
+    """An optimizer by its name, with PyTorch's defaults, or with the user's own settings."""
+    if not isinstance(optimizer, str):
+        return optimizer
+    if optimizer not in OPTIMIZERS:
+        raise LeadlineError(
+            f"optimizer={optimizer!r} is not known; it can be {', '.join(OPTIMIZERS)}, or one of "
+            "leadline.train.optim with settings, such as SGD(momentum=0.9)."
+        )
+    return OPTIMIZERS[optimizer]()

@@ -33,21 +33,22 @@ def outputs(module: nn.Module, rows: Rows, normalise: Normalise | None) -> Itera
         with torch.no_grad():
             for places in torch.split(torch.arange(len(rows)), SCORED):
                 x, y = batches.gather(places)
-                yield module(x), y
+                yield module(*x), y
     finally:
         module.train(training)
 
 
 def probe(module: nn.Module, rows: Rows, normalise: Normalise | None, what: str) -> Tensor:
     """Outputs of the first two rows; what a module cannot read is said in the user's words."""
-    few = Rows(rows.x[:2], rows.y[:2])
+    few = Rows(tuple(x[:2] for x in rows.x), rows.y[:2])
     try:
         out = next(outputs(module, few, normalise))[0]
     except (RuntimeError, IndexError, ValueError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
+        shapes = " and ".join(f"shape {['N', *x.shape[1:]]} of {x.dtype}" for x in rows.x)
         raise LeadlineError(
-            f"The module could not read X of {what} with shape {['N', *rows.x.shape[1:]]} and {rows.x.dtype}: "
-            f"{reason}; reshape X, or put a layer first that reads it, such as nn.Flatten()."
+            f"The module could not read X of {what} with {shapes}: {reason}; reshape X, or put a layer first that "
+            "reads it, such as nn.Flatten()."
         ) from error
     if not isinstance(out, Tensor) or len(out) != len(few):
         found = f"shape {list(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"

@@ -1,7 +1,7 @@
 """The two ways to take the derivative of a loss: written out for stacks of Linear layers, by autograd for all else.
 
-Enters: a batch x [N, ...], y [N, ...]. Leaves: its mean loss from `forward`, and from `backward` the whole of the flat
-gradient. `way_for` chooses, and says why.
+Enters: a batch, its inputs x each [N, ...] and y [N, ...]. Leaves: its mean loss from `forward`, and from `backward`
+the whole of the flat gradient. `way_for` chooses, and says why.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from leadline.train.dense import Stack, why_not
 from leadline.train.flat import Flat
 from leadline.train.losses import Loss
 
+Inputs = tuple[Tensor, ...]
+
 
 class Way(Protocol):
-    def forward(self, x: Tensor, y: Tensor) -> float: ...
+    def forward(self, x: Inputs, y: Tensor) -> float: ...
 
     def backward(self) -> None: ...
 
@@ -28,8 +30,8 @@ class WrittenOut:
     def __init__(self, module: nn.Sequential, loss: Loss) -> None:
         self._stack, self._loss = Stack(module), loss
 
-    def forward(self, x: Tensor, y: Tensor) -> float:
-        out = self._stack.forward(x)
+    def forward(self, x: Inputs, y: Tensor) -> float:
+        out = self._stack.forward(x[0])
         self._dout = torch.empty_like(out)
         return self._loss.gradient(out, y, into=self._dout).item()
 
@@ -43,10 +45,10 @@ class Autograd:
     def __init__(self, module: nn.Module, flat: Flat, loss: Loss, low: bool) -> None:
         self._module, self._flat, self._loss, self._low = module, flat, loss, low
 
-    def forward(self, x: Tensor, y: Tensor) -> float:
+    def forward(self, x: Inputs, y: Tensor) -> float:
         with torch.enable_grad():
             with torch.autocast("cpu", torch.bfloat16, enabled=self._low):
-                out = self._module(x)
+                out = self._module(*x)
             self._value = self._loss(out.to(self._flat.values.dtype), y)
         return self._value.item()
 
@@ -56,9 +58,14 @@ class Autograd:
         del self._value  # and with it all that it keeps for a second backward pass
 
 
-def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: int, low: bool) -> tuple[Way, str]:
-    """The way for a module whose batches have so many axes, and a sentence that says which and why."""
-    why = "bfloat16 is asked for" if low else why_not(module, axes)
+def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: list[int], low: bool) -> tuple[Way, str]:
+    """The way for a module whose inputs have so many axes, and a sentence that says which and why."""
+    why = "bfloat16" if low else written_out(module, axes)
     if not why and isinstance(module, nn.Sequential):
         return WrittenOut(module, loss), "forward and backward written out: a stack of Linear layers and activations"
     return Autograd(module, flat, loss, low), f"eager autograd: {why}"
+
+
+def written_out(module: nn.Module, axes: list[int]) -> str:
+    """Why a module cannot go the way that is written out; '' where it can."""
+    return why_not(module, axes[0]) if len(axes) == 1 else f"it has {len(axes)} inputs"

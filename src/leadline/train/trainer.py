@@ -16,8 +16,12 @@ else is run by autograd (`steps.py`). The loop is the contenders' own (`loop.py`
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,18 +29,23 @@ from torch import Tensor, nn
 from leadline.config import seconds
 from leadline.contenders.contender import Clock
 from leadline.data.source import Source
-from leadline.train import flat as optimizers
+from leadline.errors import LeadlineError
 from leadline.train import loop, losses
+from leadline.train import optim as optimizers
 from leadline.train import schedule as schedules
-from leadline.train.batches import Normalise, Rows, rows_of, tensor
-from leadline.train.course import Course, How
-from leadline.train.flat import Flat, Optimizer
+from leadline.train.batches import Batches, Normalise, Rows, inputs, rows_of
+from leadline.train.checkpoint import Checkpoints
+from leadline.train.choice import Choice, choose, lay_out
+from leadline.train.course import Course
+from leadline.train.flat import Flat
 from leadline.train.history import Check, History, Scores
+from leadline.train.how import How
+from leadline.train.loop import Plan, Standing
 from leadline.train.losses import Loss
+from leadline.train.optim import Optimizer
 from leadline.train.schedule import Schedule
-from leadline.train.scoring import fitted, outputs, probe, score
-
-ENDLESS = 1e9  # seconds
+from leadline.train.scoring import fitted, outputs, probe, score, type_of
+from leadline.train.steps import written_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +59,8 @@ class Trained:
 
     def predict(self, X: object) -> Tensor:
         """X [N, ...] as it was given to `train` -> the module's outputs [N, ...]."""
-        x = tensor(X, "X")
-        return torch.cat([out for out, _ in outputs(self.module, Rows(x, torch.zeros(len(x))), self.normalise)])
+        x = inputs(X, "X")
+        return torch.cat([out for out, _ in outputs(self.module, Rows(x, torch.zeros(len(x[0]))), self.normalise)])
 
     def evaluate(self, data: object) -> Scores:
         """Loss and accuracy on a pair (X, y), or on the test rows of a source."""
@@ -70,65 +79,149 @@ def train(
     optimizer: str | Optimizer = "adam", lr: float = 1e-3, batch_size: int = 64, epochs: int | None = None,
     steps: int | None = None, budget: str | float | None = None, valid: object = None,
     schedule: str | Schedule = "constant", precision: str = "auto", normalise: Normalise | None = None,
-    clip: float | None = None, ema: float | None = None, seed: int = 0,
-    callbacks: Sequence[Callable[[Check], None]] = (),
+    clip: float | None = None, ema: float | None = None, accumulate: int = 1, patience: int | None = None,
+    seed: int = 0, folder: str | Path | None = None, callbacks: Sequence[Callable[[Check], None]] = (),
 ) -> Trained:  # fmt: skip
     """Train a module in place.
 
     Args:
-        module: reads x [N, ...] and gives outputs [N, ...]; its parameters are float32 or float64, on the CPU. All of
-            it is put into train mode, and given back in eval mode.
-        data: (X, y), X [N, ...] and y [N, ...]; or a source as `ll.load` gives it, its images as
-            [N, channels, height, width]. Bytes are read as shares of 255; other integers are given as they are.
-        loss: 'cross_entropy' (y holds class numbers), 'bce', 'mse', 'l1', 'huber'; one of `leadline.train.losses` with
-            settings, such as CrossEntropy(label_smoothing=0.1); or a function of (out, y) that gives one number.
-        optimizer: 'sgd', 'adam', 'adamw' with PyTorch's defaults, or one of `leadline.train.flat` with settings, such
-            as SGD(momentum=0.9, nesterov=True). All parameters share its settings; those that a batch does not reach
-            have a gradient of zero.
+        module: reads x [N, ...], or several of them, and gives outputs [N, ...]; its parameters are float32 or
+            float64, on the CPU. All of it is put into train mode, and given back in eval mode.
+        data: (X, y), X [N, ...] or a tuple of such arrays for as many inputs, and y [N, ...]; or a source as `ll.load`
+            gives it, its images as [N, channels, height, width]. Bytes are read as shares of 255; other integers are
+            given as they are.
+        loss: 'cross_entropy' (y holds class numbers), 'bce', 'mse', 'l1', 'huber', 'quantile', 'ctc', 'next_token' (y
+            are the tokens themselves); one of `leadline.train.losses` with settings, such as
+            CrossEntropy(label_smoothing=0.1); or a function of (out, y) that gives one number.
+        optimizer: 'sgd', 'adam', 'adamw' with PyTorch's defaults, 'muon' (matrices of hidden layers; AdamW for the
+            rest), or one of `leadline.train.optim` with settings, such as SGD(momentum=0.9, nesterov=True). Parameters
+            that a batch does not reach have a gradient of zero.
         lr: the learning rate at the schedule's peak.
         batch_size: rows a step; the last step of a pass takes those that are left.
         epochs, steps, budget: exactly one of them: passes over the rows, updates, or seconds (30, '30s', '5m').
         valid: (X, y), or None; a source that states valid rows brings them itself.
         schedule: 'constant', 'linear', 'cosine', 'one_cycle', 'trapezoid', or a function of step / steps.
-        precision: 'float32' or 'bfloat16' (autocast); 'auto' is that of the parameters.
+        precision: 'float32' or 'bfloat16' (autocast); 'auto' takes the faster one, and channels last for convolutions
+            where that is faster, by a trial of a few steps that the machine remembers.
         normalise: (mean, std), one number or one a channel (axis 1), of bytes after they became shares of 255.
         clip: the largest norm of the whole gradient.
         ema: decay of an average of the weights, which is then what is validated and kept.
+        accumulate: parts that a batch is cut into, one at a time in memory, with the gradient of the whole.
+        patience: checks without a better loss on valid rows after which it stops, with the weights of the best.
         seed: of the order of the rows and of noise in the module (dropout). The module's first weights are the user's.
+        folder: where checkpoints are kept, the newest two; one that holds them already is gone on from.
         callbacks: called with each `Check`: after every pass, or ten times in a budget.
 
-    The same arguments, first weights, machine and number of threads give the same bytes. Under a budget they do not:
-    the number of steps follows the clock.
+    The same arguments, first weights, machine and number of threads give the same bytes, also where it was killed and
+    went on from its folder. Under a budget they do not: the number of steps follows the clock.
+
+    A loss that is not finite sends it back to the last good weights, at half the rate, three times at most; a step that
+    does not fit into memory is cut into parts. Both are said in the notes of the history.
 
     Raises LeadlineError: one sentence that says what was found, what was expected and how to mend it.
     """
     how = How(
         loss=losses.chosen(loss), optimizer=optimizers.chosen(optimizer), schedule=schedules.chosen(schedule), lr=lr,
         batch_size=batch_size, epochs=epochs, steps=steps, budget=None if budget is None else seconds(str(budget)),
-        precision=precision, normalise=normalise, clip=clip, ema=ema, seed=seed,
+        precision=precision, normalise=normalise, clip=clip, ema=ema, accumulate=accumulate, patience=patience,
+        seed=seed,
     )  # fmt: skip
-    clock = Clock(how.budget or ENDLESS)
+    began = time.monotonic()
     held = None if valid is None else rows_of(valid, "valid")
     if isinstance(data, Source) and data.valid is not None and valid is None:
         held = rows_of(data, "valid", "valid")
-    flat = Flat(module)
-    try:
-        # Dropout takes its noise from the global generator, which is given back as it was.
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            rows = _ready(module, rows_of(data, "data"), how.loss, normalise, "data")
-            held = None if held is None else _ready(module, held, how.loss, normalise, "valid")
-            course = Course(module, flat, rows, held, how)
-            plan = course.plan(clock.left())
-            for progress in loop.train(course.step_once, course, plan, clock, course.evaluate, lambda a, b: a < b):
-                if progress.note:
-                    course.history.notes.append(progress.note)
-                for callback in callbacks if progress.score is not None else ():
-                    callback(course.history.checks[-1])
-            course.finish()
-    finally:
-        flat.release()
-        module.eval()
+    if patience is not None and held is None:
+        raise LeadlineError(f"patience={patience} was given without valid rows, where some were expected; give valid=.")
+    dtype = type_of(module)
+    if precision != "auto" and dtype != torch.float32:
+        raise LeadlineError(
+            f"precision={precision!r} was given for a module in {dtype}, where 'auto' or a module in float32 was "
+            "expected; convert it with .float()."
+        )
+    kept = None if folder is None else Checkpoints(Path(folder))
+    Flat.check(module)
+    # Dropout takes its noise from the global generator, which is given back as it was.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        rows = _ready(module, rows_of(data, "data"), how.loss, normalise, "data")
+        held = None if held is None else _ready(module, held, how.loss, normalise, "valid")
+        past = None if kept is None else _past(kept, how, rows, module)
+        choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
+        lay_out(module, choice.layout)
+        flat = Flat(module)
+        try:
+            course = Course(module, flat, rows, held, how, choice)
+            _run(course, how, choice, kept, past, rows, began, callbacks)
+        finally:
+            flat.release()
+            lay_out(module, torch.contiguous_format)
+            module.eval()
     return Trained(module=module, history=course.history, loss=how.loss, normalise=normalise)
+
+
+def _run(
+    course: Course, how: How, choice: Choice, kept: Checkpoints | None, past: dict[str, Any] | None, rows: Rows,
+    began: float, callbacks: Sequence[Callable[[Check], None]],
+) -> None:  # fmt: skip
+    """The loop, from the first step or from a checkpoint."""
+    history = course.history
+    if past is not None:
+        course.restore(past["course"])
+        began = time.monotonic() - past["spent_s"]
+    clock = Clock(math.inf if how.budget is None else how.budget, began=began)
+    plan = course.plan(clock.left()) if past is None else Plan(**past["plan"])
+    standing = Standing.at_first(plan) if past is None else Standing(**past["standing"])
+
+    def state() -> dict[str, Any]:
+        return {
+            "how": how.facts(), "rows": _shapes(rows), "module": course.shapes, "choice": asdict(choice),
+            "plan": asdict(plan), "standing": asdict(standing), "spent_s": time.monotonic() - began,
+            "course": course.state(),
+        }  # fmt: skip
+
+    lower = float.__lt__
+    for progress in loop.train(course.step_once, course, plan, clock, course.evaluate, lower, standing, state):
+        if progress.note:
+            history.notes.append(progress.note)
+        if progress.score is not None:
+            for callback in callbacks:
+                callback(history.checks[-1])
+        if kept is not None and progress.state is not None and kept.due():
+            kept.save(progress.step, progress.state())
+    if kept is not None:
+        kept.save(standing.step, state())
+    course.finish()
+
+
+def _past(kept: Checkpoints, how: How, rows: Rows, module: nn.Module) -> dict[str, Any] | None:
+    """The newest checkpoint of this very training; None where the folder holds none."""
+    state = kept.newest()
+    if state is None:
+        return None
+    asked = {**how.facts(), "rows": _shapes(rows), "module": [list(p.shape) for p in module.parameters()]}
+    held = {**state["how"], "rows": state["rows"], "module": state["module"]}
+    for name, value in asked.items():
+        if held[name] != value:
+            raise LeadlineError(
+                f"{kept.folder} holds the checkpoint of another training, with {name}={held[name]} where {value} is "
+                "asked for; choose another folder, or remove it."
+            )
+    return state
+
+
+def _shapes(rows: Rows) -> list[list[int]]:
+    return [list(t.shape) for t in (*rows.x, rows.y)]
+
+
+def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:
+    if how.precision != "bfloat16" and not written_out(module, [x.ndim for x in rows.x]):
+        return Choice()
+    return choose(module, _batch(module, rows, how), how.loss, how.precision)
+
+
+def _batch(module: nn.Module, rows: Rows, how: How) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The first rows, as the module reads them."""
+    size = min(how.batch_size, len(rows))
+    return Batches(rows, size, type_of(module), how.normalise).gather(torch.arange(size))
 
 
 def _ready(module: nn.Module, rows: Rows, loss: Loss, normalise: Normalise | None, what: str) -> Rows:

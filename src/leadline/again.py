@@ -1,0 +1,196 @@
+"""A run again: gone on from where it was killed, or followed from its journal to the same bytes.
+
+Enters: a run folder. A run that was killed lies beside its name, as `.NAME.partial-PID`; all that depends on time is
+in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes out again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from leadline.config import Settings, from_mapping
+from leadline.errors import OutputError, SourceError
+from leadline.judge.verdict import Verdict
+from leadline.race import past as journals
+from leadline.race.past import Fate, Past
+from leadline.race.race import Event
+from leadline.race.worker import CLOCK
+from leadline.run import Go, Run, find, journey
+
+PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)")
+
+
+def resume(
+    run: str | Path | None = None, source: Any = None, *, watch: Callable[[Event], None] | None = None
+) -> Run:  # fmt: skip
+    """Go on with a run that was killed.
+
+    A run by epochs ends with the same bytes as if nothing had happened. A run under a budget goes on with the seconds
+    that were left. Contenders that had ended stay as they were; networks go on from their last checkpoint, the others
+    start again.
+
+    Args:
+        run: the folder that the run was to make (default: the newest in ./runs that was killed).
+        source: where the data is now, or the frame or arrays that were given (default: as the run says).
+
+    Raises:
+        LeadlineError: where no such run was cut short, or the source has changed.
+    """
+    partial = _killed(Path("runs") if run is None else Path(run), run is None)
+    found = PARTIAL.fullmatch(partial.name)
+    assert found is not None
+    final = partial.with_name(found["name"])
+    past = journals.read(partial)
+    asked, source = _config(partial, source)
+    given = _same(find(source, asked.test, asked), past, partial)
+    mine = partial.with_name(f".{final.name}.partial-{os.getpid()}")
+    partial.rename(mine)
+    go = Go(
+        asked=asked, given=given, folder=mine, began=time.monotonic() - past.spent_s, past=past,
+        watch=watch or (lambda event: None),
+    )  # fmt: skip
+    result = journey(go)
+    mine.rename(final)
+    return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A run and its repetition, compared byte by byte."""
+
+    run: Run
+    contenders: dict[str, bool]  # whether what it learned is the same
+    model: bool | None  # whether the shipped file is the same; None where the run ships none
+
+    @property
+    def same(self) -> bool:
+        return all(self.contenders.values()) and self.model is not False
+
+    def __str__(self) -> str:
+        words = {True: "the same bytes", False: "NOT the same bytes", None: "none was shipped"}
+        rows = {**self.contenders, "model.onnx": self.model}
+        return "\n".join(f"{name:12} {words[same]}" for name, same in rows.items())
+
+
+def replay(
+    run: str | Path, source: Any = None, *, out: str | Path | None = None, watch: Callable[[Event], None] | None = None
+) -> Replay:
+    """Repeat a finished run by following its journal, and compare every contender and the shipped file with it.
+
+    Args:
+        run: the folder of the run.
+        source: where the data is now, or the frame or arrays that were given (default: as the run says).
+        out: the folder of the repetition (default: RUN-replay).
+
+    Raises:
+        LeadlineError: where the folder holds no finished run, or the source has changed.
+    """
+    folder = Path(run)
+    if not (folder / "result.json").is_file():
+        raise SourceError(f"{folder} holds no finished run; leadline resume goes on with one that was killed.")
+    past = journals.read(folder)
+    asked, source = _config(folder, source)
+    final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
+    if final.exists():
+        raise OutputError(f"{final} already exists; choose another --out, or remove it.")
+    given = _same(find(source, asked.test, asked), past, folder)
+    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    _copy(folder, partial, past)
+    went = replace(past, fates={name: _once_more(fate) for name, fate in past.fates.items()})
+    go = Go(
+        asked=asked, given=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
+        watch=watch or (lambda event: None),
+    )  # fmt: skip
+    try:
+        result = journey(go)
+        partial.rename(final)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    after = journals.read(final).fates
+    models = [path / "model.onnx" for path in (folder, final)]
+    return Replay(
+        run=Run(folder=final, verdict=Verdict(**result["verdict"]), result=result),
+        contenders={
+            name: after[name].facts.get("digest") == fate.facts["digest"]
+            for name, fate in past.fates.items()
+            if "digest" in fate.facts
+        },
+        model=models[0].read_bytes() == models[1].read_bytes() if all(m.exists() for m in models) else None,
+    )
+
+
+def _killed(run: Path, newest: bool) -> Path:
+    """The folder that a killed run left; `run` is the name it was to have, or the folder of all runs."""
+    where = run if newest else run.parent
+    left = sorted(
+        (path for path in where.glob(".*.partial-*") if PARTIAL.fullmatch(path.name)),
+        key=lambda path: path.stat().st_mtime,
+    )
+    if not newest:
+        left = [path for path in left if path == run or path.name.startswith(f".{run.name}.partial-")]
+    if not left:
+        known = "is finished" if (run / "result.json").exists() and not newest else "was not begun, or left nothing"
+        raise SourceError(f"{run} {known}, so there is nothing to go on with; start it with leadline fit.")
+    found = PARTIAL.fullmatch(left[-1].name)
+    assert found is not None
+    if _alive(int(found["pid"])):
+        raise SourceError(f"{found['name']} is still running, as process {found['pid']}; wait for it, or end it.")
+    return left[-1]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
+
+
+def _config(folder: Path, source: Any) -> tuple[Settings, Any]:
+    import yaml
+
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    named = config.pop("source")
+    if config["epochs"] is not None:
+        config.pop("budget")
+    if source is None and config.pop("in_memory"):
+        raise SourceError(f"{folder} was run on a {named} in memory; give it again, as in ll.resume(run, source).")
+    config.pop("in_memory", None)
+    return from_mapping(config), named if source is None else source
+
+
+def _same(given: Any, past: Past, folder: Path) -> Any:
+    if given.digest != past.digest:
+        raise SourceError(
+            f"{given.name} is not what {folder} was run on: its content has changed. Point to the data as it was, or "
+            "start a new run with leadline fit."
+        )
+    return given
+
+
+def _copy(folder: Path, partial: Path, past: Past) -> None:
+    """What a repetition starts from: the journal, the settings, and every clock."""
+    partial.mkdir(parents=True)
+    for name in ("journal.jsonl", "config.yaml"):
+        shutil.copyfile(folder / name, partial / name)
+    for name in past.fates:
+        clock = folder / "contenders" / name / CLOCK
+        if clock.exists():
+            (partial / "contenders" / name).mkdir(parents=True)
+            shutil.copyfile(clock, partial / "contenders" / name / CLOCK)
+
+
+def _once_more(fate: Fate) -> Fate:
+    """As if it had just been started; one that failed or was skipped stays so."""
+    return Fate(seconds=fate.seconds, threads=fate.threads) if "digest" in fate.facts else fate

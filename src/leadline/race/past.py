@@ -1,0 +1,73 @@
+"""What an earlier go at a run left behind: its journal, read back, so that it can go on or be run again.
+
+Enters: a run folder, whole or cut short by a kill. Leaves: `Past`, with the begin of the run, the seconds it had spent,
+and what had become of each contender.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leadline.errors import SourceError
+
+
+@dataclass(kw_only=True)
+class Fate:
+    """A contender as the journal tells it. `status` is running where no end was written."""
+
+    seconds: float  # that it was given; inf without a budget
+    threads: int
+    status: str = "running"
+    why: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    curve: list[tuple[float, int, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    begin: Mapping[str, Any]
+    spent_s: float
+    share: float | None  # of the rows that were decoded; None where the run did not come so far
+    fates: Mapping[str, Fate]
+
+    @property
+    def digest(self) -> str:
+        """Of the source."""
+        return str(self.begin["digest"])
+
+
+def read(folder: Path) -> Past:
+    """Raises SourceError where the folder holds no journal that began."""
+    path = folder / "journal.jsonl"
+    lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []  # what follows the last newline is torn
+    events = [json.loads(line) for line in lines]
+    if not events or events[0]["event"] != "begin":
+        raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
+    share, fates = None, dict[str, Fate]()
+    started: dict[str, float] = {}
+    for event in events:
+        name = event.get("contender")
+        if event["event"] == "encoded":
+            share = event["share"]
+        elif event["event"] == "start":
+            seconds = float("inf") if event["seconds"] is None else event["seconds"]
+            fates[name] = Fate(seconds=seconds, threads=event["threads"])
+            started[name] = event["t"]
+        elif event["event"] == "progress":
+            if event["score"] is not None:
+                fates[name].curve.append((round(event["t"] - started[name], 2), event["step"], event["score"]))
+            if event["note"]:
+                fates[name].notes.append(event["note"])
+        elif event["event"] == "end":
+            fate = fates.setdefault(name, Fate(seconds=0.0, threads=1))
+            fate.status, fate.why = event["status"], event["why"]
+            fate.facts = {key: value for key, value in event.items() if key not in ENVELOPE}
+    return Past(begin=events[0], spent_s=events[-1]["t"], share=share, fates=fates)
+
+
+ENVELOPE = ("t", "event", "contender", "status", "why")  # of an end; the rest is what the contender said of itself

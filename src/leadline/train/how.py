@@ -1,0 +1,66 @@
+"""The settings of `ll.train`, checked before anything is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from numbers import Integral
+
+from leadline.errors import LeadlineError
+from leadline.train.batches import Normalise
+from leadline.train.losses import Loss
+from leadline.train.optim import Optimizer
+from leadline.train.schedule import Schedule
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
+    lr: float
+    batch_size: int
+    epochs: int | None
+    steps: int | None
+    budget: float | None  # seconds
+    precision: str
+    normalise: Normalise | None
+    clip: float | None
+    ema: float | None
+    accumulate: int
+    patience: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        given = [f"{name}={value}" for name, value in self._lengths().items() if value is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "neither epochs, steps nor budget"
+            raise LeadlineError(f"{found} was given, where exactly one of epochs, steps and budget was expected.")
+        counts = {"batch_size": self.batch_size, "accumulate": self.accumulate, "patience": self.patience}
+        for name, value in {**counts, **self._lengths()}.items():
+            whole = name == "budget" or isinstance(value, Integral)
+            if value is not None and (value <= 0 or not whole):
+                raise LeadlineError(f"{name}={value} was given, where a whole number of at least 1 was expected.")
+        if self.accumulate > self.batch_size:
+            raise LeadlineError(
+                f"accumulate={self.accumulate} was given, where at most batch_size={self.batch_size} parts were "
+                "expected; a batch is cut into them."
+            )
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise LeadlineError(f"lr={self.lr} was given, where a rate above 0 was expected, such as 1e-3.")
+        if self.clip is not None and not self.clip > 0:
+            raise LeadlineError(f"clip={self.clip} was given, where a norm above 0 was expected, such as 1.0.")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise LeadlineError(f"ema={self.ema} was given, where a decay between 0 and 1 was expected, such as 0.999.")
+        if self.precision not in PRECISIONS:
+            raise LeadlineError(f"precision={self.precision!r} is not known; it can be {', '.join(PRECISIONS)}.")
+
+    def _lengths(self) -> dict[str, float | None]:
+        return {"epochs": self.epochs, "steps": self.steps, "budget": self.budget}
+
+    def facts(self) -> dict[str, str]:
+        """Every setting in words, by which a checkpoint tells whether it is of this training."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(value, "__name__", repr(value)) for name, value in values.items()}
