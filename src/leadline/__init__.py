@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
     from leadline.run import Run, fit
     from leadline.ship.model import Model
+    from leadline.train.trace import trace
     from leadline.train.trainer import train
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "load": "leadline.data.samples",
     "replay": "leadline.again",
     "resume": "leadline.again",
+    "trace": "leadline.train.trace",
     "train": "leadline.train",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "load",
     "replay",
     "resume",
+    "trace",
     "train",
 ]
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import leadline as ll
 from leadline.errors import LeadlineError
+from leadline.train.course import Course
 from leadline.train.losses import CrossEntropy
 from leadline.train.optim import Muon
 
@@ -51,7 +52,10 @@ def test_parts_of_a_batch_are_the_batch(make: Any, loss: str, points: Any) -> No
     """Also of the last, smaller one, whose parts are unequal."""
     X, y = points
     y = y if loss == "cross_entropy" else F.one_hot(y, 3).float()
-    whole, parts = (ll.train(make(), (X, y), loss=loss, epochs=2, batch_size=32, accumulate=n, lr=1e-2) for n in (1, 5))
+    whole, parts = (
+        ll.train(make(), (X, y), loss=loss, epochs=2, batch_size=32, accumulate=n, lr=1e-2, precision="float32")
+        for n in (1, 5)
+    )
     np.testing.assert_allclose(whole.history.losses, parts.history.losses, rtol=1e-4)
     torch.testing.assert_close(_weights(whole.module), _weights(parts.module), atol=1e-5, rtol=1e-4)
 
@@ -106,6 +110,12 @@ def test_patience_stops_and_keeps_the_best_weights(points: Any) -> None:
         ll.train(_mlp(), points, epochs=3, patience=4)
 
 
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No looks at the layers, so that each call of the module is a step."""
+    monkeypatch.setattr(Course, "look", lambda course: None)
+
+
 class Trips(nn.Module):
     """A network whose outputs are not finite at some of its steps."""
 
@@ -121,7 +131,7 @@ class Trips(nn.Module):
         return self.inner(x)
 
 
-def test_a_loss_that_is_not_finite_steps_back_at_half_the_rate(points: Any) -> None:
+def test_a_loss_that_is_not_finite_steps_back_at_half_the_rate(points: Any, blind: None) -> None:
     trained = ll.train(Trips({150, 160}), points, lr=1e-2, batch_size=32, epochs=40, precision="float32")
     notes = trained.history.notes
     assert "became nan at step 150: back to the weights of step 100, at a rate of 0.005, not 0.01" in notes[0]
@@ -131,7 +141,7 @@ def test_a_loss_that_is_not_finite_steps_back_at_half_the_rate(points: Any) -> N
         ll.train(Trips({10, 11, 12, 13}), points, epochs=40, batch_size=32, precision="float32")
 
 
-def test_weights_that_were_lost_come_back(points: Any) -> None:
+def test_weights_that_were_lost_come_back(points: Any, blind: None) -> None:
     """The gradient of one step is not finite though its loss is: the next loss shows it."""
 
     class Poisoned(torch.autograd.Function):
@@ -264,7 +274,7 @@ def test_the_fastest_way_is_tried_once_and_remembered(tmp_path: Path, monkeypatc
     assert torch.equal(_weights(first.module), _weights(again.module))
     assert len(list((tmp_path / "choices").iterdir())) == 1
     forced = ll.train(net(), (X, y), steps=3, precision="bfloat16")
-    assert forced.history.facts["precision"].startswith("bfloat16, weights in float32")
+    assert forced.history.facts["precision"].startswith("bfloat16")
     for p in forced.module.parameters():
         assert p.is_contiguous() and p.dtype == torch.float32
 
@@ -281,3 +291,16 @@ def test_a_trial_of_the_ways_leaves_no_trace(tmp_path: Path, monkeypatch: Any) -
         return trained.history.losses
 
     assert losses() == losses()
+
+
+def test_what_the_layers_say_is_noted_once(points: Any) -> None:
+    net = _net(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+    with torch.no_grad():
+        net[0].bias.fill_(-100.0)  # no unit ever speaks
+    trained = ll.train(net, points, batch_size=64, epochs=9)
+    found = [note for note in trained.history.notes if "16 of 16" in note or "All of 16 units" in note]
+    assert len(found) == 1 and "1 (ReLU)" in found[0]
+    layers = trained.history.layers()
+    assert [layer.type for layer in layers] == ["Linear", "ReLU", "Linear"]
+    assert layers[0].output == (64, 16) and layers[0].parameters == 112 and len(layers[1].dead) == 16
+    assert not any(p.grad is not None for p in net.parameters())

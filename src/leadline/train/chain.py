@@ -1,8 +1,8 @@
 """The chain rule put to the test: derivatives by backpropagation beside derivatives by central finite differences.
 
 Enters: a module, a batch and a loss. Leaves: for some of the weights the same derivative found twice. By definition
-dL/dw is the limit of (L(w + h) - L(w - h)) / 2h, whose error falls as h²; a backward pass that is wrong anywhere between
-the weight and the loss disagrees with it.
+dL/dw is the limit of (L(w + h) - L(w - h)) / 2h, whose error falls as h²; a backward pass that is wrong anywhere
+between the weight and the loss disagrees with it.
 
 All of it runs on a copy of the module in float64, dropout off and batch norm in the mode that it is in. Two steps h are
 tried and the better agreement is kept: a long step may cross the kink of a ReLU, a short one drowns in rounding, and a
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from leadline.train.layers import undisturbed
+from leadline.train.watch import undisturbed
 
 STEPS = (1e-4, 1e-6)  # times the weight, or as they are for weights under 1
 RESOLVED = 1e-7  # of the loss
@@ -60,11 +60,12 @@ def differences(
 
     def loss() -> Tensor:
         torch.default_generator.manual_seed(seed)  # noise that is left is the same in every pass
-        return criterion(twin(*x))
+        return criterion(twin(*(t.clone() for t in x)))  # a first layer that works in place overwrites them
 
     def at() -> float:
-        with undisturbed(twin):  # and so are buffers that a pass moves
-            return float(loss())
+        # So are buffers that a pass moves, and the way through the module, which may be another without gradients.
+        with undisturbed(twin), torch.enable_grad():
+            return float(loss().detach())
 
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # for modules that make tensors of their own, such as a first state
@@ -76,7 +77,7 @@ def differences(
             found = torch.autograd.grad(value, list(trained.values()), allow_unused=True)
         with torch.inference_mode(False), torch.no_grad():
             floor = RESOLVED * abs(float(value))
-            gradients = dict(zip(trained, found, strict=True))
+            gradients: dict[str, Tensor | None] = dict(zip(trained, found, strict=True))
             return [
                 _compared(name, trained[name], gradients[name], place, at, floor)
                 for name, place in _drawn(gradients, trained, checks, torch.Generator().manual_seed(seed))

@@ -58,7 +58,8 @@ class Checkpoints:
         _write(partial / "state.json", json.dumps({"digest": _digest(packed), "state": outline}).encode())
         shutil.rmtree(final, ignore_errors=True)  # of an earlier try, from before the last checkpoint
         partial.rename(final)
-        for old in self._all()[:-KEPT]:
+        torn = [path for path in self.folder.glob(".*-*") if path.is_dir()]  # by a kill while it was written
+        for old in [*self._all()[:-KEPT], *torn]:
             shutil.rmtree(old, ignore_errors=True)
         now = time.monotonic()
         self._due = now + max(SOONEST, (now - began) / SHARE)

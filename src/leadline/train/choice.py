@@ -1,9 +1,10 @@
 """Which precision and which layout in memory are the fastest for a module: a short trial, remembered by the machine.
 
 Enters: a module and a batch of its rows. Leaves: a `Choice`. A processor that multiplies bfloat16 by itself may be
-twice as fast with it, or slower for small layers; convolutions may prefer channels last. Only a trial can tell, and a
-trial can come out otherwise on a busy machine: so its answer is kept beside the other caches, and the same training
-takes the same way, and so gives the same bytes, the next time.
+twice as fast with it, or slower for small layers; convolutions may prefer channels last; attention in bfloat16 may be
+faster as two plain products and a softmax than by PyTorch's fused kernel, whose way back is slow on processors. Only a
+trial can tell, and a trial can come out otherwise on a busy machine: so its answer is kept beside the other caches, and
+the same training takes the same way, and so gives the same bytes, the next time.
 """
 
 from __future__ import annotations
@@ -11,20 +12,26 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from leadline.data.source import cache_folder
 from leadline.race.measure import machine
 from leadline.train.losses import Loss
 from leadline.train.precision import fast_bfloat16
 
-WARMED, TIMED = 2, 4  # steps of a trial that are not timed, and that are; the fastest counts
-LONG = 1.0  # seconds; of steps that take so long one is timed
+ROUNDS = 3  # of two steps in every way
+SHORT, LONG = 2e-3, 1.0  # seconds; steps that are shorter gain nothing, and of longer ones a round is enough
+MOST_SCORES = 2**27  # of plain attention, which keeps them for the way back
 GAIN = 1.1  # what another way than plain float32 must bring
 
 
@@ -32,31 +39,48 @@ GAIN = 1.1  # what another way than plain float32 must bring
 class Choice:
     low: bool = False  # bfloat16 by autocast, the weights in float32
     channels_last: bool = False
+    plain_attention: bool = False
     why: str = ""
+
+    def __str__(self) -> str:
+        parts = ["bfloat16" if self.low else "float32"]
+        parts += ["channels last"] * self.channels_last + ["plain attention"] * self.plain_attention
+        return ", ".join(parts)
 
     @property
     def layout(self) -> torch.memory_format:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
+    @contextmanager
+    def forward(self) -> Iterator[None]:
+        """What holds while the module is called: its precision and its attention; gradients are recorded."""
+        attention = sdpa_kernel(SDPBackend.MATH) if self.plain_attention else nullcontext()
+        with torch.enable_grad(), attention, torch.autocast("cpu", torch.bfloat16, enabled=self.low):
+            yield
+
 
 def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, precision: str) -> Choice:
-    """Try what the module and the processor allow; the module, its gradients and its noise are as they were."""
+    """Try what the module and the processor allow; the module is put into train mode, and else as it was."""
+    module.train()
     convolved = any(isinstance(each, nn.Conv2d) for each in module.modules())
     single = next(module.parameters()).dtype == torch.float32
     lows = {"float32": (False,), "bfloat16": (True,)}.get(precision, (False, True) if fast_bfloat16() else (False,))
-    options = [Choice(low=low, channels_last=last) for low in lows if single or not low for last in {False, convolved}]
+    lasts = (False, True) if convolved else (False,)
+    options = [Choice(low=low, channels_last=last) for low in lows if single or not low for last in lasts]
+    if options[-1].low and _attends(module, batch[0]):
+        options.append(Choice(low=True, plain_attention=True))
     if len(options) == 1:
         return options[0]
     path = cache_folder() / "choices" / f"{_key(module, batch, options)}.json"
     if path.is_file():
         return Choice(**json.loads(path.read_text()))
-    times = {option: _seconds(module, batch, loss, option) for option in options}
+    times = _times(module, batch, loss, options)
     plain = options[0]
-    best = min(options, key=lambda option: times[option])
+    best = min(times, key=lambda option: times[option])
     if times[best] * GAIN > times[plain]:
         best = plain
-    others = ", ".join(f"{_name(option)} {1e3 * spent:.3g} ms" for option, spent in times.items())
-    chosen = Choice(low=best.low, channels_last=best.channels_last, why=f"a trial of a step: {others}")
+    others = "; ".join(f"{option} {1e3 * spent:.3g} ms" for option, spent in times.items())
+    chosen = replace(best, why=f"a trial of a step: {others}")
     _remember(path, chosen)
     return chosen
 
@@ -66,8 +90,25 @@ def lay_out(module: nn.Module, layout: torch.memory_format) -> None:
     module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
-def _name(option: Choice) -> str:
-    return ("bfloat16" if option.low else "float32") + (", channels last" if option.channels_last else "")
+class _Attention(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the scores of the largest attention that runs in PyTorch's fused kernel."""
+
+    scores = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "scaled_dot_product" in func.name():
+            self.scores = max(self.scores, args[0].shape[:-1].numel() * args[1].shape[-2])
+        return func(*args, **(kwargs or {}))
+
+
+def _attends(module: nn.Module, x: tuple[Tensor, ...]) -> bool:
+    """Whether the module calls PyTorch's attention, on no more scores than memory takes easily."""
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    seen = _Attention()  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), seen:
+        module(*x)
+    module.load_state_dict(before)
+    return 0 < seen.scores <= MOST_SCORES
 
 
 def _key(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> str:
@@ -78,22 +119,35 @@ def _key(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: l
     return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
+def _times(
+    module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, options: list[Choice]
+) -> dict[Choice, float]:
+    """Seconds of forward and backward, each option in turn, so that all meet the same machine; the fastest counts."""
+    times = {option: [_seconds(module, batch, loss, option)] for option in options[:1]}
+    if times[options[0]][0] < SHORT:
+        return {options[0]: times[options[0]][0]}
+    for _ in range(ROUNDS):
+        for option in options:
+            times.setdefault(option, []).append(_seconds(module, batch, loss, option))
+        if max(min(spent) for spent in times.values()) > LONG:
+            break
+    return {option: min(spent) for option, spent in times.items()}
+
+
 def _seconds(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, option: Choice) -> float:
-    """Of forward and backward; inf where the module cannot run so."""
+    """The second of two steps, the first of which compiles kernels; inf where the module cannot run so."""
     before = {name: value.clone() for name, value in module.state_dict().items()}
     x, y = tuple(t.to(memory_format=option.layout) if t.ndim == 4 else t for t in batch[0]), batch[1]
     lay_out(module, option.layout)
-    times = []
+    spent, dtype = [], next(module.parameters()).dtype
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            for _ in range(WARMED + TIMED):
+            for _ in range(2):
                 began = time.perf_counter()
-                with torch.autocast("cpu", torch.bfloat16, enabled=option.low):
+                with option.forward():
                     out = module(*x)
-                loss(out.float(), y).backward()  # type: ignore[no-untyped-call]
-                times.append(time.perf_counter() - began)
-                if times[-1] > LONG and len(times) > 1:
-                    break
+                loss(out.to(dtype), y).backward()  # type: ignore[no-untyped-call]
+                spent.append(time.perf_counter() - began)
     except (RuntimeError, NotImplementedError):
         if not option.low:
             raise
@@ -102,7 +156,7 @@ def _seconds(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: 
         lay_out(module, torch.contiguous_format)
         module.load_state_dict(before)
         module.zero_grad()
-    return min(times[WARMED:] or times[-1:])
+    return min(spent)
 
 
 def _remember(path: Path, choice: Choice) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,8 +21,10 @@ from leadline.train.batches import Batches, Rows
 from leadline.train.checkpoint import restore
 from leadline.train.choice import Choice
 from leadline.train.flat import Flat
+from leadline.train.health import warnings_of
 from leadline.train.history import PARTS, Check, History, Scores
 from leadline.train.how import How
+from leadline.train.layers import Layer
 from leadline.train.loop import Plan
 from leadline.train.scoring import score, type_of
 from leadline.train.steps import way_for
@@ -44,14 +46,15 @@ class Course:
         self._module, self._flat, self._rows, self._held, self._how = module, flat, rows, held, how
         self._choice, self._began = choice, time.perf_counter()
         self.history = History()
+        self.layers: Callable[[], list[Layer]] = list  # measures them on a batch of the rows
         self.shapes = [list(p.shape) for p in module.parameters()]
-        self._way, why = way_for(module, flat, how.loss, [x.ndim for x in rows.x], choice.low)
+        self._way, why = way_for(module, flat, how.loss, [x.ndim for x in rows.x], choice)
         self._start()
         shapes = " and ".join(f"{list(x.shape[1:])} {str(x.dtype).split('.')[1]}" for x in rows.x)
-        dtype = "bfloat16, weights in float32" if choice.low else str(type_of(module)).split(".")[1]
+        chosen = str(choice) if type_of(module) == torch.float32 else "float64"
         self.history.facts |= {
             "path": why,
-            "precision": dtype + ", channels last" * choice.channels_last + (choice.why and f"; {choice.why}"),
+            "precision": chosen + ", weights in float32" * choice.low + (choice.why and f"; {choice.why}"),
             "rows": f"{len(rows):,} of {shapes}",
             "batches": f"{len(self._batches):,} of {self._batches.size} a pass",
             "weights": f"{flat.values.numel():,}, moved by {how.optimizer}",
@@ -68,7 +71,7 @@ class Course:
         self._rules = how.optimizer.begin(self._module, self._flat)
         self._average = None if how.ema is None else self._flat.values.clone()
         self._best: tuple[float, list[Tensor]] | None = None  # where patience asks for it
-        self._parts, self._share, self._strikes = how.accumulate, 1.0, 0
+        self.parts, self._share, self._strikes = how.accumulate, 1.0, 0  # of a batch; of the rate; steps back
         self._good: list[Tensor] = []
         self._lost = False  # whether the last step had no finite loss
         self._spent, self._valid, self._seen = [0.0] * len(PARTS), 0.0, 0
@@ -111,7 +114,7 @@ class Course:
         loss = None
         while loss is None:
             try:
-                loss = self._pass(x, y) if self._parts == 1 else self._in_parts(x, y)
+                loss = self._pass(x, y) if self.parts == 1 else self._in_parts(x, y)
             except (RuntimeError, MemoryError) as error:
                 self._smaller(error, len(y))
         self._lost = not math.isfinite(loss)
@@ -133,7 +136,7 @@ class Course:
         """The gradient of the whole batch, part by part: each is weighed by the items that its mean is over."""
         count, total, loss = self._how.loss.count, torch.zeros_like(self._flat.gradient), 0.0
         items = max(1, count(y))
-        for places in torch.tensor_split(torch.arange(len(y)), min(self._parts, len(y))):
+        for places in torch.tensor_split(torch.arange(len(y)), min(self.parts, len(y))):
             share = count(y[places]) / items
             loss += share * self._pass(tuple(t[places] for t in x), y[places])
             total.add_(self._flat.gradient, alpha=share)
@@ -145,13 +148,13 @@ class Course:
         words = str(error)
         if not isinstance(error, MemoryError) and not any(said in words for said in TOO_LARGE):
             raise error
-        if self._parts >= rows:
+        if self.parts >= rows:
             raise LeadlineError(
                 "One row alone does not fit into memory; make the module smaller, or its rows."
             ) from error
-        self._parts *= 2
+        self.parts *= 2
         self.history.notes.append(
-            f"{rows} rows at once did not fit into memory: gradients of {self._parts} parts are added up"
+            f"{rows} rows at once did not fit into memory: gradients of {self.parts} parts are added up"
         )
 
     def step(self, done: float) -> None:
@@ -229,6 +232,14 @@ class Course:
         self.history.checks.append(check)
         return check.loss if found is None else found.loss
 
+    def look(self) -> None:
+        """After 1, 2, 4, 8, ... checks: what the layers say of their health, each thing once."""
+        count, began = len(self.history.checks), time.perf_counter()
+        if count & (count - 1) == 0:
+            notes = self.history.notes
+            notes.extend(warning for warning in warnings_of(self.layers()) if warning not in notes)
+        self._valid += time.perf_counter() - began
+
     def _keep_average(self) -> None:
         """Put the averaged weights in place, where an average was asked for."""
         if self._average is not None:
@@ -242,7 +253,7 @@ class Course:
             "average": self._average, "best": self._best, "good": self._good, "batches": self._batches.state(),
             "noise": torch.get_rng_state(), "losses": torch.tensor(history.losses, dtype=torch.float64),
             "checks": [asdict(check) for check in history.checks], "notes": history.notes, "spent": self._spent,
-            "valid": self._valid, "seen": self._seen, "parts": self._parts, "share": self._share,
+            "valid": self._valid, "seen": self._seen, "parts": self.parts, "share": self._share,
             "strikes": self._strikes, "elapsed": time.perf_counter() - self._began,
         }  # fmt: skip
 
@@ -260,7 +271,7 @@ class Course:
             valid = None if check["valid"] is None else Scores(**check["valid"])
             self.history.checks.append(Check(**{**check, "valid": valid}))
         self._spent, self._valid, self._seen = list(state["spent"]), state["valid"], state["seen"]
-        self._parts, self._share, self._strikes = state["parts"], state["share"], state["strikes"]
+        self.parts, self._share, self._strikes = state["parts"], state["share"], state["strikes"]
         self._began = time.perf_counter() - state["elapsed"]
 
     def finish(self) -> None:

@@ -1,9 +1,10 @@
 """A module drawn at work: its layers as boxes from the data down to the loss, values going down, gradients coming up.
 
 Enters: the layers of one pass (`layers.py`). Leaves: one SVG document with its own styles, 400 units wide so that a
-phone shows it at reading size, in light or dark as the reader has it. The width of a box grows with the logarithm of
-the values that the layer gives for a row; the arrow down carries their shape; the arrow up carries the norm of the
-gradient and is as thick as its logarithm.
+phone shows it at reading size, in light or dark as the reader has it. Boxes stand in the order in which the layers
+ran; shortcuts around them are not drawn. The width of a box grows with the logarithm of the values that the layer gives
+for a row; the arrow down carries their shape; the arrow up carries the norm of the gradient by them and is as thick as
+its logarithm. A dashed box stands for weights that a module uses itself around the layers below it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ STYLE = """
 .ll .paper{fill:var(--paper)}.ll text{fill:var(--ink);font-size:12px}.ll .name{font-size:13.5px;font-weight:600}
 .ll .title{font-size:15px;font-weight:600}.ll .small{fill:var(--quiet);font-size:11px}.ll .mid{text-anchor:middle}
 .ll .end{text-anchor:end}.ll .box{fill:var(--box);stroke:var(--edge)}.ll .live{stroke:var(--down);stroke-width:1.5}
-.ll .down{stroke:var(--down);fill:none}.ll .up{stroke:var(--up);fill:none}
+.ll .held{stroke-dasharray:5 4}.ll .down{stroke:var(--down);fill:none}.ll .up{stroke:var(--up);fill:none}
 .ll .head.down{fill:var(--down);stroke:none}.ll .head.up{fill:var(--up);stroke:none}
 .ll text.downward{fill:var(--down)}.ll text.upward,.ll text.ill{fill:var(--up)}
 """
@@ -37,7 +38,7 @@ def drawn(layers: list[Layer], *, title: str, note: str, loss: str) -> str:
     """The drawing of one pass; `title` and `note` head it, `loss` ends it."""
     parts: list[str] = []
     y = 24.0
-    for words, css in ((title, "title"), (note, "small")):
+    for words, css in ((title, "title"), *((line, "small") for line in note.split("\n"))):
         for line in _lines(words, 46 if css == "title" else 62):
             parts.append(_text(css, 12, y, line))
             y += 19 if css == "title" else 15
@@ -49,17 +50,17 @@ def drawn(layers: list[Layer], *, title: str, note: str, loss: str) -> str:
     first = " and ".join(str(list(shape)) for shape in layers[0].inputs) if layers else ""
     parts.append(_text("mid", WIDE / 2, y + 8, f"data {first}"))
     y += 14
-    for place, (layer, size) in enumerate(zip(layers, sizes, strict=True)):
+    above: Layer | None = None
+    for layer, size in zip(layers, sizes, strict=True):
         # What goes down into a layer is what the one above gives; what comes up out of it is that one's gradient.
-        above = layers[place - 1] if place else None
         parts.append(_arrows(y, above, gradients))
-        y += GAP
+        y += GAP if above else GAP / 2
         box, height = _box(layer, y, size / max(sizes))
         parts.append(box)
         y += height
-    if layers:
-        parts.append(_arrows(y, layers[-1], gradients))
-        y += GAP
+        above = above if layer.holds else layer
+    parts.append(_arrows(y, above, gradients))
+    y += GAP if above else GAP / 2
     parts.append(_text("name mid", WIDE / 2, y + 10, f"loss: {loss}"))
     y += 28
     body = "".join(parts)
@@ -72,30 +73,28 @@ def drawn(layers: list[Layer], *, title: str, note: str, loss: str) -> str:
 
 def _box(layer: Layer, y: float, share: float) -> tuple[str, float]:
     """A layer's box and its height."""
-    wide = BOX[0] + (BOX[1] - BOX[0]) * share
     said = [*_lines(layer.product, 56), *_lines(layer.nonlinearity.removeprefix(f"{layer.type}: "), 56)]
-    # The print needs its room, whatever the layer's size.
-    wide = min(BOX[1], max(wide, 24 + LETTER * max([len(line) for line in said], default=0)))
-    name = _short(f"{layer.name}  {layer.type}".strip(), 44)
-    wide = min(BOX[1], max(wide, 30 + 7.6 * len(name)))
-    facts = []
-    if layer.parameters:
-        facts.append(f"{layer.parameters:,} weights")
+    name = _short(f"{layer.name} · {layer.type}" if layer.name else layer.type, 44)
+    facts = [f"{layer.parameters:,} weights"] if layer.parameters else []
     if layer.weight_gradient is not None:
         facts.append(f"gradient by them {layer.weight_gradient:.1e}")
-    ill = f"{len(layer.dead)} of {layer.units} units {layer.slope} on every row" if layer.dead else ""
-    height = 24 + 15 * (len(said) + bool(facts) + bool(ill)) + 4
+    small = [("small mid", ", ".join(facts))] if facts else []
+    if layer.dead:
+        small.append(("small mid ill", f"{len(layer.dead)} of {layer.units} units {layer.slope} on every row"))
+    # The print needs its room, whatever the layer's size.
+    room = [8.2 * len(name), *(LETTER * len(words) for words in said), *(LETTER * len(words) for _, words in small)]
+    wide = min(BOX[1], max(BOX[0] + (BOX[1] - BOX[0]) * share, 24 + max(room)))
+    height = 28 + 15 * (len(said) + len(small))
     left, middle = (WIDE - wide) / 2, WIDE / 2
     css = "box live" if layer.parameters else "box"
+    css += " held" if layer.holds else ""
     parts = [
         f'<g><title>{escape(_told(layer))}</title><rect class="{css}" x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" '
         f'height="{height}" rx="5"/>',
         _text("name mid", middle, y + 18, name),
     ]
     line = y + 18
-    rest = [("mid", words) for words in said]
-    rest += [("small mid", ", ".join(facts))] * bool(facts) + [("small mid ill", ill)] * bool(ill)
-    for css, words in rest:
+    for css, words in [*(("mid", words) for words in said), *small]:
         line += 15
         parts.append(_text(css, middle, line, words))
     return "".join(parts) + "</g>", height
@@ -103,7 +102,7 @@ def _box(layer: Layer, y: float, share: float) -> tuple[str, float]:
 
 def _arrows(y: float, above: Layer | None, gradients: list[float]) -> str:
     """Between two boxes: the values of the layer above go down, and its gradient comes up."""
-    top, foot, left, right = y + 4, y + GAP - 4, WIDE / 2 - 10, WIDE / 2 + 10
+    top, foot, left, right = y + 4, y + (GAP if above else GAP / 2) - 4, WIDE / 2 - 10, WIDE / 2 + 10
     parts = [
         f'<path class="down" d="M{left} {top}V{foot - 6}" stroke-width="2"/>'
         f'<path class="head down" d="M{left - 5} {foot - 8}h10l-5 8z"/>'

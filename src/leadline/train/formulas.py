@@ -145,18 +145,18 @@ def _bag(layer: nn.EmbeddingBag, x: list[Tensor], y: list[Tensor]) -> Formula:
     return Formula(flops=x[0].numel() * layer.embedding_dim, product=product, axis=-1)
 
 
-def _norm(words: str, axis: int | None) -> Write:
+def _norm(over: str, axis: int | None, centred: bool = True) -> Write:
     def write(layer: Any, x: list[Tensor], y: list[Tensor]) -> Formula:
-        learned = any(True for _ in layer.parameters(recurse=False))
-        said = f"{type(layer).__name__}: {words}{', times w plus b' if learned else ''}"
-        return Formula(flops=4 * y[0].numel(), nonlinearity=said, axis=axis)
+        weight, bias = getattr(layer, "weight", None) is not None, getattr(layer, "bias", None) is not None
+        said = f"{'w ' * weight}{'(x - mean) / std' if centred else 'x / root mean square'}{' + b' * bias}"
+        return Formula(flops=4 * y[0].numel(), nonlinearity=f"{type(layer).__name__}: {said}, {over}", axis=axis)
 
     return write
 
 
 def _batch_norm(layer: Any, x: list[Tensor], y: list[Tensor]) -> Formula:
-    of = "the batch" if layer.training or layer.running_mean is None else "all batches before"
-    return _norm(f"(x - mean) / std of {of}", 1)(layer, x, y)
+    seen = layer.training or layer.running_mean is None
+    return _norm("over the batch" if seen else "by running mean and std", 1)(layer, x, y)
 
 
 def _activation(words: str, flat: Callable[[Any, Tensor], Tensor] | None = None, slope: str = "zero") -> Write:
@@ -200,10 +200,10 @@ FORMULAS: dict[Any, Write] = {
     nn.Embedding.forward: _embedding,
     nn.EmbeddingBag.forward: _bag,
     batchnorm._BatchNorm.forward: _batch_norm,
-    instancenorm._InstanceNorm.forward: _norm("(x - mean) / std of each channel of a row", 1),
-    nn.GroupNorm.forward: _norm("(x - mean) / std of each group of channels", 1),
-    nn.LayerNorm.forward: _norm("(x - mean) / std of each row", None),
-    nn.RMSNorm.forward: _norm("x / root mean square of each row", None),
+    instancenorm._InstanceNorm.forward: _norm("over each channel of a row", 1),
+    nn.GroupNorm.forward: _norm("over groups of channels", 1),
+    nn.LayerNorm.forward: _norm("over each row", None),
+    nn.RMSNorm.forward: _norm("over each row", None, centred=False),
     nn.ReLU.forward: _activation("max(x, 0)", lambda _, y: y <= 0),
     nn.Hardtanh.forward: _activation(
         "min(max(x, {layer.min_val:g}), {layer.max_val:g})",

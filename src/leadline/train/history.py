@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from leadline.train.layers import Layer
 
 PARTS = ("data", "forward", "backward", "optimizer")  # of a step; what is left of the run is `valid` and `other`
 
@@ -46,6 +49,12 @@ class History:
     notes: list[str] = field(default_factory=list)  # plans and cuts of a run under a budget
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys((*PARTS, "valid", "other"), 0.0))
     facts: dict[str, str] = field(default_factory=dict)  # what was chosen, and why
+
+    measure: Callable[[], list[Layer]] = field(default=list, repr=False)  # the layers, on a batch of train rows
+
+    def layers(self) -> list[Layer]:
+        """Each layer on a batch of train rows, after the training: shapes, FLOPs, seconds, activations, gradients."""
+        return self.measure()
 
     def describe(self) -> str:
         """The choices, the checks and the seconds, a line each."""

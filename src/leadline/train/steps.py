@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from leadline.train.choice import Choice
 from leadline.train.dense import Stack, why_not
 from leadline.train.flat import Flat
 from leadline.train.losses import Loss
@@ -40,15 +41,15 @@ class WrittenOut:
 
 
 class Autograd:
-    """Any module, run eagerly; bfloat16 where it is asked for, with the parameters kept in float32."""
+    """Any module, run eagerly; in bfloat16 where that was chosen, with the parameters kept in float32."""
 
-    def __init__(self, module: nn.Module, flat: Flat, loss: Loss, low: bool) -> None:
-        self._module, self._flat, self._loss, self._low = module, flat, loss, low
+    def __init__(self, module: nn.Module, flat: Flat, loss: Loss, choice: Choice) -> None:
+        self._module, self._flat, self._loss, self._choice = module, flat, loss, choice
 
     def forward(self, x: Inputs, y: Tensor) -> float:
+        with self._choice.forward():
+            out = self._module(*x)
         with torch.enable_grad():
-            with torch.autocast("cpu", torch.bfloat16, enabled=self._low):
-                out = self._module(*x)
             self._value = self._loss(out.to(self._flat.values.dtype), y)
         return self._value.item()
 
@@ -58,12 +59,12 @@ class Autograd:
         del self._value  # and with it all that it keeps for a second backward pass
 
 
-def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: list[int], low: bool) -> tuple[Way, str]:
+def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: list[int], choice: Choice) -> tuple[Way, str]:
     """The way for a module whose inputs have so many axes, and a sentence that says which and why."""
-    why = "bfloat16" if low else written_out(module, axes)
+    why = "bfloat16" if choice.low else written_out(module, axes)
     if not why and isinstance(module, nn.Sequential):
         return WrittenOut(module, loss), "forward and backward written out: a stack of Linear layers and activations"
-    return Autograd(module, flat, loss, low), f"eager autograd: {why}"
+    return Autograd(module, flat, loss, choice), f"eager autograd: {why}"
 
 
 def written_out(module: nn.Module, axes: list[int]) -> str:

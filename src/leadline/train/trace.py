@@ -28,7 +28,8 @@ from leadline.train import losses
 from leadline.train.batches import Batches, rows_of
 from leadline.train.chain import Derivative, differences
 from leadline.train.drawing import drawn
-from leadline.train.layers import Layer, warnings_of, watched
+from leadline.train.health import warnings_of
+from leadline.train.layers import Layer, watched
 from leadline.train.losses import Loss
 from leadline.train.scoring import fitted, type_of
 
@@ -36,9 +37,16 @@ __all__ = ["Derivative", "Layer", "Trace", "trace"]
 
 AGREES = 1e-3  # relative error of a derivative up to which backpropagation is right
 WIDE = 110  # characters
+GIVES_WAY = (
+    (2, 42),
+    (1, 18),
+    (0, 16),
+    (2, 30),
+    (1, 12),
+)  # where a line is too long: columns, and how narrow they may become
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Trace:
     """One pass forward and backward."""
 
@@ -71,10 +79,13 @@ class Trace:
             parts.append("\n".join(["WARNINGS", *said]))
         return "\n\n".join(parts)
 
+    __repr__ = __str__  # so that a notebook shows the table
+
     def svg(self) -> str:
         """The layers as a drawing: values go down, gradients come back up. One SVG document that needs nothing else."""
-        facts = _head(self).split("\n")
-        return drawn(self.layers, title=facts[0], note=facts[1], loss=f"{self.loss_name} {self.loss:.4g}")
+        title, size = _head(self).split("\n")[0].split(", ", 1)
+        note = f"{size}\n{_spent(self)}"
+        return drawn(self.layers, title=title, note=note, loss=f"{self.loss_name} {self.loss:.4g}")
 
     def save(self, path: str | Path) -> Path:
         """Write the drawing to a file."""
@@ -119,7 +130,7 @@ def trace(
     if away:
         raise LeadlineError(f"The module's parameters are on {away.pop()}, where the CPU was expected; use .cpu().")
     minimised, rows = losses.chosen(loss), rows_of(batch, "batch")
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         x, y = Batches(rows, len(rows), type_of(module)).gather(torch.arange(len(rows)))
     for place, each in enumerate(x):
         if each.is_floating_point() and not bool(torch.isfinite(each).all()):
@@ -163,17 +174,20 @@ def trace(
 def _head(seen: Trace) -> str:
     mode = "train" if seen.training else "eval"
     first = f"{seen.module} in {mode} mode, {_count(seen.rows, 'row')}, {_count(seen.parameters, 'parameter')}"
-    spent = f"forward {_time(seen.forward_s)}, {_size(seen.flops)}FLOP"
-    if seen.backward_s is not None:
-        spent += f"; backward {_time(seen.backward_s)}"
-    return f"{first}\n{seen.loss_name} {seen.loss:.4g}; {spent}"
+    return f"{first}\n{seen.loss_name} {seen.loss:.4g}; {_spent(seen)}"
+
+
+def _spent(seen: Trace) -> str:
+    least = "at least " if any(layer.flops is None for layer in seen.layers) else ""
+    back = "" if seen.backward_s is None else f"; backward {_time(seen.backward_s)}"
+    return f"forward {_time(seen.forward_s)}, {least}{_size(seen.flops)}FLOP{back}"
 
 
 def _forward(seen: Trace) -> str:
     rows = [
         [
             *_who(layer), _what(layer), _size(layer.flops),
-            f"{_short(layer.mean)} ± {_short(layer.std)}", _share(layer.zeros), _time(layer.forward_s),
+            _spread(layer.mean, layer.std), _share(layer.zeros), _time(layer.forward_s),
         ]
         for layer in seen.layers
     ]  # fmt: skip
@@ -202,7 +216,7 @@ def _chain(seen: Trace) -> str:
     if seen.worst is None:
         return f"{title}\n(not checked)"
     rows = [
-        [str(each), f"{each.by_backpropagation:+.6e}", f"{each.by_difference:+.6e}", f"{each.error:.1e}"]
+        [str(each), f"{each.by_backpropagation:.6e}", f"{each.by_difference:.6e}", f"{each.error:.1e}"]
         for each in seen.chain
     ]
     table = _table(title, ["dL/d...", "by backpropagation", "by differences", "relative error"], rows, left=1)
@@ -211,28 +225,30 @@ def _chain(seen: Trace) -> str:
 
 
 def _who(layer: Layer) -> list[str]:
-    return [layer.name or ".", layer.type]
+    return [layer.name or "itself", layer.type]
 
 
 def _what(layer: Layer) -> str:
     """The product and the nonlinearity; of layers that have neither, the shapes. Shapes are not broken in a line."""
     said = "; ".join(part for part in (layer.product, layer.nonlinearity.removeprefix(f"{layer.type}: ")) if part)
-    shapes = " and ".join(map(str, map(list, layer.inputs)))
-    return (said or f"{shapes} -> {list(layer.output)}").replace(", ", ",\0")
+    if not said:
+        said = f"{' and '.join(map(str, map(list, layer.inputs)))} -> {list(layer.output)}"
+    if layer.holds:
+        said += f"; weights of its own, used around the next {_count(layer.holds, 'layer')}"
+    return said.replace(", ", ",\0")
 
 
 def _table(title: str, names: list[str], rows: list[list[str]], left: int) -> str:
     """Aligned columns, the first `left` of them to the left; the widest of these give way where a line is too long."""
     columns = [[name, *cells] for name, *cells in zip(names, *rows, strict=True)]
     widths = [max(map(len, column)) for column in columns]
-    least = [min(width, most) for width, most in zip(widths, (20, 14, 30), strict=False)][:left]
     room = WIDE - 2 * (len(names) - 1) - sum(widths[left:])
-    for place in (1, 0, 2)[: max(left, 1)]:
+    for place, least in GIVES_WAY:
         if place < left:
-            widths[place] = max(least[place], widths[place] - max(0, sum(widths[:left]) - room))
+            widths[place] -= min(max(0, sum(widths[:left]) - room), max(0, widths[place] - least))
     lines = []
     for row in [names, *rows]:
-        cells = [[_cut(c, w)] if i != 2 else _wrapped(c, w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [[_tail(row[0], widths[0])], *(_wrapped(c, w) for c, w in zip(row[1:], widths[1:], strict=True))]
         for line in range(max(map(len, cells))):
             here = [cell[line] if line < len(cell) else "" for cell in cells]
             said = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(here, widths, strict=True))]
@@ -240,7 +256,8 @@ def _table(title: str, names: list[str], rows: list[list[str]], left: int) -> st
     return "\n".join([title, *lines])
 
 
-def _cut(words: str, width: int) -> str:
+def _tail(words: str, width: int) -> str:
+    """The end of a path says more than its beginning."""
     return words if len(words) <= width else "…" + words[1 - width :]
 
 
@@ -266,8 +283,9 @@ def _number(number: float | None) -> str:
     return "" if number is None else f"{number:.2e}" if number else "0"
 
 
-def _short(number: float) -> str:
-    return f"{number:.2f}" if 0.01 <= abs(number) < 1000 else "0" if number == 0 else f"{number:.0e}"
+def _spread(mean: float, std: float) -> str:
+    form = ".2f" if 0.01 <= max(abs(mean), std) < 1000 else ".0e"
+    return f"{mean:{form}} ± {std:{form}}".replace("-0.00", "0.00").replace("0e+00", "0")
 
 
 def _share(share: float) -> str:

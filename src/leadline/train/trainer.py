@@ -40,12 +40,15 @@ from leadline.train.course import Course
 from leadline.train.flat import Flat
 from leadline.train.history import Check, History, Scores
 from leadline.train.how import How
+from leadline.train.layers import measured
 from leadline.train.loop import Plan, Standing
 from leadline.train.losses import Loss
 from leadline.train.optim import Optimizer
 from leadline.train.schedule import Schedule
 from leadline.train.scoring import fitted, outputs, probe, score, type_of
 from leadline.train.steps import written_out
+
+LOOKED = 64  # rows at most by which layers are measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +153,14 @@ def train(
         flat = Flat(module)
         try:
             course = Course(module, flat, rows, held, how, choice)
+            few = min(LOOKED, how.batch_size)
+            course.layers = lambda: measured(module, *_batch(module, rows, how, few // course.parts or 1), how.loss)
             _run(course, how, choice, kept, past, rows, began, callbacks)
         finally:
             flat.release()
             lay_out(module, torch.contiguous_format)
             module.eval()
+    course.history.measure = course.layers
     return Trained(module=module, history=course.history, loss=how.loss, normalise=normalise)
 
 
@@ -183,6 +189,7 @@ def _run(
         if progress.note:
             history.notes.append(progress.note)
         if progress.score is not None:
+            course.look()
             for callback in callbacks:
                 callback(history.checks[-1])
         if kept is not None and progress.state is not None and kept.due():
@@ -215,12 +222,12 @@ def _shapes(rows: Rows) -> list[list[int]]:
 def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:
     if how.precision != "bfloat16" and not written_out(module, [x.ndim for x in rows.x]):
         return Choice()
-    return choose(module, _batch(module, rows, how), how.loss, how.precision)
+    return choose(module, _batch(module, rows, how, how.batch_size), how.loss, how.precision)
 
 
-def _batch(module: nn.Module, rows: Rows, how: How) -> tuple[tuple[Tensor, ...], Tensor]:
+def _batch(module: nn.Module, rows: Rows, how: How, most: int) -> tuple[tuple[Tensor, ...], Tensor]:
     """The first rows, as the module reads them."""
-    size = min(how.batch_size, len(rows))
+    size = min(most, len(rows))
     return Batches(rows, size, type_of(module), how.normalise).gather(torch.arange(size))
 
 
