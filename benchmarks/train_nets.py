@@ -111,7 +111,7 @@ def pictures(data: Path, part: str, most: int) -> Pair:
     table = pl.read_parquet(data / "cifar10" / f"cifar10-{part}.parquet", n_rows=most)
     image, label = (next(c for c, t in table.schema.items() if t.is_nested() == nested) for nested in (True, False))
     arrays = [np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in table[image]]
-    return torch.from_numpy(np.stack(arrays).transpose(0, 3, 1, 2).copy()), torch.from_numpy(table[label].to_numpy())
+    return torch.from_numpy(np.stack(arrays).transpose(0, 3, 1, 2).copy()), torch.tensor(table[label].to_list())
 
 
 def windows(data: Path, window: int) -> tuple[Pair, int]:

@@ -297,7 +297,7 @@ def test_what_the_layers_say_is_noted_once(points: Any) -> None:
     net = _net(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
     with torch.no_grad():
         net[0].bias.fill_(-100.0)  # no unit ever speaks
-    trained = ll.train(net, points, batch_size=64, epochs=9)
+    trained = ll.train(net, points, batch_size=64, epochs=60)
     found = [note for note in trained.history.notes if "16 of 16" in note or "All of 16 units" in note]
     assert len(found) == 1 and "1 (ReLU)" in found[0]
     layers = trained.history.layers()

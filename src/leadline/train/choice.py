@@ -1,10 +1,10 @@
 """Which precision and which layout in memory are the fastest for a module: a short trial, remembered by the machine.
 
 Enters: a module and a batch of its rows. Leaves: a `Choice`. A processor that multiplies bfloat16 by itself may be
-twice as fast with it, or slower for small layers; convolutions may prefer channels last; attention in bfloat16 may be
-faster as two plain products and a softmax than by PyTorch's fused kernel, whose way back is slow on processors. Only a
-trial can tell, and a trial can come out otherwise on a busy machine: so its answer is kept beside the other caches, and
-the same training takes the same way, and so gives the same bytes, the next time.
+twice as fast with it, or slower for small layers; convolutions may prefer channels last; attention may be faster with
+its backward pass written out (`attention.py`). Only a trial can tell, and a trial can come out otherwise on a busy
+machine: so its answer is kept beside the other caches, and the same training takes the same way, and so gives the same
+bytes, the next time.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from leadline.data.source import cache_folder
 from leadline.race.measure import machine
+from leadline.train.attention import written_out
 from leadline.train.losses import Loss
 from leadline.train.precision import fast_bfloat16
 
 ROUNDS = 3  # of two steps in every way
 SHORT, LONG = 2e-3, 1.0  # seconds; steps that are shorter gain nothing, and of longer ones a round is enough
-MOST_SCORES = 2**27  # of plain attention, which keeps them for the way back
 GAIN = 1.1  # what another way than plain float32 must bring
 
 
@@ -39,12 +38,12 @@ GAIN = 1.1  # what another way than plain float32 must bring
 class Choice:
     low: bool = False  # bfloat16 by autocast, the weights in float32
     channels_last: bool = False
-    plain_attention: bool = False
+    attention: bool = False  # written out
     why: str = ""
 
     def __str__(self) -> str:
         parts = ["bfloat16" if self.low else "float32"]
-        parts += ["channels last"] * self.channels_last + ["plain attention"] * self.plain_attention
+        parts += ["channels last"] * self.channels_last + ["attention written out"] * self.attention
         return ", ".join(parts)
 
     @property
@@ -54,7 +53,7 @@ class Choice:
     @contextmanager
     def forward(self) -> Iterator[None]:
         """What holds while the module is called: its precision and its attention; gradients are recorded."""
-        attention = sdpa_kernel(SDPBackend.MATH) if self.plain_attention else nullcontext()
+        attention = written_out() if self.attention else nullcontext()
         with torch.enable_grad(), attention, torch.autocast("cpu", torch.bfloat16, enabled=self.low):
             yield
 
@@ -67,13 +66,13 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
     lows = {"float32": (False,), "bfloat16": (True,)}.get(precision, (False, True) if fast_bfloat16() else (False,))
     lasts = (False, True) if convolved else (False,)
     options = [Choice(low=low, channels_last=last) for low in lows if single or not low for last in lasts]
-    if options[-1].low and _attends(module, batch[0]):
-        options.append(Choice(low=True, plain_attention=True))
     if len(options) == 1:
         return options[0]
     path = cache_folder() / "choices" / f"{_key(module, batch, options)}.json"
     if path.is_file():
         return Choice(**json.loads(path.read_text()))
+    if _attends(module, batch[0]):
+        options += [replace(option, attention=True) for option in options]
     times = _times(module, batch, loss, options)
     plain = options[0]
     best = min(times, key=lambda option: times[option])
@@ -91,24 +90,22 @@ def lay_out(module: nn.Module, layout: torch.memory_format) -> None:
 
 
 class _Attention(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the scores of the largest attention that runs in PyTorch's fused kernel."""
+    """Notes whether PyTorch's fused attention is called."""
 
-    scores = 0
+    called = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if "scaled_dot_product" in func.name():
-            self.scores = max(self.scores, args[0].shape[:-1].numel() * args[1].shape[-2])
+        self.called = self.called or "scaled_dot_product" in func.name()
         return func(*args, **(kwargs or {}))
 
 
 def _attends(module: nn.Module, x: tuple[Tensor, ...]) -> bool:
-    """Whether the module calls PyTorch's attention, on no more scores than memory takes easily."""
     before = {name: value.clone() for name, value in module.state_dict().items()}
     seen = _Attention()  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=[]), torch.no_grad(), seen:
         module(*x)
     module.load_state_dict(before)
-    return 0 < seen.scores <= MOST_SCORES
+    return seen.called
 
 
 def _key(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> str:

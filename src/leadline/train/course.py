@@ -34,6 +34,7 @@ CHECKS = 10  # of a run under a budget
 SAFETY = 0.95  # of the time left that a first plan fills
 SAVED = 100  # steps between two copies of the state that a loss that is not finite can go back to
 STRIKES = 3  # times that it may go back
+FIRST_LOOK = 100  # steps before the layers are looked at: it takes as long as a few of them
 TOO_LARGE = ("not enough memory", "out of memory", "can't allocate memory")  # what PyTorch says of memory
 
 
@@ -73,6 +74,7 @@ class Course:
         self._best: tuple[float, list[Tensor]] | None = None  # where patience asks for it
         self.parts, self._share, self._strikes = how.accumulate, 1.0, 0  # of a batch; of the rate; steps back
         self._good: list[Tensor] = []
+        self._next_look = FIRST_LOOK  # a step
         self._lost = False  # whether the last step had no finite loss
         self._spent, self._valid, self._seen = [0.0] * len(PARTS), 0.0, 0
         self.history.losses.clear()
@@ -233,11 +235,12 @@ class Course:
         return check.loss if found is None else found.loss
 
     def look(self) -> None:
-        """After 1, 2, 4, 8, ... checks: what the layers say of their health, each thing once."""
-        count, began = len(self.history.checks), time.perf_counter()
-        if count & (count - 1) == 0:
-            notes = self.history.notes
-            notes.extend(warning for warning in warnings_of(self.layers()) if warning not in notes)
+        """At the first check after 100 steps, 200, 400, ...: what the layers say of their health, each thing once."""
+        if len(self.history.losses) < self._next_look:
+            return
+        began, notes = time.perf_counter(), self.history.notes
+        notes.extend(warning for warning in warnings_of(self.layers()) if warning not in notes)
+        self._next_look = 2 * len(self.history.losses)
         self._valid += time.perf_counter() - began
 
     def _keep_average(self) -> None:
@@ -254,7 +257,7 @@ class Course:
             "noise": torch.get_rng_state(), "losses": torch.tensor(history.losses, dtype=torch.float64),
             "checks": [asdict(check) for check in history.checks], "notes": history.notes, "spent": self._spent,
             "valid": self._valid, "seen": self._seen, "parts": self.parts, "share": self._share,
-            "strikes": self._strikes, "elapsed": time.perf_counter() - self._began,
+            "next_look": self._next_look, "strikes": self._strikes, "elapsed": time.perf_counter() - self._began,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -272,6 +275,7 @@ class Course:
             self.history.checks.append(Check(**{**check, "valid": valid}))
         self._spent, self._valid, self._seen = list(state["spent"]), state["valid"], state["seen"]
         self.parts, self._share, self._strikes = state["parts"], state["share"], state["strikes"]
+        self._next_look = state["next_look"]
         self._began = time.perf_counter() - state["elapsed"]
 
     def finish(self) -> None:
