@@ -28,6 +28,7 @@ from leadline.data.source import Source
 from leadline.errors import LeadlineError
 
 Normalise = tuple[float | Sequence[float], float | Sequence[float]]  # mean and std: one number, or one a channel
+AHEAD, LARGE = 4, 2**24  # batches fetched at once, unless one has so many bytes
 INDICES = (torch.int16, torch.int32, torch.int64)  # tokens and categories: given to the module as they are
 
 
@@ -123,7 +124,10 @@ def _columns(source: Source, what: str, part: str) -> tuple[Any, Any]:
 
 
 class Batches:
-    """Gathers batches into memory that the next batch takes again; drawn anew for every pass over the rows."""
+    """Gathers batches into memory that the next batch takes again; drawn anew for every pass over the rows.
+
+    Rows are fetched for a few batches at a time: they lie anywhere in memory, and waiting for many at once is shorter.
+    """
 
     def __init__(
         self, rows: Rows, size: int, dtype: torch.dtype, normalise: Normalise | None = None, seed: int = 0,
@@ -136,10 +140,12 @@ class Batches:
         self.rows, self.size = rows, min(size, len(rows))
         self._generator = torch.Generator().manual_seed(seed)
         self._order = torch.empty(0, dtype=torch.long)
-        self._parts: tuple[Tensor, ...] = ()
-        self._next = 0
+        self._next = len(self)  # batch of the order
+        a_batch = sum(x[0].numel() * x.element_size() for x in rows.x) * self.size
+        self._ahead = AHEAD if a_batch < LARGE else 1
+        self._fetched = range(0)  # batches that lie ready
         self._inputs = [_Input(x, self.size, dtype, normalise, layout) for x in rows.x]
-        self._y = rows.y.new_empty(self.size, *rows.y.shape[1:])
+        self._y = rows.y[:0]
 
     def __len__(self) -> int:
         """Batches in one pass; the last one may be smaller."""
@@ -147,59 +153,78 @@ class Batches:
 
     def draw(self) -> tuple[tuple[Tensor, ...], Tensor]:
         """The next batch of a random order without repetition."""
-        if self._next == len(self._parts):
+        if self._next == len(self):
             self._order = torch.randperm(len(self.rows), generator=self._generator)
-            self._parts, self._next = torch.split(self._order, self.size), 0
+            self._next, self._fetched = 0, range(0)
+        if self._next not in self._fetched:
+            self._fetched = range(self._next, self._next + self._ahead)
+            self._fetch(self._order[self._next * self.size : self._fetched.stop * self.size])
+        first = (self._next - self._fetched.start) * self.size
         self._next += 1
-        return self.gather(self._parts[self._next - 1])
+        return self._batch(first)
 
     def gather(self, places: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The rows at `places` [N], at most `size` of them."""
-        y = self._y[: len(places)]
-        torch.index_select(self.rows.y, 0, places, out=y)
-        return tuple(each.gather(places) for each in self._inputs), y
+        self._fetched = range(0)
+        self._fetch(places)
+        return self._batch(0)
+
+    def _fetch(self, places: Tensor) -> None:
+        self._y = self.rows.y.index_select(0, places)
+        for each in self._inputs:
+            each.fetch(places)
+
+    def _batch(self, first: int) -> tuple[tuple[Tensor, ...], Tensor]:
+        stop = first + self.size
+        return tuple(each.batch(first, stop) for each in self._inputs), self._y[first:stop]
 
     def state(self) -> dict[str, Any]:
         """Where the order stands, for a checkpoint."""
         return {"order": self._order, "next": self._next, "generator": self._generator.get_state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._order, self._next = state["order"], state["next"]
-        self._parts = torch.split(self._order, self.size) if len(self._order) else ()
+        self._order, self._next, self._fetched = state["order"], state["next"], range(0)
         self._generator.set_state(state["generator"])
 
 
 class _Input:
-    """One input of the module: rows as they are stored, and the memory of a batch of them."""
+    """One input of the module: rows as they are stored, some of them fetched, and the memory of a batch."""
 
     def __init__(
         self, rows: Tensor, size: int, dtype: torch.dtype, normalise: Normalise | None, layout: torch.memory_format
     ) -> None:
-        self._rows, self._size = rows, size
+        self._rows, self._size, self._fetched = rows, size, rows[:0]
         self._scale, self._shift = _affine(rows, dtype, normalise)
-        self._stored = rows.new_empty(size, *rows.shape[1:])
         as_is = rows.dtype == dtype or rows.dtype in INDICES
-        given = rows.dtype if as_is else dtype
         layout = layout if rows.ndim == 4 and rows.dtype not in INDICES else torch.contiguous_format
-        self._copied = not as_is or layout != torch.contiguous_format
-        self._x = torch.empty_like(self._stored, dtype=given, memory_format=layout) if self._copied else self._stored
-
-    def gather(self, places: Tensor) -> Tensor:
-        n = len(places)
-        stored, x = (t if n == self._size else t[:n] for t in (self._stored, self._x))
-        torch.index_select(self._rows, 0, places, out=stored)
+        self._copied = not as_is or layout != torch.contiguous_format or self._scale is not None
         if self._copied:
-            x.copy_(stored)
-        if self._scale is not None:
-            x.mul_(self._scale).add_(self._shift)
-        return x
+            self._x = torch.empty((size, *rows.shape[1:]), dtype=dtype, memory_format=layout)
+
+    def fetch(self, places: Tensor) -> None:
+        self._fetched = self._rows.index_select(0, places)
+
+    def batch(self, first: int, stop: int) -> Tensor:
+        stored = self._fetched[first:stop]
+        if not self._copied:
+            return stored
+        n = len(stored)
+        x = self._x if n == self._size else self._x[:n]
+        if self._scale is None:
+            return x.copy_(stored)
+        if isinstance(self._scale, float):  # one pass over memory in place of three
+            return torch.add(self._shift, stored, alpha=self._scale, out=x)
+        return x.copy_(stored).mul_(self._scale).add_(self._shift)
 
 
 def _affine(x: Tensor, dtype: torch.dtype, normalise: Normalise | None) -> tuple[Any, Any]:
-    """(scale, shift) that take stored values to what the module reads; (None, None) where they are the same."""
+    """(scale, shift) that take stored values to what the module reads: one number each, or one a channel, as a tensor.
+
+    (None, None) where they are the same.
+    """
     share = 1 / 255 if x.dtype == torch.uint8 else 1.0
     if normalise is None:
-        return (share, 0.0) if share != 1.0 else (None, None)
+        return (share, torch.zeros((), dtype=dtype)) if share != 1.0 else (None, None)
     if x.dtype in INDICES:
         raise LeadlineError(
             f"normalise={normalise!r} was given with X of {x.dtype}, where bytes or floats were expected; "
@@ -220,4 +245,4 @@ def _affine(x: Tensor, dtype: torch.dtype, normalise: Normalise | None) -> tuple
     if scale.ndim or shift.ndim:
         scale, shift = (t.expand(x.shape[1]).reshape(-1, *[1] * (x.ndim - 2)) for t in (scale, shift))
         return scale, shift
-    return scale.item(), shift.item()
+    return scale.item(), shift

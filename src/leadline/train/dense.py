@@ -81,7 +81,8 @@ class ReLU:
         return torch.clamp_min(x, 0, out=self._y)
 
     def backward(self, dy: Tensor) -> Tensor:
-        return torch.sign(self._y, out=self._slope).mul_(dy)  # 1 where y > 0, else 0: y is never below
+        into: Tensor = torch.ops.aten.threshold_backward.grad_input(dy, self._y, 0, grad_input=self._slope)
+        return into
 
 
 class Tanh:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from leadline.train.layers import Layer
 
@@ -14,8 +15,8 @@ PARTS = ("data", "forward", "backward", "optimizer")  # of a step; what is left 
 class Scores:
     """A module on rows that it was not trained on."""
 
-    loss: float  # mean over the rows
-    accuracy: float | None  # share of rows decided rightly; None where the loss is not of classes
+    loss: float  # mean over the items that the loss counts: rows, places or tokens
+    accuracy: float | None  # share of them decided rightly; None where the loss is not of classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,15 @@ class History:
     def layers(self) -> list[Layer]:
         """Each layer on a batch of train rows, after the training: shapes, FLOPs, seconds, activations, gradients."""
         return self.measure()
+
+    def plot(self, path: str | Path | None = None) -> str:
+        """The curves of the run as an SVG drawing, also written to `path` where one is given."""
+        from leadline.train.curves import curves  # which reads this file
+
+        drawing = curves(self)
+        if path is not None:
+            Path(path).write_text(drawing, encoding="utf-8")
+        return drawing
 
     def describe(self) -> str:
         """The choices, the checks and the seconds, a line each."""

@@ -1,6 +1,7 @@
 """Losses: what is minimised, the mean over a batch, each with its gradient written out beside it.
 
 Enters: outputs `out` of a module and targets `y`; both [N] or [N, K], or for classes out [N, C, ...] and y [N, ...].
+Quantile, CTC and NextToken say their own shapes. N counts rows, C classes, T steps along a row.
 Leaves: the mean loss (a scalar), by `__call__` for autograd; or the same by `gradient`, which also fills `into` with
 the derivative of that mean by each output, for a backward pass that is written out.
 
@@ -34,6 +35,15 @@ class Loss(Protocol):
         """Items that the mean is over: a batch taken in parts weighs each part by its share of them."""
 
 
+def _by_autograd(loss: Loss, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
+    """`gradient` of a loss whose derivative only autograd knows."""
+    with torch.enable_grad():
+        leaf = out.detach().requires_grad_()
+        value = loss(leaf, y)
+        into.copy_(torch.autograd.grad(value, leaf)[0])
+    return value.detach()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
     """Softmax and the negative log-likelihood of the class; y holds class numbers.
@@ -50,14 +60,14 @@ class CrossEntropy:
         return y.numel()
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
-        n, classes = out.shape
+        n, classes = y.numel(), out.shape[1]
         sure, spread = 1.0 - self.label_smoothing, self.label_smoothing / classes
         logs = torch.log_softmax(out, 1)
         place = y.unsqueeze(1)
         loss = logs.gather(1, place).mean().mul_(-sure)
         if spread:
             loss -= spread / n * logs.sum()
-        # The derivative of the loss by each logit is its probability minus its target, over the rows.
+        # The derivative of the loss by each logit is its probability minus its target, over the items.
         torch.exp(logs, out=into)
         into.scatter_(1, place, -sure, reduce="add")
         if spread:
@@ -133,6 +143,91 @@ class Huber:
         return loss
 
 
+@dataclass(frozen=True, kw_only=True)
+class Quantile:
+    """The pinball loss of Koenker and Bassett 1978: out [N, Q] has one column a level, y is [N, 1].
+
+    With e = y - out it is level * e where y lies above and (level - 1) * e where it lies below, so that the best
+    constant is that quantile of y. Level 0.5, the default, is the median: half the absolute error.
+    """
+
+    levels: tuple[float, ...] = (0.5,)
+
+    def __post_init__(self) -> None:
+        if not self.levels or not all(0 < level < 1 for level in self.levels):
+            raise LeadlineError(
+                f"levels={self.levels} was given, where shares between 0 and 1 were expected, such as (0.1, 0.5, 0.9)."
+            )
+
+    def __call__(self, out: Tensor, y: Tensor) -> Tensor:
+        levels, error = out.new_tensor(self.levels), y - out
+        return torch.maximum(levels * error, (levels - 1) * error).mean()
+
+    def count(self, y: Tensor) -> int:
+        return len(y)
+
+    def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
+        # By each output: 1 - level where it is above y, -level where it is below.
+        torch.sub(out, y, out=into).sign_().div_(2).add_(0.5 - out.new_tensor(self.levels)).div_(out.numel())
+        return self(out, y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTC:
+    """Connectionist temporal classification, Graves et al. 2006: a sequence of classes whose places are not known.
+
+    out [N, T, C] are logits at each of T steps, one class of which is the blank; y [N, S] are the classes of a row in
+    their order, filled up with -1. Each row's loss is divided by the length of its target (at least 1).
+    """
+
+    blank: int = 0
+
+    def __call__(self, out: Tensor, y: Tensor) -> Tensor:
+        steps, lengths = y.new_full((len(y),), out.shape[1]), (y >= 0).sum(1)
+        return F.ctc_loss(torch.log_softmax(out, 2).transpose(0, 1), y, steps, lengths, self.blank)
+
+    def count(self, y: Tensor) -> int:
+        return len(y)
+
+    def steps(self, y: Tensor) -> Tensor:
+        """Steps [N] that each target [N, S] needs at least: one a class, and a blank between two that are the same."""
+        return (y >= 0).sum(1) + ((y[:, 1:] == y[:, :-1]) & (y[:, 1:] >= 0)).sum(1)
+
+    def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
+        return _by_autograd(self, out, y, into)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextToken:
+    """Cross-entropy of the token that follows: out [N, T, C] are logits, y [N, T] the tokens that were read.
+
+    The output at t is held against the token at t + 1. Where that is -1, as in rows that are filled up, and at the last
+    place nothing is asked; the mean is over the tokens that are, and a batch without any has loss 0.
+    """
+
+    def __call__(self, out: Tensor, y: Tensor) -> Tensor:
+        following = self.following(y)
+        total = F.cross_entropy(out.flatten(0, 1), following.flatten(), ignore_index=-1, reduction="sum")
+        return total / max(1, int((following >= 0).sum()))
+
+    def count(self, y: Tensor) -> int:
+        return int((y[:, 1:] >= 0).sum())
+
+    def following(self, y: Tensor) -> Tensor:
+        """The token after each place [N, T], -1 after the last; widened first, for bytes know no -1."""
+        return F.pad(y[:, 1:].long(), (0, 1), value=-1)
+
+    def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
+        following = self.following(y)
+        place, asked = following.clamp_min(0).unsqueeze(2), (following >= 0).unsqueeze(2)
+        share = asked.to(out.dtype) / max(1, int(asked.sum()))  # of each place in the mean
+        logs = torch.log_softmax(out, 2)
+        # As in CrossEntropy: probability minus target, at the places that count.
+        torch.exp(logs, out=into)
+        into.scatter_(2, place, -1.0, reduce="add").mul_(share)
+        return -(logs.gather(2, place) * share).sum()
+
+
 @dataclass(frozen=True)
 class Own:
     """The user's own function of outputs and targets: autograd finds its derivative by the outputs."""
@@ -150,19 +245,19 @@ class Own:
         return len(y)
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
-        with torch.enable_grad():
-            leaf = out.detach().requires_grad_()
-            loss = self(leaf, y)
-            into.copy_(torch.autograd.grad(loss, leaf)[0])
-        return loss.detach()
+        return _by_autograd(self, out, y, into)
 
 
-LOSSES: dict[str, type[CrossEntropy] | type[BCE] | type[MSE] | type[L1] | type[Huber]] = {
+Known = CrossEntropy | BCE | MSE | L1 | Huber | Quantile | CTC | NextToken
+LOSSES: dict[str, type[Known]] = {
     "bce": BCE,
     "cross_entropy": CrossEntropy,
+    "ctc": CTC,
     "huber": Huber,
     "l1": L1,
     "mse": MSE,
+    "next_token": NextToken,
+    "quantile": Quantile,
 }
 
 
@@ -174,4 +269,4 @@ def chosen(loss: str | Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
                 f"loss={loss!r} is not known; it can be {', '.join(LOSSES)}, or a function of (out, y)."
             )
         return LOSSES[loss]()
-    return loss if isinstance(loss, CrossEntropy | BCE | MSE | L1 | Huber) else Own(loss)
+    return loss if isinstance(loss, Known) else Own(loss)

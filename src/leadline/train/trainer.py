@@ -187,7 +187,8 @@ def _run(
     lower = float.__lt__
     for progress in loop.train(course.step_once, course, plan, clock, course.evaluate, lower, standing, state):
         if progress.note:
-            history.notes.append(progress.note)
+            named = "" if "step " in progress.note else f"step {progress.step:,}: "
+            history.notes.append(named + progress.note)
         if progress.score is not None:
             course.look()
             for callback in callbacks:
