@@ -10,13 +10,14 @@ sources := src tests examples benchmarks
 # Byte code is made for these only: all of it would be 0.3 GB more, and none would cost the first run its seconds.
 warm := import lightgbm, onnxruntime, onnxscript, polars, scipy.sparse, sklearn.linear_model, torch._dynamo, torch.onnx
 
-.PHONY: help setup demo test tiny check bench clean
+.PHONY: help setup demo test tiny golden check bench clean
 
 help:
 	@echo "make setup   a virtual environment with Leadline and its tools, in $(VENV)"
 	@echo "make demo    the whole journey on 5,000 handwritten digits, offline, under a minute"
 	@echo "make tiny    the whole journey in seconds: run it before every commit"
 	@echo "make test    every test"
+	@echo "make golden  write the first losses of each architecture anew, where they were meant to change"
 	@echo "make check   lint, format, types, and every test"
 	@echo "make bench   measure Leadline against its peers"
 	@echo "make clean   remove all that these made, but no run"
@@ -39,6 +40,9 @@ test: setup
 
 tiny: setup
 	$(bin)/python -m pytest -q tests/test_tiny.py
+
+golden: setup
+	LEADLINE_GOLDEN=write $(bin)/python -m pytest -q tests/golden
 
 check: setup
 	$(bin)/ruff check $(sources)

@@ -94,16 +94,20 @@ def step(folder: Path, pairs: int) -> dict[str, Any]:
 
     import leadline as ll
     from leadline.train import losses, schedule
-    from leadline.train.batches import Rows, rows_of
-    from leadline.train.course import Course, How
-    from leadline.train.flat import Adam, Flat
+    from leadline.train.batches import rows_of
+    from leadline.train.choice import Choice
+    from leadline.train.course import Course
+    from leadline.train.flat import Flat
+    from leadline.train.how import How
+    from leadline.train.optim import Adam
 
     rows = rows_of(ll.load(folder.name, data=folder.parent), "data")
     layers = [[nn.Linear(i, o), nn.ReLU()] for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
     net = nn.Sequential(nn.Flatten(), *[layer for two in layers for layer in two][:-1])
     how = How(
         loss=losses.CrossEntropy(), optimizer=Adam(), schedule=schedule.constant, lr=1e-3, batch_size=BATCH, epochs=1,
-        steps=None, budget=None, precision="auto", normalise=(0.5, 0.5), clip=None, ema=None, seed=0,
+        steps=None, budget=None, precision="auto", normalise=(0.5, 0.5), clip=None, ema=None,
+        accumulate=1, patience=None, seed=0,
     )  # fmt: skip
     x = [torch.randn(BATCH, width) for width in WIDTHS]
     w = [torch.randn(o, i) for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
@@ -119,7 +123,7 @@ def step(folder: Path, pairs: int) -> dict[str, Any]:
 
     ours, theirs = [], []
     with torch.no_grad():
-        course = Course(net, Flat(net), Rows(rows.x, rows.y), None, how)
+        course = Course(net, Flat(net), rows, None, how, Choice())
 
         def whole() -> None:
             course.step_once()
@@ -175,12 +179,59 @@ def accuracy(folder: Path, pairs: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def net(name: str, least: float) -> Callable[[Path, int], dict[str, Any]]:
+    def measure(folder: Path, pairs: int) -> dict[str, Any]:
+        """Rows a second of `ll.train` over those of the plain eager float32 loop, on one network, in turns."""
+        import train_nets
+
+        row = compared(*train_nets.nets(name, folder.parent, pairs)[::-1], f">= {least:g} times the rows a second", 9.9)
+        row["met"] = row["ratio"] >= least
+        ours = {field: row[field.replace("ours", "theirs")] for field in ("ours_s", "ours_spread")}
+        theirs = {field: row[field.replace("theirs", "ours")] for field in ("theirs_s", "theirs_spread")}
+        seen = f"{row['ratio']:.2f} times [{row['low']:.2f}, {row['high']:.2f}] ({row['confidence']:.1%}), a step "
+        seen += f"{ours['ours_s']:.3g} s and {theirs['theirs_s']:.3g} s, n={row['n']}"
+        return {**row, **ours, **theirs, "seen": seen}
+
+    return measure
+
+
+def net_accuracy(folder: Path, pairs: int) -> dict[str, Any]:
+    """Test accuracy of the convolutional net, over 3 seeds, after as many passes."""
+    import train_nets
+
+    ours, theirs = train_nets.accuracy(folder.parent)
+    gap = statistics.mean(ours) - statistics.mean(theirs)
+    error = math.sqrt((statistics.variance(ours) + statistics.variance(theirs)) / len(ours))
+    seen = f"{train_nets.said(ours, theirs)}, gap {gap:+.2%} ± {2 * error:.2%}"
+    return {"must": "not lower over 3 seeds", "met": gap > -2 * error, "n": len(ours), "seen": seen}
+
+
+def again(name: str) -> Callable[[Path, int], dict[str, Any]]:
+    def measure(folder: Path, pairs: int) -> dict[str, Any]:
+        import tempfile
+
+        import train_again
+
+        with tempfile.TemporaryDirectory() as scratch:
+            measured: dict[str, Any] = getattr(train_again, name)(folder.parent, Path(scratch))
+            return measured
+
+    return measure
+
+
 ROWS: dict[str, tuple[str, Callable[[Path, int], dict[str, Any]]]] = {
     "plain": ("mnist_mlp.py against the plain PyTorch loop", against("plain_pytorch", 0.55)),
     "reference": ("mnist_mlp.py against the reference script", against("reference_script", 1 / 6)),
     "step": ("step against its matrix products alone", step),
     "overhead": ("overhead of the loop at batch 64", overhead),
     "accuracy": ("test accuracy against the plain loop, over seeds", accuracy),
+    "conv": ("small conv net 32x32, batch 128, against eager float32", net("conv", 2.3)),
+    "conv accuracy": ("test accuracy of that net", net_accuracy),
+    "transformer4": ("4-layer character transformer against eager float32", net("transformer4", 1.3)),
+    "transformer6": ("6-layer character transformer against eager float32", net("transformer6", 1.6)),
+    "lstm": ("LSTM classifier against eager float32", net("lstm", 1.2)),
+    "kills": ("20 kills of each deep contender, by epochs", again("kills")),
+    "repeat": ("replay of runs under a budget of 60 s", again("repeat")),
 }
 
 

@@ -31,6 +31,7 @@ def _ship(contender: Any, made: Any, path: Path) -> tuple[np.ndarray, np.ndarray
     store = made.store
     *progress, fitted = contender.fit(Data(store=store, clock=Clock(60.0), threads=1), 0)
     assert all(isinstance(item, Progress) for item in progress)
+    assert re.fullmatch("[0-9a-f]{32}", fitted.digest())
     scores = fitted.predict(store, np.arange(store.rows))
     path.write_bytes(assemble(store, fitted.graph().SerializeToString(), {}).SerializeToString())
     model = Model(path)
