@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -92,7 +93,9 @@ def test_a_budget_is_repeated_to_the_same_bytes(pictures: Path, tmp_path: Path, 
     clock.write_bytes(readings.tobytes())
     found = ll.replay(run, out=tmp_path / "other")
     assert not found.same and found.contenders["linear"] and not found.contenders["cnn"]
-    assert "cnn          NOT the same bytes" in str(found)
+    assert "cnn          NOT the same bytes" in str(found) and found.elsewhere == ()
+    other = dataclasses.replace(found, elsewhere=("cores 8, not 2",))
+    assert str(other).endswith("promised on the same machine; here differ: cores 8, not 2.")
     next(pictures.rglob("*.png")).unlink()
     with pytest.raises(LeadlineError, match="is not what .* was run on: its content has changed"):
         ll.replay(run, out=tmp_path / "third")

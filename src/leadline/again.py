@@ -20,6 +20,7 @@ from leadline.config import Settings, from_mapping
 from leadline.errors import OutputError, SourceError
 from leadline.judge.verdict import Verdict
 from leadline.race import past as journals
+from leadline.race.measure import machine, versions
 from leadline.race.past import Fate, Past
 from leadline.race.race import Event
 from leadline.race.worker import CLOCK
@@ -69,6 +70,7 @@ class Replay:
     run: Run
     contenders: dict[str, bool]  # whether what it learned is the same
     model: bool | None  # whether the shipped file is the same; None where the run ships none
+    elsewhere: tuple[str, ...]  # what differs between the two machines, and what they run
 
     @property
     def same(self) -> bool:
@@ -77,7 +79,10 @@ class Replay:
     def __str__(self) -> str:
         words = {True: "the same bytes", False: "NOT the same bytes", None: "none was shipped"}
         rows = {**self.contenders, "model.onnx": self.model}
-        return "\n".join(f"{name:12} {words[same]}" for name, same in rows.items())
+        lines = [f"{name:12} {words[same]}" for name, same in rows.items()]
+        if self.elsewhere and not self.same:
+            lines.append(f"The same bytes are promised on the same machine; here differ: {', '.join(self.elsewhere)}.")
+        return "\n".join(lines)
 
 
 def replay(
@@ -116,6 +121,8 @@ def replay(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     after = journals.read(final).fates
+    here = {**machine(), **versions()}
+    there = {**past.begin["machine"], **past.begin["versions"]}
     models = [path / "model.onnx" for path in (folder, final)]
     return Replay(
         run=Run(folder=final, verdict=Verdict(**result["verdict"]), result=result),
@@ -125,6 +132,9 @@ def replay(
             if "digest" in fate.facts
         },
         model=models[0].read_bytes() == models[1].read_bytes() if all(m.exists() for m in models) else None,
+        elsewhere=tuple(
+            f"{name} {there.get(name)}, not {here.get(name)}" for name in here if here[name] != there.get(name)
+        ),
     )
 
 

@@ -35,13 +35,6 @@ def _mlp() -> nn.Module:
     return _net(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
 
 
-@pytest.fixture(scope="module")
-def points() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    X = torch.randn(203, 6, generator=generator)
-    return X, (X[:, 0] + X[:, 1] * X[:, 2] > 0).long() + (X[:, 3] > 1).long()
-
-
 def _weights(module: nn.Module) -> Tensor:
     return torch.cat([p.detach().flatten() for p in module.state_dict().values()])
 

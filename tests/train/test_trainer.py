@@ -59,13 +59,6 @@ class Odd(nn.Module):
 MAKERS = {"written out": _mlp, "autograd": _eager, "odd": lambda: _seeded(Odd)}
 
 
-@pytest.fixture(scope="module")
-def points() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    X = torch.randn(203, 6, generator=generator)
-    return X, (X[:, 0] + X[:, 1] * X[:, 2] > 0).long() + (X[:, 3] > 1).long()
-
-
 def _weights(module: nn.Module) -> Tensor:
     return torch.cat([p.detach().flatten() for p in module.state_dict().values()])
 
