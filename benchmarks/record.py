@@ -50,7 +50,7 @@ def write(path: Path, fields: Sequence[str], rows: Found) -> None:
         writer = csv.DictWriter(file, fields)
         if new:
             writer.writeheader()
-        writer.writerows({**row, **facts} for row in rows)
+        writer.writerows({**facts, **row} for row in rows)
     for row in rows:
         wall = f"  in {row['wall_s']} s" if "wall_s" in row else ""
         word = "ok " if row["met"] else "NOT"

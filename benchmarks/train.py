@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import environments
 from record import write
 
 HERE = Path(__file__).parent
@@ -29,6 +30,10 @@ FIELDS = (
     "ours_spread", "theirs_spread", "ours_accuracy", "theirs_accuracy", "machine", "versions",
 )  # fmt: skip
 EXAMPLE = HERE.parent / "examples" / "mnist_mlp.py"
+PEERS = {
+    "jax": HERE / "peers" / "jax_scan.py",
+    **{name: HERE / "peers" / f"{name}_net.py" for name in ("skorch", "lightning", "keras", "sklearn", "fastai")},
+}
 WIDTHS, BATCH, TURN = (784, 256, 128, 10), 64, 200  # of the network; rows a step; steps a turn
 
 
@@ -44,11 +49,11 @@ def interval(values: list[float], confidence: float = 0.95) -> tuple[float, floa
     return ordered[k], ordered[-1 - k], covered[k] if covered else 0.0
 
 
-def process(script: Path, *arguments: object) -> tuple[float, float]:
-    """(seconds of the whole process, test accuracy that it printed)."""
+def process(script: Path, *arguments: object, python: Path | None = None) -> tuple[float, float]:
+    """(seconds of the whole process, test accuracy that it printed); `python` is that of another environment."""
+    words = [sys.executable] if python is None else [str(python), "-E"]
     began = time.perf_counter()
-    words = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run([*words, str(script), *map(str, arguments)], capture_output=True, text=True, check=False)
     wall = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(done.stderr.strip()[-500:])
@@ -67,11 +72,56 @@ def against(peer: str, most: float) -> Callable[[Path, int], dict[str, Any]]:
             for found, program, arguments in turns if pair % 2 else turns[::-1]:
                 found.append(process(program, *arguments))
         row = compared([o[0] for o in ours], [t[0] for t in theirs], f"<= {most:.3g} of its time", most)
-        shares = {"ours_accuracy": [o[1] for o in ours], "theirs_accuracy": [t[1] for t in theirs]}
-        row |= {name: f"{min(found):.2%} to {max(found):.2%}" for name, found in shares.items()}
-        return row
+        return {**row, **shares(ours, theirs)}
 
     return measure
+
+
+def jax(folder: Path, pairs: int) -> dict[str, Any]:
+    """Whole processes in pairs against JAX with the epoch as one compiled scan, in an environment of its own."""
+    ours, theirs = rounds(folder, ["jax"], pairs)
+    row = compared([o[0] for o in ours], [t[0] for t in theirs["jax"]], "<= 0.60 of its time", 0.60)
+    return {**row, **shares(ours, theirs["jax"]), "versions": environments.said(["jax"])}
+
+
+def frameworks(folder: Path, pairs: int) -> dict[str, Any]:
+    """Whole processes in rounds against five frameworks, each in its environment; the fastest by its median counts."""
+    names = [name for name in PEERS if name != "jax"]
+    ours, theirs = rounds(folder, names, pairs)
+    spent = {name: statistics.median(seconds for seconds, _ in found) for name, found in theirs.items()}
+    fastest = min(spent, key=lambda name: spent[name])
+    must = "<= 0.35 of the fastest"
+    row = compared([o[0] for o in ours], [t[0] for t in theirs[fastest]], must, 0.35)
+    others = ", ".join(f"{name} {spent[name]:.3g} s" for name in sorted(spent, key=lambda name: spent[name]))
+    seen = f"{row['seen']}; against {fastest}: {others}"
+    return {**row, **shares(ours, theirs[fastest]), "seen": seen, "versions": environments.said(names)}
+
+
+def rounds(folder: Path, peers: list[str], count: int) -> tuple[list[Any], dict[str, list[Any]]]:
+    """(seconds, accuracy) of ours and of each peer in every round; the order turns from round to round."""
+    pythons = {peer: environments.environment(peer, environments.DEFAULT) for peer in peers}
+    ours: list[Any] = []
+    theirs: dict[str, list[Any]] = {peer: [] for peer in peers}
+    turns: list[tuple[list[Any], Callable[[int], tuple[float, float]]]] = [
+        (ours, lambda number: process(EXAMPLE, folder)),
+        *(
+            (theirs[peer], lambda number, peer=peer: process(PEERS[peer], folder, number, python=pythons[peer]))
+            for peer in peers
+        ),
+    ]
+    for _, once in turns:
+        once(0)  # not counted: it reads the environments from the disk, which can take longer than the run
+    for number in range(count):
+        turn = number % len(turns)
+        for found, once in turns[turn:] + turns[:turn]:
+            found.append(once(number))
+    return ours, theirs
+
+
+def shares(ours: list[Any], theirs: list[Any]) -> dict[str, str]:
+    """The accuracies, as they are written down."""
+    found = {"ours_accuracy": [o[1] for o in ours], "theirs_accuracy": [t[1] for t in theirs]}
+    return {name: f"{min(values):.2%} to {max(values):.2%}" for name, values in found.items()}
 
 
 def compared(ours: list[float], theirs: list[float], must: str, most: float) -> dict[str, Any]:
@@ -222,6 +272,8 @@ def again(name: str) -> Callable[[Path, int], dict[str, Any]]:
 ROWS: dict[str, tuple[str, Callable[[Path, int], dict[str, Any]]]] = {
     "plain": ("mnist_mlp.py against the plain PyTorch loop", against("plain_pytorch", 0.55)),
     "reference": ("mnist_mlp.py against the reference script", against("reference_script", 1 / 6)),
+    "jax": ("mnist_mlp.py against JAX, the epoch one compiled scan", jax),
+    "frameworks": ("mnist_mlp.py against skorch, Lightning, Keras, scikit-learn, fastai", frameworks),
     "step": ("step against its matrix products alone", step),
     "overhead": ("overhead of the loop at batch 64", overhead),
     "accuracy": ("test accuracy against the plain loop, over seeds", accuracy),
