@@ -292,6 +292,12 @@ def test_seconds_add_up_and_describe_says_it(points: Any) -> None:
     assert "written out" in text and "float32" in text and "valid loss" in text and "backward" in text
 
 
+def _broken() -> nn.Module:
+    net = _mlp()
+    nn.init.constant_(net[0].weight, torch.nan)  # type: ignore[index]
+    return net
+
+
 def _x(**changes: Any) -> dict[str, Any]:
     X, y = np.zeros((8, 6), np.float32), np.arange(8) % 3
     return {"module": _mlp(), "data": (X, y), "epochs": 1, **changes}
@@ -330,6 +336,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"loss": lambda out, y: out.sum() * np.nan, "epochs": 9},
         "The loss became nan at step 4, and 3 times before, each time at half the rate",
     ),
+    "nan weights": ({"module": _broken()}, "The module's weights are not finite before its training"),
     "no number": ({"loss": lambda out, y: out}, r"The loss function gave a tensor of shape \[8, 3\]"),
     "nothing to train": ({"module": nn.ReLU()}, "no parameter with requires_grad=True"),
     "types": ({"module": _mlp().half()}, "parameters are torch.float16 on cpu, where all in float32"),

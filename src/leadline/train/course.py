@@ -196,6 +196,8 @@ class Course:
             raise LeadlineError(
                 f"X of data holds values that are not finite, met at step {step}; leave those rows out."
             )
+        if not self._good:
+            raise LeadlineError("The module's weights are not finite before its training; give it others.")
         self._strikes += 1
         rate = self._how.lr * self._share
         if self._strikes > STRIKES:
