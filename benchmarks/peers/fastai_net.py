@@ -2,9 +2,10 @@
 
 python benchmarks/peers/fastai_net.py FOLDER [SEED]
 
-Kept: whole batches by index, as fastai's own loader of tables picks them, and PyTorch's fused Adam in fastai's wrapper;
-its own Adam and a row at a time were slower in the one run of each. The test rows are its validation rows: fastai looks
-at them after every epoch, ten batches each time. `fastai.basics` needs no torchvision, `fastai.vision` does.
+Whole batches by index, as fastai's own loader of tables picks them, and PyTorch's fused Adam in fastai's wrapper. Over
+three runs each, its own Adam and a row at a time were neither faster nor slower beyond their spread (15 to 21 s). The
+test rows are its validation rows: fastai looks at them after every epoch, in ten batches. `fastai.basics` needs no
+torchvision, `fastai.vision` does.
 """
 
 import random

@@ -3,8 +3,8 @@
 python benchmarks/peers/lightning_net.py FOLDER [SEED]
 
 Kept: Lightning's own mode for speed, `barebones` (no logger, checkpoints, progress bar or checks), whole batches by
-index through PyTorch's BatchSampler, and PyTorch's fused Adam. Best of five runs 9.1 s; 9.9 s with neither of the first
-two. Accuracy is counted outside, because a barebones trainer logs nothing.
+index through PyTorch's BatchSampler (11.4 s; 15.0 s a row at a time, medians of three in turn), and PyTorch's fused
+Adam. Accuracy is counted outside, because a barebones trainer logs nothing.
 """
 
 import logging

@@ -2,8 +2,8 @@
 
 python benchmarks/peers/skorch_net.py FOLDER [SEED]
 
-Kept: whole batches by index through PyTorch's BatchSampler (9.0 s; 11.9 s with the loader as it comes, a row at a
-time), and PyTorch's fused Adam. Nothing is held out or printed: no time goes into what the others don't do.
+Kept: whole batches by index through PyTorch's BatchSampler (9.0 s; 11.9 s a row at a time, two runs each in
+turn), and PyTorch's fused Adam. Nothing is held out or printed: no time goes into what the others don't do.
 """
 
 import sys
