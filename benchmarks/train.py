@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import environments
+import train_again
 from record import write
 
 HERE = Path(__file__).parent
@@ -256,14 +257,12 @@ def net_accuracy(folder: Path, pairs: int) -> dict[str, Any]:
     return {"must": "not lower over 3 seeds", "met": gap > -2 * error, "n": len(ours), "seen": seen}
 
 
-def again(name: str) -> Callable[[Path, int], dict[str, Any]]:
+def again(what: str, name: str) -> Callable[[Path, int], dict[str, Any]]:
     def measure(folder: Path, pairs: int) -> dict[str, Any]:
         import tempfile
 
-        import train_again
-
         with tempfile.TemporaryDirectory() as scratch:
-            measured: dict[str, Any] = getattr(train_again, name)(folder.parent, Path(scratch))
+            measured: dict[str, Any] = getattr(train_again, what)(name, folder.parent, Path(scratch))
             return measured
 
     return measure
@@ -282,8 +281,14 @@ ROWS: dict[str, tuple[str, Callable[[Path, int], dict[str, Any]]]] = {
     "transformer4": ("4-layer character transformer against eager float32", net("transformer4", 1.3)),
     "transformer6": ("6-layer character transformer against eager float32", net("transformer6", 1.6)),
     "lstm": ("LSTM classifier against eager float32", net("lstm", 1.2)),
-    "kills": ("20 kills of each deep contender, by epochs", again("kills")),
-    "repeat": ("replay of runs under a budget of 60 s", again("repeat")),
+    **{
+        f"kills {name}": (f"20 kills of {name} at random moments of a run by epochs", again("kills", name))
+        for name in train_again.SOURCES
+    },
+    **{
+        f"repeat {name}": (f"replay of a run of 60 s, on the data of {name}", again("repeat", name))
+        for name in ("mlp", "cnn", "gpt")
+    },
 }
 
 
