@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 KILLS = 20
-EPOCHS = {"mlp": 20, "bag": 20, "cnn": 20, "cnn of sounds": 4, "crnn": 4, "gpt": 1, "lstm": 1}
+EPOCHS = {"mlp": 150, "bag": 150, "cnn": 20, "cnn of sounds": 4, "crnn": 4, "gpt": 1, "lstm": 1}
 ROWS, LETTERS = 3_000, 300_000  # of a table; of a text
 
 
