@@ -174,9 +174,9 @@ def _config(folder: Path, source: Any) -> tuple[Settings, Any]:
     named = config.pop("source")
     if config["epochs"] is not None:
         config.pop("budget")
-    if source is None and config.pop("in_memory"):
+    in_memory = config.pop("in_memory")
+    if source is None and in_memory:
         raise SourceError(f"{folder} was run on a {named} in memory; give it again, as in ll.resume(run, source).")
-    config.pop("in_memory", None)
     return from_mapping(config), named if source is None else source
 
 

@@ -180,6 +180,8 @@ def test_a_step_that_does_not_fit_is_cut_into_parts(points: Any) -> None:
     tight = ll.train(Hungry(10), points, batch_size=32, epochs=3, precision="float32")
     assert "did not fit into memory: gradients of 4 parts are added up" in tight.history.notes[-1]
     torch.testing.assert_close(_weights(plain.module), _weights(tight.module), atol=1e-5, rtol=1e-4)
+    chosen = ll.train(Hungry(10), points, batch_size=32, epochs=3)  # its trial of precisions does not fit either
+    torch.testing.assert_close(_weights(chosen.module), _weights(tight.module))
     with pytest.raises(LeadlineError, match="One row alone does not fit into memory"):
         ll.train(Hungry(0), points, batch_size=4, epochs=1, precision="float32")
     with pytest.raises(RuntimeError, match="something else"):

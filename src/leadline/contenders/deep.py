@@ -76,9 +76,7 @@ class _Run:
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
         self.best: tuple[float, dict[str, Tensor]] | None = None
-
-        self.ways, said = varied(data, self.name, self.names, seed)
-        self.describe = said
+        self.ways, self.describe = varied(data, self.name, self.names, seed)
         labels = data.labels(self.rows)
         scaled = (labels - self.scale[0]) / self.scale[1]
         self.y = torch.from_numpy(labels if data.classes else scaled.astype(np.float32))

@@ -10,6 +10,7 @@ bytes, the next time.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from leadline.data.source import cache_folder
 from leadline.race.measure import machine
 from leadline.train.attention import written_out
 from leadline.train.losses import Loss
+from leadline.train.memory import too_large
 from leadline.train.precision import fast_bfloat16
 
 ROUNDS = 3  # of two steps in every way
@@ -76,6 +78,8 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
     times = _times(module, batch, loss, options)
     plain = options[0]
     best = min(times, key=lambda option: times[option])
+    if math.isinf(times[plain]):
+        return plain  # the batch does not fit into memory as it is: it will be cut, and then it is another one
     if times[best] * GAIN > times[plain]:
         best = plain
     others = "; ".join(f"{option} {1e3 * spent:.3g} ms" for option, spent in times.items())
@@ -100,10 +104,11 @@ class _Attention(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _attends(module: nn.Module, x: tuple[Tensor, ...]) -> bool:
+    """Told by two rows."""
     before = {name: value.clone() for name, value in module.state_dict().items()}
     seen = _Attention()  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=[]), torch.no_grad(), seen:
-        module(*x)
+        module(*(t[:2] for t in x))
     module.load_state_dict(before)
     return seen.called
 
@@ -132,7 +137,7 @@ def _times(
 
 
 def _seconds(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, option: Choice) -> float:
-    """The second of two steps, the first of which compiles kernels; inf where the module cannot run so."""
+    """The faster of two steps, the first of which compiles kernels; inf where the module cannot run so."""
     before = {name: value.clone() for name, value in module.state_dict().items()}
     x, y = tuple(t.to(memory_format=option.layout) if t.ndim == 4 else t for t in batch[0]), batch[1]
     lay_out(module, option.layout)
@@ -145,10 +150,10 @@ def _seconds(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: 
                     out = module(*x)
                 loss(out.to(dtype), y).backward()  # type: ignore[no-untyped-call]
                 spent.append(time.perf_counter() - began)
-    except (RuntimeError, NotImplementedError):
-        if not option.low:
+    except (RuntimeError, MemoryError) as error:
+        if not option.low and not too_large(error):
             raise
-        return float("inf")  # an operation without a kernel for bfloat16
+        return math.inf  # no memory, or an operation without a kernel for bfloat16
     finally:
         lay_out(module, torch.contiguous_format)
         module.load_state_dict(before)

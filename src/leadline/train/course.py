@@ -26,6 +26,7 @@ from leadline.train.history import PARTS, Check, History, Scores
 from leadline.train.how import How
 from leadline.train.layers import Layer
 from leadline.train.loop import Plan
+from leadline.train.memory import too_large
 from leadline.train.scoring import score, type_of
 from leadline.train.steps import way_for
 
@@ -35,7 +36,6 @@ SAFETY = 0.95  # of the time left that a first plan fills
 SAVED = 100  # steps between two copies of the state that a loss that is not finite can go back to
 STRIKES = 3  # times that it may go back
 FIRST_LOOK = 100  # steps before the layers are looked at: it takes as long as a few of them
-TOO_LARGE = ("not enough memory", "out of memory", "can't allocate memory")  # what PyTorch says of memory
 
 
 class Course:
@@ -147,8 +147,7 @@ class Course:
 
     def _smaller(self, error: RuntimeError | MemoryError, rows: int) -> None:
         """After a step that did not fit into memory, halve its parts; any other error is not ours."""
-        words = str(error)
-        if not isinstance(error, MemoryError) and not any(said in words for said in TOO_LARGE):
+        if not too_large(error):
             raise error
         if self.parts >= rows:
             raise LeadlineError(

@@ -223,7 +223,8 @@ def _shapes(rows: Rows) -> list[list[int]]:
 def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:
     if how.precision != "bfloat16" and not written_out(module, [x.ndim for x in rows.x]):
         return Choice()
-    return choose(module, _batch(module, rows, how, how.batch_size), how.loss, how.precision)
+    at_once = how.batch_size // how.accumulate
+    return choose(module, _batch(module, rows, how, at_once), how.loss, how.precision)
 
 
 def _batch(module: nn.Module, rows: Rows, how: How, most: int) -> tuple[tuple[Tensor, ...], Tensor]:
