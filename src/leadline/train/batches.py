@@ -193,7 +193,8 @@ class _Input:
     def __init__(
         self, rows: Tensor, size: int, dtype: torch.dtype, normalise: Normalise | None, layout: torch.memory_format
     ) -> None:
-        self._rows, self._size, self._fetched = rows, size, rows[:0]
+        self._rows, self._size = rows, size
+        self._room = self._fetched = rows.new_empty(0, *rows.shape[1:])
         self._scale, self._shift = _affine(rows, dtype, normalise)
         as_is = rows.dtype == dtype or rows.dtype in INDICES
         layout = layout if rows.ndim == 4 and rows.dtype not in INDICES else torch.contiguous_format
@@ -202,7 +203,11 @@ class _Input:
             self._x = torch.empty((size, *rows.shape[1:]), dtype=dtype, memory_format=layout)
 
     def fetch(self, places: Tensor) -> None:
-        self._fetched = self._rows.index_select(0, places)
+        # Into the same memory each time: memory that is new has to be mapped in, page by page.
+        if len(self._room) < len(places):
+            self._room = self._rows.new_empty(len(places), *self._rows.shape[1:])
+        self._fetched = self._room[: len(places)]
+        torch.index_select(self._rows, 0, places, out=self._fetched)
 
     def batch(self, first: int, stop: int) -> Tensor:
         stored = self._fetched[first:stop]
