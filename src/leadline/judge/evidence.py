@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from leadline.data.store import Block, Store
 from leadline.data.table import Table
 from leadline.judge.compare import Scored
 from leadline.race.race import Entry
+from leadline.race.rounds import Round
 from leadline.report.page import Example
 from leadline.use.language import stream
 
@@ -43,6 +44,20 @@ def contenders(
         if tokens and found:
             rows[-1]["perplexity"] = float(2 ** (answers[entry.name].sum() / tokens))
     return rows
+
+
+def rounds(held: Sequence[Round]) -> list[dict[str, Any]]:
+    """The `rounds_run` of result.json: what every contender scored in each."""
+    return [
+        {
+            "number": one.number,
+            "fold": one.fold,
+            "seed": one.seed,
+            "seconds": round(one.seconds, 1),
+            "scores": one.scores,
+        }
+        for one in held
+    ]
 
 
 def columns(table: Table) -> list[dict[str, Any]]:
