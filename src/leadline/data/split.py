@@ -65,7 +65,8 @@ def split(
         raise SourceError(f"Only {len(rows)} usable rows to learn from; at least {FEWEST} are needed.")
     rng = np.random.default_rng(seed)
     order = _order(rows, labels, rng, group, time)  # [0, 1) a row; the lowest are tested on
-    order = np.round(order - fold * min(TEST, MOST_TEST / len(rows)), 12) % 1.0  # a place on an edge stays on it
+    away = np.round(order - fold * min(TEST, MOST_TEST / len(rows)), 12)
+    order = np.round(away % 1.0, 12) if fold else order  # a place on an edge stays on it
     shares = []
     n = len(rows)
     if not len(stated[2]):
