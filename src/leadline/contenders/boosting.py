@@ -7,6 +7,7 @@ node. Settings are tried in turn, by valid, while the clock allows; the best is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.contenders.features import Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
+from leadline.judge.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     import lightgbm
@@ -33,6 +35,7 @@ TRIALS: tuple[dict[str, Any], ...] = (
 ROUNDS = 4_000
 PATIENCE = 50  # rounds without a better valid loss end a trial (an eighth of the rounds, where that is more)
 SHARE = 0.6  # of the seconds left may go to one trial
+SCORED = 5  # rounds from one score on valid to the next
 A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scoring the test rows will take
 WIDE = 200  # features
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
@@ -63,6 +66,12 @@ class Boosting:
             base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
         dataset = lgb.Dataset(x, y, categorical_feature=plan.categories, params=base, free_raw_data=False)
         checks = lgb.Dataset(x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base)
+        metric = METRICS[store.task.metric]
+
+        def scored(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
+            answers = _answers(raw, data.classes, (mean, deviation))
+            return "score", metric(data.labels(valid), answers), metric.higher_is_better
+
         best, step = None, 0
         scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)  # seconds a round
         for change in TRIALS[:1] if wide or data.clock.endless else TRIALS:
@@ -70,21 +79,21 @@ class Boosting:
             if best is not None and settings["num_leaves"] >= len(train) / 20:
                 continue
             booster = lgb.Booster(settings, dataset).add_valid(checks, "valid")
-            trial = _Trial(booster, settings, data.clock.spent())
+            trial = _Trial(booster, settings, data.clock.spent(), metric)
             until = data.clock.spent() + SHARE * data.clock.left()
             while not trial.rounds or not trial.stale and data.clock.spent() < until:
                 if data.clock.left() < scoring * trial.rounds:
                     yield Progress(step=step, note=f"cut by the clock at round {trial.rounds}")
                     break
                 full = booster.update()
-                trial.note(booster.eval_valid(), data.clock.spent())
+                trial.note(booster.eval_valid(scored if trial.rounds % SCORED == 0 else None), data.clock.spent())
                 step += 1
                 if trial.rounds % 20 == 1:
-                    leader = trial if best is None or trial.loss < best.loss else best
-                    yield Progress(step=step, score=leader.score * deviation)
+                    leader = trial if best is None or trial.beats(best) else best
+                    yield Progress(step=step, score=leader.score)
                 if full:
                     break
-            best = trial if best is None or trial.loss < best.loss else best
+            best = trial if best is None or trial.beats(best) else best
             if data.clock.left() < 2.5 * (trial.seconds + scoring * trial.rounds):
                 break
         assert best is not None
@@ -107,40 +116,57 @@ class Boosting:
         if booster is best.booster:
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=best.best_round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        score = best.score * deviation
-        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), score, [*said, grown, chosen])
+        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), best.score, [*said, grown, chosen])
 
 
 def _objective(data: Data) -> dict[str, Any]:
     if data.classes == 0:
         return {"objective": "regression", "metric": ["rmse"]}
     if data.classes == 2:
-        return {"objective": "binary", "metric": ["binary_logloss", "binary_error"]}
-    return {"objective": "multiclass", "num_class": data.classes, "metric": ["multi_logloss", "multi_error"]}
+        return {"objective": "binary", "metric": ["binary_logloss"]}
+    return {"objective": "multiclass", "num_class": data.classes, "metric": ["multi_logloss"]}
+
+
+def _answers(raw: Any, classes: int, scale: tuple[float, float]) -> np.ndarray:
+    """What LightGBM predicts, as probabilities [n, classes], or as values [n] in the target's unit."""
+    raw = np.asarray(raw)
+    if classes == 0:
+        return np.asarray(raw * scale[1] + scale[0], np.float64)
+    return (np.stack([1 - raw, raw], axis=1) if classes == 2 else raw).astype(np.float32)
 
 
 class _Trial:
     """One setting, as far as it has grown."""
 
-    def __init__(self, booster: lightgbm.Booster, settings: dict[str, Any], began: float) -> None:
-        self.booster, self.settings, self._began = booster, settings, began
-        self.rounds, self.best_round, self.seconds = 0, 0, 0.0
-        self.loss, self.score = float("inf"), float("nan")
+    def __init__(self, booster: lightgbm.Booster, settings: dict[str, Any], began: float, metric: Metric) -> None:
+        self.booster, self.settings, self._began, self._metric = booster, settings, began, metric
+        self.rounds, self.best_round, self._lowest_round, self.seconds = 0, 0, 0, 0.0
+        self.score, self.loss, self._lowest = float("nan"), float("inf"), float("inf")
 
     def note(self, measured: Sequence[tuple[Any, ...]], now: float) -> None:
-        """Take the valid metrics of one more round: (name, metric, value, higher is better)."""
+        """Take what one more round gives on valid: (name, metric, value, higher is better); a score now and then."""
         self.rounds += 1
         self.seconds = now - self._began
-        values = {row[1]: row[2] for row in measured}
-        errors = [value for name, value in values.items() if name.endswith("error")]
-        score = 1.0 - errors[0] if errors else values["rmse"]
-        loss = next(value for name, value in values.items() if not name.endswith("error"))
-        if loss < self.loss:
-            self.loss, self.score, self.best_round = loss, score, self.rounds
+        values = {row[1]: float(row[2]) for row in measured}
+        score = values.pop("score", None)
+        (loss,) = values.values()
+        if loss < self._lowest:
+            self._lowest, self._lowest_round = loss, self.rounds
+        if score is not None and self._better(score, loss, self.score, self.loss):
+            self.score, self.loss, self.best_round = score, loss, self.rounds
+
+    def beats(self, other: _Trial) -> bool:
+        return self._better(self.score, self.loss, other.score, other.loss)
+
+    def _better(self, score: float, loss: float, than: float, its_loss: float) -> bool:
+        """By the score; among equals by the loss."""
+        return math.isnan(than) or self._metric.better(score, than) or (score == than and loss < its_loss)
 
     @property
     def stale(self) -> bool:
-        return self.rounds >= ROUNDS or self.rounds - self.best_round > max(PATIENCE, self.rounds // 8)
+        """Neither the score nor the loss, which moves more evenly, has improved for long."""
+        since = self.rounds - max(self.best_round, self._lowest_round)
+        return self.rounds >= ROUNDS or since > max(PATIENCE, self.rounds // 8)
 
 
 class FittedBoosting:
@@ -156,12 +182,7 @@ class FittedBoosting:
         self.bytes = len(booster.model_to_string().encode())
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        scores = np.asarray(self._booster.predict(matrix(store, self._plan, rows)))
-        if self._classes == 0:
-            return np.asarray(scores * self._scale[1] + self._scale[0], np.float64)
-        if self._classes == 2:
-            scores = np.stack([1 - scores, scores], axis=1)
-        return scores.astype(np.float32)
+        return _answers(self._booster.predict(matrix(store, self._plan, rows)), self._classes, self._scale)
 
     def digest(self) -> str:
         return digest(self._booster.model_to_string().encode())
