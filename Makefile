@@ -54,6 +54,7 @@ bench: setup
 	$(bin)/python benchmarks/journey.py
 	$(bin)/python benchmarks/kinds.py
 	$(bin)/python benchmarks/train.py
+	$(bin)/python benchmarks/evidence.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache
