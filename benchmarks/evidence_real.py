@@ -87,7 +87,8 @@ def _cell(what: str, x: np.ndarray, y: np.ndarray, pair: tuple[Learner, Learner]
     shares = ", ".join(f"{word} {answers[word]}" for word in ("deep", "classical", "tie", "unsure") if answers[word])
     return {
         "what": f"real races: {what}", "must": "wrong <= 5 of 100", "n": RACES, "met": wrong <= 0.05 * RACES,
-        "seen": f"wrong {wrong}; {shares}; true gap {100 * gap:+.2f} ± {200 * error:.2f} points, apart on {np.mean(apart):.0%} of the rows",
+        "seen": f"wrong {wrong}; {shares}; true gap {100 * gap:+.2f} ± {200 * error:.2f} points, "
+        f"apart on {np.mean(apart):.0%} of the rows",
     }  # fmt: skip
 
 

@@ -111,8 +111,8 @@ def power(data: Path, folder: Path) -> Found:
             # Of equal risk both winners are wrong: that row has its own bound.
             met = wrong <= (0.025 if gap else 0.05) * CELL
             found.append({
-                "what": f"power: gap of {gap} regions, {n:,} rows", "must": "wrong winner <= 2.5%" if gap else "a table",
-                "seen": shares, "met": met, "n": CELL,
+                "what": f"power: gap of {gap} regions, {n:,} rows", "seen": shares,
+                "must": "wrong winner <= 2.5%" if gap else "a table", "met": met, "n": CELL,
             })  # fmt: skip
     for gap in (0, 1, 2, 4):
         seen = [unsure[gap, n] / CELL for n in (500, 2_000, 4_900, 20_000, 200_000)]
@@ -161,8 +161,8 @@ def until_sure(data: Path, folder: Path) -> Found:
             fixed_wrong += _wrong(all_at_once, gap)
         found.append({
             "what": f"until sure, gap of {gap} regions, 2,000 rows", "must": "wrong <= 5%", "met": wrong <= 0.05 * RUNS,
-            "seen": f"wrong {wrong / RUNS:.1%}, decided {decided / RUNS:.1%} after {np.mean(spent):.1f} rounds; all 25 at "
-            f"once: wrong {fixed_wrong / RUNS:.1%}, decided {fixed / RUNS:.1%}", "n": RUNS,
+            "seen": f"wrong {wrong / RUNS:.1%}, decided {decided / RUNS:.1%} after {np.mean(spent):.1f} rounds; all 25 "
+            f"at once: wrong {fixed_wrong / RUNS:.1%}, decided {fixed / RUNS:.1%}", "n": RUNS,
         })  # fmt: skip
     return found
 
