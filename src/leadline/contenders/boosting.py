@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,7 @@ TRIALS: tuple[dict[str, Any], ...] = (
 ROUNDS = 4_000
 PATIENCE = 50  # rounds without a better valid loss end a trial (an eighth of the rounds, where that is more)
 SHARE = 0.6  # of the seconds left may go to one trial
-SCORED = 5  # rounds from one score on valid to the next
+LOOKS = 5  # rounds from one score on valid to the next
 A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scoring the test rows will take
 WIDE = 200  # features
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
@@ -66,39 +67,41 @@ class Boosting:
             base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
         dataset = lgb.Dataset(x, y, categorical_feature=plan.categories, params=base, free_raw_data=False)
         checks = lgb.Dataset(x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base)
-        metric = METRICS[store.task.metric]
+        metric, seen = METRICS[store.task.metric], list[tuple[float, float]]()
 
-        def scored(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
-            answers = _answers(raw, data.classes, (mean, deviation))
-            return "score", metric(data.labels(valid), answers), metric.higher_is_better
+        def look(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
+            inner, moves = metric.influence(data.labels(valid), _answers(raw, data.classes, (mean, deviation)))
+            ends = metric.finish(np.array([inner, max(inner - float(moves.std()) / len(moves) ** 0.5, 0.0)]))
+            seen.append((float(ends[0]), float(abs(ends[0] - ends[1]))))
+            return "look", seen[-1][0], metric.higher_is_better
 
-        best, step = None, 0
+        trials, step = list[_Trial](), 0
         scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)  # seconds a round
         for change in TRIALS[:1] if wide or data.clock.endless else TRIALS:
             settings = base | change
-            if best is not None and settings["num_leaves"] >= len(train) / 20:
+            if trials and settings["num_leaves"] >= len(train) / 20:
                 continue
-            booster = lgb.Booster(settings, dataset).add_valid(checks, "valid")
-            trial = _Trial(booster, settings, data.clock.spent(), metric)
+            trial = _Trial(lgb.Booster(settings, dataset).add_valid(checks, "valid"), settings, data.clock.spent())
+            trials.append(trial)
             until = data.clock.spent() + SHARE * data.clock.left()
-            while not trial.rounds or not trial.stale and data.clock.spent() < until:
+            while not trial.rounds or not trial.stale(metric) and data.clock.spent() < until:
                 if data.clock.left() < scoring * trial.rounds:
                     yield Progress(step=step, note=f"cut by the clock at round {trial.rounds}")
                     break
-                full = booster.update()
-                trial.note(booster.eval_valid(scored if trial.rounds % SCORED == 0 else None), data.clock.spent())
+                full = trial.booster.update()
+                due = trial.rounds % LOOKS == 0
+                measured = trial.booster.eval_valid(look if due else None)
+                trial.note(measured, seen[-1] if due else None, data.clock.spent())
                 step += 1
                 if trial.rounds % 20 == 1:
-                    leader = trial if best is None or trial.beats(best) else best
-                    yield Progress(step=step, score=leader.score)
+                    yield Progress(step=step, score=_chosen(trials, metric)[1].score)
                 if full:
                     break
-            best = trial if best is None or trial.beats(best) else best
             if data.clock.left() < 2.5 * (trial.seconds + scoring * trial.rounds):
                 break
-        assert best is not None
-        booster, grown = best.booster, f"{best.best_round} rounds, as valid chose"
-        again_s = best.seconds * best.best_round / best.rounds + scoring * best.best_round
+        best, at = _chosen(trials, metric)
+        booster, grown = best.booster, f"{at.round} rounds, as valid chose"
+        again_s = best.seconds * at.round / best.rounds + scoring * at.round
         if data.clock.left() > 1.5 * REFIT * again_s:
             yield Progress(step=step, note="grown again on train and valid rows")
             grown += "; grown again on train and valid rows"
@@ -107,16 +110,16 @@ class Boosting:
                 params=base,
             )  # fmt: skip
             again = lgb.Booster(best.settings, everything)
-            for _ in range(int(REFIT * best.best_round) + 1):
-                if data.clock.left() < scoring * best.best_round:
+            for _ in range(int(REFIT * at.round) + 1):
+                if data.clock.left() < scoring * at.round:
                     break
                 again.update()
             else:
                 booster = again
         if booster is best.booster:
-            booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=best.best_round))
+            booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), best.score, [*said, grown, chosen])
+        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen])
 
 
 def _objective(data: Data) -> dict[str, Any]:
@@ -135,38 +138,57 @@ def _answers(raw: Any, classes: int, scale: tuple[float, float]) -> np.ndarray:
     return (np.stack([1 - raw, raw], axis=1) if classes == 2 else raw).astype(np.float32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What the valid rows say after some rounds."""
+
+    round: int
+    score: float
+    error: float  # standard error of the score
+    loss: float
+
+
 class _Trial:
     """One setting, as far as it has grown."""
 
-    def __init__(self, booster: lightgbm.Booster, settings: dict[str, Any], began: float, metric: Metric) -> None:
-        self.booster, self.settings, self._began, self._metric = booster, settings, began, metric
-        self.rounds, self.best_round, self._lowest_round, self.seconds = 0, 0, 0, 0.0
-        self.score, self.loss, self._lowest = float("nan"), float("inf"), float("inf")
+    def __init__(self, booster: lightgbm.Booster, settings: dict[str, Any], began: float) -> None:
+        self.booster, self.settings, self._began = booster, settings, began
+        self.rounds, self.seconds = 0, 0.0
+        self.looks: list[_Look] = []
+        self._lowest, self._lowest_round = math.inf, 0
 
-    def note(self, measured: Sequence[tuple[Any, ...]], now: float) -> None:
-        """Take what one more round gives on valid: (name, metric, value, higher is better); a score now and then."""
+    def note(self, measured: Sequence[tuple[Any, ...]], look: tuple[float, float] | None, now: float) -> None:
+        """Take what one more round gives on valid: the loss, and now and then (score, its standard error)."""
         self.rounds += 1
         self.seconds = now - self._began
-        values = {row[1]: float(row[2]) for row in measured}
-        score = values.pop("score", None)
-        (loss,) = values.values()
+        loss = next(float(row[2]) for row in measured if row[1] != "look")
         if loss < self._lowest:
             self._lowest, self._lowest_round = loss, self.rounds
-        if score is not None and self._better(score, loss, self.score, self.loss):
-            self.score, self.loss, self.best_round = score, loss, self.rounds
+        if look is not None:
+            self.looks.append(_Look(round=self.rounds, score=look[0], error=look[1], loss=loss))
 
-    def beats(self, other: _Trial) -> bool:
-        return self._better(self.score, self.loss, other.score, other.loss)
-
-    def _better(self, score: float, loss: float, than: float, its_loss: float) -> bool:
-        """By the score; among equals by the loss."""
-        return math.isnan(than) or self._metric.better(score, than) or (score == than and loss < its_loss)
-
-    @property
-    def stale(self) -> bool:
+    def stale(self, metric: Metric) -> bool:
         """Neither the score nor the loss, which moves more evenly, has improved for long."""
-        since = self.rounds - max(self.best_round, self._lowest_round)
+        since = self.rounds - max(_best(self.looks, metric).round, self._lowest_round)
         return self.rounds >= ROUNDS or since > max(PATIENCE, self.rounds // 8)
+
+
+def _chosen(trials: Sequence[_Trial], metric: Metric) -> tuple[_Trial, _Look]:
+    """The best look of all trials, and its trial."""
+    at = _best([look for trial in trials for look in trial.looks], metric)
+    return next(trial for trial in trials if any(look is at for look in trial.looks)), at
+
+
+def _best(looks: Sequence[_Look], metric: Metric) -> _Look:
+    """The best score; of those that lie within its standard error, the one of lowest loss.
+
+    Few valid rows tell rounds apart badly by a score that counts hits (Breiman et al. 1984, the rule of one error).
+    """
+    top = looks[0]
+    for look in looks:
+        top = look if metric.better(look.score, top.score) else top
+    near = [look for look in looks if metric.sign * (top.score - look.score) <= top.error]
+    return min(near, key=lambda look: look.loss)
 
 
 class FittedBoosting:
