@@ -82,9 +82,7 @@ def run(
     group, said = _group(table, store, asked)
     scales = Scales(
         known={
-            e.name: Known(
-                family=e.family, valid=e.facts["score"], cost=e.facts["predict_us"], starved=e.facts["starved"]
-            )
+            e.name: Known(family=e.family, cost=e.facts["predict_us"], starved=e.facts["starved"])
             for e in race.entries
             if e.done and e.family != "floor"
         },

@@ -30,7 +30,7 @@ def _round(number: int, scores: dict[str, float], n: int = 200, valid: dict[str,
 
 
 def _scales(folds: int = 5, **known: Any) -> Scales:
-    facts = {name: Known(family=family, valid=SCORES[name], cost=1.0, starved=False) for name, family in FAMILY.items()}
+    facts = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
     return Scales(known={**facts, **known}, metric=METRICS["accuracy"], seed=0, folds=folds, rows=1_000)
 
 

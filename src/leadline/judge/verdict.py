@@ -26,7 +26,7 @@ class Rival:
     """The best of a family by valid."""
 
     name: str
-    valid: float
+    valid: float  # the score that chose it; over rounds their mean
     cost: float  # microseconds a row
     score: float  # on the test rows; over rounds their mean
     starved: bool = False  # the budget left it too little to learn from

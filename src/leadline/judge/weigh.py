@@ -29,7 +29,6 @@ class Known:
     """What the first round tells of a contender besides its answers."""
 
     family: str
-    valid: float
     cost: float  # microseconds a row
     starved: bool
 
@@ -94,11 +93,13 @@ class Scales:
         if name is None:
             return None
         known = self.known[name]
-        picked = [(one, self._pick(family)(one)) for one in rounds]
-        scores = [one.scores[its] for one, its in picked if its is not None]
+        picked = [(one, its) for one in rounds if (its := self._pick(family)(one)) is not None]
+        if len(picked) < FEWEST_SEEDS:
+            picked = picked[:1]
         return Rival(
-            name=name, valid=known.valid, cost=known.cost, starved=known.starved,
-            score=float(np.mean(scores)) if len(scores) >= FEWEST_SEEDS else rounds[0].scores[name],
+            name=name, cost=known.cost, starved=known.starved,
+            valid=float(np.mean([one.valid[its] for one, its in picked])),
+            score=float(np.mean([one.scores[its] for one, its in picked])),
         )  # fmt: skip
 
     def _weigh(self, rounds: Sequence[Round], first: Pick, second: Pick) -> tuple[Gap, str, int] | None:
