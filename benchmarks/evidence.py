@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from evidence_1d import mnist1d
+from evidence_conformal import sets_and_intervals
 from evidence_real import small
 from evidence_sets import intervals
 from evidence_stubs import false_wins, power, ties, until_sure
@@ -27,6 +28,7 @@ ROWS = {
     "until sure": until_sure,
     "real": small,
     "intervals": intervals,
+    "conformal": sets_and_intervals,
     "mnist1d": mnist1d,
 }
 

@@ -114,6 +114,8 @@ def replay(
         rounds={
             number: {name: _once_more(fate) for name, fate in fates.items()} for number, fates in past.rounds.items()
         },
+        # The cheaper ships where it is a tie: by what was measured then, for it decides which file there is.
+        costs={name: fate.facts["predict_us"] for name, fate in past.fates.items() if "predict_us" in fate.facts},
     )
     go = Go(
         asked=asked, given=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,

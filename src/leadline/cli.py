@@ -67,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
                 command.add_argument(option, action="store_true", default=None, help=text)
             elif field.type in ("int", "int | None"):
                 command.add_argument(option, type=int, help=text)
+            elif field.type == "float":
+                command.add_argument(option, type=float, help=text)
             elif field.default == ():
                 command.add_argument(option, action="append", help=text)
             else:

@@ -37,6 +37,7 @@ class Settings:
         None, "races to judge by: other folds, or other seeds where the test part is stated (default: as many as the "
         "budget allows under 5,000 rows, else 1)"
     )  # fmt: skip
+    coverage: float = _setting(0.9, "share of the rows whose truth lies in the shipped file's sets or intervals")
     until_sure: bool = _setting(False, "go on with such rounds until the verdict is sure, within the budget")
     memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
     only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
@@ -65,6 +66,8 @@ class Settings:
         seconds(self.budget)
         if self.rounds is not None and self.rounds < 1:
             raise LeadlineError(f"--rounds {self.rounds} was given, where a whole number of at least 1 was expected.")
+        if not 0.5 <= self.coverage < 1:
+            raise LeadlineError(f"--coverage {self.coverage} was given, where a share of 0.5 to below 1 was expected.")
         if self.until_sure and self.rounds is not None:
             raise LeadlineError(
                 "--rounds and --until-sure both say how many rounds to judge by; leave out one of them."

@@ -31,6 +31,7 @@ from leadline.data.table import Table
 from leadline.data.table import read as understand
 from leadline.errors import LeadlineError, ModelError, OutputError, SourceError
 from leadline.judge import evidence
+from leadline.judge.certainty import Certainty, certainty
 from leadline.judge.compare import Scored, score
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
@@ -145,7 +146,7 @@ def journey(go: Go) -> dict[str, Any]:
             race.run(until=began + planned.each)
             found = trials.run(
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
-                start=start, journal=journal, watch=go.watch,
+                start=start, costs={} if past is None else past.costs, journal=journal, watch=go.watch,
             )  # fmt: skip
             result = _finish(table, store, race, found, [*warnings, *found.said], go, journal)
         finally:
@@ -264,11 +265,13 @@ def _finish(
 ) -> dict[str, Any]:  # fmt: skip
     """Ship what the verdict says, and write the result."""
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
-    answers = _floor(race, store) | found.rounds[0].answers
-    metric = METRICS[store.task.metric]
+    raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
+    certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
+    warnings += _uncertain(store, raw, certain)
+    answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)
     verdict = found.verdict
-    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, warnings, journal)
+    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, journal)
     result = {
         "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
         "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
@@ -280,13 +283,30 @@ def _finish(
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
         "within": [dataclasses.asdict(each) for each in found.within], "rounds_run": evidence.rounds(found.rounds),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
-        "warnings": warnings, "quarantined": len(table.bad) + len(store.bad),
+        **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
+        "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
-    evidence.predictions(store, truth, answers, shipped).write_parquet(folder / "predictions.parquet")
+    evidence.predictions(store, truth, answers, shipped, certain).write_parquet(folder / "predictions.parquet")
     result["spent_s"] = round(time.monotonic() - go.began, 1)
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result
+
+
+def _uncertain(store: Store, answers: dict[str, np.ndarray], certain: dict[str, Certainty]) -> list[str]:
+    """What is to be said where answers could not be made to say how sure they are."""
+    if store.task.name == "language" or not answers:
+        return []
+    if not certain:
+        return [
+            "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
+            "More rows would mend it, or a longer budget, which races on folds."
+        ]
+    if any(each.conformal is None for each in certain.values()):
+        return [
+            "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
+        ]
+    return []
 
 
 def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity | None) -> dict[str, Any]:
@@ -325,7 +345,7 @@ def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
 
 def _ship(
     folder: Path, table: Table, store: Store, race: Race, verdict: Verdict, scored: dict[str, Scored],
-    answers: dict[str, np.ndarray], warnings: list[str], journal: Journal,
+    answers: dict[str, np.ndarray], certain: dict[str, Certainty], warnings: list[str], journal: Journal,
 ) -> tuple[Verdict, str | None, Parity | None]:  # fmt: skip
     """Export the winner and check it row by row; where that fails, say so and ship the other one."""
     for name in dict.fromkeys([verdict.winner, verdict.against]):
@@ -338,7 +358,7 @@ def _ship(
         }  # fmt: skip
         path = folder / "model.onnx"
         try:
-            model = assemble(store, race.export(entry, patience=60.0), facts)
+            model = assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name))
             path.write_bytes(model.SerializeToString())
             parity = check(Model(path), table, store, answers[entry.name])
         except LeadlineError as error:

@@ -6,7 +6,7 @@ Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test is o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int
 
 def run(
     race: Race, table: Table, asked: Settings, planned: Plan, *, seconds: float, until: float, folder: Path,
-    start: Callable[[Store, int, Path, int], Race], journal: Journal, watch: Callable[[dict[str, Any]], None],
+    start: Callable[[Store, int, Path, int], Race], costs: Mapping[str, float], journal: Journal,
+    watch: Callable[[dict[str, Any]], None],
 ) -> Trials:  # fmt: skip
     """Open the test, run further rounds, and weigh them.
 
@@ -74,6 +75,7 @@ def run(
         race: the first one, which took `seconds`.
         until: the monotonic moment by which the last round ends.
         folder: of the rounds.
+        costs: microseconds a row of contenders, where an earlier run measured them.
         start: sets up a race: of a store, from a seed, in a folder, as round so and so.
     """
     store, folds = race.store, planned.folds
@@ -82,7 +84,9 @@ def run(
     group, said = _group(table, store, asked)
     scales = Scales(
         known={
-            e.name: Known(family=e.family, cost=e.facts["predict_us"], starved=e.facts["starved"])
+            e.name: Known(
+                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"]
+            )
             for e in race.entries
             if e.done and e.family != "floor"
         },

@@ -36,6 +36,7 @@ class Past:
     share: float | None  # of the rows that were decoded; None where the run did not come so far
     rounds: Mapping[int, Mapping[str, Fate]]  # of every round; the first is number 0
     ended: int | None  # rounds that the run had in all; None where it had not come so far
+    costs: Mapping[str, float] = field(default_factory=dict)  # microseconds a row, where a replay is to ship by them
 
     @property
     def fates(self) -> Mapping[str, Fate]:

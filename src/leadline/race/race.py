@@ -65,6 +65,11 @@ class Entry:
         """What it answered on the test rows."""
         return np.asarray(np.load(self.folder / "test.npy"))
 
+    def calib(self) -> np.ndarray | None:
+        """What it answered on the calib rows, where there are any."""
+        path = self.folder / "calib.npy"
+        return np.asarray(np.load(path)) if path.exists() else None
+
 
 def entrants(store: Store, only: str | None) -> list[str]:
     """Names of the contenders that can learn from these blocks, of those that the user wants."""
