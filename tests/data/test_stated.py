@@ -19,7 +19,7 @@ from leadline.data.source import read as read_source
 from leadline.data.split import Split
 from leadline.data.table import Table, read
 from leadline.errors import LeadlineError, SourceError
-from leadline.run import _split
+from leadline.run import divide
 
 ROWS = 60
 
@@ -52,7 +52,7 @@ def found(own_cache: Path) -> Callable[..., Found]:
         asked = from_mapping({"target": "y", **settings})
         assert isinstance(source, Source)
         table, said = audit(read(source, asked), asked)
-        return Found(table, said, _split(table, asked))
+        return Found(table, said, divide(table, asked))
 
     return run
 

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from leadline.report import contest, origin
+from leadline.report.expected import expected
 from leadline.report.facts import Facts
 from leadline.report.first import first_screen, headline
 from leadline.report.mistakes import Example, agreement, answers, gallery
@@ -81,6 +82,7 @@ def _sections(facts: Facts, predictions: pl.DataFrame, examples: list[Example]) 
         told,
         ("mistakes", worst, gallery(examples)),
         ("data", "Data", origin.data(facts)),
+        ("expected", "What the textbook expected", expected(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),
         ("reproduce", "Do it again", origin.reproduce(facts)),
         ("rule", "How the verdict is made", origin.rule(facts)),
