@@ -34,7 +34,7 @@ from leadline.race.race import entrants
 from leadline.run import command, divide, find, unusable
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
-BLAMED = ("group", "time", "split", "drop", "kind", "target", "task", "only")  # settings that a stage may refuse
+BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without
 FAMILIES = ("deep", "classical", "floor")
 SHOWN, SHARES, WIDEST = 30, 12, 30  # columns, classes, and letters of a name that are printed
 
@@ -126,24 +126,27 @@ def _tried(
     stage: Callable[[Settings], Made], asked: Settings, problems: list[str]
 ) -> tuple[Made | None, Settings]:  # fmt: skip
     """What a stage makes, and the settings without those that it refuses; each refusal becomes a problem."""
-    refusal = _refusal(stage, asked)
-    while refusal is not None:
-        problems.append(refusal)
-        asked, before = next((s for s in _without(asked) if _refusal(stage, s) != refusal), asked), asked
-        if asked is before:
-            return None, asked
-        refusal = _refusal(stage, asked)
+    made = _outcome(stage, asked)
+    while isinstance(made, LeadlineError):
+        refusal = str(made)
         if refusal in problems:
             return None, asked
-    return stage(asked), asked
+        problems.append(refusal)
+        for fewer in _without(asked):
+            made = _outcome(stage, fewer)
+            if not isinstance(made, LeadlineError) or str(made) != refusal:
+                asked = fewer
+                break
+        else:
+            return None, asked
+    return made, asked
 
 
-def _refusal(stage: Callable[[Settings], object], asked: Settings) -> str | None:
+def _outcome(stage: Callable[[Settings], Made], asked: Settings) -> Made | LeadlineError:
     try:
-        stage(asked)
+        return stage(asked)
     except LeadlineError as error:
-        return str(error)
-    return None
+        return error
 
 
 def _without(asked: Settings) -> Iterator[Settings]:

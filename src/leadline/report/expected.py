@@ -16,7 +16,6 @@ TIE = "Measured on these rows, the two make no practical difference. What was me
 UNSURE = "The measurement could not tell the two apart, so it neither confirms nor refutes this."
 AGAINST = "The measurement above says otherwise. What was measured on these rows counts, not what usually happens."
 SETTLED = "The measurement above settles it for these rows."
-POINTS = {"deep": "deep", "classical": "classical", "either": "either"}
 
 
 def expected(facts: Facts) -> str:
@@ -27,8 +26,8 @@ def expected(facts: Facts) -> str:
     rows = [
         (
             clip(reason.get("found"), 200),
-            clip(POINTS.get(str(reason.get("points_to")), "–")),
-            clip(reason.get("source")),
+            clip(reason.get("points_to")),
+            clip(reason.get("source"), 120),
         )
         for reason in found.get("reasons") or []
     ]
