@@ -28,7 +28,7 @@ from leadline.data.split import Split
 from leadline.data.table import Column, Table, Task
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Limits
+from leadline.kinds.kind import Fit, Limits
 from leadline.ship.runtime import Session
 
 FORMAT = 6  # raised when the content of a store changes
@@ -174,7 +174,7 @@ def _write(
     names = {block.name for block in kept}
     fits = [
         _fit(folder, name, columns, table, split, seconds)
-        for name, columns in _grouped(table.inputs)
+        for name, columns in grouped(table.inputs)
         if name not in names
     ]
     fitted = [block for block, _ in fits]
@@ -198,9 +198,8 @@ def _write(
             for block in fitted:
                 job = _Job(block, table, sessions[block.name], writers[block.name], bad, wanted)
                 job.encode(frame, start, pool)
-    if len(bad) > table.rows / 2:
-        first = min(bad)
-        raise SourceError(f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}.")
+    if refusal := unreadable(bad, table.rows):
+        raise SourceError(refusal)
     for writer in writers.values():
         writer.flush()
     split = split.without([*bad, *np.flatnonzero(~wanted)])
@@ -217,13 +216,21 @@ def _write(
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 
 
+def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
+    """What is said where more than half of the rows cannot be decoded: such a source is refused."""
+    if len(bad) <= rows / 2:
+        return None
+    first = min(bad)
+    return f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}."
+
+
 def _affordable(rows: int, a_row: float, seconds: float) -> float:
     """The share of the rows that there is time to decode."""
     most = DECODING * seconds * (os.cpu_count() or 1) / max(a_row, 1e-9)
     return 1.0 if most >= rows else max(most, 100) / rows
 
 
-def _grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
+def grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
     """Columns by block: one block for all columns of a joint kind, else one a column."""
     groups: dict[str, list[Column]] = {}
     for column in columns:
@@ -251,13 +258,18 @@ def _fit(
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
-    block = Block(
-        name=name, kind=kind.name, columns=names, decode={c.name: dict(c.settings) for c in columns},
+    return described(name, columns, fit), a_row
+
+
+def described(name: str, columns: list[Column], fit: Fit) -> Block:
+    """The block that a fitted kind makes of these columns."""
+    decode = {column.name: dict(column.settings) for column in columns}
+    return Block(
+        name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
         forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
         padding=fit.encode.padding,
     )  # fmt: skip
-    return block, a_row
 
 
 @dataclass(frozen=True)
