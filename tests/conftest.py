@@ -172,6 +172,22 @@ def tones() -> Callable[..., pl.DataFrame]:
 
 
 @pytest.fixture(scope="session")
+def waves() -> Callable[..., pl.DataFrame]:
+    """waves(count, steps): series with gaps, of two classes: a bump that rises first, or falls first."""
+
+    def make(count: int = 120, steps: int = 24, seed: int = 0) -> pl.DataFrame:
+        rng = np.random.default_rng(seed)
+        x = rng.normal(0, 0.3, (count, steps))
+        for i, row in enumerate(x):
+            place = int(rng.integers(2, steps - 8))
+            row[place : place + 6] += np.array([1, 2, 1, -1, -2, -1]) * (1 if i % 2 else -1)
+        x[rng.random(x.shape) < 0.01] = np.nan
+        return pl.DataFrame({"wave": x, "label": ["falls", "rises"] * (count // 2)})
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def bars() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """bars(count, side): (grey images uint8, 0 for a lying bar and 1 for a standing one)."""
 

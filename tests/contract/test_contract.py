@@ -31,11 +31,23 @@ from leadline.ship.runtime import Session
 ALONE = 1e-5  # how far a row alone may be from the same row in a batch
 PARITY = 1e-4  # of a probability, or of the spread of the target
 
-TABLES = ("binary", "multiclass", "regression", "text", "text+number", "image", "image+table", "audio", "audio+number")
+TABLES = (
+    "binary",
+    "multiclass",
+    "regression",
+    "text",
+    "text+number",
+    "image",
+    "image+table",
+    "audio",
+    "audio+number",
+    "series",
+)
 STATED = ("tokens",)  # kinds that a source states, and no cell looks like
 KINDS_OF = {
     "text": {"text"}, "text+number": {"text", "number"}, "image": {"image"},
-    "image+table": {"image", "number", "category"}, "audio": {"audio"}, "audio+number": {"audio", "number"},
+    "series": {"series"}, "image+table": {"image", "number", "category"}, "audio": {"audio"},
+    "audio+number": {"audio", "number"},
 }  # fmt: skip
 
 
@@ -134,7 +146,7 @@ def _fixed_plan() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def tables(mixed: Any, messages: Any, bars: Any, tones: Any) -> Callable[[str], tuple[Any, dict[str, str]]]:
+def tables(mixed: Any, messages: Any, bars: Any, tones: Any, waves: Any) -> Callable[[str], tuple[Any, dict[str, str]]]:
     """tables(name) -> (source, settings)."""
 
     def make(name: str) -> tuple[Any, dict[str, str]]:
@@ -143,6 +155,8 @@ def tables(mixed: Any, messages: Any, bars: Any, tones: Any) -> Callable[[str], 
             if "+" in name:
                 frame = frame.with_columns(length=pl.col("text").str.len_chars() + 0.5)
             return frame, {"target": "label"}
+        if name == "series":
+            return waves(), {"target": "label"}
         if name.startswith("audio"):
             frame = tones(80)
             if "+" in name:
@@ -246,7 +260,7 @@ def test_a_wrong_input_is_refused_and_not_answered(trained: Trained) -> None:
     session = Session(trained.model.path)
     feeds: dict[str, Any] = {}
     for name, facts in trained.model.contract["inputs"].items():
-        shape = {"image": (2, 12, 12, 1), "audio": (2, 900)}.get(facts["kind"])
+        shape = {"image": (2, 12, 12, 1), "audio": (2, 900), "series": (2, 24)}.get(facts["kind"])
         feeds[name] = np.zeros(shape, facts["dtype"]) if shape else _zeros(facts["dtype"])
     session(feeds)
     name = next(iter(feeds))
@@ -284,6 +298,7 @@ CELLS: dict[str, Callable[[], pl.Series]] = {
     "text": lambda: pl.Series([f"a few words and the number {i * i}" for i in range(60)]),
     "image": lambda: pl.Series(np.random.default_rng(0).integers(0, 256, (60, 10, 14, 3)).astype(np.uint8)),
     "audio": lambda: pl.Series([_wav(np.random.default_rng(i).normal(0, 0.1, 3_000)) for i in range(60)]),
+    "series": lambda: pl.Series(np.random.default_rng(0).normal(size=(60, 12))),
     "tokens": lambda: pl.Series([f"a stretch of text, the {i}th,\n" for i in range(60)]),
 }
 ODD = {
@@ -293,6 +308,7 @@ ODD = {
     "text": ["", "\0\0", None, "🐟" * 100, "word " * 3_000, "\ud7ff\uffff"],
     "image": [b"", b"\x89PNG", None, b"GIF89a", b"x" * 100],
     "audio": [b"", b"RIFF", None, b"OggS", b"x" * 100],
+    "series": [[1.0] * 12, [], None, [1e300, None] * 6, [float("nan")] * 3],
     "tokens": ["", "\0\0", None, "🐟" * 100, "\ud7ff\uffff"],
 }
 

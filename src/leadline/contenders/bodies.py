@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-CONVOLVED = ("image", "audio")  # kinds that convolutions read: costly rows
+CONVOLVED = ("image", "audio", "series")  # kinds that convolutions read: costly rows
 # Channels of a convolution, by what a step costs.
-WIDTHS = {"image": (16, 24, 32, 48, 64), "audio": (8, 12, 16, 24, 32)}
+WIDTHS = {"image": (16, 24, 32, 48, 64), "audio": (8, 12, 16, 24, 32), "series": (8, 12, 16, 24, 32)}
 SCORED, SCORED_UNEQUAL = 512, 64  # rows in one pass of scoring; of unequal rows, which are long
 
 
@@ -55,6 +55,7 @@ def body(block: Block, name: str, width: int) -> Any:
     from leadline.nets.bag import BagBody
     from leadline.nets.cnn import ConvBody
     from leadline.nets.mlp import PixelBody
+    from leadline.nets.series import ConvSeries, FlatSeries
     from leadline.nets.sound import ConvSound, RecurrentSound
     from leadline.nets.tabular import CategoryBody, NumberBody
 
@@ -65,6 +66,12 @@ def body(block: Block, name: str, width: int) -> Any:
     if block.kind == "audio":
         frames = Frames(rate=settings["rate"], size=settings["size"], hop=settings["hop"])
         return RecurrentSound(frames, width) if name == "crnn" else ConvSound(frames, width)
+    if block.kind == "series":
+        return (
+            FlatSeries(block.shape[0], block.shape[1])
+            if name == "mlp"
+            else ConvSeries(block.shape[0], block.shape[1], base=width)
+        )
     if block.kind == "text":
         return BagBody(settings["ngrams"])
     if block.kind == "category":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FEW_CONVOLVED = 2_000  # images or sounds that a body is prepared by
 SMOOTHING = 0.2  # of the labels, for convolutional networks
-LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution and without
+LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution (or of series) and without
 CHECKING = 0.1  # share of the time for looks at the valid rows
 CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolution and without
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
@@ -72,6 +72,7 @@ class _Run:
         self.rows = data.store.split.train
         self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
         self.mixed = self.conv == "audio" and data.classes > 0 and len(self.names) == 1
+        self.longest = LONGEST[bool(self.conv) or "series" in self._kinds()]
         self.metric = METRICS[data.store.task.metric]
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
@@ -106,7 +107,7 @@ class _Run:
         reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
         a_check = scoring * len(self.valid)
         checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
-        most = max(1, int(LONGEST[bool(self.conv)] * len(self.rows) / self.batch))
+        most = max(1, int(self.longest * len(self.rows) / self.batch))
         steps = max(1, min(most, int(0.97 * (left - reserve - a_check * checks) / a_step)))
         self._begin(steps, most, checks, reserve)
 
@@ -188,7 +189,7 @@ class _Run:
 
     def _passes(self) -> float:
         """Passes over the train rows that a network should get: few rows need more of them."""
-        return float(min(LONGEST[bool(self.conv)], FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5))
+        return float(min(self.longest, FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5))
 
     def _start(self) -> None:
         """A fresh network, its optimizer and its generators."""
@@ -208,8 +209,9 @@ class _Run:
             self.net = self.net.to(memory_format=torch.channels_last)
             self.optimizer = recipes.convolutional(self.net, self.net.head, scale=1.0 if self.data.classes else 0.01)
         else:
-            bag = "bag" in self.name
-            self.optimizer = recipes.adam(self.net, peak=3e-3 if bag else 1e-3, decay=1e-2 if not bag else 1e-4)
+            bag, series = self.name == "bag", "series" in self._kinds()
+            peak = 3e-3 if bag or series else 1e-3
+            self.optimizer = recipes.adam(self.net, peak=peak, decay=1e-4 if bag else 1e-2)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.order, self.epoch = torch.empty(0, dtype=torch.long), -1
         self.best = None

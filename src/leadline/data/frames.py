@@ -21,7 +21,7 @@ import polars as pl
 from leadline.data.part import Part, frame_digest
 from leadline.errors import SourceError
 
-__all__ = ["from_arrays", "from_memory", "in_memory"]
+__all__ = ["from_arrays", "from_frame", "from_memory", "in_memory"]
 
 Array = np.ndarray[Any, Any]
 
@@ -74,6 +74,11 @@ def from_arrays(x: object, y: object) -> Part:
             raise SourceError(f"X has {len(x)} rows and y has {len(y)}, where as many were expected; cut one to fit")
         columns.append(_column("label", y))
     return _checked(pl.DataFrame(columns).lazy(), {"image": "image"} if x.ndim > 2 else {})
+
+
+def from_frame(frame: pl.DataFrame) -> Part:
+    """A frame, with the kinds that its types leave no doubt of."""
+    return _checked(frame.lazy())
 
 
 def _is_foreign(source: object) -> bool:

@@ -12,13 +12,14 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from leadline.data.frames import from_arrays
+from leadline.data.frames import from_arrays, from_frame
 from leadline.data.part import Part
 from leadline.data.source import Source, cache_folder, from_parts, read
 from leadline.errors import SourceError
@@ -96,7 +97,7 @@ def _mnist5k() -> dict[str, Part]:
     return {"train": from_arrays(images, table[:, -1].astype(np.int64))}
 
 
-def _mnist1d() -> dict[str, Part]:
+def _mnist1d(shuffled: bool = False) -> dict[str, Part]:
     """4,000 and 1,000 series of 40 steps: https://arxiv.org/abs/2011.14439."""
     _package_folder("mnist1d", "mnist1d")
     generator = importlib.import_module("mnist1d.data")
@@ -107,7 +108,18 @@ def _mnist1d() -> dict[str, Part]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-    return {"train": from_arrays(made["x"], made["y"]), "test": from_arrays(made["x_test"], made["y_test"])}
+    return {
+        "train": _series(made["x"], made["y"], shuffled), "test": _series(made["x_test"], made["y_test"], shuffled)
+    }  # fmt: skip
 
 
-SAMPLES: dict[str, Callable[[], dict[str, Part]]] = {"digits": _digits, "mnist5k": _mnist5k, "mnist1d": _mnist1d}
+def _series(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], shuffled: bool) -> Part:
+    """One column of series; `shuffled`: the steps in another order, the same for all rows."""
+    if shuffled:
+        x = x[:, np.random.default_rng(0).permutation(x.shape[1])]
+    return from_frame(pl.DataFrame([pl.Series("series", np.ascontiguousarray(x)), pl.Series("label", y)]))
+
+
+SAMPLES: dict[str, Callable[[], dict[str, Part]]] = {
+    "digits": _digits, "mnist5k": _mnist5k, "mnist1d": _mnist1d, "mnist1d-shuffled": partial(_mnist1d, shuffled=True),
+}  # fmt: skip

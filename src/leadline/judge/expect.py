@@ -95,7 +95,13 @@ RULES = tuple(
          "Hastie et al. 2009; McElfresh et al. 2023"),
     )
 )  # fmt: skip
-DATA = {"tokens": "running text", "image": "images", "audio": "sounds", "text": "texts"}  # the first that is there
+DATA = {
+    "tokens": "running text",
+    "image": "images",
+    "audio": "sounds",
+    "series": "columns in order",
+    "text": "texts",
+}  # the first that is there
 # Seconds of a core that a network takes for a row until it has learned something: rough, and ours.
 A_ROW = {"images": 4e-3, "sounds": 4e-3, "texts": 1e-3, "running text": 0.1}
 A_COLUMN_ROW = 5e-4

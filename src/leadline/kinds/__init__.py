@@ -5,6 +5,7 @@ from leadline.kinds.category import Category
 from leadline.kinds.image import Image
 from leadline.kinds.kind import Kind
 from leadline.kinds.number import Number
+from leadline.kinds.series import Series
 from leadline.kinds.text import Text
 from leadline.kinds.time import Time
 from leadline.kinds.tokens import Tokens
@@ -12,6 +13,7 @@ from leadline.kinds.tokens import Tokens
 KINDS: dict[str, Kind] = {
     "audio": Audio(),
     "image": Image(),
+    "series": Series(),
     "number": Number(),
     "time": Time(),
     "text": Text(),

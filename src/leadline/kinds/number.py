@@ -46,13 +46,14 @@ class Number:
         )
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
-        quartiles = [_quartiles(sample) for sample in samples]
-        centre = np.array([middle for _, middle, _ in quartiles])
-        spread = np.array([high - low for low, _, high in quartiles])
+        marks = [quartiles(sample) for sample in samples]
+        centre = np.array([middle for _, middle, _ in marks])
+        spread = np.array([high - low for low, _, high in marks])
         return Fit(settings={}, encode=matrix(limits.columns, centre, spread))
 
 
-def _quartiles(values: np.ndarray) -> tuple[float, float, float]:
+def quartiles(values: np.ndarray) -> tuple[float, float, float]:
+    """The quartiles of known values; where two of them are one, zero and the standard deviation in their place."""
     known = values[np.isfinite(values)]
     if not len(known):
         return 0.0, 0.0, 1.0

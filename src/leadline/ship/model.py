@@ -89,6 +89,8 @@ def _shape(name: str, block: Block) -> list[str | int]:
     """The shape of a decoded column, as the file takes it."""
     if block.kind == "image":
         return ["N", f"{name}.height", f"{name}.width", block.settings["channels"]]
+    if block.kind == "series":
+        return ["N", block.shape[0]]
     return ["N", f"{name}.samples"] if block.kind == "audio" else ["N"]
 
 

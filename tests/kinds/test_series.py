@@ -1,0 +1,67 @@
+"""Series: lists of numbers of one length, scaled together, with gaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import leadline as ll
+from leadline.kinds import KINDS
+
+SERIES = KINDS["series"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pl.Series([[1.0, 2.0, 3.0, 4.0], None, [1.0, None, 3.0, 5.0]]),
+        pl.Series([[1, 2, 3, 4, 5]] * 3),
+        pl.Series(np.zeros((3, 40))),
+    ],
+)
+def test_lists_of_one_length_are_series(cells: pl.Series) -> None:
+    length = len(cells[0])
+    assert SERIES.sniff(cells, None) == {"length": length}
+    assert SERIES.decode(cells, None, {"length": length}).values.shape == (3, length)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pl.Series([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0]]),  # of two lengths
+        pl.Series([[1.0, 2.0]] * 3),  # two numbers are no series
+        pl.Series([["a", "b", "c", "d"]]),
+        pl.Series([1.0, 2.0]),
+        pl.Series(np.zeros((3, 8, 8))),  # an image
+    ],
+)
+def test_other_columns_are_not(cells: pl.Series) -> None:
+    assert SERIES.sniff(cells, None) is None
+
+
+def test_gaps_are_nan_and_other_lengths_are_bad() -> None:
+    cells = pl.Series([[1.0, None, float("inf"), 4.0], [1.0], None])
+    decoded = SERIES.decode(cells, None, {"length": 4})
+    np.testing.assert_array_equal(decoded.values[0], [1, np.nan, np.nan, 4])
+    assert np.isnan(decoded.values[1:]).all()
+    assert decoded.bad[1] == "it has 1 steps, where 4 were expected" and len(decoded.bad) == 1
+
+
+def test_encoding_agrees_with_numpy(fit: Any) -> None:
+    x = np.random.default_rng(0).normal(5, 3, (200, 6))
+    x[::9, 2] = np.nan
+    _, run = fit("series", pl.Series("x", x))
+    low, middle, high = np.nanquantile(x, [0.25, 0.5, 0.75])
+    np.testing.assert_allclose(run(pl.Series("x", x))[:, :, 0], (x - middle) / (high - low), rtol=1e-6)
+
+
+def test_from_a_file_of_lists_to_answers(waves: Any, tmp_path: Path) -> None:
+    waves(200).write_ndjson(tmp_path / "waves.jsonl")
+    run = ll.fit(tmp_path / "waves.jsonl", target="label", budget="20s", only="linear", out=tmp_path / "run")
+    assert {c["name"]: c["kind"] for c in run.result["columns"]}["wave"] == "series"
+    answers = run.model.predict(waves(6, seed=1))
+    assert answers["prediction"].is_in(["falls", "rises"]).all()
