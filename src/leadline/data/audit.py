@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
-from leadline.data.media import MEDIA
+from leadline.data.media import MEDIA, listed
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 
@@ -45,7 +45,7 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(said) or "it has only the target"
         raise SourceError(f"No column is left to learn from in {table.source.name}: {reasons}")
-    said += _classes(table) + _crossing(table, settings)
+    said += _written(table) + _classes(table) + _crossing(table, settings)
     return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
 
 
@@ -74,6 +74,16 @@ def _counts_up(table: Table, name: str) -> bool:
     if not len(known) or not np.array_equal(known, np.round(known)):
         return False
     return bool(known.max() - known.min() < 1.05 * len(known))
+
+
+def _written(table: Table) -> list[str]:
+    """How numbers are read that people wrote for people: 1.234 alone could mean either."""
+    signs = {".": "point", ",": "comma"}
+    found: dict[str, list[str]] = {}
+    for column in table.inputs:
+        if column.kind == "number" and "decimal" in column.settings:
+            found.setdefault(signs[column.settings["decimal"]], []).append(repr(column.name))
+    return [f"Numbers with a decimal {sign} are read in {listed(names)}." for sign, names in found.items()]
 
 
 def _crossing(table: Table, settings: Settings) -> list[str]:

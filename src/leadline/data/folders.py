@@ -33,6 +33,7 @@ from leadline.data.media import (
     parts_note,
     visible,
 )
+from leadline.data.packed import without_packing
 from leadline.data.part import PART_TOKENS, USUAL_TARGETS, Part, counted, frame_digest, part_of
 from leadline.data.tabular import TABLE_SUFFIXES, read_table, table_suffix
 from leadline.errors import SourceError
@@ -237,8 +238,7 @@ def base_name(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    path = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return path.stem
+    return without_packing(path).stem
 
 
 def _grouped(files: list[Path]) -> dict[tuple[str, str], list[Path]]:
@@ -269,9 +269,10 @@ def _tables(folder: Path, tables: dict[tuple[str, str], list[Path]], cache: Path
             found[part] = shards
     if "train" not in found:
         names = listed(shards[0].name for shards in tables.values())
+        suffix = next(iter(tables))[1]
         raise SourceError(
-            f"{folder.name}/ holds the tables {names}, where a single table or train and test tables "
-            "were expected; name the file to read"
+            f"{folder.name}/ holds the tables {names}, where a single table or train and test tables were expected; "
+            f"name the file to read, or read several as one by a pattern such as '{folder.name}/*{suffix}'"
         )
     notes = [parts_note({part: shards[0].name for part, shards in found.items()})] if len(found) > 1 else []
     if others:
@@ -282,8 +283,9 @@ def _tables(folder: Path, tables: dict[tuple[str, str], list[Path]], cache: Path
 
 def _table_files(files: list[Path]) -> list[Path]:
     sure = [file for file in files if table_suffix(file) in TABLE_SUFFIXES]
-    # Text without a telling suffix counts only where there is nothing surer, and never a README.
-    return sure or [f for f in files if table_suffix(f) in ("", ".txt") and f.stem.lower() not in PROSE]
+    # JSON may be settings and text prose: these count only where there is nothing surer, and never a README.
+    json = [file for file in files if table_suffix(file) == ".json"]
+    return sure or json or [f for f in files if table_suffix(f) in ("", ".txt") and f.stem.lower() not in PROSE]
 
 
 def _nothing_found(folder: Path, files: list[Path]) -> str:

@@ -21,7 +21,7 @@ from leadline.data.part import USUAL_TARGETS
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
 from leadline.errors import SourceError, TargetError
-from leadline.kinds import KINDS
+from leadline.kinds import KINDS, figures
 from leadline.kinds.kind import present
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
@@ -191,7 +191,7 @@ def _labels(
     if name == "regression":
         if numbers is None:
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
-        values = cells.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().copy()
+        values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
         values[~np.isfinite(values)] = np.nan
         return Task(name=name, target=target, classes=()), values, bad
     words = _words(cells)
@@ -208,8 +208,16 @@ def _numbers(kept: pl.Series) -> pl.Series | None:
     """The target as numbers, where nearly all of it reads so."""
     if kept.dtype == pl.Boolean:
         return None
-    numbers = kept.cast(pl.Float64, strict=False)
+    numbers = _as_numbers(kept, kept)
     return numbers if len(kept) and numbers.null_count() <= 0.02 * len(kept) else None
+
+
+def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
+    """Cells as float64, null where they are none; `kept` are those of train, by which the decimal sign is told."""
+    how = KINDS["number"].sniff(kept, None) or {}
+    if cells.dtype == pl.String and "decimal" in how:
+        return figures.read(cells, how["decimal"])
+    return cells.cast(pl.Float64, strict=False)
 
 
 def _told(kept: pl.Series, numbers: pl.Series | None) -> str:
