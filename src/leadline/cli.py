@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter should not end the run
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()

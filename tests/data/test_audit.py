@@ -73,7 +73,7 @@ def test_a_group_column_is_not_learned_from(audited: Any) -> None:
 
 def test_nothing_left_to_learn_from(audited: Any) -> None:
     with pytest.raises(
-        SourceError, match=r"No column is left to learn from in data: .*'x' is left out: left out as asked"
+        SourceError, match=r"No column but the target is left to learn from in data \('x': left out as asked\)"
     ):
         audited({}, drop=("x",))
 

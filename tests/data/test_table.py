@@ -154,7 +154,9 @@ def test_a_kind_that_no_cell_fits_is_an_error(understand: Any) -> None:
 
 def test_parts_must_have_the_same_columns(understand: Any) -> None:
     train = pl.DataFrame({"x": range(8), "y": [0, 1] * 4})
-    with pytest.raises(SourceError, match=r"The test part of data lacks column 'x', which the train part has\."):
+    with pytest.raises(
+        SourceError, match=r"The test part of data lacks column 'x', which the train part has; add it there"
+    ):
         understand(train, train.select("y"), target="y")
 
 

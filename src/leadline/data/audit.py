@@ -43,8 +43,12 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
             said.append(f"Column {column.name!r} is left out: {column.note}.")
         columns.append(column)
     if not any(column.role == "input" for column in columns):
-        reasons = "; ".join(said) or "it has only the target"
-        raise SourceError(f"No column is left to learn from in {table.source.name}: {reasons}")
+        reasons = listed(f"{column.name!r}: {column.note}" for column in columns if column.role == "dropped")
+        reasons = f" ({reasons})" if reasons else ""
+        raise SourceError(
+            f"No column but the target is left to learn from in {table.source.name}{reasons}; add columns that tell "
+            "something, or keep one by --kind COLUMN=KIND."
+        )
     said += _written(table) + _classes(table) + _crossing(table, settings)
     return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
 

@@ -11,6 +11,7 @@ Enters: a folder (or one IDX file). Leaves: a `Layout`: its parts, the target th
 
 import gzip
 import math
+import posixpath
 import re
 import zlib
 from dataclasses import replace
@@ -85,7 +86,7 @@ def _wrapped(folder: Path, files: list[Path], media: dict[str, list[str]]) -> Pa
     filled = [name for name, found in media.items() if found]
     if len(filled) == 1:
         nested = media[filled[0]]
-        if all("/" in name for name in nested) and len({name.split("/")[0] for name in nested}) > 1:
+        if all("/" in name for name in nested) and len({posixpath.dirname(name) for name in nested}) > 1:
             return folder / filled[0]
     if len(media) == 1 and all(file.stem.lower() in PROSE for file in files):
         inner = folder / next(iter(media))

@@ -85,7 +85,11 @@ def medium_of_bytes(head: bytes) -> str | None:
 def visible(folder: Path) -> tuple[list[Path], list[Path]]:
     """Files and subfolders in order of name, without the litter that operating systems leave."""
     entries = sorted(entry for entry in folder.iterdir() if not litter(entry.name) and is_utf8(entry.name))
-    return [e for e in entries if e.is_file()], [e for e in entries if e.is_dir()]
+    # A link to a folder above would hold everything once more.
+    folders = [
+        e for e in entries if e.is_dir() and not (e.is_symlink() and folder.resolve().is_relative_to(e.resolve()))
+    ]
+    return [e for e in entries if e.is_file()], folders
 
 
 def litter(name: str) -> bool:
@@ -107,7 +111,8 @@ def _walk(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if not litter(name)]
         below = Path(here).relative_to(folder).as_posix()
         for name in files:
-            if not litter(name):
+            # A pipe would be waited for, and a link may lead nowhere.
+            if not litter(name) and os.path.isfile(os.path.join(here, name)):
                 yield name if below == "." else f"{below}/{name}"
 
 

@@ -106,11 +106,14 @@ class Store:
             out[start : start + step] = session({"encoded": encoded[start : start + step]})[form]
 
         temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
-        out = np.lib.format.open_memmap(temporary, "w+", dtype=dtype, shape=(self.rows, *shape))
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(one, range(0, self.rows, step)))
-        out.flush()
-        temporary.replace(self.path / f"{block_name}.{form}.npy")
+        try:
+            out = _mapped(temporary, dtype, (self.rows, *shape))
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                list(pool.map(one, range(0, self.rows, step)))
+            out.flush()
+            temporary.replace(self.path / f"{block_name}.{form}.npy")
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def build(
@@ -160,10 +163,7 @@ def _write(folder: Path, table: Table, split: Split, seconds: float, share: floa
     wanted = np.random.default_rng(0).random(table.rows) < share
     bad: dict[int, str] = {}
     writers = {
-        block.name: np.lib.format.open_memmap(
-            folder / f"{block.name}.npy", "w+", dtype=block.dtype, shape=(table.rows, *block.shape)
-        )
-        for block in blocks
+        block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in blocks
     }
     sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in blocks}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -188,6 +188,15 @@ def _write(folder: Path, table: Table, split: Split, seconds: float, share: floa
         "bad": sorted(bad.items()), "share": share, "unread": int((~wanted).sum()),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
+
+
+def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy file to write into. Its blocks are taken at once: a disk that fills up later would end the process."""
+    made: np.memmap = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+    return made
 
 
 def _affordable(rows: int, a_row: float, seconds: float) -> float:
@@ -217,7 +226,13 @@ def _fit(
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
     began = time.perf_counter()
-    samples = [kind.decode(frame[c.name], table.source.root, c.settings).values for c in columns]
+    decoded = [kind.decode(frame[c.name], table.source.root, c.settings) for c in columns]
+    samples = [cells.values for cells in decoded]
+    if kind.ragged and all(value is None for value in samples[0]):
+        raise SourceError(
+            f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
+            f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
+        )
     a_row = (time.perf_counter() - began) / len(frame) if kind.ragged else 0.0
     limits = Limits(rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names)
     fit = kind.fit(samples, columns[0].settings, limits)

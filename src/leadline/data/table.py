@@ -142,7 +142,8 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
             continue
         if lacking := [name for name in names if name not in frame.collect_schema().names()]:
             raise SourceError(
-                f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has."
+                f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has; add it "
+                "there, or check its header."
             )
         frames.append(frame.select(names))
         counts.append(int(frame.select(pl.len()).collect().item()))
@@ -160,7 +161,8 @@ def _target(source: Source, settings: Settings, names: Sequence[str]) -> str:
             raise TargetError(f"No target is given; add --target COLUMN, one of {_listed(names)}.")
         target = usual[0]
     if target not in names:
-        raise TargetError(f"--target {target} is not a column of {source.name}; columns are {_listed(names)}.")
+        unnamed = next((f" ({note})" for note in source.notes if "has no header line" in note), "")
+        raise TargetError(f"--target {target} is not a column of {source.name}{unnamed}; columns are {_listed(names)}.")
     return target
 
 
@@ -181,7 +183,10 @@ def _labels(
     if not len(kept):
         raise TargetError(f"Column {target!r} is empty in every row; choose another --target.")
     if kept.n_unique() == 1:
-        raise TargetError(f"Column {target!r} is {kept[0]!r} in every row; a target must vary.")
+        raise TargetError(
+            f"Column {target!r} is {kept[0]!r} in every row; a target must vary; choose another --target, or add "
+            "rows of another value."
+        )
     bad = [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
         for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))

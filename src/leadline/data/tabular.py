@@ -37,6 +37,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", *WORKBOOKS, *PARQUET, *ARROW,
 # Raised whenever the conversion would give other rows for the same content.
 VERSION = 2
 HEAD_BYTES = 2**16
+SLICE_ROWS = 2**16
 
 MAGIC = {
     b"PK\x03\x04": "a zip file; name it .zip, or .xlsx where it is a workbook",
@@ -190,11 +191,16 @@ def _latin(error: UnicodeError) -> tuple[str, int]:
 
 def _read_typed(paths: list[Path], cache: Path) -> Part:
     name, parquet = paths[0].name, table_suffix(paths[0]) in PARQUET
+    digest = combine(file_digest(path, cache) for path in paths)
+    known = cache / "tables" / f"{digest}-whole"
     try:
         frame = pl.scan_parquet(paths) if parquet else pl.scan_ipc(paths)
         schema = frame.collect_schema()
         rows = frame.select(pl.len()).collect().item()
         metadata = pl.read_parquet_metadata(paths[0]) if parquet else {}
+        # Every cell is read once, so that a damaged page is found here and not in the midst of a run.
+        for start in range(0, rows, SLICE_ROWS) if not known.exists() else ():
+            frame.slice(start, SLICE_ROWS).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise
@@ -202,6 +208,8 @@ def _read_typed(paths: list[Path], cache: Path) -> Part:
         raise SourceError(
             f"{name} is not a whole {form} file ({_first_line(error)}); copy or download it again"
         ) from error
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.touch()
     if not rows or not len(schema):
         raise SourceError(f"{name} has {len(schema)} columns and no row; give a file with at least one row")
     kinds = _media(frame, schema)
@@ -212,7 +220,7 @@ def _read_typed(paths: list[Path], cache: Path) -> Part:
     )
     return Part(
         frame=frame,
-        digest=combine(file_digest(path, cache) for path in paths),
+        digest=digest,
         kinds=kinds,
         notes=tuple(
             f"{name} names the {len(names)} classes of {column!r}; they are used in place of its numbers"

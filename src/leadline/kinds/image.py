@@ -42,9 +42,11 @@ class Image:
         if isinstance(cells.dtype, pl.Array) and cells.dtype.inner is not None:
             values = few.to_numpy()
             scale = 255.0 if values.dtype.kind == "f" and values.max(initial=0) <= 1.0 else 1.0
-        pictures = self.decode(few, root, {"channels": 3, "scale": scale}).values
-        grey = all((p[..., :1] == p).all() for p in pictures if p is not None)
-        return {"channels": 1 if grey else 3, "scale": scale}
+        # One at a time: a few photographs are a gigabyte of pixels.
+        greys = [_is_grey(self.decode(few[i : i + 1], root, {"channels": 3, "scale": scale})) for i in range(len(few))]
+        if cells.dtype == pl.Binary and all(grey is None for grey in greys):
+            return None  # bytes, but of no picture
+        return {"channels": 3 if False in greys else 1, "scale": scale}
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         channels = int(settings["channels"])
@@ -73,6 +75,12 @@ class Image:
             encode=encode,
             forms={"dense": _gradients(height, width, channels)},
         )
+
+
+def _is_grey(decoded: Decoded) -> bool | None:
+    """Whether the one picture is grey; None where it cannot be read."""
+    picture = decoded.values[0]
+    return None if picture is None else bool((picture[..., :1] == picture).all())
 
 
 def _looks_like_image(cells: pl.Series) -> bool:

@@ -13,6 +13,7 @@ from leadline.data.archive import is_archive, unpack
 from leadline.data.media import MEDIA, medium_of, visible
 from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
+from leadline.refused import spoken
 
 if TYPE_CHECKING:
     from leadline.ship.model import Model
@@ -26,7 +27,13 @@ WRITERS = {
 
 def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
     """`prediction` and `p_<class>` for every row of the source, in its order; null where a row cannot be decoded."""
-    given = _source(source, model, Path(cache) if cache else cache_folder())
+    place = Path(cache) if cache else cache_folder()
+    with spoken(cache=place, out=place):
+        return _answers(model, source, place)
+
+
+def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
+    given = _source(source, model, cache)
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
     parts = [part for part in (given.train, given.valid, given.test) if part is not None]
     wanted = list(model.contract["inputs"])
