@@ -67,8 +67,8 @@ def grid(rng: random.Random) -> Grid:
 
 ABSURD = (
     "1e400", "-1e308", "nan", "inf", "=1+1", "x" * 60_000, "\u202egnp.exe", "😀" * 9, 'say "hi"', "a,b;c\td|e",
-    "\x01\x02",    "two\nlines", "'", '"', "\\N", "0x1F", "1_000", "９９", "٣", "\ufeff", "١٢٫٥", " ", "None", "NULL", "#REF!",
-    "-", "<b>",    "{{x}}", "../../etc/passwd", "1.2.3", "31.02.2024", "9" * 400,
+    "\x01\x02", "two\nlines", "'", '"', "\\N", "0x1F", "1_000", "９９", "٣", "\ufeff", "١٢٫٥", " ", "None", "NULL",
+    "#REF!", "-", "<b>", "{{x}}", "../../etc/passwd", "1.2.3", "31.02.2024", "9" * 400,
 )  # fmt: skip
 NAMES = (
     "", " ", "__row", "prediction", "p_yes", "label", "a=b", "x" * 3_000, "two\nlines", 'q"q', "名前", "../x",
@@ -661,9 +661,10 @@ def prose(rng: random.Random, folder: Path) -> Case:
 FORMS: dict[str, Callable[[random.Random, Path], Case]] = {
     "csv": delimited(",", "data.csv"), "semicolons": delimited(";", "data.csv"), "tabs": delimited("\t", "data.tsv"),
     "bars": delimited("|", "data.txt"), "spaces": spaced, "xlsx": workbook, "json": json_array,
-    "json lines": json_lines,    "parquet": typed("data.parquet"), "feather": typed("data.feather"), "gz": packed(".gz", gzip.compress),
-    "bz2": packed(".bz2", bz2.compress), "xz": packed(".xz", lzma.compress), "zst": packed(".zst", _zst),
-    "pattern": pattern, "parts": parts, "images": class_folders("image"), "sounds": class_folders("audio"),
-    "manifest": manifest, "zip": archive(".zip"), "tar.gz": archive(".tar.gz"), "tar.xz": archive(".tar.xz"),
-    "csv again": delimited(",", "data.csv"), "images again": class_folders("image"), "prose": prose,
+    "json lines": json_lines, "parquet": typed("data.parquet"), "feather": typed("data.feather"),
+    "gz": packed(".gz", gzip.compress), "bz2": packed(".bz2", bz2.compress), "xz": packed(".xz", lzma.compress),
+    "zst": packed(".zst", _zst), "pattern": pattern, "parts": parts, "images": class_folders("image"),
+    "sounds": class_folders("audio"), "manifest": manifest, "zip": archive(".zip"), "tar.gz": archive(".tar.gz"),
+    "tar.xz": archive(".tar.xz"), "csv again": delimited(",", "data.csv"), "images again": class_folders("image"),
+    "prose": prose,
 }  # fmt: skip

@@ -53,7 +53,7 @@ ERRORS = [
     ("missing target", GOOD, f"{DATA} --target q", "--target q is not a column of data; columns are x, c, y."),
     ("constant target", "x,y\n" + "1,a\n2,a\n" * 9, DATA, "Column 'y' is 'a' in every row; a target must vary; choose"),
     ("class with one row", GOOD + "1,u,once\n", DATA, "Class 'once' of column 'y' has one row (row 31);"),
-    ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "No column but the target is left to learn from in data ('k'"),
+    ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "left to learn from in data ('k': it holds one"),
     ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from; at least 8 are needed."),
     ("bad kind", GOOD, f"{DATA} --kind x=banana", "--kind x=banana is not COLUMN=KIND; kinds are audio, image,"),
     ("kind of no column", GOOD, f"{DATA} --kind q=text", "'q' is not a column of data; columns are x, c, y."),

@@ -20,6 +20,17 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can mend. 130: stopped by Ctrl-C.
     """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("leadline: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = _parser()
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter should not end the run
         if hasattr(stream, "reconfigure"):
@@ -37,12 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"leadline: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("leadline: stopped; nothing was written.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does; Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -68,6 +68,9 @@ def _sentence(number: int | None, place: object, said: str, cache: Path, out: Pa
         where = where or f"{cache} or {out}"
         remedy = "give yourself permission to it, or choose another --cache or --out"
         return OutputError(f"{where} cannot be opened or written ({why}); {remedy}.")
+    ours = [place for place in (cache, out) if place.is_relative_to(where) or Path(where).is_relative_to(place)]
+    if number in GONE and where and ours:
+        return OutputError(f"{where} cannot be made ({why}); choose another --cache or --out.")
     if number in GONE:
         return SourceError(f"{where or 'a file'} has gone while it was needed ({why}); put it back, and run again.")
     return OutputError(f"{where or f'{cache} or {out}'} cannot be used ({why}); choose another place, and run again.")
