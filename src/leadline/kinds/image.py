@@ -119,7 +119,8 @@ def _open(cell: Any, root: Path | None, channels: int) -> np.ndarray:
     with Pillow.open(source) as picture:
         if picture.width * picture.height > MOST_PIXELS:
             raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
-        turned = ImageOps.exif_transpose(picture)
+        ImageOps.exif_transpose(picture, in_place=True)
+        turned: Pillow.Image = picture
         if turned.mode.startswith("I") or turned.mode == "F":  # Pillow would clip, not scale
             deep = np.asarray(turned, np.float32)
             sixteen = turned.mode.startswith("I;16") or deep.max(initial=0) > 255
