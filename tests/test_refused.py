@@ -116,7 +116,9 @@ def _moved_away(folder: Path) -> Callable[[dict[str, Any]], None]:
 
 
 def test_pictures_that_go_between_reading_and_decoding(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"None of the files that column .image. names, such as cat.1.png, is in photos"):
+    with pytest.raises(
+        SourceError, match=r"None of the files that column .image. names, such as cat.1.png, is in photos"
+    ):
         ll.fit(photos, watch=_moved_away(photos), cache=tmp_path / "cache", out=tmp_path / "run", **FAST)
     assert not _left(tmp_path) and not (tmp_path / "run").exists()
 

@@ -158,12 +158,18 @@ def _target(source: Source, settings: Settings, names: Sequence[str]) -> str:
     if target is None:
         usual = [name for name in names if name.lower() in USUAL_TARGETS]
         if len(usual) != 1:
-            raise TargetError(f"No target is given; add --target COLUMN, one of {_listed(names)}.")
+            raise TargetError(f"No target is given{_unnamed(source)}; add --target COLUMN, one of {_listed(names)}.")
         target = usual[0]
     if target not in names:
-        unnamed = next((f" ({note})" for note in source.notes if "has no header line" in note), "")
-        raise TargetError(f"--target {target} is not a column of {source.name}{unnamed}; columns are {_listed(names)}.")
+        raise TargetError(
+            f"--target {target} is not a column of {source.name}{_unnamed(source)}; columns are {_listed(names)}."
+        )
     return target
+
+
+def _unnamed(source: Source) -> str:
+    """Why columns are called what no file calls them, where that is so."""
+    return next((f" ({note})" for note in source.notes if "has no header line" in note), "")
 
 
 def _labels(

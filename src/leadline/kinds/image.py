@@ -29,7 +29,7 @@ class Image:
     name = "image"
     joint = False
     ragged = True
-    sample = 48
+    sample = 24
     onnx_input = "uint8"
     native: str | None = None
 
@@ -39,14 +39,15 @@ class Image:
             return None
         few = cells.gather_every(max(1, len(cells) // 32))
         scale = 1.0
-        if isinstance(cells.dtype, pl.Array) and cells.dtype.inner is not None:
+        if isinstance(cells.dtype, pl.Array):
             values = few.to_numpy()
             scale = 255.0 if values.dtype.kind == "f" and values.max(initial=0) <= 1.0 else 1.0
-        # One at a time: a few photographs are a gigabyte of pixels.
-        greys = [_is_grey(self.decode(few[i : i + 1], root, {"channels": 3, "scale": scale})) for i in range(len(few))]
-        if cells.dtype == pl.Binary and all(grey is None for grey in greys):
+            greys = [_is_grey(picture) for picture in self.decode(few, root, {"channels": 3, "scale": scale}).values]
+        else:
+            greys = [grey for grey in (_glance(cell, root) for cell in few.to_list()) if grey is not None]
+        if cells.dtype == pl.Binary and not greys:
             return None  # bytes, but of no picture
-        return {"channels": 3 if False in greys else 1, "scale": scale}
+        return {"channels": 1 if all(greys) else 3, "scale": scale}
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         channels = int(settings["channels"])
@@ -61,7 +62,8 @@ class Image:
                 values.append(_open(cell, root, channels))
             except Exception as error:  # Pillow raises many types for a broken file; each sets one row aside
                 values.append(None)
-                bad[position] = f"{_place(cell)} cannot be read as an image ({error})"
+                why = "it holds none, or none that is whole" if _is_none(error) else error
+                bad[position] = f"{_place(cell)} cannot be read as an image ({why})"
         return Decoded(values=values, bad=bad)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
@@ -77,10 +79,16 @@ class Image:
         )
 
 
-def _is_grey(decoded: Decoded) -> bool | None:
-    """Whether the one picture is grey; None where it cannot be read."""
-    picture = decoded.values[0]
-    return None if picture is None else bool((picture[..., :1] == picture).all())
+def _is_grey(picture: np.ndarray) -> bool:
+    return bool((picture[..., :1] == picture).all())
+
+
+def _glance(cell: Any, root: Path | None) -> bool | None:
+    """Whether a picture is grey; None where it cannot be read."""
+    try:
+        return _is_grey(_open(cell, root, 3, glance=True))
+    except Exception:  # Pillow raises many types; what is wrong is said where every row is decoded
+        return None
 
 
 def _looks_like_image(cells: pl.Series) -> bool:
@@ -95,13 +103,21 @@ def _looks_like_image(cells: pl.Series) -> bool:
     return all(str(cell).lower().endswith(SUFFIXES) for cell in cells.head(50))
 
 
+def _is_none(error: Exception) -> bool:
+    """Whether Pillow knows no format of these bytes; it would name the object that held them."""
+    from PIL import UnidentifiedImageError
+
+    return isinstance(error, UnidentifiedImageError)
+
+
 def _place(cell: Any) -> str:
     if isinstance(cell, dict):
         cell = cell.get("path") or "an encoded image"
     return str(cell) if isinstance(cell, str) else "an encoded image"
 
 
-def _open(cell: Any, root: Path | None, channels: int) -> np.ndarray:
+def _open(cell: Any, root: Path | None, channels: int, glance: bool = False) -> np.ndarray:
+    """Pixels as the camera held them; at a glance those of a JPEG are an eighth as many a side, which is far faster."""
     from PIL import Image as Pillow
     from PIL import ImageOps
 
@@ -119,6 +135,8 @@ def _open(cell: Any, root: Path | None, channels: int) -> np.ndarray:
     with Pillow.open(source) as picture:
         if picture.width * picture.height > MOST_PIXELS:
             raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
+        if glance:
+            picture.draft(None, (1, 1))
         ImageOps.exif_transpose(picture, in_place=True)
         turned: Pillow.Image = picture
         if turned.mode.startswith("I") or turned.mode == "F":  # Pillow would clip, not scale
