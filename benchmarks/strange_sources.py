@@ -273,7 +273,7 @@ def packed(suffix: str, pack: Callable[[bytes], bytes]) -> Callable[[random.Rand
 
 
 def _zst(data: bytes) -> bytes:
-    from backports import zstd
+    from leadline.data.packed import zstd
 
     return zstd.compress(data)
 

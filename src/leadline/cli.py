@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     fit = commands.add_parser("fit", parents=[shared], help="train contenders under one budget and judge them")
-    fit.add_argument("source", help="a folder, a file, or the name of a sample")
+    fit.add_argument("source", help="a folder, a file, a pattern such as 'sales/*.csv', or the name of a sample")
     demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
     for command in (fit, demo):
         command.add_argument("--quiet", action="store_true", help="print the verdict alone")

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from backports import zstd
 
 from leadline.data import packed
+from leadline.data.packed import zstd
 from leadline.data.source import read
 from leadline.errors import SourceError
 

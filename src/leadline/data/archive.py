@@ -20,7 +20,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import IO
 
-from leadline.data.packed import BLOCK_BYTES, check_size, opened, packing_of
+from leadline.data.packed import BLOCK_BYTES, check_size, opened, packing_of, zstd
 from leadline.data.part import file_digest, is_utf8
 from leadline.errors import SourceError
 
@@ -120,8 +120,6 @@ def _unpack(path: Path, folder: Path) -> list[str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
-    from backports.zstd import ZstdError
-
     try:
         with ExitStack() as files:
             yield _archive(path, files)
@@ -129,7 +127,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
         raise SourceError(
             f"{path.name} is packed in a way that cannot be read here ({error}); pack it again as plain zip or tar.gz"
         ) from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, zlib.error, LZMAError, ZstdError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, zlib.error, LZMAError, zstd.ZstdError) as error:
         raise _damaged(path, error) from error
     except OSError as error:
         if error.errno is None:  # gzip and bz2, of what is damaged; the disk's own have a number

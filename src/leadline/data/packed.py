@@ -10,6 +10,7 @@ Enters: a file. Leaves: its bytes unpacked, counted as they come, so that a bomb
 import bz2
 import gzip
 import lzma
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,12 @@ from typing import IO, Any, cast
 
 from leadline.errors import SourceError
 
-__all__ = ["PACKINGS", "check_size", "opened", "packing_of", "unpack_file", "without_packing"]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["PACKINGS", "check_size", "opened", "packing_of", "unpack_file", "without_packing", "zstd"]
 
 MOST_BYTES = 50 * 10**9
 # Lossless audio and pixels shrink to a tenth at best; a bomb unpacks to a thousand times its size and more.
@@ -41,8 +47,6 @@ def packing_of(path: Path, head: bytes) -> str | None:
 def opened(path: Path, packing: str) -> IO[bytes]:
     """The unpacked bytes of a file."""
     if packing == "Zstandard":
-        from backports import zstd  # the module that Python 3.14 has as compression.zstd
-
         return cast(IO[bytes], zstd.open(path, "rb"))
     openers: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
     return cast(IO[bytes], openers[packing](path))
@@ -60,11 +64,9 @@ def unpack_file(path: Path, packing: str, target: Path) -> Path:
 
 
 def _block(source: IO[bytes], path: Path, packing: str) -> bytes:
-    from backports.zstd import ZstdError
-
     try:
         return source.read(BLOCK_BYTES)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, ZstdError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the packing's
             raise
         raise SourceError(
