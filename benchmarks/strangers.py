@@ -46,14 +46,10 @@ def fuzz(data: Path, folder: Path) -> Found:
         end, faults, wall, said = _try(case, where)
         longest = max(longest, wall)
         ends[case.form][end] += 1
+        shown = f"{number:3} {case.form:12} ({', '.join(case.mutations)}) {end} in {wall:.1f} s"
         if faults:
-            wrong.append(f"{number} {case.form} ({', '.join(case.mutations)}): {'; '.join(faults)}: {said[:300]}")
-            print("NOT", wrong[-1], flush=True)
-        elif os.environ.get("STRANGERS_SAY"):
-            print(
-                f"{number:3} {case.form:14} {', '.join(case.mutations):44} {end:8} {wall:4.1f} s  {said[:400]}",
-                flush=True,
-            )
+            wrong.append(f"{shown}: {'; '.join(faults)}")
+        print(f"{'NOT' if faults else 'ok '} {shown}  {said[:300]!r}", flush=True)
     total = sum(ends.values(), Counter[str]())
     for left in (folder / "cache").rglob("*"):
         if re.match(r"\.|tmp", left.name):
@@ -151,8 +147,7 @@ def folders(data: Path, folder: Path) -> Found:
         "snips": (data / "snips", ("--target", "intent")),
         "cifar10": (data / "cifar10", ()),
     }
-    wanted = os.environ.get("STRANGERS_ONLY", "").split(",") if os.environ.get("STRANGERS_ONLY") else list(sources)
-    return [_folder(name, *sources[name], folder) for name in wanted]
+    return [_folder(name, *given, folder) for name, given in sources.items()]
 
 
 def _folder(name: str, source: Path, options: tuple[str, ...], folder: Path) -> dict[str, Any]:
@@ -161,8 +156,7 @@ def _folder(name: str, source: Path, options: tuple[str, ...], folder: Path) -> 
     words = [sys.executable, "-m", "leadline", "fit", str(source), *options, "--budget", "30s", "--out", str(out)]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     wall = time.perf_counter() - began
-    if os.environ.get("STRANGERS_SAY"):
-        print(done.stdout, done.stderr, flush=True)
+    print(done.stdout, done.stderr, flush=True)  # how it reads is part of what is looked at
     seen = done.stderr.strip()[-300:]
     if done.returncode == 0:
         result = json.loads((out / "result.json").read_text())

@@ -216,3 +216,17 @@ def test_ctrl_c_in_the_middle_gives_a_verdict_on_what_there_is(tmp_path: Path, m
     assert result["verdict"]["winner"] and (tmp_path / "run" / "model.onnx").exists() and result["spent_s"] < 120
     assert {"finished", "cut"} & {row["status"] for row in result["contenders"] if row["family"] != "floor"}
     assert not list(tmp_path.glob(".run.partial-*"))
+
+
+def test_a_pattern_that_the_shell_has_spread_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [str(tmp_path / f"{name}.csv") for name in "abc"]
+    for name in names:
+        Path(name).write_text("x,y\n1,2\n")
+    with pytest.raises(SystemExit):
+        main(["fit", *names])
+    assert (
+        "3 sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'" in capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit):
+        main(["fit", names[0], "--nonsense"])
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err

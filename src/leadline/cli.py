@@ -37,7 +37,11 @@ def _run(arguments: list[str] | None) -> int:
             stream.reconfigure(errors="replace")
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    given = parser.parse_args(arguments)
+    given, more = parser.parse_known_args(arguments)
+    if more and given.command == "fit" and all(map(os.path.exists, more)):
+        parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     if given.command is None:
         parser.print_help()
         return 0

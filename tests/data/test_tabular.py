@@ -166,12 +166,26 @@ def test_space_after_the_separator(tmp_path: Path) -> None:
     [
         ("\ufeffname,n\ncafé,1\n".encode(), ()),
         ("name,n\ncafé,1\n".encode("utf-16"), ("data.csv is UTF-16 and was read as such",)),
+        ("name,n\ncafé,1\n".encode("utf-16-le"), ("data.csv is UTF-16 and was read as such",)),
+        ("name,n\ncafé,1\n".encode("utf-16-be"), ("data.csv is UTF-16 and was read as such",)),
+        ("name,n\ncafé,1\n".encode("utf-32"), ("data.csv is UTF-32 and was read as such",)),
         ("name,n\ncafé,1\n".encode("latin-1"), (LATIN,)),
     ],
 )
 def test_encodings(tmp_path: Path, content: bytes, note: tuple[str, ...]) -> None:
     source = _read(tmp_path, content)
     assert _columns(source) == ["name", "n"] and _rows(source) == [("café", "1")] and source.notes == note
+
+
+def test_lines_of_several_encodings_are_each_read_as_they_are(tmp_path: Path) -> None:
+    lines = [
+        b"name,n\n",
+        "Zoë,1\n".encode(),
+        "Zoë,2\n".encode("latin-1"),
+        "5 €,3\n".encode("cp1252"),
+        "日本,4\n".encode(),
+    ]
+    assert [row[0] for row in _rows(_read(tmp_path, b"".join(lines)))] == ["Zoë", "Zoë", "5 €", "日本"]
 
 
 def test_gzip_is_unpacked_and_damage_is_named(tmp_path: Path) -> None:

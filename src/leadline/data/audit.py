@@ -84,8 +84,9 @@ def _written(table: Table) -> list[str]:
     """How numbers are read that people wrote for people: 1.234 alone could mean either."""
     signs = {".": "point", ",": "comma"}
     found: dict[str, list[str]] = {}
-    for column in table.inputs:
-        if column.kind == "number" and "decimal" in column.settings:
+    for column in table.columns:
+        read = column.kind == "number" or (column.role == "target" and table.task.name == "regression")
+        if column.role != "dropped" and read and "decimal" in column.settings:
             found.setdefault(signs[column.settings["decimal"]], []).append(repr(column.name))
     return [f"Numbers with a decimal {sign} are read in {listed(names)}." for sign, names in found.items()]
 

@@ -22,7 +22,7 @@ from leadline.data.folders import base_name, beside, idx_stem, is_idx, read_fold
 from leadline.data.frames import from_memory, in_memory
 from leadline.data.manifest import with_media
 from leadline.data.media import MEDIA, NOUNS, Layout, medium_of
-from leadline.data.part import BadRow, Part, combine
+from leadline.data.part import BadRow, Part, combine, is_utf8
 from leadline.data.several import is_pattern, matches, one_table
 from leadline.data.tabular import read_table
 from leadline.data.texts import is_running, read_parts, texts_below, texts_in
@@ -122,6 +122,9 @@ def _read(source: object, cache: Path, running: bool | None) -> Source:
         path = Path(source).expanduser()
     except RuntimeError as error:  # a home that is not there
         raise SourceError(f"{source} cannot be found ({error}); write the path out") from error
+    if not is_utf8(str(path)):
+        shown = os.fsencode(path).decode("utf-8", "replace")
+        raise SourceError(f"the path {shown} is not UTF-8, so no report could name it; rename it")
     try:
         if is_pattern(str(path)):
             return _read_several(str(path), cache, running)

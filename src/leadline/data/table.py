@@ -273,8 +273,8 @@ def _natural(text: str) -> tuple[int, float, str]:
 
 def _column(name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None) -> Column:
     """`split` says why a column that states the split is no input."""
-    if name == target:
-        return Column(name=name, kind="category", settings={}, role="target")
+    if name == target:  # its settings say only how its numbers are written, for the audit to tell
+        return Column(name=name, kind="category", settings=KINDS["number"].sniff(cells, None) or {}, role="target")
     if split is not None or name in settings.drop:
         return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
     stated = settings.kinds.get(name) or source.kinds.get(name)
