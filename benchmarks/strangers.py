@@ -51,7 +51,7 @@ def fuzz(data: Path, folder: Path) -> Found:
             wrong.append(f"{shown}: {'; '.join(faults)}")
         print(f"{'NOT' if faults else 'ok '} {shown}  {said[:300]!r}", flush=True)
     total = sum(ends.values(), Counter[str]())
-    for left in (folder / "cache").rglob("*"):
+    for left in (folder / "cache").glob("*/*"):
         if re.match(r"\.|tmp", left.name):
             wrong.append(f"left in the cache: {left.relative_to(folder)}")
     seen = f"{_ended(total)}; faults: {len(wrong)}; longest {longest:.1f} s" + "".join(f"; {w}" for w in wrong[:5])

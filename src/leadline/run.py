@@ -256,7 +256,7 @@ def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
     rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
     if len(rows) > table.rows / 2:
         place, reason = rows[0]["place"], rows[0]["reason"]
-        raise SourceError(f"{len(rows):,} of {table.rows:,} rows cannot be used, such as {place}: {reason}.")
+        raise SourceError(f"{len(rows):,} of {table.rows:,} rows cannot be used, such as {place}: {reason}; mend them.")
     if not rows:
         return unread
     pl.DataFrame(rows).write_csv(folder / "quarantine.csv")

@@ -253,8 +253,9 @@ def test_bad_json_lines_are_set_aside(tmp_path: Path) -> None:
     assert [bad.place for bad in source.bad] == ["data.jsonl line 2", "data.jsonl line 3"]
     with pytest.raises(SourceError, match=r"2 lines of 3 that are no JSON object \(first: line 1"):
         _read(tmp_path, '{"a"\nx\n{"a": 1}\n', "bad.jsonl")
-    with pytest.raises(SourceError, match=r"a value under 'a' on line 1 and a list on line 2.*same way on every line"):
-        _read(tmp_path, '{"a": 1}\n{"a": [1]}\n', "mixed.jsonl")
+    mixed = _read(tmp_path, '{"a": "u"}\n{"a": [1]}\n{"a": {"b": NaN}}\n{"a": null}\n', "mixed.jsonl")
+    assert _rows(mixed) == [("u",), ("[1]",), ('{"b": null}',), (None,)]
+    assert mixed.notes == ("mixed.jsonl holds now values, now lists or objects under 'a'; all are text",)
 
 
 def test_parquet_keeps_types_and_names_classes(tmp_path: Path) -> None:

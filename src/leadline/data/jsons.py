@@ -8,14 +8,15 @@ Enters: a plain UTF-8 file. Leaves: a Parquet file with the types of JSON, notes
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from leadline.data.delimited import Converted
+from leadline.data.media import listed
 from leadline.data.part import counted
 from leadline.errors import SourceError
 
@@ -86,7 +87,7 @@ def convert_json_lines(plain: Path, folder: Path, name: str, *, counted_in: str 
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             reason = (str(error).splitlines() or ["?"])[0]
             raise SourceError(
-                f"{name} could not be read as JSON Lines ({reason}); write every key in one form on every line"
+                f"{name} could not be read as JSON Lines ({reason}); write every key in one form on every {counted_in}"
             ) from error
     if not pl.scan_parquet(table).select(pl.len()).collect().item():
         raise SourceError(f'{name} holds no row; add at least one line such as {{"text": "..."}}')
@@ -111,51 +112,51 @@ def _sink_json(plain: Path, table: Path) -> None:
         frame.sink_parquet(table, compression="lz4")
 
 
-@dataclass
-class _Shapes:
-    """Whether each key of JSON Lines holds a value, a list or an object: polars can't join these in one column."""
-
-    seen: dict[str, tuple[str, int]]
-
-    def check(self, row: dict[str, Any], line: int, name: str, unit: str) -> None:
-        for key, value in row.items():
-            if value is None:
-                continue
-            shape = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "a value"
-            first, at = self.seen.setdefault(key, (shape, line))
-            if shape != first:
-                raise SourceError(
-                    f"{name} has {first} under {key!r} on {unit} {at} and {shape} on {unit} {line}, where one form was "
-                    f"expected; write it the same way on every {unit}"
-                )
-
-
 def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, Converted]:
-    """Set aside the lines that are no JSON object, so that the rest can be read."""
-    clean, shapes = folder / "clean.jsonl", _Shapes({})
+    """Set aside the lines that are no JSON object, and write as text what is now a value, now a list or an object."""
     done = Converted(table=folder / "table.parquet", unit=unit)
+    shapes: dict[str, set[type]] = {}
     kept = lost = 0
-    with plain.open(encoding="utf-8") as old, clean.open("w", encoding="utf-8") as new:
-        for number, text in enumerate(old, start=1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-                reason = "" if isinstance(row, dict) else "not a JSON object"
-            except (ValueError, RecursionError) as error:
-                reason = f"not JSON: {error}"
-            if reason:
-                lost += 1
-                done = done.with_bad(number, reason)
-                continue
-            shapes.check(row, number, name, unit)
-            kept += 1
-            new.write(json.dumps(row) + "\n")
+    for number, row, reason in _lines(plain):
+        if row is None:
+            lost += 1
+            done = done.with_bad(number, reason)
+            continue
+        kept += 1
+        for key, value in row.items():
+            if value is not None:
+                shapes.setdefault(key, set()).add(type(value) if isinstance(value, list | dict) else str)
     if lost > kept or not kept:
         first = f" (first: {unit} {done.bad[0][0]}, {done.bad[0][1]})" if done.bad else ""
         raise SourceError(
             f"{name} has {counted(lost, unit)} of {kept + lost:,} that are no JSON object{first}, where one object a "
             f"{unit} was expected; save it as JSON Lines"
         )
-    notes = (f"has {counted(lost, unit)} that could not be read, left out",) if lost else ()
-    return clean, replace(done, notes=notes)
+    mixed = {key for key, found in shapes.items() if len(found) > 1}
+    clean = folder / "clean.jsonl"
+    with clean.open("w", encoding="utf-8") as file:
+        for _, row, _ in _lines(plain):
+            if row is not None:
+                file.write(json.dumps({k: _as_text(v) if k in mixed else v for k, v in row.items()}) + "\n")
+    notes = [f"has {counted(lost, unit)} that could not be read, left out"] if lost else []
+    if mixed:
+        notes.append(f"holds now values, now lists or objects under {listed(map(repr, sorted(mixed)))}; all are text")
+    return clean, replace(done, notes=tuple(notes))
+
+
+def _lines(plain: Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
+    """(number, object, "") of each line that is not blank, or (number, None, why it is none)."""
+    with plain.open(encoding="utf-8") as file:
+        for number, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text, parse_constant=lambda word: None)  # NaN and Infinity are no JSON
+            except (ValueError, RecursionError) as error:
+                yield number, None, f"not JSON: {error}"
+                continue
+            yield (number, row, "") if isinstance(row, dict) else (number, None, "not a JSON object")
+
+
+def _as_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

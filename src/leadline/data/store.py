@@ -176,7 +176,10 @@ def _write(folder: Path, table: Table, split: Split, seconds: float, share: floa
                 job.encode(frame, start, pool)
     if len(bad) > table.rows / 2:
         first = min(bad)
-        raise SourceError(f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}.")
+        raise SourceError(
+            f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these rows, "
+            "or leave out what holds them."
+        )
     for writer in writers.values():
         writer.flush()
     split = split.without([*bad, *np.flatnonzero(~wanted)])

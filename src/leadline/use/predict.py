@@ -44,6 +44,13 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
             raise ModelError(
                 f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(schema.names())}."
             )
+        for name in wanted:
+            if name not in media and (schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)):
+                kind = model.contract["inputs"][name]["kind"]
+                raise ModelError(
+                    f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
+                    "cells as text or numbers."
+                )
         rows = int(part.select(pl.len()).collect().item())
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
         for start in range(0, rows, CHUNK):
