@@ -28,7 +28,7 @@ LONGEST = 60.0  # seconds that a run of an 8 s budget may take on a busy machine
 # A sentence that helps says what to do; these are the words in which the errors of Leadline do.
 REMEDY = re.compile(
     r"\b(give|check|save|copy|add|choose|rename|name|write|put|pack|unpack|make|keep|take|mend|remove|drop|join|leave "
-    r"out|pass|point|could race|needs?)\b|--\w+|did you mean",
+    r"out|pass|point|could race|need(s|ed)?)\b|--\w+|did you mean",
     re.IGNORECASE,
 )
 

@@ -205,6 +205,8 @@ def test_gzip_is_unpacked_and_damage_is_named(tmp_path: Path) -> None:
         (bytes(range(256)) * 4, r"data\.csv holds binary data.*save it as CSV"),
         (b"PK\x03\x04" + b"\0" * 30, r"data\.csv is a zip file; name it \.zip"),
         (PNG, r"data\.csv is an image; give the folder"),
+        (b"\n<!DOCTYPE html><html><body>404", r"data\.csv is a web page; download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid x\n", r"data\.csv is a pointer of Git LFS; fetch"),
     ],
 )
 def test_files_that_are_no_table(tmp_path: Path, content: bytes, message: str) -> None:

@@ -177,8 +177,8 @@ def _write(folder: Path, table: Table, split: Split, seconds: float, share: floa
     if len(bad) > table.rows / 2:
         first = min(bad)
         raise SourceError(
-            f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these rows, "
-            "or leave out what holds them."
+            f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these "
+            "rows, or leave out what holds them."
         )
     for writer in writers.values():
         writer.flush()

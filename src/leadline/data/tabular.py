@@ -47,6 +47,7 @@ MAGIC = {
     b"%PDF": "a PDF; save its table as CSV",
     b"SQLite format 3": "an SQLite database; save its table as CSV",
     b"PAR1": "Parquet under another name; rename it to .parquet",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull",
     b"ARROW1": "Arrow under another name; rename it to .arrow",
 }
 
@@ -126,6 +127,8 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
     for magic, what in MAGIC.items():
         if head.startswith(magic):
             raise SourceError(f"{path.name} is {what}")
+    if wanted == "a table" and head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise SourceError(f"{path.name} is a web page; download the file itself, or save the table of the page as CSV")
     encoding = _encoding(source, head)
     if encoding.startswith("utf-16") or encoding.startswith("utf-32"):
         return _transcode(source, folder, encoding), [f"is {encoding[:6].upper()} and was read as such"]
