@@ -59,6 +59,16 @@ def test_columns_that_spaces_line_up(tmp_path: Path, name: str) -> None:
     assert headed.train.collect_schema().names() == ["mpg", "cyl", "disp"] and headed.train.collect().height == 9
 
 
+def test_rows_that_begin_as_comments_do(tmp_path: Path) -> None:
+    source = _read(tmp_path, "#ff0000,1\n#00ff00,2\n#0000ff,3\nnone,4\nother,5\n")
+    assert source.train.collect().height == 5
+
+
+def test_headings_of_prose_are_no_comments(tmp_path: Path) -> None:
+    text = "# The sea\n\n" + "The sea was grey and the ship went on with no wind in her sails.\n\n" * 40
+    assert _read(tmp_path, text, "sea.md").kinds == {"text": "tokens"}
+
+
 def test_prose_is_not_lined_up(tmp_path: Path) -> None:
     text = "so much depends upon\na red wheel barrow\nglazed with rain water\nbeside the white chickens\n" * 30
     assert _read(tmp_path, text, "poem.txt").kinds == {"text": "tokens"}

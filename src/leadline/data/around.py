@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from leadline.data.dialect import NO_SEPARATOR, SEPARATORS, is_data, sniff
+from leadline.data.dialect import NO_SEPARATOR, SEPARATORS, Dialect, is_data, sniff
 
 __all__ = ["Top", "is_lined_up", "look", "without"]
 
@@ -61,7 +61,10 @@ def look(text: str, separator: str | None = None) -> Top:
     while end > skip and not lines[end - 1].strip():
         end -= 1  # blank lines are counted where the rest is read
     if skip < end < len(lines):
-        header = _named_by(lines[end - 1], "".join(lines[end:]), separator)
+        below = sniff("".join(lines[end:]), separator)
+        if _are_rows(lines[skip:end], below):
+            return Top(skip=skip, separator=stated)
+        header = _named_by(lines[end - 1], below)
         if header is not None and header.lstrip()[:1] in SEPARATORS:
             return Top(skip=end - 1, separator=stated)  # '#' is the name of the first column
         if header is not None:
@@ -115,10 +118,16 @@ def _cells(line: str) -> list[str]:
     return [cell.strip("\"'") for cell in CELL.findall(line.rstrip("\r\n"))]
 
 
-def _named_by(comment: str, rest: str, separator: str | None) -> str | None:
+def _are_rows(lines: list[str], below: Dialect) -> bool:
+    """Whether what begins as comments do are rows, such as colours (#ff0000,red): several, and as wide as the table."""
+    filled = [line for line in lines if line.strip()]
+    wide = all(line.count(below.separator) + 1 == len(below.names) for line in filled)
+    return len(below.names) > 1 and len(filled) > 1 and wide and all(re.match(r"#\S", line) for line in filled)
+
+
+def _named_by(comment: str, below: Dialect) -> str | None:
     """The comment as a header, where it has a name for each column and the table below has none."""
     bare = COMMENT.sub("", comment, count=1).lstrip()
-    below = sniff(rest, separator)
     above = bare.rstrip("\r\n").split(below.separator)
     if below.header and above[0].strip():  # it names its columns itself
         return None

@@ -84,8 +84,9 @@ def _tidied(table: Path, dialect: Dialect, folder: Path) -> list[str]:
     """Take out header lines that come again, and columns that are copies of one of the same name; what to say."""
     notes = []
     frame = pl.scan_parquet(table)
-    if dialect.header:
-        again = pl.all_horizontal(pl.col(n).str.strip_chars().eq_missing(pl.lit(t)) for n, t in _titles(dialect))
+    titles = _titles(dialect)
+    if titles and frame.select(pl.col(titles[0][0]).str.strip_chars().eq(titles[0][1]).any()).collect().item():
+        again = pl.all_horizontal(pl.col(n).str.strip_chars().eq_missing(pl.lit(t)) for n, t in titles)
         if count := frame.select(again.sum()).collect().item():
             frame = frame.filter(~again)
             notes.append(f"has its header {counted(count, 'time')} more among its rows, left out")
@@ -109,7 +110,7 @@ def _tidied(table: Path, dialect: Dialect, folder: Path) -> list[str]:
 
 
 def _titles(dialect: Dialect) -> list[tuple[str, str]]:
-    """(column, what its header says) of the columns that the file names."""
+    """(column, what the header says) of the columns that the file names."""
     return [(name, dialect.titles[i]) for i, name in enumerate(dialect.names) if dialect.titles[i]]
 
 

@@ -44,7 +44,7 @@ def is_running(path: Path) -> bool:
     try:
         text = sample_of(path)
         prose = text.count("\n") < FEWEST_LINES or sniff(text).separator == NO_SEPARATOR
-        return prose and look(text).plain
+        return prose and not look(text).lined_up
     except UnicodeDecodeError:  # the reader finds the encoding, or says that it is binary
         return True
 
