@@ -219,3 +219,11 @@ def test_what_a_folder_should_not_hold_is_left_out(tmp_path: Path) -> None:
     assert source.notes == (
         "1 file has a name that is not UTF-8, such as dog/caf�.png, left out; to use what is left out, rename it",
     )
+
+
+def test_pictures_that_need_another_decoder_are_named(tmp_path: Path) -> None:
+    for name in ("cat/1.HEIC", "cat/2.heic", "dog/3.heic"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"pixels")
+    with pytest.raises(SourceError, match=r"it holds 3 \.heic, which are not read: save them as \.jpg, \.png or \.wav"):
+        read(tmp_path / "photos", cache=tmp_path / "cache")

@@ -14,6 +14,7 @@ import math
 import posixpath
 import re
 import zlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from leadline.data.media import (
     PROSE,
     Layout,
     class_folders,
+    files_below,
     listed,
     media_below,
     medium_of,
@@ -43,6 +45,8 @@ __all__ = ["base_name", "beside", "idx_stem", "is_idx", "read_folder", "read_idx
 
 IDX_NAME = re.compile(r"^(?P<stem>.*?)[-_.]?(?P<what>images|labels)[-.]idx\d-ubyte(\.gz)?$", re.IGNORECASE)
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+# Pictures and sounds that need a decoder of their own.
+OTHER_MEDIA = (".heic", ".heif", ".raw", ".cr2", ".nef", ".dng", ".psd", ".svg", ".dcm", ".m4a", ".aac", ".wma", ".mp4")
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -300,6 +304,9 @@ def _nothing_found(folder: Path, files: list[Path]) -> str:
         remedy = "name the archive to read"
     elif any(file.suffix.lower() in (".7z", ".rar") for file in files):
         remedy = "unpack the archive"
+    endings = Counter(posixpath.splitext(name)[1].lower() for name in files_below(folder))
+    if other := [f"{number:,} {ending}" for ending, number in endings.most_common(3) if ending in OTHER_MEDIA]:
+        remedy = f"it holds {' and '.join(other)}, which are not read: save them as .jpg, .png or .wav"
     return (
         f"{folder.name}/ holds {listed(names)}, where images or audio in class folders, IDX files or a table "
         f"({', '.join(TABLE_SUFFIXES)}) were expected; {remedy}"

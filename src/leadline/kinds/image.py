@@ -19,7 +19,7 @@ import polars as pl
 
 from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
 MOST_PIXELS = 100_000_000  # a picture above is set aside: a small file can unpack to any size
 SIZES = (32, 48, 64, 96, 128, 160)
 ORIENTATIONS = 8
