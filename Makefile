@@ -55,6 +55,7 @@ bench: setup
 	$(bin)/python benchmarks/kinds.py
 	$(bin)/python benchmarks/strangers.py
 	$(bin)/python benchmarks/train.py
+	$(bin)/python benchmarks/evidence.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -35,8 +35,9 @@ def _ship(contender: Any, made: Any, path: Path) -> tuple[np.ndarray, np.ndarray
     scores = fitted.predict(store, np.arange(store.rows))
     path.write_bytes(assemble(store, fitted.graph().SerializeToString(), {}).SerializeToString())
     model = Model(path)
-    _, shipped, bad = model.answer(made.table.take(np.arange(store.rows), list(model.contract["inputs"])), None)
-    assert shipped is not None and not bad
+    found, bad = model.answer(made.table.take(np.arange(store.rows), list(model.contract["inputs"])), None)
+    shipped = found["probabilities"]
+    assert not bad
     right = scores[store.split.test].argmax(axis=1) == store.sealed()
     return scores, shipped, float(right.mean())
 

@@ -110,8 +110,15 @@ def replay(
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
     given = _same(find(source, asked.test, asked), past, folder)
     partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
-    _copy(folder, partial, past)
-    went = replace(past, fates={name: _once_more(fate) for name, fate in past.fates.items()})
+    _copy(folder, partial)
+    went = replace(
+        past,
+        rounds={
+            number: {name: _once_more(fate) for name, fate in fates.items()} for number, fates in past.rounds.items()
+        },
+        # The cheaper ships where it is a tie: by what was measured then, for it decides which file there is.
+        costs={name: fate.facts["predict_us"] for name, fate in past.fates.items() if "predict_us" in fate.facts},
+    )
     go = Go(
         asked=asked, given=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
         watch=watch or (lambda event: None),
@@ -192,16 +199,14 @@ def _same(given: Any, past: Past, folder: Path) -> Any:
     return given
 
 
-def _copy(folder: Path, partial: Path, past: Past) -> None:
+def _copy(folder: Path, partial: Path) -> None:
     """What a repetition starts from: the journal, the settings, and every clock."""
     partial.mkdir(parents=True)
     for name in ("journal.jsonl", "config.yaml"):
         shutil.copyfile(folder / name, partial / name)
-    for name in past.fates:
-        clock = folder / "contenders" / name / CLOCK
-        if clock.exists():
-            (partial / "contenders" / name).mkdir(parents=True)
-            shutil.copyfile(clock, partial / "contenders" / name / CLOCK)
+    for clock in [*folder.glob(f"contenders/*/{CLOCK}"), *folder.glob(f"rounds/*/*/{CLOCK}")]:
+        (partial / clock.relative_to(folder)).parent.mkdir(parents=True)
+        shutil.copyfile(clock, partial / clock.relative_to(folder))
 
 
 def _once_more(fate: Fate) -> Fate:

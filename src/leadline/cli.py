@@ -73,12 +73,17 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--quiet", action="store_true", help="print the verdict alone")
         for field in dataclasses.fields(Settings):
             text = field.metadata["help"].replace("%", "%%")
-            if field.type in ("int", "int | None"):
-                command.add_argument(f"--{field.name}", type=int, help=text)
+            option = f"--{field.name.replace('_', '-')}"
+            if field.type == "bool":
+                command.add_argument(option, action="store_true", default=None, help=text)
+            elif field.type in ("int", "int | None"):
+                command.add_argument(option, type=int, help=text)
+            elif field.type == "float":
+                command.add_argument(option, type=float, help=text)
             elif field.default == ():
-                command.add_argument(f"--{field.name}", action="append", help=text)
+                command.add_argument(option, action="append", help=text)
             else:
-                command.add_argument(f"--{field.name}", help=text)
+                command.add_argument(option, help=text)
     resume = commands.add_parser("resume", parents=[shared], help="go on with a run that was killed")
     resume.add_argument("run", nargs="?", help="the folder it was to make (default: the newest in runs)")
     replay = commands.add_parser("replay", parents=[shared], help="repeat a run to the same bytes, and compare")

@@ -29,6 +29,16 @@ class Settings:
     epochs: int | None = _setting(
         None, "passes of every network over the rows, in place of a budget: as long as it takes, and the same each time"
     )
+    metric: str | None = _setting(
+        None,
+        "what is scored, stops and selects: accuracy, auc, log loss, rmse, … (default: accuracy, rmse or bits a byte)",
+    )
+    rounds: int | None = _setting(
+        None, "races to judge by: other folds, or other seeds where the test part is stated (default: as many as the "
+        "budget allows under 5,000 rows, else 1)"
+    )  # fmt: skip
+    coverage: float = _setting(0.9, "share of the rows whose truth lies in the shipped file's sets or intervals")
+    until_sure: bool = _setting(False, "go on with such rounds until the verdict is sure, within the budget")
     memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
     only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
     seed: int = _setting(0, "seed of the split and of every contender")
@@ -54,6 +64,14 @@ class Settings:
             if self.split is not None and getattr(self, option) is not None:
                 raise LeadlineError(f"--split and --{option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
+        if self.rounds is not None and self.rounds < 1:
+            raise LeadlineError(f"--rounds {self.rounds} was given, where a whole number of at least 1 was expected.")
+        if not 0.5 <= self.coverage < 1:
+            raise LeadlineError(f"--coverage {self.coverage} was given, where a share of 0.5 to below 1 was expected.")
+        if self.until_sure and self.rounds is not None:
+            raise LeadlineError(
+                "--rounds and --until-sure both say how many rounds to judge by; leave out one of them."
+            )
         if self.epochs is not None and self.epochs < 1:
             raise BudgetError(f"--epochs {self.epochs} was given, where a whole number of at least 1 was expected.")
         self.kinds  # noqa: B018  a wrong --kind should fail before any data is read

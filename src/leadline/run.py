@@ -20,28 +20,30 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline import __version__
+from leadline import __version__, trials
 from leadline.config import Settings, from_mapping, gigabytes
 from leadline.data import samples
 from leadline.data.audit import audit
+from leadline.data.drawn import draw
 from leadline.data.source import Source, cache_folder, read
-from leadline.data.split import Split, split, stretches
 from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
 from leadline.errors import LeadlineError, ModelError, OutputError, SourceError
 from leadline.judge import evidence
-from leadline.judge.compare import Scored, compare
+from leadline.judge.certainty import Certainty, certainty
+from leadline.judge.compare import Scored, score
 from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import Rival, Verdict, judge
+from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
 from leadline.race.measure import cores, machine, memory_gb, versions
 from leadline.race.past import Past
-from leadline.race.race import Entry, Event, Race, entrants
+from leadline.race.race import Event, Race, entrants
 from leadline.refused import removed, spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
+from leadline.trials import Trials
 
 # Seconds that the end of a run takes: to export a contender, and to run its file on a row.
 EXPORT = {"mlp": 6.5, "bag": 6.5, "cnn": 6.5, "crnn": 10.0, "lstm": 8.0, "gpt": 10.0}
@@ -133,7 +135,7 @@ def journey(go: Go) -> dict[str, Any]:
         table, said = audit(understand(given, asked), asked)
         share = None if past is None else past.share
         store = build(
-            table, _split(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
+            table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
         )  # fmt: skip
         warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
         go.watch(
@@ -143,20 +145,23 @@ def journey(go: Go) -> dict[str, Any]:
             )
         )  # fmt: skip
         names = entrants(store, asked.only)
-        race = Race(
-            store, names, folder / "contenders", cores=cores(), seed=asked.seed, journal=journal, watch=go.watch,
-            memory_gb=gigabytes(asked.memory) if asked.memory else 0.75 * (memory_gb() or 1e6), epochs=asked.epochs,
-            past=None if past is None else past.fates,
-        )  # fmt: skip
+        start = _starter(names, go, journal)
+        race = start(store, asked.seed, folder / "contenders", 0)
         try:
-            _prepare(store, names)
-            race.run(until=go.until or go.began + asked.seconds - _reserve(store, names, asked.seconds))
-            result = _finish(table, store, race, warnings, go, journal)
+            until = go.until or go.began + asked.seconds - _reserve(store, names, asked.seconds)
+            began = time.monotonic()
+            planned = trials.plan(table, store, asked, until - began, None if past is None else past.ended)
+            race.run(until=began + planned.each)
+            found = trials.run(
+                race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
+                start=start, costs={} if past is None else past.costs, journal=journal, watch=go.watch,
+            )  # fmt: skip
+            result = _finish(table, store, race, found, [*warnings, *found.said], go, journal)
         finally:
             race.close()
         _report(folder, table, store, race, result)
-    for kept in folder.glob("contenders/*/checkpoints"):  # nothing is left to go on from
-        shutil.rmtree(kept)
+    for kept in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
+        shutil.rmtree(kept)  # nothing is left to go on from
     return result
 
 
@@ -205,31 +210,6 @@ def _write_config(folder: Path, source: Any, asked: Settings) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _split(table: Table, asked: Settings) -> Split:
-    if table.task.name == "language":
-        return stretches(table.part)
-
-    def column(name: str | None) -> np.ndarray | None:
-        if name is None:
-            return None
-        cells = table.frame.select(name).collect().to_series()
-        if name == asked.time:
-            from leadline.kinds import KINDS
-
-            settings = KINDS["time"].sniff(cells, None)
-            kind = "number" if settings is None else "time"
-            values = np.asarray(KINDS[kind].decode(cells, None, settings or {}).values)
-            if kind == "number" and not np.isfinite(values).all():
-                raise LeadlineError(
-                    f"--time {name} holds cells that are neither numbers nor dates; mend or choose another."
-                )
-            return values
-        return cells.cast(pl.String).fill_null("").to_numpy()
-
-    group = column(asked.group or table.whole)
-    return split(table.labels, table.part, asked.seed, group=group, time=column(asked.time))
-
-
 def _key(asked: Settings, table: Table) -> dict[str, Any]:
     """What shapes a store besides the source, the columns and the budget."""
     part = blake2b(table.part.tobytes(), digest_size=16).hexdigest()
@@ -264,6 +244,20 @@ def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
     return [*unread, f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
 
 
+def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int, Path, int], Race]:
+    """Sets up a race: the run's own, or one of another round."""
+    memory = gigabytes(go.asked.memory) if go.asked.memory else 0.75 * (memory_gb() or 1e6)
+
+    def start(store: Store, seed: int, folder: Path, number: int) -> Race:
+        _prepare(store, names)
+        return Race(
+            store, names, folder, cores=cores(), seed=seed, journal=journal, watch=go.watch, memory_gb=memory,
+            epochs=go.asked.epochs, past=None if go.past is None else go.past.rounds.get(number), number=number,
+        )  # fmt: skip
+
+    return start
+
+
 def _prepare(store: Store, names: list[str]) -> None:
     """Make every tensor that a contender will read, once, before they race for it."""
     from leadline.contenders.portfolio import PORTFOLIO
@@ -280,23 +274,17 @@ def _reserve(store: Store, names: list[str], seconds: float) -> float:
 
 
 def _finish(
-    table: Table, store: Store, race: Race, warnings: list[str], go: Go, journal: Journal
+    table: Table, store: Store, race: Race, found: Trials, warnings: list[str], go: Go, journal: Journal
 ) -> dict[str, Any]:  # fmt: skip
-    """Open the test, judge, ship, and write the result."""
-    asked, folder = go.asked, go.folder
-    truth = store.sealed()
-    journal.write("test opened", openings=1)
-    answers = {entry.name: entry.scores() for entry in race.entries if entry.done and entry.family != "floor"}
-    answers = _floor(race, store) | answers
-    metric = METRICS[store.task.metric]
-    scored = compare(truth, answers, metric, asked.seed)
-    verdict = judge(
-        _best(race.entries, scored, "deep", metric),
-        _best(race.entries, scored, "classical", metric),
-        metric,
-        len(truth),
-    )
-    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, warnings, journal)
+    """Ship what the verdict says, and write the result."""
+    asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
+    raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
+    certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
+    warnings += _uncertain(store, raw, certain)
+    answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
+    scored = score(truth, answers, metric, asked.seed, found.group)
+    verdict = found.verdict
+    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, journal)
     result = {
         "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
         "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
@@ -306,14 +294,32 @@ def _finish(
         "test_openings": 1, "command": _command(folder, asked), "data_hash": table.source.digest, "machine": machine(),
         "versions": versions(), "columns": evidence.columns(table),
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
+        "within": [dataclasses.asdict(each) for each in found.within], "rounds_run": evidence.rounds(found.rounds),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
-        "warnings": warnings, "quarantined": len(table.bad) + len(store.bad),
+        **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
+        "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
-    evidence.predictions(store, truth, answers, shipped).write_parquet(folder / "predictions.parquet")
+    evidence.predictions(store, truth, answers, shipped, certain).write_parquet(folder / "predictions.parquet")
     result["spent_s"] = round(time.monotonic() - go.began, 1)
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result
+
+
+def _uncertain(store: Store, answers: dict[str, np.ndarray], certain: dict[str, Certainty]) -> list[str]:
+    """What is to be said where answers could not be made to say how sure they are."""
+    if store.task.name == "language" or not answers:
+        return []
+    if not certain:
+        return [
+            "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
+            "More rows would mend it, or a longer budget, which races on folds."
+        ]
+    if any(each.conformal is None for each in certain.values()):
+        return [
+            "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
+        ]
+    return []
 
 
 def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity | None) -> dict[str, Any]:
@@ -350,28 +356,9 @@ def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
     return {"floor": scores}
 
 
-def _best(entries: list[Entry], scored: dict[str, Scored], family: str, metric: Any) -> Rival | None:
-    """The best finished contender of a family, by valid."""
-    rivals = [
-        Rival(
-            name=e.name,
-            valid=e.facts["score"],
-            cost=e.facts["predict_us"],
-            scored=scored[e.name],
-            starved=e.facts["starved"],
-        )
-        for e in entries
-        if e.done and e.family == family
-    ]
-    best = None
-    for rival in rivals:
-        best = rival if best is None or metric.better(rival.valid, best.valid) else best
-    return best
-
-
 def _ship(
     folder: Path, table: Table, store: Store, race: Race, verdict: Verdict, scored: dict[str, Scored],
-    answers: dict[str, np.ndarray], warnings: list[str], journal: Journal,
+    answers: dict[str, np.ndarray], certain: dict[str, Certainty], warnings: list[str], journal: Journal,
 ) -> tuple[Verdict, str | None, Parity | None]:  # fmt: skip
     """Export the winner and check it row by row; where that fails, say so and ship the other one."""
     for name in dict.fromkeys([verdict.winner, verdict.against]):
@@ -384,7 +371,7 @@ def _ship(
         }  # fmt: skip
         path = folder / "model.onnx"
         try:
-            model = assemble(store, race.export(entry, patience=60.0), facts)
+            model = assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name))
             path.write_bytes(model.SerializeToString())
             parity = check(Model(path), table, store, answers[entry.name])
         except LeadlineError as error:
@@ -411,7 +398,7 @@ def _command(folder: Path, asked: Settings) -> str:
         value = getattr(asked, field.name)
         for item in value if isinstance(value, tuple) else [value]:
             if item != field.default and field.name != "out":
-                words += [f"--{field.name}", str(item)]
+                words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]
     return shlex.join(words)
 
 

@@ -43,7 +43,7 @@ class Terminal:
         self._quiet = quiet
         self._console = Console(highlight=False)
         self._lines: dict[str, _Line] = {}
-        self._head = ""
+        self._rounds = ""  # the last one after the first, as a line
         self._began = time.monotonic()
         self._budget: float | None = None
         self._live: Any = None
@@ -127,6 +127,12 @@ class Terminal:
         shown = f"{_number(line.score)} on valid" if line.status in ("finished", "cut") else line.why
         self._plain(f"{event['t']:6.1f} s  {line.name:10} {line.status}: {shown}")
 
+    def _round(self, event: dict[str, Any]) -> None:
+        what = "seed" if event["fold"] is None else f"fold {event['fold'] + 1} of {event['folds']}"
+        scores = ", ".join(f"{name} {_number(score)}" for name, score in event["scores"].items())
+        self._rounds = f"round {event['number'] + 1} ({what}): {scores} on test"
+        self._plain(f"{event['t']:6.1f} s  {self._rounds}")
+
     def _stopping(self, event: dict[str, Any]) -> None:
         self._say("Stopping: each contender ends with its best so far (Ctrl-C again to leave at once).")
 
@@ -135,6 +141,7 @@ class Terminal:
 
         spent = time.monotonic() - self._began
         caption = _time(spent) if self._budget is None else f"{_time(max(0.0, self._budget - spent))} left"
+        caption = f"{caption}; {self._rounds}" if self._rounds else caption
         table = Table(box=None, padding=(0, 2, 0, 0), caption=caption, caption_justify="left")
         for name in ("contender", "valid", "curve", "step", "state"):
             table.add_column(name, justify="right" if name in ("valid", "step") else "left")

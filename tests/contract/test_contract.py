@@ -108,7 +108,8 @@ class Trained:
 
     def shipped(self, frame: pl.DataFrame) -> np.ndarray:
         """The file's probabilities or values."""
-        prediction, probabilities, bad = self.model.answer(frame, None)
+        found, bad = self.model.answer(frame, None)
+        prediction, probabilities = found["prediction"], found.get("probabilities")
         assert not bad
         return np.asarray(prediction if probabilities is None else probabilities)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leadline.data.split import Split, split
+from leadline.data.split import Split, folds_of, split
 from leadline.errors import SourceError
 
 PARTS = ("train", "valid", "calib", "test")
@@ -100,3 +100,26 @@ def test_rows_can_leave_later() -> None:
     parts = split(np.arange(100) % 2, np.zeros(100), 0)
     gone = [int(parts.train[0]), int(parts.test[-1])]
     assert _whole(parts.without(gone)) == [row for row in range(100) if row not in gone]
+
+
+def test_folds_test_on_every_row_once() -> None:
+    labels, part = np.arange(203) % 3, np.zeros(203)
+    folds = [split(labels, part, 0, fold=fold) for fold in range(5)]
+    assert folds_of(folds[0], part) == 5 and folds[0].counts() == split(labels, part, 0).counts()
+    assert np.array_equal(np.sort(np.concatenate([fold.test for fold in folds])), np.arange(203))
+    for fold in folds:
+        parts = np.concatenate([fold.train, fold.valid, fold.calib, fold.test])
+        assert np.array_equal(np.sort(parts), np.arange(203))
+        assert all(abs(np.mean(labels[fold.test] == k) - 1 / 3) < 0.05 for k in range(3))
+
+
+def test_folds_keep_groups_whole() -> None:
+    group = np.repeat(np.arange(20), 10)
+    for fold in range(5):
+        made = split(np.arange(200) % 2, np.zeros(200), 0, group=group, fold=fold)
+        assert not set(group[made.test]) & set(group[made.train]) and len(made.test) == 40
+
+
+def test_a_stated_test_is_not_drawn_again() -> None:
+    part = np.where(np.arange(100) < 20, 2, 0)
+    assert folds_of(split(np.arange(100) % 2, part, 0), part) == 1

@@ -14,12 +14,12 @@ from PIL import Image
 
 from leadline.config import from_mapping
 from leadline.data.audit import audit
+from leadline.data.drawn import draw
 from leadline.data.source import Source
 from leadline.data.source import read as read_source
 from leadline.data.split import Split
 from leadline.data.table import Table, read
 from leadline.errors import LeadlineError, SourceError
-from leadline.run import _split
 
 ROWS = 60
 
@@ -52,7 +52,7 @@ def found(own_cache: Path) -> Callable[..., Found]:
         asked = from_mapping({"target": "y", **settings})
         assert isinstance(source, Source)
         table, said = audit(read(source, asked), asked)
-        return Found(table, said, _split(table, asked))
+        return Found(table, said, draw(table, asked))
 
     return run
 
@@ -156,7 +156,7 @@ def test_a_column_or_value_may_hold_an_equals_sign(found: Any) -> None:
         ({"l": [[1, 2]] * ROWS}, "l", r"Column 'l' holds List\(Int64\), which cannot state a split; name another"),
     ],
 )  # fmt: skip
-def test_what_states_no_split(columns: dict[str, Any], split: str, message: str, found: Any) -> None:
+def test_what_states_nodraw(columns: dict[str, Any], split: str, message: str, found: Any) -> None:
     with pytest.raises(SourceError, match=message):
         found(columns, split=split)
 

@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from leadline.data.split import split
+from leadline.data.store import again
 from leadline.errors import SourceError
 from leadline.ship.runtime import Session
 
@@ -136,3 +138,25 @@ def test_pictures_in_a_table_of_parquet(tmp_path: Path, bars: Any, prepare: Any)
     pl.DataFrame({"photo": cells, "label": labels}).write_parquet(tmp_path / "t.parquet")
     store = prepare(tmp_path / "t.parquet", target="label").store
     np.testing.assert_array_equal(store.tensor(store.blocks[0].name)[..., 0], images)
+
+
+def test_another_split_of_the_same_rows_learns_anew(mixed: Any, prepare: Any) -> None:
+    made = prepare(mixed(200), target="y")
+    labels, part = made.table.labels, np.zeros(200)
+    parts = split(labels, part, 0, fold=1)
+    with again(made.store, made.table, parts) as store:
+        np.testing.assert_array_equal(store.split.test, parts.test)
+        assert (store.labels[parts.test] == -1).all() and (store.labels[made.store.split.test] >= 0).all()
+        np.testing.assert_array_equal(store.sealed(), labels[parts.test])
+        assert [block.name for block in store.blocks] == [block.name for block in made.store.blocks]
+        assert store.graph("number") != made.store.graph("number")  # quartiles of other train rows
+        path = store.path
+    assert not path.exists()
+
+
+def test_pictures_are_not_decoded_again(bars: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = prepare(bars(80))
+    monkeypatch.setattr("leadline.kinds.image.Image.decode", None)
+    with again(made.store, made.table, split(made.table.labels, np.zeros(80), 0, fold=2)) as store:
+        (block,) = store.blocks
+        np.testing.assert_array_equal(store.tensor(block.name), made.store.tensor(block.name))

@@ -1,14 +1,15 @@
-"""Intervals: they cover the truth about as often as they say, and differences are paired."""
+"""Intervals cover the truth about as often as they say; differences are paired; folds and seeds count their noise."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from leadline.judge.compare import LEVEL, MOST_UNITS, RESAMPLES, compare
+from leadline.judge.compare import LEVEL, MOST_UNITS, RESAMPLES, folds_gap, rows_gap, score
 from leadline.judge.metrics import METRICS
 
-ACCURACY, RMSE = METRICS["accuracy"], METRICS["rmse"]
+ACCURACY, RMSE, AUC = METRICS["accuracy"], METRICS["rmse"], METRICS["auc"]
 
 
 def _answers(hits: np.ndarray) -> np.ndarray:
@@ -16,30 +17,50 @@ def _answers(hits: np.ndarray) -> np.ndarray:
     return np.stack([hits, ~hits], axis=1).astype(np.float32)
 
 
-def test_scores_and_shapes() -> None:
-    truth = np.zeros(200, np.int64)
-    hits = np.arange(200) < 150
-    found = compare(truth, {"a": _answers(hits), "b": _answers(~hits)}, ACCURACY, 0)
-    assert found["a"].score == 0.75 and found["b"].score == 0.25 and found["a"].resampled.shape == (RESAMPLES,)
-    assert found["a"].low < 0.75 < found["a"].high
-    np.testing.assert_allclose(found["a"].resampled + found["b"].resampled, 1)
+def test_a_share_has_wilsons_interval() -> None:
+    hits = np.arange(200) < 190
+    found = score(np.zeros(200, np.int64), {"a": _answers(hits)}, ACCURACY, 0)["a"]
+    expected = stats.binomtest(190, 200).proportion_ci(0.95, "wilson")
+    assert found.score == 0.95
+    # The error is estimated with n - 1, as of any mean.
+    assert (found.low, found.high) == (pytest.approx(expected.low, abs=1e-3), pytest.approx(expected.high, abs=1e-3))
 
 
-def test_the_interval_is_that_of_a_binomial() -> None:
-    hits = np.arange(1_000) < 900
-    found = compare(np.zeros(1_000, np.int64), {"a": _answers(hits)}, ACCURACY, 0)["a"]
-    error = 1.96 * np.sqrt(0.9 * 0.1 / 1_000)
-    assert found.low == pytest.approx(0.9 - error, abs=0.003) and found.high == pytest.approx(0.9 + error, abs=0.003)
+def test_a_perfect_score_may_still_be_luck() -> None:
+    found = score(np.zeros(50, np.int64), {"a": _answers(np.ones(50, bool))}, ACCURACY, 0)["a"]
+    assert found.high == pytest.approx(1.0) and 0.9 < found.low < 0.95
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("metric", ["accuracy", "auc", "rmse", "log loss"])
+def test_the_interval_covers_the_truth_as_often_as_it_says(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadline.judge.compare.RESAMPLES", 500)
-    rng, covered = np.random.default_rng(0), 0
-    for trial in range(200):
-        truth, noise = rng.normal(size=300), rng.normal(0, 0.5, 300)
-        found = compare(truth, {"a": truth + noise}, RMSE, trial)["a"]
-        covered += found.low <= 0.5 <= found.high
-    assert abs(covered / 200 - LEVEL) < 0.05
+    rng = np.random.default_rng(0)
+
+    def drawn(n: int) -> tuple[np.ndarray, np.ndarray]:
+        if metric == "rmse":
+            truth = rng.normal(size=n)
+            return truth, truth + rng.standard_t(6, n)
+        truth = (rng.random(n) < 0.3).astype(np.int64)
+        up = 1 / (1 + np.exp(-(truth * 2 - 1 + rng.normal(size=n))))
+        return truth, np.stack([1 - up, up], axis=1)
+
+    real = METRICS[metric](*drawn(2_000_000))
+    covered = 0
+    for trial in range(1_000):
+        truth, answers = drawn(300)
+        found = score(truth, {"a": answers}, METRICS[metric], trial)["a"]
+        covered += found.low <= real <= found.high
+    assert abs(covered / 1_000 - LEVEL) < 0.02
+
+
+def test_rows_of_one_group_are_not_independent() -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(40), 25)
+    hits = np.repeat(rng.random(40) < 0.7, 25)  # a whole group is right or wrong
+    alone = score(np.zeros(1_000, np.int64), {"a": _answers(hits)}, ACCURACY, 0)["a"]
+    grouped = score(np.zeros(1_000, np.int64), {"a": _answers(hits)}, ACCURACY, 0, group)["a"]
+    assert grouped.score == alone.score
+    assert 4 < (grouped.high - grouped.low) / (alone.high - alone.low) < 6  # as if there were forty rows
 
 
 def test_differences_are_paired() -> None:
@@ -48,27 +69,66 @@ def test_differences_are_paired() -> None:
     hits = rng.random(2_000) < 0.7
     better = hits.copy()
     better[np.flatnonzero(~hits)[:40]] = True
-    found = compare(np.zeros(2_000, np.int64), {"a": _answers(hits), "b": _answers(better)}, ACCURACY, 0)
-    gaps = found["b"].resampled - found["a"].resampled
-    assert np.quantile(gaps, 0.025) > 0.012 and gaps.std() < 0.4 * found["a"].resampled.std()
-    same = compare(np.zeros(2_000, np.int64), {"a": _answers(hits), "b": _answers(hits)}, ACCURACY, 0)
-    assert (same["a"].resampled == same["b"].resampled).all()
+    truth = np.zeros(2_000, np.int64)
+    gap = rows_gap(truth, [_answers(better)], [_answers(hits)], ACCURACY, 0)
+    assert gap.size == pytest.approx(0.02) and gap.of == "model"
+    assert gap.interval()[0] > 0.012 and gap.above(0.0) == 1.0
+    same = rows_gap(truth, [_answers(hits)], [_answers(hits)], ACCURACY, 0)
+    assert same.interval() == (0.0, 0.0)
+
+
+def test_a_lower_error_is_a_gap_above_zero() -> None:
+    truth = np.random.default_rng(0).normal(size=500)
+    noise = np.random.default_rng(1).normal(size=500)
+    gap = rows_gap(truth, [truth + noise], [truth + 2 * noise], RMSE, 0)
+    assert gap.size == pytest.approx(RMSE(truth, truth + noise)) and gap.interval()[0] > 0
+
+
+def test_a_gap_that_rests_on_few_rows_is_less_sure() -> None:
+    """Six rows of five hundred, all for one side: a normal interval would be sure."""
+    hits = np.ones(500, bool)
+    worse = hits.copy()
+    worse[:6] = False
+    low, _ = rows_gap(np.zeros(500, np.int64), [_answers(hits)], [_answers(worse)], ACCURACY, 0).interval()
+    drawn = np.random.default_rng(0).binomial(500, 6 / 500, 100_000) / 500
+    assert low < np.quantile(drawn, 0.025)
+
+
+def test_three_seeds_bring_in_the_noise_between_them() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.zeros(20_000, np.int64)
+    base = rng.random(20_000)
+    trainings = [_answers(base < share) for share in (0.88, 0.90, 0.92)]
+    steady = [_answers(base < 0.89)] * 3
+    gap = rows_gap(truth, trainings, steady, ACCURACY, 0)
+    assert gap.of == "method" and gap.noise > 0.9
+    expected = stats.t.ppf(0.975, 2) * 0.02 / np.sqrt(3)  # of three scores that are two points apart
+    low, high = gap.interval()
+    assert (high - low) / 2 == pytest.approx(expected, rel=0.15)
+    assert rows_gap(truth, trainings[:2], steady[:2], ACCURACY, 0).of == "model"  # two tell nothing of it
+
+
+def test_folds_have_the_correlated_t_interval() -> None:
+    gaps = [0.01, 0.03, 0.02, 0.00, 0.04]
+    found = folds_gap(gaps, 0.2)
+    error = np.sqrt((1 / 5 + 0.25) * np.var(gaps, ddof=1))
+    expected = stats.t.interval(0.95, 4, loc=0.02, scale=error)
+    assert found.size == pytest.approx(0.02) and found.of == "method"
+    assert found.interval() == (pytest.approx(expected[0], abs=1e-4), pytest.approx(expected[1], abs=1e-4))
+    assert found.above(0.005) == pytest.approx(stats.t.sf(0.005, 4, loc=0.02, scale=error), abs=1e-3)
 
 
 def test_the_seed_decides() -> None:
     truth = np.random.default_rng(0).normal(size=100)
-    answers = {"a": truth + 0.1 * np.sin(np.arange(100))}
-    first, again, other = (compare(truth, answers, RMSE, seed)["a"] for seed in (0, 0, 1))
-    assert (first.resampled == again.resampled).all() and (first.resampled != other.resampled).any()
-    assert first.score == other.score
+    a, b = truth + 0.1 * np.sin(np.arange(100)), truth + 0.2
+    first, again, other = (rows_gap(truth, [a], [b], RMSE, seed) for seed in (0, 0, 1))
+    assert (first.draws == again.draws).all() and (first.draws != other.draws).any() and len(first.draws) == RESAMPLES
+    assert first.size == other.size
 
 
-def test_many_rows_are_pooled_without_a_bias(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leadline.judge.compare.RESAMPLES", 400)
-    rows = MOST_UNITS + 10_001
-    truth = np.zeros(rows)
-    values = np.random.default_rng(0).normal(size=rows)
-    found = compare(truth, {"a": values}, RMSE, 0)["a"]
+def test_many_rows_are_pooled_without_a_bias() -> None:
+    rows = 4 * MOST_UNITS + 1
+    truth, values = np.zeros(rows), np.random.default_rng(0).normal(size=rows)
+    found = score(truth, {"a": values}, RMSE, 0)["a"]
     assert found.score == pytest.approx(np.sqrt((values**2).mean()))
-    assert found.resampled.mean() == pytest.approx(found.score, rel=1e-3)
-    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(2 * rows), rel=0.2)
+    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(2 * rows), rel=0.1)

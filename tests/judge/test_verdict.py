@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.judge.compare import Scored
+from leadline.judge.compare import Gap
 from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import POINTS, RELATIVE, Rival, judge, rule
+from leadline.judge.verdict import POINTS, RELATIVE, Rival, Trial, judge, rule, within
 
 R = 0.005
 UP, DOWN = math.nextafter(R, 1), math.nextafter(R, 0)
@@ -40,20 +40,18 @@ def test_the_rule_at_its_edges(low: float, high: float, answer: str) -> None:
     assert rule(low, high, R) == answer
 
 
-def _rival(name: str, resampled: Any, *, valid: float = 0.9, cost: float = 1.0) -> Rival:
-    resampled = np.asarray(resampled, float)
-    scored = Scored(
-        score=float(resampled.mean()), low=float(resampled.min()), high=float(resampled.max()), resampled=resampled
-    )
-    return Rival(name=name, valid=valid, cost=cost, scored=scored)
+def _rival(name: str, score: float = 0.9, *, valid: float = 0.9, cost: float = 1.0, starved: bool = False) -> Rival:
+    return Rival(name=name, valid=valid, cost=cost, score=score, starved=starved)
 
 
-def _pair(gaps: Any, **facts: Any) -> Any:
-    gaps = np.asarray(gaps, float)
-    deep = _rival("cnn", 0.9 + gaps, **facts.get("deep", {}))
-    return judge(
-        deep, _rival("linear", np.full(len(gaps), 0.9), **facts.get("classical", {})), METRICS["accuracy"], 1_000
-    )
+ROWS = Trial(rows=1_000)
+
+
+def _pair(gaps: Any, trial: Trial = ROWS, of: str = "model", noise: float = 0.0, **facts: Any) -> Any:
+    gaps = np.sort(np.asarray(gaps, float))
+    gap = Gap(size=float(gaps.mean()), draws=gaps, of=of, noise=noise)
+    deep = _rival("cnn", 0.9 + gap.size, **facts.get("deep", {}))
+    return judge(deep, _rival("linear", **facts.get("classical", {})), gap, METRICS["accuracy"], trial)
 
 
 SPREAD = np.linspace(-1, 1, 2_001)
@@ -101,23 +99,66 @@ def test_unsure_says_how_many_rows_would_settle_it() -> None:
     assert f"about {made.settle_rows:,} test rows would settle it" in made.why and "too close to call" in made.why
 
 
+def test_unsure_says_what_would_have_shown_and_what_it_takes() -> None:
+    made = _pair(0.02 * SPREAD, Trial(rows=1_000, round_s=7.0, reach=50_000))
+    half = (made.high - made.low) / 2
+    assert made.smallest == pytest.approx(half * 2.8 / 1.96)
+    assert made.settle_rounds == math.ceil(made.settle_rows / 1_000) - 1
+    assert made.settle_s == made.settle_rounds * 7.0
+    assert f"({made.settle_rounds} more folds, about {made.settle_s:,.0f} s: --until-sure)" in made.why
+    assert "a gap under 2.7" in made.why  # points
+    far = _pair(0.02 * SPREAD, Trial(rows=1_000, round_s=7.0, reach=5_000))
+    assert (far.settle_rounds, far.settle_s) == (None, None) and "--until-sure" not in far.why
+
+
+def test_noise_between_seeds_is_settled_by_seeds() -> None:
+    made = _pair(0.006 * SPREAD, Trial(rows=10_000, by="seeds", rounds=3, round_s=60.0), of="method", noise=0.9)
+    assert made.answer == "unsure" and made.settle_rounds == math.ceil(3 * ((made.high - made.low) / 2 / POINTS) ** 2)
+    assert "more seeds, about" in made.why and made.why.startswith("Over 3 seeds: cnn scores")
+
+
+def test_over_rounds_the_sentence_is_about_the_method() -> None:
+    made = _pair(0.03 + 0.01 * SPREAD, Trial(rows=1_000, by="folds", rounds=10), of="method")
+    assert (made.of, made.by, made.rounds) == ("method", "folds", 10)
+    assert made.why == (
+        "Over 10 folds: deep beats classical (cnn over linear) by 3.00 points of accuracy "
+        "(95% interval of deep minus classical +2.05 to +3.95)."
+    )
+    looked = _pair(0.03 + 0.01 * SPREAD, Trial(rows=1_000, by="folds", rounds=10, level=0.99), of="method")
+    assert "(99% interval" in looked.why and looked.low < made.low
+
+
+def test_losing_for_want_of_time_says_nothing() -> None:
+    made = _pair(-0.03 + 0.01 * SPREAD, deep={"starved": True})
+    assert made.answer == "unsure" and "cnn had too little time to learn" in made.why and made.settle_rows is None
+    assert _pair(-0.03 + 0.01 * SPREAD, classical={"starved": True}).answer == "classical"
+
+
 def test_a_lower_error_is_better() -> None:
-    deep, classical = _rival("mlp", 9 + 0.1 * SPREAD, valid=9.0), _rival("boosting", 10 + 0.1 * SPREAD, valid=10.0)
-    made = judge(deep, classical, METRICS["rmse"], 1_000)
+    gap = Gap(size=1.0, draws=1 + 0.1 * SPREAD, of="model")
+    made = judge(_rival("mlp", 9.0), _rival("boosting", 10.0), gap, METRICS["rmse"], Trial(rows=1_000))
     assert made.answer == "deep" and made.gap == pytest.approx(1.0) and made.region == pytest.approx(10 * RELATIVE)
     assert "of rmse" in made.why and "points" not in made.why
-    assert judge(classical, deep, METRICS["rmse"], 1_000).answer == "classical"
 
 
 def test_unsure_by_error_ships_the_lower_valid_error() -> None:
-    deep = _rival("mlp", 10 + SPREAD, valid=9.0, cost=5.0)
-    classical = _rival("boosting", 10 - SPREAD, valid=10.0)
-    assert judge(deep, classical, METRICS["rmse"], 100).winner == "mlp"
+    gap = Gap(size=0.0, draws=SPREAD, of="model")
+    deep, classical = _rival("mlp", 10.0, valid=9.0, cost=5.0), _rival("boosting", 10.0, valid=10.0)
+    assert judge(deep, classical, gap, METRICS["rmse"], Trial(rows=100)).winner == "mlp"
 
 
 def test_one_family_alone_cannot_be_judged() -> None:
-    made = judge(None, _rival("linear", [0.9]), METRICS["accuracy"], 10)
+    made = judge(None, _rival("linear"), None, METRICS["accuracy"], Trial(rows=10))
     assert (made.answer, made.winner, made.against, made.gap) == ("unsure", "linear", None, None)
     assert made.why.startswith("Only linear finished, so deep and classical cannot be compared")
-    made = judge(None, None, METRICS["accuracy"], 10)
+    made = judge(None, None, None, METRICS["accuracy"], Trial(rows=10))
     assert made.winner is None and made.why.startswith("Nothing but the floor finished")
+
+
+def test_contenders_of_one_family_are_held_against_each_other() -> None:
+    gap = Gap(size=0.2, draws=0.2 + 0.01 * SPREAD, of="method")
+    made = within("deep", "cnn", "mlp", 0.7, gap, METRICS["accuracy"])
+    assert made.answer == "first"
+    assert made.why == "cnn is better than mlp (+20.00 points, 95% interval +19.05 to +20.95)"
+    lost = within("deep", "mlp", "cnn", 0.6, Gap(size=0.0, draws=0.01 * SPREAD, of="method"), METRICS["accuracy"])
+    assert lost.answer == "unsure" and lost.why.startswith("mlp is not shown to be better than cnn")

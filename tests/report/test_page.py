@@ -436,7 +436,7 @@ def test_no_probability_is_written_as_a_certainty() -> None:
 
 
 def test_an_unsure_page_says_how_many_rows_would_settle_it(pages: dict[str, str]) -> None:
-    assert "about 41,000 would settle it; this run had 10,000" in words(pages["unsure"])
+    assert "about 41,000 would settle it; this run tested on 10,000" in words(pages["unsure"])
 
 
 def test_a_tie_says_from_which_tolerance_it_would_be_none() -> None:

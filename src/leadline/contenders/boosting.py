@@ -7,7 +7,9 @@ node. Settings are tried in turn, by valid, while the clock allows; the best is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy as np
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.contenders.features import Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
+from leadline.judge.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     import lightgbm
@@ -33,6 +36,7 @@ TRIALS: tuple[dict[str, Any], ...] = (
 ROUNDS = 4_000
 PATIENCE = 50  # rounds without a better valid loss end a trial (an eighth of the rounds, where that is more)
 SHARE = 0.6  # of the seconds left may go to one trial
+LOOKS = 5  # rounds from one score on valid to the next
 A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scoring the test rows will take
 WIDE = 200  # features
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
@@ -63,33 +67,41 @@ class Boosting:
             base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
         dataset = lgb.Dataset(x, y, categorical_feature=plan.categories, params=base, free_raw_data=False)
         checks = lgb.Dataset(x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base)
-        best, step = None, 0
+        metric, seen = METRICS[store.task.metric], list[tuple[float, float]]()
+
+        def look(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
+            inner, moves = metric.influence(data.labels(valid), _answers(raw, data.classes, (mean, deviation)))
+            ends = metric.finish(np.array([inner, max(inner - float(moves.std()) / len(moves) ** 0.5, 0.0)]))
+            seen.append((float(ends[0]), float(abs(ends[0] - ends[1]))))
+            return "look", seen[-1][0], metric.higher_is_better
+
+        trials, step = list[_Trial](), 0
         scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)  # seconds a round
         for change in TRIALS[:1] if wide or data.clock.endless else TRIALS:
             settings = base | change
-            if best is not None and settings["num_leaves"] >= len(train) / 20:
+            if trials and settings["num_leaves"] >= len(train) / 20:
                 continue
-            booster = lgb.Booster(settings, dataset).add_valid(checks, "valid")
-            trial = _Trial(booster, settings, data.clock.spent())
+            trial = _Trial(lgb.Booster(settings, dataset).add_valid(checks, "valid"), settings, data.clock.spent())
+            trials.append(trial)
             until = data.clock.spent() + SHARE * data.clock.left()
-            while not trial.rounds or not trial.stale and data.clock.spent() < until:
+            while not trial.rounds or not trial.stale(metric) and data.clock.spent() < until:
                 if data.clock.left() < scoring * trial.rounds:
                     yield Progress(step=step, note=f"cut by the clock at round {trial.rounds}")
                     break
-                full = booster.update()
-                trial.note(booster.eval_valid(), data.clock.spent())
+                full = trial.booster.update()
+                due = trial.rounds % LOOKS == 0
+                measured = trial.booster.eval_valid(look if due else None)
+                trial.note(measured, seen[-1] if due else None, data.clock.spent())
                 step += 1
                 if trial.rounds % 20 == 1:
-                    leader = trial if best is None or trial.loss < best.loss else best
-                    yield Progress(step=step, score=leader.score * deviation)
+                    yield Progress(step=step, score=_chosen(trials, metric)[1].score)
                 if full:
                     break
-            best = trial if best is None or trial.loss < best.loss else best
             if data.clock.left() < 2.5 * (trial.seconds + scoring * trial.rounds):
                 break
-        assert best is not None
-        booster, grown = best.booster, f"{best.best_round} rounds, as valid chose"
-        again_s = best.seconds * best.best_round / best.rounds + scoring * best.best_round
+        best, at = _chosen(trials, metric)
+        booster, grown = best.booster, f"{at.round} rounds, as valid chose"
+        again_s = best.seconds * at.round / best.rounds + scoring * at.round
         if data.clock.left() > 1.5 * REFIT * again_s:
             yield Progress(step=step, note="grown again on train and valid rows")
             grown += "; grown again on train and valid rows"
@@ -98,25 +110,42 @@ class Boosting:
                 params=base,
             )  # fmt: skip
             again = lgb.Booster(best.settings, everything)
-            for _ in range(int(REFIT * best.best_round) + 1):
-                if data.clock.left() < scoring * best.best_round:
+            for _ in range(int(REFIT * at.round) + 1):
+                if data.clock.left() < scoring * at.round:
                     break
                 again.update()
             else:
                 booster = again
         if booster is best.booster:
-            booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=best.best_round))
+            booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        score = best.score * deviation
-        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), score, [*said, grown, chosen])
+        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen])
 
 
 def _objective(data: Data) -> dict[str, Any]:
     if data.classes == 0:
         return {"objective": "regression", "metric": ["rmse"]}
     if data.classes == 2:
-        return {"objective": "binary", "metric": ["binary_logloss", "binary_error"]}
-    return {"objective": "multiclass", "num_class": data.classes, "metric": ["multi_logloss", "multi_error"]}
+        return {"objective": "binary", "metric": ["binary_logloss"]}
+    return {"objective": "multiclass", "num_class": data.classes, "metric": ["multi_logloss"]}
+
+
+def _answers(raw: Any, classes: int, scale: tuple[float, float]) -> np.ndarray:
+    """What LightGBM predicts, as probabilities [n, classes], or as values [n] in the target's unit."""
+    raw = np.asarray(raw)
+    if classes == 0:
+        return np.asarray(raw * scale[1] + scale[0], np.float64)
+    return (np.stack([1 - raw, raw], axis=1) if classes == 2 else raw).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What the valid rows say after some rounds."""
+
+    round: int
+    score: float
+    error: float  # standard error of the score
+    loss: float
 
 
 class _Trial:
@@ -124,23 +153,42 @@ class _Trial:
 
     def __init__(self, booster: lightgbm.Booster, settings: dict[str, Any], began: float) -> None:
         self.booster, self.settings, self._began = booster, settings, began
-        self.rounds, self.best_round, self.seconds = 0, 0, 0.0
-        self.loss, self.score = float("inf"), float("nan")
+        self.rounds, self.seconds = 0, 0.0
+        self.looks: list[_Look] = []
+        self._lowest, self._lowest_round = math.inf, 0
 
-    def note(self, measured: Sequence[tuple[Any, ...]], now: float) -> None:
-        """Take the valid metrics of one more round: (name, metric, value, higher is better)."""
+    def note(self, measured: Sequence[tuple[Any, ...]], look: tuple[float, float] | None, now: float) -> None:
+        """Take what one more round gives on valid: the loss, and now and then (score, its standard error)."""
         self.rounds += 1
         self.seconds = now - self._began
-        values = {row[1]: row[2] for row in measured}
-        errors = [value for name, value in values.items() if name.endswith("error")]
-        score = 1.0 - errors[0] if errors else values["rmse"]
-        loss = next(value for name, value in values.items() if not name.endswith("error"))
-        if loss < self.loss:
-            self.loss, self.score, self.best_round = loss, score, self.rounds
+        loss = next(float(row[2]) for row in measured if row[1] != "look")
+        if loss < self._lowest:
+            self._lowest, self._lowest_round = loss, self.rounds
+        if look is not None:
+            self.looks.append(_Look(round=self.rounds, score=look[0], error=look[1], loss=loss))
 
-    @property
-    def stale(self) -> bool:
-        return self.rounds >= ROUNDS or self.rounds - self.best_round > max(PATIENCE, self.rounds // 8)
+    def stale(self, metric: Metric) -> bool:
+        """Neither the score nor the loss, which moves more evenly, has improved for long."""
+        since = self.rounds - max(_best(self.looks, metric).round, self._lowest_round)
+        return self.rounds >= ROUNDS or since > max(PATIENCE, self.rounds // 8)
+
+
+def _chosen(trials: Sequence[_Trial], metric: Metric) -> tuple[_Trial, _Look]:
+    """The best look of all trials, and its trial."""
+    at = _best([look for trial in trials for look in trial.looks], metric)
+    return next(trial for trial in trials if any(look is at for look in trial.looks)), at
+
+
+def _best(looks: Sequence[_Look], metric: Metric) -> _Look:
+    """The best score; of those that lie within its standard error, the one of lowest loss.
+
+    Few valid rows tell rounds apart badly by a score that counts hits (Breiman et al. 1984, the rule of one error).
+    """
+    top = looks[0]
+    for look in looks:
+        top = look if metric.better(look.score, top.score) else top
+    near = [look for look in looks if metric.sign * (top.score - look.score) <= top.error]
+    return min(near, key=lambda look: look.loss)
 
 
 class FittedBoosting:
@@ -156,12 +204,7 @@ class FittedBoosting:
         self.bytes = len(booster.model_to_string().encode())
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        scores = np.asarray(self._booster.predict(matrix(store, self._plan, rows)))
-        if self._classes == 0:
-            return np.asarray(scores * self._scale[1] + self._scale[0], np.float64)
-        if self._classes == 2:
-            scores = np.stack([1 - scores, scores], axis=1)
-        return scores.astype(np.float32)
+        return _answers(self._booster.predict(matrix(store, self._plan, rows)), self._classes, self._scale)
 
     def digest(self) -> str:
         return digest(self._booster.model_to_string().encode())

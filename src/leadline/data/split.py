@@ -42,8 +42,9 @@ class Split:
 
 
 def split(
-    labels: np.ndarray, part: np.ndarray, seed: int, *, group: np.ndarray | None = None, time: np.ndarray | None = None
-) -> Split:
+    labels: np.ndarray, part: np.ndarray, seed: int, *, group: np.ndarray | None = None,
+    time: np.ndarray | None = None, fold: int = 0,
+) -> Split:  # fmt: skip
     """Draw the split.
 
     Args:
@@ -51,6 +52,7 @@ def split(
         part: 0 train, 1 stated valid, 2 stated test, 3 in none, [rows].
         group: group number of each row; equal groups stay together.
         time: moment of each row; later rows are tested on.
+        fold: test on the next such part of the same order: folds 0 to 4 test on every row once.
 
     Example:
         >>> split(np.arange(100) % 2, np.zeros(100), seed=0).counts()
@@ -63,6 +65,8 @@ def split(
         raise SourceError(f"Only {len(rows)} usable rows to learn from; at least {FEWEST} are needed.")
     rng = np.random.default_rng(seed)
     order = _order(rows, labels, rng, group, time)  # [0, 1) a row; the lowest are tested on
+    away = np.round(order - fold * min(TEST, MOST_TEST / len(rows)), 12)
+    order = np.round(away % 1.0, 12) if fold else order  # a place on an edge stays on it
     shares = []
     n = len(rows)
     if not len(stated[2]):
@@ -83,6 +87,16 @@ def split(
         if not len(parts[name]):
             raise SourceError(f"The split leaves no {name} rows; give more rows, or finer groups.")
     return Split(**parts)
+
+
+def folds_of(split: Split, part: np.ndarray) -> int:
+    """Folds that cover every row once; 1 where the test part is stated, and so cannot be drawn again."""
+    return 1 if (part == 2).any() or not len(split.test) else max(1, int(1 / share_of(split) + 1e-9))
+
+
+def share_of(split: Split) -> float:
+    """The share of the rows that is tested on."""
+    return len(split.test) / sum(split.counts().values())
 
 
 def stretches(part: np.ndarray) -> Split:

@@ -13,8 +13,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -30,7 +31,7 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Decoded, Fit, Kind, Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 5  # raised when the content of a store changes
+FORMAT = 6  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once
 MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may hold a hundred bytes for each
@@ -100,8 +101,7 @@ class Store:
         encoded = self.tensor(block_name)
         session = Session(self.graph(f"{block_name}.{form}"))
 
-        # Rows that are in no part, such as those that there was no time to decode, are read by nobody.
-        rows = np.unique(np.concatenate(list(vars(self.split).values())))
+        rows = np.flatnonzero(_drawn(self.rows, self.share))
         step = max(1, min(CHUNK // 8, MOST_VALUES // max(1, math.prod(block.shape))))
 
         def one(start: int) -> None:
@@ -157,21 +157,46 @@ def build(
     return Store(final)
 
 
-def _write(folder: Path, table: Table, split: Split, seconds: float, share: float | None) -> None:
-    fits = [_fit(folder, name, columns, table, split, seconds) for name, columns in _grouped(table.inputs)]
-    blocks = [block for block, _ in fits]
+@contextmanager
+def again(store: Store, table: Table, split: Split) -> Iterator[Store]:
+    """The same rows in another split, for a while: what was learned from train rows is learned anew.
+
+    Images and sounds are not decoded again: their encoding learns no more from them than a size.
+    """
+    with tempfile.TemporaryDirectory(prefix=".fold-", dir=store.path.parent, ignore_cleanup_errors=True) as folder:
+        _write(Path(folder), table, split, USUAL, store.share, like=store)
+        yield Store(folder)
+
+
+def _write(
+    folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None = None
+) -> None:
+    kept = [] if like is None else [block for block in like.blocks if KINDS[block.kind].ragged]
+    for block in kept:
+        assert like is not None
+        for path in like.path.glob(f"{block.name}.*"):
+            os.link(path, folder / path.name)
+    names = {block.name for block in kept}
+    fits = [
+        _fit(folder, name, columns, table, split, seconds)
+        for name, columns in _grouped(table.inputs)
+        if name not in names
+    ]
+    fitted = [block for block, _ in fits]
+    blocks = (
+        fitted if like is None else sorted([*kept, *fitted], key=lambda b: [x.name for x in like.blocks].index(b.name))
+    )
     if share is None:
         share = _affordable(table.rows, sum(cost for _, cost in fits), seconds)
-    # Drawn by one number, so that the same share is the same rows.
-    wanted = np.random.default_rng(0).random(table.rows) < share
-    bad: dict[int, str] = {}
+    wanted = _drawn(table.rows, share)
+    bad: dict[int, str] = {} if like is None else dict(like.bad)
     writers = {
-        block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in blocks
+        block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in fitted
     }
-    sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in blocks}
+    sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in fitted}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start, frame in table.batches([c for block in blocks for c in block.columns], CHUNK):
-            for block in blocks:
+        for start, frame in table.batches([c for block in fitted for c in block.columns], CHUNK) if fitted else ():
+            for block in fitted:
                 job = _Job(block, table, sessions[block.name], writers[block.name], bad, wanted)
                 job.encode(frame, start, pool)
     if len(bad) > table.rows / 2:
@@ -203,6 +228,11 @@ def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
     return made
+
+
+def _drawn(rows: int, share: float) -> np.ndarray:
+    """Which rows are decoded; drawn by one number, so that the same share is the same rows."""
+    return np.asarray(np.random.default_rng(0).random(rows) < share)
 
 
 def _affordable(rows: int, a_row: float, seconds: float) -> float:

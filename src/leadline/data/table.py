@@ -21,6 +21,7 @@ from leadline.data.part import USUAL_TARGETS
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
 from leadline.errors import SourceError, TargetError
+from leadline.judge.metrics import choose
 from leadline.kinds import KINDS, figures
 from leadline.kinds.kind import present
 
@@ -48,10 +49,7 @@ class Task:
     name: str  # binary, multiclass, regression or language
     target: str | None  # None: the next token of a running text
     classes: tuple[str, ...]
-
-    @property
-    def metric(self) -> str:
-        return {"regression": "rmse", "language": "bits a byte"}.get(self.name, "accuracy")
+    metric: str  # what is scored, stops and selects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +125,7 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
     bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
     column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
     return Table(
-        source=source, frame=frame, part=part, columns=(column,), task=Task(name="language", target=None, classes=()),
+        source=source, frame=frame, part=part, columns=(column,), task=_task("language", None, (), settings),
         labels=bytes_.cast(pl.Float64).to_numpy().copy(), bad=source.bad,
     )  # fmt: skip
 
@@ -204,7 +202,7 @@ def _labels(
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
         values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
         values[~np.isfinite(values)] = np.nan
-        return Task(name=name, target=target, classes=()), values, bad
+        return _task(name, target, (), settings), values, bad
     words = _words(cells)
     classes = _classes(words.filter(pl.Series(part == 0)), target, name)
     numbered = words.replace_strict({c: i for i, c in enumerate(classes)}, default=-1, return_dtype=pl.Int64)
@@ -212,7 +210,11 @@ def _labels(
     labels[words.is_null().to_numpy()] = -1
     for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
-    return Task(name="binary" if len(classes) == 2 else "multiclass", target=target, classes=classes), labels, bad
+    return _task("binary" if len(classes) == 2 else "multiclass", target, classes, settings), labels, bad
+
+
+def _task(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:
+    return Task(name=name, target=target, classes=classes, metric=choose(settings.metric, name))
 
 
 def _numbers(kept: pl.Series) -> pl.Series | None:

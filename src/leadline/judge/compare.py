@@ -1,13 +1,20 @@
-"""Compare contenders on the sealed test: intervals by a paired bootstrap over rows.
+"""Intervals: of one score on the test rows, of a difference between two contenders, over rows, seeds or folds.
 
-Source: Efron and Tibshirani, 'An Introduction to the Bootstrap' (1993), percentile intervals. The same resamples serve
-every contender, so differences are paired: rows that both find hard cancel out. A row of running text is a block of
-about a kilobyte, so neighbouring tokens, which are not independent, are drawn together.
+Enters: truth [n], answers of each training, a metric. Leaves: `Scored`, and a `Gap` with what may be thought of its
+size. Methods and sources are told in docs/evidence.md; in short:
+
+    rows    a paired bootstrap (Efron and Tibshirani 1993): contenders answer the same rows, so rows that both find
+            hard cancel out. Rows of one group are drawn together. Expanded as Hesterberg (2015) does, by Student's t
+            with as many degrees as the rows that bear the difference.
+    seeds   the bootstrap of the mean over trainings, and Student's t for the noise between them
+    folds   the correlated t-test (Nadeau and Bengio 2003; Corani and Benavoli 2015): folds share train rows
+
+A metric is drawn again through the influence of each row (`metrics.py`), exact where it is a mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,54 +22,176 @@ import numpy as np
 from leadline.judge.metrics import Metric
 
 RESAMPLES = 4_000
-MOST_UNITS = 20_000  # above, rows are pooled at random into this many units, which are resampled instead
+MOST_UNITS = 5_000  # above, rows are pooled at random into this many units, which are resampled instead
 LEVEL = 0.95
+FEWEST_SEEDS = 3  # trainings that tell of the noise between them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A score on the test rows with its interval, and the score in every resample [RESAMPLES]."""
+    """A score on the test rows with its interval."""
 
     score: float
     low: float
     high: float
-    resampled: np.ndarray
 
 
-def compare(truth: np.ndarray, answers: Mapping[str, np.ndarray], metric: Metric, seed: int) -> dict[str, Scored]:
-    """Score every contender, with 95% intervals.
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """How much better one is than the other, in the metric's unit; above zero is better for the first.
+
+    `draws` are equally likely values of the true difference.
+    """
+
+    size: float
+    draws: np.ndarray  # rising
+    of: str  # 'model': these trained ones. 'method': whatever they are trained on or from which seed
+    noise: float = 0.0  # share of the variance that comes from training, not from too few rows
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    def above(self, value: float) -> float:
+        """The probability that the difference is more than `value`."""
+        return float((self.draws > value).mean())
+
+
+def score(
+    truth: np.ndarray, answers: Mapping[str, np.ndarray], metric: Metric, seed: int, group: np.ndarray | None = None
+) -> dict[str, Scored]:
+    """Score every contender on the test rows, with 95% intervals.
 
     Args:
         truth: class numbers, values or bytes [n].
         answers: {contender: probabilities [n, classes], values [n] or bits [n]}.
+        group: what each row belongs to [n]; rows of one group are not independent.
     """
-    losses = np.stack([metric.rows(truth, scores) for scores in answers.values()], axis=1)  # [n, contenders]
+    inner = {name: metric.influence(truth, scores) for name, scores in answers.items()}
     rng = np.random.default_rng(seed)
-    weights = metric.weights(truth)
-    sums, counts = _pooled(losses, weights, rng)
-    resampled = np.empty((RESAMPLES, losses.shape[1]))
-    units = len(sums)
+    moves = _units(np.stack([each for _, each in inner.values()], axis=1), group, rng)
+    found = {}
+    drawn = None if metric.share else _bootstrap(moves, rng)
+    for place, (name, (value, _)) in enumerate(inner.items()):
+        mine = moves[:, place]
+        ends = _wilson(value, mine, len(truth)) if drawn is None else _expanded(value, drawn[:, place], mine)
+        low, high = sorted(float(metric.finish(np.asarray(end))) for end in ends)
+        found[name] = Scored(score=float(metric.finish(np.asarray(value))), low=low, high=high)
+    return found
+
+
+def rows_gap(
+    truth: np.ndarray, first: Sequence[np.ndarray], second: Sequence[np.ndarray], metric: Metric, seed: int,
+    group: np.ndarray | None = None,
+) -> Gap:  # fmt: skip
+    """The difference between two contenders on the same test rows.
+
+    Args:
+        first, second: the answers of each training; with three or more of both the noise between trainings counts, and
+            the gap is one of methods.
+    """
+    sides = [[metric.influence(truth, answers) for answers in side] for side in (first, second)]
+    values = [np.array([value for value, _ in side]) for side in sides]
+    means = [float(side.mean()) for side in values]
+    rng = np.random.default_rng(seed)
+    moves = _units(np.stack([np.mean([each for _, each in side], axis=0) for side in sides], axis=1), group, rng)
+    drawn = np.asarray(metric.finish(np.maximum(means + _bootstrap(moves, rng), 0.0)))
+    ends = [float(metric.finish(np.asarray(mean))) for mean in means]
+    size = metric.sign * (ends[0] - ends[1])
+    away = metric.sign * (drawn[:, 0] - drawn[:, 1]) - size
+    away *= _expansion(_slope(metric, means[0]) * moves[:, 0] - _slope(metric, means[1]) * moves[:, 1])
+    count = min(len(first), len(second))
+    if count < FEWEST_SEEDS:
+        return Gap(size=size, draws=np.sort(size + away), of="model")
+    spreads = [np.asarray(metric.finish(side)).var(ddof=1) / len(side) for side in values]
+    noise = np.sqrt(sum(spreads)) * rng.standard_t(count - 1, RESAMPLES)
+    share = float(sum(spreads) / (sum(spreads) + away.var() or 1.0))
+    return Gap(size=size, draws=np.sort(size + away + noise), of="method", noise=share)
+
+
+def folds_gap(gaps: Sequence[float], share: float) -> Gap:
+    """The difference between two methods from their differences on folds, whose train rows overlap.
+
+    Args:
+        gaps: one a fold, at least two; above zero is better for the first.
+        share: of the rows that a fold is tested on; the correlation between folds (Nadeau and Bengio 2003).
+    """
+    from scipy.special import stdtrit
+
+    values = np.asarray(gaps, np.float64)
+    count, mean = len(values), float(values.mean())
+    error = float(np.sqrt((1 / count + share / (1 - share)) * values.var(ddof=1)))
+    draws = mean + error * stdtrit(count - 1, (np.arange(RESAMPLES) + 0.5) / RESAMPLES)
+    return Gap(size=mean, draws=draws, of="method")
+
+
+def _units(moves: np.ndarray, group: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Influences [n, contenders] over n, summed over what is drawn together: [units, contenders]."""
+    n = len(moves)
+    if group is not None:
+        _, unit = np.unique(group, return_inverse=True)
+    else:
+        unit = np.arange(n)
+    count = int(unit.max()) + 1
+    if count > MOST_UNITS:
+        unit, count = (rng.permutation(count) % MOST_UNITS)[unit], MOST_UNITS
+    return np.stack([np.bincount(unit, weights=column, minlength=count) for column in moves.T], axis=1) / n
+
+
+def _bootstrap(moves: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How far resamples of the units lie from the value: [RESAMPLES, contenders]."""
+    units = len(moves)
+    found = np.empty((RESAMPLES, moves.shape[1]))
     chunk = max(1, 20_000_000 // units)
     for start in range(0, RESAMPLES, chunk):
         size = min(chunk, RESAMPLES - start)
-        drawn = rng.integers(0, units, (size, units))
-        times = np.stack([np.bincount(row, minlength=units) for row in drawn]).astype(np.float64)
-        resampled[start : start + size] = (times @ sums) / (times @ counts)[:, None]
-    finished = metric.finish(resampled)
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(finished, [tail, 1 - tail], axis=0)
-    scores = metric.finish(losses.sum(axis=0) / weights.sum())
-    return {
-        name: Scored(score=float(scores[i]), low=float(low[i]), high=float(high[i]), resampled=finished[:, i])
-        for i, name in enumerate(answers)
-    }
+        drawn = rng.integers(0, units, (size, units)) + units * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
+        found[start : start + size] = times @ moves
+    return found
 
 
-def _pooled(losses: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of losses [units, contenders] and of weights [units] of what is resampled."""
-    n = len(losses)
-    if n <= MOST_UNITS:
-        return losses, weights
-    unit = rng.permutation(n) % MOST_UNITS
-    sums = np.stack([np.bincount(unit, weights=column, minlength=MOST_UNITS) for column in losses.T], axis=1)
-    return sums, np.bincount(unit, weights=weights, minlength=MOST_UNITS)
+def _expansion(moves: np.ndarray) -> float:
+    """By how much few units, or few that bear a difference, widen the bootstrap: Student's t over the normal.
+
+    Units of equal weight count fully, (sum m^2)^2 / sum m^4; one that outweighs all others leaves next to none.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    squares = moves**2
+    if not squares.any():
+        return 1.0
+    degrees = max(1.0, float(squares.sum() ** 2 / (squares**2).sum()) - 1)
+    tail = (1 + LEVEL) / 2
+    return float(stdtrit(degrees, tail) / ndtri(tail))
+
+
+def _expanded(value: float, away: np.ndarray, moves: np.ndarray) -> tuple[float, float]:
+    """The expanded percentile interval of something above zero, on its logarithm."""
+    if value <= 0:
+        return value, value
+    logs = np.log(np.maximum(value + away, 1e-3 * value) / value) * _expansion(moves)
+    low, high = np.quantile(logs, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(value * np.exp(low)), float(value * np.exp(high))
+
+
+def _wilson(value: float, moves: np.ndarray, rows: int) -> tuple[float, float]:
+    """Wilson's (1927) interval of a share, for as many independent rows as its standard error is worth.
+
+    Korn and Graubard (1998) have the effective number: value (1 - value) over the squared error. A mere share of rows
+    needs no more; where the error is estimated, from rows of unlike weight, Student's t takes the normal's place.
+    """
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + LEVEL) / 2)) * (1.0 if len(np.unique(moves)) <= 2 else _expansion(moves))
+    variance = float((moves**2).sum()) * len(moves) / max(1, len(moves) - 1)
+    n = min(value * (1 - value) / variance, 1e12) if variance > 0 and 0 < value < 1 else len(moves)
+    middle, half = value + z * z / (2 * n), z * np.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
+    return max(0.0, float(middle - half) / (1 + z * z / n)), min(1.0, float(middle + half) / (1 + z * z / n))
+
+
+def _slope(metric: Metric, value: float) -> float:
+    """Of `finish` at a value."""
+    step = 1e-4 * max(abs(value), 1e-12)
+    ends = metric.finish(np.array([max(value - step, 0.0), value + step]))
+    return float((ends[1] - ends[0]) / (2 * step))

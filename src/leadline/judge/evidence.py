@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,11 @@ import polars as pl
 
 from leadline.data.store import Block, Store
 from leadline.data.table import Table
+from leadline.judge import calibrate, conformal
+from leadline.judge.certainty import Certainty
 from leadline.judge.compare import Scored
 from leadline.race.race import Entry
+from leadline.race.rounds import Round
 from leadline.report.page import Example
 from leadline.use.language import stream
 
@@ -45,6 +48,37 @@ def contenders(
     return rows
 
 
+def rounds(held: Sequence[Round]) -> list[dict[str, Any]]:
+    """The `rounds_run` of result.json: what every contender scored in each."""
+    return [
+        {
+            "number": one.number,
+            "fold": one.fold,
+            "seed": one.seed,
+            "seconds": round(one.seconds, 1),
+            "scores": one.scores,
+        }
+        for one in held
+    ]
+
+
+def certainties(
+    certain: Mapping[str, Certainty], truth: np.ndarray, raw: Mapping[str, np.ndarray], shipped: str | None
+) -> dict[str, Any]:
+    """The `calibration` and `conformal` of result.json, measured on the test rows."""
+    made = {
+        name: calibrate.summary(each.calibrator, truth, raw[name])
+        for name, each in certain.items()
+        if each.calibrator is not None
+    }
+    its = certain.get(shipped or "")
+    held = None if its is None or its.conformal is None else its.conformal
+    return {
+        "calibration": made or None,
+        "conformal": None if held is None or its is None else conformal.seen(held, truth, its(raw[shipped or ""])),
+    }
+
+
 def columns(table: Table) -> list[dict[str, Any]]:
     """The `columns` of result.json."""
     return [
@@ -56,8 +90,9 @@ def columns(table: Table) -> list[dict[str, Any]]:
 
 
 def predictions(
-    store: Store, truth: np.ndarray, answers: Mapping[str, np.ndarray], shipped: str | None
-) -> pl.DataFrame:
+    store: Store, truth: np.ndarray, answers: Mapping[str, np.ndarray], shipped: str | None,
+    certain: Mapping[str, Certainty],
+) -> pl.DataFrame:  # fmt: skip
     """Test rows with the truth, the shipped model's answer, and every contender's; of a text, the bits of each."""
     if store.task.name == "language":
         spent = {f"bits_{name}": scores for name, scores in answers.items()}
@@ -73,6 +108,11 @@ def predictions(
         frame["prediction"] = named(answers[shipped])
         if len(classes):
             frame |= {f"p_{name}": answers[shipped][:, i] for i, name in enumerate(classes)}
+        held = certain[shipped].conformal if shipped in certain else None
+        if held is not None and len(classes):
+            frame["set"] = ["|".join(classes[row]) for row in held.sets(answers[shipped])]
+        elif held is not None:
+            frame["low"], frame["high"] = held.interval(answers[shipped])
     frame |= {f"prediction_{name}": named(scores) for name, scores in answers.items()}
     return pl.DataFrame(frame)
 

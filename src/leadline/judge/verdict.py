@@ -4,7 +4,7 @@
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
 A contender that the budget left too few passes over its rows to learn cannot lose for its family: unsure too.
 A tie ships the cheaper. Unsure ships the best on valid, or the cheaper one where the probability of losing more than r
-by it is under 20%.
+by it is under 20%. From one training the sentence is about this model; from folds, or three seeds, about the method.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from leadline.judge.compare import LEVEL, Scored
+from leadline.judge.compare import LEVEL, Gap
 from leadline.judge.metrics import Metric
 
-POINTS = 0.005  # region for shares such as accuracy: half a point
+POINTS = 0.005  # region for accuracy: half a point
 RELATIVE = 0.01  # region for other metrics: 1% of the classical score
 RISK = 0.2
+POWER = (1.96 + 0.84) / 1.96  # a gap of so many half-widths shows four times in five
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +26,22 @@ class Rival:
     """The best of a family by valid."""
 
     name: str
-    valid: float
+    valid: float  # the score that chose it; over rounds their mean
     cost: float  # microseconds a row
-    scored: Scored
+    score: float  # on the test rows; over rounds their mean
     starved: bool = False  # the budget left it too little to learn from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How the two were compared, and what more of it would cost."""
+
+    rows: int  # that were tested on
+    by: str = "rows"  # rows: one training. seeds, folds: so many `rounds` of trainings
+    rounds: int = 1
+    level: float = LEVEL  # of the interval; higher where several looks were taken
+    round_s: float | None = None  # seconds of one more round
+    reach: int | None = None  # test rows of all folds together, where folds can be drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,42 +58,23 @@ class Verdict:
     p_deep: float | None
     p_same: float | None
     p_classical: float | None
-    of: str  # 'model': one training seed
+    of: str  # 'model': these trained ones. 'method': over seeds or folds
     why: str
     settle_rows: int | None  # test rows that would settle an unsure answer
-
-
-def judge(deep: Rival | None, classical: Rival | None, metric: Metric, rows: int) -> Verdict:
-    """Apply the rule to the best of each family."""
-    if deep is None or classical is None:
-        return _alone(deep or classical)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    gaps = sign * (deep.scored.resampled - classical.scored.resampled)
-    gap = sign * (deep.scored.score - classical.scored.score)
-    tail = (1 - LEVEL) / 2
-    low, high = (float(x) for x in np.quantile(gaps, [tail, 1 - tail]))
-    region = POINTS if metric.name == "accuracy" else RELATIVE * abs(classical.scored.score)
-    answer = rule(low, high, region)
-    starved = next(
-        (r for r, lost in ((deep, answer == "classical"), (classical, answer == "deep")) if r.starved and lost), None
-    )
-    if starved is not None:  # losing for want of time says nothing of a family
-        answer = "unsure"
-    p_deep, p_classical = float((gaps > region).mean()), float((gaps < -region).mean())
-    winner = _ship(answer, deep, classical, p_deep, p_classical, metric)
-    settle = None
-    if answer == "unsure" and starved is None and region > 0:
-        settle = math.ceil(rows * ((high - low) / 2 / region) ** 2)
-    return Verdict(
-        answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap, low=low,
-        high=high, region=region, p_deep=p_deep, p_same=1 - p_deep - p_classical, p_classical=p_classical, of="model",
-        why=_why(answer, deep, classical, winner, (gap, low, high, region), metric, settle, starved),
-        settle_rows=settle,
-    )  # fmt: skip
+    by: str = "rows"  # rows, seeds or folds
+    rounds: int = 1
+    level: float = LEVEL
+    smallest: float | None = None  # gap that would have shown four times in five
+    settle_rounds: int | None = None  # seeds or folds that would settle it, where those rows are at hand
+    settle_s: float | None = None  # and their seconds
 
 
 def rule(low: float, high: float, region: float) -> str:
-    """The answer for the interval [low, high] of deep minus classical."""
+    """The answer for the interval [low, high] of deep minus classical.
+
+    >>> rule(-0.001, 0.004, 0.005), rule(0.001, 0.02, 0.005), rule(-0.02, -0.001, 0.005), rule(-0.01, 0.02, 0.005)
+    ('tie', 'deep', 'classical', 'unsure')
+    """
     if -region <= low and high <= region:
         return "tie"
     if low > 0:
@@ -90,6 +82,53 @@ def rule(low: float, high: float, region: float) -> str:
     if high < 0:
         return "classical"
     return "unsure"
+
+
+def region_of(metric: Metric, classical: float) -> float:
+    """Differences up to this make no practical difference."""
+    return POINTS if metric.name == "accuracy" else RELATIVE * abs(classical)
+
+
+def judge(deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: Metric, trial: Trial) -> Verdict:
+    """Apply the rule to the best of each family, whose difference is `gap`."""
+    if deep is None or classical is None or gap is None:
+        return _alone(deep or classical)
+    low, high = gap.interval(trial.level)
+    region = region_of(metric, classical.score)
+    answer = rule(low, high, region)
+    starved = next(
+        (r for r, lost in ((deep, answer == "classical"), (classical, answer == "deep")) if r.starved and lost), None
+    )
+    if starved is not None:  # losing for want of time says nothing of a family
+        answer = "unsure"
+    p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
+    winner = _ship(answer, deep, classical, p_deep, p_classical, metric)
+    rows, rounds = None, None
+    if answer == "unsure" and starved is None and region > 0:
+        rows, rounds = _settling(gap, (high - low) / 2, region, trial)
+    made = Verdict(
+        answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap.size, low=low,
+        high=high, region=region, p_deep=p_deep, p_same=max(0.0, 1 - p_deep - p_classical), p_classical=p_classical,
+        of=gap.of, why="", settle_rows=rows, by=trial.by, rounds=trial.rounds, level=trial.level,
+        smallest=POWER * (high - low) / 2, settle_rounds=rounds,
+        settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
+    )  # fmt: skip
+    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, starved)})
+
+
+def _settling(gap: Gap, half: float, region: float, trial: Trial) -> tuple[int, int | None]:
+    """Test rows that would shrink the interval to the region; and the rounds, where those rows are at hand.
+
+    The noise of rows shrinks by more rows, that of training by more rounds; more rounds than twenty are not proposed.
+    """
+    times = (half / region) ** 2
+    rows = math.ceil(trial.rows * times)
+    if gap.noise > 0.5:  # the rows would do: it is the seeds that differ
+        rounds = math.ceil(trial.rounds * times)
+        return rows, rounds if rounds <= 20 else None
+    if trial.by == "rows" and trial.reach is not None and rows <= trial.reach:
+        return rows, max(2, math.ceil(rows / trial.rows) - 1)
+    return rows, None
 
 
 def _ship(answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical: float, metric: Metric) -> Rival:
@@ -106,38 +145,61 @@ def _ship(answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical
     return deep if metric.better(deep.valid, classical.valid) else classical
 
 
-def _why(
-    answer: str, deep: Rival, classical: Rival, winner: Rival, numbers: tuple[float, float, float, float],
-    metric: Metric, settle: int | None, starved: Rival | None,
-) -> str:  # fmt: skip
-    gap, low, high, region = numbers
+def _why(made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Metric, starved: Rival | None) -> str:
+    assert made.gap is not None and made.low is not None and made.high is not None and made.region is not None
     share = metric.name == "accuracy"
 
     def say(value: float) -> str:
         return f"{abs(value) * 100:.2f} points" if share else f"{abs(value):,.4g}"
 
-    interval = f"95% interval of deep minus classical {_signed(low, share)} to {_signed(high, share)}"
+    level = f"{100 * made.level:.3g}%"
+    interval = f"{level} interval of deep minus classical {_signed(made.low, share)} to {_signed(made.high, share)}"
     scored = f"{deep.name} scores {_score(deep, share)} and {classical.name} {_score(classical, share)} {metric.name}"
-    if answer in ("deep", "classical"):
+    if made.answer in ("deep", "classical"):
         other = classical if winner is deep else deep
-        lead = f"This {winner.name} beats this {other.name} by {say(gap)} of {metric.name}"
-        return f"{lead} on the sealed test ({interval})."
-    if answer == "tie":
+        by = f"by {say(made.gap)} of {metric.name}"
+        if made.of == "method":
+            who = f"{made.answer} beats {_other(made.answer)} ({winner.name} over {other.name})"
+            return f"{_over(made)}{who} {by} ({interval})."
+        return f"This {winner.name} beats this {other.name} {by} on the sealed test ({interval})."
+    if made.answer == "tie":
         return (
-            f"{scored}, the same for practical purposes ({interval}, within {say(region)} either way); "
-            f"{winner.name} is cheaper to run."
+            f"{_over(made)}{scored}, the same for practical purposes ({interval}, within {say(made.region)} either "
+            f"way); {winner.name} is cheaper to run."
         )
     if starved is not None:
         return (
             f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
             f"give a larger budget, and until then {winner.name} is shipped."
         )
-    rows = f"about {settle:,} test rows would settle it, and " if settle else ""
-    return f"{scored}, too close to call with this much data ({interval}); {rows}until then {winner.name} is shipped."
+    unseen = f"a gap under {say(made.smallest or 0.0)} could have stayed unseen"
+    settle = f"; about {made.settle_rows:,} test rows would settle it{_cost(made)}" if made.settle_rows else ""
+    return (
+        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {unseen}){settle}; until then "
+        f"{winner.name} is shipped."
+    )
+
+
+def _over(made: Verdict) -> str:
+    """What the sentence rests on, where that is more than one training."""
+    return "" if made.of == "model" else f"Over {made.rounds} {made.by}: "
+
+
+def _cost(made: Verdict) -> str:
+    """What it would take to have those rows tested on."""
+    if made.settle_rounds is None:
+        return ""
+    seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
+    what = "seeds" if made.by == "seeds" else "folds"
+    return f" ({made.settle_rounds} more {what}{seconds}: --until-sure)"
+
+
+def _other(answer: str) -> str:
+    return "classical" if answer == "deep" else "deep"
 
 
 def _score(rival: Rival, share: bool) -> str:
-    return f"{rival.scored.score:.2%}" if share else f"{rival.scored.score:,.5g}"
+    return f"{rival.score:.2%}" if share else f"{rival.score:,.5g}"
 
 
 def _signed(value: float, share: bool) -> str:
@@ -150,4 +212,36 @@ def _alone(rival: Rival | None) -> Verdict:
         answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,
         p_deep=None, p_same=None, p_classical=None, of="model", settle_rows=None,
         why=f"{found}, so deep and classical cannot be compared; give more time, or race both.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """Two contenders of one family, the better by valid first, by the same rule; it decides nothing."""
+
+    family: str
+    first: str
+    second: str
+    gap: float
+    low: float
+    high: float
+    answer: str  # first, second, tie or unsure
+    why: str
+
+
+def within(family: str, first: str, second: str, score: float, gap: Gap, metric: Metric) -> Within:
+    """How the best of a family by valid stands to another one of it, which has this score."""
+    low, high = gap.interval()
+    answer = {"deep": "first", "classical": "second"}.get(found := rule(low, high, region_of(metric, score)), found)
+    share = metric.name == "accuracy"
+    words = {
+        "first": f"{first} is better than {second}", "second": f"{second} is better than {first}",
+        "tie": f"{first} and {second} are the same for practical purposes",
+        "unsure": f"{first} is not shown to be better than {second}",
+    }  # fmt: skip
+    unit = " points" if share else ""
+    interval = f"{_signed(gap.size, share)}{unit}, 95% interval {_signed(low, share)} to {_signed(high, share)}"
+    return Within(
+        family=family, first=first, second=second, gap=gap.size, low=low, high=high, answer=answer,
+        why=f"{words[answer]} ({interval})",
     )  # fmt: skip

@@ -7,6 +7,7 @@ and what had become of each contender.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,14 @@ class Past:
     begin: Mapping[str, Any]
     spent_s: float
     share: float | None  # of the rows that were decoded; None where the run did not come so far
-    fates: Mapping[str, Fate]
+    rounds: Mapping[int, Mapping[str, Fate]]  # of every round; the first is number 0
+    ended: int | None  # rounds that the run had in all; None where it had not come so far
+    costs: Mapping[str, float] = field(default_factory=dict)  # microseconds a row, where a replay is to ship by them
+
+    @property
+    def fates(self) -> Mapping[str, Fate]:
+        """Of the run's own contenders."""
+        return self.rounds[0]
 
     @property
     def digest(self) -> str:
@@ -48,26 +56,36 @@ def read(folder: Path) -> Past:
     events = [json.loads(line) for line in lines]
     if not events or events[0]["event"] != "begin":
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
-    share, fates = None, dict[str, Fate]()
-    started: dict[str, float] = {}
+    share, ended, rounds = None, None, defaultdict[int, dict[str, Fate]](dict)
+    started: dict[tuple[int, str], float] = {}
     for event in events:
-        name = event.get("contender")
+        name, number = event.get("contender"), event.get("round", 0)
+        fates = rounds[number]
         if event["event"] == "encoded":
             share = event["share"]
+        elif event["event"] == "rounds":
+            ended = event["count"]
         elif event["event"] == "start":
             seconds = float("inf") if event["seconds"] is None else event["seconds"]
             fates[name] = Fate(seconds=seconds, threads=event["threads"])
-            started[name] = event["t"]
+            started[number, name] = event["t"]
         elif event["event"] == "progress":
             if event["score"] is not None:
-                fates[name].curve.append((round(event["t"] - started[name], 2), event["step"], event["score"]))
+                fates[name].curve.append((round(event["t"] - started[number, name], 2), event["step"], event["score"]))
             if event["note"]:
                 fates[name].notes.append(event["note"])
         elif event["event"] == "end":
             fate = fates.setdefault(name, Fate(seconds=0.0, threads=1))
             fate.status, fate.why = event["status"], event["why"]
             fate.facts = {key: value for key, value in event.items() if key not in ENVELOPE}
-    return Past(begin=events[0], spent_s=events[-1]["t"], share=share, fates=fates)
+    return Past(begin=events[0], spent_s=events[-1]["t"], share=share, rounds=rounds, ended=ended)
 
 
-ENVELOPE = ("t", "event", "contender", "status", "why")  # of an end; the rest is what the contender said of itself
+ENVELOPE = (
+    "t",
+    "event",
+    "round",
+    "contender",
+    "status",
+    "why",
+)  # of an end; the rest is what the contender said of itself

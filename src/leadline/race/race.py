@@ -65,6 +65,11 @@ class Entry:
         """What it answered on the test rows."""
         return np.asarray(np.load(self.folder / "test.npy"))
 
+    def calib(self) -> np.ndarray | None:
+        """What it answered on the calib rows, where there are any."""
+        path = self.folder / "calib.npy"
+        return np.asarray(np.load(path)) if path.exists() else None
+
 
 def entrants(store: Store, only: str | None) -> list[str]:
     """Names of the contenders that can learn from these blocks, of those that the user wants."""
@@ -89,16 +94,17 @@ class Race:
     def __init__(
         self, store: Store, names: list[str], folder: Path, *, cores: int, seed: int, journal: Journal,
         watch: Callable[[Event], None], memory_gb: float, epochs: int | None = None,
-        past: Mapping[str, Fate] | None = None,
+        past: Mapping[str, Fate] | None = None, number: int = 0,
     ) -> None:  # fmt: skip
         """
         Args:
+            number: of the round; the first is the run's own, and only its steps are shown.
             epochs: passes of every network, in place of a budget.
             past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
                 given and from what its folder holds; the others stay as they were.
         """
         self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
-        self._memory_gb, self._epochs, self._past = memory_gb, epochs, past or {}
+        self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = False
@@ -293,7 +299,10 @@ class Race:
                 entry.process.wait()
 
     def _say(self, event: str, **facts: Any) -> None:
-        self._watch(self.journal.write(event, **facts))
+        if self._number:
+            self.journal.write(event, round=self._number, **facts)
+        else:
+            self._watch(self.journal.write(event, **facts))
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -89,6 +89,8 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     scores = fitted.predict(store, store.split.test)
     predict_us = (time.perf_counter() - began) / len(scores) * 1e6
     np.save(folder / "test.npy", scores)
+    if len(store.split.calib):
+        np.save(folder / "calib.npy", fitted.predict(store, store.split.calib))
     say(
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         predict_us=predict_us, peak_mb=peak_mb(), stopped=stop.is_set(), starved=fitted.starved,

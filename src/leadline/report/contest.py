@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from leadline.report.charts import Axis, Frame, Mark, Series, curves, dot, scale, scatter, shape
 from leadline.report.facts import Contender, Facts, family, number
-from leadline.report.words import clip, count, esc, micros, name, scroll, seconds, size, tag
+from leadline.report.words import clip, count, esc, grid, micros, name, scroll, seconds, size, tag
 
 __all__ = ["contenders", "cost", "learning"]
 
@@ -30,7 +30,8 @@ def contenders(facts: Facts) -> str:
         head += "".join(f'<th scope="col" class="num">{text}</th>' for text in COSTS)
         rows = "".join(_row(facts, c) for c in facts.finished)
         table = f'<table class="contenders"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f"{scroll(table, 'Contenders')}{_legend() if table else ''}{_absent(facts)}{_described(facts)}"
+    legend = _legend() if table else ""
+    return f"{scroll(table, 'Contenders')}{legend}{_within(facts)}{_rounds(facts)}{_absent(facts)}{_described(facts)}"
 
 
 def _row(facts: Facts, c: Contender) -> str:
@@ -71,6 +72,36 @@ def _legend() -> str:
     words = (("deep", "deep"), ("classical", "classical"), ("floor", "floor: what guessing gives"))
     parts = "".join(f"<li>{_sign(kind)}{text}</li>" for kind, text in words)
     return f'<ul class="legend">{parts}<li>◂ ▸ beyond the scale</li></ul>'
+
+
+def _within(facts: Facts) -> str:
+    """How the best of a family stands to the others of it."""
+    told = facts.result.get("within") or []
+    over = f", over {facts.over}" if facts.over else ""
+    parts = "".join(
+        tag("li", f"Among the {esc(one.get('family'))}{over}: {clip(one.get('why'), 200)}.") for one in told
+    )
+    return f'<ul class="within">{parts}</ul>' if parts else ""
+
+
+def _rounds(facts: Facts) -> str:
+    """What every contender scored on each fold, or from each seed."""
+    rounds = facts.result.get("rounds_run") or []
+    if len(rounds) < 2:
+        return ""
+    names = [c.get("name") for c in facts.finished if c.get("name") in (rounds[0].get("scores") or {})]
+    rows = [
+        [
+            count(one.get("number", 0) + 1),
+            f"{one['fold'] + 1}" if number(one.get("fold")) is not None else "the same rows",
+            count(one.get("seed")), seconds(number(one.get("seconds"))),
+            *(facts.measure.text(number((one.get("scores") or {}).get(n))) for n in names),
+        ]
+        for one in rounds
+    ]  # fmt: skip
+    head = ("Round", "Fold", "Seed", "Took", *(name(n, 16) for n in names))
+    table = grid(head, rows, 0, "Rounds")
+    return f"<details><summary>All {len(rounds)} rounds, scored on their test rows</summary>{table}</details>"
 
 
 def _absent(facts: Facts) -> str:

@@ -68,6 +68,18 @@ class Facts:
         return self.result.get("verdict") or {}
 
     @cached_property
+    def level(self) -> str:
+        """The level of the verdict's interval: higher than 95% where several looks were taken."""
+        return f"{100 * (number(self.verdict.get('level')) or 0.95):.3g}%"
+
+    @cached_property
+    def over(self) -> str:
+        """`25 folds` or `3 seeds` where the verdict rests on several trainings, else nothing."""
+        rounds = number(self.verdict.get("rounds")) or 1
+        by = self.verdict.get("by")
+        return f"{rounds:.0f} {by}" if rounds > 1 and by in ("folds", "seeds") else ""
+
+    @cached_property
     def best(self) -> Contender:
         """The finished contender with the best test score."""
         return self.finished[0] if self.finished else {}

@@ -50,7 +50,7 @@ def _picture(facts: Facts) -> str:
     if gap is None or low is None or high is None:
         return '<p class="nothing">A deep and a classical contender must both finish before they can be compared.</p>'
     region = number(verdict.get("region")) or 0.0
-    span = f"95% interval {measure.bare(low)} to {measure.gap(high)}"
+    span = f"{facts.level} interval {measure.bare(low)} to {measure.gap(high)}"
     label = (
         f"Difference between deep and classical in {measure.title}: {measure.gap(gap)}, {span}; "
         f"differences within {measure.difference(region)} count as none."
@@ -61,9 +61,10 @@ def _picture(facts: Facts) -> str:
         else "no difference"
     )
     deep, classical = (name(side) for side in _sides(facts))
+    over = f" over {facts.over}" if facts.over else ""
     return (
         f'<figure class="picture">{interval(gap, low, high, region, measure, label)}'
-        f"<figcaption>{deep} against {classical}, test {measure.title}: {side}; {span}.</figcaption></figure>"
+        f"<figcaption>{deep} against {classical}, test {measure.title}{over}: {side}; {span}.</figcaption></figure>"
     )
 
 
@@ -98,11 +99,19 @@ def _changes(facts: Facts) -> str:
 
 
 def _about_rows(facts: Facts) -> list[str]:
-    rows = number(facts.verdict.get("settle_rows"))
-    have = (facts.result.get("rows") or {}).get("test")
+    """What would settle it, and the smallest difference that could have shown."""
+    rows, rounds = (number(facts.verdict.get(f"settle_{what}")) for what in ("rows", "rounds"))
+    have = facts.result.get("rows") or {}
+    tested = sum(have.values()) if facts.verdict.get("by") == "folds" else have.get("test")
     if not rows:
         return []
-    return [f"<b>More test rows:</b> about {count(rows)} would settle it; this run had {count(number(have))}."]
+    smallest = facts.measure.difference(number(facts.verdict.get("smallest")))
+    more = f"<b>More test rows:</b> about {count(rows)} would settle it; this run tested on {count(number(tested))}"
+    if rounds:
+        spent = number(facts.verdict.get("settle_s"))
+        what = "seeds" if facts.verdict.get("by") == "seeds" else "folds"
+        more += f", and {count(rounds)} more {what}{f' ({seconds(spent)})' if spent else ''} would do: --until-sure"
+    return [f"{more}. A gap under {smallest} could have stayed unseen."]
 
 
 def _about_region(facts: Facts) -> list[str]:
@@ -135,7 +144,9 @@ def _about_effort(facts: Facts) -> list[str]:
     cut = [name(c.get("name")) for c in facts.contenders if c.get("status") == "cut"]
     found = [f"<b>More time:</b> the budget cut {' and '.join(cut[:3])} short."] if cut else []
     if facts.verdict.get("of") == "model" and facts.verdict.get("winner"):
-        found.append("<b>More seeds:</b> this speaks of these trained models; three seeds would speak of the methods.")
+        found.append(
+            "<b>More trainings:</b> this speaks of these trained models; three rounds (--rounds 3) speak of methods."
+        )
     return found
 
 

@@ -135,10 +135,20 @@ def rule(facts: Facts) -> str:
     times = "once" if opened == 1 else f"{count(opened)} times"
     seal = f"The test rows were sealed until the end and have been opened {times}." if opened is not None else ""
     doubt = " Every further opening makes the interval a little too hopeful." if (opened or 0) > 1 else ""
+    method = {
+        "folds": "Each round trains all contenders anew on a fold of its own; the best of each family by the fold's "
+        "valid rows answer its test rows. The interval is the correlated t-test's (Nadeau and Bengio): folds share "
+        "train rows.",
+        "seeds": "Each round trains all contenders from another seed; the best of each family by valid answer the same "
+        "test rows. Rows are drawn again by the bootstrap, and the noise between seeds is added.",
+    }.get(
+        str(facts.verdict.get("by")),
+        "The best deep and the best classical contender, chosen on the valid rows, answer the same test rows, which "
+        "are drawn again by the bootstrap.",
+    )
     return (
-        "<p>The best deep and the best classical contender, chosen on the valid rows, answer the same test rows. "
-        "The 95% interval of their difference is held against a region that makes no practical difference, "
-        f"here ± {region}. In this order:</p><ol>"
+        f"<p>{method} The {facts.level} interval of the difference is held against a region that makes no practical "
+        f"difference, here ± {region}. In this order:</p><ol>"
         "<li>The interval lies inside the region: <b>either will do</b>, and the cheaper one ships.</li>"
         "<li>The whole interval favours deep: <b>yes, deep learning</b>.</li>"
         "<li>The whole interval favours classical: <b>no, stay classical</b>.</li>"

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from leadline.report import contest, origin
+from leadline.report.certainty import certainty
 from leadline.report.facts import Facts
 from leadline.report.first import first_screen, headline
 from leadline.report.mistakes import Example, agreement, answers, gallery
@@ -79,6 +80,7 @@ def _sections(facts: Facts, predictions: pl.DataFrame, examples: list[Example]) 
         ("cost", "Cost against quality", contest.cost(facts)),
         ("learning", "Learning curves", contest.learning(facts)),
         told,
+        ("certainty", "How sure the answers are", certainty(facts)),
         ("mistakes", worst, gallery(examples)),
         ("data", "Data", origin.data(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),

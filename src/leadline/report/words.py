@@ -31,7 +31,7 @@ __all__ = [
     "tag",
 ]
 
-PERCENT = {"accuracy", "balanced_accuracy", "f1", "macro_f1", "top5_accuracy"}
+PERCENT = {"accuracy", "balanced accuracy", "f1"}
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 NONE = "–"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -176,7 +176,7 @@ class Measure:
     @property
     def title(self) -> str:
         """The metric's name as a reader writes it."""
-        return esc(self.metric.replace("_", " ") if len(self.metric) > 4 or self.is_percent else self.metric.upper())
+        return esc(self.metric.upper() if self.metric in ("auc", "f1", "r2", "rmse", "mae") else self.metric)
 
     def text(self, value: float | None) -> str:
         """A score."""

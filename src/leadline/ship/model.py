@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import onnx
 
     from leadline.data.store import Block, Store
+    from leadline.judge.certainty import Certainty
+    from leadline.judge.conformal import Conformal
     from leadline.ship.graph import Graph
 
 CONTRACT = "leadline.contract"
@@ -33,11 +35,14 @@ BATCH = 512  # rows in one call
 PICTURES = 16  # rows decoded together where each may be a picture of any size
 
 
-def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.ModelProto:
+def assemble(
+    store: Store, scores: bytes, facts: Mapping[str, Any], certain: Certainty | None = None
+) -> onnx.ModelProto:  # fmt: skip
     """Join encode graphs, feature graphs and a contender's graph, and write the contract into the metadata.
 
     Args:
         scores: the contender's graph, from tensors of the store to 'scores'.
+        certain: the calibrator that the answers pass through, and the threshold of their sets or intervals.
         facts: what the contract says besides inputs and outputs: contender, versions, data hash, licence.
     """
     import onnx
@@ -45,7 +50,7 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
     from leadline.ship.graph import Graph
 
     inner, g = onnx.load_from_string(scores), Graph("leadline")
-    joined = language.join(g, store, inner) if store.task.name == "language" else _join(g, store, inner)
+    joined = language.join(g, store, inner) if store.task.name == "language" else _join(g, store, inner, certain)
     contract = {
         "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
         **joined, **facts,
@@ -53,7 +58,7 @@ def assemble(store: Store, scores: bytes, facts: Mapping[str, Any]) -> onnx.Mode
     return g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)})
 
 
-def _join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
+def _join(g: Graph, store: Store, inner: onnx.ModelProto, certain: Certainty | None) -> dict[str, Any]:
     """Set encode graphs, feature graphs and a contender's graph into `g`; returns what the contract says of them."""
     import onnx
 
@@ -73,7 +78,11 @@ def _join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
             form = onnx.load_from_string(store.graph(value.name))
             (made[value.name],) = g.add(form, {"encoded": made[block_name]}, f"form.{value.name}").values()
     answer = g.add(inner, {value.name: made[value.name] for value in inner.graph.input}, "contender")["scores"]
-    return {"inputs": inputs, "outputs": _outputs(g, answer, store.task.classes, taken=set(inputs))}
+    if certain is not None and certain.calibrator is not None:
+        answer = certain.calibrator.onnx(g, answer)
+    held = None if certain is None else certain.conformal
+    outputs = _outputs(g, answer, store.task.classes, held, taken=set(inputs))
+    return {"inputs": inputs, "outputs": outputs, **({} if held is None else {"coverage": held.coverage})}
 
 
 def _shape(name: str, block: Block) -> list[str | int]:
@@ -83,18 +92,29 @@ def _shape(name: str, block: Block) -> list[str | int]:
     return ["N", f"{name}.samples"] if block.kind == "audio" else ["N"]
 
 
-def _outputs(g: Any, answer: str, classes: Sequence[str], taken: set[str]) -> dict[str, str]:
+def _outputs(
+    g: Any, answer: str, classes: Sequence[str], held: Conformal | None, taken: set[str]
+) -> dict[str, str]:  # fmt: skip
     """Declare the outputs; returns {role: name}. A column of the table may already have the usual name."""
-    names = {role: role if role not in taken else f"{role}_out" for role in ("prediction", "probabilities")}
+    roles = ["prediction", *(["probabilities"] if classes else [])]
+    roles += [] if held is None else ["set"] if classes else ["low", "high"]
+    names = {role: role if role not in taken else f"{role}_out" for role in roles}
     if not classes:
         g.output(names["prediction"], answer, np.float64, ["N"])
-        return {"prediction": names["prediction"]}
+        if held is not None:
+            half = g.const(np.float64(held.threshold))
+            g.output(names["low"], g.op("Sub", answer, half), np.float64, ["N"])
+            g.output(names["high"], g.op("Add", answer, half), np.float64, ["N"])
+        return names
     best = g.op("ArgMax", answer, axis=1, keepdims=0)
     named = g.op(
         "LabelEncoder", best, domain="ai.onnx.ml", keys_int64s=list(range(len(classes))), values_strings=list(classes)
     )
     g.output(names["prediction"], named, np.str_, ["N"])
     g.output(names["probabilities"], answer, np.float32, ["N", len(classes)])
+    if held is not None:
+        inside = g.op("GreaterOrEqual", answer, g.const(np.float32(held.threshold)))
+        g.output(names["set"], inside, np.bool_, ["N", len(classes)])
     return names
 
 
@@ -123,7 +143,11 @@ class Model:
         self.classes: list[str] = self.contract["classes"]
 
     def predict(self, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
-        """Answers for every row of a source: `prediction`, and `p_<class>` where the task has classes."""
+        """Answers for every row of a source: `prediction`, and `p_<class>` where the task has classes.
+
+        Where the file states a coverage: also `set`, the names of the classes that are likely enough, joined by "|", or
+        `low` and `high`.
+        """
         from leadline.use.predict import predict
 
         if self.contract["task"] == "language":
@@ -143,16 +167,21 @@ class Model:
 
         return "".join(generate(self, prompt, **settings))
 
-    def answer(self, frame: pl.DataFrame, root: Path | None) -> tuple[np.ndarray, np.ndarray | None, dict[int, str]]:
+    def answer(self, frame: pl.DataFrame, root: Path | None) -> tuple[dict[str, np.ndarray], dict[int, str]]:
         """Run the graph on the rows of a frame.
 
         Returns:
-            prediction [n] (strings, or float64), probabilities [n, classes] or None, and {row: why} of the rows that
-            could not be decoded, whose answers are to be ignored.
+            By role prediction [n] (strings, or float64); of classes also probabilities [n, classes]; where a coverage
+            is stated set, bool [n, classes], or low and high [n]. And {row: why} of the rows that could not be
+            decoded, whose answers are to be ignored.
         """
-        classes = len(self.classes)
-        prediction = np.full(len(frame), None, object) if classes else np.full(len(frame), np.nan)
-        probabilities = np.full((len(frame), classes), np.nan, np.float32) if classes else None
+        n, classes = len(frame), len(self.classes)
+        empty: dict[str, Any] = {
+            "prediction": np.full(n, None, object) if classes else np.full(n, np.nan),
+            "probabilities": np.full((n, classes), np.nan, np.float32), "set": np.zeros((n, classes), bool),
+            "low": np.full(n, np.nan), "high": np.full(n, np.nan),
+        }  # fmt: skip
+        found = {role: empty[role] for role in self.contract["outputs"]}
         bad: dict[int, str] = {}
         inputs = self.contract["inputs"].items()
         sized = all(isinstance(frame[name].dtype, pl.Array) for name, facts in inputs if KINDS[facts["kind"]].ragged)
@@ -160,10 +189,9 @@ class Model:
         for start in range(0, len(frame), step):
             for rows, feeds in self._feeds(frame.slice(start, step), root, bad, start):
                 outputs = self._session(feeds)
-                prediction[rows] = outputs[self.contract["outputs"]["prediction"]]
-                if probabilities is not None:
-                    probabilities[rows] = outputs[self.contract["outputs"]["probabilities"]]
-        return prediction, probabilities, bad
+                for role, name in self.contract["outputs"].items():
+                    found[role][rows] = outputs[name]
+        return found, bad
 
     def _feeds(
         self, frame: pl.DataFrame, root: Path | None, bad: dict[int, str], start: int

@@ -34,8 +34,8 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
     answers = []
     for start in range(0, len(rows), CHUNK):
         frame = table.take(rows[start : start + CHUNK], names)
-        prediction, probabilities, _ = model.answer(frame, table.source.root)
-        answers.append(prediction.astype(np.float64) if probabilities is None else probabilities)
+        found, _ = model.answer(frame, table.source.root)
+        answers.append(found["probabilities"] if store.task.classes else found["prediction"].astype(np.float64))
     shipped = np.concatenate(answers)
     apart = np.abs(shipped - scores)
     if store.task.classes:

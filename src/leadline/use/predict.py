@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from leadline.data.archive import is_archive, unpack
@@ -26,7 +28,7 @@ WRITERS = {
 
 
 def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
-    """`prediction` and `p_<class>` for every row of the source, in its order; null where a row cannot be decoded."""
+    """The columns of `Model.predict` for every row of the source, in its order; null where a row cannot be decoded."""
     place = Path(cache) if cache else cache_folder()
     with spoken(cache=place, out=place):
         return _answers(model, source, place)
@@ -55,13 +57,8 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
         for start in range(0, rows, CHUNK):
             frame = part.select(wanted).slice(start, CHUNK).collect()
-            prediction, probabilities, bad = model.answer(frame, given.root)
-            answers = pl.DataFrame({"prediction": prediction.tolist() if model.classes else prediction})
-            if model.classes:
-                answers = answers.with_columns(pl.col("prediction").cast(pl.String))
-            if probabilities is not None:
-                columns = [pl.Series(f"p_{c}", probabilities[:, i]).fill_nan(None) for i, c in enumerate(model.classes)]
-                answers = answers.with_columns(columns)
+            found, bad = model.answer(frame, given.root)
+            answers = _columns(found, model.classes, bad)
             frames.append(answers.with_columns(frame[name] for name in path))
             for position, why in sorted(bad.items())[:3]:
                 warnings.warn(f"Row {row + position + 1} has no answer: {why}.", stacklevel=2)
@@ -69,6 +66,24 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
     if not frames:
         raise SourceError(f"{given.name} holds no rows to predict.")
     return pl.concat(frames)
+
+
+def _columns(found: dict[str, np.ndarray], classes: list[str], bad: Mapping[int, str]) -> pl.DataFrame:
+    """What the graph answered, as columns; null where a row could not be decoded."""
+    if not classes:
+        return pl.DataFrame({role: pl.Series(values).fill_nan(None) for role, values in found.items()})
+    columns = {"prediction": pl.Series(found["prediction"].tolist(), dtype=pl.String)}
+    for i, name in enumerate(classes):
+        columns[f"p_{name}"] = pl.Series(found["probabilities"][:, i]).fill_nan(None)
+    if "set" in found:
+        named = [None if i in bad else "|".join(joined(row, classes)) for i, row in enumerate(found["set"])]
+        columns["set"] = pl.Series(named, dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def joined(row: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """The names of the classes in a set [classes]."""
+    return [name for name, inside in zip(classes, row, strict=True) if inside]
 
 
 def _source(source: Any, model: Model, cache: Path) -> Source:

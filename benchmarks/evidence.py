@@ -1,0 +1,36 @@
+"""The verdict as an instrument: how often it errs, what it can see, and whether what it states is so.
+
+    python benchmarks/evidence.py [--data ../shared/data] [NAME ...]
+
+Prints what must be and what was, and appends it to benchmarks/results/evidence.csv with versions and machine. All of it
+takes about an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from evidence_1d import mnist1d
+from evidence_conformal import sets_and_intervals
+from evidence_real import small
+from evidence_sets import intervals
+from evidence_stubs import false_wins, power, ties, until_sure
+from record import run
+
+RESULTS = Path(__file__).parent / "results" / "evidence.csv"
+FIELDS = ("when", "what", "must", "seen", "met", "n", "machine", "versions")
+
+ROWS = {
+    "false wins": false_wins,
+    "power": power,
+    "ties": ties,
+    "until sure": until_sure,
+    "real": small,
+    "intervals": intervals,
+    "conformal": sets_and_intervals,
+    "mnist1d": mnist1d,
+}
+
+if __name__ == "__main__":
+    sys.exit(run(__doc__, RESULTS, FIELDS, ROWS))

@@ -1,0 +1,40 @@
+"""Table + settings -> split: the columns that the user names for it are read here."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from leadline.config import Settings
+from leadline.data.split import Split, split, stretches
+from leadline.data.table import Table
+from leadline.errors import LeadlineError
+
+
+def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) -> Split:
+    """The split of a table; a fold of it, or that of another order (see `split`)."""
+    if table.task.name == "language":
+        return stretches(table.part)
+    group, time = groups(table, asked), None if asked.time is None else _moments(table, asked.time)
+    return split(table.labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold)
+
+
+def groups(table: Table, asked: Settings) -> np.ndarray | None:
+    """What each row belongs to: rows of one group stay together."""
+    name = asked.group or table.whole
+    if name is None:
+        return None
+    return table.frame.select(name).collect().to_series().cast(pl.String).fill_null("").to_numpy()
+
+
+def _moments(table: Table, name: str) -> np.ndarray:
+    """The moment of each row."""
+    from leadline.kinds import KINDS
+
+    cells = table.frame.select(name).collect().to_series()
+    settings = KINDS["time"].sniff(cells, None)
+    kind = "number" if settings is None else "time"
+    values = np.asarray(KINDS[kind].decode(cells, None, settings or {}).values)
+    if kind == "number" and not np.isfinite(values).all():
+        raise LeadlineError(f"--time {name} holds cells that are neither numbers nor dates; mend or choose another.")
+    return values

@@ -1,0 +1,169 @@
+"""Calibration: probabilities that say how often they are right, learned on rows that no contender has seen.
+
+Enters: class numbers [n] and probabilities [n, classes]. Leaves: a `Calibrator`, an increasing map that all classes
+share, so that it changes how sure an answer is and never the answer. Two maps are tried, by 5-fold cross-validated log
+loss: temperature (Guo et al. 2017) and isotonic regression (Zadrozny and Elkan 2002), the latter over bins and with
+straight lines between them. Where neither gains more than two standard errors, probabilities stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.judge.metrics import LEAST_P, METRICS
+
+if TYPE_CHECKING:
+    from leadline.ship.graph import Graph
+
+FOLDS = 5
+FEWEST = 50  # rows that are worth learning a map from
+BINS, A_BIN = 30, 10  # bins of the isotonic map at most, and right answers in each at least
+RISING = 0.02  # share of the identity in it: flat stretches would make equal what was not
+ECE_BINS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrator:
+    """A map of probabilities. `temperature` divides their logarithms; `knots` are (from, to) of the isotonic map."""
+
+    method: str  # none, temperature or isotonic
+    rows: int = 0  # it was learned from
+    temperature: float = 1.0
+    knots: np.ndarray = field(default_factory=lambda: np.array([[0.0, 0.0], [1.0, 1.0]]))
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """float32 [n, classes], rows adding up to 1."""
+        if self.method == "none":
+            return np.asarray(scores, np.float32)
+        scores = np.asarray(scores, np.float64)
+        if self.method == "temperature":
+            logs = np.log(np.clip(scores, LEAST_P, 1.0)) / self.temperature
+            mapped = np.exp(logs - logs.max(axis=1, keepdims=True))
+        else:
+            mapped = np.interp(scores, self.knots[:, 0], self.knots[:, 1])
+        return np.asarray(mapped / mapped.sum(axis=1, keepdims=True), np.float32)
+
+    def onnx(self, g: Graph, scores: str) -> str:
+        """The same as nodes of a graph: float32 [N, classes] -> float32 [N, classes]."""
+        if self.method == "none":
+            return scores
+        if self.method == "temperature":
+            logs = g.op("Log", g.op("Clip", scores, g.const(np.float32(LEAST_P)), g.const(np.float32(1))))
+            return str(g.op("Softmax", g.op("Div", logs, g.const(np.float32(self.temperature))), axis=1))
+        # A straight line between two knots is what a value covers of it, times its rise.
+        start, width = self.knots[:-1, 0].astype(np.float32), np.diff(self.knots[:, 0]).astype(np.float32)
+        rise = np.diff(self.knots[:, 1]).astype(np.float32)
+        apart = g.op("Unsqueeze", scores, g.const(np.array([2], np.int64)))
+        covered = g.op("Div", g.op("Sub", apart, g.const(start)), g.const(width))
+        covered = g.op("Clip", covered, g.const(np.float32(0)), g.const(np.float32(1)))
+        risen = g.op("Squeeze", g.op("MatMul", covered, g.const(rise[:, None])), g.const(np.array([2], np.int64)))
+        mapped = g.op("Add", risen, g.const(np.float32(self.knots[0, 1])))
+        return str(g.op("Div", mapped, g.op("ReduceSum", mapped, g.const(np.array([1], np.int64)), keepdims=1)))
+
+    @property
+    def describe(self) -> str:
+        """A line for the report."""
+        how = {
+            "none": "left as they are: no map was shown to do better",
+            "temperature": f"by a temperature of {self.temperature:.2f}",
+            "isotonic": f"by an isotonic map of {len(self.knots)} knots",
+        }
+        return f"probabilities {how[self.method]} ({self.rows:,} rows)"
+
+
+def calibrator(truth: np.ndarray, scores: np.ndarray, seed: int) -> Calibrator:
+    """The better of the two maps, or none.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> p = rng.uniform(0.05, 0.95, 4_000); truth = (rng.random(4_000) < p).astype(int)
+        >>> timid = 0.5 + (p - 0.5) / 3  # says 0.6 where it should say 0.8
+        >>> found = calibrator(truth, np.stack([1 - timid, timid], axis=1), 0)
+        >>> found(np.array([[0.4, 0.6]])).round(1).tolist()
+        [[0.20000000298023224, 0.800000011920929]]
+    """
+    if len(truth) < FEWEST:
+        return Calibrator(method="none", rows=len(truth))
+    makers = {"temperature": _temperature, "isotonic": _isotonic}
+    fold = np.random.default_rng(seed).permutation(len(truth)) % FOLDS
+    losses = {"none": _losses(truth, scores)}
+    for name, make in makers.items():
+        losses[name] = np.empty(len(truth))
+        for k in range(FOLDS):
+            mine = fold == k
+            losses[name][mine] = _losses(truth[mine], make(truth[~mine], scores[~mine])(scores[mine]))
+    best = "none"
+    for name in makers:  # from the simplest to the most pliable
+        gain = losses[best] - losses[name]
+        if gain.mean() > 2 * gain.std() / np.sqrt(len(gain)):
+            best = name
+    return Calibrator(method="none", rows=len(truth)) if best == "none" else makers[best](truth, scores)
+
+
+def expected_error(truth: np.ndarray, scores: np.ndarray) -> float:
+    """The expected calibration error of the answers, over 15 bins of as many rows (Nixon et al. 2019)."""
+    sure, right = scores.max(axis=1), scores.argmax(axis=1) == truth
+    parts = np.array_split(np.argsort(sure, kind="stable"), min(ECE_BINS, len(sure)))
+    return float(sum(len(part) * abs(sure[part].mean() - right[part].mean()) for part in parts) / len(sure))
+
+
+def reliability(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> list[tuple[float, float, int]]:
+    """(how sure, how often right, rows) of the answers, in bins of as many rows."""
+    sure, right = scores.max(axis=1), scores.argmax(axis=1) == truth
+    parts = np.array_split(np.argsort(sure, kind="stable"), max(1, min(bins, len(sure) // 20)))
+    return [(float(sure[part].mean()), float(right[part].mean()), len(part)) for part in parts]
+
+
+def summary(found: Calibrator, truth: np.ndarray, before: np.ndarray) -> dict[str, Any]:
+    """What result.json says of it: measured on rows of its own, before and after."""
+    after, loss = found(before), METRICS["log loss"]
+    return {
+        "method": found.method, "rows": found.rows, "describe": found.describe,
+        "log_loss": [loss(truth, before), loss(truth, after)],
+        "ece": [expected_error(truth, before), expected_error(truth, after)],
+        "curve": [reliability(truth, before), reliability(truth, after)],
+    }  # fmt: skip
+
+
+def _losses(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    held = np.asarray(scores[np.arange(len(truth)), truth], np.float64)
+    return np.asarray(-np.log(np.clip(held, LEAST_P, 1.0)))
+
+
+def _temperature(truth: np.ndarray, scores: np.ndarray) -> Calibrator:
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        made = Calibrator(method="temperature", temperature=float(np.exp(log_temperature)))
+        return float(_losses(truth, made(scores)).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded")
+    return Calibrator(method="temperature", temperature=float(np.exp(found.x)), rows=len(truth))
+
+
+def _isotonic(truth: np.ndarray, scores: np.ndarray) -> Calibrator:
+    """One increasing map from (probability, whether it is the class), all classes together."""
+    from sklearn.isotonic import isotonic_regression
+
+    p = np.asarray(scores, np.float64).ravel()
+    hit = (np.arange(scores.shape[1]) == truth[:, None]).ravel()
+    # Bins of as many rows by a weight under which hits and misses count the same: of many classes most are misses.
+    weight = np.where(hit, 0.5 / max(1, hit.sum()), 0.5 / max(1, (~hit).sum()))
+    order = np.argsort(p, kind="stable")
+    bins = int(np.clip(len(truth) // A_BIN, 2, BINS))
+    place = np.minimum((np.cumsum(weight[order]) - weight[order] / 2) * bins, bins - 1e-9).astype(int)
+    counts = np.bincount(place, minlength=bins)
+    filled = counts > 0
+    centres = (np.bincount(place, weights=p[order], minlength=bins)[filled]) / counts[filled]
+    shares = (np.bincount(place, weights=hit[order], minlength=bins)[filled]) / counts[filled]
+    rising = isotonic_regression(shares, sample_weight=counts[filled].astype(np.float64))
+    centres, first = np.unique(centres, return_index=True)
+    rising = rising[first]
+    inside = (centres > 0) & (centres < 1)
+    x = np.concatenate([[0.0], centres[inside], [1.0]])
+    y = np.concatenate([[min(rising[0], centres[0])], rising[inside], [max(rising[-1], centres[-1])]])
+    y = (1 - RISING) * np.maximum.accumulate(y) + RISING * x
+    return Calibrator(method="isotonic", knots=np.stack([x, np.maximum(y, LEAST_P)], axis=1), rows=len(truth))

@@ -1,0 +1,122 @@
+"""From rounds to a verdict: which difference is taken, and by which method its size is known.
+
+Enters: rounds (`race/rounds.py`), and what is known of the first one's contenders. Leaves: a `Verdict`, and how
+contenders of one family stand to each other. Three rounds on folds or more are weighed by the correlated t-test, three
+seeds or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.judge.compare import FEWEST_SEEDS, LEVEL, Gap, folds_gap, rows_gap
+from leadline.judge.looks import level, looks
+from leadline.judge.metrics import Metric
+from leadline.judge.verdict import Rival, Trial, Verdict, Within, judge, within
+
+if TYPE_CHECKING:
+    from leadline.race.rounds import Round
+
+Pick = Callable[["Round"], str | None]  # the contender of a round that stands for something
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the first round tells of a contender besides its answers."""
+
+    family: str
+    cost: float  # microseconds a row
+    starved: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scales:
+    """Weighs rounds."""
+
+    known: Mapping[str, Known]
+    metric: Metric
+    seed: int
+    folds: int  # 1: the rounds share their test rows
+    rows: int  # of all parts together
+    group: np.ndarray | None = None  # of the first round's test rows
+
+    def verdict(self, rounds: Sequence[Round], at: float = LEVEL) -> Verdict:
+        """The verdict on the best of each family, of each round by its own valid rows."""
+        deep, classical = self._best(rounds, "deep"), self._best(rounds, "classical")
+        weighed = self._weigh(rounds, self._pick("deep"), self._pick("classical"))
+        if weighed is None:
+            return judge(deep, classical, None, self.metric, Trial(rows=len(rounds[0].truth)))
+        gap, by, count = weighed
+        tested = self.rows if by == "folds" else len(rounds[0].truth)
+        trial = Trial(
+            rows=tested, by=by, rounds=count, level=at, round_s=float(np.mean([r.seconds for r in rounds])),
+            reach=self.rows if self.folds > 1 else None,
+        )  # fmt: skip
+        return judge(deep, classical, gap, self.metric, trial)
+
+    def within(self, rounds: Sequence[Round]) -> list[Within]:
+        """The best of each family by valid against each other one of it."""
+        found = []
+        for family in ("deep", "classical"):
+            best = rounds[0].best(family, self.metric)
+            for other, known in self.known.items():
+                if known.family != family or other == best or best is None:
+                    continue
+                weighed = self._weigh(rounds, _named(best), _named(other))
+                if weighed is not None:
+                    found.append(within(family, best, other, rounds[0].scores[other], weighed[0], self.metric))
+        return found
+
+    def until_sure(self, rounds: Sequence[Round], ended: bool) -> Verdict | None:
+        """The verdict of a look, where it is time for one; None else, or where it would leave the question open.
+
+        `ended`: there will be no further round, so this look is the last.
+        """
+        at = looks(len(rounds)) if len(rounds) >= FEWEST_SEEDS else []
+        if ended:
+            taken = len([after for after in at if after < len(rounds)])
+            return self.verdict(rounds, level(taken + 1, last=True))
+        if len(rounds) not in at:
+            return None
+        made = self.verdict(rounds, level(at.index(len(rounds)) + 1))
+        return made if made.answer != "unsure" else None
+
+    def _pick(self, family: str) -> Pick:
+        return lambda one: one.best(family, self.metric, set(self.known))
+
+    def _best(self, rounds: Sequence[Round], family: str) -> Rival | None:
+        name = self._pick(family)(rounds[0])
+        if name is None:
+            return None
+        known = self.known[name]
+        picked = [(one, its) for one in rounds if (its := self._pick(family)(one)) is not None]
+        if len(picked) < FEWEST_SEEDS:
+            picked = picked[:1]
+        return Rival(
+            name=name, cost=known.cost, starved=known.starved,
+            valid=float(np.mean([one.valid[its] for one, its in picked])),
+            score=float(np.mean([one.scores[its] for one, its in picked])),
+        )  # fmt: skip
+
+    def _weigh(self, rounds: Sequence[Round], first: Pick, second: Pick) -> tuple[Gap, str, int] | None:
+        """(difference, by what, of how many rounds); None where the first round lacks one of the two."""
+        pairs = [(one, first(one), second(one)) for one in rounds]
+        both = [(one, a, b) for one, a, b in pairs if a in one.answers and b in one.answers]
+        if not both or both[0][0] is not rounds[0]:
+            return None
+        if self.folds > 1 and len(both) >= FEWEST_SEEDS:
+            gaps = [self.metric.sign * (one.scores[a] - one.scores[b]) for one, a, b in both if a and b]
+            return folds_gap(gaps, len(rounds[0].truth) / self.rows), "folds", len(both)
+        if self.folds > 1 or len(both) < FEWEST_SEEDS:
+            both = both[:1]
+        sides = [[one.answers[pair[side]] for one, *pair in both if pair[side]] for side in (0, 1)]
+        gap = rows_gap(rounds[0].truth, sides[0], sides[1], self.metric, self.seed, self.group)
+        return gap, "seeds" if len(both) > 1 else "rows", len(both)
+
+
+def _named(name: str) -> Pick:
+    return lambda one: name if name in one.answers else None

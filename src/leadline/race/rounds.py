@@ -1,0 +1,110 @@
+"""Races after the first one, on other folds or from other seeds, so that a verdict can be on methods.
+
+Enters: the first race. Leaves: a `Round` a race, the first included. Folds are drawn where no test part is stated: five
+of them test on every row once, then five of another order. Each fold has its own train, valid and test rows, and all
+that is learned from train rows, encoding included, is learned anew: no choice sees the rows that it is tested on. Where
+the test part is stated only the seed changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leadline.data.split import Split
+from leadline.data.store import Store, again
+from leadline.data.table import Table
+from leadline.judge.metrics import METRICS, Metric
+from leadline.race.race import TINY, Race
+
+ENOUGH = 25  # rounds that are worth their seconds where nobody asked for more: five times five folds
+MOST = 100
+LEAST = TINY + 2.0  # seconds of a round: with less only the fastest contender would race
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What came of one race."""
+
+    number: int
+    fold: int | None
+    seed: int
+    seconds: float
+    rows: np.ndarray  # tested on
+    truth: np.ndarray
+    answers: dict[str, np.ndarray]
+    valid: dict[str, float]
+    family: dict[str, str]
+    scores: dict[str, float]
+
+    def best(self, family: str, metric: Metric, among: set[str] | None = None) -> str | None:
+        """The best of a family by the round's own valid rows, of those `among`."""
+        found = None
+        for name, score in self.valid.items():
+            if self.family[name] == family and (among is None or name in among):
+                found = name if found is None or metric.better(score, self.valid[found]) else found
+        return found
+
+
+def round_of(race: Race, store: Store, seed: int, seconds: float, fold: int | None, number: int = 0) -> Round:
+    """A race that has ended, scored on its test rows."""
+    metric, truth = METRICS[store.task.metric], store.sealed()
+    done = [entry for entry in race.entries if entry.done and entry.family != "floor"]
+    answers = {entry.name: entry.scores() for entry in done}
+    return Round(
+        number=number, fold=fold, seed=seed, seconds=seconds, rows=store.split.test, truth=truth, answers=answers,
+        valid={entry.name: entry.facts["score"] for entry in done}, family={entry.name: entry.family for entry in done},
+        scores={name: metric(truth, scores) for name, scores in answers.items()},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """How further rounds are run.
+
+    `draw` gives the split of a fold, of the order that a seed draws; `start` sets up a race in a folder.
+    """
+
+    store: Store
+    table: Table
+    folds: int  # 1: the test part is stated
+    seed: int
+    folder: Path
+    draw: Callable[[int, int], Split]
+    start: Callable[[Store, int, Path, int], Race]  # store, seed, folder, number
+
+    def after(self, first: Round, each: float, until: float, most: int) -> Iterator[Round]:
+        """Rounds after the first one, as many as fit before the monotonic moment `until`, and at most `most` in all.
+
+        Each may take the seconds that the first one was allowed, and is begun where as many are left as one took so
+        far: the clock alone ends them, never what they show. Ctrl-C does too; a round that it cut short does not count.
+        """
+        longest = max(first.seconds, LEAST)
+        for number in range(1, most):
+            began = time.monotonic()
+            if began + longest > until:
+                return
+            repetition, fold = divmod(number, self.folds)
+            stores: AbstractContextManager[Store] = nullcontext(self.store)
+            if self.folds > 1:
+                split = self.draw(fold, self.seed + repetition).without([row for row, _ in self.store.bad])
+                stores = again(self.store, self.table, split)
+            with stores as store:
+                race = self.start(store, self.seed + number, self.folder / str(number), number)
+                try:
+                    race.run(until=min(until, began + each))
+                    if race.stopped:
+                        return
+                    made = round_of(
+                        race, store, self.seed + number, time.monotonic() - began,
+                        fold if self.folds > 1 else None, number,
+                    )  # fmt: skip
+                finally:
+                    race.close()
+            longest = max(longest, made.seconds)
+            yield made

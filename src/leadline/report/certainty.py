@@ -1,0 +1,86 @@
+"""How sure the answers are: before and after calibration, and what the sets or intervals of the file hold.
+
+Enters: `Facts`. Leaves: HTML; nothing where a run measured none of it.
+
+    >>> facts = Facts.of({"conformal": {"coverage": 0.9, "seen": 0.91, "low": 0.89, "high": 0.93, "size": 1.2}})
+    >>> "stated for 90%" in certainty(facts)
+    True
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadline.report.charts import Axis, Frame, Series, curves
+from leadline.report.facts import Facts, number
+from leadline.report.words import clip, count, esc, grid, name, percent, plain
+
+__all__ = ["certainty"]
+
+
+def certainty(facts: Facts) -> str:
+    """The section."""
+    return _held(facts) + _calibrated(facts)
+
+
+def _held(facts: Facts) -> str:
+    """The stated coverage and the seen one."""
+    found: dict[str, Any] = facts.result.get("conformal") or {}
+    stated, seen, size = (number(found.get(key)) for key in ("coverage", "seen", "size"))
+    if stated is None or seen is None or size is None:
+        return ""
+    span = f"{percent(number(found.get('low')))} to {percent(number(found.get('high')))}"
+    empty = number(found.get("empty")) or 0.0
+    if facts.result.get("task") == "regression":
+        what = f"Each answer comes with an interval, <code>low</code> to <code>high</code>, {plain(size)} wide"
+    else:
+        none = f"; {percent(empty)} of the rows have none, as no class is likely enough" if empty else ""
+        what = f"Each answer comes with a <code>set</code> of classes, {plain(size)} of them on average{none}"
+    return (
+        f"<p>{what}. It is stated for {percent(stated)} of the rows; on the test it held the truth in "
+        f"<b>{percent(seen)}</b> (95% interval {span}). The threshold comes from {count(number(found.get('rows')))} "
+        "rows that took no part in training. It holds for rows that are drawn like these.</p>"
+    )
+
+
+def _calibrated(facts: Facts) -> str:
+    """A table of all contenders, and the picture of the shipped one."""
+    found: dict[str, Any] = facts.result.get("calibration") or {}
+    rows = [
+        (
+            name(each), clip(one.get("describe"), 120), *(percent(number(v)) for v in one.get("ece", [])[:2]),
+            *(plain(number(v) or 0.0) for v in one.get("log_loss", [])[:2]),
+        )
+        for each, one in found.items()
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    head = ("Contender", "Calibration", "Error before", "after", "Log loss before", "after")
+    note = (
+        "<p>Calibration changes how sure an answer is, never the answer. The error is the expected calibration error "
+        "on the test rows: by how much the probability of the answers misses the share that is right.</p>"
+    )
+    return f"<h3>Calibration</h3>{_picture(facts, found)}{note}{grid(head, rows, 2, 'Calibration')}"
+
+
+def _picture(facts: Facts, found: dict[str, Any]) -> str:
+    """How often answers of the shipped contender are right, by how sure they are."""
+    shipped = facts.shipped.get("name")
+    mine: dict[str, Any] = found.get(str(shipped)) or {}
+    held = mine.get("curve")
+    if not held or len(held[0]) < 2:
+        return ""
+    changed = mine.get("method") != "none"
+    kinds = (("before", held[0]), ("after", held[1])) if changed else (("as it is", held[0]),)
+    lines = [
+        Series(label, "deep" if label != "before" else "floor", [(float(s), float(r)) for s, r, _ in curve])
+        for label, curve in kinds
+    ]
+    low = min(min(x, y) for one in lines for x, y in one.points)
+    lines.append(Series("as it should be", "classical", [(low, low), (1.0, 1.0)]))
+    axis = Axis(max(0.0, low - 0.03), 1.0)
+    frame = Frame(
+        f"Share of right answers of {esc(shipped)} by how sure they are",
+        ("probability of the answer", "share that is right"), (percent, percent),
+    )  # fmt: skip
+    return f"<figure>{curves(lines, axis, axis, frame)}</figure>"
