@@ -1,4 +1,4 @@
-"""The examples of the two pages on how to extend Leadline run, and what they make keeps the contracts."""
+"""The examples of the pages run: what they make keeps the contracts, and a check prints what the page shows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
+from leadline.cli import main
 from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.kinds import KINDS
 from leadline.ship.model import Model, assemble
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 
 
 def _run(page: str) -> dict[str, Any]:
@@ -73,3 +76,10 @@ def test_the_kind_of_the_page(prepare: Any, tmp_path: Path) -> None:
     finally:
         KINDS.clear()
         KINDS.update(others)
+
+
+def test_the_check_of_the_readme_prints_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    (words, shown) = re.findall(r"```console\n\$ leadline (check .*)\n([^$]*?)```", (ROOT / "README.md").read_text())[0]
+    assert main(words.split()) == 0
+    machine = r"on \d+ cores?(, [\d.]+ GB)?"
+    assert re.sub(machine, "here", capsys.readouterr().out) == re.sub(machine, "here", shown)

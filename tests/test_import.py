@@ -63,6 +63,12 @@ def test_predict_loads_nothing_heavy(kind: str, prepare: Any, mixed: Any, messag
     assert pl.read_csv(tmp_path / "out.csv").height == made.table.rows
 
 
+def test_check_loads_nothing_heavy() -> None:
+    code = "import sys\nfrom leadline.cli import main\nassert main(sys.argv[1:]) == 0"
+    done = _run(code, "check", "digits")
+    assert done.returncode == 0 and "The textbook often expects" in done.stdout, done.stderr
+
+
 def test_generate_loads_nothing_heavy(prepare: Any, story: Any, tmp_path: Path) -> None:
     made = prepare(story())
     fitted: Any = list(PORTFOLIO["ngram"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from leadline.again import Replay, replay, resume
+    from leadline.before import Check, check
     from leadline.config import Settings
     from leadline.data.samples import load
     from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BudgetError": "leadline.errors",
+    "Check": "leadline.before",
     "LeadlineError": "leadline.errors",
     "Model": "leadline.ship.model",
     "ModelError": "leadline.errors",
@@ -31,6 +33,7 @@ _HOMES = {
     "Settings": "leadline.config",
     "SourceError": "leadline.errors",
     "TargetError": "leadline.errors",
+    "check": "leadline.before",
     "fit": "leadline.run",
     "load": "leadline.data.samples",
     "replay": "leadline.again",
@@ -41,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "BudgetError",
+    "Check",
     "LeadlineError",
     "Model",
     "ModelError",
@@ -50,6 +54,7 @@ __all__ = [
     "Settings",
     "SourceError",
     "TargetError",
+    "check",
     "fit",
     "load",
     "replay",

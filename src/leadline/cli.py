@@ -13,6 +13,7 @@ from typing import Any
 from leadline.errors import LeadlineError
 
 DEMO = {"budget": "50s"}
+CHECKED = ("target", "test", "budget", "kind", "drop", "group", "split", "time", "task", "unit", "data", "cache")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,9 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", parents=[shared], help="train contenders under one budget and judge them")
     fit.add_argument("source", help="a folder, a file, a pattern such as 'sales/*.csv', or the name of a sample")
     demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
-    for command in (fit, demo):
-        command.add_argument("--quiet", action="store_true", help="print the verdict alone")
+    check = commands.add_parser("check", parents=[shared], help="what a source is, and what the textbook expects of it")
+    check.add_argument("source", help="as for fit; nothing is trained")
+    check.add_argument("--interpretable", action="store_true", help="the model must be one that a person can read")
+    check.add_argument("--json", action="store_true", help="print the same as JSON")
+    for command in (fit, demo, check):
+        if command is not check:
+            command.add_argument("--quiet", action="store_true", help="print the verdict alone")
         for field in dataclasses.fields(Settings):
+            if command is check and field.name not in CHECKED:
+                continue
             text = field.metadata["help"].replace("%", "%%")
             option = f"--{field.name.replace('_', '-')}"
             if field.type == "bool":
@@ -110,17 +118,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fit(given: argparse.Namespace) -> int:
-    from leadline.config import Settings
     from leadline.run import fit
     from leadline.terminal import Terminal, farewell
 
-    names = {field.name for field in dataclasses.fields(Settings)}
-    settings = {name: value for name, value in vars(given).items() if name in names and value is not None}
-    test = settings.pop("test", None)
     with Terminal(quiet=given.quiet) as terminal:
-        run = fit(given.source, test=test, watch=terminal.take, **settings)
+        run = fit(given.source, watch=terminal.take, **_settings(given))
     print(farewell(run))
     return 0 if run.result["shipped"] is not None else 1
+
+
+def _settings(given: argparse.Namespace) -> dict[str, Any]:
+    from leadline.config import Settings
+
+    names = {field.name for field in dataclasses.fields(Settings)}
+    return {name: value for name, value in vars(given).items() if name in names and value is not None}
+
+
+def _check(given: argparse.Namespace) -> int:
+    import json
+
+    from leadline.before import check
+
+    found = check(given.source, interpretable=given.interpretable, **_settings(given))
+    print(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if given.json else found)
+    return 2 if found.problems else 0
 
 
 def _resume(given: argparse.Namespace) -> int:
@@ -198,6 +219,7 @@ def _model(given: argparse.Namespace) -> Path:
 COMMANDS = {
     "fit": _fit,
     "demo": _demo,
+    "check": _check,
     "resume": _resume,
     "replay": _replay,
     "predict": _predict,

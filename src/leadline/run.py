@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -33,6 +33,7 @@ from leadline.errors import LeadlineError, ModelError, OutputError, SourceError
 from leadline.judge import evidence
 from leadline.judge.certainty import Certainty, certainty
 from leadline.judge.compare import Scored, score
+from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
@@ -234,9 +235,8 @@ def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
         unread = [f"Only {read:,} of {table.rows:,} rows, drawn at random, could be decoded in this budget."]
     rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
     rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
-    if len(rows) > table.rows / 2:
-        place, reason = rows[0]["place"], rows[0]["reason"]
-        raise SourceError(f"{len(rows):,} of {table.rows:,} rows cannot be used, such as {place}: {reason}; mend them.")
+    if refusal := unusable(rows, table.rows):
+        raise SourceError(refusal)
     if not rows:
         return unread
     pl.DataFrame(rows).write_csv(folder / "quarantine.csv")
@@ -256,6 +256,13 @@ def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int
         )  # fmt: skip
 
     return start
+
+
+def unusable(lost: Sequence[Mapping[str, str]], rows: int) -> str | None:
+    """What is said where more than half of the rows are set aside: such a source is refused."""
+    if len(lost) <= rows / 2:
+        return None
+    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
 
 
 def _prepare(store: Store, names: list[str]) -> None:
@@ -291,14 +298,16 @@ def _finish(
         "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
         "rows": store.split.counts(), "budget_s": None if asked.epochs else asked.seconds,
         "epochs": asked.epochs, "spent_s": 0.0, "seed": asked.seed,
-        "test_openings": 1, "command": _command(folder, asked), "data_hash": table.source.digest, "machine": machine(),
-        "versions": versions(), "columns": evidence.columns(table),
+        "test_openings": 1, "command": command(_source(folder), asked), "data_hash": table.source.digest,
+        "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
         "within": [dataclasses.asdict(each) for each in found.within], "rounds_run": evidence.rounds(found.rounds),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
         "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
+    expected = expect(table, store.split.counts(), machine(), interpretable=False, seconds=asked.seconds)
+    result["expected"] = dataclasses.asdict(expected)
     evidence.predictions(store, truth, answers, shipped, certain).write_parquet(folder / "predictions.parquet")
     result["spent_s"] = round(time.monotonic() - go.began, 1)
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -387,13 +396,18 @@ def _ship(
     return verdict, None, None
 
 
-def _command(folder: Path, asked: Settings) -> str:
-    import shlex
-
+def _source(folder: Path) -> str:
+    """The source as config.yaml names it."""
     import yaml
 
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    words = ["leadline", "fit", config["source"]]
+    return str(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["source"])
+
+
+def command(source: str, asked: Settings) -> str:
+    """The command line of a run."""
+    import shlex
+
+    words = ["leadline", "fit", source]
     for field in dataclasses.fields(Settings):
         value = getattr(asked, field.name)
         for item in value if isinstance(value, tuple) else [value]:

@@ -51,7 +51,8 @@ def _zipped(folder: Path, below: str) -> Path:
 
 def test_a_folder_of_clips_and_one_clip(clips: Path, tmp_path: Path) -> None:
     answers = predict(_model(sound="audio"), clips, cache=tmp_path / "cache")
-    assert answers.columns == ["prediction", "p_yes", "p_no", "sound"]
+    assert answers.columns == ["prediction", "p_yes", "p_no", "set", "sound"]
+    assert answers["set"].to_list() == ["yes"] * len(answers)
     assert answers["sound"].to_list() == ["1.OGG", "2.wav"] and answers["prediction"].to_list() == ["yes"] * 2
     assert predict(_model(sound="audio"), clips / "2.wav", cache=tmp_path / "cache")["sound"].to_list() == ["2.wav"]
     assert predict(_model(photo="image"), str(clips), cache=tmp_path / "cache")["photo"].to_list() == ["cover.png"]
@@ -82,7 +83,7 @@ def test_a_manifest_has_an_answer_for_every_row_in_its_order(clips: Path, tmp_pa
 def test_a_model_of_media_and_more_needs_a_table(clips: Path, tmp_path: Path) -> None:
     pl.DataFrame({"path": ["2.wav"], "age": [3]}).write_csv(clips / "manifest.csv")
     both = _model(path="audio", age="number")
-    assert predict(both, clips, cache=tmp_path / "cache").columns == ["prediction", "p_yes", "p_no", "path"]
+    assert predict(both, clips, cache=tmp_path / "cache").columns == ["prediction", "p_yes", "p_no", "set", "path"]
     with pytest.raises(ModelError, match="clips lacks column 'who', which the model reads; it has path, age"):
         predict(_model(path="audio", who="category"), clips, cache=tmp_path / "cache")
 

@@ -179,7 +179,7 @@ def _write(
     names = {block.name for block in kept}
     fits = [
         _fit(folder, name, columns, table, split, seconds)
-        for name, columns in _grouped(table.inputs)
+        for name, columns in grouped(table.inputs)
         if name not in names
     ]
     fitted = [block for block, _ in fits]
@@ -199,12 +199,8 @@ def _write(
             for block in fitted:
                 job = _Job(block, table, sessions[block.name], writers[block.name], bad, wanted)
                 job.encode(frame, start, pool)
-    if len(bad) > table.rows / 2:
-        first = min(bad)
-        raise SourceError(
-            f"{len(bad):,} of {table.rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these "
-            "rows, or leave out what holds them."
-        )
+    if refusal := unreadable(bad, table.rows):
+        raise SourceError(refusal)
     for writer in writers.values():
         writer.flush()
     split = split.without([*bad, *np.flatnonzero(~wanted)])
@@ -235,13 +231,24 @@ def _drawn(rows: int, share: float) -> np.ndarray:
     return np.asarray(np.random.default_rng(0).random(rows) < share)
 
 
+def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
+    """What is said where more than half of the rows cannot be decoded: such a source is refused."""
+    if len(bad) <= rows / 2:
+        return None
+    first = min(bad)
+    return (
+        f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these rows, or "
+        "leave out what holds them."
+    )
+
+
 def _affordable(rows: int, a_row: float, seconds: float) -> float:
     """The share of the rows that there is time to decode."""
     most = DECODING * seconds / max(a_row, 1e-9)
     return 1.0 if most >= rows else max(most, 100) / rows
 
 
-def _grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
+def grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
     """Columns by block: one block for all columns of a joint kind, else one a column."""
     groups: dict[str, list[Column]] = {}
     for column in columns:
@@ -275,13 +282,18 @@ def _fit(
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
-    block = Block(
-        name=name, kind=kind.name, columns=names, decode={c.name: dict(c.settings) for c in columns},
+    return described(name, columns, fit), a_row + _cost(fit, names, samples) if kind.ragged else 0.0
+
+
+def described(name: str, columns: list[Column], fit: Fit) -> Block:
+    """The block that a fitted kind makes of these columns."""
+    decode = {column.name: dict(column.settings) for column in columns}
+    return Block(
+        name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
         forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
         padding=fit.encode.padding,
     )  # fmt: skip
-    return block, a_row + _described(fit, names, samples) if kind.ragged else 0.0
 
 
 def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
@@ -296,7 +308,7 @@ def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[
     )
 
 
-def _described(fit: Fit, names: tuple[str, ...], samples: list[Any]) -> float:
+def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any]) -> float:
     """Seconds that a row takes on all cores from what is decoded to the forms that contenders read."""
     whole = [row for row in zip(*samples, strict=True) if all(value is not None for value in row)]
     encode = Session(fit.encode.graph.SerializeToString())

@@ -110,7 +110,7 @@ def read(source: Source, settings: Settings) -> Table:
     task, labels, bad = _labels(source, frame, said.part, target, settings)
     rows = np.flatnonzero(said.part == 0)
     sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
-    columns = [_column(name, sample[name], source, settings, target, said.dropped.get(name)) for name in names]
+    columns = [column_of(name, sample[name], source, settings, target, said.dropped.get(name)) for name in names]
     return Table(
         source=source, frame=frame, part=said.part, columns=tuple(columns), task=task, labels=labels,
         bad=(*source.bad, *said.bad, *bad), whole=said.whole,
@@ -273,8 +273,10 @@ def _natural(text: str) -> tuple[int, float, str]:
         return (1, 0.0, text)
 
 
-def _column(name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None) -> Column:
-    """`split` says why a column that states the split is no input."""
+def column_of(
+    name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None
+) -> Column:  # fmt: skip
+    """A column told by a sample of its cells; `split` says why a column that states the split is no input."""
     if name == target:  # its settings say only how its numbers are written, for the audit to tell
         return Column(name=name, kind="category", settings=KINDS["number"].sniff(cells, None) or {}, role="target")
     if split is not None or name in settings.drop:

@@ -19,6 +19,7 @@ import polars as pl
 
 from leadline.report import contest, origin
 from leadline.report.certainty import certainty
+from leadline.report.expected import expected
 from leadline.report.facts import Facts
 from leadline.report.first import first_screen, headline
 from leadline.report.mistakes import Example, agreement, answers, gallery
@@ -83,6 +84,7 @@ def _sections(facts: Facts, predictions: pl.DataFrame, examples: list[Example]) 
         ("certainty", "How sure the answers are", certainty(facts)),
         ("mistakes", worst, gallery(examples)),
         ("data", "Data", origin.data(facts)),
+        ("expected", "What the textbook expected", expected(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),
         ("reproduce", "Do it again", origin.reproduce(facts)),
         ("rule", "How the verdict is made", origin.rule(facts)),
