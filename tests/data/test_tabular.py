@@ -255,9 +255,10 @@ def test_bad_json_lines_are_set_aside(tmp_path: Path) -> None:
     assert [bad.place for bad in source.bad] == ["data.jsonl line 2", "data.jsonl line 3"]
     with pytest.raises(SourceError, match=r"2 lines of 3 that are no JSON object \(first: line 1"):
         _read(tmp_path, '{"a"\nx\n{"a": 1}\n', "bad.jsonl")
+    assert _rows(_read(tmp_path, '{"a": 1}\n{"a": true}\n{"a": "u"}\n', "words.jsonl")) == [("1",), ("true",), ("u",)]
     mixed = _read(tmp_path, '{"a": "u"}\n{"a": [1]}\n{"a": {"b": NaN}}\n{"a": null}\n', "mixed.jsonl")
     assert _rows(mixed) == [("u",), ("[1]",), ('{"b": null}',), (None,)]
-    assert mixed.notes == ("mixed.jsonl holds now values, now lists or objects under 'a'; all are text",)
+    assert mixed.notes == ("mixed.jsonl holds cells of several forms under 'a'; all are read as text",)
 
 
 def test_parquet_keeps_types_and_names_classes(tmp_path: Path) -> None:

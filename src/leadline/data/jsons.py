@@ -113,9 +113,9 @@ def _sink_json(plain: Path, table: Path) -> None:
 
 
 def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, Converted]:
-    """Set aside the lines that are no JSON object, and write as text what is now a value, now a list or an object."""
+    """Set aside the lines that are no JSON object, and write as text what is now a number, now a list, and so on."""
     done = Converted(table=folder / "table.parquet", unit=unit)
-    shapes: dict[str, set[type]] = {}
+    forms: dict[str, set[str]] = {}
     kept = lost = 0
     for number, row, reason in _lines(plain):
         if row is None:
@@ -125,14 +125,14 @@ def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, 
         kept += 1
         for key, value in row.items():
             if value is not None:
-                shapes.setdefault(key, set()).add(type(value) if isinstance(value, list | dict) else str)
+                forms.setdefault(key, set()).add("number" if type(value) in (int, float) else type(value).__name__)
     if lost > kept or not kept:
         first = f" (first: {unit} {done.bad[0][0]}, {done.bad[0][1]})" if done.bad else ""
         raise SourceError(
             f"{name} has {counted(lost, unit)} of {kept + lost:,} that are no JSON object{first}, where one object a "
             f"{unit} was expected; save it as JSON Lines"
         )
-    mixed = {key for key, found in shapes.items() if len(found) > 1}
+    mixed = {key for key, found in forms.items() if len(found) > 1}
     clean = folder / "clean.jsonl"
     with clean.open("w", encoding="utf-8") as file:
         for _, row, _ in _lines(plain):
@@ -140,7 +140,7 @@ def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, 
                 file.write(json.dumps({k: _as_text(v) if k in mixed else v for k, v in row.items()}) + "\n")
     notes = [f"has {counted(lost, unit)} that could not be read, left out"] if lost else []
     if mixed:
-        notes.append(f"holds now values, now lists or objects under {listed(map(repr, sorted(mixed)))}; all are text")
+        notes.append(f"holds cells of several forms under {listed(map(repr, sorted(mixed)))}; all are read as text")
     return clean, replace(done, notes=tuple(notes))
 
 
