@@ -53,6 +53,7 @@ check: setup
 bench: setup
 	$(bin)/python benchmarks/journey.py
 	$(bin)/python benchmarks/kinds.py
+	$(bin)/python benchmarks/strangers.py
 	$(bin)/python benchmarks/train.py
 	$(bin)/python benchmarks/evidence.py
 

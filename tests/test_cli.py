@@ -51,15 +51,14 @@ ERRORS = [
     ("header alone", "x,y\n", DATA, "data.csv has a header line and no row"),
     ("no target", GOOD.replace(",y", ",z"), DATA, "No target is given; add --target COLUMN, one of x, c, z."),
     ("missing target", GOOD, f"{DATA} --target q", "--target q is not a column of data; columns are x, c, y."),
-    ("constant target", "x,y\n" + "1,a\n2,a\n" * 9, DATA, "Column 'y' is 'a' in every row; a target must vary."),
+    ("constant target", "x,y\n" + "1,a\n2,a\n" * 9, DATA, "Column 'y' is 'a' in every row; a target must vary; choose"),
     ("class with one row", GOOD + "1,u,once\n", DATA, "Class 'once' of column 'y' has one row (row 31);"),
-    ("duplicate columns", "x,x,y\n" + "1,2,a\n3,4,b\n" * 9, DATA, "'x'"),
-    ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "No column is left to learn from in data: Column 'k'"),
+    ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "left to learn from in data ('k': it holds one"),
     ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from; at least 8 are needed."),
     ("bad kind", GOOD, f"{DATA} --kind x=banana", "--kind x=banana is not COLUMN=KIND; kinds are audio, image,"),
     ("kind of no column", GOOD, f"{DATA} --kind q=text", "'q' is not a column of data; columns are x, c, y."),
     ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds String, which cannot be read as time."),
-    ("number that is none", GOOD, f"{DATA} --kind c=number", "cannot be read, such as row 1: 'u' is not a number."),
+    ("number that is none", GOOD, f"{DATA} --kind c=number", "cannot be read, such as row 1: 'u' is not a number"),
     ("bad budget", GOOD, f"{DATA} --budget soon", "--budget soon is not a time; write seconds or a unit"),
     ("bad memory", GOOD, f"{DATA} --memory lots", "--memory lots is not a size; write a number and a unit"),
     ("bad task", GOOD, f"{DATA} --task guess", "--task guess is not known; it can be binary, multiclass,"),
@@ -217,3 +216,17 @@ def test_ctrl_c_in_the_middle_gives_a_verdict_on_what_there_is(tmp_path: Path, m
     assert result["verdict"]["winner"] and (tmp_path / "run" / "model.onnx").exists() and result["spent_s"] < 120
     assert {"finished", "cut"} & {row["status"] for row in result["contenders"] if row["family"] != "floor"}
     assert not list(tmp_path.glob(".run.partial-*"))
+
+
+def test_a_pattern_that_the_shell_has_spread_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [str(tmp_path / f"{name}.csv") for name in "abc"]
+    for name in names:
+        Path(name).write_text("x,y\n1,2\n")
+    with pytest.raises(SystemExit):
+        main(["fit", *names])
+    assert (
+        "3 sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'" in capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit):
+        main(["fit", names[0], "--nonsense"])
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err

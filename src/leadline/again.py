@@ -24,6 +24,7 @@ from leadline.race.measure import machine, versions
 from leadline.race.past import Fate, Past
 from leadline.race.race import Event
 from leadline.race.worker import CLOCK
+from leadline.refused import removed, spoken
 from leadline.run import Go, Run, find, journey
 
 PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)")
@@ -58,8 +59,9 @@ def resume(
         asked=asked, given=given, folder=mine, began=time.monotonic() - past.spent_s, past=past,
         watch=watch or (lambda event: None),
     )  # fmt: skip
-    result = journey(go)
-    mine.rename(final)
+    with spoken(cache=go.cache, out=final):
+        result = journey(go)
+        mine.rename(final)
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
 
@@ -122,10 +124,11 @@ def replay(
         watch=watch or (lambda event: None),
     )  # fmt: skip
     try:
-        result = journey(go)
-        partial.rename(final)
+        with spoken(cache=go.cache, out=final):
+            result = journey(go)
+            partial.rename(final)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        removed(partial)
         raise
     after = journals.read(final).fates
     here = {**machine(), **versions()}

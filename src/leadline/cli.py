@@ -21,11 +21,28 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can mend. 130: stopped by Ctrl-C.
     """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("leadline: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = _parser()
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter should not end the run
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    given = parser.parse_args(arguments)
+    # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    given, more = parser.parse_known_args(arguments)
+    if more and given.command == "fit" and all(map(os.path.exists, more)):
+        parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     if given.command is None:
         parser.print_help()
         return 0
@@ -36,12 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"leadline: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("leadline: stopped; nothing was written.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does; Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     fit = commands.add_parser("fit", parents=[shared], help="train contenders under one budget and judge them")
-    fit.add_argument("source", help="a folder, a file, or the name of a sample")
+    fit.add_argument("source", help="a folder, a file, a pattern such as 'sales/*.csv', or the name of a sample")
     demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
     check = commands.add_parser("check", parents=[shared], help="what a source is, and what the textbook expects of it")
     check.add_argument("source", help="as for fit; nothing is trained")

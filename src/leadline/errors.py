@@ -9,11 +9,19 @@ would catch it apart from the others.
         print(error)
 """
 
+import re
+
 __all__ = ["BudgetError", "LeadlineError", "ModelError", "OutputError", "SourceError", "TargetError"]
+
+
+LONGEST_WORD = 300  # letters; a cell or a name in a message may be of any length
 
 
 class LeadlineError(Exception):
     """Anything that the user can mend: the message says how."""
+
+    def __str__(self) -> str:
+        return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][: LONGEST_WORD // 3]}...", super().__str__())
 
 
 class SourceError(LeadlineError):

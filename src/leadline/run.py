@@ -40,6 +40,7 @@ from leadline.race.journal import Journal
 from leadline.race.measure import cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Event, Race, entrants
+from leadline.refused import removed, spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
@@ -91,6 +92,13 @@ def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None 
     """
     began = time.monotonic()
     asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
+    with spoken(cache=cache_of(asked), out=Path(asked.out or "runs")):
+        return _fit(source, test, watch, asked, began)
+
+
+def _fit(
+    source: Any, test: Any, watch: Callable[[Event], None] | None, asked: Settings, began: float
+) -> Run:  # fmt: skip
     given = find(source, test, asked)
     with _folder(asked, given.name) as (folder, final):
         _write_config(folder, source, asked)
@@ -112,7 +120,7 @@ class Go:
 
     @property
     def cache(self) -> Path:
-        return Path(self.asked.cache) if self.asked.cache else cache_folder()
+        return cache_of(self.asked)
 
 
 def journey(go: Go) -> dict[str, Any]:
@@ -158,9 +166,14 @@ def journey(go: Go) -> dict[str, Any]:
     return result
 
 
+def cache_of(asked: Settings) -> Path:
+    """Where encoded data is kept."""
+    return Path(asked.cache) if asked.cache else cache_folder()
+
+
 def find(source: Any, test: Any, asked: Settings) -> Source:
     """What the user points at: a path, a frame, arrays, or the name of a sample."""
-    cache = Path(asked.cache) if asked.cache else cache_folder()
+    cache = cache_of(asked)
     if isinstance(source, str) and not Path(source).exists() and (asked.data or samples.is_known(source)):
         source = samples.load(source, data=asked.data, cache=cache, running=asked.running)
     return read(source, test, cache=cache, running=asked.running)
@@ -183,7 +196,7 @@ def _folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
         yield partial, final
         partial.rename(final)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        removed(partial)
         if alone:
             with suppress(OSError):  # another run may have begun beside this one
                 partial.parent.rmdir()
@@ -249,7 +262,7 @@ def unusable(lost: Sequence[Mapping[str, str]], rows: int) -> str | None:
     """What is said where more than half of the rows are set aside: such a source is refused."""
     if len(lost) <= rows / 2:
         return None
-    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}."
+    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
 
 
 def _prepare(store: Store, names: list[str]) -> None:

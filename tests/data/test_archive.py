@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leadline.data import archive
+from leadline.data import archive, packed
 from leadline.data.archive import names_in, unpack
 from leadline.data.source import read
 from leadline.errors import SourceError
@@ -37,7 +37,7 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize("name", ["s.zip", "s.tar", "s.tar.gz", "s.tgz"])
+@pytest.mark.parametrize("name", ["s.zip", "s.tar", "s.tar.gz", "s.tgz", "s.tar.bz2", "s.txz"])
 def test_an_archive_is_read_like_its_folder(name: str, tmp_path: Path) -> None:
     path = _pack(tmp_path / "in" / name, FILES)
     source = read(path, cache=tmp_path / "cache")
@@ -98,7 +98,7 @@ def test_names_of_windows_and_of_tar(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["s.zip", "s.tgz"])
 def test_a_bomb_is_refused_and_leaves_nothing(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "FREE_BYTES", 3 * 10**6)
+    monkeypatch.setattr(packed, "FREE_BYTES", 3 * 10**6)
     path = _pack(tmp_path / form, {"a.wav": bytes(5 * 10**6)})
     with pytest.raises(SourceError, match=r"s\.\w+ \(0\.0 MB\) unpacks to more than 0 GB, which is refused"):
         unpack(path, tmp_path / "cache")

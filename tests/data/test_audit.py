@@ -73,7 +73,7 @@ def test_a_group_column_is_not_learned_from(audited: Any) -> None:
 
 def test_nothing_left_to_learn_from(audited: Any) -> None:
     with pytest.raises(
-        SourceError, match=r"No column is left to learn from in data: .*'x' is left out: left out as asked"
+        SourceError, match=r"No column but the target is left to learn from in data \('x': left out as asked\)"
     ):
         audited({}, drop=("x",))
 
@@ -87,3 +87,14 @@ def test_rare_and_unequal_classes_are_said(own_cache: Path) -> None:
     assert said(["a"] * 50 + ["b"] * 9) == ("1 class has fewer than 10 rows, such as 'b'.",)
     assert said(["a"] * 500 + ["b"] * 50) == ("90.9% of the rows are 'a': accuracy says little about the rest.",)
     assert said(["a"] * 50 + ["b"] * 40) == ()
+
+
+def test_how_numbers_are_read_is_said(prepare: Any) -> None:
+    rng = np.random.default_rng(0)
+    price = [f"1.{i:03},{i % 90 + 10} €" for i in range(ROWS)]
+    frame = pl.DataFrame(
+        {"a": rng.normal(size=ROWS), "b": [f"{i:,}" for i in range(1_000, 1_000 + 37 * ROWS, 37)], "y": price}
+    )
+    said = prepare(frame, target="y").said
+    assert "Numbers with a decimal point are read in 'b'." in said
+    assert "Numbers with a decimal comma are read in 'y'." in said

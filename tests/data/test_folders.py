@@ -1,6 +1,7 @@
 """Class folders, IDX pairs and tables in parts: what a user's folder becomes."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,34 @@ def test_real_folders(tmp_path: Path) -> None:
     assert adult.train.select(pl.len()).collect().item() == 32_561 and adult.name == "adult"
     cifar = read(REAL / "cifar10", cache=tmp_path)
     assert cifar.kinds == {"image": "image"} and "airplane" in cifar.train.head(200).collect()["label"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes, pipes and links")
+def test_what_a_folder_should_not_hold_is_left_out(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    for name in ("cat/1 a.png", "cat/ファイル.png", "dog/2.png", "dog/3.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"pixels")
+    for name in ("__MACOSX/cat/._1.png", ".DS_Store", "cat/Thumbs.db", "dog/desktop.ini", ".ipynb_checkpoints/1.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"litter")
+    os.mkfifo(root / "cat" / "pipe.png")  # reading it would wait for ever
+    (root / "cat" / "nowhere.png").symlink_to("gone.png")
+    (root / "all").symlink_to(root, target_is_directory=True)
+    try:
+        (Path(os.fsdecode(os.fsencode(root) + b"/dog/caf\xe9.png"))).write_bytes(b"pixels")
+    except OSError:
+        pytest.skip("this disk takes no name that is not UTF-8")
+    source = read(root, cache=tmp_path / "cache")
+    assert source.train.collect()["image"].to_list() == ["cat/1 a.png", "cat/ファイル.png", "dog/2.png", "dog/3.png"]
+    assert source.notes == (
+        "1 file has a name that is not UTF-8, such as dog/caf�.png, left out; to use what is left out, rename it",
+    )
+
+
+def test_pictures_that_need_another_decoder_are_named(tmp_path: Path) -> None:
+    for name in ("cat/1.HEIC", "cat/2.heic", "dog/3.heic"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"pixels")
+    with pytest.raises(SourceError, match=r"it holds 3 \.heic, which are not read: save them as \.jpg, \.png or \.wav"):
+        read(tmp_path / "photos", cache=tmp_path / "cache")

@@ -197,3 +197,10 @@ def test_reading_imports_nothing_heavy() -> None:
         f"import sys, leadline.data.samples as s; s.load('digits'); print([m for m in {heavy!r} if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_path_that_is_no_text(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(
+        SourceError, match="the path .*caf\ufffd.csv is not UTF-8, so no report could name it; rename it"
+    ):
+        read(str(tmp_path / "caf\udce9.csv"), cache=cache)

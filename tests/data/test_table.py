@@ -152,9 +152,20 @@ def test_a_kind_that_no_cell_fits_is_an_error(understand: Any) -> None:
         understand(frame, target="y", kind=("a=time",))
 
 
+@pytest.mark.parametrize("words", [("yes", "no"), ("ja", "nein"), ("Y", "N"), ("TRUE", "FALSE"), ("oui", "non")])
+def test_booleans_as_words_are_inputs_and_classes(words: tuple[str, str], tmp_path: Path) -> None:
+    rows = "".join(f"{words[i % 2]},{words[i % 3 == 0]},{i * i}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"a,y,n\n{rows}")
+    table = read(read_source(tmp_path / "t.csv", cache=tmp_path / "cache"), from_mapping({"target": "y"}))
+    assert table.task.name == "binary" and set(table.task.classes) == set(words)
+    assert {column.name: column.kind for column in table.inputs} == {"a": "category", "n": "number"}
+
+
 def test_parts_must_have_the_same_columns(understand: Any) -> None:
     train = pl.DataFrame({"x": range(8), "y": [0, 1] * 4})
-    with pytest.raises(SourceError, match=r"The test part of data lacks column 'x', which the train part has\."):
+    with pytest.raises(
+        SourceError, match=r"The test part of data lacks column 'x', which the train part has; add it there"
+    ):
         understand(train, train.select("y"), target="y")
 
 

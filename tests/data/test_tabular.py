@@ -14,6 +14,7 @@ from leadline.errors import SourceError
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the folder of real data sets is absent")
+LATIN = "data.csv is not all UTF-8; the bytes that are not were read as Latin-1 (Windows-1252)"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 
 
@@ -79,10 +80,29 @@ def test_file_without_header_gets_numbered_names(tmp_path: Path) -> None:
     assert source.notes == ("Messages has no header line; its columns are called column_1 to column_2",)
 
 
-def test_empty_names_are_filled_and_duplicates_refused(tmp_path: Path) -> None:
+def test_empty_names_are_filled_and_names_that_come_twice_are_told_apart(tmp_path: Path) -> None:
     assert _columns(_read(tmp_path, ",x,y\n0,1,2\n1,3,4\n")) == ["column_1", "x", "y"]
-    with pytest.raises(SourceError, match=r"data\.csv has more than one column named 'x'.*rename all but one"):
-        _read(tmp_path, "x,y,x \n1,2,3\n")
+    source = _read(tmp_path, "x,y,x ,y\n1,2,3,2\n4,5,6,5\n")
+    assert _columns(source) == ["x", "y", "x_2"] and _rows(source)[0] == ("1", "2", "3")
+    assert source.notes == (
+        "data.csv has 'y' more than once with the same cells; one of each is kept",
+        "data.csv has more than one column named 'x'; the later ones are called x_2",
+    )
+
+
+@pytest.mark.parametrize("end", ["", ","])
+def test_a_header_that_is_one_name_short(tmp_path: Path, end: str) -> None:
+    """Rows that end with a separator, or that begin with a name, as R writes them."""
+    rows = [f"{'' if end else f'r{i},'}{i},{i * i},u{end}" for i in range(9)]
+    source = _read(tmp_path, "a,b,c\n" + "\n".join(rows) + "\n")
+    assert _columns(source) == (["a", "b", "c", "column_4"] if end else ["column_1", "a", "b", "c"])
+    assert len(_rows(source)) == 9 and source.train.collect()["b"].to_list() == [str(i * i) for i in range(9)]
+
+
+def test_header_lines_that_come_again_are_no_rows(tmp_path: Path) -> None:
+    source = _read(tmp_path, "a,b\n1,2\na,b\n3,4\na, b\n")
+    assert _rows(source) == [("1", "2"), ("3", "4")]
+    assert source.notes == ("data.csv has its header 2 times more among its rows, left out",)
 
 
 def test_ragged_lines_are_set_aside(tmp_path: Path) -> None:
@@ -146,12 +166,26 @@ def test_space_after_the_separator(tmp_path: Path) -> None:
     [
         ("\ufeffname,n\ncafé,1\n".encode(), ()),
         ("name,n\ncafé,1\n".encode("utf-16"), ("data.csv is UTF-16 and was read as such",)),
-        ("name,n\ncafé,1\n".encode("latin-1"), ("data.csv is not UTF-8; it was read as Latin-1 (Windows-1252)",)),
+        ("name,n\ncafé,1\n".encode("utf-16-le"), ("data.csv is UTF-16 and was read as such",)),
+        ("name,n\ncafé,1\n".encode("utf-16-be"), ("data.csv is UTF-16 and was read as such",)),
+        ("name,n\ncafé,1\n".encode("utf-32"), ("data.csv is UTF-32 and was read as such",)),
+        ("name,n\ncafé,1\n".encode("latin-1"), (LATIN,)),
     ],
 )
 def test_encodings(tmp_path: Path, content: bytes, note: tuple[str, ...]) -> None:
     source = _read(tmp_path, content)
     assert _columns(source) == ["name", "n"] and _rows(source) == [("café", "1")] and source.notes == note
+
+
+def test_lines_of_several_encodings_are_each_read_as_they_are(tmp_path: Path) -> None:
+    lines = [
+        b"name,n\n",
+        "Zoë,1\n".encode(),
+        "Zoë,2\n".encode("latin-1"),
+        "5 €,3\n".encode("cp1252"),
+        "日本,4\n".encode(),
+    ]
+    assert [row[0] for row in _rows(_read(tmp_path, b"".join(lines)))] == ["Zoë", "Zoë", "5 €", "日本"]
 
 
 def test_gzip_is_unpacked_and_damage_is_named(tmp_path: Path) -> None:
@@ -169,8 +203,10 @@ def test_gzip_is_unpacked_and_damage_is_named(tmp_path: Path) -> None:
         (b"", r"data\.csv is empty, where a table was expected"),
         (b"a,b\n", r"data\.csv has a header line and no row; add at least one row"),
         (bytes(range(256)) * 4, r"data\.csv holds binary data.*save it as CSV"),
-        (b"PK\x03\x04" + b"\0" * 30, r"data\.csv is a zip file; unzip it"),
+        (b"PK\x03\x04" + b"\0" * 30, r"data\.csv is a zip file; name it \.zip"),
         (PNG, r"data\.csv is an image; give the folder"),
+        (b"\n<!DOCTYPE html><html><body>404", r"data\.csv is a web page; download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid x\n", r"data\.csv is a pointer of Git LFS; fetch"),
     ],
 )
 def test_files_that_are_no_table(tmp_path: Path, content: bytes, message: str) -> None:
@@ -204,12 +240,12 @@ def test_json_lines_keep_their_types(tmp_path: Path) -> None:
 
 
 def test_json_lines_in_pieces_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leadline.data.tabular.PIECE_BYTES", 10)
+    monkeypatch.setattr("leadline.data.jsons.PIECE_BYTES", 10)
     source = _read(tmp_path, '{"a": 1, "b": [1]}\n{"a": 2.5}\n{"c": {"x": 1}}\n{"a": 3, "b": []}', "data.jsonl")
     assert source.train.collect().to_dict(as_series=False) == {
         "a": [1.0, 2.5, None, 3.0],
         "b": [[1], None, None, []],
-        "c": [None, None, {"x": 1}, None],
+        "c.x": [None, None, 1, None],
     }
 
 
@@ -219,8 +255,10 @@ def test_bad_json_lines_are_set_aside(tmp_path: Path) -> None:
     assert [bad.place for bad in source.bad] == ["data.jsonl line 2", "data.jsonl line 3"]
     with pytest.raises(SourceError, match=r"2 lines of 3 that are no JSON object \(first: line 1"):
         _read(tmp_path, '{"a"\nx\n{"a": 1}\n', "bad.jsonl")
-    with pytest.raises(SourceError, match=r"a value under 'a' on line 1 and a list on line 2.*same way on every line"):
-        _read(tmp_path, '{"a": 1}\n{"a": [1]}\n', "mixed.jsonl")
+    assert _rows(_read(tmp_path, '{"a": 1}\n{"a": true}\n{"a": "u"}\n', "words.jsonl")) == [("1",), ("true",), ("u",)]
+    mixed = _read(tmp_path, '{"a": "u"}\n{"a": [1]}\n{"a": {"b": NaN}}\n{"a": null}\n', "mixed.jsonl")
+    assert _rows(mixed) == [("u",), ("[1]",), ('{"b": null}',), (None,)]
+    assert mixed.notes == ("mixed.jsonl holds cells of several forms under 'a'; all are read as text",)
 
 
 def test_parquet_keeps_types_and_names_classes(tmp_path: Path) -> None:

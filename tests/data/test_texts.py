@@ -94,7 +94,7 @@ def test_what_cannot_be_learned_from_is_said_in_one_sentence(tmp_path: Path, con
 
 @pytest.mark.parametrize(
     ("encoding", "said"),
-    [("utf-8", ""), ("utf-8-sig", ""), ("utf-16", "is UTF-16"), ("cp1252", "is not UTF-8; it was read as Latin-1")],
+    [("utf-8", ""), ("utf-8-sig", ""), ("utf-16", "is UTF-16"), ("cp1252", "is not all UTF-8.*Latin-1")],
 )
 def test_text_in_any_encoding_is_read(tmp_path: Path, encoding: str, said: str) -> None:
     text = "Größe, Öl und Übermut: ein kurzer Satz.\r\n" * 50

@@ -40,6 +40,17 @@ def _parts(moment: datetime, start: datetime, end: datetime) -> list[float]:
         ("12/31/1999", datetime(1999, 12, 31)),
         ("31 Dec 1999", datetime(1999, 12, 31)),
         ("Dec 31, 1999", datetime(1999, 12, 31)),
+        ("December 31, 1999", datetime(1999, 12, 31)),
+        ("31-Dec-99", datetime(1999, 12, 31)),
+        ("31.12.99", datetime(1999, 12, 31)),
+        ("12/31/99", datetime(1999, 12, 31)),
+        ("12/31/1999 11:45 PM", datetime(1999, 12, 31, 23, 45)),
+        ("12/31/1999 23:45:07", datetime(1999, 12, 31, 23, 45, 7)),
+        ("2020-05-06T07:08", datetime(2020, 5, 6, 7, 8)),
+        ("2020-05-06T07:08:09.250Z", datetime(2020, 5, 6, 7, 8, 9, 250_000)),
+        ("1999-12", datetime(1999, 12, 1)),
+        ("Dec 1999", datetime(1999, 12, 1)),
+        ("Fri, 31 Dec 1999 23:45:07 +0100", datetime(1999, 12, 31, 22, 45, 7)),
     ],
 )
 def test_forms_are_recognised(text: str, moment: datetime) -> None:

@@ -99,3 +99,11 @@ def test_a_table_beside_the_clips_brings_the_other_columns(tmp_path: Path) -> No
     (beside / "manifest.csv").write_text("path,speaker,label\n1.wav,ann,yes\n2.wav,bob,no\n1.wav,ann,yes\n")
     answers = predict(_model(path="audio", speaker="category"), beside, cache=tmp_path / "cache")
     assert len(answers) == 3 and set(answers["prediction"]) == {"yes"}
+
+
+@pytest.mark.parametrize("cells", [[["a"], ["b"]], [b"\xff", b"a"]])
+def test_cells_that_hold_more_than_a_value_are_refused(cells: list[Any], tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"column 'town' of data holds .*, which cannot be read as category; write its"
+    ):
+        predict(_model(town="category"), pl.DataFrame({"town": cells}), cache=tmp_path / "cache")

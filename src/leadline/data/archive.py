@@ -1,11 +1,10 @@
-"""Archives: .zip, .tar, .tar.gz and .tgz, unpacked once into the cache, and safely.
+"""Archives: .zip and .tar, the latter packed by gzip, bzip2, xz or Zstandard; unpacked once into the cache, and safely.
 
 Enters: the path of an archive. Leaves: a folder of its files and what was left out. Nothing is written outside that
 folder: entries that are links or devices, and those whose names lead elsewhere, are left out. What unpacks to far more
-than its packed size is refused (Fifield 2019, A better zip bomb, https://www.bamsoftware.com/hacks/zipbomb/).
+than its packed size is refused (`packed.py`).
 """
 
-import gzip
 import json
 import re
 import shutil
@@ -15,21 +14,19 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path
 from typing import IO
 
-from leadline.data.part import file_digest
+from leadline.data.packed import BLOCK_BYTES, check_size, opened, packing_of, zstd
+from leadline.data.part import file_digest, is_utf8
 from leadline.errors import SourceError
 
 __all__ = ["archive_stem", "is_archive", "names_in", "unpack"]
 
-SUFFIXES = (".tar.gz", ".zip", ".tar", ".tgz")
-MOST_BYTES = 50 * 10**9
-# Lossless audio and pixels shrink to a tenth at best; a bomb unpacks to a thousand times its size and more.
-MOST_TIMES, FREE_BYTES = 200, 10**9
-BLOCK_BYTES = 2**20
+SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".tar", ".tgz", ".tbz2", ".txz", ".tzst")
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def _unpack(path: Path, folder: Path) -> list[str]:
                 while block := source.read(BLOCK_BYTES):
                     # What is written is counted: the sizes that an archive states may be a lie.
                     written += len(block)
-                    _check_size(path, packed, written)
+                    check_size(path, packed, written)
                     file.write(block)
     if not any(folder.iterdir()):
         raise SourceError(f"{path.name} holds no file that can be unpacked; pack it again")
@@ -121,26 +118,36 @@ def _unpack(path: Path, folder: Path) -> list[str]:
     return [f"{many} left out, such as {left_out[0].name!r}: {left_out[0].why}"]
 
 
-def _check_size(path: Path, packed: int, written: int) -> None:
-    if written > MOST_BYTES or (written > FREE_BYTES and written > MOST_TIMES * packed):
-        raise SourceError(
-            f"{path.name} ({packed / 1e6:,.1f} MB) unpacks to more than {written // 10**9} GB, which is refused; "
-            "if that is right, unpack it yourself and give the folder"
-        )
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     try:
-        with zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path) as archive:
-            yield archive
+        with ExitStack() as files:
+            yield _archive(path, files)
     except NotImplementedError as error:  # zipfile, of a way to pack that it does not know
         raise SourceError(
             f"{path.name} is packed in a way that cannot be read here ({error}); pack it again as plain zip or tar.gz"
         ) from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        reason = (str(error).splitlines() or ["?"])[0]
-        raise SourceError(f"{path.name} is not a whole archive ({reason}); copy or download it again") from error
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, zlib.error, LZMAError, zstd.ZstdError) as error:
+        raise _damaged(path, error) from error
+    except OSError as error:
+        if error.errno is None:  # gzip and bz2, of what is damaged; the disk's own have a number
+            raise _damaged(path, error) from error
+        raise
+
+
+def _archive(path: Path, files: ExitStack) -> zipfile.ZipFile | tarfile.TarFile:
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head.startswith(b"PK") or path.suffix.lower() == ".zip":
+        return files.enter_context(zipfile.ZipFile(path))
+    if packing_of(path, head) == "Zstandard":  # tarfile finds out by itself whether it is any other
+        return files.enter_context(tarfile.open(fileobj=files.enter_context(opened(path, "Zstandard"))))
+    return files.enter_context(tarfile.open(path))
+
+
+def _damaged(path: Path, error: Exception) -> SourceError:
+    reason = (str(error).splitlines() or ["?"])[0]
+    return SourceError(f"{path.name} is not a whole archive ({reason}); copy or download it again")
 
 
 def _entries(archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Entry]:
@@ -165,7 +172,9 @@ def _entries(archive: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Entry]:
 
 
 def _leads_out(name: str) -> str | None:
-    """Why a name could lead out of the folder, on any system."""
+    """Why a file of this name must not be written: it could lead out of the folder, on any system, or is no text."""
+    if not is_utf8(name) or "\0" in name:
+        return "its name is not UTF-8"
     if name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
         return "its name leads out of the folder"
     return None

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
-from leadline.data.media import MEDIA
+from leadline.data.media import MEDIA, listed
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 
@@ -43,9 +43,13 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
             said.append(f"Column {column.name!r} is left out: {column.note}.")
         columns.append(column)
     if not any(column.role == "input" for column in columns):
-        reasons = "; ".join(said) or "it has only the target"
-        raise SourceError(f"No column is left to learn from in {table.source.name}: {reasons}")
-    said += _classes(table) + _crossing(table, settings)
+        reasons = listed(f"{column.name!r}: {column.note}" for column in columns if column.role == "dropped")
+        reasons = f" ({reasons})" if reasons else ""
+        raise SourceError(
+            f"No column but the target is left to learn from in {table.source.name}{reasons}; add columns that tell "
+            "something, or keep one by --kind COLUMN=KIND."
+        )
+    said += _written(table) + _classes(table) + _crossing(table, settings)
     return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
 
 
@@ -74,6 +78,17 @@ def _counts_up(table: Table, name: str) -> bool:
     if not len(known) or not np.array_equal(known, np.round(known)):
         return False
     return bool(known.max() - known.min() < 1.05 * len(known))
+
+
+def _written(table: Table) -> list[str]:
+    """How numbers are read that people wrote for people: 1.234 alone could mean either."""
+    signs = {".": "point", ",": "comma"}
+    found: dict[str, list[str]] = {}
+    for column in table.columns:
+        read = column.kind == "number" or (column.role == "target" and table.task.name == "regression")
+        if column.role != "dropped" and read and "decimal" in column.settings:
+            found.setdefault(signs[column.settings["decimal"]], []).append(repr(column.name))
+    return [f"Numbers with a decimal {sign} are read in {listed(names)}." for sign, names in found.items()]
 
 
 def _crossing(table: Table, settings: Settings) -> list[str]:

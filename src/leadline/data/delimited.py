@@ -18,7 +18,9 @@ from pathlib import Path
 
 import polars as pl
 
+from leadline.data.around import look, without
 from leadline.data.dialect import LONGEST_CELL, SEPARATORS, Dialect, reader_of, sample_of, sniff
+from leadline.data.media import listed
 from leadline.data.part import counted
 from leadline.errors import SourceError
 
@@ -35,38 +37,91 @@ class Converted:
     table: Path
     notes: tuple[str, ...] = ()
     bad: tuple[tuple[int, str], ...] = ()
+    unit: str = "line"  # what the numbers of `bad` count
 
     def with_bad(self, line: int, reason: str) -> "Converted":
         """The same with one more bad line; beyond a thousand they are counted, not listed."""
         return replace(self, bad=(*self.bad, (line, reason))) if len(self.bad) < LISTED_BAD else self
 
 
-def convert(plain: Path, folder: Path, name: str) -> Converted:
+def convert(
+    plain: Path, folder: Path, name: str, *, separator: str | None = None, unit: str = "line"
+) -> Converted:  # fmt: skip
     """Turn a delimited file into `folder`/table.parquet; `name` is what errors call it.
 
-    Raises SourceError for duplicate columns, zero rows, and more than half of the lines bad.
+    Args:
+        separator: where it is known (default: told by the content).
+        unit: what one line is for the user: a row, where the lines were made from a workbook.
+
+    Raises SourceError for zero rows, and more than half of the lines bad.
     """
-    dialect = sniff(sample_of(plain))
-    _check_names(dialect, name)
+    top = look(sample_of(plain), separator)
+    if not top.plain:
+        plain = without(plain, top, folder)
+    known = "\t" if top.lined_up else separator or top.separator
+    dialect = sniff(sample_of(plain), known)
     notes: list[str] = []
+    if shown := top.skip - (top.separator is not None):
+        notes.append(f"has {counted(shown, unit)} above its table, left out")
+    if top.header is not None:
+        notes.append("names its columns in a comment, which is read as its header")
     if not dialect.header:
         called = f"s are called column_1 to column_{len(dialect.names)}" if len(dialect.names) > 1 else " is column_1"
         notes.append(f"has no header line; its column{called}")
-    done = _by_polars(plain, folder, dialect) or _by_csv(plain, folder, dialect, name)
+    done = _by_polars(plain, folder, dialect) or _by_csv(plain, folder, dialect, name, unit)
+    repeats = _tidied(done.table, dialect, folder)
     rows = pl.scan_parquet(done.table).select(pl.len()).collect().item()
     if not rows:
         raise SourceError(f"{name} has a header line and no row; add at least one row below it")
-    return replace(done, notes=(*notes, *done.notes))
+    above = top.skip - (top.header is not None)
+    return replace(
+        done, unit=unit, notes=(*notes, *repeats, *done.notes),
+        bad=tuple((line + above, reason) for line, reason in done.bad),
+    )  # fmt: skip
 
 
-def _check_names(dialect: Dialect, name: str) -> None:
-    twice = [column for column, count in Counter(dialect.names).items() if count > 1]
-    if twice:
-        listed = ", ".join(repr(column) for column in twice[:5]) + (", ..." if len(twice) > 5 else "")
-        raise SourceError(
-            f"{name} has more than one column named {listed}, where each name was expected once; "
-            "rename all but one in its first line"
-        )
+def _tidied(table: Path, dialect: Dialect, folder: Path) -> list[str]:
+    """Take out header lines that come again, and columns that are copies of one of the same name; what to say."""
+    notes = []
+    frame = pl.scan_parquet(table)
+    titles = _titles(dialect)
+    if titles and frame.select(pl.col(titles[0][0]).str.strip_chars().eq(titles[0][1]).any()).collect().item():
+        again = pl.all_horizontal(pl.col(n).str.strip_chars().eq_missing(pl.lit(t)) for n, t in titles)
+        if count := frame.select(again.sum()).collect().item():
+            frame = frame.filter(~again)
+            notes.append(f"has its header {counted(count, 'time')} more among its rows, left out")
+    copies: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
+    for name, old in _twice(dialect):
+        same = frame.select(pl.col(name).eq_missing(pl.col(old)).all()).collect().item()
+        (copies if same else others).append((name, old))
+    if copies:
+        frame = frame.drop(name for name, _ in copies)
+        names = listed(dict.fromkeys(repr(old) for _, old in copies))
+        notes.append(f"has {names} more than once with the same cells; one of each is kept")
+    if others:
+        notes.append(f"has more than one column named {listed(dict.fromkeys(repr(old) for _, old in others))}; "
+                     f"the later ones are called {listed(name for name, _ in others)}")  # fmt: skip
+    if notes:
+        fresh = folder / "tidied.parquet"
+        _sink(frame, fresh)
+        fresh.replace(table)
+    return notes
+
+
+def _titles(dialect: Dialect) -> list[tuple[str, str]]:
+    """(column, what the header says) of the columns that the file names."""
+    return [(name, dialect.titles[i]) for i, name in enumerate(dialect.names) if dialect.titles[i]]
+
+
+def _twice(dialect: Dialect) -> list[tuple[str, str]]:
+    """(column, the column before it of the same title)."""
+    first: dict[str, str] = {}
+    found = []
+    for name, title in zip(dialect.names, dialect.titles, strict=True):
+        if title and first.setdefault(title, name) != name:
+            found.append((name, first[title]))
+    return found
 
 
 # --- the fast way ----------------------------------------------------------------------------------------------------
@@ -87,7 +142,7 @@ def _by_polars(plain: Path, folder: Path, dialect: Dialect) -> Converted | None:
             infer_schema=False,
         )
         if len(frame.collect_schema()) != len(dialect.names):
-            return None
+            return None  # a header that is one name short, among others
         _sink(_named(frame, dialect.names), first)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
@@ -197,7 +252,7 @@ class _Pass:
     quotes: int = 0
 
 
-def _by_csv(plain: Path, folder: Path, dialect: Dialect, name: str) -> Converted:
+def _by_csv(plain: Path, folder: Path, dialect: Dialect, name: str, unit: str) -> Converted:
     limit = csv.field_size_limit(LONGEST_CELL)
     try:
         done, best, off = _best_pass(plain, folder, dialect)
@@ -206,14 +261,15 @@ def _by_csv(plain: Path, folder: Path, dialect: Dialect, name: str) -> Converted
     if best.lost > best.kept:
         line, reason = done.bad[0]
         raise SourceError(
-            f"{name} has {counted(best.lost, 'bad line')} of {best.kept + best.lost:,} (first: line {line}, {reason}), "
-            f"where {len(dialect.names)} fields a line were expected; check its separator, quotes and header"
+            f"{name} has {counted(best.lost, f'bad {unit}')} of {best.kept + best.lost:,} (first: {unit} {line}, "
+            f"{reason}), where {len(dialect.names)} fields a {unit} were expected; check its separator, quotes and "
+            "header"
         )
     notes = list(_blank_note(best.blank))
     if off:
         notes.append("has stray quote characters; they are read as part of the text")
     if best.lost:
-        notes.append(f"has {counted(best.lost, 'line')} that could not be read, left out")
+        notes.append(f"has {counted(best.lost, unit)} that could not be read, left out")
     if best.kept:
         frame = _named(pl.scan_csv(best.clean, has_header=False, infer_schema=False), dialect.names)
     else:

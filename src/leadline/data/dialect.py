@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _csv import Reader
 
-__all__ = ["LONGEST_CELL", "NO_SEPARATOR", "SEPARATORS", "Dialect", "reader_of", "sample_of", "sniff"]
+__all__ = ["LONGEST_CELL", "NO_SEPARATOR", "SEPARATORS", "Dialect", "is_data", "reader_of", "sample_of", "sniff"]
 
 SAMPLE_CHARS = 2**18
 SAMPLE_RECORDS = 500
@@ -26,21 +26,28 @@ LONGEST_CELL = 2**24
 # Cannot occur in text: the separator of a file that has one column.
 NO_SEPARATOR = "\x1f"
 SEPARATORS = "\t;,|"
+HEADER_AGREES = 0.02
 NAME = re.compile(r"^[^\W\d][^\n\t]{0,39}$")
 WORD = re.compile(r"^\S+$")
-NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)*|[.,]\d+)(e[+-]?\d+)?%?$|^[+-]?(inf|nan)$", re.IGNORECASE)
+SIGNED = r"[+\-\u2212]?\s*[$€£¥₹]?\s*[+\-\u2212]?"
+NUMBER = re.compile(
+    rf"^\(?{SIGNED}(\d+([.,'\u2019 \u00a0\u202f]\d+)*[.,]?|[.,]\d+)(e[+-]?\d+)?\s*[%$€£¥₹]?\)?$|^[+-]?(inf|nan)$",
+    re.IGNORECASE,
+)
 DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 MISSING = frozenset({"", "?", "-", "na", "n/a", "nan", "null", "none", "."})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a file is written. `names` is stripped, without gaps; `skip` counts blank lines at the top."""
+    """How a file is written. `names` is without gaps and without repeats, `titles` is what the header says, stripped
+    ("" where it says nothing); `skip` counts blank lines at the top."""
 
     separator: str
     quoting: bool
     header: bool
     names: tuple[str, ...]
+    titles: tuple[str, ...]
     skip: int
     spaced: bool = False
 
@@ -56,38 +63,64 @@ def sample_of(plain: Path) -> str:
     return text if whole or "\n" not in text else text[: text.rindex("\n") + 1]
 
 
-def sniff(text: str) -> Dialect:
-    """Separator, quoting, header and names, from the top of a file.
+def sniff(text: str, separator: str | None = None) -> Dialect:
+    """Separator (where none is given), quoting, header and names, from the top of a file.
 
     >>> sniff("text,label\\nso good,pos\\n").names, sniff("5.1,3.5,a\\n4.9,3.0,b\\n").names
     (('text', 'label'), ('column_1', 'column_2', 'column_3'))
     """
-    separator, quoting, spaced, records = _separator(text)
-    header = bool(records) and _has_header(records)
+    separator, quoting, spaced, records = _separator(text, SEPARATORS if separator is None else separator)
     width = Counter(len(record) for record in records).most_common(1)[0][0] if records else 1
+    if len(records) > 1 and len(records[0]) == width - 1 > 0:
+        records = [_widened(records[0], records[1:], width), *records[1:]]
+    header = bool(records) and _has_header(records)
     first = [cell.strip() for cell in records[0]] if header else [""] * width
     body = text.lstrip("\r\n")
     return Dialect(
         separator=separator,
         quoting=quoting,
         header=header,
-        names=tuple(cell or f"column_{i}" for i, cell in enumerate(first, start=1)),
+        names=_unique([cell or f"column_{i}" for i, cell in enumerate(first, start=1)]),
+        titles=tuple(first),
         skip=text[: len(text) - len(body)].count("\n"),
         spaced=spaced,
     )
 
 
-def _separator(text: str) -> tuple[str, bool, bool, list[list[str]]]:
+def _widened(first: list[str], below: list[list[str]], width: int) -> list[str]:
+    """A header that is one name short: its rows end with a separator, or begin with their own names, as R has it."""
+    ends = all(not record[-1].strip() for record in below if len(record) == width)
+    return [*first, ""] if ends else ["", *first]
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """Names of which none comes twice: the second `x` is `x_2`.
+
+    >>> _unique(["x", "y", "x", "x_2"])
+    ('x', 'y', 'x_3', 'x_2')
+    """
+    taken, found = set(names), list[str]()
+    for name in names:
+        if name in found:
+            number = next(n for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)
+            name = f"{name}_{number}"
+            taken.add(name)
+        found.append(name)
+    return tuple(found)
+
+
+def _separator(text: str, separators: str) -> tuple[str, bool, bool, list[list[str]]]:
     """The separator that cuts most lines into the same number of fields; with its quoting and records."""
     best: tuple[float, str, bool, bool, list[list[str]]] | None = None
-    for separator in SEPARATORS:
+    for separator in separators:
         for quoting, spaced in _readings(text, separator):
             records = _top_records(text, separator, quoting, spaced)
             if not records:
                 continue
             widths = Counter(len(record) for record in records)
             width, hits = widths.most_common(1)[0]
-            share = hits / len(records)
+            # A header that one separator cuts as it cuts the rows below says more than any one of these.
+            share = hits / len(records) + (HEADER_AGREES if len(records[0]) == width else 0.0)
             first = len(records[0])
             if first > 1 and all(NAME.match(cell) and cell == cell.strip() for cell in records[0]):
                 # A line of names is a header, however ragged the lines below it are.
@@ -147,8 +180,9 @@ def _has_header(records: list[list[str]]) -> bool:
     """
     first = [cell.strip() for cell in records[0]]
     below = [record for record in records[1:] if len(record) == len(first)]
+    below = [record for record in below if [cell.strip() for cell in record] != first]  # a header that comes again
     columns = [[record[i].strip() for record in below] for i in range(len(first))]
-    numeric = [_is_data(cell) for cell in first]
+    numeric = [is_data(cell) for cell in first]
     over_numbers = any(
         not numeric[i] and first[i].lower() not in MISSING and _mostly_data(column) for i, column in enumerate(columns)
     )
@@ -168,10 +202,10 @@ def _has_header(records: list[list[str]]) -> bool:
     return not any(cell and cell in column for cell, column in zip(first, columns, strict=True))
 
 
-def _is_data(cell: str) -> bool:
+def is_data(cell: str) -> bool:
     return bool(NUMBER.match(cell) or DATE.match(cell))
 
 
 def _mostly_data(column: list[str]) -> bool:
     cells = [cell for cell in column if cell.lower() not in MISSING]
-    return bool(cells) and sum(map(_is_data, cells)) >= 0.9 * len(cells)
+    return bool(cells) and sum(map(is_data, cells)) >= 0.9 * len(cells)

@@ -11,8 +11,10 @@ Enters: a folder (or one IDX file). Leaves: a `Layout`: its parts, the target th
 
 import gzip
 import math
+import posixpath
 import re
 import zlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +29,14 @@ from leadline.data.media import (
     PROSE,
     Layout,
     class_folders,
+    files_below,
     listed,
     media_below,
     medium_of,
     parts_note,
     visible,
 )
+from leadline.data.packed import without_packing
 from leadline.data.part import PART_TOKENS, USUAL_TARGETS, Part, counted, frame_digest, part_of
 from leadline.data.tabular import TABLE_SUFFIXES, read_table, table_suffix
 from leadline.errors import SourceError
@@ -41,6 +45,8 @@ __all__ = ["base_name", "beside", "idx_stem", "is_idx", "read_folder", "read_idx
 
 IDX_NAME = re.compile(r"^(?P<stem>.*?)[-_.]?(?P<what>images|labels)[-.]idx\d-ubyte(\.gz)?$", re.IGNORECASE)
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+# Pictures and sounds that need a decoder of their own.
+OTHER_MEDIA = (".heic", ".heif", ".raw", ".cr2", ".nef", ".dng", ".psd", ".svg", ".dcm", ".m4a", ".aac", ".wma", ".mp4")
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -84,7 +90,7 @@ def _wrapped(folder: Path, files: list[Path], media: dict[str, list[str]]) -> Pa
     filled = [name for name, found in media.items() if found]
     if len(filled) == 1:
         nested = media[filled[0]]
-        if all("/" in name for name in nested) and len({name.split("/")[0] for name in nested}) > 1:
+        if all("/" in name for name in nested) and len({posixpath.dirname(name) for name in nested}) > 1:
             return folder / filled[0]
     if len(media) == 1 and all(file.stem.lower() in PROSE for file in files):
         inner = folder / next(iter(media))
@@ -237,8 +243,7 @@ def base_name(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    path = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return path.stem
+    return without_packing(path).stem
 
 
 def _grouped(files: list[Path]) -> dict[tuple[str, str], list[Path]]:
@@ -269,9 +274,10 @@ def _tables(folder: Path, tables: dict[tuple[str, str], list[Path]], cache: Path
             found[part] = shards
     if "train" not in found:
         names = listed(shards[0].name for shards in tables.values())
+        suffix = next(iter(tables))[1]
         raise SourceError(
-            f"{folder.name}/ holds the tables {names}, where a single table or train and test tables "
-            "were expected; name the file to read"
+            f"{folder.name}/ holds the tables {names}, where a single table or train and test tables were expected; "
+            f"name the file to read, or read several as one by a pattern such as '{folder.name}/*{suffix}'"
         )
     notes = [parts_note({part: shards[0].name for part, shards in found.items()})] if len(found) > 1 else []
     if others:
@@ -282,8 +288,9 @@ def _tables(folder: Path, tables: dict[tuple[str, str], list[Path]], cache: Path
 
 def _table_files(files: list[Path]) -> list[Path]:
     sure = [file for file in files if table_suffix(file) in TABLE_SUFFIXES]
-    # Text without a telling suffix counts only where there is nothing surer, and never a README.
-    return sure or [f for f in files if table_suffix(f) in ("", ".txt") and f.stem.lower() not in PROSE]
+    # JSON may be settings and text prose: these count only where there is nothing surer, and never a README.
+    json = [file for file in files if table_suffix(file) == ".json"]
+    return sure or json or [f for f in files if table_suffix(f) in ("", ".txt") and f.stem.lower() not in PROSE]
 
 
 def _nothing_found(folder: Path, files: list[Path]) -> str:
@@ -297,6 +304,9 @@ def _nothing_found(folder: Path, files: list[Path]) -> str:
         remedy = "name the archive to read"
     elif any(file.suffix.lower() in (".7z", ".rar") for file in files):
         remedy = "unpack the archive"
+    endings = Counter(posixpath.splitext(name)[1].lower() for name in files_below(folder))
+    if other := [f"{number:,} {ending}" for ending, number in endings.most_common(3) if ending in OTHER_MEDIA]:
+        remedy = f"it holds {' and '.join(other)}, which are not read: save them as .jpg, .png or .wav"
     return (
         f"{folder.name}/ holds {listed(names)}, where images or audio in class folders, IDX files or a table "
         f"({', '.join(TABLE_SUFFIXES)}) were expected; {remedy}"

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.nested import flat
 from leadline.data.part import Part, frame_digest
 from leadline.errors import SourceError
 
@@ -100,7 +101,9 @@ def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None) -> Part:
     if kinds is None:
         # Pixels in an Array column of two or three axes can be nothing but an image.
         kinds = {n: "image" for n, t in schema.items() if isinstance(t, pl.Array) and len(t.shape) > 1}
-    return Part(frame=frame, digest=frame_digest(frame), kinds=kinds)
+    digest = frame_digest(frame)
+    frame, notes = flat(frame, kinds)
+    return Part(frame=frame, digest=digest, kinds=kinds, notes=tuple(f"column {note}" for note in notes))
 
 
 def _settled(frame: pl.LazyFrame, cache: Path) -> pl.LazyFrame:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from leadline.data.part import Part, counted, files_digest, part_of
+from leadline.data.part import Part, counted, files_digest, is_utf8, part_of
 from leadline.errors import SourceError
 from leadline.kinds.audio import MAGIC as AUDIO_MAGIC
 from leadline.kinds.audio import SUFFIXES as AUDIO_SUFFIXES
@@ -32,6 +32,7 @@ __all__ = [
     "media_below",
     "medium_of",
     "medium_of_bytes",
+    "nameless_below",
     "parts_note",
     "visible",
 ]
@@ -45,6 +46,7 @@ MAGIC = {
     "image": (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"),
     "audio": AUDIO_MAGIC,
 }
+LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir", "icon\r"})
 # Files about the data, not of it.
 PROSE = frozenset({"readme", "license", "licence", "notice", "authors", "changelog", "citation", "sha256sums"})
 
@@ -82,22 +84,46 @@ def medium_of_bytes(head: bytes) -> str | None:
 
 def visible(folder: Path) -> tuple[list[Path], list[Path]]:
     """Files and subfolders in order of name, without the litter that operating systems leave."""
-    entries = sorted(entry for entry in folder.iterdir() if not litter(entry.name))
-    return [e for e in entries if e.is_file()], [e for e in entries if e.is_dir()]
+    entries = sorted(entry for entry in folder.iterdir() if not litter(entry.name) and is_utf8(entry.name))
+    # A link to a folder above would hold everything once more.
+    folders = [
+        e for e in entries if e.is_dir() and not (e.is_symlink() and folder.resolve().is_relative_to(e.resolve()))
+    ]
+    return [e for e in entries if e.is_file()], folders
 
 
 def litter(name: str) -> bool:
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    """Whether a file or folder is what a system or a program left, not what a user put there.
+
+    >>> [name for name in (".DS_Store", "~$sales.xlsx", "THUMBS.DB", "1.png") if not litter(name)]
+    ['1.png']
+    """
+    return name.startswith((".", "~$")) or name.lower() in LITTER
 
 
 def files_below(folder: Path) -> Iterator[str]:
     """Files at any depth, relative to `folder`, with '/' between."""
+    return (name for name in _walk(folder) if is_utf8(name))
+
+
+def _walk(folder: Path) -> Iterator[str]:
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not litter(name)]
         below = Path(here).relative_to(folder).as_posix()
         for name in files:
-            if not litter(name):
+            # A pipe would be waited for, and a link may lead nowhere.
+            if not litter(name) and os.path.isfile(os.path.join(here, name)):
                 yield name if below == "." else f"{below}/{name}"
+
+
+def nameless_below(folder: Path) -> list[str]:
+    """What is to be said of files whose names are not UTF-8: no table and no report could hold such a name."""
+    names = [name for name in _walk(folder) if not is_utf8(name)]
+    if not names:
+        return []
+    shown = names[0].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    many = "1 file has a name" if len(names) == 1 else f"{len(names):,} files have names"
+    return [f"{many} that is not UTF-8, such as {shown}, left out; to use what is left out, rename it"]
 
 
 def media_below(folder: Path) -> list[str]:
@@ -119,6 +145,7 @@ def class_folders(folder: Path, media: dict[str, list[str]], others: list[str], 
         if other is not None
     ]
     media = {name: [file for file in found if medium_of(file) == kind] for name, found in media.items()}
+    notes += nameless_below(folder)
     if loose := sum(medium_of(name) == kind for name in others):
         notes.append(f"{counted(loose, NOUNS[kind])} directly in {folder.name}/ without a class, left out")
     if any(part_of(name) == "train" and found and all("/" in file for file in found) for name, found in media.items()):

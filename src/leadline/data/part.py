@@ -32,6 +32,7 @@ __all__ = [
     "file_digest",
     "files_digest",
     "frame_digest",
+    "is_utf8",
     "part_of",
 ]
 
@@ -87,6 +88,15 @@ def part_of(stem: str) -> str | None:
     words = "".join(c if c.isalnum() else " " for c in stem.lower()).split()
     found = {PART_TOKENS[word] for word in words if word in PART_TOKENS}
     return found.pop() if len(found) == 1 else None
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a file's name is text: names on Linux may be any bytes, and those that are not UTF-8 fit into no cell.
+
+    >>> is_utf8("café.png"), is_utf8("caf\\udce9.png")
+    (True, False)
+    """
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def counted(number: int, thing: str) -> str:

@@ -22,7 +22,8 @@ from leadline.data.folders import base_name, beside, idx_stem, is_idx, read_fold
 from leadline.data.frames import from_memory, in_memory
 from leadline.data.manifest import with_media
 from leadline.data.media import MEDIA, NOUNS, Layout, medium_of
-from leadline.data.part import BadRow, Part, combine
+from leadline.data.part import BadRow, Part, combine, is_utf8
+from leadline.data.several import is_pattern, matches, one_table
 from leadline.data.tabular import read_table
 from leadline.data.texts import is_running, read_parts, texts_below, texts_in
 from leadline.errors import SourceError
@@ -58,7 +59,12 @@ def cache_folder() -> Path:
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "leadline"
+    try:
+        return Path(base).expanduser() / "leadline"
+    except RuntimeError as error:
+        raise SourceError(
+            "there is no home folder to keep a cache in; name a folder by --cache or $LEADLINE_CACHE"
+        ) from error
 
 
 def read(source: object, test: object = None, *, cache: Path, running: bool | None = None) -> Source:
@@ -66,9 +72,9 @@ def read(source: object, test: object = None, *, cache: Path, running: bool | No
 
     `running` says whether text files are running text to learn to write from; None: told by their content.
 
-    `source` is one of: a folder, file or archive; a polars or pandas frame; an array X or a pair (X, y) of NumPy
-    arrays or PyTorch tensors; a dict of name -> array; the name of a sample; a `Source`. Text is converted and archives
-    are unpacked once into `cache`.
+    `source` is one of: a folder, file or archive; a pattern of files, such as 'sales/*.csv'; a polars or pandas frame;
+    an array X or a pair (X, y) of NumPy arrays or PyTorch tensors; a dict of name -> array; the name of a sample; a
+    `Source`. Text is converted and archives are unpacked once into `cache`.
 
     Raises SourceError: one sentence that says what was found, what was expected and how to mend it.
     """
@@ -112,10 +118,18 @@ def _read(source: object, cache: Path, running: bool | None) -> Source:
             f"the source is a {type(source).__name__}, where a folder, a file, a data frame, arrays (X, y) or the name "
             "of a sample was expected"
         )
-    path = Path(source).expanduser()
-    if not path.exists():
-        return _read_name(str(source), path, cache)
     try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:  # a home that is not there
+        raise SourceError(f"{source} cannot be found ({error}); write the path out") from error
+    if not is_utf8(str(path)):
+        shown = os.fsencode(path).decode("utf-8", "replace")
+        raise SourceError(f"the path {shown} is not UTF-8, so no report could name it; rename it")
+    try:
+        if is_pattern(str(path)):
+            return _read_several(str(path), cache, running)
+        if not path.exists():
+            return _read_name(str(source), path, cache)
         return _read_path(path, cache, running)
     except PermissionError as error:
         # The absolute path only here: it is the one thing that says which of several folders of a name is meant.
@@ -164,6 +178,20 @@ def _read_path(path: Path, cache: Path, running: bool | None) -> Source:
         # Such a table only lists what the folder is about, so the folder's name says more.
         return from_parts(path.resolve().parent.name if name.lower() in LISTS else name, manifest)
     return from_parts(name, layout)
+
+
+def _read_several(pattern: str, cache: Path, running: bool | None) -> Source:
+    files = matches(pattern)
+    if len(files) == 1:
+        return _read_path(files[0], cache, running)
+    name = files[0].resolve().parent.name
+    if running or (running is None and all(map(is_running, files))):
+        root = Path(os.path.commonpath([file.parent for file in files]))
+        names = [file.relative_to(root).as_posix() for file in files]
+        return from_parts(name, Layout(root=root, parts=read_parts(root, names, cache)))
+    layout = one_table(files, cache)
+    archives = sorted(filter(is_archive, layout.root.iterdir()))
+    return from_parts(name, with_media(layout, archives, cache) or layout)
 
 
 def _with_test(source: Source, test: Source) -> Source:

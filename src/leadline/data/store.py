@@ -28,16 +28,16 @@ from leadline.data.split import Split
 from leadline.data.table import Column, Table, Task
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Fit, Limits
+from leadline.kinds.kind import Decoded, Fit, Kind, Limits
 from leadline.ship.runtime import Session
 
 FORMAT = 6  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once
 MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may hold a hundred bytes for each
-DECODING = (
-    0.35  # share of the budget that decoding pictures may take; a random part of the rows is read where it is short
-)
+# Share of the budget that it may take to make of all pictures and sounds what contenders read; where that is short, a
+# random part of the rows is read.
+DECODING = 0.35
 SEALED = -1  # the label of a test row, in the store that contenders see
 
 
@@ -101,17 +101,22 @@ class Store:
         encoded = self.tensor(block_name)
         session = Session(self.graph(f"{block_name}.{form}"))
 
+        rows = np.flatnonzero(_drawn(self.rows, self.share))
         step = max(1, min(CHUNK // 8, MOST_VALUES // max(1, math.prod(block.shape))))
 
         def one(start: int) -> None:
-            out[start : start + step] = session({"encoded": encoded[start : start + step]})[form]
+            mine = rows[start : start + step]
+            out[mine] = session({"encoded": encoded[mine]})[form]
 
         temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
-        out = np.lib.format.open_memmap(temporary, "w+", dtype=dtype, shape=(self.rows, *shape))
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(one, range(0, self.rows, step)))
-        out.flush()
-        temporary.replace(self.path / f"{block_name}.{form}.npy")
+        try:
+            out = _mapped(temporary, dtype, (self.rows, *shape))
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                list(pool.map(one, range(0, len(rows), step)))
+            out.flush()
+            temporary.replace(self.path / f"{block_name}.{form}.npy")
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def build(
@@ -183,14 +188,10 @@ def _write(
     )
     if share is None:
         share = _affordable(table.rows, sum(cost for _, cost in fits), seconds)
-    # Drawn by one number, so that the same share is the same rows.
-    wanted = np.random.default_rng(0).random(table.rows) < share
+    wanted = _drawn(table.rows, share)
     bad: dict[int, str] = {} if like is None else dict(like.bad)
     writers = {
-        block.name: np.lib.format.open_memmap(
-            folder / f"{block.name}.npy", "w+", dtype=block.dtype, shape=(table.rows, *block.shape)
-        )
-        for block in fitted
+        block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in fitted
     }
     sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in fitted}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -216,17 +217,34 @@ def _write(
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 
 
+def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy file to write into. Its blocks are taken at once: a disk that fills up later would end the process."""
+    made: np.memmap = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+    return made
+
+
+def _drawn(rows: int, share: float) -> np.ndarray:
+    """Which rows are decoded; drawn by one number, so that the same share is the same rows."""
+    return np.asarray(np.random.default_rng(0).random(rows) < share)
+
+
 def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
     """What is said where more than half of the rows cannot be decoded: such a source is refused."""
     if len(bad) <= rows / 2:
         return None
     first = min(bad)
-    return f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}."
+    return (
+        f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these rows, or "
+        "leave out what holds them."
+    )
 
 
 def _affordable(rows: int, a_row: float, seconds: float) -> float:
     """The share of the rows that there is time to decode."""
-    most = DECODING * seconds * (os.cpu_count() or 1) / max(a_row, 1e-9)
+    most = DECODING * seconds / max(a_row, 1e-9)
     return 1.0 if most >= rows else max(most, 100) / rows
 
 
@@ -243,7 +261,7 @@ def grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
 def _fit(
     folder: Path, name: str, columns: list[Column], table: Table, split: Split, seconds: float
 ) -> tuple[Block, float]:
-    """Fit a block's kind on train rows; also the seconds that one row takes to decode, where that counts."""
+    """Fit a block's kind on train rows; also the seconds that one row takes on all cores, where that counts."""
     kind = KINDS[columns[0].kind]
     names = tuple(column.name for column in columns)
     rows = split.train
@@ -251,14 +269,20 @@ def _fit(
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
     began = time.perf_counter()
-    samples = [kind.decode(frame[c.name], table.source.root, c.settings).values for c in columns]
-    a_row = (time.perf_counter() - began) / len(frame) if kind.ragged else 0.0
+    decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    a_row = (time.perf_counter() - began) / len(frame)
+    samples = [cells.values for cells in decoded]
+    if kind.ragged and all(value is None for value in samples[0]):
+        raise SourceError(
+            f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
+            f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
+        )
     limits = Limits(rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names)
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
-    return described(name, columns, fit), a_row
+    return described(name, columns, fit), a_row + _cost(fit, names, samples) if kind.ragged else 0.0
 
 
 def described(name: str, columns: list[Column], fit: Fit) -> Block:
@@ -270,6 +294,35 @@ def described(name: str, columns: list[Column], fit: Fit) -> Block:
         forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
         padding=fit.encode.padding,
     )  # fmt: skip
+
+
+def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+    """A sample decoded as all rows will be: one by one on all cores, where each has a shape of its own."""
+    if not kind.ragged or isinstance(cells.dtype, pl.Array):
+        return kind.decode(cells, root, settings)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        each = list(pool.map(lambda row: kind.decode(cells.slice(row, 1), root, settings), range(len(cells))))
+    return Decoded(
+        values=[one.values[0] for one in each],
+        bad={row: why for row, one in enumerate(each) for why in one.bad.values()},
+    )
+
+
+def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any]) -> float:
+    """Seconds that a row takes on all cores from what is decoded to the forms that contenders read."""
+    whole = [row for row in zip(*samples, strict=True) if all(value is not None for value in row)]
+    encode = Session(fit.encode.graph.SerializeToString())
+    forms = [(name, Session(form.graph.SerializeToString())) for name, form in fit.forms.items()]
+    began = time.perf_counter()
+    for row in whole:
+        encoded = encode.only({name: value[None] for name, value in zip(names, row, strict=True)})
+        if fit.encode.padding is not None:  # as long as the store makes every row
+            rest = fit.encode.shape[0] - encoded.shape[1]
+            wide = [(0, 0), (0, rest), *[(0, 0)] * (encoded.ndim - 2)]
+            encoded = np.pad(encoded, wide, constant_values=fit.encode.padding)
+        for name, form in forms:
+            form({"encoded": encoded})[name]
+    return (time.perf_counter() - began) / len(whole) / (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

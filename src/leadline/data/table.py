@@ -22,7 +22,7 @@ from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
 from leadline.errors import SourceError, TargetError
 from leadline.judge.metrics import choose
-from leadline.kinds import KINDS
+from leadline.kinds import KINDS, figures
 from leadline.kinds.kind import present
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
@@ -140,7 +140,8 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
             continue
         if lacking := [name for name in names if name not in frame.collect_schema().names()]:
             raise SourceError(
-                f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has."
+                f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has; add it "
+                "there, or check its header."
             )
         frames.append(frame.select(names))
         counts.append(int(frame.select(pl.len()).collect().item()))
@@ -155,11 +156,18 @@ def _target(source: Source, settings: Settings, names: Sequence[str]) -> str:
     if target is None:
         usual = [name for name in names if name.lower() in USUAL_TARGETS]
         if len(usual) != 1:
-            raise TargetError(f"No target is given; add --target COLUMN, one of {_listed(names)}.")
+            raise TargetError(f"No target is given{_unnamed(source)}; add --target COLUMN, one of {_listed(names)}.")
         target = usual[0]
     if target not in names:
-        raise TargetError(f"--target {target} is not a column of {source.name}; columns are {_listed(names)}.")
+        raise TargetError(
+            f"--target {target} is not a column of {source.name}{_unnamed(source)}; columns are {_listed(names)}."
+        )
     return target
+
+
+def _unnamed(source: Source) -> str:
+    """Why columns are called what no file calls them, where that is so."""
+    return next((f" ({note})" for note in source.notes if "has no header line" in note), "")
 
 
 def _labels(
@@ -179,7 +187,10 @@ def _labels(
     if not len(kept):
         raise TargetError(f"Column {target!r} is empty in every row; choose another --target.")
     if kept.n_unique() == 1:
-        raise TargetError(f"Column {target!r} is {kept[0]!r} in every row; a target must vary.")
+        raise TargetError(
+            f"Column {target!r} is {kept[0]!r} in every row; a target must vary; choose another --target, or add "
+            "rows of another value."
+        )
     bad = [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
         for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
@@ -189,7 +200,7 @@ def _labels(
     if name == "regression":
         if numbers is None:
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
-        values = cells.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().copy()
+        values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
         values[~np.isfinite(values)] = np.nan
         return _task(name, target, (), settings), values, bad
     words = _words(cells)
@@ -210,8 +221,16 @@ def _numbers(kept: pl.Series) -> pl.Series | None:
     """The target as numbers, where nearly all of it reads so."""
     if kept.dtype == pl.Boolean:
         return None
-    numbers = kept.cast(pl.Float64, strict=False)
+    numbers = _as_numbers(kept, kept)
     return numbers if len(kept) and numbers.null_count() <= 0.02 * len(kept) else None
+
+
+def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
+    """Cells as float64, null where they are none; `kept` are those of train, by which the decimal sign is told."""
+    how = KINDS["number"].sniff(kept, None) or {}
+    if cells.dtype == pl.String and "decimal" in how:
+        return figures.read(cells, how["decimal"])
+    return cells.cast(pl.Float64, strict=False)
 
 
 def _told(kept: pl.Series, numbers: pl.Series | None) -> str:
@@ -258,8 +277,8 @@ def column_of(
     name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None
 ) -> Column:  # fmt: skip
     """A column told by a sample of its cells; `split` says why a column that states the split is no input."""
-    if name == target:
-        return Column(name=name, kind="category", settings={}, role="target")
+    if name == target:  # its settings say only how its numbers are written, for the audit to tell
+        return Column(name=name, kind="category", settings=KINDS["number"].sniff(cells, None) or {}, role="target")
     if split is not None or name in settings.drop:
         return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
     stated = settings.kinds.get(name) or source.kinds.get(name)

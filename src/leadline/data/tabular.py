@@ -1,4 +1,4 @@
-"""Tables in files: delimited text, JSON Lines, Parquet.
+"""Tables in files: delimited text, workbooks, JSON, Parquet, Arrow; each but the last two also packed.
 
 Enters: one file (or the shards of one Parquet table). Leaves: a `Part` that scans Parquet. Text is turned into Parquet
 once, in bounded memory, under the digest of its content; reading the same content again starts at once. Cells of
@@ -10,51 +10,55 @@ delimited text all stay text here: what they mean is for the kinds to say.
 """
 
 import codecs
-import gzip
 import json
 import os
 import tempfile
-import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from leadline.data.delimited import Converted, convert
+from leadline.data.delimited import convert
+from leadline.data.jsons import convert_json, convert_json_lines
 from leadline.data.media import medium_of_bytes
-from leadline.data.part import BadRow, Part, combine, counted, file_digest
+from leadline.data.nested import flat
+from leadline.data.packed import BLOCK_BYTES, packing_of, unpack_file, without_packing
+from leadline.data.part import BadRow, Part, combine, file_digest
+from leadline.data.workbook import WORKBOOKS, sheet_as_csv
 from leadline.errors import SourceError
 
 __all__ = ["TABLE_SUFFIXES", "as_utf8", "read_table", "table_suffix"]
 
 PARQUET = (".parquet", ".pq")
+ARROW = (".feather", ".arrow", ".ipc")
 JSON_LINES = (".jsonl", ".ndjson")
-TABLE_SUFFIXES = (".csv", ".tsv", ".data", *PARQUET, *JSON_LINES)
+JSON = (".json",)  # often holds settings, so it is a table only where a folder holds nothing surer
+TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", *WORKBOOKS, *PARQUET, *ARROW, *JSON_LINES)
 # Raised whenever the conversion would give other rows for the same content.
-VERSION = 1
-BLOCK_BYTES = 2**20
+VERSION = 2
 HEAD_BYTES = 2**16
-PIECE_BYTES = 2**26
+SLICE_ROWS = 2**16
 
 MAGIC = {
-    b"PK\x03\x04": "a zip file; unzip it and give the folder",
+    b"PK\x03\x04": "a zip file; name it .zip, or .xlsx where it is a workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; name it .xls, or save its sheet as CSV",
     b"\x89PNG": "an image; give the folder that holds one subfolder a class",
     b"\xff\xd8\xff": "an image; give the folder that holds one subfolder a class",
     b"%PDF": "a PDF; save its table as CSV",
     b"SQLite format 3": "an SQLite database; save its table as CSV",
     b"PAR1": "Parquet under another name; rename it to .parquet",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull",
+    b"ARROW1": "Arrow under another name; rename it to .arrow",
 }
 
 
 def table_suffix(path: Path) -> str:
-    """The suffix that says how a table is written, in lower case and without .gz.
+    """The suffix that says how a table is written, in lower case and without that of a packing.
 
     >>> table_suffix(Path("a/Motions_TRAIN.csv.gz"))
     '.csv'
     """
-    path = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return path.suffix.lower()
+    return without_packing(path).suffix.lower()
 
 
 def read_table(path: Path | list[Path], cache: Path) -> Part:
@@ -63,7 +67,10 @@ def read_table(path: Path | list[Path], cache: Path) -> Part:
     Raises SourceError for what is empty, binary, damaged, or bad in more than half of its lines.
     """
     paths = path if isinstance(path, list) else [path]
-    return _read_parquet(paths, cache) if table_suffix(paths[0]) in PARQUET else _read_text(paths[0], cache)
+    binary = table_suffix(paths[0]) in (*PARQUET, *ARROW)
+    part = _read_typed(paths, cache) if binary else _read_text(paths[0], cache)
+    frame, notes = flat(part.frame, part.kinds)
+    return replace(part, frame=frame, notes=(*part.notes, *(f"column {note}" for note in notes)))
 
 
 # --- text, by way of a Parquet file in the cache ---------------------------------------------------------------------
@@ -73,16 +80,22 @@ def _read_text(path: Path, cache: Path) -> Part:
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name} is empty, where a table was expected; check that it was saved or copied whole")
     digest = file_digest(path, cache)
-    form = "jsonl" if table_suffix(path) in JSON_LINES else "text"
+    suffix = table_suffix(path)
+    converters = {**dict.fromkeys(JSON_LINES, convert_json_lines), **dict.fromkeys(JSON, convert_json)}
+    form = suffix.lstrip(".") if suffix in (*converters, *WORKBOOKS) else "text"
     stored = cache / "tables" / f"{digest}-{form}-v{VERSION}.parquet"
     facts = stored.with_suffix(".json")
     if not (stored.exists() and facts.exists()):
         stored.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=stored.parent) as name:
             folder = Path(name)
-            plain, notes = as_utf8(path, folder, "a table")
-            done = (_convert_json if form == "jsonl" else convert)(plain, folder, path.name)
-            found = {"notes": [*notes, *done.notes], "bad": done.bad}
+            if suffix in WORKBOOKS and path.suffix.lower() == suffix:
+                plain, notes = sheet_as_csv(path, folder)
+                done = convert(plain, folder, path.name, separator=",", unit="row")
+            else:
+                plain, notes = as_utf8(path, folder, "a table")
+                done = converters.get(suffix, convert)(plain, folder, path.name)
+            found = {"notes": [*notes, *done.notes], "bad": done.bad, "unit": done.unit}
             (folder / "facts.json").write_text(json.dumps(found), encoding="utf-8")
             # The table comes last: where it stands, its facts stand too.
             os.replace(folder / "facts.json", facts)
@@ -93,7 +106,7 @@ def _read_text(path: Path, cache: Path) -> Part:
         digest=digest,
         # The name is not content, so it is put in here and not in the cache.
         notes=tuple(f"{path.name} {note}" for note in found["notes"]),
-        bad=tuple(BadRow(f"{path.name} line {line}", reason) for line, reason in found["bad"]),
+        bad=tuple(BadRow(f"{path.name} {found['unit']} {line}", reason) for line, reason in found["bad"]),
     )
 
 
@@ -105,20 +118,20 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     source = path
-    if head.startswith(b"\x1f\x8b") or path.suffix.lower() == ".gz":
-        source = _gunzip(path, folder / "gunzipped")
+    if packing := packing_of(path, head):
+        source = unpack_file(path, packing, folder / "unpacked")
         with source.open("rb") as file:
             head = file.read(HEAD_BYTES)
         if not head:
             raise SourceError(f"{path.name} holds nothing once unpacked, where {wanted} was expected; pack it again")
-    if table_suffix(path) in (".xlsx", ".xls"):
-        raise SourceError(f"{path.name} is an Excel workbook; save its sheet as CSV")
     for magic, what in MAGIC.items():
         if head.startswith(magic):
             raise SourceError(f"{path.name} is {what}")
+    if wanted == "a table" and head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise SourceError(f"{path.name} is a web page; download the file itself, or save the table of the page as CSV")
     encoding = _encoding(source, head)
-    if encoding == "utf-16":
-        return _transcode(source, folder, encoding), ["is UTF-16 and was read as such"]
+    if encoding.startswith("utf-16") or encoding.startswith("utf-32"):
+        return _transcode(source, folder, encoding), [f"is {encoding[:6].upper()} and was read as such"]
     control = sum(byte < 32 and byte not in b"\t\n\r\f\x1a\x1b" for byte in head)
     if b"\0" in head or control > len(head) // 100:
         remedy = "; if it is a table, save it as CSV" if wanted == "a table" else "; save it as plain text"
@@ -128,24 +141,22 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
         return source, []
     if encoding == "utf-8-sig":
         return _transcode(source, folder, encoding), []
-    return _transcode(source, folder, encoding), ["is not UTF-8; it was read as Latin-1 (Windows-1252)"]
-
-
-def _gunzip(path: Path, target: Path) -> Path:
-    try:
-        with gzip.open(path) as packed, target.open("wb") as plain:
-            while block := packed.read(BLOCK_BYTES):
-                plain.write(block)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise SourceError(
-            f"{path.name} is not a whole gzip file ({error}); copy or download it again, or drop .gz from its name"
-        ) from error
-    return target
+    return _transcode(source, folder, encoding), [
+        "is not all UTF-8; the bytes that are not were read as Latin-1 (Windows-1252)"
+    ]
 
 
 def _encoding(path: Path, head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if b"\0" in head:  # without a mark, every other byte of what is nearly all ASCII is zero
+        few = len(head) // 10
+        if head[1::2].count(0) > 4 * few and head[::2].count(0) < few:
+            return "utf-16-le"
+        if head[::2].count(0) > 4 * few and head[1::2].count(0) < few:
+            return "utf-16-be"
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with path.open("rb") as file:
@@ -158,12 +169,11 @@ def _encoding(path: Path, head: bytes) -> str:
 
 
 def _transcode(source: Path, folder: Path, encoding: str) -> Path:
-    # What is called Latin-1 is nearly always Windows-1252, which adds curly quotes and the euro where Latin-1 has
-    # control codes; bytes that it leaves undefined fall back to Latin-1 itself.
-    reader = "cp1252" if encoding == "latin-1" else encoding
+    # Byte by byte, because files of several hands may hold lines of both; what is called Latin-1 is nearly always
+    # Windows-1252, which adds curly quotes and the euro where Latin-1 has control codes.
     codecs.register_error("leadline-latin-1", _latin)
     target = folder / "utf8"
-    errors = "leadline-latin-1" if encoding == "latin-1" else "replace"
+    reader, errors = (encoding, "replace") if encoding != "latin-1" else ("utf-8-sig", "leadline-latin-1")
     with (
         source.open(encoding=reader, errors=errors, newline="") as old,
         target.open("w", encoding="utf-8", newline="") as new,
@@ -175,107 +185,34 @@ def _transcode(source: Path, folder: Path, encoding: str) -> Path:
 
 def _latin(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
-    return error.object[error.start : error.end].decode("latin-1"), error.end
+    wrong = error.object[error.start : error.end]
+    return "".join(bytes([b]).decode("cp1252", errors="ignore") or chr(b) for b in wrong), error.end
 
 
-# --- JSON Lines ------------------------------------------------------------------------------------------------------
+# --- Parquet and Arrow -----------------------------------------------------------------------------------------------
 
 
-def _convert_json(plain: Path, folder: Path, name: str) -> Converted:
-    table = folder / "table.parquet"
-    done = Converted(table=table)
+def _read_typed(paths: list[Path], cache: Path) -> Part:
+    name, parquet = paths[0].name, table_suffix(paths[0]) in PARQUET
+    digest = combine(file_digest(path, cache) for path in paths)
+    known = cache / "tables" / f"{digest}-whole"
     try:
-        _sink_json(plain, table)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        clean, done = _clean_json(plain, folder, name)
-        try:
-            _sink_json(clean, table)
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise SourceError(f"{name} could not be read as JSON Lines: {str(error).splitlines()[0]}") from error
-    if not pl.scan_parquet(table).select(pl.len()).collect().item():
-        raise SourceError(f'{name} holds no row; add at least one line such as {{"text": "..."}}')
-    return done
-
-
-def _sink_json(plain: Path, table: Path) -> None:
-    """In pieces, because finding the type of every key takes memory in proportion to what is read at once."""
-    pieces: list[Path] = []
-    with plain.open("rb") as file:
-        while block := file.read(PIECE_BYTES):
-            lines = table.with_name(f"piece-{len(pieces)}.jsonl")
-            lines.write_bytes(block + file.readline())
-            pieces.append(lines.with_suffix(".parquet"))
-            pl.scan_ndjson(lines, infer_schema_length=None).sink_parquet(pieces[-1], compression="lz4")
-            lines.unlink()
-    if len(pieces) == 1:
-        pieces[0].replace(table)
-    else:
-        # A key may be absent from a piece, or whole numbers in one and fractions in another.
-        frame = pl.concat([pl.scan_parquet(piece) for piece in pieces], how="diagonal_relaxed")
-        frame.sink_parquet(table, compression="lz4")
-
-
-@dataclass
-class _Shapes:
-    """Whether each key of JSON Lines holds a value, a list or an object: polars can't join these in one column."""
-
-    seen: dict[str, tuple[str, int]]
-
-    def check(self, row: dict[str, Any], line: int, name: str) -> None:
-        for key, value in row.items():
-            if value is None:
-                continue
-            shape = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "a value"
-            first, at = self.seen.setdefault(key, (shape, line))
-            if shape != first:
-                raise SourceError(
-                    f"{name} has {first} under {key!r} on line {at} and {shape} on line {line}, where one form was "
-                    "expected; write it the same way on every line"
-                )
-
-
-def _clean_json(plain: Path, folder: Path, name: str) -> tuple[Path, Converted]:
-    """Set aside the lines that are no JSON object, so that the rest can be read."""
-    clean, shapes = folder / "clean.jsonl", _Shapes({})
-    done = Converted(table=folder / "table.parquet")
-    kept = lost = 0
-    with plain.open(encoding="utf-8") as old, clean.open("w", encoding="utf-8") as new:
-        for number, text in enumerate(old, start=1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-                reason = "" if isinstance(row, dict) else "not a JSON object"
-            except ValueError as error:
-                reason = f"not JSON: {error}"
-            if reason:
-                lost += 1
-                done = done.with_bad(number, reason)
-                continue
-            shapes.check(row, number, name)
-            kept += 1
-            new.write(json.dumps(row) + "\n")
-    if lost > kept:
-        raise SourceError(
-            f"{name} has {counted(lost, 'line')} of {kept + lost:,} that are no JSON object (first: "
-            f"line {done.bad[0][0]}, {done.bad[0][1]}), where one object a line was expected; save it as JSON Lines"
-        )
-    return clean, replace(done, notes=(f"has {counted(lost, 'line')} that could not be read, left out",))
-
-
-# --- Parquet ---------------------------------------------------------------------------------------------------------
-
-
-def _read_parquet(paths: list[Path], cache: Path) -> Part:
-    name = paths[0].name
-    try:
-        frame = pl.scan_parquet(paths)
+        frame = pl.scan_parquet(paths) if parquet else pl.scan_ipc(paths)
         schema = frame.collect_schema()
         rows = frame.select(pl.len()).collect().item()
-        metadata = pl.read_parquet_metadata(paths[0])
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = (str(error).splitlines() or ["?"])[0]
-        raise SourceError(f"{name} is not a whole Parquet file ({reason}); copy or download it again") from error
+        metadata = pl.read_parquet_metadata(paths[0]) if parquet else {}
+        # Every cell is read once, so that a damaged page is found here and not in the midst of a run.
+        for start in range(0, rows, SLICE_ROWS) if not known.exists() else ():
+            frame.slice(start, SLICE_ROWS).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        form = "Parquet" if parquet else "Arrow"
+        raise SourceError(
+            f"{name} is not a whole {form} file ({_first_line(error)}); copy or download it again"
+        ) from error
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.touch()
     if not rows or not len(schema):
         raise SourceError(f"{name} has {len(schema)} columns and no row; give a file with at least one row")
     kinds = _media(frame, schema)
@@ -286,13 +223,17 @@ def _read_parquet(paths: list[Path], cache: Path) -> Part:
     )
     return Part(
         frame=frame,
-        digest=combine(file_digest(path, cache) for path in paths),
+        digest=digest,
         kinds=kinds,
         notes=tuple(
             f"{name} names the {len(names)} classes of {column!r}; they are used in place of its numbers"
             for column, names in classes.items()
         ),
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or ["?"])[0]
 
 
 def _media(frame: pl.LazyFrame, schema: pl.Schema) -> dict[str, str]:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import polars as pl
 
+from leadline.data.around import look
 from leadline.data.dialect import NO_SEPARATOR, sample_of, sniff
 from leadline.data.media import PROSE, files_below, visible
 from leadline.data.part import Part, counted, files_digest, part_of
-from leadline.data.tabular import as_utf8, table_suffix
+from leadline.data.tabular import as_utf8
 from leadline.errors import SourceError
 from leadline.kinds.tokens import ROW
 
@@ -38,11 +39,12 @@ PIECE = 2**15  # rows held at once
 
 def is_running(path: Path) -> bool:
     """Whether a file is prose rather than a table: a suffix of text, and no separator that cuts its lines evenly."""
-    if table_suffix(path) not in TEXT_SUFFIXES or path.suffix.lower() == ".gz":
+    if path.suffix.lower() not in TEXT_SUFFIXES:
         return False
     try:
         text = sample_of(path)
-        return text.count("\n") < FEWEST_LINES or sniff(text).separator == NO_SEPARATOR
+        prose = text.count("\n") < FEWEST_LINES or sniff(text).separator == NO_SEPARATOR
+        return prose and not look(text).lined_up
     except UnicodeDecodeError:  # the reader finds the encoding, or says that it is binary
         return True
 

@@ -1,5 +1,7 @@
 """Numbers: float64 in, float32 out, centred and scaled by train quartiles; NaN for missing.
 
+Text is read as programs write numbers, else as people do (`figures.py`): the settings then hold the decimal sign.
+
 Centring happens in float64, inside the graph, so that a year or a timestamp keeps its last digits in float32.
 """
 
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.kinds import figures
 from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
 
 PARSES = 0.98  # share of the cells that must read as numbers
@@ -33,11 +36,17 @@ class Number:
         words = present(cells).drop_nulls()
         if not len(words):
             return None
-        return {} if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES else None
+        if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES:
+            return {}
+        decimal = figures.told(words)
+        return None if decimal is None else {"decimal": decimal}
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells)
-        numbers = words.cast(pl.Float64, strict=False)
+        if cells.dtype == pl.String and "decimal" in settings:
+            numbers = figures.read(words, settings["decimal"])
+        else:
+            numbers = words.cast(pl.Float64, strict=False)
         wrong = (words.is_not_null() & numbers.is_null()).arg_true().to_list()
         values = numbers.fill_null(float("nan")).to_numpy()
         return Decoded(

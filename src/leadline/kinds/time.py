@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 PARTS = ("elapsed", "year", "month", "day", "weekday", "hour", "yearday")
 NEVER = int(np.iinfo(np.int64).min)
 DAY_MS = 86_400_000
+YEAR_1000 = -30_610_224_000_000
 PARSES = 0.98
 FORMATS = (
-    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%#z", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M",
-    "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y",
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y.%m.%d", "%Y-%m", "%d.%m.%Y",
+    "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y",
+    "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %I:%M:%S %p",
+    "%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M %p", "%d-%m-%Y", "%m-%d-%Y", "%d-%m-%Y %H:%M",
+    "%d-%m-%Y %H:%M:%S", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y",
+    "%b-%Y", "%b %Y", "%B %Y", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z",
 )  # fmt: skip
 
 
@@ -86,13 +92,16 @@ def _parse_any(words: pl.Series, pattern: str | None) -> pl.Series:
 
 def _parse(words: pl.Series, pattern: str) -> pl.Series:
     """Milliseconds UTC, null where `pattern` does not fit."""
-    if "%H" not in pattern:
+    if "%d" not in pattern:  # a month is its first day
+        words, pattern = words + " 1", f"{pattern} %d"
+    if "%H" not in pattern and "%I" not in pattern:
         moments = words.str.to_date(pattern, strict=False).cast(pl.Datetime("ms"))
-    elif "%#z" in pattern:
+    elif "z" in pattern:
         moments = words.str.to_datetime(pattern, strict=False, time_unit="ms", time_zone="UTC")
     else:
         moments = words.str.to_datetime(pattern, strict=False, time_unit="ms")
-    return moments.cast(pl.Int64)
+    known = moments.cast(pl.Int64)
+    return known.set(known < YEAR_1000, None) if "%Y" in pattern else known  # 17/05/24 is not a day of the year 17
 
 
 def _calendar(g: Graph, ms: str, start: int, span: int) -> str:

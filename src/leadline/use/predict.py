@@ -15,6 +15,7 @@ from leadline.data.archive import is_archive, unpack
 from leadline.data.media import MEDIA, medium_of, visible
 from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
+from leadline.refused import spoken
 
 if TYPE_CHECKING:
     from leadline.ship.model import Model
@@ -28,7 +29,13 @@ WRITERS = {
 
 def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
     """The columns of `Model.predict` for every row of the source, in its order; null where a row cannot be decoded."""
-    given = _source(source, model, Path(cache) if cache else cache_folder())
+    place = Path(cache) if cache else cache_folder()
+    with spoken(cache=place, out=place):
+        return _answers(model, source, place)
+
+
+def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
+    given = _source(source, model, cache)
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
     parts = [part for part in (given.train, given.valid, given.test) if part is not None]
     wanted = list(model.contract["inputs"])
@@ -39,6 +46,13 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
             raise ModelError(
                 f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(schema.names())}."
             )
+        for name in wanted:
+            if name not in media and (schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)):
+                kind = model.contract["inputs"][name]["kind"]
+                raise ModelError(
+                    f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
+                    "cells as text or numbers."
+                )
         rows = int(part.select(pl.len()).collect().item())
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
         for start in range(0, rows, CHUNK):
