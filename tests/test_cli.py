@@ -124,14 +124,14 @@ def test_a_tiny_budget_gives_the_floor_and_the_fastest(leadline: Run, table: Pat
     status = {row["name"]: row["status"] for row in result["contenders"]}
     assert status["floor"] == status["linear"] == "finished" and set(status.values()) == {"finished", "skipped"}
     assert result["shipped"]["contender"] == "linear" and result["verdict"]["answer"] == "unsure"
-    assert "Only linear finished" in out
+    assert "No deep contender finished" in out
     answers = leadline("predict", "run", table)[1]
     assert answers.startswith("prediction,p_no,p_yes\n") and answers.count("\n") == 121
 
 
 def test_quiet_prints_the_verdict_alone(leadline: Run, table: Path) -> None:
     code, out, _ = leadline("fit", table, "--target", "y", "--budget", "1s", "--out", "run", "--quiet")
-    assert code == 0 and out.startswith("unsure: Only linear finished") and len(out.splitlines()) <= 4
+    assert code == 0 and out.startswith("unsure: No deep contender finished") and len(out.splitlines()) <= 4
 
 
 def test_a_corrupt_image_is_set_aside(leadline: Run, tmp_path: Path, bars: Any) -> None:

@@ -32,7 +32,8 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits, present, share
 from leadline.race.measure import machine
 from leadline.race.race import entrants
-from leadline.run import command, find, unusable
+from leadline.refused import spoken
+from leadline.run import cache_of, command, find, unusable
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
 BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without
@@ -89,9 +90,15 @@ def check(source: Any, *, test: Any = None, interpretable: bool = False, **setti
         ({'train': 1292, 'valid': 147, 'calib': 0, 'test': 358}, 'deep', ())
     """
     asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
-    given = find(source, test, asked)
-    problems: list[str] = []
+    with spoken(cache=cache_of(asked), out=Path(asked.out or "runs")):
+        made = _looked(find(source, test, asked), asked, interpretable)
+    if made.problems or not isinstance(source, (str, Path)):
+        return made
+    return dataclasses.replace(made, command=command(str(source), asked))
 
+
+def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
+    problems: list[str] = []
     understood, asked = _tried(lambda s: understand(given, s), asked, problems)
     if understood is None:
         return _unread(given, asked, problems)
@@ -114,12 +121,11 @@ def check(source: Any, *, test: Any = None, interpretable: bool = False, **setti
     expected = None
     if parts is not None and audited is not None:
         expected = expect(table, rows, machine(), interpretable=interpretable, seconds=asked.seconds)
-    runs = not problems and isinstance(source, (str, Path))
     return Check(
         source=given.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
         classes=_shares(table), span=_span(table), columns=columns(table), notes=tuple(notes),
         problems=tuple(problems), contenders=contenders, expected=expected,
-        command=command(str(source), asked) if runs else None,
+        command=None,
     )  # fmt: skip
 
 

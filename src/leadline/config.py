@@ -7,9 +7,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leadline.errors import BudgetError, LeadlineError
+
+if TYPE_CHECKING:
+    from leadline.judge.cost import Need
 
 TASKS = ("binary", "multiclass", "regression", "language")
 UNITS = ("character", "byte", "pair")
@@ -41,6 +44,10 @@ class Settings:
     until_sure: bool = _setting(False, "go on with such rounds until the verdict is sure, within the budget")
     memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
     only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
+    need: tuple[str, ...] = _setting(
+        (), "what the shipped contender must satisfy: latency<5ms (one row), size<2MB, memory<500MB, training<60s, "
+        "interpretable; may be given again"
+    )  # fmt: skip
     seed: int = _setting(0, "seed of the split and of every contender")
     out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
     kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be given again")
@@ -74,6 +81,7 @@ class Settings:
             )
         if self.epochs is not None and self.epochs < 1:
             raise BudgetError(f"--epochs {self.epochs} was given, where a whole number of at least 1 was expected.")
+        self.needs  # noqa: B018  nor a wrong --need
         self.kinds  # noqa: B018  a wrong --kind should fail before any data is read
 
     @property
@@ -87,6 +95,13 @@ class Settings:
         if self.task is None and self.target is None:
             return None
         return self.task == "language"
+
+    @property
+    def needs(self) -> list[Need]:
+        """The conditions of --need."""
+        from leadline.judge.cost import Need
+
+        return [Need.parse(text) for text in self.need]
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -125,7 +140,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         values["budget"] = str(values["budget"])
     if isinstance(values.get("kind"), Mapping):
         values["kind"] = tuple(f"{column}={kind}" for column, kind in values["kind"].items())
-    for name in ("kind", "drop"):
+    for name in ("kind", "drop", "need"):
         if name in values:
             values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
     if not isinstance(values.get("only", ""), str):

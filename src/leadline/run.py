@@ -301,12 +301,14 @@ def _finish(
         "test_openings": 1, "command": command(_source(folder), asked), "data_hash": table.source.digest,
         "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
-        "within": [dataclasses.asdict(each) for each in found.within], "rounds_run": evidence.rounds(found.rounds),
+        "needs": found.needs, "within": [dataclasses.asdict(each) for each in found.within],
+        "rounds_run": evidence.rounds(found.rounds),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
         "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
-    expected = expect(table, store.split.counts(), machine(), interpretable=False, seconds=asked.seconds)
+    readable = "interpretable" in asked.need
+    expected = expect(table, store.split.counts(), machine(), interpretable=readable, seconds=asked.seconds)
     result["expected"] = dataclasses.asdict(expected)
     evidence.predictions(store, truth, answers, shipped, certain).write_parquet(folder / "predictions.parquet")
     result["spent_s"] = round(time.monotonic() - go.began, 1)

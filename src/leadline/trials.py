@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from leadline.data.split import CALIBRATED, folds_of
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.judge.compare import FEWEST_SEEDS
+from leadline.judge.cost import price, ruled_out
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict, Within
 from leadline.judge.weigh import Known, Scales
@@ -37,6 +38,7 @@ class Trials:
     rounds: list[Round]
     verdict: Verdict
     within: list[Within]
+    needs: dict[str, Any] | None  # what --need asked, ruled out and cost
     group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
     said: list[str]
 
@@ -82,13 +84,14 @@ def run(
     first = round_of(race, store, asked.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", openings=1)
     group, said = _group(table, store, asked)
+    ruled = ruled_out(asked.needs, {e.name: e.facts for e in race.entries if e.done and e.family != "floor"})
     scales = Scales(
         known={
             e.name: Known(
                 family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"]
             )
             for e in race.entries
-            if e.done and e.family != "floor"
+            if e.done and e.family != "floor" and e.name not in ruled
         },
         metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=group,
         rows=sum(store.split.counts().values()),
@@ -112,7 +115,12 @@ def run(
         said.append(
             f"The time was enough for {len(held)} of the rounds asked for; fewer than {FEWEST_SEEDS} tell nothing."
         )
-    return Trials(rounds=held, verdict=verdict, within=scales.within(held), group=group, said=said)
+    paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
+    if paid is not None:
+        # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
+        verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
+    needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
+    return Trials(rounds=held, verdict=verdict, within=scales.within(held), group=group, needs=needs, said=said)
 
 
 def _group(table: Table, store: Store, asked: Settings) -> tuple[np.ndarray | None, list[str]]:

@@ -150,7 +150,7 @@ def test_unsure_by_error_ships_the_lower_valid_error() -> None:
 def test_one_family_alone_cannot_be_judged() -> None:
     made = judge(None, _rival("linear"), None, METRICS["accuracy"], Trial(rows=10))
     assert (made.answer, made.winner, made.against, made.gap) == ("unsure", "linear", None, None)
-    assert made.why.startswith("Only linear finished, so deep and classical cannot be compared")
+    assert made.why.startswith("No deep contender finished, so deep and classical cannot be compared")
     made = judge(None, None, None, METRICS["accuracy"], Trial(rows=10))
     assert made.winner is None and made.why.startswith("Nothing but the floor finished")
 

@@ -39,7 +39,8 @@ def contenders(
             "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
             "score": found.score if found else None, "low": found.low if found else None,
             "high": found.high if found else None, "valid_score": facts.get("score"), "seeds": 1,
-            "fit_s": facts.get("fit_s"), "predict_us": facts.get("predict_us"), "params": facts.get("params"),
+            "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),
+            "predict_us": facts.get("predict_us"), "one_us": facts.get("one_us"), "params": facts.get("params"),
             "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
             "describe": facts.get("describe", []),
         })  # fmt: skip

@@ -92,7 +92,7 @@ def region_of(metric: Metric, classical: float) -> float:
 def judge(deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: Metric, trial: Trial) -> Verdict:
     """Apply the rule to the best of each family, whose difference is `gap`."""
     if deep is None or classical is None or gap is None:
-        return _alone(deep or classical)
+        return _alone(deep, classical)
     low, high = gap.interval(trial.level)
     region = region_of(metric, classical.score)
     answer = rule(low, high, region)
@@ -206,8 +206,9 @@ def _signed(value: float, share: bool) -> str:
     return f"{value * 100:+.2f}" if share else f"{value:+,.4g}"
 
 
-def _alone(rival: Rival | None) -> Verdict:
-    found = f"Only {rival.name} finished" if rival else "Nothing but the floor finished"
+def _alone(deep: Rival | None, classical: Rival | None) -> Verdict:
+    rival = deep or classical
+    found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the floor finished"
     return Verdict(
         answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,
         p_deep=None, p_same=None, p_classical=None, of="model", settle_rows=None,

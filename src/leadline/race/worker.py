@@ -20,9 +20,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from leadline.contenders.contender import Progress
+    from leadline.contenders.contender import Fitted, Progress
+    from leadline.data.store import Store
 
 CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
+ALONE, ALONE_S = 30, 0.5  # calls of one row that are timed, and the seconds for them, at most
 SAID_EVERY = 0.5  # seconds between two messages that only say which step it is
 
 
@@ -81,24 +83,38 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
             say("progress", step=item.step, steps=item.steps, score=item.score, note=item.note, facts=dict(item.facts))
     assert fitted is not None
     record.write_clock()
-    fit_s = record.spent_s()
+    fit_s, fit_cpu_s = record.spent_s(), time.process_time()
     say("progress", step=0, score=None, note="scoring the test rows", facts={})
     import numpy as np
 
     began = time.perf_counter()
     scores = fitted.predict(store, store.split.test)
     predict_us = (time.perf_counter() - began) / len(scores) * 1e6
+    one_us = _one_row(fitted, store)
     np.save(folder / "test.npy", scores)
     if len(store.split.calib):
         np.save(folder / "calib.npy", fitted.predict(store, store.split.calib))
     say(
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
-        predict_us=predict_us, peak_mb=peak_mb(), stopped=stop.is_set(), starved=fitted.starved,
-        digest=fitted.digest(),
+        fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
+        starved=fitted.starved,        digest=fitted.digest(),
     )  # fmt: skip
     while commands.get() == "export":
         (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
         say("exported")
+
+
+def _one_row(fitted: Fitted, store: Store) -> float:
+    """Microseconds that a row takes alone: the median of some calls, the first of which warms up."""
+    spent: list[float] = []
+    began = time.perf_counter()
+    for place in range(min(ALONE + 1, len(store.split.test))):
+        last = time.perf_counter()
+        fitted.predict(store, store.split.test[place : place + 1])
+        spent.append(time.perf_counter() - last)
+        if time.perf_counter() - began > ALONE_S:
+            break
+    return sorted(spent[1:] or spent)[len(spent[1:] or spent) // 2] * 1e6
 
 
 class Record:

@@ -14,7 +14,7 @@ from leadline.report.words import clip, count, esc, grid, micros, name, scroll, 
 __all__ = ["contenders", "cost", "learning"]
 
 POINTS = 300  # a learning curve is drawn through no more than these
-COSTS = ("Training", "A row takes", "Parameters", "Size", "Peak memory")
+COSTS = ("Training", "Of cores", "A row of many", "A row alone", "Parameters", "Size", "Peak memory")
 
 
 def contenders(facts: Facts) -> str:
@@ -42,7 +42,9 @@ def _row(facts: Facts, c: Contender) -> str:
     peak = number(c.get("peak_mb"))
     costs = (
         seconds(number(c.get("fit_s"))),
+        seconds(number(c.get("fit_cpu_s"))),
         micros(number(c.get("predict_us"))),
+        micros(number(c.get("one_us"))),
         count(number(c.get("params"))),
         size(number(c.get("bytes"))),
         size(peak * 1e6 if peak is not None else None),
