@@ -6,6 +6,7 @@ Start here. Each stage receives the last one's result as a frozen value and neve
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ from leadline.errors import LeadlineError, ModelError, OutputError, SourceError
 from leadline.judge import evidence
 from leadline.judge.certainty import Certainty, certainty
 from leadline.judge.compare import Scored, score
+from leadline.judge.cost import READABLE
 from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
@@ -138,6 +140,8 @@ def journey(go: Go) -> dict[str, Any]:
         store = build(
             table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
         )  # fmt: skip
+        if "interpretable" in asked.need and importlib.util.find_spec("interpret") is None:
+            said = (*said, "glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'.")
         warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
         go.watch(
             journal.write(
@@ -145,7 +149,7 @@ def journey(go: Go) -> dict[str, Any]:
                 share=store.share,
             )
         )  # fmt: skip
-        names = entrants(store, asked.only)
+        names = entrants(store, asked.only, READABLE if "interpretable" in asked.need else ())
         start = _starter(names, go, journal)
         race = start(store, asked.seed, folder / "contenders", 0)
         try:

@@ -4,6 +4,7 @@ from leadline.contenders.boosting import Boosting
 from leadline.contenders.contender import Contender
 from leadline.contenders.deep import Deep
 from leadline.contenders.floor import Floor
+from leadline.contenders.glassbox import Glassbox
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.contenders.writer import Writer
@@ -14,6 +15,7 @@ PORTFOLIO: dict[str, Contender] = {
     "floor": Floor(),
     "linear": Linear(),
     "boosting": Boosting(),
+    "glassbox": Glassbox(),
     "ngram": Ngram(),
     "mlp": Deep("mlp", needs=("image", "series", *_TABULAR), lacks=("text", "audio"), cores="one"),
     "bag": Deep("bag", needs=("text",), lacks=("image", "audio"), cores="one"),

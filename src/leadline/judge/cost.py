@@ -19,7 +19,7 @@ from typing import Any
 from leadline.errors import LeadlineError
 from leadline.judge.metrics import Metric
 
-READABLE = ("linear",)  # contenders whose weights a person can read
+READABLE = ("linear", "glassbox")  # contenders whose every answer is a sum that a person can read
 # What can be bounded: (what was measured, its words, {unit: how much of what was measured}).
 BOUNDS: dict[str, tuple[str, str, dict[str, float]]] = {
     "latency": ("one_us", "one row takes it", {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}),
@@ -57,7 +57,7 @@ class Need:
     def refusal(self, facts: Mapping[str, Any]) -> str | None:
         """Why a contender with these facts does not satisfy it; None where it does."""
         if self.most is None:
-            return None if facts["name"] in READABLE else "nobody can read its weights"
+            return None if facts["name"] in READABLE else "nobody can read how it answers"
         measured, words, units = BOUNDS[self.what]
         value = float(facts[measured])
         if value < self.most:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -71,15 +71,23 @@ class Entry:
         return np.asarray(np.load(path)) if path.exists() else None
 
 
-def entrants(store: Store, only: str | None) -> list[str]:
-    """Names of the contenders that can learn from these blocks, of those that the user wants."""
+def entrants(store: Store, only: str | None, requested: Sequence[str] = ()) -> list[str]:
+    """Names of the contenders that can learn from these blocks, of those that the user wants.
+
+    One that races on request takes part where `only` or `requested` names it.
+    """
     wanted = [word.strip() for word in only.split(",")] if only else None
     families = {contender.family for contender in PORTFOLIO.values()}
     for word in wanted or []:
         if word not in PORTFOLIO and word not in families:
             known = ", ".join([*PORTFOLIO, *sorted(families)])
             raise LeadlineError(f"--only {word} is not known; contenders and families are {known}.")
-    able = [name for name, contender in PORTFOLIO.items() if contender.inputs(store)]
+    named = {*requested, *(wanted or [])}
+    able = [
+        name
+        for name, contender in PORTFOLIO.items()
+        if contender.inputs(store) and (name in named or not getattr(contender, "on_request", False))
+    ]
     if wanted is None:
         return able
     chosen = [n for n in able if n == "floor" or n in wanted or PORTFOLIO[n].family in wanted]
