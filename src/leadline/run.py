@@ -103,6 +103,11 @@ def _fit(
 ) -> Run:  # fmt: skip
     given = find(source, test, asked)
     with _folder(asked, given.name) as (folder, final):
+        if any(left != folder for left in final.parent.glob(f".{final.name}.partial-*")):
+            killed = (
+                f"An earlier run into {final} was killed, or is under way: leadline resume {final} goes on with it."
+            )
+            given = dataclasses.replace(given, notes=(*given.notes, killed))
         _write_config(folder, source, asked)
         result = journey(Go(asked=asked, given=given, folder=folder, began=began, watch=watch or (lambda event: None)))
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
