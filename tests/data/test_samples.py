@@ -66,7 +66,9 @@ def test_mnist1d_gives_the_random_states_back(monkeypatch: pytest.MonkeyPatch) -
     before = np.random.get_state()[1].tolist(), random.getstate()
     source = load("mnist1d")
     assert (np.random.get_state()[1].tolist(), random.getstate()) == before
-    assert source.train.collect().shape == (4, 41) and source.test is not None and source.test.collect().height == 2
+    mixed = load("mnist1d-shuffled").train.collect()["series"].to_numpy()
+    assert np.array_equal(np.sort(mixed), np.sort(source.train.collect()["series"].to_numpy()))
+    assert source.train.collect().shape == (4, 2) and source.test is not None and source.test.collect().height == 2
 
 
 @pytest.mark.parametrize("where", ["data", "environment", "cache"])
@@ -85,5 +87,5 @@ def test_an_unknown_name_says_where_it_looked(tmp_path: Path) -> None:
     message = rf"no data set 'nonesuch' in {looked}, nor is it a sample \(digits, .*LEADLINE_DATA"
     with pytest.raises(SourceError, match=message):
         load("nonesuch", data=tmp_path / "sets")
-    assert set(SAMPLES) == {"digits", "mnist5k", "mnist1d"}
+    assert set(SAMPLES) == {"digits", "mnist5k", "mnist1d", "mnist1d-shuffled"}
     assert is_known("digits") and not is_known("../digits") and not is_known("..")

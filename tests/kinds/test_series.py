@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import leadline as ll
+from leadline.errors import ModelError
 from leadline.kinds import KINDS
 
 SERIES = KINDS["series"]
@@ -65,3 +66,7 @@ def test_from_a_file_of_lists_to_answers(waves: Any, tmp_path: Path) -> None:
     assert {c["name"]: c["kind"] for c in run.result["columns"]}["wave"] == "series"
     answers = run.model.predict(waves(6, seed=1))
     assert answers["prediction"].is_in(["falls", "rises"]).all()
+    with pytest.raises(
+        ModelError, match="column 'wave' of data holds String, which cannot be read as series; write its"
+    ):
+        run.model.predict(pl.DataFrame({"wave": ["1 2 3"]}))

@@ -47,11 +47,13 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
                 f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(schema.names())}."
             )
         for name in wanted:
-            if name not in media and (schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)):
-                kind = model.contract["inputs"][name]["kind"]
+            kind = model.contract["inputs"][name]["kind"]
+            several = schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)
+            if name not in media and several != (kind == "series"):
+                cells = "lists of numbers" if kind == "series" else "text or numbers"
                 raise ModelError(
                     f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
-                    "cells as text or numbers."
+                    f"cells as {cells}."
                 )
         rows = int(part.select(pl.len()).collect().item())
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
