@@ -80,6 +80,14 @@ def test_no_answer_changes_and_the_file_says_the_same(classes: int, method: str)
     np.testing.assert_array_equal(shipped.argmax(axis=1), after.argmax(axis=1))
 
 
+def test_of_very_many_classes_some_rows_are_enough() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(1_000, 0.02), 3_000)
+    truth = (p.cumsum(axis=1) > rng.random((3_000, 1))).argmax(axis=1)
+    found = calibrator(truth, _sharpened(p, 2.0), 0)
+    assert found.method != "none" and found.rows == 1_000
+
+
 def test_the_error_is_that_of_its_definition() -> None:
     sure = np.repeat([0.6, 0.9], 3_000)
     right = np.concatenate([np.arange(3_000) < 1_800, np.arange(3_000) < 2_100])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from leadline.ship.graph import Graph
 
 FOLDS = 5
-FEWEST = 50  # rows that are worth learning a map from
+FEWEST, MOST = 50, 1_000_000  # rows that are worth learning a map from; probabilities that one is learned from, at most
 BINS, A_BIN = 30, 10  # bins of the isotonic map at most, and right answers in each at least
 RISING = 0.02  # share of the identity in it: flat stretches would make equal what was not
 ECE_BINS = 15
@@ -87,6 +87,9 @@ def calibrator(truth: np.ndarray, scores: np.ndarray, seed: int) -> Calibrator:
     """
     if len(truth) < FEWEST:
         return Calibrator(method="none", rows=len(truth))
+    if scores.size > MOST:  # of a thousand classes, a thousand rows say enough
+        few = np.random.default_rng(seed).permutation(len(truth))[: max(FEWEST, MOST // scores.shape[1])]
+        truth, scores = truth[few], scores[few]
     makers = {"temperature": _temperature, "isotonic": _isotonic}
     fold = np.random.default_rng(seed).permutation(len(truth)) % FOLDS
     losses = {"none": _losses(truth, scores)}
