@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leadline.config import Settings
     from leadline.data.samples import load
     from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
+    from leadline.listing import runs, show
     from leadline.run import Run, fit
     from leadline.ship.model import Model
     from leadline.train.trace import trace
@@ -38,6 +39,8 @@ _HOMES = {
     "load": "leadline.data.samples",
     "replay": "leadline.again",
     "resume": "leadline.again",
+    "runs": "leadline.listing",
+    "show": "leadline.listing",
     "trace": "leadline.train.trace",
     "train": "leadline.train",
 }
@@ -59,6 +62,8 @@ __all__ = [
     "load",
     "replay",
     "resume",
+    "runs",
+    "show",
     "trace",
     "train",
 ]

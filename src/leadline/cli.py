@@ -100,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (resume, replay):
         command.add_argument("source", nargs="?", help="where the data is now (default: as the run says)")
         command.add_argument("--quiet", action="store_true", help="print the end alone")
+    runs = commands.add_parser("runs", parents=[shared], help="the runs that lie in a folder, the newest last")
+    runs.add_argument("folder", nargs="?", default="runs", help="where they lie (default: runs)")
+    show = commands.add_parser("show", parents=[shared], help="the verdict of a run again")
+    show.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
+    for command in (runs, show):
+        command.add_argument("--json", action="store_true", help="print it for programs")
     predict = commands.add_parser("predict", parents=[shared], help="answers for new rows, from a shipped file")
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
     predict.add_argument("source", help="rows as for fit; the target may be absent")
@@ -142,6 +148,37 @@ def _check(given: argparse.Namespace) -> int:
     found = check(given.source, interpretable=given.interpretable, **_settings(given))
     print(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if given.json else found)
     return 2 if found.problems else 0
+
+
+def _runs(given: argparse.Namespace) -> int:
+    import json
+
+    from leadline.listing import runs, unfinished
+    from leadline.terminal import line_of
+
+    found = runs(given.folder)
+    if given.json:
+        print(json.dumps([{"folder": str(run.folder), **run.result} for run in found], ensure_ascii=False, indent=1))
+        return 0
+    for run in found:
+        print(line_of(run))
+    for path in unfinished(given.folder):
+        name = path.name[1:].rpartition(".partial-")[0]
+        print(f"{name}: killed, or under way; leadline resume {path.with_name(name)} goes on with it")
+    if not found:
+        print(f"{given.folder} holds no finished run; leadline fit makes one.")
+    return 0
+
+
+def _show(given: argparse.Namespace) -> int:
+    import json
+
+    from leadline.listing import show
+    from leadline.terminal import farewell
+
+    run = show(given.run)
+    print(json.dumps(run.result, ensure_ascii=False, indent=1) if given.json else farewell(run))
+    return 0
 
 
 def _resume(given: argparse.Namespace) -> int:
@@ -220,6 +257,8 @@ COMMANDS = {
     "fit": _fit,
     "demo": _demo,
     "check": _check,
+    "runs": _runs,
+    "show": _show,
     "resume": _resume,
     "replay": _replay,
     "predict": _predict,

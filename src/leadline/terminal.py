@@ -178,6 +178,15 @@ def farewell(run: Run) -> str:
     return "\n".join(lines)
 
 
+def line_of(run: Run) -> str:
+    """A run in one line: where it lies, when it was made, the answer, and what it ships."""
+    result, shipped = run.result, run.result["shipped"]
+    ships = "nothing"
+    if shipped is not None:
+        ships = f"{shipped['contender']}, {result['metric']} {_number(shipped['score'])}"
+    return f"{run.folder}  {result['created'][:16].replace('T', ' ')}  {WORDS[run.verdict.answer]}: ships {ships}"
+
+
 def _number(value: float | None) -> str:
     if value is None:
         return ""

@@ -1,0 +1,63 @@
+"""Runs that lie on disk: listed, and opened again.
+
+Enters: a folder. Leaves: `Run`, as `fit` returned it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from leadline.errors import SourceError
+from leadline.judge.verdict import Verdict
+from leadline.run import Run
+
+FIELDS = {field.name for field in dataclasses.fields(Verdict)}
+
+
+def show(run: str | Path | None = None, *, within: str | Path = "runs") -> Run:
+    """A finished run, opened again.
+
+    Args:
+        run: its folder (default: the newest that lies in `within`).
+
+    Raises:
+        SourceError: where there is none.
+
+    Example:
+        >>> show("no-such-run")
+        Traceback (most recent call last):
+        leadline.errors.SourceError: no-such-run holds no finished run; leadline runs lists those that lie in ./runs.
+    """
+    if run is None:
+        found = runs(within)
+        if not found:
+            raise SourceError(f"{within} holds no finished run; leadline fit makes one.")
+        return found[-1]
+    made = _opened(Path(run))
+    if made is None:
+        raise SourceError(f"{run} holds no finished run; leadline runs lists those that lie in ./runs.")
+    return made
+
+
+def runs(within: str | Path = "runs") -> list[Run]:
+    """The finished runs of a folder, the newest last; none where the folder is not there."""
+    folder = Path(within)
+    found = [made for path in folder.glob("*/result.json") if (made := _opened(path.parent)) is not None]
+    return sorted(found, key=lambda run: (str(run.result["created"]), run.folder.name))
+
+
+def unfinished(within: str | Path = "runs") -> Iterator[Path]:
+    """What runs left that were killed, or are under way."""
+    yield from sorted(Path(within).glob(".*.partial-*"))
+
+
+def _opened(folder: Path) -> Run | None:
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        told = {name: value for name, value in result["verdict"].items() if name in FIELDS}
+        return Run(folder=folder, verdict=Verdict(**told), result=result)
+    except (OSError, ValueError, KeyError, TypeError):  # some other file of that name
+        return None
