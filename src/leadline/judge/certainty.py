@@ -1,8 +1,8 @@
 """How sure a contender's answers are: its calibrator and its threshold, learned on rows that it has not seen.
 
 Enters: a race and its rounds. Leaves: a `Certainty` a contender. Such rows are the calib part, where there is one (from
-about 6,000 rows on); else what contenders answered on folds 2 to 5, each trained without them. Where a run has neither,
-probabilities stay as they are, no set is stated, and a warning says so.
+about 6,000 rows on); else what contenders answered on folds 2 to 5, as far as they were raced, each trained without them. Where a run
+has neither, probabilities stay as they are, no set is stated, and a warning says so.
 """
 
 from __future__ import annotations
@@ -58,6 +58,6 @@ def _unseen(
     if calib is not None and len(calib):
         return np.asarray(store.labels[store.split.calib]), calib
     folds = [one for one in rounds[1:] if one.fold is not None and 0 < one.number < 5 and name in one.answers]
-    if len(folds) < 4:
+    if not folds:
         return None
     return np.concatenate([one.truth for one in folds]), np.concatenate([one.answers[name] for one in folds])
