@@ -1,8 +1,8 @@
 """How sure a contender's answers are: its calibrator and its threshold, learned on rows that it has not seen.
 
 Enters: a race and its rounds. Leaves: a `Certainty` a contender. Such rows are the calib part, where there is one (from
-about 6,000 rows on); else what contenders answered on folds 2 to 5, as far as they were raced, each trained without them. Where a run
-has neither, probabilities stay as they are, no set is stated, and a warning says so.
+about 6,000 rows on); else those of folds 2 to 5, as far as they were raced, each answered by contenders that were
+trained without them. Where a run has neither, probabilities stay as they are, no set is stated, and a warning says so.
 """
 
 from __future__ import annotations
