@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from leadline.judge.cost import Need
 
 TASKS = ("binary", "multiclass", "regression", "language")
+FIXES = ("twins", "labels", "leak")
 UNITS = ("character", "byte", "pair")
 
 
@@ -48,6 +49,10 @@ class Settings:
         (), "what the shipped contender must satisfy: latency<5ms (one row), size<2MB, memory<500MB, training<60s, "
         "interpretable; may be given again"
     )  # fmt: skip
+    fix: str | None = _setting(
+        None,
+        "take out flaws of the data: all, or some of twins,labels,leak (default: they are told and priced)",
+    )
     seed: int = _setting(0, "seed of the split and of every contender")
     out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
     kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be given again")
@@ -81,6 +86,7 @@ class Settings:
             )
         if self.epochs is not None and self.epochs < 1:
             raise BudgetError(f"--epochs {self.epochs} was given, where a whole number of at least 1 was expected.")
+        self.fixes  # noqa: B018
         self.needs  # noqa: B018  nor a wrong --need
         self.kinds  # noqa: B018  a wrong --kind should fail before any data is read
 
@@ -95,6 +101,16 @@ class Settings:
         if self.task is None and self.target is None:
             return None
         return self.task == "language"
+
+    @property
+    def fixes(self) -> tuple[str, ...]:
+        """The flaws that --fix takes out."""
+        if self.fix is None:
+            return ()
+        names = FIXES if self.fix == "all" else tuple(name.strip() for name in self.fix.split(","))
+        if wrong := [name for name in names if name not in FIXES]:
+            raise LeadlineError(f"--fix {wrong[0]} is not known; it can be all, or some of {', '.join(FIXES)}.")
+        return names
 
     @property
     def needs(self) -> list[Need]:

@@ -31,6 +31,9 @@ from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
 from leadline.errors import LeadlineError, ModelError, OutputError, SourceError
+from leadline.flaws.flaw import Flaw
+from leadline.flaws.look import look, priced
+from leadline.flaws.mend import mended, write
 from leadline.judge import evidence
 from leadline.judge.certainty import Certainty, certainty
 from leadline.judge.compare import Scored, score
@@ -145,6 +148,15 @@ def journey(go: Go) -> dict[str, Any]:
         store = build(
             table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
         )  # fmt: skip
+        flaws = look(table, store, asked, cores())
+        go.watch(journal.write("flaws", said=[flaw.says for flaw in flaws]))
+        if asked.fix:
+            table, mends = mended(table, flaws, asked.fixes)
+            said = (*said, *mends)
+            store = build(
+                table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=store.share,
+                like=None if any(flaw.columns for flaw in flaws) else store,
+            )  # fmt: skip
         if "interpretable" in asked.need and importlib.util.find_spec("interpret") is None:
             said = (*said, "glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'.")
         warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
@@ -166,10 +178,10 @@ def journey(go: Go) -> dict[str, Any]:
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
                 start=start, costs={} if past is None else past.costs, journal=journal, watch=go.watch,
             )  # fmt: skip
-            result = _finish(table, store, race, found, [*warnings, *found.said], go, journal)
+            result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, journal)
         finally:
             race.close()
-        _report(folder, table, store, race, result)
+        _report(folder, table, store, race, flaws, result)
     for kept in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(kept)  # nothing is left to go on from
     return result
@@ -225,6 +237,7 @@ def _key(asked: Settings, table: Table) -> dict[str, Any]:
     part = blake2b(table.part.tobytes(), digest_size=16).hexdigest()
     return {
         "seed": asked.seed, "group": asked.group or table.whole, "time": asked.time, "test": asked.test, "part": part,
+        "doubtful": None if table.doubtful is None else blake2b(table.doubtful.tobytes(), digest_size=16).hexdigest(),
     }  # fmt: skip
 
 
@@ -290,8 +303,9 @@ def _reserve(store: Store, names: list[str], seconds: float) -> float:
 
 
 def _finish(
-    table: Table, store: Store, race: Race, found: Trials, warnings: list[str], go: Go, journal: Journal
-) -> dict[str, Any]:  # fmt: skip
+    table: Table, store: Store, race: Race, found: Trials, flaws: list[Flaw], warnings: list[str], go: Go,
+    journal: Journal,
+) -> tuple[dict[str, Any], list[Flaw]]:  # fmt: skip
     """Ship what the verdict says, and write the result."""
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
@@ -301,6 +315,9 @@ def _finish(
     scored = score(truth, answers, metric, asked.seed, found.group)
     verdict = found.verdict
     verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, journal)
+    if shipped is not None:
+        flaws = priced(flaws, store, truth, answers, shipped)
+    write(flaws, folder / "flaws.csv")
     result = {
         "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
         "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
@@ -314,6 +331,7 @@ def _finish(
         "rounds_run": evidence.rounds(found.rounds),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
+        "flaws": [flaw.as_dict() | {"fixed": flaw.name in asked.fixes} for flaw in flaws],
         "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
     readable = "interpretable" in asked.need
@@ -323,7 +341,7 @@ def _finish(
     result["spent_s"] = round(time.monotonic() - go.began, 1)
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
-    return result
+    return result, flaws
 
 
 def _uncertain(store: Store, answers: dict[str, np.ndarray], certain: dict[str, Certainty]) -> list[str]:
@@ -427,11 +445,12 @@ def command(source: str, asked: Settings) -> str:
     return shlex.join(words)
 
 
-def _report(folder: Path, table: Table, store: Store, race: Race, result: dict[str, Any]) -> None:
+def _report(folder: Path, table: Table, store: Store, race: Race, flaws: list[Flaw], result: dict[str, Any]) -> None:
     predictions = pl.read_parquet(folder / "predictions.parquet")
     shown = []
     if result["shipped"] is not None:
         name = result["shipped"]["contender"]
         entry = next(entry for entry in race.entries if entry.name == name)
         shown = evidence.examples(table, store, store.sealed(), entry.scores())
-    (folder / "report.html").write_text(render(result, predictions, shown), encoding="utf-8")
+    found = evidence.shown_flaws(table, store, flaws)
+    (folder / "report.html").write_text(render(result, predictions, shown, found), encoding="utf-8")

@@ -99,6 +99,10 @@ class Terminal:
         for said in event["said"]:
             self._say(f"  note: {said}")
 
+    def _flaws(self, event: dict[str, Any]) -> None:
+        for said in event["said"]:
+            self._say(f"  flaw: {said}")
+
     def _start(self, event: dict[str, Any]) -> None:
         self._lines[event["contender"]] = _Line(
             name=event["contender"], status="running", began=time.monotonic(), seconds=event["seconds"]

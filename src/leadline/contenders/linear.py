@@ -39,7 +39,7 @@ class Linear:
         plan = layout(store, ("codes", "bag", "dense"))
         train, said = affordable(plan, store.split.train, seed)
         valid = store.split.valid
-        design = _Design(store, plan, train)
+        design = Design(store, plan, train)
         x, x_valid = design(store, train), design(store, valid)
         y, y_valid = data.labels(train), data.labels(valid)
         scale = data.scale() if data.classes == 0 else (0.0, 1.0)
@@ -70,7 +70,7 @@ def _stack(x: Any, x_valid: Any) -> Any:
     return sparse.vstack([x, x_valid], format="csr") if sparse.issparse(x) else np.concatenate([x, x_valid])
 
 
-class _Design:
+class Design:
     """The design matrix: dense columns scaled, then one column a category value, then one an n-gram."""
 
     def __init__(self, store: Store, plan: Layout, train: np.ndarray) -> None:
@@ -174,7 +174,7 @@ class FittedLinear:
     """Weights of the design matrix."""
 
     def __init__(
-        self, design: _Design, plan: Layout, weights: Any, classes: int, scale: tuple[float, float], score: float,
+        self, design: Design, plan: Layout, weights: Any, classes: int, scale: tuple[float, float], score: float,
         describe: list[str],
     ) -> None:  # fmt: skip
         self._design, self._plan, self._weights = design, plan, weights

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
@@ -16,7 +18,10 @@ def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) 
     if table.task.name == "language":
         return stretches(table.part)
     group, time = groups(table, asked), None if asked.time is None else _moments(table, asked.time)
-    return split(table.labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold)
+    drawn = split(table.labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold)
+    if table.doubtful is None:
+        return drawn
+    return replace(drawn.without(table.doubtful.tolist()), test=drawn.test)
 
 
 def groups(table: Table, asked: Settings) -> np.ndarray | None:

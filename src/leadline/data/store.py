@@ -121,7 +121,7 @@ class Store:
 
 def build(
     table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any],
-    share: float | None = None,
+    share: float | None = None, like: Store | None = None,
 ) -> Store:  # fmt: skip
     """Encode every row, or find it encoded.
 
@@ -129,6 +129,7 @@ def build(
         seconds: the budget, by which a kind chooses its size (an image its pixels).
         key: whatever else shaped the split, for the name of the store.
         share: of the rows that an earlier run had time to decode (default: as many as there is time for).
+        like: a store of the same rows in another split, whose pictures and sounds need not be decoded again.
     """
     media = any(KINDS[column.kind].ragged for column in table.inputs)
     facts = {
@@ -146,7 +147,7 @@ def build(
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
     try:
-        _write(temporary, table, split, seconds, share)
+        _write(temporary, table, split, seconds, share if like is None else like.share, like)
         try:
             temporary.rename(final)
         except OSError:  # another run has just made the same store

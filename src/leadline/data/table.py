@@ -64,6 +64,7 @@ class Table:
     labels: np.ndarray  # int64 or float64 [rows]
     bad: tuple[BadRow, ...]
     whole: str | None = None  # the column of folds, whose values the rest of the split keeps whole too
+    doubtful: np.ndarray | None = None  # row numbers that are tested on, but not learned from
 
     @property
     def rows(self) -> int:

@@ -109,6 +109,28 @@ def rows_gap(
     return Gap(size=size, draws=np.sort(size + away + noise), of="method", noise=share)
 
 
+def without_gap(truth: np.ndarray, answers: np.ndarray, kept: np.ndarray, metric: Metric, seed: int) -> Gap:
+    """What a score would be on some of its rows alone, less what it is on all: above zero is better without the rest.
+
+    Args:
+        answers: of one contender.
+        kept: which rows stay, booleans [n].
+    """
+    n = len(truth)
+    value, moves = metric.influence(truth, answers)
+    less, part = metric.influence(truth[kept], answers[kept])
+    moved = np.zeros(n)
+    moved[kept] = _slope(metric, less) * part * n / kept.sum()
+    moved -= _slope(metric, value) * moves
+    rng = np.random.default_rng(seed)
+    units = _units(moved[:, None], None, rng)
+    away = metric.sign * _bootstrap(units, rng)[:, 0] * _expansion(units[:, 0])
+    ends = metric.finish(np.array([value, less]))
+    return Gap(
+        size=metric.sign * float(ends[1] - ends[0]), draws=np.sort(metric.sign * (ends[1] - ends[0]) + away), of="model"
+    )
+
+
 def folds_gap(gaps: Sequence[float], share: float) -> Gap:
     """The difference between two methods from their differences on folds, whose train rows overlap.
 

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.data.store import Block, Store
+from leadline.data.store import Store
 from leadline.data.table import Table
+from leadline.flaws.flaw import Flaw
 from leadline.judge import calibrate, conformal
 from leadline.judge.certainty import Certainty
 from leadline.judge.compare import Scored
 from leadline.race.race import Entry
 from leadline.race.rounds import Round
-from leadline.report.page import Example
+from leadline.report.page import Example, Found
 from leadline.use.language import stream
 
+FLAWED = 6  # rows of a flaw in the report
 PASSAGES = 6  # hardest ones in the report
 SHOWN = 24  # worst mistakes in the report
 PACKED = object()  # bytes of a file, which tell a reader nothing
@@ -154,6 +156,39 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
     return shown
 
 
+def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, list[Found]]:
+    """Some rows of each flaw, as a reader can see them."""
+    shown = {}
+    names = [column.name for column in table.columns if column.role != "target"]
+    for flaw in flaws:
+        rows = [int(row) for row in flaw.rows[:FLAWED]]
+        twins = [int(row) for row in flaw.twin[:FLAWED]] if flaw.twin is not None else []
+        if not rows:
+            continue
+        wanted = sorted({*rows, *twins})
+        frame = dict(zip(wanted, table.take(np.array(wanted), names).iter_rows(named=True), strict=True))
+        found = []
+        for place, row in enumerate(rows):
+            pair = [row, twins[place]] if twins else [row]
+            pictures = [picture for one in pair if (picture := _picture(store, one)) is not None]
+            label = table.labels[row]
+            found.append(
+                Found(
+                    row=row, twin=twins[place] if twins else None,
+                    label=table.task.classes[label] if table.task.classes and label >= 0 else None,
+                    said=None if flaw.said is None else flaw.said[place], images=tuple(pictures),
+                    texts=() if pictures else tuple(_told(table, frame[one]) for one in pair),
+                )
+            )  # fmt: skip
+        shown[flaw.name] = found
+    return shown
+
+
+def _told(table: Table, cells: Mapping[str, Any]) -> str:
+    """A row in a line: its text, or its cells."""
+    return _text(table, cells) or ", ".join(f"{k} {v}" for k, v in _cells(table, cells).items())
+
+
 def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -> list[Example]:
     """The test passages that the shipped model finds hardest to foretell."""
     order = np.argsort(-bits / np.maximum(truth, 1), kind="stable")[:PASSAGES]
@@ -176,8 +211,10 @@ def _picture(store: Store, row: int) -> bytes | None:
         return None
     from PIL import Image
 
+    from leadline.kinds.audio import spectrogram
+
     held = np.asarray(store.tensor(block.name)[row])
-    pixels = held if block.kind == "image" else _spectrogram(held[held != block.padding], block)
+    pixels = held if block.kind == "image" else spectrogram(held[held != block.padding], block.settings, 3 * THUMBNAIL)
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if max(picture.size) < THUMBNAIL:
         factor = math.ceil(THUMBNAIL / max(picture.size))
@@ -185,20 +222,6 @@ def _picture(store: Store, row: int) -> bytes | None:
     out = io.BytesIO()
     picture.save(out, "PNG", optimize=True)
     return out.getvalue()
-
-
-def _spectrogram(sound: np.ndarray, block: Block) -> np.ndarray:
-    """uint8 [bands, steps, 1]: time to the right, pitch upwards, loud is dark."""
-    from leadline.kinds.audio import Frames
-
-    frames = Frames(rate=block.settings["rate"], size=block.settings["size"], hop=block.settings["hop"])
-    wave = np.pad(sound.astype(np.float32), (0, max(0, frames.least - len(sound))))
-    hop = max(frames.hop, len(wave) // (3 * THUMBNAIL))
-    window = frames.basis()[0]
-    steps = [np.fft.rfft(wave[i : i + frames.size] * window) for i in range(0, len(wave) - frames.size + 1, hop)]
-    level = np.log(np.abs(np.stack(steps)) ** 2 @ frames.mels() + 1e-6)
-    spread = (level - level.min()) / (np.ptp(level) or 1.0)
-    return np.asarray(255 * (1 - spread.T[::-1, :, None]), np.uint8)
 
 
 def _text(table: Table, cells: Mapping[str, Any]) -> str | None:

@@ -11,8 +11,10 @@ network and no script; its own policy forbids both, so that not even a hostile c
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -22,11 +24,12 @@ from leadline.report.certainty import certainty
 from leadline.report.expected import expected
 from leadline.report.facts import Facts
 from leadline.report.first import first_screen, headline
+from leadline.report.flaws import Found, flaws
 from leadline.report.mistakes import Example, agreement, answers, gallery
 from leadline.report.words import clip, count, name, tag
 from leadline.report.writing import writing
 
-__all__ = ["Example", "render"]
+__all__ = ["Example", "Found", "render"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 LOGO = (  # a leadline: the line, its marks, the weight
@@ -35,19 +38,23 @@ LOGO = (  # a leadline: the line, its marks, the weight
 )
 
 
-def render(result: dict[str, Any], predictions: pl.DataFrame, examples: list[Example]) -> str:
+def render(
+    result: dict[str, Any], predictions: pl.DataFrame, examples: list[Example],
+    found: Mapping[str, Sequence[Found]] = MappingProxyType({}),
+) -> str:  # fmt: skip
     """The report as HTML text, under 5 MB whatever comes in.
 
     Args:
         result: the parsed result.json; fields that a run did not reach may be missing.
         predictions: a row a test row, with `truth`, `prediction` and `prediction_<contender>`.
         examples: the worst mistakes, worst first.
+        found: rows of each flaw, by its name.
 
         >>> render({}, pl.DataFrame(), []).startswith("<!doctype html>")
         True
     """
     facts = Facts.of(result)
-    sections = [(key, title, body) for key, title, body in _sections(facts, predictions, examples) if body]
+    sections = [(key, title, body) for key, title, body in _sections(facts, predictions, examples, found) if body]
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
     body = "".join(
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{title}</h2>{text}</section>\n'
@@ -66,7 +73,9 @@ def render(result: dict[str, Any], predictions: pl.DataFrame, examples: list[Exa
     )
 
 
-def _sections(facts: Facts, predictions: pl.DataFrame, examples: list[Example]) -> list[tuple[str, str, str]]:
+def _sections(
+    facts: Facts, predictions: pl.DataFrame, examples: list[Example], found: Mapping[str, Sequence[Found]]
+) -> list[tuple[str, str, str]]:
     """Anchor, title and HTML of what follows the first screen, in reading order."""
     warned = count(len(facts.result.get("warnings") or []))
     task = facts.result.get("task")
@@ -83,6 +92,7 @@ def _sections(facts: Facts, predictions: pl.DataFrame, examples: list[Example]) 
         told,
         ("certainty", "How sure the answers are", certainty(facts)),
         ("mistakes", worst, gallery(examples)),
+        ("flaws", "What is wrong with the data", flaws(facts, found)),
         ("data", "Data", origin.data(facts)),
         ("expected", "What the textbook expected", expected(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),

@@ -1,0 +1,1 @@
+"""What is wrong with the data, what each flaw costs, and the data without it."""

@@ -1,0 +1,95 @@
+"""Rows that belong together but are parted by the split, and a stated test that is unlike the rest.
+
+A group is a column with few rows a value, whose rows share their target far more than chance: a patient, a speaker, a
+recording. Where such rows are in train and in test, the test asks for what was learned by heart. What it costs is
+measured: the probe is scored on a split that keeps groups (or the order of time) whole, and on one that does not.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import polars as pl
+
+from leadline.config import Settings
+from leadline.data.store import Store
+from leadline.data.table import Table, Task
+from leadline.flaws.probe import Probe
+from leadline.judge.metrics import METRICS
+
+FEWEST_GROUPS, MOST_ROWS = 8, 50  # groups; rows of one on average
+FEWEST_DRIFT = 100  # rows of each part
+ALIKE = 0.3  # how much more than chance rows of a group share their target
+
+
+def grouping(table: Table, rows: np.ndarray, asked: Settings) -> dict[str, np.ndarray]:
+    """{column: group number of each of `rows`} of columns that look like groups whose rows belong together."""
+    if asked.group is not None or asked.time is not None or table.whole is not None or (table.part == 2).any():
+        return {}
+    names = [c.name for c in table.columns if c.role != "target" and c.kind in ("category", "number", "image", "audio")]
+    found = {}
+    for column in table.columns:
+        if column.name not in names:
+            continue
+        cells = table.take(rows, [column.name])[column.name]
+        if column.kind in ("image", "audio"):
+            if cells.dtype != pl.String:
+                continue
+            cells = _origins(cells)
+        if cells.dtype.is_float():
+            continue
+        _, codes = np.unique(cells.cast(pl.String).fill_null("").to_numpy().astype(str), return_inverse=True)
+        counts = np.bincount(codes)
+        several = counts[codes] > 1
+        if len(counts) < FEWEST_GROUPS or several.mean() < 0.5 or len(rows) / len(counts) > MOST_ROWS:
+            continue
+        if shared(codes, table.labels[rows], bool(table.task.classes)) > ALIKE:
+            found[column.name] = codes
+    return found
+
+
+def shared(codes: np.ndarray, labels: np.ndarray, classes: bool) -> float:
+    """How much more than chance two rows of one group agree in the target: 0 not more, 1 always."""
+    order = np.argsort(codes, kind="stable")
+    same = codes[order][1:] == codes[order][:-1]
+    one, other = labels[order][1:][same], labels[order][:-1][same]
+    if len(one) < 20:
+        return 0.0
+    if classes:
+        share = np.bincount(labels) / len(labels)
+        chance = float((share**2).sum())
+        return float(((one == other).mean() - chance) / (1 - chance)) if chance < 1 else 0.0
+    spread = float(labels.var())
+    return float(1 - ((one - other) ** 2).mean() / (2 * spread)) if spread else 0.0
+
+
+def _origins(cells: pl.Series) -> pl.Series:
+    """Of files, the name without its last number: recordings of one origin share it."""
+    stems = cells.str.replace(r"^.*[/\\]", "").str.replace(r"\.[^.]*$", "")
+    return stems.str.replace(r"[-_ .]?\d+$", "")
+
+
+def parted(probe: Probe, rows: np.ndarray, labels: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(rows tested, answers with groups apart, rows tested, answers with groups whole)."""
+    rng = np.random.default_rng(0)
+    names = rng.permutation(int(group.max()) + 1)
+    whole = np.argsort(names)[group] < 0.25 * len(names)
+    apart = np.zeros(len(rows), bool)
+    apart[rng.choice(len(rows), int(whole.sum()), replace=False)] = True
+    held = []
+    for test in (apart, whole):
+        held += [np.flatnonzero(test), probe.answers(rows[~test], labels[~test], rows[test])]
+    return tuple(held)
+
+
+def drift(store: Store, table: Table, rows: np.ndarray, threads: int) -> float | None:
+    """How well rows of a stated test can be told from train rows, as AUC: 0.5 not at all. None where they are few."""
+    stated = (table.part[rows] == 2).astype(np.int64)
+    if min(stated.sum(), (1 - stated).sum()) < FEWEST_DRIFT:
+        return None
+    other = copy.copy(store)
+    other.task = Task(name="binary", target=None, classes=("train", "test"), metric="auc")
+    half = np.random.default_rng(0).random(len(rows)) < 0.5
+    found = Probe(other, threads).answers(rows[half], stated[half], rows[~half])
+    return METRICS["auc"](stated[~half], found)

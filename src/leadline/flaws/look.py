@@ -1,0 +1,253 @@
+"""Look a table over: every flaw that can be found in a share of the budget, its rows, and where it can be its price.
+
+Enters: table, store, settings. Leaves: flaws. Nothing here touches what contenders see; `mend.py` does, on --fix.
+Labels of test rows are looked at, because flaws of the test are what makes a verdict wrong, but no test row is ever
+taken out for what a model thinks of its label. How many rows are looked at hangs on the budget, never on the clock: a
+run that is repeated finds the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from leadline.config import Settings
+from leadline.data.store import Store
+from leadline.data.table import Table
+from leadline.flaws import belonging, columns, labels, price, traces
+from leadline.flaws import twins as repeated
+from leadline.flaws.evened import EVENED, Sample, cost, evened
+from leadline.flaws.flaw import Flaw, Price
+from leadline.flaws.probe import Probe
+from leadline.judge.metrics import METRICS
+
+SHARE = 0.1  # of the budget
+ENDLESS = 60.0  # seconds where there is no budget
+FOLDS = 4
+FEWEST = 200  # rows, to tell anything of labels or groups
+MOST_TRACED, MOST_EVENED = 4_000, 3_000  # files
+RARE = 10  # rows of a class
+DRIFTED = 0.6  # AUC from which on a stated test is unlike the rest
+PARTS = {"twins": 0.4, "labels": 0.35, "rest": 0.25}  # of these seconds; what is left is seldom all asked for
+
+
+def look(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw]:
+    """Every flaw that is found, the most telling first."""
+    if table.task.name == "language":
+        return []
+    seconds = SHARE * asked.seconds if math.isfinite(asked.seconds) else ENDLESS
+    rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
+    probe = Probe(store, threads)
+    found = [_twins(table, store, rows, PARTS["twins"] * seconds)]
+    if probe.able and len(rows) >= FEWEST:
+        rest = PARTS["rest"] * seconds
+        found += [
+            _leak(table, probe, rows, rest),
+            *_traces(table, store, threads, rows, rest),
+            *_groups(table, probe, rows, asked, rest),
+            _labels(table, store, probe, rows, PARTS["labels"] * seconds),
+            _drift(table, store, probe, rows, rest),
+        ]
+    found.append(_rare(table, store))
+    return [flaw for flaw in found if flaw is not None]
+
+
+def priced(flaws: list[Flaw], store: Store, truth: np.ndarray, answers: dict[str, np.ndarray], of: str) -> list[Flaw]:
+    """The flaws that only the test can price, by the answers of the contender that ships."""
+    metric, mine, done = METRICS[store.task.metric], answers[of], []
+    for flaw in flaws:
+        if flaw.name in ("twins", "rare") and flaw.price is None:
+            kept = ~np.isin(store.split.test, flaw.rows)
+            how = f"{int(kept.sum()):,} test rows without them"
+            flaw = replace(flaw, price=price.of_rows(truth, mine, kept, metric, of, how))
+        elif flaw.name == "labels":
+            noise, learned = labels.Noise(**flaw.facts["noise"]), Price(**flaw.facts["learned"])
+            flaw = replace(flaw, price=price.of_labels(truth, mine, noise, learned, len(store.task.classes), of))
+        done.append(flaw)
+    return done
+
+
+def _some(rows: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+    """At most so many of the rows, drawn at random, in rising order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _halves(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to learn from, and others to try on."""
+    mixed = np.random.default_rng(1).permutation(rows)
+    cut = min(most, int(0.7 * len(rows)))
+    return np.sort(mixed[:cut]), np.sort(mixed[cut : cut + 20_000])
+
+
+def _twins(table: Table, store: Store, rows: np.ndarray, seconds: float) -> Flaw | None:
+    most = int(len(rows) * min(1.0, seconds / max(1e-9, repeated.seconds(store, table, len(rows)))))
+    mine = _some(rows, max(most, 100))
+    return repeated.flaw(repeated.twins(table, store, mine), table, store, len(mine))
+
+
+def _leak(table: Table, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
+    told = columns.told(table, _some(rows, 100_000))
+    asked = {name: share for name, share in told.items() if share >= columns.enough(table)}
+    most = probe.most_rows(seconds, 2)
+    if not asked:
+        return None
+    names = tuple(sorted(asked, key=lambda name: -asked[name]))
+    shares = ", ".join(f"{name!r} {asked[name]:.0%}" for name in names)
+    paid = None
+    if most >= FEWEST and len(names) < len(table.inputs):
+        train, tried = _halves(rows, most)
+        y = table.labels
+        with_it = probe.answers(train, y[train], tried)
+        without = probe.answers(train, y[train], tried, hidden=names)
+        metric = METRICS[table.task.metric]
+        paid = price.paired(y[tried], with_it, without, metric, probe.name, "learned again without them")
+    what = "A column tells" if len(names) == 1 else "Columns tell"
+    return Flaw(
+        name="leak", columns=names, price=paid,
+        says=f"{what} most of the target alone: {shares}. Is that known when you predict?",
+    )  # fmt: skip
+
+
+def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds: float) -> list[Flaw]:
+    if not table.task.classes:
+        return []
+    found = []
+    for block in store.blocks:
+        if block.kind not in EVENED:
+            continue
+        mine = _some(rows, min(MOST_TRACED, max(FEWEST, int(seconds * traces.FILES_RATE))))
+        cells = table.take(mine, [block.columns[0]])[block.columns[0]]
+        y = table.labels[mine]
+        facts = traces.facts(cells, block.kind, table.source.root)
+        tied = {name: traces.tie(values, y) for name, values in facts.items()}
+        tied = {name: tie for name, tie in sorted(tied.items(), key=lambda one: -one[1]) if tie >= traces.TIED}
+        if not tied:
+            continue
+        shown = ", ".join(f"{traces.WORDS[name]} ({tie:.0%})" for name, tie in tied.items())
+        paid = None
+        if any(name in EVENED[block.kind] for name in tied):
+            few = _some(
+                mine, min(MOST_EVENED, max(FEWEST, int(seconds / cost(block, cells, table.source.root)))), seed=2
+            )
+            cells = table.take(few, [block.columns[0]])[block.columns[0]]
+            plain = Sample(store, few)
+            even = Sample(store, few, {block.name: evened(block, store, cells, few, table.source.root)})
+            train, tried = _halves(np.arange(len(few)), len(few))
+            y = table.labels[few]
+            answers = [Probe(each, threads).answers(train, y[train], tried) for each in (plain, even)]
+            metric = METRICS[table.task.metric]
+            paid = price.paired(y[tried], answers[0], answers[1], metric, "a linear model", "learned from evened files")
+        found.append(
+            Flaw(
+                name="trace", price=paid, facts={"tied": tied},
+                says=f"The files of {block.columns[0]!r} give the class away by what is not their content: {shown}.",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, seconds: float) -> list[Flaw]:
+    mine = _some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
+    if len(mine) < 0.5 * len(rows):
+        return []  # a thin sample holds one row a group, and tells nothing of them
+    metric, found = METRICS[table.task.metric], []
+    for name, group in belonging.grouping(table, mine, asked).items():
+        y = table.labels[mine]
+        tested, with_it, kept, without = belonging.parted(probe, mine, y, group)
+        paid = price.apart(
+            (y[tested], with_it), (y[kept], without), metric, probe.name, "with each group on one side of the split"
+        )
+        if max(paid.low * metric.sign, paid.high * metric.sign) >= 0:
+            continue  # parting them costs nothing that could be seen
+        option = f"--group {name}" if name not in {c.name for c in table.inputs if c.kind in EVENED} else "--group"
+        found.append(
+            Flaw(
+                name="groups", price=paid, columns=(name,),
+                says=f"Rows of one {name!r} are alike, and lie on both sides of the split; {option} keeps them whole.",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
+    classes = len(table.task.classes)
+    most = probe.most_rows(seconds, FOLDS + 1)
+    if not classes or most < FEWEST:
+        return None
+    y = table.labels[rows]
+    fold = np.random.default_rng(3).permutation(len(rows)) % FOLDS
+    answers = np.zeros((len(rows), classes), np.float32)
+    for number in range(FOLDS):
+        train = np.flatnonzero(fold != number)
+        train = _some(train, most, seed=number)
+        answers[fold == number] = probe.answers(rows[train], y[train], rows[fold == number])
+    noise = labels.noise(answers, y)
+    if noise is None or noise.share < labels.LEAST:
+        return None
+    place = labels.suspects(answers, y, noise.share)
+    if not len(place):
+        return None
+    learned = _learned(probe, rows, y, place, fold, answers, most)
+    mine = rows[place]
+    tested = np.isin(mine, store.split.test)
+    says = (
+        f"{len(mine):,} labels look wrong; about half of these should be. In all {noise.low:.1%} to {noise.high:.1%} "
+        f"of the labels may be wrong, as far as {probe.name} can tell."
+    )
+    return Flaw(
+        name="labels", rows=mine, drop=mine[~tested], says=says,
+        said=tuple(table.task.classes[k] for k in answers[place].argmax(axis=1)),
+        facts={"noise": vars(noise), "learned": vars(learned)},
+    )  # fmt: skip
+
+
+def _learned(
+    probe: Probe, rows: np.ndarray, y: np.ndarray, place: np.ndarray, fold: np.ndarray, answers: np.ndarray, most: int
+) -> Price:
+    """What the probe gains on the last fold, labels as given, where it learned without the suspects."""
+    tried = np.flatnonzero(fold == FOLDS - 1)
+    train = _some(np.flatnonzero(fold != FOLDS - 1), most, seed=FOLDS - 1)
+    train = np.setdiff1d(train, place)
+    again = probe.answers(rows[train], y[train], rows[tried])
+    metric = METRICS["accuracy"]
+    return price.paired(y[tried], answers[tried], again, metric, probe.name, "learned without the suspects")
+
+
+def _drift(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
+    if not (table.part == 2).any():
+        return None
+    mine = _some(rows, probe.most_rows(seconds, 2))
+    auc = belonging.drift(store, table, mine, probe.threads)
+    if auc is None or auc < DRIFTED:
+        return None
+    y, stated = table.labels, table.part[mine] == 2
+    train, tried = _halves(mine[~stated], len(mine))
+    test = mine[stated]
+    answers = probe.answers(train, y[train], np.concatenate([tried, test]))
+    metric = METRICS[table.task.metric]
+    paid = price.apart(
+        (y[test], answers[len(tried) :]), (y[tried], answers[: len(tried)]), metric, probe.name,
+        "on rows held back from train",
+    )  # fmt: skip
+    return Flaw(
+        name="drift", price=paid, facts={"auc": auc},
+        says=f"The stated test is unlike the rows to learn from: {probe.name} tells them apart, AUC {auc:.2f}.",
+    )  # fmt: skip
+
+
+def _rare(table: Table, store: Store) -> Flaw | None:
+    if not table.task.classes:
+        return None
+    counts = np.bincount(table.labels[store.split.train], minlength=len(table.task.classes))
+    rare = np.flatnonzero(counts < RARE)
+    rows = store.split.test[np.isin(table.labels[store.split.test], rare)]
+    if not len(rows):
+        return None
+    named = ", ".join(repr(table.task.classes[k]) for k in rare[:5])
+    return Flaw(
+        name="rare", rows=rows, says=f"{len(rare)} classes have fewer than {RARE} rows to learn from, such as {named}."
+    )

@@ -1,0 +1,104 @@
+"""Texts that are nearly one: MinHash (Broder 1997) finds candidates, the true Jaccard similarity decides.
+
+Enters: texts. Leaves: pairs of those that share most of their four-letter pieces, and far more of them than with their
+fifth nearest text: sentences of one template do not count as twins of one another.
+
+    >>> pairs_of(["the quick brown fox jumps over the lazy dog", "a text of its own",
+    ...           "the quick brown fox jumped over the lazy dog"]).tolist()
+    [[0, 2]]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+PIECE = 4  # letters
+BANDS, DEEP = 50, 3  # bands of as many hashes: texts of similarity 0.4 meet in one of them with probability 0.96
+LIKE = 0.4  # Jaccard similarity that twins have at least
+CLOSER = 0.7  # of the distance of the fifth nearest
+CERTAIN = 0.9  # similarity that needs no comparison with others
+FIFTH = 5
+CROWD = 40  # texts in one bucket of a band; of larger ones, neighbours alone are compared
+PRIME = np.uint64((1 << 31) - 1)
+
+
+def pairs_of(texts: Sequence[str]) -> np.ndarray:
+    """[pairs, 2] positions of texts that are nearly one, lower first."""
+    pieces = [_pieces(text) for text in texts]
+    ends = np.cumsum([0, *map(len, pieces)])
+    flat = np.concatenate(pieces) if len(pieces) else np.empty(0, np.uint64)
+    found = _met(flat, ends)
+    if not len(found):
+        return found
+    like = _similarity(flat, ends, found)
+    away = 1 - like
+    usual = _fifth(found, away, len(texts))
+    near = like >= LIKE
+    near &= (away < CLOSER * np.maximum(usual[found[:, 0]], usual[found[:, 1]])) | (like >= CERTAIN)
+    return found[near]
+
+
+def _pieces(text: str) -> np.ndarray:
+    """The different pieces of a text, hashed: sorted uint64 below 2^31."""
+    plain = f" {' '.join(text.lower().split())} "
+    letters = np.frombuffer(plain.encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
+    if len(letters) < PIECE:
+        letters = np.concatenate([letters, np.zeros(PIECE - len(letters), np.uint64)])
+    hashed = np.zeros(len(letters) - PIECE + 1, np.uint64)
+    for i in range(PIECE):
+        hashed = (hashed * np.uint64(1_000_003) + letters[i : len(letters) - PIECE + 1 + i]) % PRIME
+    return np.unique(hashed)
+
+
+def _met(flat: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Pairs that share all hashes of a band."""
+    rng = np.random.default_rng(0)
+    texts = len(ends) - 1
+    held = []
+    for _ in range(BANDS):
+        key = np.zeros(texts, np.uint64)
+        for _ in range(DEEP):
+            a, b = rng.integers(1, int(PRIME), 2).astype(np.uint64)
+            least = np.minimum.reduceat((flat * a + b) % PRIME, ends[:-1])
+            key = key * np.uint64(11_400_714_819_323_198_485) + least
+        order = np.argsort(key, kind="stable")
+        same = key[order]
+        for step in range(1, CROWD):
+            hit = same[step:] == same[:-step]
+            if not hit.any():
+                break
+            if step > 1 and hit.sum() > 20 * texts:
+                break
+            held.append(np.stack([order[:-step][hit], order[step:][hit]], axis=1))
+    if not held:
+        return np.empty((0, 2), np.int64)
+    return np.unique(np.sort(np.concatenate(held), axis=1), axis=0)
+
+
+def _similarity(flat: np.ndarray, ends: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The Jaccard similarity of each pair."""
+    from scipy import sparse
+
+    _, column = np.unique(flat, return_inverse=True)
+    table = sparse.csr_matrix((np.ones(len(flat), np.float32), column, ends))
+    size = np.diff(ends)
+    both = np.concatenate(
+        [
+            np.asarray(table[part[:, 0]].multiply(table[part[:, 1]]).sum(axis=1)).ravel()
+            for part in np.array_split(found, max(1, len(found) // 50_000))
+        ]
+    )
+    return np.asarray(both / (size[found[:, 0]] + size[found[:, 1]] - both))
+
+
+def _fifth(found: np.ndarray, away: np.ndarray, texts: int) -> np.ndarray:
+    """The distance of each text's fifth nearest, as far as it was met; 1 where there were fewer."""
+    one, gap = np.concatenate([found[:, 0], found[:, 1]]), np.concatenate([away, away])
+    order = np.lexsort((gap, one))
+    one, gap = one[order], gap[order]
+    first = np.searchsorted(one, np.arange(texts))
+    place = first + FIFTH - 1
+    there = (place < len(one)) & (one[np.minimum(place, len(one) - 1)] == np.arange(texts)) if len(one) else None
+    return np.ones(texts) if there is None else np.where(there, gap[np.minimum(place, len(gap) - 1)], 1.0)

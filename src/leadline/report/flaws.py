@@ -1,0 +1,104 @@
+"""What is wrong with the data and what each flaw costs: a line a flaw with its price, then some of its rows.
+
+Enters: `Facts`, and by the flaw's name what there is to show of its rows. Leaves: HTML.
+
+    >>> flaw = {"name": "twins", "says": "2 rows repeat another.", "rows": 2, "price": None, "fixes": 1}
+    >>> "2 rows repeat another." in flaws(Facts.of({"flaws": [flaw]}), {})
+    True
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leadline.report.facts import Facts, number
+from leadline.report.words import Measure, clip, count, grid, name
+
+__all__ = ["Found", "flaws"]
+
+TITLES = {
+    "twins": "Rows that repeat another", "labels": "Labels that look wrong", "leak": "The target given away",
+    "trace": "Files that give the class away", "groups": "Rows that belong together", "drift": "A test unlike the rest",
+    "rare": "Rare classes",
+}  # fmt: skip
+SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One row of a flaw, with whatever there is to show of it; `twin` is what it repeats.
+
+    Args:
+        row: its number in the source, from 0. label: as given. said: what it should be. images: PNG, its own first.
+    """
+
+    row: int
+    twin: int | None = None
+    label: str | None = None
+    said: str | None = None
+    images: tuple[bytes, ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]]) -> str:
+    """Every flaw with its price, then some rows of each; a plain word where there is none."""
+    found = facts.result.get("flaws")
+    if found is None:
+        return ""
+    if not found:
+        return (
+            "<p>Nothing was found: no repeated rows, no column or file that gives the answer away, no labels that look "
+            "wrong, as far as the budget allowed to look.</p>"
+        )
+    rows = [(TITLES.get(str(flaw["name"]), ""), _count(flaw), *_price(facts, flaw)) for flaw in found]
+    table = grid(("Flaw", "Rows", "Without it", "95% interval", "Measured on"), rows, 1, "Flaws and their prices")
+    return (
+        "<p>The price of a flaw is the score without it, less the score with it. All rows are in "
+        f"<code>flaws.csv</code>.</p>{table}" + "".join(_flaw(flaw, shown.get(str(flaw["name"]), ())) for flaw in found)
+    )
+
+
+def _count(flaw: Mapping[str, Any]) -> str:
+    return count(number(flaw.get("rows"))) if flaw.get("rows") else "–"
+
+
+def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What the score would be without it, its interval, and how that was measured."""
+    price = flaw.get("price")
+    if flaw.get("fixed") and flaw.get("fixes"):
+        return "taken out", "–", "–"
+    if not price:
+        return "–", "–", "nothing that is scored here would change, or too few rows to tell"
+    size, low, high = (number(price.get(key)) or 0.0 for key in ("size", "low", "high"))
+    metric = str(price.get("metric"))
+    mine = Measure.fit(metric, True, [size, low, high], step=max(abs(high - low), abs(size), 1e-12) / 20)
+    where = f"{clip(price.get('of'), 40)}, {clip(price.get('how'), 120)}"
+    return f"<b>{mine.gap(size)}</b>", f"{mine.bare(low)} to {mine.gap(high)} {mine.title}", where
+
+
+def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found]) -> str:
+    rows = "".join(_row(each) for each in shown[:SHOWN])
+    gallery = f'<div class="gallery wide">{rows}</div>' if rows else ""
+    title = TITLES.get(str(flaw["name"]), "")
+    return f"<h3>{title}</h3><p>{clip(flaw.get('says'), 500)}{_fix(flaw)}</p>{gallery}"
+
+
+def _row(each: Found) -> str:
+    pictures = "".join(
+        f'<img class=tiny src="data:image/png;base64,{base64.b64encode(image).decode()}" alt="row {each.row + 1}">'
+        for image in each.images
+    )
+    texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
+    words = [f"row {count(each.row + 1)}" + (f" repeats row {count(each.twin + 1)}" if each.twin is not None else "")]
+    words += [f"label <b>{name(each.label, 40)}</b>"] if each.label is not None else []
+    words += [f"should be <b>{name(each.said, 40)}</b>?"] if each.said is not None else []
+    return f"<figure>{pictures}{texts}<figcaption>{', '.join(words)}</figcaption></figure>"
+
+
+def _fix(flaw: Mapping[str, Any]) -> str:
+    if flaw.get("fixed") or not flaw.get("fixes"):
+        return ""
+    return f" <code>--fix {clip(flaw.get('name'), 20)}</code> takes it out, and records what it took."

@@ -1,0 +1,73 @@
+"""Twins are told from rows that are merely alike."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from leadline.flaws.looks import alike
+from leadline.flaws.near import neighbours, pairs
+from leadline.flaws.wording import pairs_of
+
+WORDS = "the a of river mountain quick lazy fox dog walks over under silent bright winter evening song door".split()
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _blobs(count: int, seed: int) -> np.ndarray:
+    """Pictures of a few soft spots each: uint8 [count, 32, 32]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32]
+    pictures = np.zeros((count, 32, 32))
+    for picture in pictures:
+        for _ in range(4):
+            cy, cx, size = rng.uniform(4, 28), rng.uniform(4, 28), rng.uniform(2, 6)
+            picture += rng.uniform(60, 200) * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * size**2))
+    return pictures.clip(0, 255).astype(np.uint8)
+
+
+def _altered(picture: np.ndarray, way: int) -> np.ndarray:
+    held = Image.fromarray(picture)
+    if way:
+        held = held.resize((32, 32), Image.Resampling.BILINEAR, box=(0.5, 0.2, 31.8, 31.5))
+    out = io.BytesIO()
+    held.save(out, "JPEG", quality=60)
+    return np.asarray(Image.open(out))
+
+
+def test_a_twin_is_found_among_many_rows_and_nothing_else() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(3_000, 24))
+    rows[2_000] = rows[100] + rng.normal(size=24) * 0.05
+    assert pairs(*neighbours([_unit(rows)])).tolist() == [[100, 2_000]]
+
+
+def test_two_rows_are_too_few_to_know_what_is_usual() -> None:
+    rows = _unit(np.array([[1.0, 0.0], [0.9, 0.1]]))
+    assert not len(pairs(*neighbours([rows])))
+    assert pairs(*neighbours([rows[[0, 0]]])).tolist() == [[0, 1]]
+
+
+def test_pictures_saved_again_or_cropped_are_twins() -> None:
+    base = _blobs(600, 0)
+    copies = np.stack([_altered(base[i], i % 2) for i in range(60)])
+    found = {tuple(pair) for pair in alike([np.concatenate([base, copies])[..., None]]).tolist()}
+    assert sum((i, 600 + i) in found for i in range(60)) >= 57
+    assert sum(b < 600 for _, b in found) <= 0.02 * 600
+
+
+def test_a_text_with_a_word_changed_is_a_twin_and_a_template_is_not() -> None:
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(WORDS, 14)) for _ in range(300)]
+    changed = [text.replace(text.split()[3], "umbrella", 1) for text in texts[:40]]
+    found = {tuple(pair) for pair in pairs_of(texts + changed).tolist()}
+    assert sum((i, 300 + i) in found for i in range(40)) >= 38
+    template = [f"please play {' '.join(rng.choice(WORDS, 2))} by the {rng.choice(WORDS)} band" for _ in range(200)]
+    assert len(pairs_of(template)) < 0.005 * 200 * 199 / 2
+
+
+def test_texts_without_letters_and_empty_ones_do_not_break_it() -> None:
+    assert pairs_of([]).shape == (0, 2)
+    assert pairs_of(["", "", "日本語のとても長い文章です", "日本語のとても長い文章です"]).tolist() == [[0, 1], [2, 3]]
