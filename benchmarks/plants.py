@@ -161,7 +161,7 @@ def _answers(out: Path, rows: Rows, made: Set, folder: Path, more: dict[str, lis
     source = made.write(rows, folder, more)
     frame = pl.read_csv(source) if made.name != "fashion-mnist" else source
     told = ll.Model(out / "model.onnx").predict(frame)
-    return np.asarray([f"c{k}" for k in rows.labels]) == told["prediction"].cast(pl.String).to_numpy()
+    return np.asarray(np.array([f"c{k}" for k in rows.labels]) == told["prediction"].cast(pl.String).to_numpy())
 
 
 @cache
@@ -197,7 +197,11 @@ def _listed(out: Path, name: str) -> np.ndarray:
 
 
 def twins(made: Set, data: Path, folder: Path, seed: int) -> Found:
-    """Near copies of a twentieth of the rows, strewn among them."""
+    """Near copies of a twentieth of the rows, strewn among them.
+
+    The true price has what copies of learned rows score from thousands of copies made anew; what rows score of which a
+    copy was learned, from those in the test.
+    """
     base, fresh = made.read(data, seed)
     rng, n = np.random.default_rng(seed), len(base.cells)
     source = rng.choice(n, int(SHARE * n), replace=False)
@@ -210,14 +214,16 @@ def twins(made: Set, data: Path, folder: Path, seed: int) -> Found:
     listed = {int(row) for pair in _listed(folder / "run", "twins") for row in pair}
     planted = [(int(place[i]), int(place[n + k])) for k, i in enumerate(source)]
     recall = float(np.mean([a in listed or b in listed for a, b in planted]))
-    held = set(pl.read_parquet(folder / "run" / "predictions.parquet")["row"].to_list())
-    across = sum((a in held) != (b in held) for a, b in planted)
+    told = pl.read_parquet(folder / "run" / "predictions.parquet")
+    held = dict(zip(told["row"].to_list(), (told["prediction"] == told["truth"]).to_list(), strict=True))
+    copied = sum(b in held and a not in held for a, b in planted)  # the copy is tested on, the row itself learned from
+    turned = [held[a] for a, b in planted if a in held and b not in held]  # the other way round
     learned = [i for i in rng.permutation(n) if int(place[i]) not in held][:FRESH]
     again = Rows(cells=[made.near(base.cells[i], base.cells, rng) for i in learned], labels=base.labels[learned],
                  classes=base.classes)  # fmt: skip
     known = float(_answers(folder / "run", again, made, folder / "again").mean())
     new = float(_answers(folder / "run", fresh, made, folder / "fresh").mean())
-    true = across / len(held) * (new - known)
+    true = (copied * (new - known) + sum(new - right for right in turned)) / len(held)
     what = f"{made.name}, seed {seed}: near copies"
     seen = f"{recall:.3f} of {len(source)}; {len(listed)} rows in all"
     return [_row(what, "recall at least 0.95", seen, recall >= 0.95),

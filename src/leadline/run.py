@@ -42,7 +42,7 @@ from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
-from leadline.race.measure import cores, machine, memory_gb, versions
+from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Event, Race, entrants
 from leadline.refused import removed, spoken
@@ -136,7 +136,7 @@ class Go:
 def journey(go: Go) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
     asked, given, folder, past = go.asked, go.given, go.folder, go.past
-    with closing(Journal(folder / "journal.jsonl", go.began)) as journal:
+    with closing(Journal(folder / "journal.jsonl", go.began)) as journal, Gauge() as gauge:
         budget = None if asked.epochs else asked.seconds
         started = journal.write(
             "begin" if past is None else "resumed", source=given.name, digest=given.digest, budget_s=budget,
@@ -178,7 +178,7 @@ def journey(go: Go) -> dict[str, Any]:
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
                 start=start, costs={} if past is None else past.costs, journal=journal, watch=go.watch,
             )  # fmt: skip
-            result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, journal)
+            result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, journal, gauge)
         finally:
             race.close()
         _report(folder, table, store, race, flaws, result)
@@ -268,7 +268,7 @@ def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
 
 def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int, Path, int], Race]:
     """Sets up a race: the run's own, or one of another round."""
-    memory = gigabytes(go.asked.memory) if go.asked.memory else 0.75 * (memory_gb() or 1e6)
+    memory = _memory(go.asked)
 
     def start(store: Store, seed: int, folder: Path, number: int) -> Race:
         _prepare(store, names)
@@ -278,6 +278,11 @@ def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int
         )  # fmt: skip
 
     return start
+
+
+def _memory(asked: Settings) -> float:
+    """GB that the run may hold, with all that it starts."""
+    return gigabytes(asked.memory) if asked.memory else round(0.75 * (memory_gb() or 1e6), 3)
 
 
 def unusable(lost: Sequence[Mapping[str, str]], rows: int) -> str | None:
@@ -304,13 +309,13 @@ def _reserve(store: Store, names: list[str], seconds: float) -> float:
 
 def _finish(
     table: Table, store: Store, race: Race, found: Trials, flaws: list[Flaw], warnings: list[str], go: Go,
-    journal: Journal,
+    journal: Journal, gauge: Gauge,
 ) -> tuple[dict[str, Any], list[Flaw]]:  # fmt: skip
     """Ship what the verdict says, and write the result."""
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
     certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
-    warnings += _uncertain(store, raw, certain)
+    warnings += _uncertain(store, raw, certain) + _sampled(race)
     answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)
     verdict = found.verdict
@@ -323,7 +328,8 @@ def _finish(
         "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
         "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
         "rows": store.split.counts(), "budget_s": None if asked.epochs else asked.seconds,
-        "epochs": asked.epochs, "spent_s": 0.0, "seed": asked.seed,
+        "epochs": asked.epochs, "spent_s": 0.0, "peak_memory_gb": round(gauge.peak, 3),
+        "memory_cap_gb": _memory(asked), "seed": asked.seed,
         "test_openings": 1, "command": command(_source(folder), asked), "data_hash": table.source.digest,
         "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
@@ -342,6 +348,14 @@ def _finish(
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result, flaws
+
+
+def _sampled(race: Race) -> list[str]:
+    """Contenders for which memory was too short to learn from every row."""
+    found = [
+        (e.name, line) for e in race.entries for line in e.facts.get("describe", []) if "to fit into memory" in line
+    ]
+    return [f"{name} {line}." for name, line in found]
 
 
 def _uncertain(store: Store, answers: dict[str, np.ndarray], certain: dict[str, Certainty]) -> list[str]:

@@ -9,11 +9,11 @@ from leadline.flaws.looks import alike
 from leadline.flaws.near import neighbours, pairs
 from leadline.flaws.wording import pairs_of
 
-WORDS = "the a of river mountain quick lazy fox dog walks over under silent bright winter evening song door".split()
+WORDS = ["river", "mountain", "quick", "lazy", "fox", "dog", "walks", "over", "silent", "bright", "winter", "evening"]
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
 def _blobs(count: int, seed: int) -> np.ndarray:

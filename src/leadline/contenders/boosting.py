@@ -55,7 +55,7 @@ class Boosting:
 
         store = data.store
         plan = layout(store, ("codes", "dense"))
-        train, said = affordable(plan, store.split.train, seed)
+        train, said = affordable(plan, store.split.train, seed, data.memory_gb)
         valid = store.split.valid
         x, x_valid = matrix(store, plan, train), matrix(store, plan, valid)
         mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)

@@ -82,6 +82,7 @@ class Data:
     store: Store
     clock: Clock
     threads: int
+    memory_gb: float = math.inf  # that it may hold, its libraries included
     epochs: int | None = None  # passes of a network over the train rows, in place of a budget: the clock is endless
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from leadline.ship.graph import Graph
 
 
+A_CELL = {"dense": 16.0, "codes": 40.0, "bag": 40.0}  # bytes that a cell takes while a model is fitted, at most
+LIBRARIES = 0.3  # GB
+LEAST = 2_000  # rows, however little memory there is
 MOST_CELLS = 5e8  # of a matrix: 2 GB of float32
 
 
@@ -63,9 +67,12 @@ def _sizes(block: Block, form: str) -> tuple[int, ...]:
     return (int(block.settings["ngrams"]),) if form == "bag" else ()
 
 
-def affordable(plan: Layout, rows: np.ndarray, seed: int) -> tuple[np.ndarray, list[str]]:
+def affordable(plan: Layout, rows: np.ndarray, seed: int, memory_gb: float) -> tuple[np.ndarray, list[str]]:
     """The rows whose matrix fits into memory, a random part where not all do; and a line that says so."""
+    a_row = sum(A_CELL[form] * width for form, width in zip(plan.forms, plan.widths, strict=True))
     most = int(MOST_CELLS / max(1, sum(plan.widths)))
+    if math.isfinite(memory_gb):
+        most = min(most, max(LEAST, int(1e9 * (memory_gb - LIBRARIES) / max(1.0, a_row))))
     if most >= len(rows):
         return rows, []
     chosen = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

@@ -57,7 +57,7 @@ class Glassbox:
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         store, clock = data.store, data.clock
         plan = layout(store, ("codes", "dense"))
-        train, said = affordable(plan, store.split.train, seed)
+        train, said = affordable(plan, store.split.train, seed, data.memory_gb)
         scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         metric, truth = METRICS[store.task.metric], data.labels(store.split.valid)
         rng = np.random.default_rng(seed)

@@ -37,7 +37,7 @@ class Linear:
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         store = data.store
         plan = layout(store, ("codes", "bag", "dense"))
-        train, said = affordable(plan, store.split.train, seed)
+        train, said = affordable(plan, store.split.train, seed, data.memory_gb)
         valid = store.split.valid
         design = Design(store, plan, train)
         x, x_valid = design(store, train), design(store, valid)

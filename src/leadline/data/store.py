@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,7 +33,8 @@ from leadline.ship.runtime import Session
 
 FORMAT = 6  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
-CHUNK = 4_096  # rows read at once
+CHUNK = 4_096  # rows read at once, at least
+MOST_CELLS = 2**21  # read at once
 MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may hold a hundred bytes for each
 # Share of the budget that it may take to make of all pictures and sounds what contenders read; where that is short, a
 # random part of the rows is read.
@@ -196,7 +197,9 @@ def _write(
     }
     sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in fitted}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start, frame in table.batches([c for block in fitted for c in block.columns], CHUNK) if fitted else ():
+        for start, frame in (
+            table.batches([c for block in fitted for c in block.columns], _chunk(fitted)) if fitted else ()
+        ):
             for block in fitted:
                 job = _Job(block, table, sessions[block.name], writers[block.name], bad, wanted)
                 job.encode(frame, start, pool)
@@ -216,6 +219,13 @@ def _write(
         "bad": sorted(bad.items()), "share": share, "unread": int((~wanted).sum()),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
+
+
+def _chunk(blocks: Sequence[Block]) -> int:
+    """Rows to read at once: many where a cell is one number or word, so that Python's share of the work is small."""
+    if not all(KINDS[block.kind].joint for block in blocks):
+        return CHUNK
+    return int(np.clip(MOST_CELLS // sum(len(block.columns) for block in blocks), CHUNK, 32 * CHUNK))
 
 
 def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:
@@ -341,7 +351,7 @@ class _Job:
         """Rows are cut fine where each has a shape of its own: a picture may be a hundred megabytes."""
         kind = KINDS[self.block.kind]
         alone = kind.ragged and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
-        step = 1 if alone else CHUNK // 8
+        step = 1 if alone else max(CHUNK // 8, len(frame) // (4 * (os.cpu_count() or 1)))
         firsts = [
             first for first in range(0, len(frame), step) if self.wanted[start + first : start + first + step].any()
         ]

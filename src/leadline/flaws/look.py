@@ -28,9 +28,10 @@ ENDLESS = 60.0  # seconds where there is no budget
 FOLDS = 4
 FEWEST = 200  # rows, to tell anything of labels or groups
 MOST_TRACED, MOST_EVENED = 4_000, 3_000  # files
+AN_ANSWER = 3e-5  # seconds for one row and three classes
 RARE = 10  # rows of a class
 DRIFTED = 0.6  # AUC from which on a stated test is unlike the rest
-PARTS = {"twins": 0.4, "labels": 0.35, "rest": 0.25}  # of these seconds; what is left is seldom all asked for
+PARTS = {"twins": 0.5, "labels": 0.35, "rest": 0.25}  # of these seconds; what is left is seldom all asked for
 
 
 def look(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw]:
@@ -178,6 +179,8 @@ def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds:
     most = probe.most_rows(seconds, FOLDS + 1)
     if not classes or most < FEWEST:
         return None
+    looked = min(len(rows), int(seconds / (AN_ANSWER * (1 + classes // 3))))
+    rows = _some(rows, max(looked, FEWEST))
     y = table.labels[rows]
     fold = np.random.default_rng(3).permutation(len(rows)) % FOLDS
     answers = np.zeros((len(rows), classes), np.float32)
@@ -195,8 +198,8 @@ def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds:
     mine = rows[place]
     tested = np.isin(mine, store.split.test)
     says = (
-        f"{len(mine):,} labels look wrong; about half of these should be. In all {noise.low:.1%} to {noise.high:.1%} "
-        f"of the labels may be wrong, as far as {probe.name} can tell."
+        f"{len(mine):,} of {len(rows):,} labels look wrong; about half of these should be. In all {noise.low:.1%} to "
+        f"{noise.high:.1%} of the labels may be wrong, as far as {probe.name} can tell."
     )
     return Flaw(
         name="labels", rows=mine, drop=mine[~tested], says=says,

@@ -21,7 +21,7 @@ from leadline.flaws.wording import pairs_of
 BY_CONTENT = ("image", "audio", "text", "series")
 MOST_PAIRED = 24  # columns; of more, rows that differ in two cells are not looked for
 HALF = 0.5  # share of the other cells in which twins by content agree
-RATES = {"image": 4_000.0, "audio": 400.0, "text": 4_000.0, "series": 10_000.0}  # rows a second
+RATES = {"image": 6_000.0, "audio": 400.0, "text": 5_000.0, "series": 10_000.0}  # rows a second
 SPECTRA = 64  # of a sound
 CHUNK = 2_048  # pictures held at once
 CELLS_RATE = 1e7  # cells a second, squared where pairs of columns are left out

@@ -6,11 +6,15 @@ import os
 import platform
 import re
 import sys
+import threading
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "polars", "scikit-learn", "lightgbm", "onnx", "onnxruntime", "pillow")
+
+
+LOOKS_S = 0.2  # seconds between two looks at the memory
 
 
 def cores() -> int:
@@ -41,13 +45,45 @@ def peak_mb() -> float:
 def used_gb(pid: int) -> float:
     """Memory that process `pid` holds for itself now, in GB; 0 where it cannot be told.
 
-    Mapped files (the store) are left out: the system takes those pages back when it needs them.
+    Mapped files (the store, libraries) are left out: the system takes those pages back when it needs them.
     """
     try:
-        match = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        held = re.findall(r"Rss(?:Anon|Shmem):\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     except OSError:
         return 0.0
-    return int(match[1]) / 1e6 if match else 0.0
+    return sum(map(int, held)) / 1e6
+
+
+def tree_gb(pid: int) -> float:
+    """Memory that process `pid` and all that it started hold now, in GB; 0 where it cannot be told."""
+    children: list[int] = []
+    try:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (thread / "children").read_text().split())
+    except OSError:  # it has ended, or the system does not say
+        pass
+    return used_gb(pid) + sum(tree_gb(child) for child in children)
+
+
+class Gauge:
+    """The most memory that this process and all that it started have held, in GB; a context manager."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Gauge:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOKS_S):
+            self.peak = max(self.peak, tree_gb(os.getpid()))
 
 
 def machine() -> dict[str, Any]:

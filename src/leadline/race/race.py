@@ -26,7 +26,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
 from leadline.errors import LeadlineError
 from leadline.race.journal import Journal
-from leadline.race.measure import used_gb
+from leadline.race.measure import tree_gb, used_gb
 from leadline.race.past import Fate
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
@@ -36,6 +36,10 @@ GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a conte
 WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
+PARENT = 0.45  # GB that the run's own process holds
+TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before the next one starts
+SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
+LEAVING = {"deep": 7.0, "classical": 2.0}  # seconds that it takes to hand over a graph
 
 Event = dict[str, Any]
 
@@ -112,6 +116,7 @@ class Race:
                 given and from what its folder holds; the others stay as they were.
         """
         self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
+        self._tight = memory_gb < TIGHT
         self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
@@ -136,7 +141,9 @@ class Race:
         second = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "all"]
         left = until - time.monotonic()
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
-        self._lanes(first, time.monotonic() + share, lanes=self.cores, threads=1)
+        room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
+        lanes = max(1, min(self.cores, room))
+        self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
         self._lanes(second, until, lanes=1, threads=self.cores)
 
     def _lanes(self, queue: list[Entry], until: float, lanes: int, threads: int) -> None:
@@ -149,7 +156,7 @@ class Race:
                     entry = queue.pop(0)
                     if (fate := self._past.get(entry.name)) is not None:
                         entry.lane_s = fate.seconds
-                        self._start(entry, fate.seconds, fate.threads)
+                        self._start(entry, fate.seconds, fate.threads, lanes)
                         running.append(entry)
                         continue
                     mine = WEIGHTS.get(entry.name, 3.0)
@@ -159,7 +166,8 @@ class Race:
                         self._end(entry, "skipped", "the budget left no time for it")
                         continue
                     seconds = entry.lane_s * mine / (mine + others / lanes)
-                    self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1)
+                    seconds -= LEAVING[entry.family] if self._tight else 0.0
+                    self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)
                     running.append(entry)
                 self._receive(0.2)
             except KeyboardInterrupt:
@@ -170,7 +178,8 @@ class Race:
                 queue = []
             for entry in running:
                 self._supervise(entry)
-            running = [entry for entry in running if entry.status == "running"]
+            running = [entry for entry in running if entry.status == "running" or self._leaves(entry)]
+            self._keep_cap(running)
 
     def _interrupt(self, running: list[Entry]) -> None:
         """The first Ctrl-C asks all to end with their best so far; the second ends the run."""
@@ -182,20 +191,34 @@ class Race:
             self._command(entry, "stop")
             entry.seconds = min(entry.seconds, time.monotonic() - entry.began + 20.0)
 
-    def _start(self, entry: Entry, seconds: float, threads: int) -> None:
+    def _leaves(self, entry: Entry) -> bool:
+        """Whether it has ended but still holds memory, where that is short."""
+        return self._tight and entry.process is not None and entry.process.poll() is None
+
+    def _keep_cap(self, running: list[Entry]) -> None:
+        """End the contender that holds most, where all processes together hold more than they may."""
+        held = tree_gb(os.getpid())
+        mine = [entry for entry in running if entry.status == "running" and entry.process is not None]
+        if held <= self._memory_gb or not mine:
+            return
+        largest = max(mine, key=lambda entry: used_gb(entry.process.pid) if entry.process else 0.0)
+        self._kill(largest, f"the run needed more memory ({held:.1f} GB) than it may use ({self._memory_gb:.1f} GB)")
+
+    def _start(self, entry: Entry, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
         entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
         budget = None if math.isinf(seconds) else seconds
         job = {
             "store": str(self.store.path.resolve()), "contender": entry.name, "seed": self.seed, "seconds": budget,
             "epochs": self._epochs, "began": entry.began, "threads": threads, "folder": str(entry.folder.resolve()),
+            "memory_gb": max(0.1, (self._memory_gb - PARENT) / lanes), "leaves": self._tight,
         }  # fmt: skip
         path = entry.folder / "job.json"
         path.write_text(json.dumps(job))
         with (entry.folder / "log.txt").open("w") as log:
             entry.process = subprocess.Popen(
                 [sys.executable, "-m", "leadline.race.worker", str(path)], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=_environment(threads),
+                stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=_environment(threads, self._tight),
                 start_new_session=True,  # Ctrl-C is for the race to pass on
             )  # fmt: skip
         threading.Thread(target=self._read, args=(entry, entry.process), daemon=True).start()
@@ -249,8 +272,6 @@ class Race:
         limit = max(entry.seconds, entry.lane_s) if entry.name == FASTEST else entry.seconds
         if spent > limit + max(GRACE_LEAST, GRACE * limit):
             self._kill(entry, f"it ran over its {entry.seconds:.0f} s")
-        elif (used := used_gb(entry.process.pid)) > self._memory_gb:
-            self._kill(entry, f"it needed more memory ({used:.1f} GB) than it may use ({self._memory_gb:.1f} GB)")
 
     def _kill(self, entry: Entry, why: str) -> None:
         assert entry.process is not None
@@ -276,18 +297,22 @@ class Race:
         """The trained contender as an ONNX graph, made by its own process."""
         if entry.process is None:
             self._repeat(entry)
-        self._command(entry, "export")
+        if not self._tight:
+            self._command(entry, "export")
         until = time.monotonic() + patience
         while not entry.facts.get("exported"):
-            if time.monotonic() > until or entry.process is None or entry.process.poll() is not None:
-                raise LeadlineError(f"{entry.name} could not be exported; see contenders/{entry.name}/log.txt.")
+            gone = entry.process is None or entry.process.poll() is not None
             self._receive(0.1)
+            if entry.facts.get("exported"):
+                break
+            if gone or time.monotonic() > until:
+                raise LeadlineError(f"{entry.name} could not be exported; see contenders/{entry.name}/log.txt.")
         return (entry.folder / "graph.onnx").read_bytes()
 
     def _repeat(self, entry: Entry) -> None:
         """Bring back what an earlier go had trained: from its last checkpoint, or trained again by the same clock."""
         fate = self._past[entry.name]
-        self._start(entry, fate.seconds, fate.threads)
+        self._start(entry, fate.seconds, fate.threads, 1)
         while entry.status == "running":
             self._receive(0.2)
         if entry.facts.get("digest") != fate.facts["digest"]:
@@ -313,7 +338,8 @@ class Race:
             self._watch(self.journal.write(event, **facts))
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int, tight: bool) -> dict[str, str]:
     """The process's environment, with the threads of every numerical library set before it is imported."""
+    arenas = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"} if tight else {}
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
-    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **arenas}

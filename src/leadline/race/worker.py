@@ -69,7 +69,9 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     folder = Path(job["folder"])
     record = Record(folder, math.inf if job["seconds"] is None else job["seconds"], job["began"], stop)
     store = Store(job["store"])
-    data = Data(store=store, clock=record.clock, threads=job["threads"], epochs=job["epochs"])
+    data = Data(
+        store=store, clock=record.clock, threads=job["threads"], epochs=job["epochs"], memory_gb=job["memory_gb"]
+    )
     if record.state is not None:
         say("progress", step=record.state["step"], score=None, note="goes on from its last checkpoint", facts={})
     fitted, said = None, 0.0
@@ -99,6 +101,10 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
         starved=fitted.starved,        digest=fitted.digest(),
     )  # fmt: skip
+    if job["leaves"]:  # memory is short: whoever comes next needs what this one holds
+        (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
+        say("exported")
+        return
     while commands.get() == "export":
         (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
         say("exported")
