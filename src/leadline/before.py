@@ -18,12 +18,12 @@ import polars as pl
 
 from leadline.config import Settings, from_mapping
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.audit import audit
+from leadline.data.audit import audit, class_counts
 from leadline.data.drawn import draw
 from leadline.data.source import Source
 from leadline.data.split import Split
 from leadline.data.store import Block, Store, described, grouped, unreadable
-from leadline.data.table import SNIFFED, Column, Table, column_of
+from leadline.data.table import SNIFFED, Column, Table, Task, column_of
 from leadline.data.table import read as understand
 from leadline.errors import LeadlineError
 from leadline.judge.evidence import columns
@@ -114,7 +114,7 @@ def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
     if parts is not None and audited is not None:
         blocks = _decoded(table, parts, asked, problems, notes)
         if blocks is not None:
-            able, asked = _tried(lambda s: entrants(_Sketch(blocks), s.only), asked, problems)
+            able, asked = _tried(lambda s: entrants(_Sketch(blocks, table.task), s.only), asked, problems)
             names = able or []
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}
     rows = {"all": table.rows} if parts is None else parts.counts()
@@ -173,8 +173,8 @@ def _without(asked: Settings) -> Iterator[Settings]:
 class _Sketch(Store):
     """A store of no rows: as much of one as contenders look at before they read it."""
 
-    def __init__(self, blocks: list[Block]) -> None:
-        self.blocks = tuple(blocks)
+    def __init__(self, blocks: list[Block], task: Task) -> None:
+        self.blocks, self.task = tuple(blocks), task
 
 
 def _decoded(
@@ -239,9 +239,10 @@ def _aside(lost: list[dict[str, str]]) -> list[str]:
 def _shares(table: Table) -> dict[str, float] | None:
     if not table.task.classes:
         return None
-    counts = np.bincount(table.labels[table.labels >= 0], minlength=len(table.task.classes))
+    counts = class_counts(table, np.ones(table.rows, bool))
     order = np.argsort(-counts, kind="stable")
-    return {table.task.classes[i]: float(counts[i] / counts.sum()) for i in order}
+    total = (table.labels >= 0).sum() if table.task.several else counts.sum()
+    return {table.task.classes[i]: float(counts[i] / total) for i in order}
 
 
 def _span(table: Table) -> tuple[float, float] | None:
@@ -286,7 +287,8 @@ def _asks(found: Check) -> str:
         low, high = found.span
         return f"{found.task}: {found.target} goes from {low:,g} to {high:,g}, measured by {found.metric}"
     shares = list((found.classes or {}).items())
-    if len(shares) > 2 and shares[0][1] - shares[-1][1] < 0.001:
+    several = found.task == "multilabel"
+    if len(shares) > 2 and not several and shares[0][1] - shares[-1][1] < 0.001:
         some = ", ".join([name for name, _ in shares[:SHARES]] + ["…"] * (len(shares) > SHARES))
         return (
             f"{found.task}: {found.target} is one of {len(shares)} equally large classes ({some}), measured by "
@@ -294,7 +296,8 @@ def _asks(found: Check) -> str:
         )
     told = ", ".join(f"{name} {share:.1%}" for name, share in shares[:SHARES])
     more = f" and {len(shares) - SHARES} more" if len(shares) > SHARES else ""
-    return f"{found.task}: {found.target} is one of {told}{more}, measured by {found.metric}"
+    of = "holds any of" if several else "is one of"
+    return f"{found.task}: {found.target} {of} {told}{more}, measured by {found.metric}"
 
 
 def _columns(listed: list[dict[str, Any]]) -> Iterator[str]:

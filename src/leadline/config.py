@@ -14,7 +14,7 @@ from leadline.errors import BudgetError, LeadlineError
 if TYPE_CHECKING:
     from leadline.judge.cost import Need
 
-TASKS = ("binary", "multiclass", "regression", "language")
+TASKS = ("binary", "multiclass", "multilabel", "regression", "language")
 FIXES = ("twins", "labels", "leak")
 UNITS = ("character", "byte", "pair")
 
@@ -27,7 +27,9 @@ def _setting(default: Any, text: str) -> Any:
 class Settings:
     """What the user asked for. Field names are the options of `leadline fit`; each carries its one line of help."""
 
-    target: str | None = _setting(None, "column to predict (default: the one that the layout of the source gives)")
+    target: str | None = _setting(
+        None, "column to predict, or with commas several of yes and no (default: the one that the layout gives)"
+    )
     test: str | None = _setting(None, "a source of test rows (default: a stated test part, else a fifth of the rows)")
     budget: str = _setting("5m", "time for the whole run, from reading to report: 90, 90s, 5m, 1h")
     epochs: int | None = _setting(
@@ -62,7 +64,9 @@ class Settings:
         None, "column that states the part of each row (train, valid, test), or COLUMN=VALUE: test on the rows of VALUE"
     )
     time: str | None = _setting(None, "column to split by: train on the past, test on what came after")
-    task: str | None = _setting(None, "binary, multiclass, regression or language (default: told by the source)")
+    task: str | None = _setting(
+        None, "binary, multiclass, multilabel, regression or language (default: told by the source)"
+    )
     unit: str | None = _setting(None, "what running text is cut into: character, byte or pair (default: told by it)")
     data: str | None = _setting(None, "folder in which samples are looked for by name")
     cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")

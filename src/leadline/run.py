@@ -362,6 +362,8 @@ def _uncertain(store: Store, answers: dict[str, np.ndarray], certain: dict[str, 
     """What is to be said where answers could not be made to say how sure they are."""
     if store.task.name == "language" or not answers:
         return []
+    if store.task.several:
+        return ["Probabilities of several labels are not calibrated, and come with no sets."]
     if not certain:
         return [
             "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "

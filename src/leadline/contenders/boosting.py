@@ -8,7 +8,7 @@ node. Settings are tried in turn, by valid, while the clock allows; the best is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,10 @@ class Boosting:
         x, x_valid = matrix(store, plan, train), matrix(store, plan, valid)
         mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
         y, y_valid = (data.labels(train) - mean) / deviation, (data.labels(valid) - mean) / deviation
+        pull, losses = None, []
+        if data.several:
+            y, y_valid = np.zeros(len(train)), np.zeros(len(valid))  # LightGBM knows one label a row: these are ours
+            pull, losses = _pull(data.borne(train)), [_loss(data.borne(valid))]
         base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
         base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
         wide = x.shape[1] > WIDE
@@ -70,7 +74,8 @@ class Boosting:
         metric, seen = METRICS[store.task.metric], list[tuple[float, float]]()
 
         def look(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
-            inner, moves = metric.influence(data.labels(valid), _answers(raw, data.classes, (mean, deviation)))
+            answers = _answers(raw, data.classes, (mean, deviation), data.several)
+            inner, moves = metric.influence(data.labels(valid), answers)
             ends = metric.finish(np.array([inner, max(inner - float(moves.std()) / len(moves) ** 0.5, 0.0)]))
             seen.append((float(ends[0]), float(abs(ends[0] - ends[1]))))
             return "look", seen[-1][0], metric.higher_is_better
@@ -88,9 +93,9 @@ class Boosting:
                 if data.clock.left() < scoring * trial.rounds:
                     yield Progress(step=step, note=f"cut by the clock at round {trial.rounds}")
                     break
-                full = trial.booster.update()
+                full = trial.booster.update(fobj=pull)
                 due = trial.rounds % LOOKS == 0
-                measured = trial.booster.eval_valid(look if due else None)
+                measured = trial.booster.eval_valid([*losses, *([look] if due else [])] or None)
                 trial.note(measured, seen[-1] if due else None, data.clock.spent())
                 step += 1
                 if trial.rounds % 20 == 1:
@@ -110,19 +115,43 @@ class Boosting:
                 params=base,
             )  # fmt: skip
             again = lgb.Booster(best.settings, everything)
+            pull = _pull(data.borne(np.concatenate([train, valid]))) if data.several else None
             for _ in range(int(REFIT * at.round) + 1):
                 if data.clock.left() < scoring * at.round:
                     break
-                again.update()
+                again.update(fobj=pull)
             else:
                 booster = again
         if booster is best.booster:
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen])
+        yield FittedBoosting(
+            booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], data.several
+        )
+
+
+def _pull(borne: np.ndarray) -> Callable[[np.ndarray, Any], tuple[np.ndarray, np.ndarray]]:
+    """The gradient of the log loss of each label by itself: one tree a label and round."""
+
+    def pull(raw: np.ndarray, _: Any) -> tuple[np.ndarray, np.ndarray]:
+        likely = 1 / (1 + np.exp(-raw))
+        return likely - borne, np.maximum(likely * (1 - likely), 1e-6)
+
+    return pull
+
+
+def _loss(borne: np.ndarray) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
+    """The mean log loss of all labels, as LightGBM asks for it."""
+
+    def loss(raw: np.ndarray, _: Any) -> tuple[str, float, bool]:
+        return "loss", float(np.logaddexp(0, np.where(borne > 0, -raw, raw)).mean()), False
+
+    return loss
 
 
 def _objective(data: Data) -> dict[str, Any]:
+    if data.several:
+        return {"objective": "none", "metric": "none", "num_class": data.classes}
     if data.classes == 0:
         return {"objective": "regression", "metric": ["rmse"]}
     if data.classes == 2:
@@ -130,9 +159,11 @@ def _objective(data: Data) -> dict[str, Any]:
     return {"objective": "multiclass", "num_class": data.classes, "metric": ["multi_logloss"]}
 
 
-def _answers(raw: Any, classes: int, scale: tuple[float, float]) -> np.ndarray:
+def _answers(raw: Any, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
     """What LightGBM predicts, as probabilities [n, classes], or as values [n] in the target's unit."""
     raw = np.asarray(raw)
+    if several:
+        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
     if classes == 0:
         return np.asarray(raw * scale[1] + scale[0], np.float64)
     return (np.stack([1 - raw, raw], axis=1) if classes == 2 else raw).astype(np.float32)
@@ -196,15 +227,17 @@ class FittedBoosting:
 
     def __init__(
         self, booster: lightgbm.Booster, plan: Layout, classes: int, scale: tuple[float, float], score: float,
-        describe: list[str],
+        describe: list[str], several: bool,
     ) -> None:  # fmt: skip
         self._booster, self._plan, self._classes, self._scale = booster, plan, classes, scale
+        self._several = several
         self.score, self.describe, self.starved = score, describe, False
         self.params = sum(2 * tree["num_leaves"] for tree in booster.dump_model()["tree_info"])
         self.bytes = len(booster.model_to_string().encode())
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        return _answers(self._booster.predict(matrix(store, self._plan, rows)), self._classes, self._scale)
+        raw = self._booster.predict(matrix(store, self._plan, rows))
+        return _answers(raw, self._classes, self._scale, self._several)
 
     def digest(self) -> str:
         return digest(self._booster.model_to_string().encode())
@@ -220,8 +253,10 @@ class FittedBoosting:
             for name, dtype, width in zip(plan.tensors, plan.dtypes, plan.widths, strict=True)
         ]
         x = g.op("Concat", *parts, axis=1)
-        raw = ensemble(g, x, self._booster.dump_model(), self._classes if self._classes > 2 else 1)
-        if self._classes == 0:
+        raw = ensemble(g, x, self._booster.dump_model(), self._classes if self._several or self._classes > 2 else 1)
+        if self._several:
+            g.output("scores", g.op("Sigmoid", raw), np.float32, ["N", self._classes])
+        elif self._classes == 0:
             values(g, raw, self._scale)
         elif self._classes == 2:
             up = g.op("Sigmoid", raw)

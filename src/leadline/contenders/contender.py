@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from leadline.data.marks import unpacked
 from leadline.data.store import Store
 
 if TYPE_CHECKING:
@@ -90,9 +91,18 @@ class Data:
         """Number of classes; 0 for regression."""
         return len(self.store.task.classes)
 
+    @property
+    def several(self) -> bool:
+        """Whether a row may bear several of the classes."""
+        return self.store.task.several
+
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """Class numbers, or values in the target's unit."""
+        """The truth as a metric takes it: class numbers, `marks` of several labels, or values in the target's unit."""
         return np.asarray(self.store.labels[rows])
+
+    def borne(self, rows: np.ndarray) -> np.ndarray:
+        """Where rows may bear several labels: float32 [n, classes], 1 for each that is borne."""
+        return unpacked(self.labels(rows), self.classes).astype(np.float32)
 
     def scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the target on train rows: regression learns (y - mean) / deviation."""

@@ -71,7 +71,7 @@ class _Run:
         self.store, self.names = data.store, contender.inputs(data.store)
         self.rows = data.store.split.train
         self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
-        self.mixed = self.conv == "audio" and data.classes > 0 and len(self.names) == 1
+        self.mixed = self.conv == "audio" and data.classes > 0 and not data.several and len(self.names) == 1
         self.longest = LONGEST[bool(self.conv) or "series" in self._kinds()]
         self.metric = METRICS[data.store.task.metric]
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
@@ -79,8 +79,9 @@ class _Run:
         self.best: tuple[float, dict[str, Tensor]] | None = None
         self.ways, self.describe = varied(data, self.name, self.names, seed)
         labels = data.labels(self.rows)
-        scaled = (labels - self.scale[0]) / self.scale[1]
-        self.y = torch.from_numpy(labels if data.classes else scaled.astype(np.float32))
+        if not data.classes:
+            labels = ((labels - self.scale[0]) / self.scale[1]).astype(np.float32)
+        self.y = torch.from_numpy(data.borne(self.rows) if data.several else labels)
         self.valid = self.store.split.valid
         self.batch = self._batch()
 
@@ -240,7 +241,9 @@ class _Run:
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
             out = self.net(*inputs).float()
-        if self.data.classes:
+        if self.data.several:
+            losses = [F.binary_cross_entropy_with_logits(out, y, reduction="none").mean(1) for y, _ in aims]
+        elif self.data.classes:
             smoothing = SMOOTHING if self.conv else 0.0
             losses = [share * F.cross_entropy(out, y, label_smoothing=smoothing, reduction="none") for y, share in aims]
         else:
@@ -277,7 +280,7 @@ class _Run:
 
     def _score(self) -> float:
         raw = predict(self.net, self.store, self.names, self.valid)
-        return self.metric(self.data.labels(self.valid), finish(raw, self.data.classes, self.scale))
+        return self.metric(self.data.labels(self.valid), finish(raw, self.data.classes, self.scale, self.data.several))
 
     def train(self) -> Iterator[Progress]:
         from leadline.train.loop import train
@@ -298,11 +301,13 @@ class _Run:
         starved = passes < STARVED * self._passes()
         if starved:
             self.describe.append(f"{passes:.1f} passes over the train rows: too little time to learn")
-        return FittedNet(self.net, self.store, self.names, self.data.classes, self.scale, score, self.describe, starved)
+        return FittedNet(self.net, self.store, self.names, self.data, self.scale, score, self.describe, starved)
 
 
-def finish(raw: np.ndarray, classes: int, scale: tuple[float, float]) -> np.ndarray:
+def finish(raw: np.ndarray, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
     """Outputs to probabilities [n, classes], or to values [n] in the target's unit."""
+    if several:
+        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
     if not classes:
         return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
     odds = np.exp(raw - raw.max(axis=1, keepdims=True))
@@ -313,16 +318,17 @@ class FittedNet:
     """A trained network."""
 
     def __init__(
-        self, net: Any, store: Store, names: list[str], classes: int, scale: tuple[float, float], score: float,
+        self, net: Any, store: Store, names: list[str], data: Data, scale: tuple[float, float], score: float,
         describe: list[str], starved: bool,
     ) -> None:  # fmt: skip
-        self._net, self._store, self._names, self._classes, self._scale = net.eval(), store, names, classes, scale
+        self._net, self._store, self._names, self._scale = net.eval(), store, names, scale
+        self._classes, self._several = data.classes, data.several
         self.score, self.describe, self.starved = score, describe, starved
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        return finish(predict(self._net, store, self._names, rows), self._classes, self._scale)
+        return finish(predict(self._net, store, self._names, rows), self._classes, self._scale, self._several)
 
     def digest(self) -> str:
         return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
@@ -343,7 +349,8 @@ class FittedNet:
         }  # fmt: skip
         raw = g.add(inner, feeds, "net")["raw"]
         if self._classes:
-            g.output("scores", g.op("Softmax", raw, axis=1), np.float32, ["N", self._classes])
+            squash = g.op("Sigmoid", raw) if self._several else g.op("Softmax", raw, axis=1)
+            g.output("scores", squash, np.float32, ["N", self._classes])
         else:
             values(g, raw, self._scale)
         return g.model()

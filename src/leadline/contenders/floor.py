@@ -30,9 +30,12 @@ class Floor:
             return
         split = data.store.split
         labels = data.labels(split.train)
-        answer = (
-            np.bincount(labels, minlength=data.classes) / len(labels) if data.classes else np.asarray(labels.mean())
-        )
+        if data.several:
+            answer = data.borne(split.train).mean(axis=0)
+        elif data.classes:
+            answer = np.bincount(labels, minlength=data.classes) / len(labels)
+        else:
+            answer = np.asarray(labels.mean())
         fitted = FittedFloor(data.store, answer)
         fitted.score = METRICS[data.store.task.metric](
             data.labels(split.valid), fitted.predict(data.store, split.valid)

@@ -48,6 +48,7 @@ class Glassbox:
         plan = layout(store, ("codes", "dense"))
         if (
             importlib.util.find_spec("interpret") is None
+            or store.task.several
             or any(block.kind not in READS for block in store.blocks)
             or sum(plan.widths) > WIDE
         ):

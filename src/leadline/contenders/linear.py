@@ -41,14 +41,15 @@ class Linear:
         valid = store.split.valid
         design = Design(store, plan, train)
         x, x_valid = design(store, train), design(store, valid)
-        y, y_valid = data.labels(train), data.labels(valid)
+        y = data.borne(train) if data.several else data.labels(train)
+        y_valid = data.labels(valid)
         scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         metric = METRICS[store.task.metric]
         strengths = BAG_STRENGTHS if "bag" in plan.forms else STRENGTHS
         best: tuple[float, float, Any] | None = None
         for step, strength in enumerate(strengths, start=1):
             weights = _solve(x, y, strength, data, scale, best[2] if best else None)
-            score = metric(y_valid, _scores(x_valid, weights, data.classes, scale))
+            score = metric(y_valid, _scores(x_valid, weights, data.classes, scale, data.several))
             yield Progress(step=step, steps=len(strengths), score=score)
             if best is None or metric.better(score, best[0]):
                 best = (score, strength, weights)
@@ -59,9 +60,10 @@ class Linear:
         said.append(f"C = {strength:g}, as valid chose")
         if data.clock.left() > 2 * data.clock.spent() / len(strengths):
             both = _stack(x, x_valid)
-            weights = _solve(both, np.concatenate([y, y_valid]), strength, data, scale, weights)
+            y_both = np.concatenate([y, data.borne(valid) if data.several else y_valid])
+            weights = _solve(both, y_both, strength, data, scale, weights)
             said[-1] += "; fitted again on train and valid rows"
-        yield FittedLinear(design, plan, weights, data.classes, scale, score, said)
+        yield FittedLinear(design, plan, weights, data.classes, scale, score, said, data.several)
 
 
 def _stack(x: Any, x_valid: Any) -> Any:
@@ -140,7 +142,22 @@ def _solve(x: Any, y: np.ndarray, strength: float, data: Data, scale: tuple[floa
         model = Ridge(alpha=1.0 / strength, solver="sparse_cg" if not isinstance(x, np.ndarray) else "auto")
         model.fit(x, (y - scale[0]) / scale[1])
         return np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
+    if data.several:
+        return _each(x, y, strength, data.clock, start)
     return _logistic(x, y, strength, data.clock, start)
+
+
+def _each(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) -> Any:
+    """A model a label: y is [n, labels]. A label that all rows bear, or none, is told by its odds alone."""
+    weights = np.zeros((x.shape[1], y.shape[1]), np.float32)
+    share = (y.sum(axis=0) + 0.5) / (len(y) + 1)
+    intercepts = np.log(share / (1 - share)).astype(np.float32)
+    for label in range(y.shape[1]):
+        if 0 < y[:, label].sum() < len(y):
+            held = None if start is None else (start[0][:, [label]], start[1][[label]])
+            found = _logistic(x, y[:, label].astype(np.int64), strength, clock, held)
+            weights[:, label], intercepts[label] = found[0][:, 0], found[1][0]
+    return weights, intercepts
 
 
 def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) -> Any:
@@ -160,8 +177,10 @@ def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) 
     return np.asarray(model.coef_.T, np.float32), np.asarray(model.intercept_, np.float32)
 
 
-def _scores(x: Any, weights: Any, classes: int, scale: tuple[float, float]) -> np.ndarray:
+def _scores(x: Any, weights: Any, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
     raw = np.asarray(x @ weights[0]) + weights[1]
+    if several:
+        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
     if classes == 0:
         return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
     if classes == 2:
@@ -175,16 +194,16 @@ class FittedLinear:
 
     def __init__(
         self, design: Design, plan: Layout, weights: Any, classes: int, scale: tuple[float, float], score: float,
-        describe: list[str],
+        describe: list[str], several: bool,
     ) -> None:  # fmt: skip
         self._design, self._plan, self._weights = design, plan, weights
-        self._classes, self._scale = classes, scale
+        self._classes, self._scale, self._several = classes, scale, several
         self.score, self.describe, self.starved = score, describe, False
         self.params = int(weights[0].size + weights[1].size)
         self.bytes = 4 * self.params
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        return _scores(self._design(store, rows), self._weights, self._classes, self._scale)
+        return _scores(self._design(store, rows), self._weights, self._classes, self._scale, self._several)
 
     def digest(self) -> str:
         return digest(*self._weights)
@@ -214,6 +233,9 @@ class FittedLinear:
             total = g.op("Add", total, part)
         if self._classes == 0:
             values(g, total, self._scale)
+            return g.model()
+        if self._several:
+            g.output("scores", g.op("Sigmoid", total), np.float32, ["N", self._classes])
             return g.model()
         if self._classes == 2:
             total = g.op("Concat", g.op("Mul", total, g.const(np.float32(0))), total, axis=1)

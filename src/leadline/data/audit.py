@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
+from leadline.data.marks import unpacked
 from leadline.data.media import MEDIA, listed
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
@@ -105,14 +106,25 @@ def _crossing(table: Table, settings: Settings) -> list[str]:
     ]
 
 
+def class_counts(table: Table, rows: np.ndarray) -> np.ndarray:
+    """Rows of each class among those of `rows`, booleans [n], that are usable; one may be of several classes."""
+    usable = table.labels[rows & (table.labels >= 0)]
+    if table.task.several:
+        return np.asarray(unpacked(usable, len(table.task.classes)).sum(axis=0))
+    return np.bincount(usable, minlength=len(table.task.classes))
+
+
 def _classes(table: Table) -> list[str]:
     """A warning where classes are rare, or far from equal."""
     if table.task.name == "regression":
         return []
-    counts = np.bincount(table.labels[(table.labels >= 0) & (table.part == 0)], minlength=len(table.task.classes))
+    counts = class_counts(table, table.part == 0)
     rare = [table.task.classes[i] for i in np.flatnonzero(counts < 10)]
     if rare:
         return [f"{len(rare)} class{'es have' if len(rare) > 1 else ' has'} fewer than 10 rows, such as {rare[0]!r}."]
+    if table.task.several:
+        none = int((table.labels[table.part == 0] == 0).sum())
+        return [f"{none:,} rows bear no label; that is learned too."] if none else []
     share = counts.max() / counts.sum()
     if share > 0.9:
         largest = table.task.classes[int(counts.argmax())]

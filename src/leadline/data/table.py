@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
+from leadline.data import marks
 from leadline.data.media import MEDIA
 from leadline.data.part import USUAL_TARGETS
 from leadline.data.source import BadRow, Source
@@ -26,6 +27,7 @@ from leadline.kinds import KINDS, figures
 from leadline.kinds.kind import present
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
+YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
 MOST_CLASSES = 20  # more distinct whole numbers than this are a quantity
 
 
@@ -46,15 +48,23 @@ class Column:
 class Task:
     """What the target asks. `classes` is empty for regression."""
 
-    name: str  # binary, multiclass, regression or language
+    name: str  # binary, multiclass, multilabel, regression or language
     target: str | None  # None: the next token of a running text
     classes: tuple[str, ...]
     metric: str  # what is scored, stops and selects
 
+    @property
+    def several(self) -> bool:
+        """Whether a row may bear several of the classes, or none."""
+        return self.name == "multilabel"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows in source order, typed columns, and the target as numbers (class number, or value; -1 or NaN: unusable)."""
+    """Rows in source order, typed columns, and the target as numbers: class, `marks` of several, or value.
+
+    -1 or NaN: unusable.
+    """
 
     source: Source
     frame: pl.LazyFrame
@@ -107,11 +117,20 @@ def read(source: Source, settings: Settings) -> Table:
         if column not in names:
             raise SourceError(f"{column!r} is not a column of {source.name}; columns are {_listed(names)}.")
     target = _target(source, settings, names)
+    several = _several(target, names)
+    if several:
+        frame, target = _together(source, frame, several)
     said = stated_split(source, frame, part, settings, target)
     task, labels, bad = _labels(source, frame, said.part, target, settings)
     rows = np.flatnonzero(said.part == 0)
     sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
-    columns = [column_of(name, sample[name], source, settings, target, said.dropped.get(name)) for name in names]
+    columns = [
+        column_of(name, sample[name], source, settings, target, said.dropped.get(name))
+        for name in names
+        if name not in several
+    ]
+    if several:
+        columns.append(Column(name=target, kind="category", settings={}, role="target"))
     return Table(
         source=source, frame=frame, part=said.part, columns=tuple(columns), task=task, labels=labels,
         bad=(*source.bad, *said.bad, *bad), whole=said.whole,
@@ -159,11 +178,39 @@ def _target(source: Source, settings: Settings, names: Sequence[str]) -> str:
         if len(usual) != 1:
             raise TargetError(f"No target is given{_unnamed(source)}; add --target COLUMN, one of {_listed(names)}.")
         target = usual[0]
-    if target not in names:
+    if target not in names and not _several(target, names):
         raise TargetError(
             f"--target {target} is not a column of {source.name}{_unnamed(source)}; columns are {_listed(names)}."
         )
     return target
+
+
+def _several(target: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a target that names several, with commas; none where it names one."""
+    parts = tuple(part.strip() for part in target.split(","))
+    return parts if target not in names and len(parts) > 1 and set(parts) <= set(names) else ()
+
+
+def _together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tuple[pl.LazyFrame, str]:
+    """Columns of yes and no as one column of lists: the names of those that say yes; missing where any is."""
+    cells = frame.select(several).collect()
+    said = []
+    for name in several:
+        words = _words(cells[name].cast(pl.Int64) if cells[name].dtype == pl.Boolean else cells[name])
+        words = present(words.str.to_lowercase())
+        known = set(words.drop_nulls().unique().to_list())
+        if not known <= {*YES, *NO}:
+            raise TargetError(
+                f"Column {name!r} of {source.name} holds {sorted(known - {*YES, *NO})[0]!r}; several targets at once "
+                "must be columns of yes and no, or 0 and 1; fit one column at a time."
+            )
+        said.append(words.is_in(YES))
+    whole = np.stack([mark.is_not_null().to_numpy() for mark in said], axis=1).all(axis=1)
+    borne = np.stack([mark.fill_null(False).to_numpy() for mark in said], axis=1)
+    told = marks.named(borne, several)
+    lists = [row if whole[place] else None for place, row in enumerate(told)]
+    column = pl.Series(", ".join(several), lists, dtype=pl.List(pl.String))
+    return frame.with_columns(column), column.name
 
 
 def _unnamed(source: Source) -> str:
@@ -175,6 +222,10 @@ def _labels(
     source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings
 ) -> tuple[Task, np.ndarray, list[BadRow]]:
     cells = frame.select(target).collect().to_series()
+    if settings.task in (None, "multilabel"):
+        held = marks.lists(cells, settings.task == "multilabel")
+        if held is not None:
+            return _labelled(source, held, part, target, settings)
     if cells.dtype == pl.String:
         # A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers.
         plain = cells.str.strip_chars()
@@ -212,6 +263,32 @@ def _labels(
     for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
     return _task("binary" if len(classes) == 2 else "multiclass", target, classes, settings), labels, bad
+
+
+def _labelled(
+    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings
+) -> tuple[Task, np.ndarray, list[BadRow]]:
+    """Several labels a row: those of train, in their natural order; an empty list is a row that bears none."""
+    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().value_counts()
+    found = sorted(counted[target].to_list(), key=_natural)
+    if len(found) < 2:
+        raise TargetError(
+            f"Column {target!r} holds {len(found)} label, where at least two were expected; choose another --target."
+        )
+    if len(found) > marks.MOST:
+        raise TargetError(
+            f"Column {target!r} holds {len(found):,} different labels, where at most {marks.MOST} can be told at once; "
+            "keep the ones that matter."
+        )
+    borne = np.stack([cells.list.contains(label).fill_null(False).to_numpy() for label in found], axis=1)
+    labels = marks.packed(borne)
+    missing = cells.is_null().to_numpy()
+    labels[missing] = -1
+    bad = [
+        BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
+        for row in np.flatnonzero(missing & (part < len(PARTS)))
+    ]
+    return _task("multilabel", target, tuple(found), settings), labels, bad
 
 
 def _task(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:

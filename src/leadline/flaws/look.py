@@ -42,7 +42,7 @@ def look(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw
     rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
     probe = Probe(store, threads)
     found = [_twins(table, store, rows, PARTS["twins"] * seconds)]
-    if probe.able and len(rows) >= FEWEST:
+    if probe.able and len(rows) >= FEWEST and not table.task.several:
         rest = PARTS["rest"] * seconds
         found += [
             _leak(table, probe, rows, rest),
@@ -243,7 +243,7 @@ def _drift(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: 
 
 
 def _rare(table: Table, store: Store) -> Flaw | None:
-    if not table.task.classes:
+    if not table.task.classes or table.task.several:
         return None
     counts = np.bincount(table.labels[store.split.train], minlength=len(table.task.classes))
     rare = np.flatnonzero(counts < RARE)

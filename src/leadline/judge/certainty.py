@@ -37,6 +37,8 @@ def certainty(
     store: Store, race: Race, rounds: Sequence[Round], seed: int, coverage: float
 ) -> dict[str, Certainty]:  # fmt: skip
     """{contender: its certainty}, of those that finished and have rows for it."""
+    if store.task.several:
+        return {}
     found = {}
     for entry in race.entries:
         if not entry.done or entry.family == "floor":

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.marks import joined, unpacked
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.flaws.flaw import Flaw
 from leadline.judge import calibrate, conformal
 from leadline.judge.certainty import Certainty
 from leadline.judge.compare import Scored
+from leadline.judge.metrics import LIKELY
 from leadline.race.race import Entry
 from leadline.race.rounds import Round
 from leadline.report.page import Example, Found
@@ -101,12 +103,18 @@ def predictions(
         spent = {f"bits_{name}": scores for name, scores in answers.items()}
         return pl.DataFrame({"row": store.split.test, "bytes": truth.astype(np.int64), **spent})
     classes = np.array(store.task.classes, object)
+    several = store.task.several
 
     def named(scores: np.ndarray) -> Any:
+        if several:
+            return joined(scores >= LIKELY, store.task.classes)
         return classes[scores.argmax(axis=1)].tolist() if len(classes) else scores
 
     frame: dict[str, Any] = {"row": store.split.test}
-    frame["truth"] = classes[truth].tolist() if len(classes) else truth
+    if several:
+        frame["truth"] = joined(unpacked(truth, len(classes)), store.task.classes)
+    else:
+        frame["truth"] = classes[truth].tolist() if len(classes) else truth
     if shipped is not None:
         frame["prediction"] = named(answers[shipped])
         if len(classes):
@@ -125,12 +133,21 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
     if store.task.name == "language":
         return _passages(table, store, truth, scores)
     classes = store.task.classes
-    if classes:
+    if store.task.several:
+        borne = unpacked(truth, len(classes))
+        away = np.abs(scores - borne).sum(axis=1)
+        wrong = ((scores >= LIKELY) != borne).any(axis=1)
+        order = [i for i in np.argsort(-away, kind="stable") if wrong[i]][:SHOWN]
+        told = [joined(marks[order], classes) for marks in (borne, scores >= LIKELY)]
+        words = {i: (true or "none", said or "none") for i, true, said in zip(order, *told, strict=True)}
+    elif classes:
         guess = scores.argmax(axis=1)
         sure = scores[np.arange(len(scores)), guess]
         order = [i for i in np.argsort(-sure, kind="stable") if guess[i] != truth[i]][:SHOWN]
+        words = {i: (classes[truth[i]], classes[int(guess[i])]) for i in order}
     else:
         order = list(np.argsort(-np.abs(scores - truth), kind="stable")[:SHOWN])
+        words = {i: (f"{truth[i]:,.6g}", f"{scores[i]:,.6g}") for i in order}
     if not order:
         return []
     rows = store.split.test[order]
@@ -144,9 +161,9 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
         shown.append(
             Example(
                 row=int(row),
-                truth=classes[truth[i]] if classes else f"{truth[i]:,.6g}",
-                prediction=classes[int(guess[i])] if classes else f"{scores[i]:,.6g}",
-                confidence=float(sure[i]) if classes else None,
+                truth=words[i][0],
+                prediction=words[i][1],
+                confidence=float(sure[i]) if classes and not store.task.several else None,
                 error=None if classes else float(scores[i] - truth[i]),
                 image=image,
                 text=text,
@@ -175,13 +192,22 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
             found.append(
                 Found(
                     row=row, twin=twins[place] if twins else None,
-                    label=table.task.classes[label] if table.task.classes and label >= 0 else None,
+                    label=_label(table, int(label)),
                     said=None if flaw.said is None else flaw.said[place], images=tuple(pictures),
                     texts=() if pictures else tuple(_told(table, frame[one]) for one in pair),
                 )
             )  # fmt: skip
         shown[flaw.name] = found
     return shown
+
+
+def _label(table: Table, label: int) -> str | None:
+    """A row's own label or labels; None for a number, or where there is none."""
+    if not table.task.classes or label < 0:
+        return None
+    if table.task.several:
+        return joined(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0]
+    return table.task.classes[label]
 
 
 def _told(table: Table, cells: Mapping[str, Any]) -> str:

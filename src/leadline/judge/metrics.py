@@ -19,11 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leadline.data.marks import unpacked
 from leadline.errors import LeadlineError
 
 Inner = tuple[float, np.ndarray]  # a value, and the influence of each row on it
 
 CLASSES = ("binary", "multiclass")
+LIKELY = 0.5  # probability from which a row is said to bear a label, where it may bear several
 LEAST_P = 1e-7  # of a probability, in a log loss: float32 knows no finer share of one
 
 
@@ -59,7 +61,7 @@ def choose(name: str | None, task: str) -> str:
     ('accuracy', 'log loss')
     """
     if name is None:
-        return {"regression": "rmse", "language": "bits a byte"}.get(task, "accuracy")
+        return {"regression": "rmse", "language": "bits a byte", "multilabel": "micro f1"}.get(task, "accuracy")
     plain = name.lower().replace("_", " ").replace("-", " ").strip()
     fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
     if plain not in fitting:
@@ -143,6 +145,23 @@ def _precision_of(positive: np.ndarray, score: np.ndarray) -> Inner:
     return value, moves
 
 
+def _micro_f1(truth: np.ndarray, scores: np.ndarray) -> Inner:
+    """Of all labels of all rows together: twice those found, over those said and those borne."""
+    borne, said = unpacked(truth, scores.shape[1]), scores >= LIKELY
+    both = (borne.sum(axis=1) + said.sum(axis=1)).astype(np.float64)
+    return _mean(2.0 * (borne & said).sum(axis=1), both) if both.any() else (1.0, np.zeros(len(truth)))
+
+
+def _label_accuracy(truth: np.ndarray, scores: np.ndarray) -> Inner:
+    """The share of labels, borne or not, that are told right: one less the Hamming loss."""
+    return _mean((unpacked(truth, scores.shape[1]) == (scores >= LIKELY)).mean(axis=1))
+
+
+def _exact_match(truth: np.ndarray, scores: np.ndarray) -> Inner:
+    """The share of rows all of whose labels are told right."""
+    return _mean((unpacked(truth, scores.shape[1]) == (scores >= LIKELY)).all(axis=1))
+
+
 def _log_loss(truth: np.ndarray, scores: np.ndarray) -> Inner:
     held = np.asarray(scores[np.arange(len(truth)), truth], np.float64)
     return _mean(-np.log(np.clip(held, LEAST_P, 1.0)))
@@ -199,6 +218,9 @@ METRICS = {
         Metric("f1", True, CLASSES, _f1),
         Metric("average precision", True, CLASSES, _average_precision),
         Metric("log loss", False, CLASSES, _log_loss, share=False),
+        Metric("micro f1", True, ("multilabel",), _micro_f1),
+        Metric("label accuracy", True, ("multilabel",), _label_accuracy),
+        Metric("exact match", True, ("multilabel",), _exact_match),
         Metric("rmse", False, ("regression",), _squares, share=False, finish=np.sqrt),
         Metric("mae", False, ("regression",), _absolute, share=False),
         Metric("r2", True, ("regression",), _unexplained, share=False, finish=lambda inner: 1.0 - np.asarray(inner)),

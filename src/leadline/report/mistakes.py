@@ -54,6 +54,8 @@ def answers(facts: Facts, predictions: pl.DataFrame) -> str:
         return "<p>No test predictions were kept.</p>"
     if facts.result.get("task") == "regression":
         return _numbers(predictions)
+    if facts.result.get("task") == "multilabel":
+        return _labels(predictions, [str(c) for c in facts.result.get("classes") or []])
     pairs = predictions.select(pl.col("truth", "prediction").cast(pl.String).fill_null("(missing)"))
     counts = {(t, p): n for t, p, n in pairs.group_by("truth", "prediction").len().iter_rows()}
     known = [str(c) for c in facts.result.get("classes") or []]
@@ -62,6 +64,29 @@ def answers(facts: Facts, predictions: pl.DataFrame) -> str:
     right = sum(n for (t, p), n in counts.items() if t == p)
     lead = f"<p>{count(right)} of {count(len(pairs))} test rows answered right, {count(len(pairs) - right)} wrong.</p>"
     return lead + (_matrix(classes, counts) if len(classes) <= DRAWN_CLASSES else _confused(counts))
+
+
+def _labels(predictions: pl.DataFrame, classes: list[str]) -> str:
+    """Where a row may bear several labels: how often each is borne, said, and both, the commonest first."""
+    sets = [[set(cell.split("|")) for cell in predictions[column].fill_null("")] for column in ("truth", "prediction")]
+    counted = []
+    for label in classes:
+        borne, said = ([label in row for row in side] for side in sets)
+        counted.append((sum(borne), sum(said), sum(a and b for a, b in zip(borne, said, strict=True)), label))
+    counted.sort(key=lambda row: -row[0])
+    rows = [
+        (
+            name(label), count(borne), percent(both / borne) if borne else "–",
+            count(said), percent(both / said) if said else "–",
+        )
+        for borne, said, both, label in counted
+    ]  # fmt: skip
+    right = sum(a == b for a, b in zip(*sets, strict=True))
+    lead = (
+        f"<p>{count(right)} of {count(len(predictions))} test rows have all their labels told right, and no other.</p>"
+    )
+    head = ("Label", "Rows that bear it", "Found", "Rows said to", "Right of these")
+    return lead + grid(head, rows, 1, "Labels")
 
 
 def _matrix(classes: list[str], counts: dict[tuple[str, str], int]) -> str:

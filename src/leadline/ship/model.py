@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from leadline.errors import ModelError
+from leadline.judge.metrics import LIKELY
 from leadline.kinds import KINDS
 from leadline.ship import language
 from leadline.ship.runtime import Session
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import onnx
 
     from leadline.data.store import Block, Store
+    from leadline.data.table import Task
     from leadline.judge.certainty import Certainty
     from leadline.judge.conformal import Conformal
     from leadline.ship.graph import Graph
@@ -81,7 +83,7 @@ def _join(g: Graph, store: Store, inner: onnx.ModelProto, certain: Certainty | N
     if certain is not None and certain.calibrator is not None:
         answer = certain.calibrator.onnx(g, answer)
     held = None if certain is None else certain.conformal
-    outputs = _outputs(g, answer, store.task.classes, held, taken=set(inputs))
+    outputs = _outputs(g, answer, store.task, held, taken=set(inputs))
     return {"inputs": inputs, "outputs": outputs, **({} if held is None else {"coverage": held.coverage})}
 
 
@@ -95,9 +97,10 @@ def _shape(name: str, block: Block) -> list[str | int]:
 
 
 def _outputs(
-    g: Any, answer: str, classes: Sequence[str], held: Conformal | None, taken: set[str]
+    g: Any, answer: str, task: Task, held: Conformal | None, taken: set[str]
 ) -> dict[str, str]:  # fmt: skip
     """Declare the outputs; returns {role: name}. A column of the table may already have the usual name."""
+    classes = task.classes
     roles = ["prediction", *(["probabilities"] if classes else [])]
     roles += [] if held is None else ["set"] if classes else ["low", "high"]
     names = {role: role if role not in taken else f"{role}_out" for role in roles}
@@ -107,6 +110,11 @@ def _outputs(
             half = g.const(np.float64(held.threshold))
             g.output(names["low"], g.op("Sub", answer, half), np.float64, ["N"])
             g.output(names["high"], g.op("Add", answer, half), np.float64, ["N"])
+        return names
+    if task.several:
+        g.output(names["prediction"], g.op("GreaterOrEqual", answer, g.const(np.float32(LIKELY))), np.bool_,
+                 ["N", len(classes)])  # fmt: skip
+        g.output(names["probabilities"], answer, np.float32, ["N", len(classes)])
         return names
     best = g.op("ArgMax", answer, axis=1, keepdims=0)
     named = g.op(
@@ -173,13 +181,14 @@ class Model:
         """Run the graph on the rows of a frame.
 
         Returns:
-            By role prediction [n] (strings, or float64); of classes also probabilities [n, classes]; where a coverage
-            is stated set, bool [n, classes], or low and high [n]. And {row: why} of the rows that could not be
-            decoded, whose answers are to be ignored.
+            By role prediction [n] (strings, or float64; of several labels bool [n, classes]); of classes also
+            probabilities [n, classes]; where a coverage is stated set, bool [n, classes], or low and high [n]. And
+            {row: why} of the rows that could not be decoded, whose answers are to be ignored.
         """
-        n, classes = len(frame), len(self.classes)
+        n, classes, several = len(frame), len(self.classes), self.contract["task"] == "multilabel"
+        none = np.zeros((n, classes), bool) if several else np.full(n, None, object) if classes else np.full(n, np.nan)
         empty: dict[str, Any] = {
-            "prediction": np.full(n, None, object) if classes else np.full(n, np.nan),
+            "prediction": none,
             "probabilities": np.full((n, classes), np.nan, np.float32), "set": np.zeros((n, classes), bool),
             "low": np.full(n, np.nan), "high": np.full(n, np.nan),
         }  # fmt: skip

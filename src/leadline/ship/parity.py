@@ -9,6 +9,7 @@ import numpy as np
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.errors import ModelError
+from leadline.judge.metrics import LIKELY
 from leadline.ship.model import Model
 from leadline.use.language import bits, nats
 
@@ -40,7 +41,10 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
     apart = np.abs(shipped - scores)
     if store.task.classes:
         apart = apart.max(axis=1)
-        flipped = shipped.argmax(axis=1) != scores.argmax(axis=1)
+        if store.task.several:
+            flipped = ((shipped >= LIKELY) != (scores >= LIKELY)).any(axis=1)
+        else:
+            flipped = shipped.argmax(axis=1) != scores.argmax(axis=1)
         limit = TOLERANCE
     else:
         flipped = np.zeros(len(rows), bool)

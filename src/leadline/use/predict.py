@@ -74,12 +74,17 @@ def _columns(found: dict[str, np.ndarray], classes: list[str], bad: Mapping[int,
     """What the graph answered, as columns; null where a row could not be decoded."""
     if not classes:
         return pl.DataFrame({role: pl.Series(values).fill_nan(None) for role, values in found.items()})
-    columns = {"prediction": pl.Series(found["prediction"].tolist(), dtype=pl.String)}
+    said = found["prediction"]
+    if said.ndim == 2:  # several labels a row
+        named = [None if i in bad else "|".join(joined(row, classes)) for i, row in enumerate(said)]
+    else:
+        named = said.tolist()
+    columns = {"prediction": pl.Series(named, dtype=pl.String)}
     for i, name in enumerate(classes):
         columns[f"p_{name}"] = pl.Series(found["probabilities"][:, i]).fill_nan(None)
     if "set" in found:
-        named = [None if i in bad else "|".join(joined(row, classes)) for i, row in enumerate(found["set"])]
-        columns["set"] = pl.Series(named, dtype=pl.String)
+        likely = [None if i in bad else "|".join(joined(row, classes)) for i, row in enumerate(found["set"])]
+        columns["set"] = pl.Series(likely, dtype=pl.String)
     return pl.DataFrame(columns)
 
 
