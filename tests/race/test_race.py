@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.errors import LeadlineError
+from leadline.race.measure import Gauge, tree_gb
 from leadline.race.race import TINY, entrants
 
 
@@ -86,10 +88,37 @@ def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) 
     assert contest.entries[1].process.poll() is not None
 
 
-def test_one_that_needs_too_much_memory_is_ended(race: Any) -> None:
-    contest, _ = race({"linear": "fine", "boosting": "hungry"}, seconds=8.0, memory_gb=0.25)
+def test_the_largest_is_ended_where_all_processes_together_need_too_much_memory(
+    race: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leadline.race.race.TIGHT", 0.0)  # so that all are kept until the end, as usual
+    cap = tree_gb(os.getpid()) + 0.25
+    contest, _ = race({"linear": "fine", "boosting": "hungry"}, seconds=8.0, memory_gb=cap)
     assert _status(contest) == {"linear": "finished", "boosting": "failed"}
-    assert "it needed more memory (0.3 GB) than it may use (0.2 GB)" in _why(contest, "boosting")
+    assert f"GB) than it may use ({cap:.1f} GB)" in _why(contest, "boosting")
+
+
+def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(
+    race: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leadline.race.race.PATIENCE", 1.0)  # these stay until they are told to go
+    cap = tree_gb(os.getpid()) + 1.0
+    monkeypatch.setattr("leadline.race.race.TIGHT", cap + 1)
+    contest, watched = race({"linear": "fine", "boosting": "fine"}, seconds=20.0, memory_gb=cap)
+    assert _status(contest) == {"linear": "finished", "boosting": "finished"}
+    ends = {line["contender"]: line["t"] for line in watched if line["event"] == "end"}
+    starts = {line["contender"]: line["t"] for line in watched if line["event"] == "start"}
+    assert starts["boosting"] > ends["linear"] + 1.0
+    assert contest.entries[0].process.poll() is not None
+
+
+def test_the_gauge_sees_what_is_held_and_given_back() -> None:
+    with Gauge() as gauge:
+        before = tree_gb(os.getpid())
+        held = bytearray(b"x" * 200_000_000)
+        time.sleep(0.7)
+        del held
+    assert gauge.peak > before + 0.15
 
 
 def test_a_budget_too_small_races_the_fastest_alone(race: Any) -> None:

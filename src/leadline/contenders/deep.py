@@ -31,6 +31,7 @@ CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolut
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
 FEW_PASSES = 8  # over 50,000 rows, more over fewer: the widest network that still gets these is trained
 STARVED = 1 / 8  # of those passes; with less, losing says nothing of a family
+SHORT_OF = ((0.8, 32), (1.5, 64))  # with less than so many GB, as many pictures or sounds at once
 
 
 class Deep:
@@ -168,6 +169,8 @@ class _Run:
 
     def _batch(self) -> int:
         most = 256 if self.conv == "image" or len(self.rows) > 20_000 else 128 if not self.conv else 64
+        if self.conv:  # what a convolution keeps for its backward pass grows with the batch
+            most = next((few for gb, few in SHORT_OF if self.data.memory_gb < gb), most)
         return max(8, min(most, len(self.rows) // 16))
 
     def _trial(self) -> float:

@@ -205,7 +205,7 @@ def _together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tu
                 "must be columns of yes and no, or 0 and 1; fit one column at a time."
             )
         said.append(words.is_in(YES))
-    whole = np.stack([mark.is_not_null().to_numpy() for mark in said], axis=1).all(axis=1)
+    whole = [all(row) for row in zip(*(mark.is_not_null().to_list() for mark in said), strict=True)]
     borne = np.stack([mark.fill_null(False).to_numpy() for mark in said], axis=1)
     told = marks.named(borne, several)
     lists = [row if whole[place] else None for place, row in enumerate(told)]

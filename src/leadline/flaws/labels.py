@@ -22,6 +22,7 @@ import numpy as np
 SUREST, MIDDLE = 0.1, 0.5  # shares of the rows, by how sure the model is
 FEWEST = 150  # rows among the surest
 PRECISION = 0.5  # expected share of suspects that are wrong
+UNTOLD = 0.2  # a model that may err on more of the rows that it is surest of tells nothing of the labels
 LEAST = 0.004  # share of wrong labels that is worth a word
 
 
@@ -35,7 +36,7 @@ class Noise:
 
 
 def noise(answers: np.ndarray, labels: np.ndarray) -> Noise | None:
-    """Of out-of-fold probabilities [n, classes] and labels [n]; None where the rows are too few to tell."""
+    """Of out-of-fold probabilities [n, classes] and labels [n]; None where rows or model are too weak to tell."""
     n = len(labels)
     surest = max(int(SUREST * n), FEWEST)
     middle = int(MIDDLE * n)
@@ -47,6 +48,8 @@ def noise(answers: np.ndarray, labels: np.ndarray) -> Noise | None:
     error = top / surest
     growth = max(0.0, half - error)  # the model's own errors grow as it gets less sure; as many may be among the surest
     low, high = _wilson(top, surest)
+    if high > UNTOLD:
+        return None
     return Noise(share=max(0.0, error - growth / 2), low=max(0.0, low - growth), high=high)
 
 

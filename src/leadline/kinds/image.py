@@ -1,7 +1,8 @@
 """Images: uint8 pixels [height, width, channels] of any size in, uint8 at one size out.
 
-Decoding (container, EXIF turn, colour to grey or RGB) is outside the graph, by Pillow; resizing is inside it
-(ONNX Runtime's antialiased linear Resize), because Pillow's own differs from it by up to 11 levels.
+Decoding (container, a coarser scale of a large JPEG, EXIF turn, colour to grey or RGB) is outside the graph, by Pillow;
+resizing is inside it (ONNX Runtime's antialiased linear Resize), because Pillow's own differs from it by up to 11
+levels.
 
 Contenders read 'dense': histograms of oriented gradients (Dalal and Triggs 2005) and colour moments, as uint8, so that
 a last bit in a convolution cannot flip a tree.
@@ -21,6 +22,9 @@ from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
 MOST_PIXELS = 100_000_000  # a picture above is set aside: a small file can unpack to any size
+# Pixels a side that a JPEG keeps at least. Its decoder gives a half, a quarter or an eighth of a side far faster than
+# all of it, and all are far more than a network reads.
+DRAFT = 320
 SIZES = (32, 48, 64, 96, 128, 160)
 ORIENTATIONS = 8
 
@@ -47,7 +51,8 @@ class Image:
             greys = [grey for grey in (_glance(cell, root) for cell in few.to_list()) if grey is not None]
         if cells.dtype == pl.Binary and not greys:
             return None  # bytes, but of no picture
-        return {"channels": 1 if all(greys) else 3, "scale": scale}
+        drafted = {} if isinstance(cells.dtype, pl.Array) else {"draft": DRAFT}
+        return {"channels": 1 if all(greys) else 3, "scale": scale, **drafted}
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         channels = int(settings["channels"])
@@ -59,7 +64,7 @@ class Image:
         bad: dict[int, str] = {}
         for position, cell in enumerate(cells.to_list()):
             try:
-                values.append(_open(cell, root, channels))
+                values.append(_open(cell, root, channels, int(settings.get("draft", 0))))
             except Exception as error:  # Pillow raises many types for a broken file; each sets one row aside
                 values.append(None)
                 why = "it holds none, or none that is whole" if _is_none(error) else error
@@ -86,7 +91,7 @@ def _is_grey(picture: np.ndarray) -> bool:
 def _glance(cell: Any, root: Path | None) -> bool | None:
     """Whether a picture is grey; None where it cannot be read."""
     try:
-        return _is_grey(_open(cell, root, 3, glance=True))
+        return _is_grey(_open(cell, root, 3, draft=1))
     except Exception:  # Pillow raises many types; what is wrong is said where every row is decoded
         return None
 
@@ -116,8 +121,8 @@ def _place(cell: Any) -> str:
     return str(cell) if isinstance(cell, str) else "an encoded image"
 
 
-def _open(cell: Any, root: Path | None, channels: int, glance: bool = False) -> np.ndarray:
-    """Pixels as the camera held them; at a glance those of a JPEG are an eighth as many a side, which is far faster."""
+def _open(cell: Any, root: Path | None, channels: int, draft: int = 0) -> np.ndarray:
+    """Pixels as the camera held them; of a JPEG a half, a quarter or an eighth as many a side, if that is `draft`."""
     from PIL import Image as Pillow
     from PIL import ImageOps
 
@@ -135,8 +140,8 @@ def _open(cell: Any, root: Path | None, channels: int, glance: bool = False) -> 
     with Pillow.open(source) as picture:
         if picture.width * picture.height > MOST_PIXELS:
             raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
-        if glance:
-            picture.draft(None, (1, 1))
+        if draft:
+            picture.draft(None, (draft, draft))
         ImageOps.exif_transpose(picture, in_place=True)
         turned: Pillow.Image = picture
         if turned.mode.startswith("I") or turned.mode == "F":  # Pillow would clip, not scale

@@ -75,18 +75,27 @@ class ConvBody(nn.Module):
         """Set normalisation and whitening filters from train images (a few thousand are enough)."""
         # Bounded in pixels: the patches of two thousand large images would take gigabytes.
         images = images[: max(16, 2**22 // (images.shape[1] * images.shape[2]))]
-        pixels = images.reshape(-1, images.shape[-1]).double()
-        self.mean.copy_(pixels.mean(0))
-        self.inverse_std.copy_(1.0 / pixels.std(0).clamp_min(1.0))
-        x = self._normalise(images)
+        at_once = max(1, 2**18 // (images.shape[1] * images.shape[2]))  # as doubles, all would take gigabytes
+        few = [images[start : start + at_once] for start in range(0, len(images), at_once)]
+        count = images.shape[0] * images.shape[1] * images.shape[2]
+        mean = torch.stack([part.sum((0, 1, 2), dtype=torch.float64) for part in few]).sum(0) / count
+        squares = torch.stack([((part.double() - mean) ** 2).sum((0, 1, 2)) for part in few]).sum(0)
+        self.mean.copy_(mean)
+        self.inverse_std.copy_(1.0 / (squares / max(1, count - 1)).sqrt().clamp_min(1.0))
         kernel, stride = int(self.whiten.kernel_size[0]), int(self.whiten.stride[0])
-        patches = F.unfold(x, kernel, stride=stride).transpose(1, 2).reshape(-1, x.shape[1] * kernel * kernel).double()
-        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        size = self.whiten.in_channels * kernel * kernel
+        product, seen = torch.zeros(size, size, dtype=torch.float64), 0
+        for part in few:
+            x = self._normalise(part)
+            patches = F.unfold(x, kernel, stride=stride).transpose(1, 2).reshape(-1, size).double()
+            product += patches.T @ patches
+            seen += len(patches)
+        values, vectors = torch.linalg.eigh(product / seen)
         directions = self.whiten.out_channels // 2
         values, vectors = values[-directions:], vectors[:, -directions:]
         # Relative to the largest variance: directions that hardly vary must not amplify noise.
         filters = (vectors / (values + 5e-5 * values[-1]).clamp_min(1e-8).sqrt()).T
-        filters = filters.reshape(directions, x.shape[1], kernel, kernel)
+        filters = filters.reshape(directions, self.whiten.in_channels, kernel, kernel)
         self.whiten.weight.copy_(torch.cat((filters, -filters)))
         assert self.whiten.bias is not None
         self.whiten.bias.zero_()

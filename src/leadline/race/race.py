@@ -36,9 +36,10 @@ GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a conte
 WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
-PARENT = 0.45  # GB that the run's own process holds
+PARENT = 0.35  # GB that the run's own process holds
 TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before the next one starts
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
+PATIENCE = 60.0  # seconds after which one that does not leave is ended
 LEAVING = {"deep": 7.0, "classical": 2.0}  # seconds that it takes to hand over a graph
 
 Event = dict[str, Any]
@@ -56,6 +57,7 @@ class Entry:
     seconds: float = 0.0
     lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
+    ended: float = 0.0
     curve: list[tuple[float, int, float]] = field(default_factory=list)  # seconds, step, score on valid
     facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
     process: subprocess.Popen[str] | None = None
@@ -193,7 +195,11 @@ class Race:
 
     def _leaves(self, entry: Entry) -> bool:
         """Whether it has ended but still holds memory, where that is short."""
-        return self._tight and entry.process is not None and entry.process.poll() is None
+        if not self._tight or entry.process is None or entry.process.poll() is not None:
+            return False
+        if time.monotonic() - entry.ended > PATIENCE:
+            entry.process.kill()
+        return True
 
     def _keep_cap(self, running: list[Entry]) -> None:
         """End the contender that holds most, where all processes together hold more than they may."""
@@ -280,7 +286,7 @@ class Race:
         self._end(entry, "failed", why)
 
     def _end(self, entry: Entry, status: str, why: str | None) -> None:
-        entry.status, entry.why = status, why
+        entry.status, entry.why, entry.ended = status, why, time.monotonic()
         self._say("end", contender=entry.name, status=status, why=why, **entry.facts)
         if status == "failed" and entry.process is not None and entry.process.stdin is not None:
             entry.process.stdin.close()

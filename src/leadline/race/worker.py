@@ -102,8 +102,12 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
         starved=fitted.starved,        digest=fitted.digest(),
     )  # fmt: skip
     if job["leaves"]:  # memory is short: whoever comes next needs what this one holds
-        (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
-        say("exported")
+        try:
+            (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
+        except Exception:  # what it has learned still counts; whoever asks for the file is told
+            traceback.print_exc()
+        else:
+            say("exported")
         return
     while commands.get() == "export":
         (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())

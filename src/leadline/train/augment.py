@@ -14,6 +14,7 @@ from torch import Tensor
 from leadline.contenders.contender import Data
 from leadline.ship.runtime import Session
 
+AT_ONCE = 64  # images turned and encoded together: the graph holds some hundred times their size
 GALLERY, QUERIES = 3_000, 1_000  # images in the look-up
 MIRRORS = {"mirrored left to right": 2, "mirrored top to bottom": 1}  # axis of [N, H, W, C]
 
@@ -52,8 +53,9 @@ def mirrors(data: Data, tensor: str, seed: int) -> tuple[list[int], str]:
     plain = _error(data, train[nearest], valid)
     axes, said = [], []
     for name, axis in MIRRORS.items():
-        flipped = session({"encoded": np.ascontiguousarray(np.flip(images, axis))})["dense"]
-        near2, nearest2 = _nearest(queries, _directions(flipped))
+        parts = (images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE))
+        flipped = [session({"encoded": np.ascontiguousarray(np.flip(part, axis))})["dense"] for part in parts]
+        near2, nearest2 = _nearest(queries, _directions(np.concatenate(flipped)))
         both = _error(data, np.where(near2 > near, train[nearest2], train[nearest]), valid)
         safe = both < plain
         said.append(f"{name}: {'on' if safe else 'off'} (look-up error {plain:.4g} without, {both:.4g} with)")
