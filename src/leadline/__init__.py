@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from leadline.again import Replay, replay, resume
     from leadline.before import Check, check
     from leadline.config import Settings
+    from leadline.data.kept import clean, kept
     from leadline.data.samples import load
     from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
     from leadline.listing import runs, show
@@ -35,7 +36,9 @@ _HOMES = {
     "SourceError": "leadline.errors",
     "TargetError": "leadline.errors",
     "check": "leadline.before",
+    "clean": "leadline.data.kept",
     "fit": "leadline.run",
+    "kept": "leadline.data.kept",
     "load": "leadline.data.samples",
     "replay": "leadline.again",
     "resume": "leadline.again",
@@ -58,7 +61,9 @@ __all__ = [
     "SourceError",
     "TargetError",
     "check",
+    "clean",
     "fit",
+    "kept",
     "load",
     "replay",
     "resume",

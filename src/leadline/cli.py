@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
     for command in (runs, show):
         command.add_argument("--json", action="store_true", help="print it for programs")
+    cache = commands.add_parser(
+        "cache", parents=[shared], help="what is kept of sources that were read, and cleaning it"
+    )
+    cache.add_argument("--cache", help="the folder (default: $LEADLINE_CACHE, else the user's cache)")
+    cache.add_argument("--clean", action="store_true", help="take it away")
+    cache.add_argument("--older", help="with --clean: only what was last used before so long, as in 12h, 30d, 2w")
     predict = commands.add_parser("predict", parents=[shared], help="answers for new rows, from a shipped file")
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
     predict.add_argument("source", help="rows as for fit; the target may be absent")
@@ -178,6 +184,20 @@ def _show(given: argparse.Namespace) -> int:
 
     run = show(given.run)
     print(json.dumps(run.result, ensure_ascii=False, indent=1) if given.json else farewell(run))
+    return 0
+
+
+def _cache(given: argparse.Namespace) -> int:
+    from leadline.data.kept import clean, kept
+    from leadline.terminal import kept_line
+
+    if given.older and not given.clean:
+        raise LeadlineError("--older says what --clean takes away; add --clean.")
+    found = clean(given.cache, older=given.older) if given.clean else kept(given.cache)
+    for each in found:
+        print(kept_line(each))
+    total = sum(each.bytes for each in found) / 1e6
+    print(f"{len(found):,} in all, {total:,.1f} MB{', taken away' if given.clean else ''}")
     return 0
 
 
@@ -258,6 +278,7 @@ COMMANDS = {
     "demo": _demo,
     "check": _check,
     "runs": _runs,
+    "cache": _cache,
     "show": _show,
     "resume": _resume,
     "replay": _replay,

@@ -26,6 +26,7 @@ from leadline.config import Settings, from_mapping, gigabytes
 from leadline.data import samples
 from leadline.data.audit import audit
 from leadline.data.drawn import draw
+from leadline.data.kept import in_use
 from leadline.data.source import Source, cache_folder, read
 from leadline.data.store import Store, build
 from leadline.data.table import Table
@@ -136,7 +137,7 @@ class Go:
 def journey(go: Go) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
     asked, given, folder, past = go.asked, go.given, go.folder, go.past
-    with closing(Journal(folder / "journal.jsonl", go.began)) as journal, Gauge() as gauge:
+    with closing(Journal(folder / "journal.jsonl", go.began)) as journal, Gauge() as gauge, in_use(go.cache):
         budget = None if asked.epochs else asked.seconds
         started = journal.write(
             "begin" if past is None else "resumed", source=given.name, digest=given.digest, budget_s=budget,

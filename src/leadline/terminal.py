@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from leadline.data.kept import Kept
     from leadline.run import Run
 
 SAID_EVERY = 10.0  # seconds between two plain lines of one contender
@@ -189,6 +190,12 @@ def line_of(run: Run) -> str:
     if shipped is not None:
         ships = f"{shipped['contender']}, {result['metric']} {_number(shipped['score'])}"
     return f"{run.folder}  {result['created'][:16].replace('T', ' ')}  {WORDS[run.verdict.answer]}: ships {ships}"
+
+
+def kept_line(each: Kept) -> str:
+    """Something in the cache in one line."""
+    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
+    return f"{_bytes(each.bytes):>8}  {each.what:8}  {used}  {each.source or '-':20}  {each.path}"
 
 
 def _number(value: float | None) -> str:

@@ -215,7 +215,8 @@ def _write(
     for part, rows in vars(split).items():
         np.save(folder / f"{part}.npy", rows)
     facts = {
-        "rows": table.rows, "task": asdict(table.task), "blocks": [asdict(block) for block in blocks],
+        "source": table.source.name, "rows": table.rows, "task": asdict(table.task),
+        "blocks": [asdict(block) for block in blocks],
         "bad": sorted(bad.items()), "share": share, "unread": int((~wanted).sum()),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
