@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
 from leadline.errors import ModelError
-from leadline.judge.metrics import METRICS
+from leadline.judge.metrics import LIKELY, METRICS
 from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits
 from leadline.ship.model import Model, assemble
@@ -34,6 +35,7 @@ PARITY = 1e-4  # of a probability, or of the spread of the target
 TABLES = (
     "binary",
     "multiclass",
+    "multilabel",
     "regression",
     "text",
     "text+number",
@@ -58,7 +60,7 @@ def _able() -> list[tuple[str, str]]:
         kinds = KINDS_OF.get(table, {"number", "category", "time"})
         blocks = [_Block(kind, kind) for kind in sorted(kinds)]
         for name, contender in PORTFOLIO.items():
-            if contender.inputs(_Blocks(blocks)):  # type: ignore[arg-type]
+            if contender.inputs(_Blocks(blocks, SimpleNamespace(several=table == "multilabel"))):  # type: ignore[arg-type]
                 pairs.append((name, table))
     return pairs
 
@@ -85,6 +87,7 @@ class _Block:
 @dataclasses.dataclass
 class _Blocks:
     blocks: list[_Block]
+    task: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +173,11 @@ def tables(mixed: Any, messages: Any, bars: Any, tones: Any, waves: Any) -> Call
             return pl.DataFrame({
                 "photo": images, "x": noise, "c": ["u", "v", None] * 40, "y": labels * 2.0 + noise + 0.01,
             }), {"target": "y"}  # fmt: skip
+        if name == "multilabel":
+            frame = mixed(240, "regression")
+            high, odd = frame["y"] > frame["y"].median(), frame["y"] < frame["y"].quantile(0.3)
+            tags = [[t for t, yes in (("high", a), ("low", b)) if yes] for a, b in zip(high, odd, strict=True)]
+            return frame.drop("y").with_columns(y=pl.Series(tags)), {"target": "y"}
         return mixed(240, name), {"target": "y"}
 
     return make
@@ -211,7 +219,10 @@ def test_answers_are_probabilities_or_values(trained: Trained) -> None:
     if classes:
         assert scores.shape == (trained.store.rows, classes) and scores.dtype == np.float32
         assert scores.min() >= 0
-        np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+        if trained.store.task.several:
+            assert scores.max() <= 1
+        else:
+            np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
     else:
         assert scores.shape == (trained.store.rows,) and scores.dtype == np.float64
 
@@ -233,7 +244,9 @@ def test_the_same_seed_gives_the_same_result(trained: Trained) -> None:
 def test_the_file_answers_as_the_contender_on_every_row(trained: Trained) -> None:
     shipped, scores = trained.shipped(trained.frame), trained.scores
     np.testing.assert_allclose(shipped, scores, rtol=0, atol=PARITY * trained.unit)
-    if trained.store.task.classes:
+    if trained.store.task.several:
+        np.testing.assert_array_equal(shipped >= LIKELY, scores >= LIKELY)
+    elif trained.store.task.classes:
         np.testing.assert_array_equal(shipped.argmax(axis=1), scores.argmax(axis=1))
 
 
