@@ -88,7 +88,7 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int) -> Flaw | N
         name="twins",
         says=f"{len(drop):,} of {looked:,} rows repeat another, or nearly: {across}{differ}.",
         rows=shown, twin=np.array([partner.get(r, back.get(r, -1)) for r in shown.tolist()], np.int64), drop=drop,
-        facts={"across": len(tested), "unlike": unlike},
+        facts={"rows": len(drop), "across": len(tested), "unlike": unlike},
     )  # fmt: skip
 
 

@@ -53,8 +53,11 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]]) -> str:
             "<p>Nothing was found: no repeated rows, no column or file that gives the answer away, no labels that look "
             "wrong, as far as the budget allowed to look.</p>"
         )
-    rows = [(TITLES.get(str(flaw["name"]), ""), _count(flaw), *_price(facts, flaw)) for flaw in found]
-    table = grid(("Flaw", "Rows", "Without it", "95% interval", "Measured on"), rows, 1, "Flaws and their prices")
+    rows = []
+    for flaw in found:
+        size, span, where = _price(facts, flaw)
+        rows.append((TITLES.get(str(flaw["name"]), ""), where, _count(flaw), size, span))
+    table = grid(("Flaw", "Measured on", "Rows", "Without it", "95% interval"), rows, 2, "Flaws and their prices")
     return (
         "<p>The price of a flaw is the score without it, less the score with it. All rows are in "
         f"<code>flaws.csv</code>.</p>{table}" + "".join(_flaw(flaw, shown.get(str(flaw["name"]), ())) for flaw in found)
@@ -81,7 +84,8 @@ def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found]) -> str:
     rows = "".join(_row(each) for each in shown[:SHOWN])
-    gallery = f'<div class="gallery wide">{rows}</div>' if rows else ""
+    wide = "" if all(each.images for each in shown) else " wide"
+    gallery = f'<div class="gallery{wide}">{rows}</div>' if rows else ""
     title = TITLES.get(str(flaw["name"]), "")
     return f"<h3>{title}</h3><p>{clip(flaw.get('says'), 500)}{_fix(flaw)}</p>{gallery}"
 
@@ -91,6 +95,7 @@ def _row(each: Found) -> str:
         f'<img class=tiny src="data:image/png;base64,{base64.b64encode(image).decode()}" alt="row {each.row + 1}">'
         for image in each.images
     )
+    pictures = f'<div class="twins">{pictures}</div>' if len(each.images) > 1 else pictures
     texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
     words = [f"row {count(each.row + 1)}" + (f" repeats row {count(each.twin + 1)}" if each.twin is not None else "")]
     words += [f"label <b>{name(each.label, 40)}</b>"] if each.label is not None else []
@@ -101,4 +106,4 @@ def _row(each: Found) -> str:
 def _fix(flaw: Mapping[str, Any]) -> str:
     if flaw.get("fixed") or not flaw.get("fixes"):
         return ""
-    return f" <code>--fix {clip(flaw.get('name'), 20)}</code> takes it out, and records what it took."
+    return f" <code>--fix {clip(flaw.get('name'), 20)}</code> takes that out, and records what it took."
