@@ -52,7 +52,7 @@ ERRORS = [
     ("no target", GOOD.replace(",y", ",z"), DATA, "No target is given; add --target COLUMN, one of x, c, z."),
     ("missing target", GOOD, f"{DATA} --target q", "--target q is not a column of data; columns are x, c, y."),
     ("constant target", "x,y\n" + "1,a\n2,a\n" * 9, DATA, "Column 'y' is 'a' in every row; a target must vary; choose"),
-    ("class with one row", GOOD + "1,u,once\n", DATA, "Class 'once' of column 'y' has one row (row 31);"),
+    ("class with one row", GOOD.replace("b", "a") + "1,u,b\n", DATA, "Class 'b' of column 'y' has one row (row 31);"),
     ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "left to learn from in data ('k': it holds one"),
     ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from; at least 8 are needed."),
     ("bad kind", GOOD, f"{DATA} --kind x=banana", "--kind x=banana is not COLUMN=KIND; kinds are audio, image,"),
@@ -230,3 +230,12 @@ def test_a_pattern_that_the_shell_has_spread_out(tmp_path: Path, capsys: pytest.
     with pytest.raises(SystemExit):
         main(["fit", names[0], "--nonsense"])
     assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+
+
+def test_fit_prints_the_result_as_json_and_nothing_else(
+    tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", str(table), "--target", "y", "--only", "linear", "--budget", "8s", "--out", str(tmp_path / "run")]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["folder"] == str(tmp_path / "run") and found["shipped"]["contender"] == "linear"

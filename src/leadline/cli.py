@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (fit, demo, check):
         if command is not check:
             command.add_argument("--quiet", action="store_true", help="print the verdict alone")
+            command.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
         for field in dataclasses.fields(Settings):
             if command is check and field.name not in CHECKED:
                 continue
@@ -130,12 +131,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fit(given: argparse.Namespace) -> int:
+    import json
+
     from leadline.run import fit
     from leadline.terminal import Terminal, farewell
 
-    with Terminal(quiet=given.quiet) as terminal:
+    with Terminal(quiet=given.quiet or given.json) as terminal:
         run = fit(given.source, watch=terminal.take, **_settings(given))
-    print(farewell(run))
+    told = {"folder": str(run.folder), **run.result}
+    print(json.dumps(told, ensure_ascii=False, indent=1) if given.json else farewell(run))
     return 0 if run.result["shipped"] is not None else 1
 
 

@@ -93,6 +93,13 @@ def test_missing_regression_targets_are_not_numbers(understand: Any) -> None:
     assert np.isnan(table.labels).tolist() == [False, False, True, True, False, False, False, False]
 
 
+def test_a_row_that_is_alone_of_its_class_is_set_aside(understand: Any) -> None:
+    table = understand({"a": list(range(41)), "y": ["u", "v"] * 20 + ["once"]}, target="y")
+    assert table.task.classes == ("u", "v")
+    assert table.labels[40] == -1
+    assert [bad.reason for bad in table.bad] == ["class 'once' has this row alone"]
+
+
 @pytest.mark.parametrize(
     ("frame", "settings", "error", "message"),
     [
@@ -101,7 +108,7 @@ def test_missing_regression_targets_are_not_numbers(understand: Any) -> None:
         ({"a": [1, 2], "y": [None, None]}, {"target": "y"}, TargetError, r"Column 'y' is empty in every row; choose"),
         ({"a": [1, 2], "y": ["u", "u"]}, {"target": "y"}, TargetError, r"Column 'y' is 'u' in every row"),
         (
-            {"a": [1] * 5, "y": ["u", "u", "v", "v", "w"]}, {"target": "y"}, TargetError,
+            {"a": [1] * 5, "y": ["u", "u", "v", "v", "w"]}, {"target": "y"}, TargetError,  # a fifth of the rows
             r"Class 'w' of column 'y' has one row \(row 5\); give it at least two rows, or take that row out\.",
         ),
         (

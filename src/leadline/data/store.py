@@ -31,7 +31,7 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Decoded, Fit, Kind, Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 7  # raised when the content of a store changes
+FORMAT = 8  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_CELLS = 2**21  # read at once
@@ -71,6 +71,7 @@ class Store:
         )
         self.bad: list[tuple[int, str]] = [(row, reason) for row, reason in facts["bad"]]
         self.share: float = facts["share"]  # of the rows that were drawn, at random, to be decoded
+        self.a_row: float = facts["a_row"]  # seconds that a picture or sound took from its file to what is read
         self.unread: int = facts["unread"]  # rows that the budget left no time to decode
         self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
         self.labels: np.ndarray = np.load(self.path / "labels.npy")
@@ -188,8 +189,9 @@ def _write(
     blocks = (
         fitted if like is None else sorted([*kept, *fitted], key=lambda b: [x.name for x in like.blocks].index(b.name))
     )
+    a_row = sum(cost for _, cost in fits) if like is None else like.a_row
     if share is None:
-        share = _affordable(table.rows, sum(cost for _, cost in fits), seconds)
+        share = _affordable(table.rows, a_row, seconds)
     wanted = _drawn(table.rows, share)
     bad: dict[int, str] = {} if like is None else dict(like.bad)
     writers = {
@@ -217,7 +219,7 @@ def _write(
     facts = {
         "source": table.source.name, "rows": table.rows, "task": asdict(table.task),
         "blocks": [asdict(block) for block in blocks],
-        "bad": sorted(bad.items()), "share": share, "unread": int((~wanted).sum()),
+        "bad": sorted(bad.items()), "share": share, "a_row": a_row, "unread": int((~wanted).sum()),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 

@@ -28,6 +28,7 @@ from leadline.kinds.kind import present
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
+ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
 MOST_CLASSES = 20  # more distinct whole numbers than this are a quantity
 
 
@@ -256,6 +257,12 @@ def _labels(
         values[~np.isfinite(values)] = np.nan
         return _task(name, target, (), settings), values, bad
     words = _words(cells)
+    alone = _alone(words.filter(pl.Series(part == 0)))
+    bad += [
+        BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} has this row alone")
+        for row in np.flatnonzero(words.is_in(alone).fill_null(False).to_numpy() & (part < len(PARTS)))
+    ]
+    words = words.set(words.is_in(alone).fill_null(False), None)
     classes = _classes(words.filter(pl.Series(part == 0)), target, name)
     numbered = words.replace_strict({c: i for i, c in enumerate(classes)}, default=-1, return_dtype=pl.Int64)
     labels = numbered.fill_null(-1).to_numpy().copy()
@@ -324,6 +331,13 @@ def _words(cells: pl.Series) -> pl.Series:
     if cells.dtype.is_float() and bool((cells.drop_nulls() == cells.drop_nulls().round()).all()):
         cells = cells.cast(pl.Int64)
     return cells.cast(pl.String)
+
+
+def _alone(words: pl.Series) -> list[str]:
+    """Classes of one row: nothing can be learned of them and tested too. None where fewer than two others are left."""
+    counts = words.drop_nulls().value_counts()
+    single = counts.filter(pl.col("count") == 1)[words.name].to_list()
+    return single if len(counts) - len(single) >= 2 and len(single) <= ALONE * len(words) else []
 
 
 def _classes(words: pl.Series, target: str, task: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ TREES = {
     "verbose": -1, "force_col_wise": True, "deterministic": True,
 }  # fmt: skip
 STRENGTH = {"bag": 3.0, "dense": 0.01}  # C of the linear probe
+FEW_CELLS = 500_000  # trees on fewer are grown by one thread: two would wait for each other
 MOST_CLASSES = 60
 A_CELL = {"trees": 1e-8, "dense": 1e-9, "bag": 1.5e-9}  # seconds a cell, round (or pass) and class
 
@@ -71,8 +72,9 @@ class Probe:
             )
         data = lgb.Dataset(matrix(store, self.plan, train), (labels - mean) / spread,
                            categorical_feature=self.plan.categories)  # fmt: skip
+        threads = self.threads if len(train) * sum(self.plan.widths) > FEW_CELLS else 1
         rounds = ROUNDS if self.classes <= 2 else max(20, 2 * ROUNDS // self.classes)
-        booster = lgb.train({**TREES, **goal, "num_threads": self.threads}, data, rounds)
+        booster = lgb.train({**TREES, **goal, "num_threads": threads}, data, rounds)
         raw = np.asarray(booster.predict(matrix(store, self.plan, rows)))
         if not self.classes:
             return np.asarray(raw * spread + mean)

@@ -15,6 +15,7 @@ from leadline.data.archive import is_archive, unpack
 from leadline.data.media import MEDIA, medium_of, visible
 from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
+from leadline.kinds import KINDS
 from leadline.refused import spoken
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
     parts = [part for part in (given.train, given.valid, given.test) if part is not None]
     wanted = list(model.contract["inputs"])
     frames, row = [], 0
+    odd: dict[str, list[str]] = {}
     for part in parts:
         schema = part.collect_schema()
         if lacking := [name for name in wanted if name not in schema]:
@@ -60,6 +62,7 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
         for start in range(0, rows, CHUNK):
             frame = part.select(wanted).slice(start, CHUNK).collect()
             found, bad = model.answer(frame, given.root)
+            _note_odd(odd, model, frame, row)
             answers = _columns(found, model.classes, bad)
             frames.append(answers.with_columns(frame[name] for name in path))
             for position, why in sorted(bad.items())[:3]:
@@ -67,7 +70,19 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
             row += len(frame)
     if not frames:
         raise SourceError(f"{given.name} holds no rows to predict.")
+    for name, places in odd.items():
+        many = "1 cell counts" if len(places) == 1 else f"{len(places):,} cells count"
+        warnings.warn(f"Of column {name!r} {many} as missing, such as {places[0]}.", stacklevel=2)
     return pl.concat(frames)
+
+
+def _note_odd(odd: dict[str, list[str]], model: Model, frame: pl.DataFrame, first: int) -> None:
+    """Cells of text that should be numbers or times and are none, by column: 'row 7, 'n.k.' is not a number'."""
+    for name, facts in model.contract["inputs"].items():
+        if facts["kind"] in ("number", "time") and frame[name].dtype == pl.String:
+            bad = KINDS[facts["kind"]].decode(frame[name], None, facts["decode"]).bad
+            if bad:
+                odd.setdefault(name, []).extend(f"row {first + row + 1} ({why})" for row, why in bad.items())
 
 
 def _columns(found: dict[str, np.ndarray], classes: list[str], bad: Mapping[int, str]) -> pl.DataFrame:
