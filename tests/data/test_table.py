@@ -144,7 +144,10 @@ def test_what_cannot_be_learned(
         ({"kind": ("a",)}, r"--kind a is not COLUMN=KIND"),
         ({"budget": "soon"}, r"--budget soon is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h\."),
         ({"budget": "0"}, r"--budget 0 is not a time"),
-        ({"task": "guess"}, r"--task guess is not known; it can be binary, multiclass, regression, language\."),
+        (
+            {"task": "guess"},
+            r"--task guess is not known; it can be binary, multiclass, multilabel, regression, language\.",
+        ),
         ({"lanes": 3}, r"Unknown setting 'lanes'; settings are budget, cache"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from leadline.kinds import KINDS
-from leadline.kinds.image import ORIENTATIONS
+from leadline.kinds.image import DRAFT, ORIENTATIONS
 
 IMAGE = KINDS["image"]
 
@@ -109,11 +109,11 @@ def test_a_picture_of_too_many_pixels_is_set_aside(monkeypatch: pytest.MonkeyPat
 
 def test_what_is_an_image(colours: np.ndarray, tmp_path: Path) -> None:
     colour, grey = _bytes(Pillow.fromarray(colours)), _bytes(Pillow.fromarray(colours[:, :, 0]))
-    assert IMAGE.sniff(pl.Series([colour]), None) == {"channels": 3, "scale": 1.0}
-    assert IMAGE.sniff(pl.Series([{"bytes": grey, "path": "a.png"}]), None) == {"channels": 1, "scale": 1.0}
-    assert IMAGE.sniff(pl.Series([grey, colour]), None) == {"channels": 3, "scale": 1.0}
+    assert IMAGE.sniff(pl.Series([colour]), None) == {"channels": 3, "scale": 1.0, "draft": DRAFT}
+    assert IMAGE.sniff(pl.Series([{"bytes": grey, "path": "a.png"}]), None)["channels"] == 1
+    assert IMAGE.sniff(pl.Series([grey, colour]), None)["channels"] == 3
     (tmp_path / "a.PNG").write_bytes(grey)
-    assert IMAGE.sniff(pl.Series(["a.PNG"]), tmp_path) == {"channels": 1, "scale": 1.0}
+    assert IMAGE.sniff(pl.Series(["a.PNG"]), tmp_path) == {"channels": 1, "scale": 1.0, "draft": DRAFT}
     assert IMAGE.sniff(pl.Series(["a.png", "b.txt"]), tmp_path) is None
     assert IMAGE.sniff(pl.Series([1, 2]), None) is None
 
@@ -191,3 +191,10 @@ def _means(planes: np.ndarray, height: int, width: int | None = None) -> np.ndar
     rows, columns = planes.shape[1] // height, planes.shape[2] // width
     whole = planes[:, : rows * height, : columns * width]
     return np.asarray(whole.reshape(-1, rows, height, columns, width).mean(axis=(2, 4)))
+
+
+def test_a_large_jpeg_is_decoded_at_a_coarser_scale_and_a_small_one_whole() -> None:
+    shapes = [(1_500, 900), (700, 640), (400, 300)]
+    cells = pl.Series([_bytes(Pillow.new("RGB", shape), "JPEG") for shape in shapes])
+    decoded = IMAGE.decode(cells, None, {"channels": 3, "draft": DRAFT})
+    assert [value.shape[:2] for value in decoded.values] == [(450, 750), (320, 350), (300, 400)]

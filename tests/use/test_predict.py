@@ -25,7 +25,7 @@ def _model(**inputs: str) -> Any:
         prediction = np.array(["yes" if found else None for found in there], object)
         return {"prediction": prediction, "probabilities": chances, "set": chances > 0.5}, bad
 
-    contract = {"inputs": {name: {"kind": kind} for name, kind in inputs.items()}}
+    contract = {"inputs": {name: {"kind": kind, "decode": {}} for name, kind in inputs.items()}}
     return SimpleNamespace(contract=contract, classes=["yes", "no"], answer=answer)
 
 

@@ -22,7 +22,7 @@ TREES = {
     "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 30, "lambda_l2": 5.0, "cat_smooth": 20.0, "seed": 0,
     "verbose": -1, "force_col_wise": True, "deterministic": True,
 }  # fmt: skip
-STRENGTH = {"bag": 3.0, "dense": 0.01}  # C of the linear probe
+STRENGTH = {"bag": 3.0, "codes": 1.0, "dense": 0.01}  # C of the linear probe, by the first form that it reads
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread: two would wait for each other
 MOST_CLASSES = 60
 A_CELL = {"trees": 1e-8, "dense": 1e-9, "bag": 1.5e-9}  # seconds a cell, round (or pass) and class
@@ -85,7 +85,7 @@ class Probe:
         from sklearn.linear_model import LogisticRegression, Ridge
 
         design = Design(store, self.plan, train)
-        strength = STRENGTH["bag" if "bag" in self.plan.forms else "dense"]
+        strength = next(strength for form, strength in STRENGTH.items() if form in self.plan.forms)
         if not self.classes:
             sparse = "bag" in self.plan.forms or "codes" in self.plan.forms
             ridge = Ridge(alpha=1 / strength, solver="sparse_cg" if sparse else "auto").fit(
