@@ -26,6 +26,7 @@ from leadline.data.store import Block, Store, described, grouped, unreadable
 from leadline.data.table import SNIFFED, Column, Table, Task, column_of
 from leadline.data.table import read as understand
 from leadline.errors import LeadlineError
+from leadline.folder import command
 from leadline.judge.evidence import columns
 from leadline.judge.expect import Expectation, expect
 from leadline.kinds import KINDS
@@ -33,7 +34,7 @@ from leadline.kinds.kind import Limits, present, share
 from leadline.race.measure import machine
 from leadline.race.race import entrants
 from leadline.refused import spoken
-from leadline.run import cache_of, command, find, unusable
+from leadline.run import cache_of, find, unusable
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
 BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without

@@ -8,11 +8,10 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -31,12 +30,13 @@ from leadline.data.source import Source, cache_folder, read
 from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
-from leadline.errors import LeadlineError, ModelError, OutputError, SourceError
+from leadline.errors import LeadlineError, ModelError, SourceError
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.look import look, priced
 from leadline.flaws.mend import mended, write
+from leadline.folder import command, run_folder, source_of, write_config
 from leadline.judge import evidence
-from leadline.judge.certainty import Certainty, certainty
+from leadline.judge.certainty import Certainty, certainty, doubts
 from leadline.judge.compare import Scored, score
 from leadline.judge.cost import READABLE
 from leadline.judge.expect import expect
@@ -46,7 +46,7 @@ from leadline.race.journal import Journal
 from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Event, Race, entrants
-from leadline.refused import removed, spoken
+from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
@@ -106,13 +106,13 @@ def _fit(
     source: Any, test: Any, watch: Callable[[Event], None] | None, asked: Settings, began: float
 ) -> Run:  # fmt: skip
     given = find(source, test, asked)
-    with _folder(asked, given.name) as (folder, final):
+    with run_folder(asked, given.name) as (folder, final):
         if any(left != folder for left in final.parent.glob(f".{final.name}.partial-*")):
             killed = (
                 f"An earlier run into {final} was killed, or is under way: leadline resume {final} goes on with it."
             )
             given = dataclasses.replace(given, notes=(*given.notes, killed))
-        _write_config(folder, source, asked)
+        write_config(folder, source, asked)
         result = journey(Go(asked=asked, given=given, folder=folder, began=began, watch=watch or (lambda event: None)))
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
@@ -201,38 +201,6 @@ def find(source: Any, test: Any, asked: Settings) -> Source:
     return read(source, test, cache=cache, running=asked.running)
 
 
-@contextmanager
-def _folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
-    """(where to write, where it will be): the run folder appears whole or not at all."""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    final = Path(asked.out) if asked.out else Path("runs") / f"{name.replace('/', '-')}-{stamp}"
-    if final.exists():
-        raise OutputError(f"{final} already exists; choose another --out, or remove it.")
-    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
-    alone = not partial.parent.exists()
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
-    try:
-        yield partial, final
-        partial.rename(final)
-    except BaseException:
-        removed(partial)
-        if alone:
-            with suppress(OSError):  # another run may have begun beside this one
-                partial.parent.rmdir()
-        raise
-
-
-def _write_config(folder: Path, source: Any, asked: Settings) -> None:
-    import yaml
-
-    shown = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    config = {"source": shown, "in_memory": not isinstance(source, (str, Path)), **asked.as_dict()}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
 def _key(asked: Settings, table: Table) -> dict[str, Any]:
     """What shapes a store besides the source, the columns and the budget."""
     part = blake2b(table.part.tobytes(), digest_size=16).hexdigest()
@@ -316,7 +284,7 @@ def _finish(
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
     certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
-    warnings += _uncertain(store, raw, certain) + _sampled(race)
+    warnings += doubts(store, raw, certain) + evidence.sampled(race.entries)
     answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)
     verdict = found.verdict
@@ -331,7 +299,7 @@ def _finish(
         "rows": store.split.counts(), "budget_s": None if asked.epochs else asked.seconds,
         "epochs": asked.epochs, "spent_s": 0.0, "peak_memory_gb": round(gauge.peak, 3),
         "memory_cap_gb": _memory(asked), "seed": asked.seed,
-        "test_openings": 1, "command": command(_source(folder), asked), "data_hash": table.source.digest,
+        "test_openings": 1, "command": command(source_of(folder), asked), "data_hash": table.source.digest,
         "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
         "needs": found.needs, "within": [dataclasses.asdict(each) for each in found.within],
@@ -349,32 +317,6 @@ def _finish(
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result, flaws
-
-
-def _sampled(race: Race) -> list[str]:
-    """Contenders for which memory was too short to learn from every row."""
-    found = [
-        (e.name, line) for e in race.entries for line in e.facts.get("describe", []) if "to fit into memory" in line
-    ]
-    return [f"{name} {line}." for name, line in found]
-
-
-def _uncertain(store: Store, answers: dict[str, np.ndarray], certain: dict[str, Certainty]) -> list[str]:
-    """What is to be said where answers could not be made to say how sure they are."""
-    if store.task.name == "language" or not answers:
-        return []
-    if store.task.several:
-        return ["Probabilities of several labels are not calibrated, and come with no sets."]
-    if not certain:
-        return [
-            "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
-            "More rows would mend it, or a longer budget, which races on folds."
-        ]
-    if any(each.conformal is None for each in certain.values()):
-        return [
-            "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
-        ]
-    return []
 
 
 def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity | None) -> dict[str, Any]:
@@ -440,26 +382,6 @@ def _ship(
             verdict = dataclasses.replace(verdict, winner=name, against=verdict.winner, why=why)
         return verdict, name, parity
     return verdict, None, None
-
-
-def _source(folder: Path) -> str:
-    """The source as config.yaml names it."""
-    import yaml
-
-    return str(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["source"])
-
-
-def command(source: str, asked: Settings) -> str:
-    """The command line of a run."""
-    import shlex
-
-    words = ["leadline", "fit", source]
-    for field in dataclasses.fields(Settings):
-        value = getattr(asked, field.name)
-        for item in value if isinstance(value, tuple) else [value]:
-            if item != field.default and field.name != "out":
-                words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]
-    return shlex.join(words)
 
 
 def _report(folder: Path, table: Table, store: Store, race: Race, flaws: list[Flaw], result: dict[str, Any]) -> None:

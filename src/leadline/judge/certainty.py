@@ -7,7 +7,7 @@ trained without them. Where a run has neither, probabilities stay as they are, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,24 @@ def certainty(
         answers = answers if mapped is None else mapped(answers)
         found[entry.name] = Certainty(calibrator=mapped, conformal=conformal(truth, answers, coverage))
     return found
+
+
+def doubts(store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty]) -> list[str]:
+    """What is to be said where answers could not be made to say how sure they are."""
+    if store.task.name == "language" or not answers:
+        return []
+    if store.task.several:
+        return ["Probabilities of several labels are not calibrated, and come with no sets."]
+    if not certain:
+        return [
+            "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
+            "More rows would mend it, or a longer budget, which races on folds."
+        ]
+    if any(each.conformal is None for each in certain.values()):
+        return [
+            "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
+        ]
+    return []
 
 
 def _unseen(

@@ -84,6 +84,12 @@ def certainties(
     }
 
 
+def sampled(entries: list[Entry]) -> list[str]:
+    """Contenders for which memory was too short to learn from every row."""
+    found = [(e.name, line) for e in entries for line in e.facts.get("describe", []) if "to fit into memory" in line]
+    return [f"{name} {line}." for name, line in found]
+
+
 def columns(table: Table) -> list[dict[str, Any]]:
     """The `columns` of result.json."""
     return [

@@ -1,0 +1,75 @@
+"""The run folder: made whole or not at all, its settings written down, and the command line that makes it again.
+
+Enters: settings. Leaves: the place to write to, config.yaml, and a command line.
+
+    >>> command("houses.csv", Settings(target="price", seed=3))
+    'leadline fit houses.csv --target price --seed 3'
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from leadline.config import Settings
+from leadline.errors import OutputError
+from leadline.refused import removed
+
+__all__ = ["command", "run_folder", "source_of", "write_config"]
+
+
+@contextmanager
+def run_folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
+    """(where to write, where it will be): the run folder appears whole or not at all."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    final = Path(asked.out) if asked.out else Path("runs") / f"{name.replace('/', '-')}-{stamp}"
+    if final.exists():
+        raise OutputError(f"{final} already exists; choose another --out, or remove it.")
+    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    alone = not partial.parent.exists()
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
+    try:
+        yield partial, final
+        partial.rename(final)
+    except BaseException:
+        removed(partial)
+        if alone:
+            with suppress(OSError):  # another run may have begun beside this one
+                partial.parent.rmdir()
+        raise
+
+
+def write_config(folder: Path, source: Any, asked: Settings) -> None:
+    """Write the settings of a run, and what it was pointed at."""
+    import yaml
+
+    shown = str(source) if isinstance(source, (str, Path)) else type(source).__name__
+    config = {"source": shown, "in_memory": not isinstance(source, (str, Path)), **asked.as_dict()}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def source_of(folder: Path) -> str:
+    """The source as config.yaml names it."""
+    import yaml
+
+    return str(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["source"])
+
+
+def command(source: str, asked: Settings) -> str:
+    """The command line of a run."""
+    words = ["leadline", "fit", source]
+    for field in dataclasses.fields(Settings):
+        value = getattr(asked, field.name)
+        for item in value if isinstance(value, tuple) else [value]:
+            if item != field.default and field.name != "out":
+                words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]
+    return shlex.join(words)
