@@ -200,7 +200,7 @@ def _write(
     sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in fitted}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start, frame in (
-            table.batches([c for block in fitted for c in block.columns], _chunk(fitted)) if fitted else ()
+            table.batches([c for block in fitted for c in block.columns], at_once(fitted)) if fitted else ()
         ):
             for block in fitted:
                 job = _Job(block, table, sessions[block.name], writers[block.name], bad, wanted)
@@ -224,7 +224,7 @@ def _write(
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 
 
-def _chunk(blocks: Sequence[Block]) -> int:
+def at_once(blocks: Sequence[Block]) -> int:
     """Rows to read at once: many where a cell is one number or word, so that Python's share of the work is small."""
     if not all(KINDS[block.kind].joint for block in blocks):
         return CHUNK

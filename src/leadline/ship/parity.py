@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadline.data.store import Store
+from leadline.data.store import Store, at_once
 from leadline.data.table import Table
 from leadline.errors import ModelError
 from leadline.judge.metrics import LIKELY
@@ -14,7 +14,6 @@ from leadline.ship.model import Model
 from leadline.use.language import bits, nats
 
 TOLERANCE = 1e-4  # of a probability, or of the spread of the target
-CHUNK = 4_096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +32,9 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
     rows = store.split.test
     names = list(model.contract["inputs"])
     answers = []
-    for start in range(0, len(rows), CHUNK):
-        frame = table.take(rows[start : start + CHUNK], names)
+    step = at_once(store.blocks)  # to find some rows among many takes seconds, however few they are
+    for start in range(0, len(rows), step):
+        frame = table.take(rows[start : start + step], names)
         found, _ = model.answer(frame, table.source.root)
         answers.append(found["probabilities"] if store.task.classes else found["prediction"].astype(np.float64))
     shipped = np.concatenate(answers)
