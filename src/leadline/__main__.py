@@ -1,7 +1,20 @@
-"""`python -m leadline` is the command `leadline`."""
+"""The command `leadline`, and `python -m leadline`: Ctrl-C is one sentence from the first moment to the last."""
 
+import signal
 import sys
 
-from leadline.cli import main
+from leadline.stop import at_once
 
-sys.exit(main())
+
+def main() -> int:
+    """Load and run the command line."""
+    with at_once():
+        from leadline.cli import main as command
+    code = command()
+    if code == 130:  # all is said: an impatient second one changes nothing
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

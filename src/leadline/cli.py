@@ -8,9 +8,14 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leadline.errors import LeadlineError
+from leadline.stop import STOPPED, at_once
+from leadline.terminal import plainly
+
+if TYPE_CHECKING:
+    from leadline.run import Run
 
 DEMO = {"budget": "50s"}
 CHECKED = ("target", "test", "budget", "kind", "drop", "group", "split", "time", "task", "unit", "data", "cache")
@@ -24,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        print("leadline: stopped; nothing was written.", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `head` does; Python would complain at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -33,9 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     parser = _parser()
-    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter should not end the run
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+    plainly()
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     given, more = parser.parse_known_args(arguments)
@@ -76,8 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the same as JSON")
     for command in (fit, demo, check):
         if command is not check:
-            command.add_argument("--quiet", action="store_true", help="print the verdict alone")
-            command.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+            shown = command.add_mutually_exclusive_group()
+            shown.add_argument("--quiet", action="store_true", help="print the verdict alone")
+            shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
         for field in dataclasses.fields(Settings):
             if command is check and field.name not in CHECKED:
                 continue
@@ -100,7 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--out", help="folder of the repetition (default: RUN-replay)")
     for command in (resume, replay):
         command.add_argument("source", nargs="?", help="where the data is now (default: as the run says)")
-        command.add_argument("--quiet", action="store_true", help="print the end alone")
+        shown = command.add_mutually_exclusive_group()
+        shown.add_argument("--quiet", action="store_true", help="print the end alone")
+        if command is resume:
+            shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
     runs = commands.add_parser("runs", parents=[shared], help="the runs that lie in a folder, the newest last")
     runs.add_argument("folder", nargs="?", default="runs", help="where they lie (default: runs)")
     show = commands.add_parser("show", parents=[shared], help="the verdict of a run again")
@@ -131,16 +138,33 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fit(given: argparse.Namespace) -> int:
+    with at_once():
+        from leadline.run import fit
+        from leadline.terminal import Terminal
+
+        shown = Terminal(quiet=given.quiet or given.json)
+    with shown as terminal:
+        run = fit(given.source, watch=terminal.take, **_settings(given))
+    return _end(run, given)
+
+
+def _end(run: Run, given: argparse.Namespace) -> int:
+    """Print what a run came to."""
+    from leadline.terminal import farewell
+
+    if given.json:
+        print(_json({"folder": str(run.folder), **run.result}))
+    else:
+        print(farewell(run))
+    return 0 if run.result["shipped"] is not None else 1
+
+
+def _json(value: Any) -> str:
+    """One document; letters that the stream cannot take are escaped, as a plainer letter would change what is said."""
     import json
 
-    from leadline.run import fit
-    from leadline.terminal import Terminal, farewell
-
-    with Terminal(quiet=given.quiet or given.json) as terminal:
-        run = fit(given.source, watch=terminal.take, **_settings(given))
-    told = {"folder": str(run.folder), **run.result}
-    print(json.dumps(told, ensure_ascii=False, indent=1) if given.json else farewell(run))
-    return 0 if run.result["shipped"] is not None else 1
+    whole = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(value, ensure_ascii=not whole, indent=1)
 
 
 def _settings(given: argparse.Namespace) -> dict[str, Any]:
@@ -151,24 +175,21 @@ def _settings(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check(given: argparse.Namespace) -> int:
-    import json
-
-    from leadline.before import check
+    with at_once():
+        from leadline.before import check
 
     found = check(given.source, interpretable=given.interpretable, **_settings(given))
-    print(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if given.json else found)
+    print(_json(found.as_dict()) if given.json else found)
     return 2 if found.problems else 0
 
 
 def _runs(given: argparse.Namespace) -> int:
-    import json
-
     from leadline.listing import runs, unfinished
     from leadline.terminal import line_of
 
     found = runs(given.folder)
     if given.json:
-        print(json.dumps([{"folder": str(run.folder), **run.result} for run in found], ensure_ascii=False, indent=1))
+        print(_json([{"folder": str(run.folder), **run.result} for run in found]))
         return 0
     for run in found:
         print(line_of(run))
@@ -181,13 +202,11 @@ def _runs(given: argparse.Namespace) -> int:
 
 
 def _show(given: argparse.Namespace) -> int:
-    import json
-
     from leadline.listing import show
     from leadline.terminal import farewell
 
     run = show(given.run)
-    print(json.dumps(run.result, ensure_ascii=False, indent=1) if given.json else farewell(run))
+    print(_json(run.result) if given.json else farewell(run))
     return 0
 
 
@@ -206,20 +225,23 @@ def _cache(given: argparse.Namespace) -> int:
 
 
 def _resume(given: argparse.Namespace) -> int:
-    from leadline.again import resume
-    from leadline.terminal import Terminal, farewell
+    with at_once():
+        from leadline.again import resume
+        from leadline.terminal import Terminal
 
-    with Terminal(quiet=given.quiet) as terminal:
+        shown = Terminal(quiet=given.quiet or given.json)
+    with shown as terminal:
         run = resume(given.run, given.source, watch=terminal.take)
-    print(farewell(run))
-    return 0 if run.result["shipped"] is not None else 1
+    return _end(run, given)
 
 
 def _replay(given: argparse.Namespace) -> int:
-    from leadline.again import replay
-    from leadline.terminal import Terminal
+    with at_once():
+        from leadline.again import replay
+        from leadline.terminal import Terminal
 
-    with Terminal(quiet=given.quiet) as terminal:
+        shown = Terminal(quiet=given.quiet)
+    with shown as terminal:
         found = replay(given.run, given.source, out=given.out, watch=terminal.take)
     print(found)
     return 0 if found.same else 1
@@ -236,8 +258,9 @@ def _demo(given: argparse.Namespace) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    from leadline.ship.model import Model
-    from leadline.use.predict import check_suffix, write
+    with at_once():
+        from leadline.ship.model import Model
+        from leadline.use.predict import check_suffix, write
 
     model = Model(_model(given))
     out: Any = Path(given.out) if given.out else None
@@ -257,8 +280,9 @@ def _predict(given: argparse.Namespace) -> int:
 
 
 def _generate(given: argparse.Namespace) -> int:
-    from leadline.ship.model import Model
-    from leadline.use.generate import generate
+    with at_once():
+        from leadline.ship.model import Model
+        from leadline.use.generate import generate
 
     pieces = generate(
         Model(_model(given)), given.prompt, length=given.length, temperature=given.temperature, top_k=given.top_k,

@@ -20,6 +20,7 @@ from typing import Any
 from leadline.config import Settings
 from leadline.errors import OutputError
 from leadline.refused import removed
+from leadline.stop import deaf
 
 __all__ = ["command", "run_folder", "source_of", "write_config"]
 
@@ -41,10 +42,11 @@ def run_folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
         yield partial, final
         partial.rename(final)
     except BaseException:
-        removed(partial)
-        if alone:
-            with suppress(OSError):  # another run may have begun beside this one
-                partial.parent.rmdir()
+        with deaf():
+            removed(partial)
+            if alone:
+                with suppress(OSError):  # another run may have begun beside this one
+                    partial.parent.rmdir()
         raise
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 
 SAID_EVERY = 10.0  # seconds between two plain lines of one contender
 BARS = "▁▂▃▄▅▆▇█"
+# What a terminal gets that cannot show a letter: a bar becomes one letter, so that tables stay in line.
+PLAIN = dict(zip(BARS, "_.-:=+*#", strict=True)) | {
+    "µ": "u", "±": "+/-", "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "→": "->", "·": "*", "“": '"', "”": '"',
+    "‘": "'", "’": "'", "≤": "<=", "≥": ">=", "²": "2", "\xa0": " ",
+}  # fmt: skip
+JUSTIFIED: dict[str, Any] = {"valid": "right", "step": "right"}
+NARROW, NARROWEST = 72, 50  # columns, below which steps, then curves, are left out
 WORDS = {"deep": "deep learning", "classical": "classical", "tie": "tie", "unsure": "unsure"}
 
 
@@ -35,6 +44,21 @@ class _Line:
     said: float = 0.0
 
 
+def plainly() -> None:
+    """Let both streams write what their encoding lacks in plain letters: no name and no sign may end a run."""
+    codecs.register_error("leadline.plain", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="leadline.plain")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """How Python asks for letters in place of those that cannot be encoded."""
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in lost), error.end
+
+
 class Terminal:
     """Takes the events of a run and shows where it stands; a context manager."""
 
@@ -42,18 +66,20 @@ class Terminal:
         from rich.console import Console
 
         self._quiet = quiet
-        self._console = Console(highlight=False)
+        live = sys.stdout.isatty()  # whatever FORCE_COLOR says: a file is no screen
+        self._console = Console(highlight=False, force_terminal=live, no_color=None if live else True)
         self._lines: dict[str, _Line] = {}
         self._rounds = ""  # the last one after the first, as a line
         self._began = time.monotonic()
+        self._ended: float | None = None  # seconds that it took
         self._budget: float | None = None
         self._live: Any = None
 
     def __enter__(self) -> Terminal:
-        if not self._quiet and self._console.is_terminal:
+        if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
             from rich.live import Live
 
-            self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4, transient=True)
+            self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
             self._live.start()
         return self
 
@@ -61,6 +87,7 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
+            self._live.transient = self._ended is None  # the table stays where there is a verdict on it
             self._live.stop()
 
     def take(self, event: dict[str, Any]) -> None:
@@ -141,25 +168,47 @@ class Terminal:
     def _stopping(self, event: dict[str, Any]) -> None:
         self._say("Stopping: each contender ends with its best so far (Ctrl-C again to leave at once).")
 
+    def _verdict(self, event: dict[str, Any]) -> None:
+        self._ended = event["spent_s"]
+
+    def _left(self) -> str:
+        """How much time is left, or what it took."""
+        spent = time.monotonic() - self._began
+        if self._ended is not None:
+            return _time(self._ended)
+        return _time(spent) if self._budget is None else f"{_time(max(0.0, self._budget - spent))} left"
+
     def _table(self) -> RenderableType:
+        """The contenders; on a narrow terminal with fewer columns, and never wider than it."""
+        from rich.markup import escape
         from rich.table import Table
 
-        spent = time.monotonic() - self._began
-        caption = _time(spent) if self._budget is None else f"{_time(max(0.0, self._budget - spent))} left"
-        caption = f"{caption}; {self._rounds}" if self._rounds else caption
-        table = Table(box=None, padding=(0, 2, 0, 0), caption=caption, caption_justify="left")
-        for name in ("contender", "valid", "curve", "step", "state"):
-            table.add_column(name, justify="right" if name in ("valid", "step") else "left")
-        for line in self._lines.values():
-            of = f"/{line.steps:,}" if line.steps else ""
-            state = line.status if line.why is None else f"{line.status}: {line.why}"
-            if line.status == "running":
-                state = _time(time.monotonic() - line.began)
-                state += "" if line.seconds is None else f" of {_time(line.seconds)}"
-            elif line.spent is not None and line.why is None:
-                state = f"{line.status} in {_time(line.spent)}"
-            table.add_row(line.name, _number(line.score), _spark(line.curve), f"{line.step:,}{of}", state)
+        wide = self._console.width
+        caption = f"{self._left()}; {self._rounds}" if self._rounds else self._left()
+        names = ["contender", "valid", *(["curve"] if wide >= NARROWEST else [])]
+        names += [*(["step"] if wide >= NARROW else []), "state"]
+        rows = [dict(zip(names, names, strict=True)), *map(self._cells, self._lines.values())]
+        room = wide - sum(max(len(row[name]) for row in rows) + 2 for name in names[:-1])
+        table = Table(box=None, padding=(0, 2, 0, 0), caption=caption, caption_justify="left", pad_edge=False)
+        for name in names:
+            table.add_column(name[:room] if name == "state" else name, justify=JUSTIFIED.get(name, "left"))
+        for row in rows[1:]:
+            table.add_row(*(escape(row[name][:room] if name == "state" else row[name]) for name in names))
         return table
+
+    def _cells(self, line: _Line) -> dict[str, str]:
+        """How a contender stands, as text by the name of the column."""
+        of = f"/{line.steps:,}" if line.steps else ""
+        state = line.status if line.why is None else f"{line.status}: {line.why}"
+        if line.status == "running":
+            state = _time(time.monotonic() - line.began)
+            state += "" if line.seconds is None else f" of {_time(line.seconds)}"
+        elif line.spent is not None and line.why is None:
+            state = f"{line.status} in {_time(line.spent)}"
+        return {
+            "contender": line.name, "valid": _number(line.score), "curve": _spark(line.curve),
+            "step": f"{line.step:,}{of}", "state": state,
+        }  # fmt: skip
 
 
 def farewell(run: Run) -> str:

@@ -28,6 +28,7 @@ from leadline.errors import LeadlineError
 from leadline.race.journal import Journal
 from leadline.race.measure import tree_gb, used_gb
 from leadline.race.past import Fate
+from leadline.stop import deaf
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -326,16 +327,18 @@ class Race:
 
     def close(self) -> None:
         """End every process."""
-        for entry in self.entries:
-            if entry.process is None:
-                continue
-            if entry.process.stdin is not None:
-                entry.process.stdin.close()
-            try:
-                entry.process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                entry.process.kill()
-                entry.process.wait()
+        with deaf():
+            processes = [entry.process for entry in self.entries if entry.process is not None]
+            for process in processes:
+                if process.stdin is not None:
+                    process.stdin.close()
+            until = time.monotonic() + 2.0
+            for process in processes:
+                try:
+                    process.wait(timeout=max(0.0, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def _say(self, event: str, **facts: Any) -> None:
         if self._number:
