@@ -50,7 +50,7 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
             f"No column but the target is left to learn from in {table.source.name}{reasons}; add columns that tell "
             "something, or keep one by --kind COLUMN=KIND."
         )
-    said += _written(table) + _classes(table) + _crossing(table, settings)
+    said += _written(table) + [*table.notes] + _classes(table) + _crossing(table, settings)
     return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
 
 
@@ -123,8 +123,7 @@ def _classes(table: Table) -> list[str]:
     if rare:
         return [f"{len(rare)} class{'es have' if len(rare) > 1 else ' has'} fewer than 10 rows, such as {rare[0]!r}."]
     if table.task.several:
-        none = int((table.labels[table.part == 0] == 0).sum())
-        return [f"{none:,} rows bear no label; that is learned too."] if none else []
+        return []
     share = counts.max() / counts.sum()
     if share > 0.9:
         largest = table.task.classes[int(counts.argmax())]

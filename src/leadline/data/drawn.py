@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
+from leadline.data.marks import rarest
 from leadline.data.split import Split, split, stretches
 from leadline.data.table import Table
 from leadline.errors import LeadlineError
@@ -18,7 +19,8 @@ def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) 
     if table.task.name == "language":
         return stretches(table.part)
     group, time = groups(table, asked), None if asked.time is None else _moments(table, asked.time)
-    drawn = split(table.labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold)
+    labels = rarest(table.labels, len(table.task.classes)) if table.task.several else table.labels
+    drawn = split(labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold)
     if table.doubtful is None:
         return drawn
     return replace(drawn.without(table.doubtful.tolist()), test=drawn.test)

@@ -76,6 +76,7 @@ class Table:
     bad: tuple[BadRow, ...]
     whole: str | None = None  # the column of folds, whose values the rest of the split keeps whole too
     doubtful: np.ndarray | None = None  # row numbers that are tested on, but not learned from
+    notes: tuple[str, ...] = ()  # what is to be said of how the target was read
 
     @property
     def rows(self) -> int:
@@ -122,7 +123,7 @@ def read(source: Source, settings: Settings) -> Table:
     if several:
         frame, target = _together(source, frame, several)
     said = stated_split(source, frame, part, settings, target)
-    task, labels, bad = _labels(source, frame, said.part, target, settings)
+    read = _labels(source, frame, said.part, target, settings, several)
     rows = np.flatnonzero(said.part == 0)
     sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
     columns = [
@@ -133,8 +134,8 @@ def read(source: Source, settings: Settings) -> Table:
     if several:
         columns.append(Column(name=target, kind="category", settings={}, role="target"))
     return Table(
-        source=source, frame=frame, part=said.part, columns=tuple(columns), task=task, labels=labels,
-        bad=(*source.bad, *said.bad, *bad), whole=said.whole,
+        source=source, frame=frame, part=said.part, columns=tuple(columns), task=read.task, labels=read.labels,
+        bad=(*source.bad, *said.bad, *read.bad), whole=said.whole, notes=read.notes,
     )  # fmt: skip
 
 
@@ -180,20 +181,25 @@ def _target(source: Source, settings: Settings, names: Sequence[str]) -> str:
             raise TargetError(f"No target is given{_unnamed(source)}; add --target COLUMN, one of {_listed(names)}.")
         target = usual[0]
     if target not in names and not _several(target, names):
+        lacking = [part.strip() for part in target.split(",") if part.strip() not in names]
         raise TargetError(
-            f"--target {target} is not a column of {source.name}{_unnamed(source)}; columns are {_listed(names)}."
+            f"--target {lacking[0] if lacking else target} is not a column of {source.name}{_unnamed(source)}; columns "
+            f"are {_listed(names)}."
         )
     return target
 
 
 def _several(target: str, names: Sequence[str]) -> tuple[str, ...]:
     """The columns of a target that names several, with commas; none where it names one."""
-    parts = tuple(part.strip() for part in target.split(","))
+    parts = tuple(dict.fromkeys(part.strip() for part in target.split(",")))
     return parts if target not in names and len(parts) > 1 and set(parts) <= set(names) else ()
 
 
 def _together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tuple[pl.LazyFrame, str]:
-    """Columns of yes and no as one column of lists: the names of those that say yes; missing where any is."""
+    """Columns of yes and no as one column of lists: the names of those that say yes; missing where any is.
+
+    In a column that holds yes alone, what is empty is no.
+    """
     cells = frame.select(several).collect()
     said = []
     for name in several:
@@ -205,7 +211,7 @@ def _together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tu
                 f"Column {name!r} of {source.name} holds {sorted(known - {*YES, *NO})[0]!r}; several targets at once "
                 "must be columns of yes and no, or 0 and 1; fit one column at a time."
             )
-        said.append(words.is_in(YES))
+        said.append(words.is_in(YES) if known & set(NO) else words.is_in(YES).fill_null(False))
     whole = [all(row) for row in zip(*(mark.is_not_null().to_list() for mark in said), strict=True)]
     borne = np.stack([mark.fill_null(False).to_numpy() for mark in said], axis=1)
     told = marks.named(borne, several)
@@ -219,14 +225,30 @@ def _unnamed(source: Source) -> str:
     return next((f" ({note})" for note in source.notes if "has no header line" in note), "")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """The target as it was read: the fields of a `Table` that hang on it alone."""
+
+    task: Task
+    labels: np.ndarray
+    bad: list[BadRow]
+    notes: tuple[str, ...] = ()
+
+
 def _labels(
-    source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings
-) -> tuple[Task, np.ndarray, list[BadRow]]:
+    source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings, several: Sequence[str]
+) -> _Target:
     cells = frame.select(target).collect().to_series()
-    if settings.task in (None, "multilabel"):
-        held = marks.lists(cells, settings.task == "multilabel")
+    asked, nested = settings.task == "multilabel", cells.dtype.is_nested()
+    if asked or (settings.task is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
+        held = marks.lists(cells, asked)
         if held is not None:
-            return _labelled(source, held, part, target, settings)
+            return _labelled(source, held, part, target, settings, several, told=not asked and not nested)
+    if nested:
+        raise TargetError(
+            f"Column {target!r} holds {cells.dtype}, where one class or number a row was expected, or lists of labels "
+            "as text; write it so, or choose another --target."
+        )
     if cells.dtype == pl.String:
         # A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers.
         plain = cells.str.strip_chars()
@@ -255,7 +277,7 @@ def _labels(
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
         values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
         values[~np.isfinite(values)] = np.nan
-        return _task(name, target, (), settings), values, bad
+        return _Target(task=_task(name, target, (), settings), labels=values, bad=bad)
     words = _words(cells)
     alone = _alone(words.filter(pl.Series(part == 0)))
     bad += [
@@ -269,33 +291,58 @@ def _labels(
     labels[words.is_null().to_numpy()] = -1
     for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
-    return _task("binary" if len(classes) == 2 else "multiclass", target, classes, settings), labels, bad
+    task = _task("binary" if len(classes) == 2 else "multiclass", target, classes, settings)
+    return _Target(task=task, labels=labels, bad=bad)
 
 
 def _labelled(
-    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings
-) -> tuple[Task, np.ndarray, list[BadRow]]:
-    """Several labels a row: those of train, in their natural order; an empty list is a row that bears none."""
-    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().value_counts()
-    found = sorted(counted[target].to_list(), key=_natural)
-    if len(found) < 2:
+    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings, several: Sequence[str],
+    told: bool,
+) -> _Target:  # fmt: skip
+    """Several labels a row: the commonest of train, in their natural order; an empty list is a row that bears none.
+
+    Args:
+        cells: lists of labels, null where the target is missing.
+        several: the columns that the labels are the names of, if they are.
+        told: nobody said that the cells hold lists.
+    """
+    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().value_counts().sort(target)
+    if never := [name for name in several if name not in counted[target]]:
+        raise TargetError(f"Column {never[0]!r} never says yes in the rows to learn from; leave it out of --target.")
+    if len(counted) < 2:
         raise TargetError(
-            f"Column {target!r} holds {len(found)} label, where at least two were expected; choose another --target."
+            f"Column {target!r} holds {len(counted)} label, where at least two were expected; choose another --target."
         )
-    if len(found) > marks.MOST:
-        raise TargetError(
-            f"Column {target!r} holds {len(found):,} different labels, where at most {marks.MOST} can be told at once; "
-            "keep the ones that matter."
-        )
-    borne = np.stack([cells.list.contains(label).fill_null(False).to_numpy() for label in found], axis=1)
+    kept = counted.sort("count", descending=True, maintain_order=True)[target].to_list()
+    kept, rest = sorted(kept[: marks.MOST], key=_natural), kept[marks.MOST :]
+    borne = np.stack([cells.list.contains(label).fill_null(False).to_numpy() for label in kept], axis=1)
     labels = marks.packed(borne)
-    missing = cells.is_null().to_numpy()
-    labels[missing] = -1
+    if len(np.unique(labels[part == 0])) == 1:
+        raise TargetError(f"Column {target!r} holds the same labels in every row; a target must vary.")
+    reasons = dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), f"the target {target!r} is missing")
+    strange = cells.list.set_difference([*kept, *rest])
+    for row in np.flatnonzero((strange.list.len() > 0).fill_null(False).to_numpy()):
+        reasons[int(row)] = f"label {strange[int(row)][0]!r} is not in train"
+    labels[list(reasons)] = -1
     bad = [
-        BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
-        for row in np.flatnonzero(missing & (part < len(PARTS)))
+        BadRow(place=f"{source.name} row {row + 1}", reason=reason)
+        for row, reason in sorted(reasons.items())
+        if part[row] < len(PARTS)
     ]
-    return _task("multilabel", target, tuple(found), settings), labels, bad
+    notes = []
+    if told:
+        notes.append(
+            f"Cells of {target!r} are read as several labels each, such as {kept[0]!r} and {kept[1]!r}; "
+            "--task multiclass takes each for one class."
+        )
+    if rest:
+        notes.append(
+            f"Of {len(counted):,} labels the {marks.MOST} commonest are told; the others, such as {rest[0]!r}, are "
+            "left out."
+        )
+    if none := int((labels[part == 0] == 0).sum()):
+        notes.append(f"{none:,} rows bear no label; that is learned too.")
+    return _Target(task=_task("multilabel", target, tuple(kept), settings), labels=labels, bad=bad, notes=tuple(notes))
 
 
 def _task(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:
