@@ -23,8 +23,9 @@ from leadline.data.drawn import draw
 from leadline.data.source import Source
 from leadline.data.split import Split
 from leadline.data.store import Block, Store, described, grouped, unreadable
-from leadline.data.table import SNIFFED, Column, Table, Task, column_of
+from leadline.data.table import SNIFFED, Column, Table, column_of
 from leadline.data.table import read as understand
+from leadline.data.target import Task
 from leadline.errors import LeadlineError
 from leadline.folder import command
 from leadline.judge.evidence import columns

@@ -25,7 +25,8 @@ import numpy as np
 import polars as pl
 
 from leadline.data.split import Split
-from leadline.data.table import Column, Table, Task
+from leadline.data.table import Column, Table
+from leadline.data.target import Task
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
 from leadline.kinds.kind import Decoded, Fit, Kind, Limits

@@ -14,7 +14,8 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.data.store import Store
-from leadline.data.table import Table, Task
+from leadline.data.table import Table
+from leadline.data.target import Task
 from leadline.flaws.probe import Probe
 from leadline.judge.metrics import METRICS
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import onnx
 
     from leadline.data.store import Block, Store
-    from leadline.data.table import Task
+    from leadline.data.target import Task
     from leadline.judge.certainty import Certainty
     from leadline.judge.conformal import Conformal
     from leadline.ship.graph import Graph
