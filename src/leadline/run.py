@@ -392,4 +392,5 @@ def _report(folder: Path, table: Table, store: Store, race: Race, flaws: list[Fl
         entry = next(entry for entry in race.entries if entry.name == name)
         shown = evidence.examples(table, store, store.sealed(), entry.scores())
     found = evidence.shown_flaws(table, store, flaws)
-    (folder / "report.html").write_text(render(result, predictions, shown, found), encoding="utf-8")
+    way = None if result["shipped"] is None else evidence.way(table, store, Model(folder / "model.onnx"))
+    (folder / "report.html").write_text(render(result, predictions, shown, found, way), encoding="utf-8")

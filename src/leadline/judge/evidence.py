@@ -17,10 +17,12 @@ from leadline.flaws.flaw import Flaw
 from leadline.judge import calibrate, conformal
 from leadline.judge.certainty import Certainty
 from leadline.judge.compare import Scored
+from leadline.judge.journey import journey
 from leadline.judge.metrics import LIKELY
 from leadline.race.race import Entry
 from leadline.race.rounds import Round
-from leadline.report.page import Example, Found
+from leadline.report.page import Example, Found, Journey
+from leadline.ship.model import Model
 from leadline.use.language import stream
 
 FLAWED = 6  # rows of a flaw in the report
@@ -205,6 +207,11 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
             )  # fmt: skip
         shown[flaw.name] = found
     return shown
+
+
+def way(table: Table, store: Store, model: Model) -> Journey:
+    """One test row's way through the file."""
+    return journey(table, store, model, _picture(store, int(store.split.test[0])))
 
 
 def _label(table: Table, label: int) -> str | None:

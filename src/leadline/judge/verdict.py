@@ -150,7 +150,7 @@ def _why(made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Me
     share = metric.name == "accuracy"
 
     def say(value: float) -> str:
-        return f"{abs(value) * 100:.2f} points" if share else f"{abs(value):,.4g}"
+        return f"{abs(value) * 100:.2f} points" if share else _figure(abs(value))
 
     level = f"{100 * made.level:.3g}%"
     interval = f"{level} interval of deep minus classical {_signed(made.low, share)} to {_signed(made.high, share)}"
@@ -199,11 +199,21 @@ def _other(answer: str) -> str:
 
 
 def _score(rival: Rival, share: bool) -> str:
-    return f"{rival.score:.2%}" if share else f"{rival.score:,.5g}"
+    return f"{rival.score:.2%}" if share else _figure(rival.score, 5)
 
 
 def _signed(value: float, share: bool) -> str:
-    return f"{value * 100:+.2f}" if share else f"{value:+,.4g}"
+    return f"{value * 100:+.2f}" if share else ("+" if value >= 0 else "") + _figure(value)
+
+
+def _figure(value: float, digits: int = 4) -> str:
+    """So many digits, and no exponent where a number can be read without one.
+
+    >>> _figure(-11380.4), _figure(0.012345), _figure(43880.62, 5)
+    ('-11,380', '0.01235', '43,881')
+    """
+    whole = 10 ** (digits - 1) <= abs(value) < 1e12
+    return f"{value:,.0f}" if whole else f"{value:,.{digits}g}"
 
 
 def _alone(deep: Rival | None, classical: Rival | None) -> Verdict:
@@ -241,7 +251,8 @@ def within(family: str, first: str, second: str, score: float, gap: Gap, metric:
         "unsure": f"{first} is not shown to be better than {second}",
     }  # fmt: skip
     unit = " points" if share else ""
-    interval = f"{_signed(gap.size, share)}{unit}, 95% interval {_signed(low, share)} to {_signed(high, share)}"
+    size, least, most = (-gap.size, -high, -low) if answer == "second" else (gap.size, low, high)
+    interval = f"{_signed(size, share)}{unit}, 95% interval {_signed(least, share)} to {_signed(most, share)}"
     return Within(
         family=family, first=first, second=second, gap=gap.size, low=low, high=high, answer=answer,
         why=f"{words[answer]} ({interval})",

@@ -174,7 +174,7 @@ def scatter(marks: list[Mark], x: Axis, y: Axis, front: list[Mark], frame: Frame
         body.append(shape(mark.family, f"{at:.2f}%", here, mark.title, mark.chosen))
         wide = LETTER * len(mark.name) + 14
         flip = NARROW * at / 100 + wide > NARROW
-        start, level = NARROW * at / 100 - (wide if flip else 0), here + 4
+        start, level = NARROW * at / 100 - (wide if flip else 0), here + (4 if y.holds(mark.y) else -8)
         while any(start < s + w and s < start + wide and abs(level - v) < 15 for s, w, v in taken):
             level += 3
         taken.append((start, wide, level))

@@ -14,7 +14,7 @@ from leadline.report.words import clip, count, esc, grid, micros, name, scroll, 
 __all__ = ["contenders", "cost", "learning"]
 
 POINTS = 300  # a learning curve is drawn through no more than these
-COSTS = ("Training", "Of cores", "A row of many", "A row alone", "Parameters", "Size", "Peak memory")
+COSTS = ("Training", "Core time", "A row of many", "A row alone", "Parameters", "Weights", "Memory")
 
 
 def contenders(facts: Facts) -> str:

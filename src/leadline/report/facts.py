@@ -55,7 +55,7 @@ class Facts:
         widths = [
             c["high"] - c["low"]
             for c in finished
-            if number(c.get("low")) is not None and number(c.get("high")) is not None
+            if family(c) != "floor" and number(c.get("low")) is not None and number(c.get("high")) is not None
         ]
         steps = [w / 5 for w in widths if w > 0] + ([region / 5] if region else [])
         scores = [c["score"] for c in finished]
@@ -103,13 +103,14 @@ class Facts:
     def score_axis(self) -> Axis:
         """A scale on which the good contenders can be told apart; those far behind lie beyond its edge."""
         near = self._near([c for c in self.finished if family(c) != "floor"] or self.finished)
+        near += [c for c in (self.shipped, self.rival) if c and number(c.get("score")) is not None and c not in near]
         values = [v for c in near for v in (c["score"], number(c.get("low")), number(c.get("high"))) if v is not None]
         return Axis.over(values, pad=0.12)
 
     def _near(self, contenders: list[Contender]) -> list[Contender]:
         """Those whose distance from the best is not out of proportion to the others'."""
         if len(contenders) < 3:
-            return contenders
+            return list(contenders)
         away = [abs(c["score"] - contenders[0]["score"]) for c in contenders]
         limit = max(4 * median(away), 2 * away[1])
         return [c for c, distance in zip(contenders, away, strict=True) if distance <= limit]

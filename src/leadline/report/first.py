@@ -27,7 +27,16 @@ def headline(facts: Facts) -> str:
     """The answer in a few words."""
     answer = str(facts.verdict.get("answer"))
     measured = answer != "unsure" or number(facts.verdict.get("gap")) is not None
-    return HEADLINES[answer] if answer in HEADLINES and measured else "No answer yet"
+    return HEADLINES[answer] if answer in HEADLINES and measured and not _starved(facts) else "No answer yet"
+
+
+def _starved(facts: Facts) -> bool:
+    """Whether the answer is open although the difference is not: a family lost for want of time."""
+    low, high = number(facts.verdict.get("low")), number(facts.verdict.get("high"))
+    told = low is not None and high is not None and (low > 0 or high < 0)
+    region = number(facts.verdict.get("region")) or 0.0
+    inside = told and max(abs(low or 0.0), abs(high or 0.0)) <= region
+    return facts.verdict.get("answer") == "unsure" and told and not inside
 
 
 def first_screen(facts: Facts) -> str:
@@ -50,21 +59,17 @@ def _picture(facts: Facts) -> str:
     if gap is None or low is None or high is None:
         return '<p class="nothing">A deep and a classical contender must both finish before they can be compared.</p>'
     region = number(verdict.get("region")) or 0.0
-    span = f"{facts.level} interval {measure.bare(low)} to {measure.gap(high)}"
+    interval_is = f"{facts.level} interval {measure.bare(low)} to {measure.gap(high)}"
     label = (
-        f"Difference between deep and classical in {measure.title}: {measure.gap(gap)}, {span}; "
+        f"Difference between deep and classical in {measure.title}: {measure.gap(gap)}, {interval_is}; "
         f"differences within {measure.difference(region)} count as none."
-    )
-    side = (
-        f"<b>{measure.difference(gap)}</b> in favour of {'deep' if gap > 0 else 'classical'}"
-        if gap
-        else "no difference"
     )
     deep, classical = (name(side) for side in _sides(facts))
     over = f" over {facts.over}" if facts.over else ""
     return (
         f'<figure class="picture">{interval(gap, low, high, region, measure, label)}'
-        f"<figcaption>{deep} against {classical}, test {measure.title}{over}: {side}; {span}.</figcaption></figure>"
+        f"<figcaption>{deep} minus {classical}, test {measure.title}{over}: {measure.gap(gap)}, {interval_is}, counted "
+        "so that more is better.</figcaption></figure>"
     )
 
 
@@ -93,7 +98,10 @@ def _sure(facts: Facts) -> str:
 
 def _changes(facts: Facts) -> str:
     """What would turn the answer, each a sentence that follows from the numbers."""
-    found = [*_about_rows(facts), *_about_region(facts), *_about_cost(facts), *_about_effort(facts)]
+    found = [
+        *_about_starved(facts), *_about_rows(facts), *([] if _starved(facts) else _about_region(facts)),
+        *_about_others(facts), *_about_cost(facts), *_about_effort(facts),
+    ]  # fmt: skip
     items = "".join(tag("li", text) for text in found[:4])
     return f'<h2 class="small">What would change the answer</h2><ul class="changes">{items}</ul>' if items else ""
 
@@ -110,7 +118,8 @@ def _about_rows(facts: Facts) -> list[str]:
     if rounds:
         spent = number(facts.verdict.get("settle_s"))
         what = "seeds" if facts.verdict.get("by") == "seeds" else "folds"
-        more += f", and {count(rounds)} more {what}{f' ({seconds(spent)})' if spent else ''} would do: --until-sure"
+        more += f", and {count(rounds)} more {what}{f' ({seconds(spent)})' if spent else ''} would do: "
+        more += "<code>--until-sure</code>"
     return [f"{more}. A gap under {smallest} could have stayed unseen."]
 
 
@@ -139,15 +148,38 @@ def _about_cost(facts: Facts) -> list[str]:
     return [f"<b>Speed:</b> where {micros(mine)} a row is too slow, {rival} answers {times} times as fast."]
 
 
+def _about_others(facts: Facts) -> list[str]:
+    """A contender that did better on the test than the shipped one, and was not the one that valid chose."""
+    best, mine = facts.best, facts.shipped
+    if not mine or best in (mine, facts.rival) or number(mine.get("score")) is None or best["score"] == mine["score"]:
+        return []
+    return [
+        f"<b>Another contender:</b> {name(best.get('name'))} scored {facts.measure.text(best['score'])} here; the "
+        "valid rows, which choose, preferred another of its family, and the test must not choose."
+    ]
+
+
 def _about_effort(facts: Facts) -> list[str]:
     """More seconds or more seeds."""
     cut = [name(c.get("name")) for c in facts.contenders if c.get("status") == "cut"]
+    late = [name(c.get("name")) for c in facts.contenders if c.get("status") == "skipped"]
     found = [f"<b>More time:</b> the budget cut {' and '.join(cut[:3])} short."] if cut else []
-    if facts.verdict.get("of") == "model" and facts.verdict.get("winner"):
+    found += [f"<b>More time:</b> the budget left none for {' and '.join(late[:3])}."] if late and not cut else []
+    compared = number(facts.verdict.get("gap")) is not None
+    if facts.verdict.get("of") == "model" and facts.verdict.get("winner") and compared and not _starved(facts):
         found.append(
-            "<b>More trainings:</b> this speaks of these trained models; three rounds (--rounds 3) speak of methods."
+            "<b>More trainings:</b> this speaks of these trained models; three rounds "
+            "(<code>--rounds 3</code>) speak of methods."
         )
     return found
+
+
+def _about_starved(facts: Facts) -> list[str]:
+    """A family that had too little time."""
+    if not _starved(facts):
+        return []
+    loser = _sides(facts)[0 if (number(facts.verdict.get("high")) or 0.0) < 0 else 1]
+    return [f"<b>A larger budget:</b> {name(loser)} had too little time to learn; the picture shows what it had."]
 
 
 def _key_facts(facts: Facts) -> str:
@@ -164,12 +196,18 @@ def _key_facts(facts: Facts) -> str:
             micros(number(mine.get("predict_us"))),
             _beside(rival, micros(number(rival.get("predict_us")))),
         ),
-        ("Size", size(bytes_), _beside(rival, size(number(rival.get("bytes"))))),
+        ("File size", size(bytes_), _checked(facts)),
         ("Training", seconds(number(mine.get("fit_s"))), _beside(rival, seconds(number(rival.get("fit_s"))))),
         ("Spent", seconds(number(result.get("spent_s"))), _given(facts)),
     ]
     items = "".join(f'<div><dt>{a}</dt><dd>{b}</dd><dd class="note">{c}</dd></div>' for a, b, c in cells)
     return f'<dl class="facts">{items}</dl>'
+
+
+def _checked(facts: Facts) -> str:
+    """On how many rows the file was held against the trained model."""
+    rows = number(((facts.result.get("shipped") or {}).get("parity") or {}).get("rows"))
+    return f"checked on {count(rows)} rows" if rows else ""
 
 
 def _given(facts: Facts) -> str:

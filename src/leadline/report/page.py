@@ -25,11 +25,12 @@ from leadline.report.expected import expected
 from leadline.report.facts import Facts
 from leadline.report.first import first_screen, headline
 from leadline.report.flaws import Found, flaws
+from leadline.report.journey import Journey, Step, journey
 from leadline.report.mistakes import Example, agreement, answers, gallery
 from leadline.report.words import clip, count, name, tag
 from leadline.report.writing import writing
 
-__all__ = ["Example", "Found", "render"]
+__all__ = ["Example", "Found", "Journey", "Step", "render"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 LOGO = (  # a leadline: the line, its marks, the weight
@@ -40,7 +41,7 @@ LOGO = (  # a leadline: the line, its marks, the weight
 
 def render(
     result: dict[str, Any], predictions: pl.DataFrame, examples: list[Example],
-    found: Mapping[str, Sequence[Found]] = MappingProxyType({}),
+    found: Mapping[str, Sequence[Found]] = MappingProxyType({}), way: Journey | None = None,
 ) -> str:  # fmt: skip
     """The report as HTML text, under 5 MB whatever comes in.
 
@@ -49,12 +50,13 @@ def render(
         predictions: a row a test row, with `truth`, `prediction` and `prediction_<contender>`.
         examples: the worst mistakes, worst first.
         found: rows of each flaw, by its name.
+        way: one row's way through the shipped file.
 
         >>> render({}, pl.DataFrame(), []).startswith("<!doctype html>")
         True
     """
     facts = Facts.of(result)
-    sections = [(key, title, body) for key, title, body in _sections(facts, predictions, examples, found) if body]
+    sections = [(key, title, body) for key, title, body in _sections(facts, predictions, examples, found, way) if body]
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
     body = "".join(
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{title}</h2>{text}</section>\n'
@@ -74,8 +76,9 @@ def render(
 
 
 def _sections(
-    facts: Facts, predictions: pl.DataFrame, examples: list[Example], found: Mapping[str, Sequence[Found]]
-) -> list[tuple[str, str, str]]:
+    facts: Facts, predictions: pl.DataFrame, examples: list[Example], found: Mapping[str, Sequence[Found]],
+    way: Journey | None,
+) -> list[tuple[str, str, str]]:  # fmt: skip
     """Anchor, title and HTML of what follows the first screen, in reading order."""
     warned = count(len(facts.result.get("warnings") or []))
     task = facts.result.get("task")
@@ -94,6 +97,7 @@ def _sections(
         ("mistakes", worst, gallery(examples)),
         ("flaws", "What is wrong with the data", flaws(facts, found)),
         ("data", "Data", origin.data(facts)),
+        ("journey", "One row, step by step", journey(way)),
         ("expected", "What the textbook expected", expected(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),
         ("reproduce", "Do it again", origin.reproduce(facts)),

@@ -165,8 +165,8 @@ class Measure:
         if metric in PERCENT:
             return cls(metric=metric, higher=higher, digits=min(3, max(1, _places(100 * step))), power=0)
         power = math.floor(math.log10(biggest))
-        power = power if power >= 9 or power < -3 else 0
-        return cls(metric=metric, higher=higher, digits=min(6, max(0, _places(step / 10.0**power))), power=power)
+        power, most = (power, 4) if power >= 9 or power < -3 else (0, max(0, 4 - max(0, power)))
+        return cls(metric=metric, higher=higher, digits=min(most, max(0, _places(step / 10.0**power))), power=power)
 
     @property
     def is_percent(self) -> bool:

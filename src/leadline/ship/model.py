@@ -204,6 +204,11 @@ class Model:
                     found[role][rows] = outputs[name]
         return found, bad
 
+    def feeds(self, frame: pl.DataFrame, root: Path | None) -> dict[str, Any]:
+        """Decoded values of a frame's rows, all of one shape, as the file takes them."""
+        ((_, feeds),) = self._feeds(frame, root, {}, 0)
+        return feeds
+
     def _feeds(
         self, frame: pl.DataFrame, root: Path | None, bad: dict[int, str], start: int
     ) -> list[tuple[np.ndarray, dict[str, Any]]]:

@@ -1,0 +1,69 @@
+"""One test row from its raw cells to the answer, a line a step.
+
+Enters: a `Journey`, as `judge/journey.py` makes it. Leaves: HTML.
+
+    >>> step = Step(stage="encoded", name="image", shape="uint8 [8, 8, 1]", values="0 5 13")
+    >>> "uint8 [8, 8, 1]" in journey(Journey(row=6, steps=(step,), truth="3"))
+    True
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from leadline.report.words import clip, count, grid, name, tag
+
+__all__ = ["Journey", "Step", "journey"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one step makes of the row: the type and shape without the axis of rows, and the first values."""
+
+    stage: str  # cell, decoded, encoded, form, model or answer
+    name: str
+    shape: str
+    values: str
+    parameters: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journey:
+    """A row's way. row: its number in the source, from 0. truth: its label. image: a PNG of it, if it is one."""
+
+    row: int
+    steps: tuple[Step, ...]
+    truth: str | None = None
+    image: bytes | None = None
+
+
+SAID = {
+    "cell": "cell", "decoded": "decoded", "encoded": "encoded", "form": "form that is read", "model": "model",
+    "answer": "answer",
+}  # fmt: skip
+LEAD = (
+    "This is what the file does with one row of the test: cells are decoded, everything after that is the one graph in "
+    "the file, which anybody can run. Of every step the type, the shape and the first values are shown."
+)
+
+
+def journey(made: Journey | None) -> str:
+    """The section; nothing where no model was shipped."""
+    if made is None or not made.steps:
+        return ""
+    rows, last = [], None
+    for step in made.steps:
+        stage = f"<b>{SAID.get(step.stage, '')}</b>" if step.stage != last else ""
+        last = step.stage
+        weights = count(step.parameters) if step.parameters else "–"
+        rows.append(
+            (stage, name(step.name, 48), f"<code>{clip(step.shape, 60)}</code>", clip(step.values, 90), weights)
+        )
+    table = grid(("Step", "Of what", "Type and shape", "First values", "Parameters"), rows, 4, "One row, step by step")
+    picture = ""
+    if made.image is not None:
+        shown = base64.b64encode(made.image).decode()
+        picture = f'<img class="tiny lone" src="data:image/png;base64,{shown}" alt="row {made.row + 1}">'
+    truth = f" Its true label is <b>{name(made.truth)}</b>." if made.truth is not None else ""
+    return f"{tag('p', LEAD)}<p>Row {count(made.row + 1)}.{truth}</p>{picture}{table}"
