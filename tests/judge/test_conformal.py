@@ -69,6 +69,7 @@ def _store(calib: int) -> Any:
 
         class task:
             classes = ("no", "yes")
+            several = False
 
         class split:
             pass

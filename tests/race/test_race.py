@@ -102,6 +102,7 @@ def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(
     race: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("leadline.race.race.PATIENCE", 1.0)  # these stay until they are told to go
+    monkeypatch.setattr("leadline.race.race.SIDE_BY_SIDE", 1e3)
     cap = tree_gb(os.getpid()) + 1.0
     monkeypatch.setattr("leadline.race.race.TIGHT", cap + 1)
     contest, watched = race({"linear": "fine", "boosting": "fine"}, seconds=20.0, memory_gb=cap)

@@ -162,7 +162,9 @@ def _about_others(facts: Facts) -> list[str]:
 def _about_effort(facts: Facts) -> list[str]:
     """More seconds or more seeds."""
     cut = [name(c.get("name")) for c in facts.contenders if c.get("status") == "cut"]
-    late = [name(c.get("name")) for c in facts.contenders if c.get("status") == "skipped"]
+    late = [
+        name(c.get("name")) for c in facts.contenders if c.get("status") == "skipped" and "budget" in str(c.get("why"))
+    ]
     found = [f"<b>More time:</b> the budget cut {' and '.join(cut[:3])} short."] if cut else []
     found += [f"<b>More time:</b> the budget left none for {' and '.join(late[:3])}."] if late and not cut else []
     compared = number(facts.verdict.get("gap")) is not None
