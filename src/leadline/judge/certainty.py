@@ -57,12 +57,14 @@ def doubts(store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str
     """What is to be said where answers could not be made to say how sure they are."""
     if store.task.name == "language" or not answers:
         return []
+    if store.task.several:
+        return ["Probabilities of several labels are not calibrated, and come with no sets."]
     if not certain:
         return [
             "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
             "More rows would mend it, or a longer budget, which races on folds."
         ]
-    if not store.task.several and any(each.conformal is None for each in certain.values()):
+    if any(each.conformal is None for each in certain.values()):
         return [
             "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
         ]
