@@ -22,7 +22,7 @@ def _table(rows: int = 1_200, seed: int = 0) -> pl.DataFrame:
 
 
 def _fit(source: Any, folder: Path, **settings: Any) -> dict[str, Any]:
-    run = ll.fit(source, out=folder / "run", budget="20s", only="linear", **settings)
+    run = ll.fit(source, out=folder / "run", budget="45s", only="linear", **settings)
     found: dict[str, Any] = json.loads((run.folder / "result.json").read_text())
     return found
 

@@ -25,6 +25,7 @@ from leadline.judge.metrics import METRICS
 
 SHARE = 0.1  # of the budget
 ENDLESS = 60.0  # seconds where there is no budget
+PROBED = 4.0  # seconds; with less, a probe's libraries alone would take what there is, and only twins are looked for
 FOLDS = 4
 FEWEST = 200  # rows, to tell anything of labels or groups
 MOST_TRACED, MOST_EVENED = 4_000, 3_000  # files
@@ -42,7 +43,7 @@ def look(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw
     rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
     probe = Probe(store, threads)
     found = [_twins(table, store, rows, PARTS["twins"] * seconds)]
-    if probe.able and len(rows) >= FEWEST and not table.task.several:
+    if probe.able and len(rows) >= FEWEST and seconds >= PROBED and not table.task.several:
         rest = PARTS["rest"] * seconds
         found += [
             _leak(table, probe, rows, rest),
