@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from leadline.config import from_mapping
-from leadline.data.audit import audit
+from leadline.data.audit import MOST_COLUMNS, audit
 from leadline.data.source import read as read_source
 from leadline.data.table import read
 from leadline.errors import SourceError
@@ -98,3 +98,12 @@ def test_how_numbers_are_read_is_said(prepare: Any) -> None:
     said = prepare(frame, target="y").said
     assert "Numbers with a decimal point are read in 'b'." in said
     assert "Numbers with a decimal comma are read in 'y'." in said
+
+
+def test_columns_beyond_those_counted_together_are_counted_too(prepare: Any) -> None:
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({f"x{i}": rng.normal(size=40) for i in range(MOST_COLUMNS + 5)})
+    frame = frame.with_columns(same=pl.lit(1), gaps=pl.Series([None, "a", "b", "c"] * 10), y=pl.Series(["u", "v"] * 20))
+    told = {column.name: column for column in prepare(frame, target="y").table.columns}
+    assert told["same"].role == "dropped" and (told["gaps"].unique, told["gaps"].missing) == (3, 0.25)
+    assert all(told[f"x{i}"].unique == 40 for i in range(MOST_COLUMNS + 5))

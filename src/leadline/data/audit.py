@@ -18,6 +18,7 @@ from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 
 COUNTED = 1_000_000  # rows; above, distinct values are estimated
+MOST_COLUMNS, MOST_CELLS = 64, 2**25  # counted at a time: of thousands of columns at once polars holds a gigabyte
 
 
 def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
@@ -25,21 +26,16 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     if table.task.name == "language":
         return table, ()
     scalar = [c.name for c in table.columns if c.kind not in MEDIA and c.note is None]
-    train = table.frame.filter(pl.Series(table.part == 0))
-    distinct = pl.Expr.approx_n_unique if table.rows > COUNTED else pl.Expr.n_unique
-    stats = train.select(
-        pl.len().alias("__rows"),
-        *[distinct(pl.col(name).drop_nulls()).alias(f"{i}u") for i, name in enumerate(scalar)],
-        *[pl.col(name).null_count().alias(f"{i}n") for i, name in enumerate(scalar)],
-    ).collect().row(0, named=True)  # fmt: skip
-    rows = int(stats["__rows"])
-    unique = {name: int(stats[f"{i}u"]) for i, name in enumerate(scalar)}
-    missing = {name: int(stats[f"{i}n"]) / rows for i, name in enumerate(scalar)}
+    rows = int((table.part == 0).sum())
+    unique, missing = _counted(table, scalar, rows)
     columns, said = [], []
+    near = table  # to open a file of thousands of columns for each of them takes seconds
+    if table.rows * len(scalar) <= MOST_CELLS // 16:
+        near = dataclasses.replace(table, frame=table.frame.select(scalar).collect().lazy())
     for column in table.columns:
         if column.name in unique:
             column = dataclasses.replace(column, unique=unique[column.name], missing=missing[column.name])
-        column = _judged(column, table, settings, rows)
+        column = _judged(column, near, settings, rows)
         if column.role == "dropped":
             said.append(f"Column {column.name!r} is left out: {column.note}.")
         columns.append(column)
@@ -52,6 +48,24 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
         )
     said += _written(table) + [*table.notes] + _classes(table) + _crossing(table, settings)
     return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
+
+
+def _counted(table: Table, names: list[str], rows: int) -> tuple[dict[str, int], dict[str, float]]:
+    """Distinct values and the share of missing cells, by column, over train rows; some columns at a time."""
+    train = table.frame.filter(pl.Series(table.part == 0))
+    distinct = pl.Expr.approx_n_unique if table.rows > COUNTED else pl.Expr.n_unique
+    unique: dict[str, int] = {}
+    missing: dict[str, float] = {}
+    step = max(1, min(MOST_COLUMNS, MOST_CELLS // max(1, table.rows)))
+    for start in range(0, len(names), step):
+        some = names[start : start + step]
+        stats = train.select(
+            *[distinct(pl.col(name).drop_nulls()).alias(f"{i}u") for i, name in enumerate(some)],
+            *[pl.col(name).null_count().alias(f"{i}n") for i, name in enumerate(some)],
+        ).collect().row(0, named=True)  # fmt: skip
+        unique |= {name: int(stats[f"{i}u"]) for i, name in enumerate(some)}
+        missing |= {name: int(stats[f"{i}n"]) / rows for i, name in enumerate(some)}
+    return unique, missing
 
 
 def _judged(column: Column, table: Table, settings: Settings, rows: int) -> Column:

@@ -52,14 +52,13 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
         return {}
     cells = pl.col(names).str.strip_chars().str.to_lowercase()
     head = frame.select(cells).head(LOOKED_AT).collect()
-    found = {}
-    for name in names:
-        for kind, suffixes in MEDIA.items():
-            filled = head.filter(pl.col(name) != "")[name]
-            paths = filled.str.contains(rf"(?:{'|'.join(map(re.escape, suffixes))})$") & ~filled.str.contains("://")
-            if len(filled) and int(paths.sum()) >= NAMES * len(filled):
-                found[name] = kind
-    return found
+    filled = head.select((pl.all() != "").sum()).row(0, named=True)
+    found: dict[str, str] = {}
+    for kind, suffixes in MEDIA.items():
+        ends = pl.all().str.contains(rf"(?:{'|'.join(map(re.escape, suffixes))})$")
+        paths = head.select((ends & ~pl.all().str.contains("://")).sum()).row(0, named=True)
+        found |= {name: kind for name in names if filled[name] and paths[name] >= NAMES * filled[name]}
+    return {name: found[name] for name in names if name in found}
 
 
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:

@@ -22,7 +22,8 @@ SIGN = "[+\\-\u2212\u2013]"  # also the minus and the dash that word processors 
 
 def told(words: pl.Series) -> str | None:
     """The sign that parts the decimals, where nearly all cells are numbers by it; None where they are by neither."""
-    shares = {decimal: _share(read(words, decimal)) for decimal in ".,"}
+    counted = words.alias("word").value_counts(name="count")  # a target of five million cells may have two values
+    shares = {decimal: _share(read(counted["word"], decimal), counted["count"]) for decimal in ".,"}
     best = max(shares, key=lambda decimal: shares[decimal])  # a point, where both do
     return best if shares[best] >= PARSES else None
 
@@ -49,5 +50,5 @@ def _pattern(decimal: str) -> str:
     return rf"^{signed}\s*(?P<digits>{digits})(?P<exponent>[eE][+-]?\d+)?\s*(?:{MONEY}|%|‰)?$"
 
 
-def _share(numbers: pl.Series) -> float:
-    return 1 - numbers.null_count() / len(numbers) if len(numbers) else 0.0
+def _share(numbers: pl.Series, count: pl.Series) -> float:
+    return int(count.filter(numbers.is_not_null()).sum()) / int(count.sum()) if len(count) else 0.0
