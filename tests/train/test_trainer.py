@@ -265,7 +265,7 @@ def test_a_trial_leaves_no_trace_in_the_average(points: Any) -> None:
     how = How(
         loss=CrossEntropy(), optimizer=AdamW(), schedule=lambda done: 1.0, lr=0.1, batch_size=32, epochs=None,
         steps=None, budget=0.1, precision="auto", normalise=None, clip=None, ema=0.9,
-        accumulate=1, patience=None, seed=0,
+        accumulate=1, patience=None, seed=0, compile=False, device="cpu",
     )  # fmt: skip
     net = _mlp()
     flat, first = Flat(net), _weights(net)

@@ -115,10 +115,10 @@ class _Run:
 
     def _plan_passes(self, epochs: int) -> None:
         """As many passes over the rows as were asked for, in the precision that the processor is made for."""
-        from leadline.train.precision import fast_bfloat16
+        from leadline.train.device import CPU, fast_bfloat16
 
         self.width = WIDTHS[self.conv][2] if self.conv else 0
-        self.low_precision = bool(self.conv) and fast_bfloat16()
+        self.low_precision = bool(self.conv) and fast_bfloat16(CPU)
         self._start()
         steps = max(1, round(epochs * len(self.rows) / self.batch))
         self._begin(steps, steps, min(epochs, steps), 0.0)

@@ -124,10 +124,10 @@ class _Run:
 
     def _plan_passes(self, steps: float) -> None:
         """As many steps as were asked for, of the largest network that the text can set the weights of, up to three."""
-        from leadline.train.precision import fast_bfloat16
+        from leadline.train.device import CPU, fast_bfloat16
 
         self.size = [size for size in SIZES[:3] if size == SIZES[0] or self._settles(size)][-1]
-        self.low_precision, self.reserve = fast_bfloat16(), 0.0
+        self.low_precision, self.reserve = fast_bfloat16(CPU), 0.0
         self._start()
         taken = max(1, round(steps))
         self._begin(taken, taken, min(CHECKS[1], taken), 0.0)

@@ -31,7 +31,7 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor:
         ahead = q.new_zeros(())
         if causal:
-            ahead = torch.full((q.shape[1], k.shape[1]), -torch.inf, dtype=q.dtype).triu_(1)
+            ahead = q.new_full((q.shape[1], k.shape[1]), -torch.inf).triu_(1)
         odds = torch.baddbmm(ahead, q, k.mT, alpha=scale).softmax(dim=-1)
         ctx.save_for_backward(q, k, v, odds)
         ctx.scale = scale
@@ -56,8 +56,8 @@ def attention(
     if attn_mask is not None or dropout_p or enable_gqa or not alike or scores > MOST_SCORES:
         made: Tensor = FUSED(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
         return made
-    if torch.is_autocast_enabled("cpu"):
-        low = torch.get_autocast_dtype("cpu")
+    if torch.is_autocast_enabled(query.device.type):
+        low = torch.get_autocast_dtype(query.device.type)
         query, key, value = query.to(low), key.to(low), value.to(low)
     # Rows of one block of memory each: products of strided views are several times slower.
     q, k, v = (t.reshape(-1, *t.shape[-2:]).contiguous() for t in (query, key, value))

@@ -3,7 +3,8 @@
 Enters: a pair (X, y) of NumPy arrays or PyTorch tensors, X a tuple of them where a module has several inputs; or a
 `Source` whose inputs are one column of images, or numbers. Leaves: `Rows`, and from it batches x, each [N, ...] in the
 module's own type, and y [N, ...]. Bytes stay bytes in memory: they are read as shares of 255 when a batch is made, and
-(x - mean) / std where the caller asks for it.
+(x - mean) / std where the caller asks for it. For an accelerator rows lie there whole where they fit, and else a few
+batches at a time follow while it works.
 
     >>> rows = rows_of((torch.tensor([[0, 255], [51, 102]], dtype=torch.uint8), torch.tensor([0, 1])), "data")
     >>> batches = Batches(rows, 2, torch.float32, normalise=(0.5, 0.5))
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from leadline.data.source import Source
 from leadline.errors import LeadlineError
+from leadline.train.device import CPU
 
 Normalise = tuple[float | Sequence[float], float | Sequence[float]]  # mean and std: one number, or one a channel
 AHEAD, LARGE = 4, 2**24  # batches fetched at once, unless one has so many bytes
@@ -41,6 +43,14 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def to(self, device: torch.device) -> Rows:
+        return Rows(tuple(x.to(device) for x in self.x), self.y.to(device))
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(t.numel() * t.element_size() for t in (*self.x, self.y))
 
 
 def rows_of(data: object, what: str, part: str = "train") -> Rows:
@@ -131,20 +141,20 @@ class Batches:
 
     def __init__(
         self, rows: Rows, size: int, dtype: torch.dtype, normalise: Normalise | None = None, seed: int = 0,
-        layout: torch.memory_format = torch.contiguous_format,
+        layout: torch.memory_format = torch.contiguous_format, device: torch.device = CPU,
     ) -> None:  # fmt: skip
         if normalise is not None and len(rows.x) > 1:
             raise LeadlineError(
                 f"normalise={normalise!r} was given with {len(rows.x)} inputs, where one was expected; normalise X."
             )
-        self.rows, self.size = rows, min(size, len(rows))
+        self.rows, self.size, self._device = rows, min(size, len(rows)), device
         self._generator = torch.Generator().manual_seed(seed)
         self._order = torch.empty(0, dtype=torch.long)
         self._next = len(self)  # batch of the order
         a_batch = sum(x[0].numel() * x.element_size() for x in rows.x) * self.size
         self._ahead = AHEAD if a_batch < LARGE else 1
         self._fetched = range(0)  # batches that lie ready
-        self._inputs = [_Input(x, self.size, dtype, normalise, layout) for x in rows.x]
+        self._inputs = [_Input(x, self.size, dtype, normalise, layout, device) for x in rows.x]
         self._y = rows.y[:0]
 
     def __len__(self) -> int:
@@ -154,7 +164,7 @@ class Batches:
     def draw(self) -> tuple[tuple[Tensor, ...], Tensor]:
         """The next batch of a random order without repetition."""
         if self._next == len(self):
-            self._order = torch.randperm(len(self.rows), generator=self._generator)
+            self._order = torch.randperm(len(self.rows), generator=self._generator).to(self.rows.y.device)
             self._next, self._fetched = 0, range(0)
         if self._next not in self._fetched:
             self._fetched = range(self._next, self._next + self._ahead)
@@ -166,11 +176,11 @@ class Batches:
     def gather(self, places: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The rows at `places` [N], at most `size` of them."""
         self._fetched = range(0)
-        self._fetch(places)
+        self._fetch(places.to(self.rows.y.device))
         return self._batch(0)
 
     def _fetch(self, places: Tensor) -> None:
-        self._y = self.rows.y.index_select(0, places)
+        self._y = self.rows.y.index_select(0, places).to(self._device)
         for each in self._inputs:
             each.fetch(places)
 
@@ -183,7 +193,8 @@ class Batches:
         return {"order": self._order, "next": self._next, "generator": self._generator.get_state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._order, self._next, self._fetched = state["order"], state["next"], range(0)
+        self._order, self._next = state["order"].to(self.rows.y.device), state["next"]
+        self._fetched = range(0)
         self._generator.set_state(state["generator"])
 
 
@@ -191,18 +202,28 @@ class _Input:
     """One input of the module: rows as they are stored, some of them fetched, and the memory of a batch."""
 
     def __init__(
-        self, rows: Tensor, size: int, dtype: torch.dtype, normalise: Normalise | None, layout: torch.memory_format
-    ) -> None:
-        self._rows, self._size = rows, size
+        self, rows: Tensor, size: int, dtype: torch.dtype, normalise: Normalise | None, layout: torch.memory_format,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        self._rows, self._size, self._device = rows, size, device
         self._room = self._fetched = rows.new_empty(0, *rows.shape[1:])
         self._scale, self._shift = _affine(rows, dtype, normalise)
+        if device != CPU:
+            self._scale, self._shift = _there(self._scale, dtype, device), _there(self._shift, dtype, device)
         as_is = rows.dtype == dtype or rows.dtype in INDICES
         layout = layout if rows.ndim == 4 and rows.dtype not in INDICES else torch.contiguous_format
         self._copied = not as_is or layout != torch.contiguous_format or self._scale is not None
         if self._copied:
-            self._x = torch.empty((size, *rows.shape[1:]), dtype=dtype, memory_format=layout)
+            self._x = torch.empty((size, *rows.shape[1:]), dtype=dtype, memory_format=layout, device=device)
 
     def fetch(self, places: Tensor) -> None:
+        if self._rows.device != self._device:
+            # Page-locked memory is copied while the device works; PyTorch gives it out again when that is done.
+            locked = self._device.type == "cuda"
+            room = torch.empty((len(places), *self._rows.shape[1:]), dtype=self._rows.dtype, pin_memory=locked)
+            torch.index_select(self._rows, 0, places, out=room)
+            self._fetched = room.to(self._device, non_blocking=locked)
+            return
         # Into the same memory each time: memory that is new has to be mapped in, page by page.
         if len(self._room) < len(places):
             self._room = self._rows.new_empty(len(places), *self._rows.shape[1:])
@@ -220,6 +241,10 @@ class _Input:
         if isinstance(self._scale, float):  # one pass over memory in place of three
             return torch.add(self._shift, stored, alpha=self._scale, out=x)
         return x.copy_(stored).mul_(self._scale).add_(self._shift)
+
+
+def _there(value: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    return None if value is None else torch.as_tensor(value, dtype=dtype, device=device)
 
 
 def _affine(x: Tensor, dtype: torch.dtype, normalise: Normalise | None) -> tuple[Any, Any]:

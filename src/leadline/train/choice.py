@@ -13,7 +13,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
@@ -27,9 +27,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from leadline.data.source import cache_folder
 from leadline.race.measure import machine
 from leadline.train.attention import written_out
+from leadline.train.device import CPU, fast_bfloat16, home, named, noise_kept, wait
 from leadline.train.losses import Loss
 from leadline.train.memory import too_large
-from leadline.train.precision import fast_bfloat16
 
 ROUNDS = 3  # of two steps in every way
 SHORT, LONG = 2e-3, 1.0  # seconds; steps that are shorter gain nothing, and of longer ones a round is enough
@@ -41,11 +41,13 @@ class Choice:
     low: bool = False  # bfloat16 by autocast, the weights in float32
     channels_last: bool = False
     attention: bool = False  # written out
+    compiled: bool = False
     why: str = ""
 
     def __str__(self) -> str:
         parts = ["bfloat16" if self.low else "float32"]
         parts += ["channels last"] * self.channels_last + ["attention written out"] * self.attention
+        parts += ["compiled"] * self.compiled
         return ", ".join(parts)
 
     @property
@@ -53,10 +55,10 @@ class Choice:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     @contextmanager
-    def forward(self) -> Iterator[None]:
+    def forward(self, device: torch.device = CPU) -> Iterator[None]:
         """What holds while the module is called: its precision and its attention; gradients are recorded."""
         attention = written_out() if self.attention else nullcontext()
-        with torch.enable_grad(), attention, torch.autocast("cpu", torch.bfloat16, enabled=self.low):
+        with torch.enable_grad(), attention, torch.autocast(device.type, torch.bfloat16, enabled=self.low):
             yield
 
 
@@ -65,15 +67,17 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
     module.train()
     convolved = any(isinstance(each, nn.Conv2d) for each in module.modules())
     single = next(module.parameters()).dtype == torch.float32
-    lows = {"float32": (False,), "bfloat16": (True,)}.get(precision, (False, True) if fast_bfloat16() else (False,))
+    device = home(module)
+    either = (False, True) if fast_bfloat16(device) else (False,)
+    lows = {"float32": (False,), "bfloat16": (True,)}.get(precision, either)
     lasts = (False, True) if convolved else (False,)
     options = [Choice(low=low, channels_last=last) for low in lows if single or not low for last in lasts]
     if len(options) == 1:
         return options[0]
-    path = cache_folder() / "choices" / f"{_key(module, batch, options)}.json"
-    if path.is_file():
-        return Choice(**json.loads(path.read_text()))
-    if _attends(module, batch[0]):
+    asked = list(options)
+    if (found := remembered(module, batch, asked)) is not None:
+        return found
+    if device == CPU and _attends(module, batch[0]):
         options += [replace(option, attention=True) for option in options]
     times = _times(module, batch, loss, options)
     plain = options[0]
@@ -84,7 +88,7 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
         best = plain
     others = "; ".join(f"{option} {1e3 * spent:.3g} ms" for option, spent in times.items())
     chosen = replace(best, why=f"a trial of a step: {others}")
-    _remember(path, chosen)
+    remember(module, batch, asked, chosen)
     return chosen
 
 
@@ -107,7 +111,7 @@ def _attends(module: nn.Module, x: tuple[Tensor, ...]) -> bool:
     """Told by two rows."""
     before = {name: value.clone() for name, value in module.state_dict().items()}
     seen = _Attention()  # type: ignore[no-untyped-call]
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), seen:
+    with noise_kept(home(module)), torch.no_grad(), seen:
         module(*(t[:2] for t in x))
     module.load_state_dict(before)
     return seen.called
@@ -117,6 +121,7 @@ def _key(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: l
     facts = [
         repr(module), [list(p.shape) for p in module.parameters()], [[list(x.shape), str(x.dtype)] for x in batch[0]],
         [asdict(option) for option in options], torch.get_num_threads(), torch.__version__, machine(),
+        named(home(module)),
     ]  # fmt: skip
     return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -125,33 +130,41 @@ def _times(
     module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, options: list[Choice]
 ) -> dict[Choice, float]:
     """Seconds of forward and backward, each option in turn, so that all meet the same machine; the fastest counts."""
-    times = {option: [_seconds(module, batch, loss, option)] for option in options[:1]}
+    times = {option: [seconds_of(module, batch, loss, option)] for option in options[:1]}
     if times[options[0]][0] < SHORT:
         return {options[0]: times[options[0]][0]}
     for _ in range(ROUNDS):
         for option in options:
-            times.setdefault(option, []).append(_seconds(module, batch, loss, option))
+            times.setdefault(option, []).append(seconds_of(module, batch, loss, option))
         if max(min(spent) for spent in times.values()) > LONG:
             break
     return {option: min(spent) for option, spent in times.items()}
 
 
-def _seconds(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, option: Choice) -> float:
-    """The faster of two steps, the first of which compiles kernels; inf where the module cannot run so."""
+def seconds_of(
+    module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, option: Choice,
+    called: Callable[..., Any] | None = None,
+) -> float:  # fmt: skip
+    """The fastest of a few steps, the first of which compiles kernels; inf where the module cannot run so.
+
+    `called` is what computes the module's outputs, where that is not the module itself.
+    """
     before = {name: value.clone() for name, value in module.state_dict().items()}
     x, y = tuple(t.to(memory_format=option.layout) if t.ndim == 4 else t for t in batch[0]), batch[1]
     lay_out(module, option.layout)
-    spent, dtype = [], next(module.parameters()).dtype
+    spent, dtype, device = [], next(module.parameters()).dtype, home(module)
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            for _ in range(2):
+        with noise_kept(device), torch.enable_grad():
+            for _ in range(2 if called is None else 4):
+                wait(device)
                 began = time.perf_counter()
-                with option.forward():
-                    out = module(*x)
+                with option.forward(device):
+                    out = (called or module)(*x)
                 loss(out.to(dtype), y).backward()  # type: ignore[no-untyped-call]
+                wait(device)
                 spent.append(time.perf_counter() - began)
     except (RuntimeError, MemoryError) as error:
-        if not option.low and not too_large(error):
+        if called is not None or (not option.low and not too_large(error)):
             raise
         return math.inf  # no memory, or an operation without a kernel for bfloat16
     finally:
@@ -161,7 +174,20 @@ def _seconds(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: 
     return min(spent)
 
 
-def _remember(path: Path, choice: Choice) -> None:
+def _path(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> Path:
+    return cache_folder() / "choices" / f"{_key(module, batch, options)}.json"
+
+
+def remembered(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> Choice | None:
+    """What was chosen among these options before; None where nothing was."""
+    path = _path(module, batch, options)
+    return Choice(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def remember(
+    module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice], choice: Choice
+) -> None:  # fmt: skip
+    path = _path(module, batch, options)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}-{os.getpid()}")

@@ -20,6 +20,7 @@ from leadline.race.measure import peak_mb
 from leadline.train.batches import Batches, Rows
 from leadline.train.checkpoint import restore
 from leadline.train.choice import Choice
+from leadline.train.device import CPU, LOOKED, hand_over, home, named, noise, peak_gb, seed, set_noise, wait
 from leadline.train.flat import Flat
 from leadline.train.health import warnings_of
 from leadline.train.history import PARTS, Check, History, Scores
@@ -36,6 +37,8 @@ SAFETY = 0.95  # of the time left that a first plan fills
 SAVED = 100  # steps between two copies of the state that a loss that is not finite can go back to
 STRIKES = 3  # times that it may go back
 FIRST_LOOK = 100  # steps before the layers are looked at: it takes as long as a few of them
+BEHIND = 20  # steps on an accelerator after which their losses are read: to read each at once would make it wait
+TINY = 1e-30  # what an optimizer remembers under this is zero: it never moves a weight, and slows processors down
 
 
 class Course:
@@ -45,7 +48,7 @@ class Course:
         self, module: nn.Module, flat: Flat, rows: Rows, held: Rows | None, how: How, choice: Choice
     ) -> None:  # fmt: skip
         self._module, self._flat, self._rows, self._held, self._how = module, flat, rows, held, how
-        self._choice, self._began = choice, time.perf_counter()
+        self._choice, self._began, self._device = choice, time.perf_counter(), home(module)
         self.history = History()
         self.layers: Callable[[], list[Layer]] = list  # measures them on a batch of the rows
         self.shapes = [list(p.shape) for p in module.parameters()]
@@ -61,21 +64,27 @@ class Course:
             "weights": f"{flat.values.numel():,}, moved by {how.optimizer}",
             "threads": str(torch.get_num_threads()),
         }
+        if self._device != CPU:
+            kept = "the rows lie there" if rows.y.device != CPU else "the rows follow batch by batch"
+            self.history.facts["device"] = f"{named(self._device)}; {kept}"
 
     def _start(self) -> None:
         """A fresh order of the rows, fresh noise, and fresh states of the optimizer and the average."""
         how = self._how
-        torch.default_generator.manual_seed(how.seed)
+        seed(self._device, how.seed)
         self._batches = Batches(
-            self._rows, how.batch_size, type_of(self._module), how.normalise, how.seed, self._choice.layout
-        )
+            self._rows, how.batch_size, type_of(self._module), how.normalise, how.seed, self._choice.layout,
+            self._device,
+        )  # fmt: skip
         self._rules = how.optimizer.begin(self._module, self._flat)
         self._average = None if how.ema is None else self._flat.values.clone()
         self._best: tuple[float, list[Tensor]] | None = None  # where patience asks for it
         self.parts, self._share, self._strikes = how.accumulate, 1.0, 0  # of a batch; of the rate; steps back
         self._good: list[Tensor] = []
         self._next_look = FIRST_LOOK  # a step
-        self._lost = False  # whether the last step had no finite loss
+        self._taken = 0  # steps
+        self._unread: list[Tensor] = []  # losses of the last of them
+        self._lost = False  # whether one of these was not finite, so that the weights went back
         self._spent, self._valid, self._seen = [0.0] * len(PARTS), 0.0, 0
         self.history.losses.clear()
         self._module.train()
@@ -101,6 +110,7 @@ class Course:
             tick = time.perf_counter()
             self.step_once()
             self.step(0.0)
+            wait(self._device)
             times.append(time.perf_counter() - tick)
         self._module.load_state_dict(before)  # copies into the views, so the flat tensor is as it was, too
         self._start()
@@ -108,39 +118,65 @@ class Course:
 
     def step_once(self) -> None:
         """Forward and backward of the next batch; where the loss is not finite, back to where all was well."""
-        if len(self.history.losses) % SAVED == 0:
+        self._lost = False
+        if self._taken % SAVED == 0:
+            self._settle()
             self._save()
-        began = time.perf_counter()
+        began = self._now()
         x, y = self._batches.draw()
-        self._spent[0] += time.perf_counter() - began
+        self._note(0, began, self._now())
         loss = None
         while loss is None:
             try:
                 loss = self._pass(x, y) if self.parts == 1 else self._in_parts(x, y)
             except (RuntimeError, MemoryError) as error:
                 self._smaller(error, len(y))
-        self._lost = not math.isfinite(loss)
-        if self._lost:
-            self._step_back(loss, all(bool(torch.isfinite(t).all()) for t in x if t.is_floating_point()))
-        self.history.losses.append(loss)
+        self._taken += 1
+        self._unread.append(loss)
+        if self._device == CPU or len(self._unread) == BEHIND:
+            self._settle()
 
-    def _pass(self, x: tuple[Tensor, ...], y: Tensor) -> float:
-        tick = time.perf_counter
-        began = tick()
+    def _now(self) -> float:
+        """The time; in the steps of an accelerator that are looked at, once it has done what it was asked to."""
+        if self._device != CPU and self._taken % LOOKED == 0:
+            wait(self._device)
+        return time.perf_counter()
+
+    def _note(self, part: int, began: float, ended: float) -> None:
+        if self._device == CPU:
+            self._spent[part] += ended - began
+        elif self._taken % LOOKED == 0:
+            self._spent[part] += (ended - began) * LOOKED
+
+    def _settle(self) -> None:
+        """Read the losses that are not read yet; from one that is not finite, go back."""
+        if not self._unread:
+            return
+        losses = [self._unread[0].item()] if len(self._unread) == 1 else torch.stack(self._unread).tolist()
+        self._unread.clear()
+        self.history.losses.extend(losses)
+        first = next((place for place, loss in enumerate(losses, 1 - len(losses)) if not math.isfinite(loss)), None)
+        if first is not None:
+            self._lost = True
+            self._step_back(len(self.history.losses) + first)
+
+    def _pass(self, x: tuple[Tensor, ...], y: Tensor) -> Tensor:
+        began = self._now()
         loss = self._way.forward(x, y)
-        forward = tick()
+        forward = self._now()
         self._way.backward()
-        self._spent[1] += forward - began
-        self._spent[2] += tick() - forward
+        self._note(1, began, forward)
+        self._note(2, forward, self._now())
         return loss
 
-    def _in_parts(self, x: tuple[Tensor, ...], y: Tensor) -> float:
+    def _in_parts(self, x: tuple[Tensor, ...], y: Tensor) -> Tensor:
         """The gradient of the whole batch, part by part: each is weighed by the items that its mean is over."""
-        count, total, loss = self._how.loss.count, torch.zeros_like(self._flat.gradient), 0.0
-        items = max(1, count(y))
-        for places in torch.tensor_split(torch.arange(len(y)), min(self.parts, len(y))):
-            share = count(y[places]) / items
-            loss += share * self._pass(tuple(t[places] for t in x), y[places])
+        count, total = self._how.loss.count, torch.zeros_like(self._flat.gradient)
+        items, loss = max(1, count(y)), total.new_zeros(())
+        parts = min(self.parts, len(y))
+        for *x_part, y_part in zip(*(torch.tensor_split(t, parts) for t in (*x, y)), strict=True):
+            share = count(y_part) / items
+            loss.add_(self._pass(tuple(x_part), y_part), alpha=share)
             total.add_(self._flat.gradient, alpha=share)
         self._flat.gradient.copy_(total)
         return loss
@@ -162,17 +198,17 @@ class Course:
         """Move the weights; `done` is step / steps."""
         if self._lost:
             return
-        began, how = time.perf_counter(), self._how
+        began, how = self._now(), self._how
         if how.clip is not None:
             self._flat.clip(how.clip)
         rate = self._share * how.lr * how.schedule(done)
         for rule, share in self._rules:
             rule(share * rate)
         if self._average is not None and how.ema is not None:
-            taken = len(self.history.losses)
             # A young average follows closely, or it would hold on to the first weights.
-            self._average.lerp_(self._flat.values, 1 - min(how.ema, (1 + taken) / (10 + taken)))
-        self._spent[3] += time.perf_counter() - began
+            self._average.lerp_(self._flat.values, 1 - min(how.ema, (1 + self._taken) / (10 + self._taken)))
+        hand_over(self._device)
+        self._note(3, began, self._now())
 
     def _held_state(self) -> list[Tensor]:
         """All tensors that a step moves."""
@@ -181,6 +217,9 @@ class Course:
         return [self._flat.values, *remembered, *average, *self._module.buffers()]
 
     def _save(self) -> None:
+        for rule, _ in self._rules if self._device == CPU else ():
+            for tensor in rule.tensors:
+                tensor.masked_fill_(tensor.abs() < TINY, 0.0)
         held = self._held_state()
         if not math.isfinite(float(held[0].sum())):
             return  # the next loss will tell
@@ -189,9 +228,9 @@ class Course:
         else:
             self._good = [tensor.clone() for tensor in held]
 
-    def _step_back(self, loss: float, finite: bool) -> None:
-        step = len(self.history.losses) + 1
-        if not finite:
+    def _step_back(self, step: int) -> None:
+        loss = self.history.losses[step - 1]
+        if not all(bool(torch.isfinite(t).all()) for t in self._rows.x if t.is_floating_point()):
             raise LeadlineError(
                 f"X of data holds values that are not finite, met at step {step}; leave those rows out."
             )
@@ -214,8 +253,8 @@ class Course:
 
     def evaluate(self) -> float:
         """The loss on valid rows, or the mean of the train losses since the last check; kept as a `Check`."""
-        began = time.perf_counter()
-        losses = self.history.losses
+        self._settle()
+        began, losses = time.perf_counter(), self.history.losses
         recent = [loss for loss in losses[self._seen :] or losses[-1:] if math.isfinite(loss)]
         self._seen = len(losses)
         found = None
@@ -251,11 +290,12 @@ class Course:
 
     def state(self) -> dict[str, Any]:
         """All that it takes to go on from between two steps."""
+        self._settle()
         history = self.history
         return {
             "module": self._module.state_dict(), "rules": [t for rule, _ in self._rules for t in rule.tensors],
             "average": self._average, "best": self._best, "good": self._good, "batches": self._batches.state(),
-            "noise": torch.get_rng_state(), "losses": torch.tensor(history.losses, dtype=torch.float64),
+            "noise": noise(self._device), "losses": torch.tensor(history.losses, dtype=torch.float64),
             "checks": [asdict(check) for check in history.checks], "notes": history.notes, "spent": self._spent,
             "valid": self._valid, "seen": self._seen, "parts": self.parts, "share": self._share,
             "next_look": self._next_look, "strikes": self._strikes, "elapsed": time.perf_counter() - self._began,
@@ -265,11 +305,14 @@ class Course:
         """Stand where a checkpoint stood."""
         self._module.load_state_dict(state["module"])
         restore([t for rule, _ in self._rules for t in rule.tensors], state["rules"])
-        self._average, self._good = state["average"], state["good"]
-        self._best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        there = self._device
+        self._average = None if state["average"] is None else state["average"].to(there)
+        self._good = [tensor.to(there) for tensor in state["good"]]
+        self._best = None if state["best"] is None else (state["best"][0], [t.to(there) for t in state["best"][1]])
         self._batches.restore(state["batches"])
-        torch.set_rng_state(state["noise"])
+        set_noise(there, state["noise"])
         self.history.losses[:] = state["losses"].tolist()
+        self._taken = len(self.history.losses)
         self.history.notes[:] = state["notes"]
         for check in state["checks"]:
             valid = None if check["valid"] is None else Scores(**check["valid"])
@@ -281,12 +324,18 @@ class Course:
 
     def finish(self) -> None:
         """Keep the average, or the best weights where patience is set, and say where the seconds went."""
+        self._settle()
         if not any(map(math.isfinite, self.history.losses)):
             raise LeadlineError(f"No step had a finite loss; lower lr={self._how.lr:g}, or look at the loss function.")
         self._keep_average()
         if self._best is not None:
             restore([self._flat.values, *self._module.buffers()], self._best[1])
-        seconds = dict(zip(PARTS, self._spent, strict=True)) | {"valid": self._valid}
         whole = time.perf_counter() - self._began
+        if self._device != CPU:  # told from a few steps, which the device was waited for in
+            over = sum(self._spent) / max(1e-9, whole - self._valid)
+            self._spent = [spent / max(1.0, over) for spent in self._spent]
+        seconds = dict(zip(PARTS, self._spent, strict=True)) | {"valid": self._valid}
         self.history.seconds |= {**seconds, "other": whole - sum(seconds.values())}
         self.history.facts["memory"] = f"{peak_mb():,.0f} MB at most in this process"
+        if (held := peak_gb(self._device)) is not None:
+            self.history.facts["memory"] += f", {held:.2f} GB at most on the device"

@@ -33,11 +33,11 @@ class Flat:
                 "The module has lazy layers whose shapes are not known yet, where weights were expected; call it once "
                 "on a batch before it is trained."
             )
-        kinds = {(str(p.dtype), str(p.device)) for p in parameters}
-        if len(kinds) > 1 or kinds - {("torch.float32", "cpu"), ("torch.float64", "cpu")}:
-            found = ", ".join(f"{dtype} on {device}" for dtype, device in sorted(kinds))
+        kinds = {(p.dtype, str(p.device)) for p in parameters}
+        if len(kinds) > 1 or {dtype for dtype, _ in kinds} - {torch.float32, torch.float64}:
+            found = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
             raise LeadlineError(
-                f"The module's parameters are {found}, where all in float32 or all in float64 on the CPU were "
+                f"The module's parameters are {found}, where all in float32 or all in float64 on one device were "
                 "expected; convert it with .to('cpu', torch.float32)."
             )
         return parameters

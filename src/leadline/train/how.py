@@ -32,6 +32,8 @@ class How:
     accumulate: int
     patience: int | None
     seed: int
+    compile: bool | str
+    device: str  # as it was found: 'cpu', 'cuda:0'
 
     def __post_init__(self) -> None:
         given = [f"{name}={value}" for name, value in self._lengths().items() if value is not None]
@@ -56,6 +58,8 @@ class How:
             raise LeadlineError(f"ema={self.ema} was given, where a decay between 0 and 1 was expected, such as 0.999.")
         if self.precision not in PRECISIONS:
             raise LeadlineError(f"precision={self.precision!r} is not known; it can be {', '.join(PRECISIONS)}.")
+        if self.compile not in (True, False, "auto"):
+            raise LeadlineError(f"compile={self.compile!r} was given, where True, False or 'auto' was expected.")
 
     def _lengths(self) -> dict[str, float | None]:
         return {"epochs": self.epochs, "steps": self.steps, "budget": self.budget}

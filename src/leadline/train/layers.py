@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.errors import LeadlineError
+from leadline.train.device import home
 from leadline.train.formulas import known
 from leadline.train.watch import Call, Watch, norm_of, undisturbed
 
@@ -85,7 +86,7 @@ def measured(module: nn.Module, inputs: tuple[Tensor, ...], y: Tensor, loss: Cal
 def watched(module: nn.Module, inputs: tuple[Tensor, ...], criterion: Callable[[Tensor], Tensor]) -> Pass:
     """One pass of module(*inputs), and of criterion(out) -> the loss back to the weights."""
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    watch = Watch()
+    watch = Watch(home(module))
     with undisturbed(module), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
         x = tuple(t.detach().clone() for t in inputs)  # a first layer that works in place overwrites them
         for name, each in module.named_modules():

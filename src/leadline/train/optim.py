@@ -68,7 +68,7 @@ class Moments:
         )
         self._first = [torch.zeros_like(p) for p in self.parameters]
         self._second = [torch.zeros_like(p) for p in self.parameters]
-        self._steps = [torch.zeros(()) for _ in self.parameters]
+        self._steps = [p.new_zeros((), dtype=torch.float32) for p in self.parameters]
         self.tensors = [*self._first, *self._second, *self._steps]
 
     def __call__(self, rate: float) -> None:
@@ -90,7 +90,7 @@ class Orthogonal:
         for p in self.parameters:
             shapes.setdefault((len(p), p[0].numel()), []).append(p)
         self._groups = list(shapes.values())
-        self.tensors = [torch.zeros(len(group), *shape) for shape, group in shapes.items()]
+        self.tensors = [group[0].new_zeros(len(group), *shape) for shape, group in shapes.items()]
 
     def __call__(self, rate: float) -> None:
         for group, momentum in zip(self._groups, self.tensors, strict=True):

@@ -1,7 +1,7 @@
 """A module on rows that are not trained on: its outputs, targets that fit them, loss and accuracy.
 
-Enters: a module, `Rows` as they are stored, and how they are normalised. Leaves: outputs a batch at a time, without
-autograd and in eval mode, or `Scores`.
+Enters: a module, `Rows` as they are stored, and how they are normalised. Leaves: outputs a batch at a time, where
+the module lies, without autograd and in eval mode, or `Scores`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from leadline.errors import LeadlineError
 from leadline.train.batches import Batches, Normalise, Rows
+from leadline.train.device import home
 from leadline.train.history import Scores
 from leadline.train.losses import BCE, CTC, CrossEntropy, Loss, NextToken, Own, Quantile
 
@@ -27,7 +28,7 @@ def type_of(module: nn.Module) -> torch.dtype:
 
 def outputs(module: nn.Module, rows: Rows, normalise: Normalise | None) -> Iterator[tuple[Tensor, Tensor]]:
     """(out [n, ...], y [n, ...]) of each batch, in the order of the rows; the module's mode is given back."""
-    batches = Batches(rows, SCORED, type_of(module), normalise)
+    batches = Batches(rows, SCORED, type_of(module), normalise, device=home(module))
     training, first, size = module.training, 0, min(FIRST, SCORED)
     module.eval()
     try:

@@ -27,6 +27,7 @@ from leadline.errors import LeadlineError, OutputError
 from leadline.train import losses
 from leadline.train.batches import Batches, rows_of
 from leadline.train.chain import Derivative, differences
+from leadline.train.device import CPU, home, on
 from leadline.train.drawing import drawn
 from leadline.train.health import warnings_of
 from leadline.train.layers import Layer, watched
@@ -104,7 +105,8 @@ def trace(
     """Follow one batch through a module, forward and backward.
 
     Args:
-        module: any module on the CPU whose output is one tensor; it is seen in the mode, train or eval, that it is in.
+        module: any module whose output is one tensor; it is seen in the mode, train or eval, that it is in, and on the
+            CPU, from which it goes back to where it was.
         batch: (x, y), x one array [N, ...] or a tuple of them for a module with several inputs, and y [N, ...]. All
             rows are used. Bytes are read as shares of 255; other integers are given as they are.
         loss: as for `train`: a name, a loss with settings, or a function of (out, y) that gives one number.
@@ -126,9 +128,9 @@ def trace(
             "The module has lazy layers whose shapes are not known yet, where weights were expected; call it once on "
             "a batch before it is traced."
         )
-    away = {p.device.type for p in module.parameters()} - {"cpu"}
-    if away:
-        raise LeadlineError(f"The module's parameters are on {away.pop()}, where the CPU was expected; use .cpu().")
+    if home(module) != CPU:
+        with on(module, CPU):  # the chain is checked in float64, which not every device has
+            return trace(module, batch, loss=loss, checks=checks, seed=seed)
     minimised, rows = losses.chosen(loss), rows_of(batch, "batch")
     with torch.inference_mode(False), torch.no_grad():
         x, y = Batches(rows, len(rows), type_of(module)).gather(torch.arange(len(rows)))

@@ -36,11 +36,13 @@ from leadline.train import schedule as schedules
 from leadline.train.batches import Batches, Normalise, Rows, inputs, rows_of
 from leadline.train.checkpoint import Checkpoints
 from leadline.train.choice import Choice, choose, lay_out
+from leadline.train.compiling import compile_or_not
 from leadline.train.course import Course
+from leadline.train.device import CPU, chosen, exact, holds, home, noise_kept, on
 from leadline.train.flat import Flat
 from leadline.train.history import Check, History, Scores
 from leadline.train.how import How
-from leadline.train.layers import measured
+from leadline.train.layers import Layer, measured
 from leadline.train.loop import Plan, Standing
 from leadline.train.losses import Loss
 from leadline.train.optim import Optimizer
@@ -59,18 +61,21 @@ class Trained:
     history: History
     loss: Loss
     normalise: Normalise | None
+    device: torch.device  # where it was trained; the module itself is back where it was before
 
     def predict(self, X: object) -> Tensor:
-        """X [N, ...] as it was given to `train` -> the module's outputs [N, ...]."""
+        """X [N, ...] as it was given to `train` -> the module's outputs [N, ...], on the CPU."""
         x = inputs(X, "X")
-        return torch.cat([out for out, _ in outputs(self.module, Rows(x, torch.zeros(len(x[0]))), self.normalise)])
+        with on(self.module, self.device):
+            rows = Rows(x, torch.zeros(len(x[0])))
+            return torch.cat([out.cpu() for out, _ in outputs(self.module, rows, self.normalise)])
 
     def evaluate(self, data: object) -> Scores:
         """Loss and accuracy on a pair (X, y), or on the test rows of a source."""
         rows = rows_of(data, "data", "test")
-        return score(
-            self.module, _ready(self.module, rows, self.loss, self.normalise, "data"), self.loss, self.normalise
-        )
+        with on(self.module, self.device):
+            ready = _ready(self.module, rows, self.loss, self.normalise, "data")
+            return score(self.module, ready, self.loss, self.normalise)
 
     def describe(self) -> str:
         """What was chosen and why, the checks, and where the seconds went."""
@@ -84,12 +89,13 @@ def train(
     schedule: str | Schedule = "constant", precision: str = "auto", normalise: Normalise | None = None,
     clip: float | None = None, ema: float | None = None, accumulate: int = 1, patience: int | None = None,
     seed: int = 0, folder: str | Path | None = None, callbacks: Sequence[Callable[[Check], None]] = (),
+    device: str | torch.device = "auto", compile: bool | str = "auto",
 ) -> Trained:  # fmt: skip
     """Train a module in place.
 
     Args:
         module: reads x [N, ...], or several of them, and gives outputs [N, ...]; its parameters are float32 or
-            float64, on the CPU. All of it is put into train mode, and given back in eval mode.
+            float64, on one device. All of it is put into train mode, and given back in eval mode where it was.
         data: (X, y), X [N, ...] or a tuple of such arrays for as many inputs, and y [N, ...]; or a source as `ll.load`
             gives it, its images as [N, channels, height, width]. Bytes are read as shares of 255; other integers are
             given as they are.
@@ -114,9 +120,14 @@ def train(
         seed: of the order of the rows and of noise in the module (dropout). The module's first weights are the user's.
         folder: where checkpoints are kept, the newest two; one that holds them already is gone on from.
         callbacks: called with each `Check`: after every pass, or ten times in a budget.
+        device: 'cpu', 'cuda', 'cuda:1', 'mps', 'xla' and so on; 'auto' is the device of the module, or where that is
+            the CPU the accelerator that PyTorch finds.
+        compile: whether `torch.compile` makes the steps; 'auto' tries it where over five minutes are left, and takes
+            it where it gains more than it costs.
 
     The same arguments, first weights, machine and number of threads give the same bytes, also where it was killed and
-    went on from its folder. Under a budget they do not: the number of steps follows the clock.
+    went on from its folder; on an accelerator as far as the module's own operations do (docs/devices.md). Under a
+    budget they do not: the number of steps follows the clock.
 
     A loss that is not finite sends it back to the last good weights, at half the rate, three times at most; a step that
     does not fit into memory is cut into parts. Both are said in the notes of the history.
@@ -127,7 +138,7 @@ def train(
         loss=losses.chosen(loss), optimizer=optimizers.chosen(optimizer), schedule=schedules.chosen(schedule), lr=lr,
         batch_size=batch_size, epochs=epochs, steps=steps, budget=None if budget is None else seconds(str(budget)),
         precision=precision, normalise=normalise, clip=clip, ema=ema, accumulate=accumulate, patience=patience,
-        seed=seed,
+        seed=seed, compile=compile, device=str(_place(device, module)),
     )  # fmt: skip
     began = time.monotonic()
     held = None if valid is None else rows_of(valid, "valid")
@@ -143,10 +154,13 @@ def train(
         )
     kept = None if folder is None else Checkpoints(Path(folder))
     Flat.check(module)
-    # Dropout takes its noise from the global generator, which is given back as it was.
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    there = torch.device(how.device)
+    # Dropout takes its noise from the global generators, which are given back as they were.
+    with on(module, there), noise_kept(there), exact(there), torch.no_grad():
         rows = _ready(module, rows_of(data, "data"), how.loss, normalise, "data")
         held = None if held is None else _ready(module, held, how.loss, normalise, "valid")
+        if there != CPU and holds(there, rows.size):
+            rows = rows.to(there)
         past = None if kept is None else _past(kept, how, rows, module)
         choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
         lay_out(module, choice.layout)
@@ -160,8 +174,21 @@ def train(
             flat.release()
             lay_out(module, torch.contiguous_format)
             module.eval()
-    course.history.measure = course.layers
-    return Trained(module=module, history=course.history, loss=how.loss, normalise=normalise)
+    course.history.measure = lambda: _measured_there(module, there, course.layers)
+    return Trained(module=module, history=course.history, loss=how.loss, normalise=normalise, device=there)
+
+
+def _place(device: str | torch.device, module: nn.Module) -> torch.device:
+    """Where to train: 'auto' leaves a module on the accelerator that it is on."""
+    before = home(module)
+    if str(device) == "auto" and (before != CPU or type_of(module) == torch.float64):
+        return before
+    return chosen(device)
+
+
+def _measured_there(module: nn.Module, device: torch.device, measure: Callable[[], list[Layer]]) -> list[Layer]:
+    with on(module, device):
+        return measure()
 
 
 def _run(
@@ -208,10 +235,10 @@ def _past(kept: Checkpoints, how: How, rows: Rows, module: nn.Module) -> dict[st
     asked = {**how.facts(), "rows": _shapes(rows), "module": [list(p.shape) for p in module.parameters()]}
     held = {**state["how"], "rows": state["rows"], "module": state["module"]}
     for name, value in asked.items():
-        if held[name] != value:
+        if (found := held.get(name)) != value:
             raise LeadlineError(
-                f"{kept.folder} holds the checkpoint of another training, with {name}={held[name]} where {value} is "
-                "asked for; choose another folder, or remove it."
+                f"{kept.folder} holds the checkpoint of another training, with {name}={found} where {value} is asked "
+                "for; choose another folder, or remove it."
             )
     return state
 
@@ -221,16 +248,23 @@ def _shapes(rows: Rows) -> list[list[int]]:
 
 
 def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:
-    if how.precision != "bfloat16" and not written_out(module, [x.ndim for x in rows.x]):
+    dense = not written_out(module, [x.ndim for x in rows.x])
+    if how.precision != "bfloat16" and dense and how.compile is not True:
         return Choice()
-    at_once = how.batch_size // how.accumulate
-    return choose(module, _batch(module, rows, how, at_once), how.loss, how.precision)
+    batch = _batch(module, rows, how, how.batch_size // how.accumulate)
+    choice = choose(module, batch, how.loss, how.precision)
+    steps = how.steps or (how.epochs or 0) * -(-len(rows) // how.batch_size)
+
+    def left(a_step: float) -> float:
+        return how.budget if how.budget is not None else steps * a_step
+
+    return compile_or_not(module, batch, how.loss, choice, how.compile, left)
 
 
 def _batch(module: nn.Module, rows: Rows, how: How, most: int) -> tuple[tuple[Tensor, ...], Tensor]:
     """The first rows, as the module reads them."""
     size = min(most, len(rows))
-    return Batches(rows, size, type_of(module), how.normalise).gather(torch.arange(size))
+    return Batches(rows, size, type_of(module), how.normalise, device=home(module)).gather(torch.arange(size))
 
 
 def _ready(module: nn.Module, rows: Rows, loss: Loss, normalise: Normalise | None, what: str) -> Rows:

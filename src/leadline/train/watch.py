@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from leadline.train.device import home, noise_kept, wait
 from leadline.train.formulas import Formula, formula
 
 
@@ -26,7 +27,7 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
     """Afterwards buffers, such as the running statistics of batch norm, and the random generator are as before."""
     held = [(each._buffers, dict(each._buffers)) for each in module.modules()]
     values = {id(t): (t, t.detach().clone()) for _, buffers in held for t in buffers.values() if t is not None}
-    with torch.random.fork_rng(devices=[]):
+    with noise_kept(home(module)):
         try:
             yield
         finally:
@@ -68,7 +69,8 @@ class Watch:
     backward pass as they did in the forward pass, and never overlap.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self.calls: list[Call] = []
         self._current: Call | None = None
         self._forward = False
@@ -120,6 +122,7 @@ class Watch:
         return f"{where} could not read {shapes}: {reason}; reshape X, or change the layer before it."
 
     def _credit(self) -> None:
+        wait(self._device)
         spent = time.perf_counter() - self._tick
         self._spent += spent
         if self._current is not None:
@@ -201,6 +204,8 @@ def _tensors(value: Any) -> list[Tensor]:
 
 def norm_of(tensor: Tensor) -> float:
     dense = tensor.to_dense() if tensor.is_sparse else tensor
+    if dense.device.type == "mps":  # which has no float64
+        return float(torch.linalg.vector_norm(dense.detach().cpu(), dtype=torch.float64))
     return float(
         torch.linalg.vector_norm(dense.detach(), dtype=torch.complex128 if dense.is_complex() else torch.float64)
     )
