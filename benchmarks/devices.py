@@ -8,6 +8,7 @@ appended to benchmarks/results/devices.csv, with the name of the device. Both of
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import statistics
@@ -21,11 +22,12 @@ import torch
 import torch.nn.functional as F
 from record import Found, run
 from torch import Tensor, nn
-from train import interval
 from train_nets import Characters, Recurrent, conv
 
 import leadline as ll
+from leadline.train import checkpoint
 from leadline.train import device as devices
+from train import interval
 
 RESULTS = Path(__file__).parent / "results" / "devices.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "ours_s", "theirs_s", "device", "machine", "versions")
@@ -156,7 +158,8 @@ def agreement(data: Path, scratch: Path) -> Found:
             for where in ("cpu", THERE)
         ]
         worst = max(abs(a - b) / a for a, b in zip(*losses, strict=True))
-        found.append(row(f"{name}: losses as on the processor", "within 0.01", f"{worst:.1e} at most", worst < 1e-2, 10))
+        what = f"{name}: losses as on the processor"
+        found.append(row(what, "within 0.01", f"{worst:.1e} at most", worst < 1e-2, 10))
     return found
 
 
@@ -176,17 +179,14 @@ def again(data: Path, scratch: Path) -> Found:
         found.append(row(f"{name}: trained twice", "the same bytes", "the same" if same else "others", same, 2))
         folder, stopped = scratch / name.replace(" ", "-"), made(name)
         gone_on = made(name)
-        checkpoint = __import__("leadline.train.checkpoint", fromlist=["SOONEST"])
         checkpoint.SOONEST, checkpoint.SHARE = 0.0, 1.0
 
         def stop(check: Any) -> None:
             if check.step >= 20:
                 raise KeyboardInterrupt
 
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             train(stopped, folder=folder, callbacks=[stop])
-        except KeyboardInterrupt:
-            pass
         kept = len(list(folder.iterdir()))
         train(gone_on, folder=folder)
         same = bytes_of(first) == bytes_of(gone_on)
