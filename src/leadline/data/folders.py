@@ -15,6 +15,7 @@ import posixpath
 import re
 import zlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,8 @@ def read_idx(files: list[Path]) -> Layout:
             names[part] = stem
         if "train" not in names:
             raise SourceError(f"the IDX pairs {listed(pairs)} hold none for training; add the train pair")
-    parts = {part: _idx_pair(pairs[stem]) for part, stem in names.items()}
+    with ThreadPoolExecutor(2) as pool:  # unpacking lets the other one go on
+        parts = dict(zip(names, pool.map(lambda stem: _idx_pair(pairs[stem]), names.values()), strict=True))
     shown = {part: pairs[stem]["images"].name for part, stem in names.items()}
     notes = (parts_note(shown),) if len(shown) > 1 else ()
     return Layout(root=files[0].parent, parts=parts, target="label", notes=notes)

@@ -75,7 +75,12 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     if record.state is not None:
         say("progress", step=record.state["step"], score=None, note="goes on from its last checkpoint", facts={})
     fitted, said = None, 0.0
-    for item in PORTFOLIO[job["contender"]].fit(data, job["seed"], record.state):
+    contender = PORTFOLIO[job["contender"]]
+    if contender.family == "deep":
+        import torch
+
+        torch.set_flush_denormal(True)  # before its threads begin, which then do the same; train/device.py says why
+    for item in contender.fit(data, job["seed"], record.state):
         if not isinstance(item, Progress):
             fitted = item
             continue

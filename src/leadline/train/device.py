@@ -4,7 +4,7 @@ Enters: 'auto', a name such as 'cuda:1', or a `torch.device`. Leaves: a `torch.d
 another: how to wait for it, the noise it makes, the memory it has, what it multiplies by itself. An accelerator works
 behind the calls that ask it to, so whoever measures a time or reads a value waits for it.
 
-Measured on processors and on CUDA; MPS and XLA follow the same path and were never run (docs/devices.md).
+Measured on processors alone: docs/devices.md says what of the others was tried, and how.
 
     >>> chosen("cpu")
     device(type='cpu')
