@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from leadline.train import optim
 from leadline.train.flat import Flat
 from leadline.train.optim import SGD, Adam, AdamW, Muon, Optimizer
 from leadline.train.schedule import SCHEDULES
@@ -28,8 +29,11 @@ PAIRS: dict[str, tuple[Optimizer, Any]] = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_each_step_is_that_of_pytorch(name: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("way", ["float32", "float64", "plain operations"])
+def test_each_step_is_that_of_pytorch(name: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dtype = torch.float64 if way == "float64" else torch.float32
+    if way == "plain operations":  # as on devices without fused kernels
+        monkeypatch.setattr(optim, "UNFUSED", ("cpu",))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         ours: nn.Module = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).to(dtype)

@@ -16,6 +16,7 @@ steps lies in its `tensors`, so a checkpoint can keep it. The sums are PyTorch's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,8 @@ from torch import Tensor, nn
 
 from leadline.errors import LeadlineError
 from leadline.train.flat import Flat
+
+UNFUSED = ("xla",)  # devices without PyTorch's fused kernels
 
 
 class Rule(Protocol):
@@ -48,11 +51,22 @@ class Momentum:
         self.tensors = [torch.zeros_like(p) for p in self.parameters] if momentum else []
 
     def __call__(self, rate: float) -> None:
+        if self.parameters[0].device.type in UNFUSED:
+            return self.plain(rate)
         torch._fused_sgd_(
             self.parameters, gradients(self.parameters), self.tensors, weight_decay=self._decay,
             momentum=self._momentum, lr=rate, dampening=0.0, nesterov=self._nesterov, maximize=False,
             is_first_step=False,
         )  # fmt: skip
+
+    def plain(self, rate: float) -> None:
+        """The same in plain operations."""
+        for place, (p, gradient) in enumerate(zip(self.parameters, gradients(self.parameters), strict=True)):
+            move = gradient.add(p, alpha=self._decay)
+            if self._momentum:
+                held = self.tensors[place].mul_(self._momentum).add_(move)
+                move = move.add(held, alpha=self._momentum) if self._nesterov else held
+            p.sub_(rate * move)
 
 
 class Moments:
@@ -62,6 +76,7 @@ class Moments:
         self, parameters: Iterable[Tensor], beta1: float, beta2: float, eps: float, weight_decay: float, apart: bool
     ) -> None:
         self.parameters = list(parameters)
+        self._settings, self._apart = (beta1, beta2, eps, weight_decay), apart
         fused = torch._fused_adamw_ if apart else torch._fused_adam_
         self._fused = partial(
             fused, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, amsgrad=False, maximize=False
@@ -73,7 +88,23 @@ class Moments:
 
     def __call__(self, rate: float) -> None:
         torch._foreach_add_(self._steps, 1.0)
+        if self.parameters[0].device.type in UNFUSED:
+            return self.plain(rate)
         self._fused(self.parameters, gradients(self.parameters), self._first, self._second, [], self._steps, lr=rate)
+
+    def plain(self, rate: float) -> None:
+        """The same in plain operations."""
+        beta1, beta2, eps, decay = self._settings
+        each = zip(self.parameters, gradients(self.parameters), self._first, self._second, self._steps, strict=True)
+        for p, gradient, first, second, step in each:
+            if self._apart:
+                p.mul_(1 - rate * decay)
+            else:
+                gradient = gradient.add(p, alpha=decay)
+            first.lerp_(gradient, 1 - beta1)
+            second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            young = [-torch.expm1(step * math.log(beta)) for beta in (beta1, beta2)]  # 1 - beta**step, exactly
+            p.sub_(rate / young[0] * first / (second / young[1]).sqrt_().add_(eps))
 
 
 class Orthogonal:
