@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,3 +133,13 @@ def test_cuda_trains_as_the_processor_does(points: Any) -> None:
     assert fast.history.losses == pytest.approx(slow.history.losses, rel=1e-3)
     assert device.home(there) == CPU and _bytes(there) == _bytes(again)
     assert fast.predict(points[0]).device == CPU
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch_xla") is None, reason="torch_xla is not installed")
+def test_xla_trains_as_the_processor_does_and_goes_on_from_its_checkpoints(points: Any, tmp_path: Path) -> None:
+    here, there, again = (_net(nn.Dropout(0.0)) for _ in range(3))
+    slow = ll.train(here, points, epochs=2, batch_size=32, device="cpu")
+    fast = ll.train(there, points, epochs=2, batch_size=32, device="xla", folder=tmp_path)
+    assert fast.history.losses == pytest.approx(slow.history.losses, rel=1e-4)
+    ll.train(again, points, epochs=2, batch_size=32, device="xla", folder=tmp_path)  # from its last checkpoint
+    assert device.home(there) == CPU and _bytes(there) == _bytes(again)

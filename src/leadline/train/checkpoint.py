@@ -86,7 +86,7 @@ class Checkpoints:
 def _outline(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """The value with its tensors taken out, into `tensors`."""
     if isinstance(value, Tensor):
-        tensors[name] = value.detach().contiguous().clone()
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
         return {TENSOR: name}
     if isinstance(value, Mapping):
         return {key: _outline(held, f"{name}/{key}", tensors) for key, held in value.items()}

@@ -111,7 +111,8 @@ def noise(device: torch.device) -> list[Tensor]:
     """The states of these generators."""
     states = [torch.get_rng_state()]
     if device.type == "xla":
-        states.append(torch.tensor(importlib.import_module("torch_xla.core.xla_model").get_rng_state()))
+        state = importlib.import_module("torch_xla.core.xla_model").get_rng_state()
+        states.append(torch.tensor(list(int(state).to_bytes(8, "little")), dtype=torch.uint8))
     elif device.type != "cpu":
         states.append(torch.get_device_module(device).get_rng_state())
     return states
@@ -121,7 +122,8 @@ def set_noise(device: torch.device, states: list[Tensor]) -> None:
     """Put these generators where they were."""
     torch.set_rng_state(states[0])
     if device.type == "xla":
-        importlib.import_module("torch_xla.core.xla_model").set_rng_state(int(states[1]))
+        state = int.from_bytes(bytes(states[1].tolist()), "little")
+        importlib.import_module("torch_xla.core.xla_model").set_rng_state(state)
     elif device.type != "cpu":
         torch.get_device_module(device).set_rng_state(states[1])
 
