@@ -25,6 +25,11 @@ from torch import Tensor
 
 from leadline.errors import LeadlineError
 
+# The kernels of autograd, called by name.
+NLL, NLL_BACKWARD = torch.ops.aten.nll_loss_forward.default, torch.ops.aten.nll_loss_backward.default
+LOGS_BACKWARD = torch.ops.aten._log_softmax_backward_data.out
+MEAN, IGNORED = 1, -100  # PyTorch's codes: the mean over the items, and its class number for none
+
 
 class Loss(Protocol):
     def __call__(self, out: Tensor, y: Tensor) -> Tensor: ...
@@ -60,19 +65,19 @@ class CrossEntropy:
         return y.numel()
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
-        n, classes = y.numel(), out.shape[1]
-        sure, spread = 1.0 - self.label_smoothing, self.label_smoothing / classes
+        spread = self.label_smoothing / (out.shape[1] * y.numel())
         logs = torch.log_softmax(out, 1)
-        place = y.unsqueeze(1)
-        loss = logs.gather(1, place).mean().mul_(-sure)
+        rows, classes = (logs, y) if out.ndim == 2 else (logs.movedim(1, -1).reshape(-1, out.shape[1]), y.reshape(-1))
+        # These four kernels are what autograd would call: the loss, and its derivative by each logit, which is the
+        # probability minus the target, over the items.
+        loss: Tensor
+        loss, weight = NLL(rows, classes, None, MEAN, IGNORED)
+        by_logs = NLL_BACKWARD(torch.ones_like(loss), rows, classes, None, MEAN, IGNORED, weight)
         if spread:
-            loss -= spread / n * logs.sum()
-        # The derivative of the loss by each logit is its probability minus its target, over the items.
-        torch.exp(logs, out=into)
-        into.scatter_(1, place, -sure, reduce="add")
-        if spread:
-            into.sub_(spread)
-        into.div_(n)
+            loss = (1 - self.label_smoothing) * loss - spread * logs.sum()
+            by_logs.mul_(1 - self.label_smoothing).sub_(spread)
+        by_logs = by_logs if out.ndim == 2 else by_logs.view(*logs.movedim(1, -1).shape).movedim(-1, 1)
+        LOGS_BACKWARD(by_logs, logs, 1, out.dtype, out=into)
         return loss
 
 
