@@ -219,10 +219,11 @@ def _figure(value: float, digits: int = 4) -> str:
 def _alone(deep: Rival | None, classical: Rival | None) -> Verdict:
     rival = deep or classical
     found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the floor finished"
+    until = f"; until then {rival.name} is shipped" if rival else ""
     return Verdict(
         answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,
         p_deep=None, p_same=None, p_classical=None, of="model", settle_rows=None,
-        why=f"{found}, so deep and classical cannot be compared; give more time, or race both.",
+        why=f"{found}, so deep and classical cannot be compared; give more time, or race both{until}.",
     )  # fmt: skip
 
 

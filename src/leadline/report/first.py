@@ -91,8 +91,9 @@ def _sure(facts: Facts) -> str:
         f'<span class="{kind}" style="width:{100 * (p or 0):.2f}%"></span>' for kind, p in shares.items() if p
     )
     rows = "".join(f'<li><i class="{k}"></i><span>{kinds[k]}</span><b>{chance(p)}</b></li>' for k, p in shares.items())
+    title = "How sure, of what the time was enough for" if _starved(facts) else "How sure"
     return (
-        f'<h2 class="small">How sure</h2><div class="shares" aria-hidden="true">{bar}</div><ul class="sure">{rows}</ul>'
+        f'<h2 class="small">{title}</h2><div class="shares" aria-hidden="true">{bar}</div><ul class="sure">{rows}</ul>'
     )
 
 
