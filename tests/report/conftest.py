@@ -89,6 +89,7 @@ class Browser:
 
     def pdf(self, path: Path) -> None:
         """The page on A4."""
+        self._call("Emulation.setEmulatedMedia", media="print")
         found = self._call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
         path.write_bytes(base64.b64decode(found["data"]))
 
