@@ -260,7 +260,7 @@ def _demo(given: argparse.Namespace) -> int:
 def _predict(given: argparse.Namespace) -> int:
     with at_once():
         from leadline.ship.model import Model
-        from leadline.use.predict import check_suffix, write
+        from leadline.use.predict import check_suffix, flat, write
 
     model = Model(_model(given))
     out: Any = Path(given.out) if given.out else None
@@ -272,7 +272,7 @@ def _predict(given: argparse.Namespace) -> int:
     for warning in caught:
         print(f"leadline: {warning.message}", file=sys.stderr)
     if out is None:
-        sys.stdout.write(answers.write_csv())
+        sys.stdout.write(flat(answers).write_csv())
     else:
         write(answers, out)
         print(f"{len(answers):,} answers in {out}")

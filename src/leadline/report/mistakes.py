@@ -49,14 +49,17 @@ def _labels(predictions: pl.DataFrame, classes: list[str]) -> str:
         (
             name(label), count(borne), percent(both / borne) if borne else "–",
             count(said), percent(both / said) if said else "–",
+            percent(2 * both / (borne + said) if borne + said else None),
         )
         for borne, said, both, label in counted
     ]  # fmt: skip
+    each = [2 * both / (borne + said) for borne, said, both, _ in counted if borne + said]
     right = sum(a == b for a, b in zip(*sets, strict=True))
     lead = (
-        f"<p>{count(right)} of {count(len(predictions))} test rows have all their labels told right, and no other.</p>"
+        f"<p>{count(right)} of {count(len(predictions))} test rows have all their labels told right, and no other. "
+        f"The mean of F1 over the labels is {percent(sum(each) / len(each) if each else None)}.</p>"
     )
-    head = ("Label", "Rows that bear it", "Found", "Rows said to", "Right of these")
+    head = ("Label", "Rows that bear it", "Found", "Rows said to", "Right of these", "F1")
     return lead + grid(head, rows, 1, "Labels")
 
 

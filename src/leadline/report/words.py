@@ -31,7 +31,7 @@ __all__ = [
     "tag",
 ]
 
-PERCENT = {"accuracy", "balanced accuracy", "f1", "micro f1", "label accuracy", "exact match"}
+PERCENT = {"accuracy", "balanced accuracy", "f1", "micro f1", "macro f1", "label accuracy", "exact match"}
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 NONE = "–"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
