@@ -145,7 +145,7 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
         wrong = ((scores >= LIKELY) != borne).any(axis=1)
         order = [i for i in np.argsort(-away, kind="stable") if wrong[i]][:SHOWN]
         told = [joined(marks[order], classes) for marks in (borne, scores >= LIKELY)]
-        words = {i: (true or "none", said or "none") for i, true, said in zip(order, *told, strict=True)}
+        words = {i: (true, said) for i, true, said in zip(order, *told, strict=True)}
     elif classes:
         guess = scores.argmax(axis=1)
         sure = scores[np.arange(len(scores)), guess]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from leadline.data.marks import joined, unpacked
+from leadline.data.marks import joined, named, unpacked
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.judge.metrics import LIKELY
@@ -107,7 +107,7 @@ def _truth(table: Table, row: int) -> str:
     if not table.task.classes:
         return f"{float(label):,.6g}"
     if table.task.several:
-        return joined(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0] or "none"
+        return ", ".join(named(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0]) or "none"
     return table.task.classes[int(label)]
 
 

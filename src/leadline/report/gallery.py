@@ -90,7 +90,9 @@ def _table(shown: Sequence[Example], several: bool) -> str:
 
 def _figure(each: Example, several: bool, room: Room) -> str:
     """One example: what it is, then what was true and what was said."""
-    body, label = "", f"row {each.row + 1}: {clip(each.truth, 40)}, taken for {clip(each.prediction, 40)}"
+    body, label = "", f"row {each.row + 1}"
+    if not several and each.truth is not None:
+        label += f": {clip(each.truth, 40)}, taken for {clip(each.prediction, 40)}"
     if each.image is not None and is_picture(each.image):
         body = room.picture(each.image, label)
     if each.sound is not None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 CHUNK = 4_096
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
     ".csv": lambda frame, path: flat(frame).write_csv(path),
-    ".tsv": lambda frame, path: flat(frame).write_csv(path, separator="\t"),
     ".parquet": pl.DataFrame.write_parquet, ".jsonl": pl.DataFrame.write_ndjson,
+    ".tsv": lambda frame, path: flat(frame).write_csv(path, separator="\t"),
 }  # fmt: skip
 
 
