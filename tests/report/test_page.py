@@ -576,3 +576,12 @@ def contrast(one: str, other: str) -> float:
 
     high, low = sorted((light(one), light(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_who_ran_over_its_time_is_named_where_it_would_change_the_answer() -> None:
+    made, frame, shown = multiclass()
+    made["contenders"] = [c for c in made["contenders"] if c["family"] != "deep"]
+    made["contenders"].append(contender("gpt", "deep", None, status="failed", why="it ran over its 5 s"))
+    made["verdict"] |= {"answer": "unsure", "winner": "boosting", "against": None, "gap": None, "low": None}
+    text = words(render(made, frame, shown))
+    assert "More time: gpt ran over the time given and had to be ended." in text

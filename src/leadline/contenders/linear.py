@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # C, inverse of the penalty: the usual one first, in case there is time for one
 BAG_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
-NOTHING = 0.1  # seconds that are done without asking the clock: of few rows a fit takes a thousandth
+NOTHING = 0.5  # seconds that are done without asking the clock: of few rows a fit takes a thousandth of one
 ITERATIONS, ROUND = 300, 25  # of L-BFGS at most, and between two looks at the clock
 
 

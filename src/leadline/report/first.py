@@ -166,7 +166,11 @@ def _about_effort(facts: Facts) -> list[str]:
     late = [
         name(c.get("name")) for c in facts.contenders if c.get("status") == "skipped" and "budget" in str(c.get("why"))
     ]
+    over = [name(c.get("name")) for c in facts.contenders if str(c.get("why")).startswith("it ran over")]
     found = [f"<b>More time:</b> the budget cut {' and '.join(cut[:3])} short."] if cut else []
+    found += (
+        [f"<b>More time:</b> {' and '.join(over[:3])} ran over the time given and had to be ended."] if over else []
+    )
     found += [f"<b>More time:</b> the budget left none for {' and '.join(late[:3])}."] if late and not cut else []
     compared = number(facts.verdict.get("gap")) is not None
     if facts.verdict.get("of") == "model" and facts.verdict.get("winner") and compared and not _starved(facts):

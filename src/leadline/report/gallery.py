@@ -56,7 +56,8 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
         return ""
     several = facts.result.get("task") == "multilabel"
     more = f" {count(len(examples) - SHOWN)} more are not shown." if len(examples) > SHOWN else ""
-    lead = f"<p>The test rows on which the model was furthest off.{more}</p>"
+    what = "passages that it found hardest to foretell" if facts.result.get("task") == "language" else None
+    lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"
     if all(each.cells and each.text is None and each.image is None and each.sound is None for each in shown):
         return lead + _table(shown, several)
     css = "gallery" if all(is_picture(each.image) and each.sound is None for each in shown) else "gallery wide"
@@ -98,7 +99,7 @@ def _figure(each: Example, several: bool, room: Room) -> str:
     if each.sound is not None:
         body += room.sound(each.sound, f"sound of row {each.row + 1}")
     if each.text is not None:
-        body += f'<blockquote dir="auto">{clip(each.text, TEXT)}</blockquote>'
+        body += f'<blockquote dir="auto">{clip(each.text.strip(), TEXT)}</blockquote>'
     if each.cells:
         pairs = list(each.cells.items())[:CELLS]
         body += tag("dl", "".join(f"<dt>{name(k, 30)}</dt><dd>{name(v, 60)}</dd>" for k, v in pairs))
