@@ -119,7 +119,7 @@ def _race(x: np.ndarray, y: np.ndarray, pair: tuple[Learner, Learner], rows: np.
         scores = {name: METRICS["accuracy"](y[test], p) for name, p in answers.items()}
         rounds.append(Round(
             number=fold, fold=fold, seed=seed, seconds=1.0, rows=parts.test, truth=y[test], answers=answers,
-            valid=dict.fromkeys(FAMILY, 0.5), family=FAMILY, scores=scores,
+            valid=dict.fromkeys(FAMILY, 0.5), scores=scores,
         ))  # fmt: skip
     known = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
     scales = Scales(known=known, metric=METRICS["accuracy"], seed=seed, folds=FOLDS, rows=len(rows))

@@ -57,7 +57,7 @@ class World:
         scores = {"net": float(net.mean()), "trees": float(trees.mean())}
         return Round(
             number=number, fold=number % 5 if folds else None, seed=number, seconds=1.0, rows=rows,
-            truth=np.zeros(len(rows), np.int64), answers=answers, valid=scores, family=FAMILY, scores=scores,
+            truth=np.zeros(len(rows), np.int64), answers=answers, valid=scores, scores=scores,
         )  # fmt: skip
 
     def scales(self, folds: bool) -> Scales:

@@ -52,5 +52,7 @@ def test_where_there_is_none_it_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     assert capsys.readouterr().out == "runs holds no finished run; leadline fit makes one.\n"
     assert main(["show"]) == 2 and main(["show", "nowhere"]) == 2
     assert "nowhere holds no finished run; leadline runs lists those" in capsys.readouterr().err
+    assert main(["runs", "nowhere"]) == 2
+    assert "there is no folder nowhere; name one that holds runs" in capsys.readouterr().err
     with pytest.raises(SourceError, match="runs holds no finished run"):
         ll.show()

@@ -13,7 +13,11 @@ import leadline as ll
 from leadline.cli import main
 from leadline.data.marks import lists, packed, unpacked
 from leadline.errors import TargetError
+from leadline.judge.calibrate import label_calibrator, summary
 from leadline.judge.metrics import METRICS
+from leadline.ship.graph import Graph
+from leadline.ship.runtime import Session
+from leadline.use.predict import write
 
 NAMES = ("rot", "grün", "blau")
 
@@ -76,6 +80,8 @@ def test_metrics_agree_with_their_definitions() -> None:
     said = np.array([[0.9, 0.6, 0.2], [0.1, 0.2, 0.3], [0.8, 0.7, 0.1]])
     truth = packed(borne)
     assert METRICS["micro f1"](truth, said) == pytest.approx(2 * 3 / (4 + 4))
+    assert METRICS["macro f1"](truth, said) == pytest.approx((1.0 + 2 / 3 + 0.0) / 3)
+    assert METRICS["macro f1"].influence(truth, said)[1].mean() == pytest.approx(0.0, abs=1e-12)
     assert METRICS["label accuracy"](truth, said) == pytest.approx(7 / 9)
     assert METRICS["exact match"](truth, said) == pytest.approx(2 / 3)
     assert METRICS["micro f1"].influence(truth, said)[1].mean() == pytest.approx(0.0, abs=1e-12)
@@ -91,7 +97,11 @@ def test_every_contender_learns_several_labels_and_its_file_answers_them(contend
     told = run.model.predict(pl.DataFrame(columns))
     right = np.stack([told[f"p_{name}"].to_numpy() >= 0.5 for name in NAMES], axis=1) == borne
     assert right.mean() > 0.8
-    assert told["prediction"][0] == "|".join(n for n in run.model.classes if told[f"p_{n}"][0] >= 0.5)
+    assert told["prediction"][0].to_list() == [n for n in run.model.classes if told[f"p_{n}"][0] >= 0.5]
+    write(told, tmp_path / "told.csv")
+    assert pl.read_csv(tmp_path / "told.csv")["prediction"].fill_null("")[0] == "|".join(told["prediction"][0])
+    write(told, tmp_path / "told.parquet")
+    assert pl.read_parquet(tmp_path / "told.parquet")["prediction"].dtype == pl.List(pl.String)
     page = (run.folder / "report.html").read_text()
     assert "Rows that bear it" in page and "grün" in page
 
@@ -126,3 +136,22 @@ def test_the_command_line_takes_several_targets_and_tells_of_them(
 def test_several_targets_of_another_kind_are_refused_in_one_sentence(prepare: Any) -> None:
     with pytest.raises(TargetError, match="Column 'x0' .* several targets at once must be columns of yes and no"):
         prepare(_frame("columns"), target="rot,x0")
+
+
+def test_every_label_is_calibrated_by_itself_and_no_answer_changes() -> None:
+    rng = np.random.default_rng(0)
+    p = np.clip(rng.beta(0.8, 0.8, (3_000, 4)), 1e-4, 1 - 1e-4)
+    p[:, 3] = 1e-3
+    borne = rng.random(p.shape) < p
+    odds = np.log(p / (1 - p)) * np.array([3.0, 0.5, 1.0, 1.0])  # too bold, too timid, as it should be, rarely borne
+    told = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    found = label_calibrator(borne, told, 0)
+    assert found.temperatures[0] == pytest.approx(3.0, rel=0.15)
+    assert found.temperatures[1] == pytest.approx(0.5, rel=0.15)
+    assert found.temperatures[2:].tolist() == [1.0, 1.0]
+    assert ((found(told) >= 0.5) == (told >= 0.5)).all() and "2 of 4 labels" in found.describe
+    said = summary(found, packed(borne), told)
+    assert said["log_loss"][1] < said["log_loss"][0] and said["ece"][1] < 0.5 * said["ece"][0]
+    g = Graph("labels")
+    g.output("out", found.onnx(g, g.input("scores", np.float32, ["N", 4])), np.float32, ["N", 4])
+    np.testing.assert_allclose(Session(g.model())({"scores": told})["out"], found(told), atol=1e-5)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from leadline.run import Run
 
 DEMO = {"budget": "50s"}
+RUNS = "runs"  # the folder in which runs lie where nobody says otherwise
 CHECKED = ("target", "test", "budget", "kind", "drop", "group", "split", "time", "task", "unit", "data", "cache")
 
 
@@ -109,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         if command is resume:
             shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
     runs = commands.add_parser("runs", parents=[shared], help="the runs that lie in a folder, the newest last")
-    runs.add_argument("folder", nargs="?", default="runs", help="where they lie (default: runs)")
+    runs.add_argument("folder", nargs="?", default=RUNS, help=f"where they lie (default: {RUNS})")
     show = commands.add_parser("show", parents=[shared], help="the verdict of a run again")
     show.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
     for command in (runs, show):
@@ -187,12 +188,15 @@ def _runs(given: argparse.Namespace) -> int:
     from leadline.listing import runs, unfinished
     from leadline.terminal import line_of
 
+    if given.folder != RUNS and not Path(given.folder).is_dir():
+        raise LeadlineError(f"there is no folder {given.folder}; name one that holds runs (default: {RUNS}).")
     found = runs(given.folder)
     if given.json:
         print(_json([{"folder": str(run.folder), **run.result} for run in found]))
         return 0
+    widest = max((len(str(run.folder)) for run in found), default=0)
     for run in found:
-        print(line_of(run))
+        print(line_of(run, widest))
     for path in unfinished(given.folder):
         name = path.name[1:].rpartition(".partial-")[0]
         print(f"{name}: killed, or under way; leadline resume {path.with_name(name)} goes on with it")
@@ -260,7 +264,7 @@ def _demo(given: argparse.Namespace) -> int:
 def _predict(given: argparse.Namespace) -> int:
     with at_once():
         from leadline.ship.model import Model
-        from leadline.use.predict import check_suffix, write
+        from leadline.use.predict import check_suffix, flat, write
 
     model = Model(_model(given))
     out: Any = Path(given.out) if given.out else None
@@ -272,7 +276,7 @@ def _predict(given: argparse.Namespace) -> int:
     for warning in caught:
         print(f"leadline: {warning.message}", file=sys.stderr)
     if out is None:
-        sys.stdout.write(answers.write_csv())
+        sys.stdout.write(flat(answers).write_csv())
     else:
         write(answers, out)
         print(f"{len(answers):,} answers in {out}")

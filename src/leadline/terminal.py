@@ -207,7 +207,7 @@ class Terminal:
             state = f"{line.status} in {_time(line.spent)}"
         return {
             "contender": line.name, "valid": _number(line.score), "curve": _spark(line.curve),
-            "step": f"{line.step:,}{of}", "state": state,
+            "step": f"{line.step:,}{of}" if line.step or line.status == "running" else "", "state": state,
         }  # fmt: skip
 
 
@@ -232,13 +232,14 @@ def farewell(run: Run) -> str:
     return "\n".join(lines)
 
 
-def line_of(run: Run) -> str:
-    """A run in one line: where it lies, when it was made, the answer, and what it ships."""
+def line_of(run: Run, width: int) -> str:
+    """A run in one line: where it lies, in so many letters, when it was made, the answer, and what it ships."""
     result, shipped = run.result, run.result["shipped"]
     ships = "nothing"
     if shipped is not None:
         ships = f"{shipped['contender']}, {result['metric']} {_number(shipped['score'])}"
-    return f"{run.folder}  {result['created'][:16].replace('T', ' ')}  {WORDS[run.verdict.answer]}: ships {ships}"
+    when = result["created"][:16].replace("T", " ")
+    return f"{str(run.folder).ljust(width)}  {when}  {WORDS[run.verdict.answer]}: ships {ships}"
 
 
 def kept_line(each: Kept) -> str:

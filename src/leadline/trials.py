@@ -88,7 +88,8 @@ def run(
     scales = Scales(
         known={
             e.name: Known(
-                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"]
+                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"],
+                size=e.facts["bytes"],
             )
             for e in race.entries
             if e.done and e.family != "floor" and e.name not in ruled

@@ -90,7 +90,7 @@ def _rounds(count: int) -> list[Round]:
     return [
         Round(
             number=k, fold=k % 5, seed=k, seconds=1.0, rows=np.arange(80), truth=np.arange(80) % 2,
-            answers={"mlp": answers}, valid={"mlp": 0.5}, family={"mlp": "deep"}, scores={"mlp": 0.5},
+            answers={"mlp": answers}, valid={"mlp": 0.5}, scores={"mlp": 0.5},
         )
         for k in range(count)
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from leadline.judge.compare import Gap
 from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import POINTS, RELATIVE, Rival, Trial, judge, rule, within
+from leadline.judge.verdict import POINTS, RELATIVE, Rival, Trial, cheaper, judge, rule, within
 
 R = 0.005
 UP, DOWN = math.nextafter(R, 1), math.nextafter(R, 0)
@@ -162,3 +162,14 @@ def test_contenders_of_one_family_are_held_against_each_other() -> None:
     assert made.why == "cnn is better than mlp (+20.00 points, 95% interval +19.05 to +20.95)"
     lost = within("deep", "mlp", "cnn", 0.6, Gap(size=0.0, draws=0.01 * SPREAD, of="method"), METRICS["accuracy"])
     assert lost.answer == "unsure" and lost.why.startswith("mlp is not shown to be better than cnn")
+
+
+def test_the_cheaper_is_the_faster_and_among_as_fast_ones_the_smaller() -> None:
+    fast, slow, small = (
+        Rival(name=name, valid=0.9, cost=cost, score=0.9, size=size)
+        for name, cost, size in (("fast", 10.0, 900.0), ("slow", 25.0, 5.0), ("small", 19.0, 100.0))
+    )
+    assert cheaper([fast, slow]).name == "fast"
+    assert cheaper([slow, fast, small]).name == "small"
+    tie = _pair(SPREAD * 0.001, deep={"cost": 30.0}, classical={"cost": 20.0})
+    assert tie.winner == "linear" and "linear is cheaper to run" in tie.why

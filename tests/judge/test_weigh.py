@@ -25,7 +25,7 @@ def _round(number: int, scores: dict[str, float], n: int = 200, valid: dict[str,
         answers[name] = np.stack([hits, ~hits], axis=1).astype(np.float32)
     return Round(
         number=number, fold=number % 5, seed=number, seconds=4.0, rows=np.arange(n), truth=np.zeros(n, np.int64),
-        answers=answers, valid=valid or scores, family=FAMILY, scores=scores,
+        answers=answers, valid=valid or scores, scores=scores,
     )  # fmt: skip
 
 
@@ -78,6 +78,39 @@ def test_until_sure_looks_now_and_then_and_pays_for_each_look() -> None:
 def test_families_are_looked_into() -> None:
     (made,) = _scales().within(_spread(5))
     assert (made.family, made.first, made.second, made.answer) == ("deep", "cnn", "mlp", "first")
+
+
+def _valid(count: int, means: dict[str, float], spread: float) -> list[Round]:
+    """Rounds whose valid scores scatter around these means, and whose test scores are all alike."""
+    rng = np.random.default_rng(1)
+    return [
+        _round(k, dict.fromkeys(means, 0.9), valid={name: mean + rng.normal(0, spread) for name, mean in means.items()})
+        for k in range(count)
+    ]
+
+
+def test_what_is_shipped_is_chosen_by_all_rounds_not_by_the_first_ones_few_valid_rows() -> None:
+    costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
+    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, starved=False) for n, cost in costs.items()})
+    rounds = _valid(10, {"cnn": 0.90, "mlp": 0.80, "linear": 0.91}, 0.01)
+    lucky = {"cnn": 0.75, "mlp": 0.9, "linear": 0.8}
+    rounds[0] = _round(0, dict.fromkeys(costs, 0.9), valid=lucky)
+    assert scales.verdict(rounds[:1]).winner == "mlp"  # one round knows no better
+    assert scales.chosen(rounds, ["cnn", "mlp"]) == "cnn"
+    made = scales.verdict(rounds)
+    assert (made.winner, made.against) == ("linear", "cnn")
+
+
+def test_of_near_equal_contenders_the_cheaper_is_shipped_and_only_of_those() -> None:
+    costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
+    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, starved=False) for n, cost in costs.items()})
+    names = list(costs)
+    near = _valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.84}, 0.1)
+    assert scales.chosen(near, names) == "linear"
+    apart = _valid(25, {"cnn": 0.85, "mlp": 0.84, "linear": 0.60}, 0.02)
+    assert scales.chosen(apart, names) in ("mlp", "cnn")
+    late = [_round(k, dict.fromkeys(costs, 0.9) if k else {"mlp": 0.9, "linear": 0.9}) for k in range(5)]
+    assert scales.chosen(late, names) == "linear"  # the cnn has nothing to ship: the first round lacks it
 
 
 def test_a_family_that_did_not_finish_leaves_it_open() -> None:

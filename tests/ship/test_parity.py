@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
+import polars as pl
 import pytest
 
 from leadline.contenders.contender import Clock, Data
@@ -59,3 +60,24 @@ def test_a_flipped_decision_is_a_difference_however_small(mixed: Any, prepare: A
     assert check(Model(path), made.table, made.store, scores).max_difference == 0
     with pytest.raises(ModelError, match="otherwise than the trained contender"):
         check(Model(path), made.table, made.store, scores[:, ::-1])
+
+
+def test_a_label_within_rounding_of_one_half_is_no_difference(prepare: Any) -> None:
+    marks = [["u"], ["v"], ["u", "v"], []] * 50
+    made = prepare(pl.DataFrame({"a": np.arange(200) % 7 * 0.5, "tags": marks}), target="tags")
+    told = np.full((len(made.store.split.test), 2), 0.9, np.float32)
+    told[7, 1] = 0.5  # the file says yes
+
+    class File:
+        contract: ClassVar = {"inputs": {"a": {}}}
+
+        def answer(self, frame: pl.DataFrame, root: Any) -> Any:
+            return {"probabilities": told[: len(frame)]}, {}
+
+    file: Any = File()
+    scores = told.copy()
+    scores[7, 1] = np.nextafter(np.float32(0.5), np.float32(0))  # and the contender no, by the last bit
+    assert check(file, made.table, made.store, scores).decisions_differ == 0
+    scores[7, 1] = 0.5 - 2 * TOLERANCE
+    with pytest.raises(ModelError, match="otherwise than the trained contender"):
+        check(file, made.table, made.store, scores)

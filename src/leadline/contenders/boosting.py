@@ -8,6 +8,7 @@ node. Settings are tried in turn, by valid, while the clock allows; the best is 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ SHARE = 0.6  # of the seconds left may go to one trial
 LOOKS = 5  # rounds from one score on valid to the next
 A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scoring the test rows will take
 WIDE = 200  # features
+MANY = 2_000  # labels times features: a round is a tree a label
+SLOW = 0.2  # seconds of a round from which on valid is looked at after each of them
+STEEP = 0.3  # the largest learning rate, where there is time for a dozen rounds
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
 
 
@@ -60,17 +64,23 @@ class Boosting:
         x, x_valid = matrix(store, plan, train), matrix(store, plan, valid)
         mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
         y, y_valid = (data.labels(train) - mean) / deviation, (data.labels(valid) - mean) / deviation
-        pull, losses = None, []
+        pull, losses, odds = None, [], None
         if data.several:
             y, y_valid = np.zeros(len(train)), np.zeros(len(valid))  # LightGBM knows one label a row: these are ours
             pull, losses = _pull(data.borne(train)), [_loss(data.borne(valid))]
+            odds = _odds(data.borne(train))
         base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
         base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
-        wide = x.shape[1] > WIDE
+        wide = x.shape[1] > WIDE or (data.several and data.classes * x.shape[1] > MANY)
         if wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less
             base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
-        dataset = lgb.Dataset(x, y, categorical_feature=plan.categories, params=base, free_raw_data=False)
-        checks = lgb.Dataset(x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base)
+        dataset = lgb.Dataset(
+            x, y, categorical_feature=plan.categories, params=base, free_raw_data=False, init_score=_start(odds, x)
+        )
+        checks = lgb.Dataset(
+            x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base,
+            init_score=_start(odds, x_valid),
+        )  # fmt: skip
         metric, seen = METRICS[store.task.metric], list[tuple[float, float]]()
 
         def look(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
@@ -90,14 +100,16 @@ class Boosting:
             trials.append(trial)
             until = data.clock.spent() + SHARE * data.clock.left()
             while not trial.rounds or not trial.stale(metric) and data.clock.spent() < until:
-                if data.clock.left() < scoring * trial.rounds:
+                if data.clock.left() < scoring * trial.rounds + 1.5 * trial.a_round:
                     yield Progress(step=step, note=f"cut by the clock at round {trial.rounds}")
                     break
                 full = trial.booster.update(fobj=pull)
-                due = trial.rounds % LOOKS == 0
+                due = trial.rounds % LOOKS == 0 or trial.a_round > SLOW
                 measured = trial.booster.eval_valid([*losses, *([look] if due else [])] or None)
                 trial.note(measured, seen[-1] if due else None, data.clock.spent())
                 step += 1
+                if data.several and trial.rounds == 1:
+                    trial.hurry(until)
                 if trial.rounds % 20 == 1:
                     yield Progress(step=step, score=_chosen(trials, metric)[1].score)
                 if full:
@@ -110,14 +122,15 @@ class Boosting:
         if data.clock.left() > 1.5 * REFIT * again_s:
             yield Progress(step=step, note="grown again on train and valid rows")
             grown += "; grown again on train and valid rows"
+            both = np.concatenate([x, x_valid])
             everything = lgb.Dataset(
-                np.concatenate([x, x_valid]), np.concatenate([y, y_valid]), categorical_feature=plan.categories,
-                params=base,
+                both, np.concatenate([y, y_valid]), categorical_feature=plan.categories, params=base,
+                init_score=_start(odds, both),
             )  # fmt: skip
             again = lgb.Booster(best.settings, everything)
             pull = _pull(data.borne(np.concatenate([train, valid]))) if data.several else None
             for _ in range(int(REFIT * at.round) + 1):
-                if data.clock.left() < scoring * at.round:
+                if data.clock.left() < scoring * at.round + 1.5 * best.a_round:
                     break
                 again.update(fobj=pull)
             else:
@@ -125,9 +138,18 @@ class Boosting:
         if booster is best.booster:
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        yield FittedBoosting(
-            booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], data.several
-        )
+        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], odds)
+
+
+def _odds(borne: np.ndarray) -> np.ndarray:
+    """Log odds of each label, from which its trees start: learned by trees they would cost the first dozen rounds."""
+    share = (borne.sum(axis=0) + 0.5) / (len(borne) + 1)
+    return np.asarray(np.log(share / (1 - share)), np.float32)
+
+
+def _start(odds: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:
+    """Where each row starts [n, labels]."""
+    return None if odds is None else np.tile(odds.astype(np.float64), (len(x), 1))
 
 
 def _pull(borne: np.ndarray) -> Callable[[np.ndarray, Any], tuple[np.ndarray, np.ndarray]]:
@@ -198,6 +220,18 @@ class _Trial:
         if look is not None:
             self.looks.append(_Look(round=self.rounds, score=look[0], error=look[1], loss=loss))
 
+    @property
+    def a_round(self) -> float:
+        """Seconds of one, so far."""
+        return self.seconds / max(1, self.rounds)
+
+    def hurry(self, until: float) -> None:
+        """Learn faster where the time is enough for few rounds: those of many labels are a tree each."""
+        rounds = max(1.0, (until - self._began) / self.a_round)
+        rate = min(STEEP, max(float(self.settings["learning_rate"]), 4 / rounds))
+        self.settings["learning_rate"] = rate
+        self.booster.reset_parameter({"learning_rate": rate})
+
     def stale(self, metric: Metric) -> bool:
         """Neither the score nor the loss, which moves more evenly, has improved for long."""
         since = self.rounds - max(_best(self.looks, metric).round, self._lowest_round)
@@ -227,20 +261,24 @@ class FittedBoosting:
 
     def __init__(
         self, booster: lightgbm.Booster, plan: Layout, classes: int, scale: tuple[float, float], score: float,
-        describe: list[str], several: bool,
+        describe: list[str], odds: np.ndarray | None,
     ) -> None:  # fmt: skip
         self._booster, self._plan, self._classes, self._scale = booster, plan, classes, scale
-        self._several = several
+        self._odds = odds  # of several labels, which trees add to
         self.score, self.describe, self.starved = score, describe, False
-        self.params = sum(2 * tree["num_leaves"] for tree in booster.dump_model()["tree_info"])
-        self.bytes = len(booster.model_to_string().encode())
+        text = booster.model_to_string()  # of thousands of trees `dump_model` would take seconds
+        self.params = sum(2 * int(leaves) for leaves in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE))
+        self.bytes = len(text.encode())
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        raw = self._booster.predict(matrix(store, self._plan, rows))
-        return _answers(raw, self._classes, self._scale, self._several)
+        raw = np.asarray(self._booster.predict(matrix(store, self._plan, rows)))
+        if self._odds is not None:
+            raw = raw.reshape(len(rows), -1) + self._odds
+        return _answers(raw, self._classes, self._scale, self._odds is not None)
 
     def digest(self) -> str:
-        return digest(self._booster.model_to_string().encode())
+        odds = b"" if self._odds is None else self._odds.tobytes()
+        return digest(self._booster.model_to_string().encode() + odds)
 
     def graph(self) -> onnx.ModelProto:
         from leadline.ship.graph import Graph
@@ -253,9 +291,10 @@ class FittedBoosting:
             for name, dtype, width in zip(plan.tensors, plan.dtypes, plan.widths, strict=True)
         ]
         x = g.op("Concat", *parts, axis=1)
-        raw = ensemble(g, x, self._booster.dump_model(), self._classes if self._several or self._classes > 2 else 1)
-        if self._several:
-            g.output("scores", g.op("Sigmoid", raw), np.float32, ["N", self._classes])
+        several = self._odds is not None
+        raw = ensemble(g, x, self._booster.dump_model(), self._classes if several or self._classes > 2 else 1)
+        if self._odds is not None:
+            g.output("scores", g.op("Sigmoid", g.op("Add", raw, g.const(self._odds))), np.float32, ["N", self._classes])
         elif self._classes == 0:
             values(g, raw, self._scale)
         elif self._classes == 2:

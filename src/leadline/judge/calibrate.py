@@ -8,11 +8,13 @@ straight lines between them. Where neither gains more than two standard errors, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.data.marks import unpacked
 from leadline.judge.metrics import LEAST_P, METRICS
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ FEWEST, MOST = 50, 1_000_000  # rows that are worth learning a map from; probabi
 BINS, A_BIN = 30, 10  # bins of the isotonic map at most, and right answers in each at least
 RISING = 0.02  # share of the identity in it: flat stretches would make equal what was not
 ECE_BINS = 15
+FEWEST_BORNE = 10  # rows that bear a label, and that do not, from which on it is worth a temperature
+PLAINLY_NOT = 0.01  # a label's probability under which it is not counted, or the many labels of no row would outweigh
+LEAST_LABEL = 1e-4  # of a label's probability where it is mapped: nearer to 0 or 1 float32 knows too few odds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +79,59 @@ class Calibrator:
         return f"probabilities {how[self.method]} ({self.rows:,} rows)"
 
 
-def calibrator(truth: np.ndarray, scores: np.ndarray, seed: int) -> Calibrator:
-    """The better of the two maps, or none.
+@dataclass(frozen=True, kw_only=True)
+class LabelCalibrator:
+    """A temperature a label, where a row may bear several; 1 leaves a label as it is. No label's answer changes."""
+
+    temperatures: np.ndarray  # float32 [labels]
+    rows: int  # they were learned from
+
+    @property
+    def method(self) -> str:
+        return "temperature" if (self.temperatures != 1).any() else "none"
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """float32 [n, labels]."""
+        p = np.clip(np.asarray(scores, np.float64), LEAST_LABEL, 1 - LEAST_LABEL)
+        mapped = 1 / (1 + np.exp(-np.log(p / (1 - p)) / self.temperatures))
+        return np.asarray(np.where(self.temperatures == 1, scores, mapped), np.float32)
+
+    def onnx(self, g: Graph, scores: str) -> str:
+        """The same as nodes of a graph: float32 [N, labels] -> float32 [N, labels]."""
+        if self.method == "none":
+            return scores
+        one = g.const(np.float32(1))
+        p = g.op("Clip", scores, g.const(np.float32(LEAST_LABEL)), g.const(np.float32(1 - LEAST_LABEL)))
+        odds = g.op("Log", g.op("Div", p, g.op("Sub", one, p)))
+        mapped = g.op("Sigmoid", g.op("Div", odds, g.const(self.temperatures)))
+        return str(g.op("Where", g.const(self.temperatures == 1), scores, mapped))
+
+    @property
+    def describe(self) -> str:
+        """A line for the report."""
+        changed = int((self.temperatures != 1).sum())
+        how = f"{changed} of {len(self.temperatures)} labels by a temperature of their own" if changed else "left as is"
+        return f"probabilities {how} ({self.rows:,} rows)"
+
+
+def label_calibrator(borne: np.ndarray, scores: np.ndarray, seed: int) -> LabelCalibrator:
+    """For each label the temperature that is shown to do better, if any: bool and probabilities [n, labels].
+
+    Labels that few rows bear would bend any more pliable map.
+    """
+    found = [
+        calibrator(mine.astype(int), np.stack([1 - p, p], axis=1), seed, ("temperature",)).temperature
+        if FEWEST_BORNE <= mine.sum() <= len(mine) - FEWEST_BORNE
+        else 1.0
+        for mine, p in zip(borne.T, np.asarray(scores, np.float64).T, strict=True)
+    ]
+    return LabelCalibrator(temperatures=np.array(found, np.float32), rows=len(borne))
+
+
+def calibrator(
+    truth: np.ndarray, scores: np.ndarray, seed: int, methods: Sequence[str] = ("temperature", "isotonic")
+) -> Calibrator:
+    """The better of the two maps, or of those named; or none.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -90,7 +146,8 @@ def calibrator(truth: np.ndarray, scores: np.ndarray, seed: int) -> Calibrator:
     if scores.size > MOST:  # of a thousand classes, a thousand rows say enough
         few = np.random.default_rng(seed).permutation(len(truth))[: max(FEWEST, MOST // scores.shape[1])]
         truth, scores = truth[few], scores[few]
-    makers = {"temperature": _temperature, "isotonic": _isotonic}
+    known = {"temperature": _temperature, "isotonic": _isotonic}
+    makers = {name: known[name] for name in methods}
     fold = np.random.default_rng(seed).permutation(len(truth)) % FOLDS
     losses = {"none": _losses(truth, scores)}
     for name, make in makers.items():
@@ -120,9 +177,17 @@ def reliability(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> list[t
     return [(float(sure[part].mean()), float(right[part].mean()), len(part)) for part in parts]
 
 
-def summary(found: Calibrator, truth: np.ndarray, before: np.ndarray) -> dict[str, Any]:
-    """What result.json says of it: measured on rows of its own, before and after."""
+def summary(found: Calibrator | LabelCalibrator, truth: np.ndarray, before: np.ndarray) -> dict[str, Any]:
+    """What result.json says of it: measured on rows of its own, before and after; of several labels over all of them.
+
+    Of several labels every pair of a row and a label is a yes or a no, save those that are plainly a no.
+    """
     after, loss = found(before), METRICS["log loss"]
+    if isinstance(found, LabelCalibrator):
+        open_ = np.maximum(before, after) > PLAINLY_NOT
+        open_ = open_ if open_.any() else np.ones_like(open_)
+        truth = unpacked(truth, before.shape[1])[open_].astype(int)
+        before, after = (np.stack([1 - side[open_], side[open_]], axis=1) for side in (before, after))
     return {
         "method": found.method, "rows": found.rows, "describe": found.describe,
         "log_loss": [loss(truth, before), loss(truth, after)],

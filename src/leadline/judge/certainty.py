@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.judge.calibrate import Calibrator, calibrator
+from leadline.data.marks import unpacked
+from leadline.judge.calibrate import Calibrator, LabelCalibrator, calibrator, label_calibrator
 from leadline.judge.conformal import Conformal, conformal
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class Certainty:
     """What is done to a contender's answers so that they say how sure they are."""
 
-    calibrator: Calibrator | None  # None: values, which have no probability
-    conformal: Conformal | None  # None: too few rows
+    calibrator: Calibrator | LabelCalibrator | None  # None: values, which have no probability
+    conformal: Conformal | None  # None: too few rows, or several labels
 
     def __call__(self, answers: np.ndarray) -> np.ndarray:
         return answers if self.calibrator is None else self.calibrator(answers)
@@ -37,8 +38,6 @@ def certainty(
     store: Store, race: Race, rounds: Sequence[Round], seed: int, coverage: float
 ) -> dict[str, Certainty]:  # fmt: skip
     """{contender: its certainty}, of those that finished and have rows for it."""
-    if store.task.several:
-        return {}
     found = {}
     for entry in race.entries:
         if not entry.done or entry.family == "floor":
@@ -47,6 +46,10 @@ def certainty(
         if rows is None:
             continue
         truth, answers = rows
+        if store.task.several:
+            borne = unpacked(truth, len(store.task.classes))
+            found[entry.name] = Certainty(calibrator=label_calibrator(borne, answers, seed), conformal=None)
+            continue
         mapped = calibrator(truth, answers, seed) if store.task.classes else None
         answers = answers if mapped is None else mapped(answers)
         found[entry.name] = Certainty(calibrator=mapped, conformal=conformal(truth, answers, coverage))
@@ -57,14 +60,17 @@ def doubts(store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str
     """What is to be said where answers could not be made to say how sure they are."""
     if store.task.name == "language" or not answers:
         return []
-    if store.task.several:
-        return ["Probabilities of several labels are not calibrated, and come with no sets."]
+    if not certain and store.task.several:
+        return [
+            "No rows were left to calibrate on: the probability of each label is as the contenders give it. More rows "
+            "would mend it, or a longer budget, which races on folds."
+        ]
     if not certain:
         return [
             "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
             "More rows would mend it, or a longer budget, which races on folds."
         ]
-    if any(each.conformal is None for each in certain.values()):
+    if not store.task.several and any(each.conformal is None for each in certain.values()):
         return [
             "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
         ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +17,7 @@ from leadline.judge.certainty import Certainty
 from leadline.judge.compare import Scored
 from leadline.judge.journey import journey
 from leadline.judge.metrics import LIKELY
+from leadline.judge.shown import picture, sound
 from leadline.race.race import Entry
 from leadline.race.rounds import Round
 from leadline.report.page import Example, Found, Journey
@@ -29,7 +28,6 @@ FLAWED = 6  # rows of a flaw in the report
 PASSAGES = 6  # hardest ones in the report
 SHOWN = 24  # worst mistakes in the report
 PACKED = object()  # bytes of a file, which tell a reader nothing
-THUMBNAIL = 96  # pixels of the longer side
 
 
 def contenders(
@@ -147,7 +145,7 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
         wrong = ((scores >= LIKELY) != borne).any(axis=1)
         order = [i for i in np.argsort(-away, kind="stable") if wrong[i]][:SHOWN]
         told = [joined(marks[order], classes) for marks in (borne, scores >= LIKELY)]
-        words = {i: (true or "none", said or "none") for i, true, said in zip(order, *told, strict=True)}
+        words = {i: (true, said) for i, true, said in zip(order, *told, strict=True)}
     elif classes:
         guess = scores.argmax(axis=1)
         sure = scores[np.arange(len(scores)), guess]
@@ -165,7 +163,7 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
     shown = []
     for i, row in zip(order, rows, strict=True):
         cells = frame.row(place[int(row)], named=True)
-        image, text, rest = _picture(store, int(row)), _text(table, cells), _cells(table, cells)
+        rest = _cells(table, cells)
         shown.append(
             Example(
                 row=int(row),
@@ -173,8 +171,9 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
                 prediction=words[i][1],
                 confidence=float(sure[i]) if classes and not store.task.several else None,
                 error=None if classes else float(scores[i] - truth[i]),
-                image=image,
-                text=text,
+                image=picture(store, int(row)),
+                sound=sound(store, int(row)),
+                text=_text(table, cells),
                 cells=rest or None,
             )  # fmt: skip
         )
@@ -192,16 +191,19 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
             continue
         wanted = sorted({*rows, *twins})
         frame = dict(zip(wanted, table.take(np.array(wanted), names).iter_rows(named=True), strict=True))
-        found = []
+        found: list[Found] = []
         for place, row in enumerate(rows):
             pair = [row, twins[place]] if twins else [row]
-            pictures = [picture for one in pair if (picture := _picture(store, one)) is not None]
+            if twins and any(each.row == twins[place] and each.twin == row for each in found):
+                continue  # two that repeat each other are one pair
+            pictures = [seen for one in pair if (seen := picture(store, one)) is not None]
+            sounds = [heard for one in pair if (heard := sound(store, one)) is not None]
             label = table.labels[row]
             found.append(
                 Found(
                     row=row, twin=twins[place] if twins else None,
                     label=_label(table, int(label)),
-                    said=None if flaw.said is None else flaw.said[place], images=tuple(pictures),
+                    said=None if flaw.said is None else flaw.said[place], images=tuple(pictures), sounds=tuple(sounds),
                     texts=() if pictures else tuple(_told(table, frame[one]) for one in pair),
                 )
             )  # fmt: skip
@@ -211,7 +213,8 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
 
 def way(table: Table, store: Store, model: Model) -> Journey:
     """One test row's way through the file."""
-    return journey(table, store, model, _picture(store, int(store.split.test[0])))
+    row = int(store.split.test[0])
+    return journey(table, store, model, picture(store, row), sound(store, row))
 
 
 def _label(table: Table, label: int) -> str | None:
@@ -241,26 +244,6 @@ def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -
         )
         for i, row in zip(order, rows, strict=True)
     ]  # fmt: skip
-
-
-def _picture(store: Store, row: int) -> bytes | None:
-    """The first image of a row as the model sees it, or its first sound as a spectrogram, as PNG."""
-    block = next((block for block in store.blocks if block.kind in ("image", "audio")), None)
-    if block is None:
-        return None
-    from PIL import Image
-
-    from leadline.kinds.audio import spectrogram
-
-    held = np.asarray(store.tensor(block.name)[row])
-    pixels = held if block.kind == "image" else spectrogram(held[held != block.padding], block.settings, 3 * THUMBNAIL)
-    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if max(picture.size) < THUMBNAIL:
-        factor = math.ceil(THUMBNAIL / max(picture.size))
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    out = io.BytesIO()
-    picture.save(out, "PNG", optimize=True)
-    return out.getvalue()
 
 
 def _text(table: Table, cells: Mapping[str, Any]) -> str | None:

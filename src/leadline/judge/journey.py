@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from leadline.data.marks import joined, unpacked
+from leadline.data.marks import joined, named, unpacked
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.judge.metrics import LIKELY
@@ -24,8 +24,8 @@ NAMES = 3  # columns of a block, by name
 LIKELIEST = 3  # classes of the answer
 
 
-def journey(table: Table, store: Store, model: Model, image: bytes | None = None) -> Journey:
-    """The way of the first test row, whose place says nothing of it; `image` is its picture, if it has one."""
+def journey(table: Table, store: Store, model: Model, image: bytes | None, sound: bytes | None) -> Journey:
+    """The way of the first test row, whose place says nothing of it; `image` and `sound` are its own, if it has one."""
     row = int(store.split.test[0])
     names = [column.name for column in table.inputs]
     frame = table.take(np.array([row]), names)
@@ -38,7 +38,7 @@ def journey(table: Table, store: Store, model: Model, image: bytes | None = None
         held = store.tensor(store.blocks[0].name)[row]
         held = held[held != store.blocks[0].padding]
         steps.append(Step(stage="encoded", name="tokens", shape=_shape(held), values=_peek(held)))
-        return Journey(row=row, steps=tuple(steps), image=image)
+        return Journey(row=row, steps=tuple(steps), image=image, sound=sound)
     feeds = model.feeds(frame, table.source.root)
     for block in store.blocks:
         values = [feeds[name] for name in block.columns if name in feeds]
@@ -49,19 +49,30 @@ def journey(table: Table, store: Store, model: Model, image: bytes | None = None
             )  # fmt: skip
     passed = walk(model.path, feeds)
     kept = {"encode": "encoded", "form": "form", "model": "model"}
+    columns = {block.name: _several(block.columns) for block in store.blocks}
     layers = [one for one in passed if one.stage == "model"]
     for one in [*(one for one in passed if one.stage != "model"), *layers[:LAYERS]]:
         steps.append(
             Step(
-                stage=kept[one.stage], name=one.name, shape=_shape(one.value[0]), values=_peek(one.value[0]),
-                parameters=one.parameters,
+                stage=kept[one.stage], name=_named(one.name, columns), shape=_shape(one.value[0]),
+                values=_peek(one.value[0]), parameters=one.parameters,
             )
         )  # fmt: skip
     if len(layers) > LAYERS:
         steps.append(_rest(layers[LAYERS:]))
     found = model.answer(frame, table.source.root)[0]
     steps.append(_answer(found, model))
-    return Journey(row=row, steps=tuple(steps), truth=_truth(table, row), image=image)
+    return Journey(row=row, steps=tuple(steps), truth=_truth(table, row), image=image, sound=sound)
+
+
+def _named(name: str, columns: Mapping[str, str]) -> str:
+    """A block or form by the columns that it was made from; a layer by its own name.
+
+    >>> _named("image_0.dense", {"image_0": "photo"}), _named("Gemm", {})
+    ('photo, dense', 'Gemm')
+    """
+    block, _, form = name.partition(".")
+    return name if block not in columns else columns[block] + (f", {form}" if form else "")
 
 
 def _rest(layers: list[Passed]) -> Step:
@@ -96,7 +107,7 @@ def _truth(table: Table, row: int) -> str:
     if not table.task.classes:
         return f"{float(label):,.6g}"
     if table.task.several:
-        return joined(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0] or "none"
+        return ", ".join(named(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0]) or "none"
     return table.task.classes[int(label)]
 
 

@@ -152,6 +152,14 @@ def _micro_f1(truth: np.ndarray, scores: np.ndarray) -> Inner:
     return _mean(2.0 * (borne & said).sum(axis=1), both) if both.any() else (1.0, np.zeros(len(truth)))
 
 
+def _macro_f1(truth: np.ndarray, scores: np.ndarray) -> Inner:
+    """The mean over labels of F1; a label that no row bears, and that is said of none, has none."""
+    borne, said = unpacked(truth, scores.shape[1]), scores >= LIKELY
+    both = (borne.astype(np.float64) + said).T
+    parts = [_mean(2.0 * hits, sums) for hits, sums in zip((borne & said).T, both, strict=True) if sums.any()]
+    return _average(parts) if parts else (1.0, np.zeros(len(truth)))
+
+
 def _label_accuracy(truth: np.ndarray, scores: np.ndarray) -> Inner:
     """The share of labels, borne or not, that are told right: one less the Hamming loss."""
     return _mean((unpacked(truth, scores.shape[1]) == (scores >= LIKELY)).mean(axis=1))
@@ -219,6 +227,7 @@ METRICS = {
         Metric("average precision", True, CLASSES, _average_precision),
         Metric("log loss", False, CLASSES, _log_loss, share=False),
         Metric("micro f1", True, ("multilabel",), _micro_f1),
+        Metric("macro f1", True, ("multilabel",), _macro_f1),
         Metric("label accuracy", True, ("multilabel",), _label_accuracy),
         Metric("exact match", True, ("multilabel",), _exact_match),
         Metric("rmse", False, ("regression",), _squares, share=False, finish=np.sqrt),

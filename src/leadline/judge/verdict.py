@@ -3,14 +3,17 @@
 [L, U] is the 95% interval of deep minus classical (the best of each by valid; above zero is better for deep) and r the
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
 A contender that the budget left too few passes over its rows to learn cannot lose for its family: unsure too.
-A tie ships the cheaper. Unsure ships the best on valid, or the cheaper one where the probability of losing more than r
-by it is under 20%. From one training the sentence is about this model; from folds, or three seeds, about the method.
+A tie ships the cheaper. Unsure ships the cheaper one where the probability of losing more than r by it is under 20%,
+else the best on valid, or over rounds the cheaper one where their valid scores lie within one standard error. From one
+training the sentence is about this model; from folds, or three seeds, about the method.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from leadline.judge.compare import LEVEL, Gap
 from leadline.judge.metrics import Metric
@@ -18,7 +21,20 @@ from leadline.judge.metrics import Metric
 POINTS = 0.005  # region for accuracy: half a point
 RELATIVE = 0.01  # region for other metrics: 1% of the classical score
 RISK = 0.2
+ALIKE = 2.0  # times a row up to so many times the least are no difference in cost
 POWER = (1.96 + 0.84) / 1.96  # a gap of so many half-widths shows four times in five
+
+
+class Costs(Protocol):
+    """What tells which of several is cheaper."""
+
+    @property
+    def cost(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+
+
+R = TypeVar("R", bound=Costs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +46,7 @@ class Rival:
     cost: float  # microseconds a row
     score: float  # on the test rows; over rounds their mean
     starved: bool = False  # the budget left it too little to learn from
+    size: float = 0.0  # bytes of what it learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +59,7 @@ class Trial:
     level: float = LEVEL  # of the interval; higher where several looks were taken
     round_s: float | None = None  # seconds of one more round
     reach: int | None = None  # test rows of all folds together, where folds can be drawn
+    chosen: str | None = None  # of the two, by the valid rows of all rounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +102,15 @@ def rule(low: float, high: float, region: float) -> str:
     return "unsure"
 
 
+def cheaper(rivals: Sequence[R]) -> R:
+    """The one that costs least to run; of those that take at most twice the least time a row, the smallest.
+
+    Times a row are measured on the test rows: of a dozen they tell little, while sizes tell of every run the same.
+    """
+    least = min(rival.cost for rival in rivals)
+    return min((rival for rival in rivals if rival.cost <= ALIKE * least), key=lambda rival: (rival.size, rival.cost))
+
+
 def region_of(metric: Metric, classical: float) -> float:
     """Differences up to this make no practical difference."""
     return POINTS if metric.name == "accuracy" else RELATIVE * abs(classical)
@@ -102,7 +129,7 @@ def judge(deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: 
     if starved is not None:  # losing for want of time says nothing of a family
         answer = "unsure"
     p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
-    winner = _ship(answer, deep, classical, p_deep, p_classical, metric)
+    winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
     rows, rounds = None, None
     if answer == "unsure" and starved is None and region > 0:
         rows, rounds = _settling(gap, (high - low) / 2, region, trial)
@@ -131,17 +158,21 @@ def _settling(gap: Gap, half: float, region: float, trial: Trial) -> tuple[int, 
     return rows, None
 
 
-def _ship(answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical: float, metric: Metric) -> Rival:
+def _ship(
+    answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical: float, metric: Metric, chosen: str | None
+) -> Rival:  # fmt: skip
     if answer == "deep":
         return deep
     if answer == "classical":
         return classical
-    cheaper = deep if deep.cost < classical.cost else classical
+    least = cheaper((classical, deep))
     if answer == "tie":
-        return cheaper
-    losing = p_classical if cheaper is deep else p_deep
+        return least
+    losing = p_classical if least is deep else p_deep
     if losing < RISK:
-        return cheaper
+        return least
+    if chosen is not None:
+        return deep if deep.name == chosen else classical
     return deep if metric.better(deep.valid, classical.valid) else classical
 
 
@@ -155,8 +186,8 @@ def _why(made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Me
     level = f"{100 * made.level:.3g}%"
     interval = f"{level} interval of deep minus classical {_signed(made.low, share)} to {_signed(made.high, share)}"
     scored = f"{deep.name} scores {_score(deep, share)} and {classical.name} {_score(classical, share)} {metric.name}"
+    other = classical if winner is deep else deep
     if made.answer in ("deep", "classical"):
-        other = classical if winner is deep else deep
         by = f"by {say(made.gap)} of {metric.name}"
         if made.of == "method":
             who = f"{made.answer} beats {_other(made.answer)} ({winner.name} over {other.name})"
@@ -165,7 +196,7 @@ def _why(made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Me
     if made.answer == "tie":
         return (
             f"{_over(made)}{scored}, the same for practical purposes ({interval}, within {say(made.region)} either "
-            f"way); {winner.name} is cheaper to run."
+            f"way); {winner.name} is {'cheaper to run' if winner.cost <= other.cost else 'smaller, and about as fast'}."
         )
     if starved is not None:
         return (
@@ -219,10 +250,11 @@ def _figure(value: float, digits: int = 4) -> str:
 def _alone(deep: Rival | None, classical: Rival | None) -> Verdict:
     rival = deep or classical
     found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the floor finished"
+    until = f"; until then {rival.name} is shipped" if rival else ""
     return Verdict(
         answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,
         p_deep=None, p_same=None, p_classical=None, of="model", settle_rows=None,
-        why=f"{found}, so deep and classical cannot be compared; give more time, or race both.",
+        why=f"{found}, so deep and classical cannot be compared; give more time, or race both{until}.",
     )  # fmt: skip
 
 

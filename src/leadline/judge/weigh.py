@@ -3,10 +3,15 @@
 Enters: rounds (`race/rounds.py`), and what is known of the first one's contenders. Leaves: a `Verdict`, and how
 contenders of one family stand to each other. Three rounds on folds or more are weighed by the correlated t-test, three
 seeds or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first round.
+
+Two choices are made by valid, and they are not the same. In each round its own valid rows choose who answers its test
+rows: nothing has seen them, so that difference is a fair one. What is shipped, of each family and of both, is chosen by
+the valid rows of all rounds, since those of one are few: the cheapest that lies within one standard error of the best.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +21,7 @@ import numpy as np
 from leadline.judge.compare import FEWEST_SEEDS, LEVEL, Gap, folds_gap, rows_gap
 from leadline.judge.looks import level, looks
 from leadline.judge.metrics import Metric
-from leadline.judge.verdict import Rival, Trial, Verdict, Within, judge, within
+from leadline.judge.verdict import Rival, Trial, Verdict, Within, cheaper, judge, within
 
 if TYPE_CHECKING:
     from leadline.race.rounds import Round
@@ -31,6 +36,7 @@ class Known:
     family: str
     cost: float  # microseconds a row
     starved: bool
+    size: float = 0.0  # bytes of what it learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,24 +51,25 @@ class Scales:
     group: np.ndarray | None = None  # of the first round's test rows
 
     def verdict(self, rounds: Sequence[Round], at: float = LEVEL) -> Verdict:
-        """The verdict on the best of each family, of each round by its own valid rows."""
+        """The verdict on the best of each family, of each round by its own valid rows; and what is shipped."""
         deep, classical = self._best(rounds, "deep"), self._best(rounds, "classical")
         weighed = self._weigh(rounds, self._pick("deep"), self._pick("classical"))
         if weighed is None:
             return judge(deep, classical, None, self.metric, Trial(rows=len(rounds[0].truth)))
         gap, by, count = weighed
         tested = self.rows if by == "folds" else len(rounds[0].truth)
+        pair = [rival.name for rival in (deep, classical) if rival is not None]
         trial = Trial(
             rows=tested, by=by, rounds=count, level=at, round_s=float(np.mean([r.seconds for r in rounds])),
-            reach=self.rows if self.folds > 1 else None,
+            reach=self.rows if self.folds > 1 else None, chosen=self.chosen(rounds, pair) if len(rounds) > 1 else None,
         )  # fmt: skip
         return judge(deep, classical, gap, self.metric, trial)
 
     def within(self, rounds: Sequence[Round]) -> list[Within]:
-        """The best of each family by valid against each other one of it."""
+        """The chosen one of each family against each other one of it."""
         found = []
         for family in ("deep", "classical"):
-            best = rounds[0].best(family, self.metric)
+            best = self.chosen(rounds, self._of(family))
             for other, known in self.known.items():
                 if known.family != family or other == best or best is None:
                     continue
@@ -86,10 +93,36 @@ class Scales:
         return made if made.answer != "unsure" else None
 
     def _pick(self, family: str) -> Pick:
-        return lambda one: one.best(family, self.metric, set(self.known))
+        return lambda one: one.best_of(self._of(family), self.metric)
+
+    def chosen(self, rounds: Sequence[Round], names: Sequence[str]) -> str | None:
+        """Of these contenders the one to ship; one that finished in the first round alone is none.
+
+        Of one round it is the best on its valid rows. Of more the cheapest whose valid score, over the rounds that all
+        of them finished, lies within one standard error of the best: of the difference in the same rounds, folds being
+        correlated as in the verdict. Near-equal contenders are many where rows are few.
+        """
+        able = [name for name in names if name in rounds[0].valid and sum(name in one.valid for one in rounds) > 1]
+        shared = [one for one in rounds if all(name in one.valid for name in able)]
+        if not able or len(shared) < 2:
+            return rounds[0].best_of(names, self.metric)
+        valid = {name: self.metric.sign * np.array([one.valid[name] for one in shared]) for name in able}
+        best = max(able, key=lambda name: float(valid[name].mean()))
+        share = len(rounds[0].truth) / self.rows if self.folds > 1 else 0.0
+        near = {}
+        for name in able:
+            behind = valid[best] - valid[name]
+            error = math.sqrt((1 / len(shared) + share / (1 - share)) * behind.var(ddof=1))
+            if behind.mean() <= error:
+                near[name] = self.known[name]
+        least = cheaper(list(near.values()))
+        return next(name for name, known in near.items() if known is least)
+
+    def _of(self, family: str) -> list[str]:
+        return [name for name, known in self.known.items() if known.family == family]
 
     def _best(self, rounds: Sequence[Round], family: str) -> Rival | None:
-        name = self._pick(family)(rounds[0])
+        name = self.chosen(rounds, self._of(family))
         if name is None:
             return None
         known = self.known[name]
@@ -97,7 +130,7 @@ class Scales:
         if len(picked) < FEWEST_SEEDS:
             picked = picked[:1]
         return Rival(
-            name=name, cost=known.cost, starved=known.starved,
+            name=name, cost=known.cost, size=known.size, starved=known.starved,
             valid=float(np.mean([one.valid[its] for one, its in picked])),
             score=float(np.mean([one.scores[its] for one, its in picked])),
         )  # fmt: skip

@@ -9,7 +9,7 @@ the test part is stated only the seed changes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +39,13 @@ class Round:
     truth: np.ndarray
     answers: dict[str, np.ndarray]
     valid: dict[str, float]
-    family: dict[str, str]
     scores: dict[str, float]
 
-    def best(self, family: str, metric: Metric, among: set[str] | None = None) -> str | None:
-        """The best of a family by the round's own valid rows, of those `among`."""
+    def best_of(self, names: Sequence[str], metric: Metric) -> str | None:
+        """The best of these contenders by the round's own valid rows."""
         found = None
         for name, score in self.valid.items():
-            if self.family[name] == family and (among is None or name in among):
+            if name in names:
                 found = name if found is None or metric.better(score, self.valid[found]) else found
         return found
 
@@ -58,7 +57,7 @@ def round_of(race: Race, store: Store, seed: int, seconds: float, fold: int | No
     answers = {entry.name: entry.scores() for entry in done}
     return Round(
         number=number, fold=fold, seed=seed, seconds=seconds, rows=store.split.test, truth=truth, answers=answers,
-        valid={entry.name: entry.facts["score"] for entry in done}, family={entry.name: entry.family for entry in done},
+        valid={entry.name: entry.facts["score"] for entry in done},
         scores={name: metric(truth, scores) for name, scores in answers.items()},
     )  # fmt: skip
 

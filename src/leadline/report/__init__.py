@@ -3,7 +3,10 @@
 page.py       the page: sections in reading order
 first.py      the first screen: the answer, how sure, at what cost, what would change it
 contest.py    contenders, cost against quality, learning curves
-mistakes.py   confusion, errors, the worst mistakes
+mistakes.py   confusion, errors
+gallery.py    the worst mistakes
+flaws.py      what is wrong with the data; journey.py: one row, step by step
+room.py       pictures and sounds, under one budget
 origin.py     data, warnings, how to do it again, the rule
 facts.py      what all of them ask of a result
 charts.py     SVG

@@ -77,10 +77,10 @@ def _picture(facts: Facts, found: dict[str, Any]) -> str:
         for label, curve in kinds
     ]
     low = min(min(x, y) for one in lines for x, y in one.points)
-    lines.append(Series("as it should be", "classical", [(low, low), (1.0, 1.0)]))
     axis = Axis(max(0.0, low - 0.03), 1.0)
     frame = Frame(
         f"Share of right answers of {esc(shipped)} by how sure they are",
         ("probability of the answer", "share that is right"), (percent, percent),
     )  # fmt: skip
-    return f"<figure>{curves(lines, axis, axis, frame)}</figure>"
+    caption = "On the dashed line answers are right as often as they are sure."
+    return f"<figure>{curves(lines, axis, axis, frame, agree=True)}<figcaption>{caption}</figcaption></figure>"

@@ -174,7 +174,10 @@ def scatter(marks: list[Mark], x: Axis, y: Axis, front: list[Mark], frame: Frame
         body.append(shape(mark.family, f"{at:.2f}%", here, mark.title, mark.chosen))
         wide = LETTER * len(mark.name) + 14
         flip = NARROW * at / 100 + wide > NARROW
-        start, level = NARROW * at / 100 - (wide if flip else 0), here + (4 if y.holds(mark.y) else -8)
+        start, level = (
+            NARROW * at / 100 - (wide if flip else 0),
+            here + (4 if y.holds(mark.y) else 16 if mark.y > y.high else -8),
+        )
         while any(start < s + w and s < start + wide and abs(level - v) < 15 for s, w, v in taken):
             level += 3
         taken.append((start, wide, level))
@@ -183,9 +186,12 @@ def scatter(marks: list[Mark], x: Axis, y: Axis, front: list[Mark], frame: Frame
     return plot(x, y, "".join(body), frame)
 
 
-def curves(lines: list[Series], x: Axis, y: Axis, frame: Frame) -> str:
-    """Lines over time; the dash tells lines of one family apart, and each line's end carries its name."""
-    body: list[str] = []
+def curves(lines: list[Series], x: Axis, y: Axis, frame: Frame, agree: bool = False) -> str:
+    """Lines over time; the dash tells lines of one family apart, and each line's end carries its name.
+
+    `agree` draws the line on which both axes, which are then of one scale, say the same.
+    """
+    body = [line("agree", 0, 100, HEIGHT, 0)] if agree else []
     taken: list[float] = []
     drawn: list[str] = []
     for one in sorted(lines, key=lambda s: -s.points[-1][1]):

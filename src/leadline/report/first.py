@@ -91,8 +91,9 @@ def _sure(facts: Facts) -> str:
         f'<span class="{kind}" style="width:{100 * (p or 0):.2f}%"></span>' for kind, p in shares.items() if p
     )
     rows = "".join(f'<li><i class="{k}"></i><span>{kinds[k]}</span><b>{chance(p)}</b></li>' for k, p in shares.items())
+    title = "How sure, of what the time was enough for" if _starved(facts) else "How sure"
     return (
-        f'<h2 class="small">How sure</h2><div class="shares" aria-hidden="true">{bar}</div><ul class="sure">{rows}</ul>'
+        f'<h2 class="small">{title}</h2><div class="shares" aria-hidden="true">{bar}</div><ul class="sure">{rows}</ul>'
     )
 
 
@@ -165,7 +166,11 @@ def _about_effort(facts: Facts) -> list[str]:
     late = [
         name(c.get("name")) for c in facts.contenders if c.get("status") == "skipped" and "budget" in str(c.get("why"))
     ]
+    over = [name(c.get("name")) for c in facts.contenders if str(c.get("why")).startswith("it ran over")]
     found = [f"<b>More time:</b> the budget cut {' and '.join(cut[:3])} short."] if cut else []
+    found += (
+        [f"<b>More time:</b> {' and '.join(over[:3])} ran over the time given and had to be ended."] if over else []
+    )
     found += [f"<b>More time:</b> the budget left none for {' and '.join(late[:3])}."] if late and not cut else []
     compared = number(facts.verdict.get("gap")) is not None
     if facts.verdict.get("of") == "model" and facts.verdict.get("winner") and compared and not _starved(facts):

@@ -3,18 +3,18 @@
 Enters: `Facts`, and by the flaw's name what there is to show of its rows. Leaves: HTML.
 
     >>> flaw = {"name": "twins", "says": "2 rows repeat another.", "rows": 2, "price": None, "fixes": 1}
-    >>> "2 rows repeat another." in flaws(Facts.of({"flaws": [flaw]}), {})
+    >>> "2 rows repeat another." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
     True
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from leadline.report.facts import Facts, number
+from leadline.report.room import Room
 from leadline.report.words import Measure, clip, count, grid, name
 
 __all__ = ["Found", "flaws"]
@@ -32,7 +32,8 @@ class Found:
     """One row of a flaw, with whatever there is to show of it; `twin` is what it repeats.
 
     Args:
-        row: its number in the source, from 0. label: as given. said: what it should be. images: PNG, its own first.
+        row: its number in the source, from 0. label: as given. said: what it should be. images: PNG or JPEG, its own
+            first; sounds: MP3 or WAV, and texts likewise.
     """
 
     row: int
@@ -40,10 +41,11 @@ class Found:
     label: str | None = None
     said: str | None = None
     images: tuple[bytes, ...] = ()
+    sounds: tuple[bytes, ...] = ()
     texts: tuple[str, ...] = ()
 
 
-def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]]) -> str:
+def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str:
     """Every flaw with its price, then some rows of each; a plain word where there is none."""
     found = facts.result.get("flaws")
     if found is None:
@@ -60,7 +62,8 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]]) -> str:
     table = grid(("Flaw", "Measured on", "Rows", "Without it", "95% interval"), rows, 2, "Flaws and their prices")
     return (
         "<p>The price of a flaw is the score without it, less the score with it. All rows are in "
-        f"<code>flaws.csv</code>.</p>{table}" + "".join(_flaw(flaw, shown.get(str(flaw["name"]), ())) for flaw in found)
+        f"<code>flaws.csv</code>.</p>{table}"
+        + "".join(_flaw(flaw, shown.get(str(flaw["name"]), ()), room) for flaw in found)
     )
 
 
@@ -82,20 +85,19 @@ def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
     return f"<b>{mine.gap(size)}</b>", f"{mine.bare(low)} to {mine.gap(high)} {mine.title}", where
 
 
-def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found]) -> str:
-    rows = "".join(_row(each) for each in shown[:SHOWN])
-    wide = "" if all(each.images for each in shown) else " wide"
+def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found], room: Room) -> str:
+    rows = "".join(_row(each, room) for each in shown[:SHOWN])
+    wide = "" if all(each.images and not each.sounds for each in shown) else " wide"
     gallery = f'<div class="gallery{wide}">{rows}</div>' if rows else ""
     title = TITLES.get(str(flaw["name"]), "")
     return f"<h3>{title}</h3><p>{clip(flaw.get('says'), 500)}{_fix(flaw)}</p>{gallery}"
 
 
-def _row(each: Found) -> str:
-    pictures = "".join(
-        f'<img class=tiny src="data:image/png;base64,{base64.b64encode(image).decode()}" alt="row {each.row + 1}">'
-        for image in each.images
-    )
+def _row(each: Found, room: Room) -> str:
+    numbers = [each.row + 1] + ([each.twin + 1] if each.twin is not None else [])
+    pictures = "".join(room.picture(one, f"row {row}") for one, row in zip(each.images, numbers, strict=False))
     pictures = f'<div class="twins">{pictures}</div>' if len(each.images) > 1 else pictures
+    pictures += "".join(room.sound(one, f"sound of row {row}") for one, row in zip(each.sounds, numbers, strict=False))
     texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
     words = [f"row {count(each.row + 1)}" + (f" repeats row {count(each.twin + 1)}" if each.twin is not None else "")]
     words += [f"label <b>{name(each.label, 40)}</b>"] if each.label is not None else []

@@ -3,15 +3,15 @@
 Enters: a `Journey`, as `judge/journey.py` makes it. Leaves: HTML.
 
     >>> step = Step(stage="encoded", name="image", shape="uint8 [8, 8, 1]", values="0 5 13")
-    >>> "uint8 [8, 8, 1]" in journey(Journey(row=6, steps=(step,), truth="3"))
+    >>> "uint8 [8, 8, 1]" in journey(Journey(row=6, steps=(step,), truth="3"), Room(0))
     True
 """
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
+from leadline.report.room import Room
 from leadline.report.words import clip, count, grid, name, tag
 
 __all__ = ["Journey", "Step", "journey"]
@@ -30,12 +30,13 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Journey:
-    """A row's way. row: its number in the source, from 0. truth: its label. image: a PNG of it, if it is one."""
+    """A row's way. row: its number in the source, from 0. truth: its label. image, sound: of it, if it is one."""
 
     row: int
     steps: tuple[Step, ...]
     truth: str | None = None
     image: bytes | None = None
+    sound: bytes | None = None
 
 
 SAID = {
@@ -48,7 +49,7 @@ LEAD = (
 )
 
 
-def journey(made: Journey | None) -> str:
+def journey(made: Journey | None, room: Room) -> str:
     """The section; nothing where no model was shipped."""
     if made is None or not made.steps:
         return ""
@@ -58,12 +59,17 @@ def journey(made: Journey | None) -> str:
         last = step.stage
         weights = count(step.parameters) if step.parameters else "–"
         rows.append(
-            (stage, name(step.name, 48), f"<code>{clip(step.shape, 60)}</code>", clip(step.values, 90), weights)
+            (
+                stage,
+                name(step.name, 48),
+                f"<code>{clip(step.shape, 60)}</code>",
+                f"<bdi>{clip(step.values, 90)}</bdi>",
+                weights,
+            )
         )
     table = grid(("Step", "Of what", "Type and shape", "First values", "Parameters"), rows, 4, "One row, step by step")
-    picture = ""
-    if made.image is not None:
-        shown = base64.b64encode(made.image).decode()
-        picture = f'<img class="tiny lone" src="data:image/png;base64,{shown}" alt="row {made.row + 1}">'
+    shown = room.picture(made.image, f"row {made.row + 1}") if made.image is not None else ""
+    shown += room.sound(made.sound, f"sound of row {made.row + 1}") if made.sound is not None else ""
+    shown = tag("div", shown, "lone") if shown else ""
     truth = f" Its true label is <b>{name(made.truth)}</b>." if made.truth is not None else ""
-    return f"{tag('p', LEAD)}<p>Row {count(made.row + 1)}.{truth}</p>{picture}{table}"
+    return f"{tag('p', LEAD)}<p>Row {count(made.row + 1)}.{truth}</p>{shown}{table}"

@@ -1,51 +1,22 @@
 """Where the shipped model is right and where it errs, on the sealed test rows.
 
-Enters: `Facts`, the test predictions as a frame with `truth` and `prediction`, and examples. Leaves: HTML.
+Enters: `Facts`, and the test predictions as a frame with `truth` and `prediction`. Leaves: HTML.
 A million rows are counted by polars; what is drawn point by point is every n-th row, so the same rows each time.
 """
 
 from __future__ import annotations
 
-import base64
 import math
-from dataclasses import dataclass
 
 import polars as pl
 
 from leadline.report.charts import Axis, Frame, bars, cloud
 from leadline.report.facts import Facts
-from leadline.report.words import Measure, clip, count, grid, name, percent, plain, scroll, tag
+from leadline.report.words import Measure, count, grid, name, percent, plain, scroll, tag
 
-__all__ = ["Example", "agreement", "answers", "gallery"]
+__all__ = ["agreement", "answers"]
 
-DRAWN_CLASSES, PAIRS, POINTS, BARS, SHOWN, CELLS = 20, 20, 2000, 40, 24, 12
-PICTURE_BYTES = 2_500_000  # of all pictures together, before base64
-PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass(frozen=True)
-class Example:
-    """One test row that the model got wrong, with whatever there is to show of it.
-
-    Args:
-        row: its number in the source.
-        truth, prediction: as text; None where a row has no one answer, as a passage of running text.
-        confidence: the probability that the model gave its own answer; None for regression.
-        error: prediction minus truth; None for classification.
-        image: a PNG. text: the row's text. cells: the row's columns.
-
-        >>> Example(row=7, truth="cat", prediction="dog", confidence=0.9).row
-        7
-    """
-
-    row: int
-    truth: str | None
-    prediction: str | None
-    confidence: float | None = None
-    error: float | None = None
-    image: bytes | None = None
-    text: str | None = None
-    cells: dict[str, str] | None = None
+DRAWN_CLASSES, PAIRS, POINTS, BARS = 20, 20, 2000, 40
 
 
 def answers(facts: Facts, predictions: pl.DataFrame) -> str:
@@ -78,14 +49,17 @@ def _labels(predictions: pl.DataFrame, classes: list[str]) -> str:
         (
             name(label), count(borne), percent(both / borne) if borne else "–",
             count(said), percent(both / said) if said else "–",
+            percent(2 * both / (borne + said) if borne + said else None),
         )
         for borne, said, both, label in counted
     ]  # fmt: skip
+    each = [2 * both / (borne + said) for borne, said, both, _ in counted if borne + said]
     right = sum(a == b for a, b in zip(*sets, strict=True))
     lead = (
-        f"<p>{count(right)} of {count(len(predictions))} test rows have all their labels told right, and no other.</p>"
+        f"<p>{count(right)} of {count(len(predictions))} test rows have all their labels told right, and no other. "
+        f"The mean of F1 over the labels is {percent(sum(each) / len(each) if each else None)}.</p>"
     )
-    head = ("Label", "Rows that bear it", "Found", "Rows said to", "Right of these")
+    head = ("Label", "Rows that bear it", "Found", "Rows said to", "Right of these", "F1")
     return lead + grid(head, rows, 1, "Labels")
 
 
@@ -191,44 +165,3 @@ def agreement(facts: Facts, predictions: pl.DataFrame) -> str:
     return (
         f"<h3>Where the two differ</h3>{grid(('On the test rows', 'Rows', 'Share'), rows, 1, 'Where the two differ')}"
     )
-
-
-def gallery(examples: list[Example]) -> str:
-    """The worst mistakes as pictures, texts or rows."""
-    shown, spent, parts = examples[:SHOWN], 0, []
-    for example in shown:
-        picture = example.image if example.image and example.image.startswith(PNG) else None
-        fits = picture is not None and spent + len(picture) <= PICTURE_BYTES
-        spent += len(picture) if picture is not None and fits else 0
-        parts.append(_figure(example, picture if fits else None))
-    if not parts:
-        return ""
-    wide = "" if all(e.image for e in shown) else " wide"
-    more = f" {count(len(examples) - SHOWN)} more are not shown." if len(examples) > SHOWN else ""
-    lead = f"<p>The test rows on which the model was furthest off.{more}</p>"
-    return f'{lead}<div class="gallery{wide}">{"".join(parts)}</div>'
-
-
-def _figure(example: Example, picture: bytes | None) -> str:
-    """One example: what it is, then what was true and what was said."""
-    body = ""
-    if picture is not None:
-        tiny = " class=tiny" if max(int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) <= 96 else ""
-        label = f"row {example.row}: {clip(example.truth, 40)}, taken for {clip(example.prediction, 40)}"
-        body = f'<img{tiny} src="data:image/png;base64,{base64.b64encode(picture).decode()}" alt="{label}">'
-    elif example.image:
-        body = '<p class="nothing">Picture left out to keep this page small.</p>'
-    if example.text is not None:
-        body += f'<blockquote dir="auto">{clip(example.text, 420)}</blockquote>'
-    if example.cells:
-        body += tag(
-            "dl",
-            "".join(f"<dt>{name(k, 30)}</dt><dd>{name(v, 60)}</dd>" for k, v in list(example.cells.items())[:CELLS]),
-        )
-    sure = f", {percent(example.confidence)} sure" if example.confidence is not None else ""
-    sign = "+" if (example.error or 0) > 0 else ""
-    off = f", off by {sign}{plain(example.error)}" if example.error is not None else ""
-    said = ""
-    if example.truth is not None:
-        said = f"true <b>{name(example.truth, 40)}</b><br>said <b>{name(example.prediction, 40)}</b>{sure}{off}<br>"
-    return f"<figure>{body}<figcaption>{said}<small>row {count(example.row)}</small></figcaption></figure>"

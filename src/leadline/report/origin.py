@@ -63,7 +63,7 @@ def _columns(facts: Facts) -> str:
     rows = [
         (
             tag("b", name(c.get("name"))),
-            *(clip(c.get(key) or "–", 200) for key in ("kind", "role", "note")),
+            *(tag("bdi", clip(c.get(key) or "–", 200)) for key in ("kind", "role", "note")),
             percent(number(c.get("missing"))),
             count(number(c.get("unique"))),
         )
@@ -130,7 +130,8 @@ def _use(facts: Facts) -> str:
 
 def rule(facts: Facts) -> str:
     """The one rule, in the run's own units."""
-    region = facts.measure.difference(number(facts.verdict.get("region")))
+    region = number(facts.verdict.get("region"))
+    here = f", here ± {facts.measure.difference(region)}" if region is not None else ""
     opened = number(facts.result.get("test_openings"))
     times = "once" if opened == 1 else f"{count(opened)} times"
     seal = f"The test rows were sealed until the end and have been opened {times}." if opened is not None else ""
@@ -148,7 +149,7 @@ def rule(facts: Facts) -> str:
     )
     return (
         f"<p>{method} The {facts.level} interval of the difference is held against a region that makes no practical "
-        f"difference, here ± {region}. In this order:</p><ol>"
+        f"difference{here}. In this order:</p><ol>"
         "<li>The interval lies inside the region: <b>either will do</b>, and the cheaper one ships.</li>"
         "<li>The whole interval favours deep: <b>yes, deep learning</b>.</li>"
         "<li>The whole interval favours classical: <b>no, stay classical</b>.</li>"

@@ -25,14 +25,19 @@ from leadline.report.expected import expected
 from leadline.report.facts import Facts
 from leadline.report.first import first_screen, headline
 from leadline.report.flaws import Found, flaws
+from leadline.report.gallery import Example, gallery
 from leadline.report.journey import Journey, Step, journey
-from leadline.report.mistakes import Example, agreement, answers, gallery
+from leadline.report.mistakes import agreement, answers
+from leadline.report.room import Room
 from leadline.report.words import clip, count, name, tag
 from leadline.report.writing import writing
 
 __all__ = ["Example", "Found", "Journey", "Step", "render"]
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+PAGE = 5_000_000  # bytes of a page, at most
+TEXT = 1_000_000  # bytes kept for the first screen, for the columns, and for what stands beside pictures and sounds
+MISTAKES = 0.7  # of the room for pictures and sounds may go to mistakes; the rest is left for flaws
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 LOGO = (  # a leadline: the line, its marks, the weight
     '<svg aria-hidden="true" width="14" height="26" stroke-width="1.5"><line x1="7" x2="7" y1="0" y2="18"/>'
     '<line x1="3" x2="11" y1="5" y2="5"/><line x1="3" x2="11" y1="11" y2="11"/><path d="M5 17h4l1.5 8h-7z"/></svg>'
@@ -56,6 +61,7 @@ def render(
         True
     """
     facts = Facts.of(result)
+    first = first_screen(facts)
     sections = [(key, title, body) for key, title, body in _sections(facts, predictions, examples, found, way) if body]
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
     body = "".join(
@@ -69,7 +75,7 @@ def render(
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<title>{subject}: {headline(facts)} · Leadline</title>\n<style>\n{_style()}</style></head>\n"
-        f"<body>{_top(facts)}<main>{first_screen(facts)}"
+        f"<body>{_top(facts)}<main>{first}"
         f'<nav aria-label="Sections">{links}</nav>\n{body}</main>\n'
         f"<footer>{made_by}. Measure before you go deep.</footer></body></html>\n"
     )
@@ -88,20 +94,31 @@ def _sections(
     else:
         told = ("answers", asked, answers(facts, predictions) + agreement(facts, predictions))
     worst = "Hardest passages" if task == "language" else "Worst mistakes"
-    return [
+    before = [
         ("contenders", "Contenders", contest.contenders(facts)),
         ("cost", "Cost against quality", contest.cost(facts)),
         ("learning", "Learning curves", contest.learning(facts)),
         told,
         ("certainty", "How sure the answers are", certainty(facts)),
-        ("mistakes", worst, gallery(examples)),
-        ("flaws", "What is wrong with the data", flaws(facts, found)),
-        ("data", "Data", origin.data(facts)),
-        ("journey", "One row, step by step", journey(way)),
+    ]
+    after = [
         ("expected", "What the textbook expected", expected(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),
         ("reproduce", "Do it again", origin.reproduce(facts)),
         ("rule", "How the verdict is made", origin.rule(facts)),
+    ]
+    data = origin.data(facts)
+    # What is known to be written leaves the room for pictures and sounds: first the one row's, then both galleries'.
+    room = Room(PAGE - TEXT - sum(len(body.encode()) for _, _, body in (*before, *after)) - len(data.encode()))
+    one = journey(way, room)
+    mistakes = gallery(examples, facts, room.part(MISTAKES))
+    return [
+        *before,
+        ("mistakes", worst, mistakes),
+        ("flaws", "What is wrong with the data", flaws(facts, found, room)),
+        ("data", "Data", data),
+        ("journey", "One row, step by step", one),
+        *after,
     ]
 
 

@@ -31,7 +31,7 @@ __all__ = [
     "tag",
 ]
 
-PERCENT = {"accuracy", "balanced accuracy", "f1", "micro f1", "label accuracy", "exact match"}
+PERCENT = {"accuracy", "balanced accuracy", "f1", "micro f1", "macro f1", "label accuracy", "exact match"}
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 NONE = "–"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -68,14 +68,14 @@ def scroll(body: str, label: str) -> str:
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">{body}</div>' if body else ""
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[str]], words: int, label: str) -> str:
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]], words: int, label: str, css: str = "") -> str:
     """A table in a box of its own: the first `words` columns are text, the others numbers."""
 
     def row(kind: str, cells: Sequence[str]) -> str:
         return tag("tr", "".join(tag(kind, cell, "num" if i >= words else "") for i, cell in enumerate(cells)))
 
     body = "".join(row("td", cells) for cells in rows)
-    return scroll(f"<table><thead>{row('th', head)}</thead><tbody>{body}</tbody></table>", label)
+    return scroll(tag("table", f"<thead>{row('th', head)}</thead><tbody>{body}</tbody>", css), label)
 
 
 def chance(value: float | None) -> str:

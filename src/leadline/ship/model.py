@@ -153,7 +153,7 @@ class Model:
         self.classes: list[str] = self.contract["classes"]
 
     def predict(self, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
-        """Answers for every row of a source: `prediction`, and `p_<class>` where the task has classes.
+        """Answers for every row of a source: `prediction`, of several labels a list, and `p_<class>` of classes.
 
         Where the file states a coverage: also `set`, the names of the classes that are likely enough, joined by "|", or
         `low` and `high`.

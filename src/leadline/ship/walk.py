@@ -65,7 +65,9 @@ def walk(path: str | Path, feeds: Mapping[str, Any]) -> list[Passed]:
 
 def _ends(node: onnx.NodeProto, name: str) -> bool:
     """Whether a node is the last of an encode graph ('encoded') or of a form's ('X.dense' ends in 'dense')."""
-    return node.output[0].rpartition("/")[2] in ("encoded", name.rpartition(".")[2])
+    form = name.rpartition(".")
+    last = str(node.output[0].rpartition("/")[2])
+    return last == (form[2] if form[1] else "encoded")
 
 
 def _weighs(tensor: onnx.TensorProto) -> bool:

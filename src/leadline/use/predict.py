@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from leadline.ship.model import Model
 
 CHUNK = 4_096
-WRITERS = {
-    ".csv": pl.DataFrame.write_csv, ".parquet": pl.DataFrame.write_parquet, ".jsonl": pl.DataFrame.write_ndjson,
-    ".tsv": lambda frame, path: frame.write_csv(path, separator="\t"),
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
+    ".csv": lambda frame, path: flat(frame).write_csv(path),
+    ".parquet": pl.DataFrame.write_parquet, ".jsonl": pl.DataFrame.write_ndjson,
+    ".tsv": lambda frame, path: flat(frame).write_csv(path, separator="\t"),
 }  # fmt: skip
 
 
@@ -91,10 +92,10 @@ def _columns(found: dict[str, np.ndarray], classes: list[str], bad: Mapping[int,
         return pl.DataFrame({role: pl.Series(values).fill_nan(None) for role, values in found.items()})
     said = found["prediction"]
     if said.ndim == 2:  # several labels a row
-        named = [None if i in bad else "|".join(joined(row, classes)) for i, row in enumerate(said)]
+        borne = [None if i in bad else joined(row, classes) for i, row in enumerate(said)]
+        columns = {"prediction": pl.Series(borne, dtype=pl.List(pl.String))}
     else:
-        named = said.tolist()
-    columns = {"prediction": pl.Series(named, dtype=pl.String)}
+        columns = {"prediction": pl.Series(said.tolist(), dtype=pl.String)}
     for i, name in enumerate(classes):
         columns[f"p_{name}"] = pl.Series(found["probabilities"][:, i]).fill_nan(None)
     if "set" in found:
@@ -149,9 +150,14 @@ def write(frame: pl.DataFrame, out: Path) -> None:
     """Write answers as CSV, TSV, Parquet or JSON Lines, by the suffix of `out`."""
     check_suffix(out)
     try:
-        WRITERS[out.suffix.lower()](frame, out)  # type: ignore[operator]
+        WRITERS[out.suffix.lower()](frame, out)
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror or error}.") from error
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists as one text a cell, joined by '|', which `fit` reads as labels again: CSV knows no lists."""
+    return frame.with_columns(pl.col(pl.List(pl.String)).list.join("|"))
 
 
 def check_suffix(out: Path) -> None:

@@ -1,0 +1,129 @@
+"""The worst mistakes, as what they are: pictures, players, texts in any script, or rows of a table.
+
+Enters: `Example` after `Example`, worst first, and the room that pictures and sounds may take. Leaves: HTML.
+
+    >>> shown = [Example(row=6, truth="cat", prediction="dog", confidence=0.9, text="It purrs.")]
+    >>> "It purrs." in gallery(shown, Facts.of({}), Room(0))
+    True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leadline.report.facts import Facts
+from leadline.report.room import Room, is_picture
+from leadline.report.words import clip, count, grid, name, percent, plain, tag
+
+__all__ = ["Example", "gallery"]
+
+SHOWN, OPEN, CELLS = 24, 12, 12
+TEXT = 420  # characters of a text
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test row that the model got wrong, with whatever there is to show of it.
+
+    Args:
+        row: its number in the source, from 0.
+        truth, prediction: as text, several labels joined by '|'; None where a row has no one answer, as a passage of
+            running text.
+        confidence: the probability that the model gave its own answer; None for regression and for several labels.
+        error: prediction minus truth; None for classification.
+        image: a PNG or JPEG. sound: an MP3 or WAV. text: the row's text. cells: the row's columns.
+
+        >>> Example(row=7, truth="cat", prediction="dog", confidence=0.9).row
+        7
+    """
+
+    row: int
+    truth: str | None
+    prediction: str | None
+    confidence: float | None = None
+    error: float | None = None
+    image: bytes | None = None
+    sound: bytes | None = None
+    text: str | None = None
+    cells: dict[str, str] | None = None
+
+
+def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
+    """The worst mistakes; the first dozen in sight, as many more on request."""
+    shown = examples[:SHOWN]
+    if not shown:
+        return ""
+    several = facts.result.get("task") == "multilabel"
+    more = f" {count(len(examples) - SHOWN)} more are not shown." if len(examples) > SHOWN else ""
+    what = "passages that it found hardest to foretell" if facts.result.get("task") == "language" else None
+    lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"
+    if all(each.cells and each.text is None and each.image is None and each.sound is None for each in shown):
+        return lead + _table(shown, several)
+    css = "gallery" if all(is_picture(each.image) and each.sound is None for each in shown) else "gallery wide"
+    figures = [_figure(each, several, room) for each in shown]
+    held = f'<div class="{css}">{"".join(figures[:OPEN])}</div>'
+    if len(figures) > OPEN:
+        rest = f'<div class="{css}">{"".join(figures[OPEN:])}</div>'
+        held += f"<details><summary>The next {len(figures) - OPEN}</summary>{rest}</details>"
+    return lead + held
+
+
+def _table(shown: Sequence[Example], several: bool) -> str:
+    """Rows that are nothing but cells are compared best below each other."""
+    columns = list(dict.fromkeys(key for each in shown for key in each.cells or ()))[:CELLS]
+    sure = any(each.confidence is not None for each in shown)
+    off = any(each.error is not None for each in shown)
+    head = ["Row", "True", "Said", *(["Sure"] if sure else []), *(["Off by"] if off else [])]
+    head += [name(column, 30) for column in columns]
+    rows = []
+    for each in shown:
+        told = [_labels(each)] if several else []
+        told = told or [f"<b>{name(each.truth, 40)}</b>", f"<b>{name(each.prediction, 40)}</b>"]
+        told += [percent(each.confidence)] if sure else []
+        told += [_off(each.error)] if off else []
+        cells = [name((each.cells or {}).get(column, "–"), 40) for column in columns]
+        rows.append([count(each.row + 1), *told, *cells])
+    if several:
+        head[1:3] = ["Labels"]
+    return grid(head, rows, len(head), "Worst mistakes", "dense")
+
+
+def _figure(each: Example, several: bool, room: Room) -> str:
+    """One example: what it is, then what was true and what was said."""
+    body, label = "", f"row {each.row + 1}"
+    if not several and each.truth is not None:
+        label += f": {clip(each.truth, 40)}, taken for {clip(each.prediction, 40)}"
+    if each.image is not None and is_picture(each.image):
+        body = room.picture(each.image, label)
+    if each.sound is not None:
+        body += room.sound(each.sound, f"sound of row {each.row + 1}")
+    if each.text is not None:
+        body += f'<blockquote dir="auto">{clip(each.text.strip(), TEXT)}</blockquote>'
+    if each.cells:
+        pairs = list(each.cells.items())[:CELLS]
+        body += tag("dl", "".join(f"<dt>{name(k, 30)}</dt><dd>{name(v, 60)}</dd>" for k, v in pairs))
+    said = ""
+    if several and each.truth is not None:
+        said = f"{_labels(each)}<br>"
+    elif each.truth is not None:
+        sure = f", {percent(each.confidence)} sure" if each.confidence is not None else ""
+        off = f", off by {_off(each.error)}" if each.error is not None else ""
+        said = f"true <b>{name(each.truth, 40)}</b><br>said <b>{name(each.prediction, 40)}</b>{sure}{off}<br>"
+    return f"<figure>{body}<figcaption>{said}<small>row {count(each.row + 1)}</small></figcaption></figure>"
+
+
+def _labels(each: Example) -> str:
+    """Several labels as a reader asks for them: which were missed, which are wrong, which are right."""
+    borne, told = (set(filter(None, str(side or "").split("|"))) for side in (each.truth, each.prediction))
+    groups = (("missed", borne - told), ("wrong", told - borne), ("right", borne & told))
+    parts = [
+        f"{word} " + ", ".join(f"<b>{name(label, 30)}</b>" for label in sorted(labels))
+        for word, labels in groups
+        if labels
+    ]
+    return "<br>".join(parts) or "none"
+
+
+def _off(error: float | None) -> str:
+    return "–" if error is None else f"{'+' if error > 0 else ''}{plain(error)}"
