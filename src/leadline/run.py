@@ -22,6 +22,7 @@ import polars as pl
 
 from leadline import __version__, trials
 from leadline.config import Settings, from_mapping, gigabytes
+from leadline.contenders.contender import Clock, Data, readings
 from leadline.data import samples
 from leadline.data.audit import audit
 from leadline.data.drawn import draw
@@ -55,6 +56,7 @@ from leadline.trials import Trials
 # Seconds that the end of a run takes: to export a contender, and to run its file on a row.
 EXPORT = {"mlp": 6.5, "bag": 6.5, "cnn": 6.5, "crnn": 10.0, "lstm": 8.0, "gpt": 10.0}
 A_ROW = {"image": 5e-4, "audio": 4e-3, "tokens": 4e-3}
+LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
 SAMPLE = 600  # tokens of a language model's own writing in the report
 LICENCE = "The model and its weights belong to whoever made this run; Leadline itself is under the MIT licence."
 
@@ -149,8 +151,11 @@ def journey(go: Go) -> dict[str, Any]:
         store = build(
             table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
         )  # fmt: skip
-        flaws = look(table, store, asked, cores())
+        clock = Clock(asked.seconds, began=go.began, readings=readings(folder / LOOKED))
+        flaws, missed = look(table, store, asked, cores(), clock)
+        clock.write(folder / LOOKED)
         go.watch(journal.write("flaws", said=[flaw.says for flaw in flaws]))
+        said = (*said, *missed)
         if asked.fix:
             table, mends = mended(table, flaws, asked.fixes)
             said = (*said, *mends)
@@ -334,7 +339,6 @@ def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity
 
 def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
     """The floor needs no process of its own."""
-    from leadline.contenders.contender import Clock, Data
     from leadline.contenders.floor import Floor
 
     data = Data(store=store, clock=Clock(10.0), threads=1)
