@@ -57,7 +57,7 @@ ERRORS = [
     ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from; at least 8 are needed."),
     ("bad kind", GOOD, f"{DATA} --kind x=banana", "--kind x=banana is not COLUMN=KIND; kinds are audio, image,"),
     ("kind of no column", GOOD, f"{DATA} --kind q=text", "'q' is not a column of data; columns are x, c, y."),
-    ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds String, which cannot be read as time."),
+    ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds text, which cannot be read as time."),
     ("number that is none", GOOD, f"{DATA} --kind c=number", "cannot be read, such as row 1: 'u' is not a number"),
     ("bad budget", GOOD, f"{DATA} --budget soon", "--budget soon is not a time; write seconds or a unit"),
     ("bad memory", GOOD, f"{DATA} --memory lots", "--memory lots is not a size; write a number and a unit"),

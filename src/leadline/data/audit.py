@@ -101,9 +101,18 @@ def _written(table: Table) -> list[str]:
     found: dict[str, list[str]] = {}
     for column in table.columns:
         read = column.kind == "number" or (column.role == "target" and table.task.name == "regression")
-        if column.role != "dropped" and read and "decimal" in column.settings:
-            found.setdefault(signs[column.settings["decimal"]], []).append(repr(column.name))
-    return [f"Numbers with a decimal {sign} are read in {listed(names)}." for sign, names in found.items()]
+        if column.role == "dropped" or not read:
+            continue
+        how, name = column.settings, repr(column.name)
+        if "decimal" in how:
+            found.setdefault(f"Numbers with a decimal {signs[how['decimal']]} are read in {{}}.", []).append(name)
+        if "unit" in how:
+            found.setdefault(f"Numbers are read without their unit {how['unit']!r} in {{}}.", []).append(name)
+        if "bounds" in how:
+            found.setdefault("Bounds such as <5 are read as the number itself in {}.", []).append(name)
+        if "clock" in how:
+            found.setdefault("Times of day or durations are read as seconds in {}.", []).append(name)
+    return [said.replace("{}", listed(names)) for said, names in found.items()]
 
 
 def _crossing(table: Table, settings: Settings) -> list[str]:
