@@ -139,7 +139,8 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
         if frame is None:
             counts.append(0)
             continue
-        if lacking := [name for name in names if name not in frame.collect_schema().names()]:
+        there = set(frame.collect_schema().names())  # asked once: of thousands of columns it takes a moment
+        if lacking := [name for name in names if name not in there]:
             raise SourceError(
                 f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has; add it "
                 "there, or check its header."
