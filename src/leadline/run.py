@@ -81,13 +81,17 @@ class Run:
         return self.folder / "report.html"
 
 
-def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, **settings: Any) -> Run:
+def fit(
+    source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, began: float | None = None,
+    **settings: Any,
+) -> Run:  # fmt: skip
     """Train deep and classical contenders under one budget; say which to use, and ship it.
 
     Args:
         source: a folder, a file, a frame, arrays (X, y), or the name of a sample.
         test: test rows in the same forms; by default a stated test part, else a fifth of the rows.
         watch: called with every event of the journal.
+        began: the monotonic moment from which the budget counts (default: now).
         settings: fields of `leadline.config.Settings`, such as `target`, `budget` or `seed`.
 
     Raises:
@@ -98,7 +102,7 @@ def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None 
         >>> run.verdict.answer  # doctest: +SKIP
         'tie'
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
     with spoken(cache=cache_of(asked), out=Path(asked.out or "runs")):
         return _fit(source, test, watch, asked, began)

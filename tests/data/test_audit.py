@@ -85,7 +85,9 @@ def test_rare_and_unequal_classes_are_said(own_cache: Path) -> None:
         return audit(read(read_source(frame, cache=own_cache), asked), asked)[1]
 
     assert said(["a"] * 50 + ["b"] * 9) == ("1 class has fewer than 10 rows, such as 'b'.",)
-    assert said(["a"] * 500 + ["b"] * 50) == ("90.9% of the rows are 'a': accuracy says little about the rest.",)
+    assert said(["a"] * 500 + ["b"] * 50) == (
+        "90.9% of the rows are 'a': accuracy says little about the rest; --metric auc asks how well they are told.",
+    )
     assert said(["a"] * 50 + ["b"] * 40) == ()
 
 

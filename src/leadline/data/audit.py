@@ -150,5 +150,9 @@ def _classes(table: Table) -> list[str]:
     share = counts.max() / counts.sum()
     if share > 0.9:
         largest = table.task.classes[int(counts.argmax())]
-        return [f"{share:.1%} of the rows are {largest!r}: accuracy says little about the rest."]
+        said = f"{share:.1%} of the rows are {largest!r}"
+        if table.task.metric != "accuracy":
+            return [f"{said}."]
+        other = "auc" if len(table.task.classes) == 2 else "balanced-accuracy"
+        return [f"{said}: accuracy says little about the rest; --metric {other} asks how well they are told."]
     return []
