@@ -67,7 +67,7 @@ ERRORS = [
     ("contender that cannot", GOOD, f"{DATA} --only cnn", "--only cnn leaves no contender for these columns;"),
     ("unknown time column", GOOD, f"{DATA} --time when", "--time when is not a column; columns are x, c, y."),
     ("time of words", GOOD, f"{DATA} --time c", "--time c holds cells that are neither numbers nor dates"),
-    ("one group", GOOD.replace(",v", ",u"), f"{DATA} --group c", "The split leaves no train rows; give more rows, or"),
+    ("one group", GOOD.replace(",v", ",u"), f"{DATA} --group c", "the split leaves no train rows; give more rows, or"),
     ("test without a column", GOOD, f"{DATA} --test other.csv", "The test part of data lacks column 'c'"),
 ]  # fmt: skip
 

@@ -65,7 +65,7 @@ def test_a_group_of_most_rows_is_learned_from(seed: int) -> None:
 
 
 def test_a_single_group_cannot_be_split() -> None:
-    with pytest.raises(SourceError, match=r"The split leaves no train rows; give more rows, or finer groups\."):
+    with pytest.raises(SourceError, match=r"the split leaves no train rows; give more rows, or finer groups\."):
         split(np.arange(50) % 2, np.zeros(50), 0, group=np.array(["a"] * 50))
 
 

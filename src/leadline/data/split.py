@@ -85,7 +85,10 @@ def split(
     parts["train"] = rows[order >= low]
     for name in ("train", "valid", "test"):
         if not len(parts[name]):
-            raise SourceError(f"The split leaves no {name} rows; give more rows, or finer groups.")
+            raise SourceError(
+                f"Of {len(rows):,} rows whose target can be used, the split leaves no {name} rows; give more rows, or "
+                "finer groups."
+            )
     return Split(**parts)
 
 
