@@ -44,7 +44,7 @@ from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
-from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
+from leadline.race.measure import Gauge, busy, cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Event, Race, entrants
 from leadline.refused import spoken
@@ -282,7 +282,7 @@ def _reserve(store: Store, names: list[str], seconds: float) -> float:
     """Seconds kept for export, parity, verdict and report."""
     row = max(store.a_row, *(A_ROW.get(block.kind, 1e-4) for block in store.blocks))
     export = max(EXPORT.get(name, 3.0) for name in names)
-    return min(export + row * len(store.split.test), 0.4 * seconds)
+    return min(busy() * (export + row * len(store.split.test)), 0.4 * seconds)
 
 
 def _finish(

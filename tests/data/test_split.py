@@ -92,7 +92,7 @@ def test_rows_without_a_label_are_in_no_part(labels: np.ndarray) -> None:
 
 
 def test_too_few_rows() -> None:
-    with pytest.raises(SourceError, match=r"Only 7 usable rows to learn from; at least 8 are needed\."):
+    with pytest.raises(SourceError, match=r"Only 7 usable rows to learn from in the source; at least 8 are needed\."):
         split(np.arange(7) % 2, np.zeros(7), 0)
 
 
