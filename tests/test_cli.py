@@ -54,7 +54,7 @@ ERRORS = [
     ("constant target", "x,y\n" + "1,a\n2,a\n" * 9, DATA, "Column 'y' is 'a' in every row; a target must vary; choose"),
     ("class with one row", GOOD.replace("b", "a") + "1,u,b\n", DATA, "Class 'b' of column 'y' has one row (row 31);"),
     ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "left to learn from in data ('k': it holds one"),
-    ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from in data; at least 8 are needed."),
+    ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from in data; at least 8 are"),
     ("bad kind", GOOD, f"{DATA} --kind x=banana", "--kind x=banana is not COLUMN=KIND; kinds are audio, image,"),
     ("kind of no column", GOOD, f"{DATA} --kind q=text", "'q' is not a column of data; columns are x, c, y."),
     ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds text, which cannot be read as time."),

@@ -87,8 +87,8 @@ def split(
     for name in ("train", "valid", "test"):
         if not len(parts[name]):
             raise SourceError(
-                f"Of {len(rows):,} rows of {of} whose target can be used, the split leaves no {name} rows; give more rows, or "
-                "finer groups."
+                f"Of {len(rows):,} rows of {of} whose target can be used, the split leaves no {name} rows; give more "
+                "rows, or finer groups."
             )
     return Split(**parts)
 

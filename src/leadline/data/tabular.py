@@ -39,6 +39,18 @@ VERSION = 3
 HEAD_BYTES = 2**16
 SLICE_ROWS = 2**16
 
+# Files that hold tables of other programs, or none.
+FOREIGN = {
+    ".arff": "an ARFF file of Weka", ".avro": "an Avro file", ".orc": "an ORC file", ".dta": "a Stata file",
+    ".sav": "an SPSS file", ".sas7bdat": "a SAS file", ".rds": "an R file", ".rdata": "an R file",
+    ".mat": "a MATLAB file", ".h5": "an HDF5 file", ".hdf5": "an HDF5 file", ".npy": "a NumPy array",
+    ".npz": "a NumPy archive", ".pkl": "a pickle, which can run any program and is not opened",
+    ".pickle": "a pickle, which can run any program and is not opened", ".xml": "an XML file", ".yaml": "a YAML file",
+    ".yml": "a YAML file", ".geojson": "a GeoJSON file", ".html": "a web page", ".htm": "a web page",
+    ".sql": "a file of SQL", ".libsvm": "a LIBSVM file", ".svmlight": "a LIBSVM file", ".docx": "a Word file",
+    ".pptx": "a PowerPoint file", ".doc": "a Word file", ".mdb": "an Access database", ".accdb": "an Access database",
+}  # fmt: skip
+
 MAGIC = {
     b"PK\x03\x04": "a zip file; name it .zip, or .xlsx where it is a workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook; name it .xls, or save its sheet as CSV",
@@ -81,6 +93,8 @@ def _read_text(path: Path, cache: Path) -> Part:
         raise SourceError(f"{path.name} is empty, where a table was expected; check that it was saved or copied whole")
     digest = file_digest(path, cache)
     suffix = table_suffix(path)
+    if suffix in FOREIGN:
+        raise SourceError(f"{path.name} is {FOREIGN[suffix]}; save its table as CSV")
     converters = {**dict.fromkeys(JSON_LINES, convert_json_lines), **dict.fromkeys(JSON, convert_json)}
     form = suffix.lstrip(".") if suffix in (*converters, *WORKBOOKS) else "text"
     stored = cache / "tables" / f"{digest}-{form}-v{VERSION}.parquet"
