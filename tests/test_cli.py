@@ -54,10 +54,10 @@ ERRORS = [
     ("constant target", "x,y\n" + "1,a\n2,a\n" * 9, DATA, "Column 'y' is 'a' in every row; a target must vary; choose"),
     ("class with one row", GOOD.replace("b", "a") + "1,u,b\n", DATA, "Class 'b' of column 'y' has one row (row 31);"),
     ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "left to learn from in data ('k': it holds one"),
-    ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from; at least 8 are needed."),
+    ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from in data; at least 8 are"),
     ("bad kind", GOOD, f"{DATA} --kind x=banana", "--kind x=banana is not COLUMN=KIND; kinds are audio, image,"),
     ("kind of no column", GOOD, f"{DATA} --kind q=text", "'q' is not a column of data; columns are x, c, y."),
-    ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds String, which cannot be read as time."),
+    ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds text, which cannot be read as time."),
     ("number that is none", GOOD, f"{DATA} --kind c=number", "cannot be read, such as row 1: 'u' is not a number"),
     ("bad budget", GOOD, f"{DATA} --budget soon", "--budget soon is not a time; write seconds or a unit"),
     ("bad memory", GOOD, f"{DATA} --memory lots", "--memory lots is not a size; write a number and a unit"),
@@ -67,7 +67,7 @@ ERRORS = [
     ("contender that cannot", GOOD, f"{DATA} --only cnn", "--only cnn leaves no contender for these columns;"),
     ("unknown time column", GOOD, f"{DATA} --time when", "--time when is not a column; columns are x, c, y."),
     ("time of words", GOOD, f"{DATA} --time c", "--time c holds cells that are neither numbers nor dates"),
-    ("one group", GOOD.replace(",v", ",u"), f"{DATA} --group c", "The split leaves no train rows; give more rows, or"),
+    ("one group", GOOD.replace(",v", ",u"), f"{DATA} --group c", "the split leaves no train rows; give more rows, or"),
     ("test without a column", GOOD, f"{DATA} --test other.csv", "The test part of data lacks column 'c'"),
 ]  # fmt: skip
 

@@ -55,3 +55,8 @@ def test_loose_values_are_understood(values: dict[str, Any], field: str, expecte
 def test_settings_survive_a_round_trip() -> None:
     asked = from_mapping({"target": "y", "kind": {"a": "text"}, "drop": "b", "budget": "2m", "seed": 3})
     assert from_mapping(asked.as_dict()) == asked and asked.kinds == {"a": "text"} and asked.seconds == 120
+
+
+def test_a_seed_below_zero_is_refused_in_one_sentence() -> None:
+    with pytest.raises(LeadlineError, match="--seed -1 was given, where a whole number from 0 up was expected"):
+        from_mapping({"seed": -1})

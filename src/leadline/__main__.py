@@ -2,15 +2,17 @@
 
 import signal
 import sys
+import time
 
 from leadline.stop import at_once
 
 
 def main() -> int:
-    """Load and run the command line."""
+    """Load and run the command line; the budget of a run counts from here."""
+    began = time.monotonic()
     with at_once():
         from leadline.cli import main as command
-    code = command()
+    code = command(began=began)
     if code == 130:  # all is said: an impatient second one changes nothing
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code

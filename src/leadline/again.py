@@ -25,7 +25,7 @@ from leadline.race.past import Fate, Past
 from leadline.race.race import Event
 from leadline.race.worker import CLOCK
 from leadline.refused import removed, spoken
-from leadline.run import Go, Run, find, journey
+from leadline.run import LOOKED, Go, Run, find, journey
 
 PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)")
 
@@ -204,8 +204,9 @@ def _copy(folder: Path, partial: Path) -> None:
     partial.mkdir(parents=True)
     for name in ("journal.jsonl", "config.yaml"):
         shutil.copyfile(folder / name, partial / name)
-    for clock in [*folder.glob(f"contenders/*/{CLOCK}"), *folder.glob(f"rounds/*/*/{CLOCK}")]:
-        (partial / clock.relative_to(folder)).parent.mkdir(parents=True)
+    clocks = [folder / LOOKED, *folder.glob(f"contenders/*/{CLOCK}"), *folder.glob(f"rounds/*/*/{CLOCK}")]
+    for clock in filter(Path.exists, clocks):
+        (partial / clock.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(clock, partial / clock.relative_to(folder))
 
 

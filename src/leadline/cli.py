@@ -22,13 +22,13 @@ RUNS = "runs"  # the folder in which runs lie where nobody says otherwise
 CHECKED = ("target", "test", "budget", "kind", "drop", "group", "split", "time", "task", "unit", "data", "cache")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code.
+def main(arguments: list[str] | None = None, *, began: float | None = None) -> int:
+    """Run a command and return its exit code; `began` is when the user started it (monotonic).
 
     0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can mend. 130: stopped by Ctrl-C.
     """
     try:
-        return _run(arguments)
+        return _run(arguments, began)
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)
         return 130
@@ -37,12 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(arguments: list[str] | None, began: float | None) -> int:
     parser = _parser()
     plainly()
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     given, more = parser.parse_known_args(arguments)
+    given.began = began
     if more and given.command == "fit" and all(map(os.path.exists, more)):
         parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
     if more:
@@ -145,7 +146,7 @@ def _fit(given: argparse.Namespace) -> int:
 
         shown = Terminal(quiet=given.quiet or given.json)
     with shown as terminal:
-        run = fit(given.source, watch=terminal.take, **_settings(given))
+        run = fit(given.source, watch=terminal.take, began=given.began, **_settings(given))
     return _end(run, given)
 
 

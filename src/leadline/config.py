@@ -80,6 +80,8 @@ class Settings:
             if self.split is not None and getattr(self, option) is not None:
                 raise LeadlineError(f"--split and --{option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
+        if self.seed < 0:
+            raise LeadlineError(f"--seed {self.seed} was given, where a whole number from 0 up was expected.")
         if self.rounds is not None and self.rounds < 1:
             raise LeadlineError(f"--rounds {self.rounds} was given, where a whole number of at least 1 was expected.")
         if not 0.5 <= self.coverage < 1:

@@ -22,6 +22,7 @@ import polars as pl
 
 from leadline import __version__, trials
 from leadline.config import Settings, from_mapping, gigabytes
+from leadline.contenders.contender import Clock, Data, readings
 from leadline.data import samples
 from leadline.data.audit import audit
 from leadline.data.drawn import draw
@@ -43,7 +44,7 @@ from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
-from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
+from leadline.race.measure import Gauge, busy, cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Event, Race, entrants
 from leadline.refused import spoken
@@ -55,6 +56,7 @@ from leadline.trials import Trials
 # Seconds that the end of a run takes: to export a contender, and to run its file on a row.
 EXPORT = {"mlp": 6.5, "bag": 6.5, "cnn": 6.5, "crnn": 10.0, "lstm": 8.0, "gpt": 10.0}
 A_ROW = {"image": 5e-4, "audio": 4e-3, "tokens": 4e-3}
+LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
 SAMPLE = 600  # tokens of a language model's own writing in the report
 LICENCE = "The model and its weights belong to whoever made this run; Leadline itself is under the MIT licence."
 
@@ -79,13 +81,17 @@ class Run:
         return self.folder / "report.html"
 
 
-def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, **settings: Any) -> Run:
+def fit(
+    source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, began: float | None = None,
+    **settings: Any,
+) -> Run:  # fmt: skip
     """Train deep and classical contenders under one budget; say which to use, and ship it.
 
     Args:
         source: a folder, a file, a frame, arrays (X, y), or the name of a sample.
         test: test rows in the same forms; by default a stated test part, else a fifth of the rows.
         watch: called with every event of the journal.
+        began: the monotonic moment from which the budget counts (default: now).
         settings: fields of `leadline.config.Settings`, such as `target`, `budget` or `seed`.
 
     Raises:
@@ -96,7 +102,7 @@ def fit(source: Any, *, test: Any = None, watch: Callable[[Event], None] | None 
         >>> run.verdict.answer  # doctest: +SKIP
         'tie'
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
     with spoken(cache=cache_of(asked), out=Path(asked.out or "runs")):
         return _fit(source, test, watch, asked, began)
@@ -149,8 +155,11 @@ def journey(go: Go) -> dict[str, Any]:
         store = build(
             table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
         )  # fmt: skip
-        flaws = look(table, store, asked, cores())
+        clock = Clock(asked.seconds, began=go.began, readings=readings(folder / LOOKED))
+        flaws, missed = look(table, store, asked, cores(), clock)
+        clock.write(folder / LOOKED)
         go.watch(journal.write("flaws", said=[flaw.says for flaw in flaws]))
+        said = (*said, *missed)
         if asked.fix:
             table, mends = mended(table, flaws, asked.fixes)
             said = (*said, *mends)
@@ -273,7 +282,7 @@ def _reserve(store: Store, names: list[str], seconds: float) -> float:
     """Seconds kept for export, parity, verdict and report."""
     row = max(store.a_row, *(A_ROW.get(block.kind, 1e-4) for block in store.blocks))
     export = max(EXPORT.get(name, 3.0) for name in names)
-    return min(export + row * len(store.split.test), 0.4 * seconds)
+    return min(busy() * (export + row * len(store.split.test)), 0.4 * seconds)
 
 
 def _finish(
@@ -334,7 +343,6 @@ def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity
 
 def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
     """The floor needs no process of its own."""
-    from leadline.contenders.contender import Clock, Data
     from leadline.contenders.floor import Floor
 
     data = Data(store=store, clock=Clock(10.0), threads=1)

@@ -216,9 +216,8 @@ def farewell(run: Run) -> str:
     result, shipped = run.result, run.result["shipped"]
     lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
     if shipped is None:
-        lines.append(
-            "Nothing is shipped: " + (result["warnings"][-1] if result["warnings"] else "no contender finished.")
-        )
+        ended = run.verdict.winner is not None and result["warnings"]
+        lines.append(f"Nothing is shipped: {result['warnings'][-1] if ended else 'no contender finished.'}")
     else:
         facts = next(c for c in result["contenders"] if c["name"] == shipped["contender"])
         low, high = _number(facts["low"]), _number(facts["high"])

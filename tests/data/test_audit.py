@@ -85,8 +85,13 @@ def test_rare_and_unequal_classes_are_said(own_cache: Path) -> None:
         return audit(read(read_source(frame, cache=own_cache), asked), asked)[1]
 
     assert said(["a"] * 50 + ["b"] * 9) == ("1 class has fewer than 10 rows, such as 'b'.",)
-    assert said(["a"] * 500 + ["b"] * 50) == ("90.9% of the rows are 'a': accuracy says little about the rest.",)
+    assert said(["a"] * 500 + ["b"] * 50) == (
+        "90.9% of the rows are 'a': accuracy says little about the rest; --metric auc asks how well they are told.",
+    )
     assert said(["a"] * 50 + ["b"] * 40) == ()
+    (alike,) = said(["Yes", "yes ", "no"] * 20)[:1] or ("",)
+    assert alike == "Classes are kept apart that differ in spaces or large letters alone, such as Yes, yes."
+    assert said(["2024-01-01", "2024-01-02", "2024-01-03"] * 20)[0].startswith("Days or times in 'y' are taken for")
 
 
 def test_how_numbers_are_read_is_said(prepare: Any) -> None:

@@ -227,3 +227,23 @@ def test_pictures_that_need_another_decoder_are_named(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).write_bytes(b"pixels")
     with pytest.raises(SourceError, match=r"it holds 3 \.heic, which are not read: save them as \.jpg, \.png or \.wav"):
         read(tmp_path / "photos", cache=tmp_path / "cache")
+
+
+def test_tables_in_folders_of_parts_are_those_parts(tmp_path: Path) -> None:
+    for part, files in (("train", 2), ("valid", 1), ("test", 1)):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        for number in range(files):
+            frame = pl.DataFrame({"x": range(20), "label": ["a", "b"] * 10})
+            frame.write_csv(tmp_path / "data" / part / f"part-{number}.csv")
+    source = read(tmp_path / "data", cache=tmp_path / "cache")
+    assert source.valid is not None and source.test is not None
+    rows = [len(part.collect()) for part in (source.train, source.valid, source.test)]
+    assert rows == [40, 20, 20]
+    assert any("test/ is the test set" in note for note in source.notes)
+
+
+def test_a_train_folder_without_tables_is_no_train_part(tmp_path: Path) -> None:
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    (tmp_path / "data" / "test").mkdir()
+    with pytest.raises(SourceError, match=r"data/ holds test/, train/"):
+        read(tmp_path / "data", cache=tmp_path / "cache")

@@ -212,3 +212,19 @@ def test_real_manifests(tmp_path: Path) -> None:
     assert places.notes == ("'path' names 400 audio files in esc10-ogg.zip",)
     table = pl.read_csv(REAL / "esc10" / "manifest.csv")
     assert places.train.collect()["path"].to_list() == table["path"].to_list()
+
+
+def test_names_in_other_letters_and_without_suffix_are_found(tmp_path: Path) -> None:
+    names = [f"Rec/Clip_{k}.WAV" for k in range(10)]
+    _clips(tmp_path, names)
+    for number, cells in enumerate(([name.lower() for name in names], [f"clip_{k}" for k in range(10)], names)):
+        source = _read(_table(tmp_path / f"clips{number}.csv", cells))
+        assert source.kinds == {"path": "audio"}
+        assert source.root is not None
+        assert all((source.root / cell).is_file() for cell in source.train.collect()["path"])
+        assert not any("missing" in note for note in source.notes)
+
+
+def test_ids_that_few_files_are_called_by_are_no_files(tmp_path: Path) -> None:
+    _clips(tmp_path, [f"rec/{k}.wav" for k in range(5)])
+    assert _read(_table(tmp_path / "ids.csv", [str(k) for k in range(20)])).kinds == {}

@@ -65,7 +65,7 @@ def test_a_group_of_most_rows_is_learned_from(seed: int) -> None:
 
 
 def test_a_single_group_cannot_be_split() -> None:
-    with pytest.raises(SourceError, match=r"The split leaves no train rows; give more rows, or finer groups\."):
+    with pytest.raises(SourceError, match=r"the split leaves no train rows; give more rows, or finer groups\."):
         split(np.arange(50) % 2, np.zeros(50), 0, group=np.array(["a"] * 50))
 
 
@@ -92,7 +92,7 @@ def test_rows_without_a_label_are_in_no_part(labels: np.ndarray) -> None:
 
 
 def test_too_few_rows() -> None:
-    with pytest.raises(SourceError, match=r"Only 7 usable rows to learn from; at least 8 are needed\."):
+    with pytest.raises(SourceError, match=r"Only 7 usable rows to learn from in the source; at least 8 are needed\."):
         split(np.arange(7) % 2, np.zeros(7), 0)
 
 

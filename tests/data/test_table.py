@@ -123,7 +123,7 @@ def test_a_row_that_is_alone_of_its_class_is_set_aside(understand: Any) -> None:
         ({"a": [1, 2], "y": [0, 1]}, {"group": "q"}, SourceError, r"--group q is not a column; columns are a, y\."),
         (
             {"a": ["u", "v"] * 4, "y": [0, 1] * 4}, {"kind": ("a=image",)}, SourceError,
-            r"Column 'a' holds String, which cannot be read as image\.",
+            r"Column 'a' holds text, which cannot be read as image\.",
         ),
     ],
 )  # fmt: skip
@@ -158,7 +158,7 @@ def test_settings_are_checked_before_any_data(settings: dict[str, Any], message:
 
 def test_a_kind_that_no_cell_fits_is_an_error(understand: Any) -> None:
     frame = pl.DataFrame({"a": ["u", "v"] * 6, "y": [0, 1] * 6})
-    with pytest.raises(LeadlineError, match=r"Column 'a' holds String, which cannot be read as time\."):
+    with pytest.raises(LeadlineError, match=r"Column 'a' holds text, which cannot be read as time\."):
         understand(frame, target="y", kind=("a=time",))
 
 
@@ -182,4 +182,13 @@ def test_parts_must_have_the_same_columns(understand: Any) -> None:
 def test_columns_that_no_kind_reads_are_dropped_with_a_reason(understand: Any) -> None:
     table = understand(pl.DataFrame({"l": [[1], [2]] * 4, "x": range(8), "y": [0, 1] * 4}), target="y")
     dropped = {column.name: column.note for column in table.columns if column.role == "dropped"}
-    assert dropped == {"l": "holds List(Int64), which no kind reads"}
+    assert dropped == {"l": "it holds lists of numbers, which no kind reads"}
+
+
+def test_rows_whose_target_is_no_finite_number_are_set_aside_with_a_word(understand: Any) -> None:
+    values = ["1.5", "2.5", "inf", "3.5"] + [f"{k}.25" for k in range(60)] + ["x"]
+    table = understand(pl.DataFrame({"a": range(65), "y": values}), target="y", task="regression")
+    assert [row.reason for row in table.bad] == [
+        "the target 'y' is 'inf', which is no finite number",
+        "the target 'y' is 'x', which is no finite number",
+    ]

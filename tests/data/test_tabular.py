@@ -10,6 +10,7 @@ import pytest
 
 from leadline.data.dialect import sniff
 from leadline.data.source import Source, read
+from leadline.data.tabular import read_table
 from leadline.errors import SourceError
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
@@ -294,3 +295,14 @@ def test_damaged_and_empty_parquet(tmp_path: Path) -> None:
 def test_real_files(name: str, rows: int, columns: int, cache: Path) -> None:
     frame = read(REAL / name, cache=cache).train.collect()
     assert frame.shape == (rows, columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("a.arff", "an ARFF file"), ("a.npz", "a NumPy archive"), ("a.pkl", "a pickle"), ("a.xml", "an XML file"),
+     ("a.sav", "an SPSS file"), ("a.geojson", "a GeoJSON file"), ("a.H5", "an HDF5 file")],
+)  # fmt: skip
+def test_files_of_other_programs_are_named_and_refused(name: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("@relation r\n@data\n1,2\n3,4\n")
+    with pytest.raises(SourceError, match=rf"{name} is {what}.*; save its table as CSV"):
+        read_table(tmp_path / name, tmp_path / "cache")

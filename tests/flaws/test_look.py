@@ -116,3 +116,18 @@ def test_rows_of_one_group_on_both_sides_of_the_split_are_priced(tmp_path: Path)
 def test_a_wrong_fix_is_refused_in_one_sentence() -> None:
     with pytest.raises(LeadlineError, match="--fix dust is not known; it can be all, or some of twins"):
         ll.fit(_table(100), fix="dust")
+
+
+def test_what_changes_with_time_is_priced_where_rows_were_drawn_at_random(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    day = np.arange(1_500)
+    x = rng.normal(size=(1_500, 2))
+    turned = np.sin(day / 120) * x[:, 0] + np.cos(day / 120) * x[:, 1]  # what matters turns, slowly
+    dates = pl.Series(day).cast(pl.Int32).cast(pl.Date)
+    table = pl.DataFrame({"day": dates, "a": x[:, 0], "b": x[:, 1], "label": np.where(turned > 0, "up", "down")})
+    flaw = _flaw(_fit(table.sample(fraction=1.0, shuffle=True, seed=1), tmp_path), "time")
+    assert flaw["columns"] == ["day"]
+    assert flaw["price"]["high"] < 0
+    assert "--time day" in flaw["says"]
+    kept = _fit(table, tmp_path / "kept", time="day")
+    assert "time" not in [each["name"] for each in kept["flaws"]]

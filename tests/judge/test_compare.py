@@ -132,3 +132,12 @@ def test_many_rows_are_pooled_without_a_bias() -> None:
     found = score(truth, {"a": values}, RMSE, 0)["a"]
     assert found.score == pytest.approx(np.sqrt((values**2).mean()))
     assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(2 * rows), rel=0.1)
+
+
+def test_two_shares_never_differ_by_more_than_one() -> None:
+    truth = np.array([0, 1])
+    right, wrong = np.eye(2)[truth], np.eye(2)[1 - truth]
+    low, high = rows_gap(truth, [right], [wrong], METRICS["accuracy"], 0).interval()
+    assert -1 <= low <= 1 and high <= 1
+    low, high = folds_gap([1.0, -0.5, 1.0], 0.2, shares=True).interval()
+    assert low >= -1 and high <= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,14 @@ def _described(sound: np.ndarray, frames: Frames) -> np.ndarray:
     # The mean change is over one step fewer, its deviation likewise.
     parts += [change.mean(0), change.std(0), [np.log(seconds)]]
     return np.concatenate(parts)
+
+
+def test_what_a_decoder_says_of_no_file_is_not_heard(tmp_path: Path, capfd: Any) -> None:
+    whole = _bytes(_tone(2.0), kind="MP3")
+    (tmp_path / "cut.mp3").write_bytes(whole[: len(whole) // 2])  # its header promises twice as much
+    (tmp_path / "shreds.mp3").write_bytes(whole[:200])
+    decoded = Audio().decode(pl.Series(["cut.mp3", "shreds.mp3"]), tmp_path, {"rate": 8_000})
+    assert len(decoded.values[0]) > 0
+    assert decoded.bad == {1: "shreds.mp3 cannot be read as audio (no sound is found in it; it may be cut short)"}
+    print("and Python is", file=sys.stderr)
+    assert capfd.readouterr().err == "and Python is\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time as clock
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,12 @@ NUMBER = KINDS["number"]
         (["12 %", "3.5%", "-1%"], [12, 3.5, -1]),
         (["(1,200)", "50", "\u22125"], [-1200, 50, -5]),
         (["1,5e3", "2,0"], [1500, 2]),
+        (["12.5 kg", "4kg", "3 kg"], [12.5, 4, 3]),
+        (["21,5 °C", "-3°C"], [21.5, -3]),
+        (["90 km/h", "1.5e2 km/h"], [90, 150]),
+        (["1 200 руб.", "35 руб."], [1200, 35]),
+        (["<5", "7.5", ">= 80"], [5, 7.5, 80]),
+        (["0:30", "12:05:10.5", "-1:00"], [1800, 43510.5, -3600]),
     ],
 )
 def test_numbers_as_people_write_them(cells: list[str], expected: list[float]) -> None:
@@ -39,10 +47,37 @@ def test_numbers_as_people_write_them(cells: list[str], expected: list[float]) -
 
 
 @pytest.mark.parametrize(
-    "cells", [["1,2,3"], ["5 6"], ["10:30"], ["192.168.0.1"], ["1.234.5"], ["5 apples"], ["$"], ["%"], ["(a)"], ["--5"]]
+    "cells",
+    [
+        ["1,2,3"],
+        ["5 6"],
+        ["10:75"],
+        ["192.168.0.1"],
+        ["1.234.5"],
+        ["5 kg", "3 lb"],
+        ["12a", "7b"],
+        ["$"],
+        ["%"],
+        ["(a)"],
+        ["--5"],
+    ],
 )
 def test_what_only_looks_like_a_number(cells: list[str]) -> None:
     assert NUMBER.sniff(pl.Series(cells), None) is None
+
+
+@pytest.mark.parametrize("cells", [pl.Series([timedelta(seconds=90), None]), pl.Series([clock(0, 1, 30), None])])
+def test_durations_and_times_of_day_are_seconds(cells: pl.Series) -> None:
+    how = NUMBER.sniff(cells, None)
+    assert how == {"clock": True}
+    np.testing.assert_array_equal(NUMBER.decode(cells, None, how).values, [90, np.nan])
+    np.testing.assert_array_equal(NUMBER.decode(pl.Series(["0:01:30"]), None, how).values, [90])
+
+
+def test_another_unit_than_the_one_that_was_learned_is_not_taken_for_it() -> None:
+    how = NUMBER.sniff(pl.Series(["12 kg", "3 kg"]), None)
+    assert how is not None
+    assert NUMBER.decode(pl.Series(["5 lb", "6 kg", "7"]), None, how).bad == {0: "'5 lb' is not a number"}
 
 
 def test_a_frame_of_numbers_is_read_by_a_model_that_learned_from_text() -> None:

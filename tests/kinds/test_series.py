@@ -33,7 +33,6 @@ def test_lists_of_one_length_are_series(cells: pl.Series) -> None:
 @pytest.mark.parametrize(
     "cells",
     [
-        pl.Series([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0]]),  # of two lengths
         pl.Series([[1.0, 2.0]] * 3),  # two numbers are no series
         pl.Series([["a", "b", "c", "d"]]),
         pl.Series([1.0, 2.0]),
@@ -50,6 +49,43 @@ def test_gaps_are_nan_and_other_lengths_are_bad() -> None:
     np.testing.assert_array_equal(decoded.values[0], [1, np.nan, np.nan, 4])
     assert np.isnan(decoded.values[1:]).all()
     assert decoded.bad[1] == "it has 1 steps, where 4 were expected" and len(decoded.bad) == 1
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_lists_of_unequal_length_end_in_missing_steps(written: bool) -> None:
+    lists = [[1.0, 2.0, 3.0, 4.0, 5.0], [1.5, None], [], None]
+    cells = pl.Series([None if c is None else str(c) for c in lists] if written else lists)
+    how = SERIES.sniff(cells, None)
+    assert how == {"length": 5, "unequal": True} | ({"written": True} if written else {})
+    decoded = SERIES.decode(cells, None, how)
+    expected = np.full((4, 5), np.nan)
+    expected[0], expected[1, 0] = [1, 2, 3, 4, 5], 1.5
+    np.testing.assert_array_equal(decoded.values, expected)
+    longer = SERIES.decode(pl.Series([[float(k) for k in range(9)]]), None, how)
+    np.testing.assert_array_equal(longer.values, [[0, 1, 2, 3, 4]])
+    assert SERIES.decode(pl.Series(["[1, x]"]), None, how).bad == {0: "it is no list of numbers"}
+
+
+def test_one_endless_row_does_not_stretch_the_others() -> None:
+    cells = pl.Series([[0.5] * 10] * 99 + [[0.5] * 100_000])
+    assert SERIES.sniff(cells, None) == {"length": 10, "unequal": True}
+
+
+@pytest.mark.parametrize("cell", ["(see page 4)", "[1, 2]", "[a, b, c, d]", "1, 2, 3, 4, 5"])
+def test_text_that_is_no_list_of_numbers_stays_text(cell: str) -> None:
+    assert SERIES.sniff(pl.Series([cell] * 3), None) is None
+
+
+def test_lists_written_as_text_are_learned_and_predicted(waves: Any, tmp_path: Path) -> None:
+    def written(frame: pl.DataFrame) -> pl.DataFrame:
+        cells = [str([round(v, 3) for v in row][: 12 + place % 9]) for place, row in enumerate(frame["wave"].to_list())]
+        return frame.with_columns(pl.Series("wave", cells))
+
+    written(waves(200)).write_csv(tmp_path / "waves.csv")
+    run = ll.fit(tmp_path / "waves.csv", target="label", budget="20s", only="linear", out=tmp_path / "run")
+    assert {c["name"]: c["kind"] for c in run.result["columns"]}["wave"] == "series"
+    written(waves(6, seed=1)).write_csv(tmp_path / "new.csv")
+    assert run.model.predict(tmp_path / "new.csv")["prediction"].is_in(["falls", "rises"]).all()
 
 
 def test_encoding_agrees_with_numpy(fit: Any) -> None:

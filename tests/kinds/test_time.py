@@ -51,6 +51,8 @@ def _parts(moment: datetime, start: datetime, end: datetime) -> list[float]:
         ("1999-12", datetime(1999, 12, 1)),
         ("Dec 1999", datetime(1999, 12, 1)),
         ("Fri, 31 Dec 1999 23:45:07 +0100", datetime(1999, 12, 31, 22, 45, 7)),
+        ("Fri, 31 Dec 1999 23:45:07 GMT", datetime(1999, 12, 31, 23, 45, 7)),
+        ("19991231", datetime(1999, 12, 31)),
     ],
 )
 def test_forms_are_recognised(text: str, moment: datetime) -> None:
@@ -61,6 +63,14 @@ def test_forms_are_recognised(text: str, moment: datetime) -> None:
     decoded = TIME.decode(cells, None, settings)
     assert decoded.values[0] == expected and decoded.values[1] == decoded.values[2] == np.iinfo(np.int64).min
     assert not decoded.bad
+
+
+def test_a_day_as_eight_digits_is_no_number_and_other_numbers_of_eight_digits_are() -> None:
+    days = pl.Series([20241231, 20230101, None])
+    assert KINDS["number"].sniff(days, None) is None and TIME.sniff(days, None) == {"format": "%Y%m%d"}
+    assert TIME.decode(days, None, {"format": "%Y%m%d"}).values[1] == 1_672_531_200_000
+    numbers = pl.Series([20241231, 20239999, 31415926])
+    assert KINDS["number"].sniff(numbers, None) == {} and TIME.sniff(numbers, None) is None
 
 
 @pytest.mark.parametrize("cells", [["soon", "later"], ["1", "2"], ["2024-02-30"], ["2024-13-01"], [""]])

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,6 +65,12 @@ class Clock:
             return 0.0 if self._stop.is_set() else math.inf
         return max(0.0, self._seconds - self._read(self._stop.is_set()))
 
+    def write(self, path: Path) -> None:
+        """Keep the readings, eight bytes each, whole or not at all."""
+        partial = path.with_name(f".{path.name}")
+        partial.write_bytes(self.readings.tobytes())
+        partial.replace(path)
+
     def _read(self, stopped: bool) -> float:
         if self.place < len(self.readings):
             value = self.readings[self.place]
@@ -74,6 +81,15 @@ class Clock:
             self.readings.append(value)
         self.place += 1
         return value
+
+
+def readings(path: Path) -> array[float]:
+    """What `Clock.write` kept, for a clock to tell again; none where there is no such file."""
+    found = array("d")
+    if path.exists():
+        written = path.read_bytes()
+        found.frombytes(written[: len(written) // found.itemsize * found.itemsize])
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # C, inverse of the penalty: the usual one first, in case there is time for one
 BAG_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
 NOTHING = 0.5  # seconds that are done without asking the clock: of few rows a fit takes a thousandth of one
+NEVER = -15.0  # added to the intercept of a class that no row bears
 ITERATIONS, ROUND = 300, 25  # of L-BFGS at most, and between two looks at the clock
 
 
@@ -149,7 +150,7 @@ def _solve(x: Any, y: np.ndarray, strength: float, data: Data, scale: tuple[floa
         return np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
     if data.several:
         return _each(x, y, strength, data.clock, start)
-    return _logistic(x, y, strength, data.clock, start)
+    return _logistic(x, y, strength, data.clock, start, data.classes)
 
 
 def _each(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) -> Any:
@@ -165,21 +166,45 @@ def _each(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) -> A
     return weights, intercepts
 
 
-def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) -> Any:
+def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any, classes: int = 2) -> Any:
+    """A class without a row to learn from is hardly ever told: its intercept lies far below the rest."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    seen = np.unique(y)
+    if len(seen) == 1:
+        return _spread(np.zeros((x.shape[1], 1), np.float32), np.zeros(1, np.float32), seen, classes)
     model = LogisticRegression(C=strength, max_iter=ROUND, warm_start=True)
     if start is not None:
-        model.coef_, model.intercept_ = start[0].T.astype(np.float64), start[1].astype(np.float64)
-        model.classes_ = np.unique(y)
+        held = start if len(seen) == classes else tuple(_gathered(part, seen) for part in start)
+        model.coef_, model.intercept_ = held[0].T.astype(np.float64), held[1].astype(np.float64)
+        model.classes_ = seen
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a round that is cut at ROUND is meant to be
         for _ in range(ITERATIONS // ROUND):
             model.fit(x, y)
             if model.n_iter_.max() < ROUND or clock.left() <= 0:
                 break
-    return np.asarray(model.coef_.T, np.float32), np.asarray(model.intercept_, np.float32)
+    weights, intercept = np.asarray(model.coef_.T, np.float32), np.asarray(model.intercept_, np.float32)
+    return (weights, intercept) if len(seen) == classes else _spread(weights, intercept, seen, classes)
+
+
+def _spread(weights: np.ndarray, intercept: np.ndarray, seen: np.ndarray, classes: int) -> Any:
+    """Weights [columns, seen classes] and intercepts as of all classes; of two, one column tells the second."""
+    if classes == 2:  # and one is seen
+        return weights, np.full(1, NEVER if seen[0] == 0 else -NEVER, np.float32)
+    if len(seen) == 2:
+        weights, intercept = (np.concatenate([np.zeros_like(part), part], axis=-1) for part in (weights, intercept))
+    all_weights = np.zeros((len(weights), classes), np.float32)
+    all_weights[:, seen] = weights
+    intercepts = np.full(classes, intercept.min() + NEVER, np.float32)
+    intercepts[seen] = intercept
+    return all_weights, intercepts
+
+
+def _gathered(part: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Of all classes [..., classes] those that are seen, as LogisticRegression holds them."""
+    return part[..., seen[[1]]] - part[..., seen[[0]]] if len(seen) == 2 else part[..., seen]
 
 
 def _scores(x: Any, weights: Any, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:

@@ -16,6 +16,7 @@ from leadline.data.marks import unpacked
 from leadline.data.media import MEDIA, listed
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
+from leadline.kinds import KINDS
 
 COUNTED = 1_000_000  # rows; above, distinct values are estimated
 MOST_COLUMNS, MOST_CELLS = 64, 2**25  # counted at a time: of thousands of columns at once polars holds a gigabyte
@@ -101,9 +102,18 @@ def _written(table: Table) -> list[str]:
     found: dict[str, list[str]] = {}
     for column in table.columns:
         read = column.kind == "number" or (column.role == "target" and table.task.name == "regression")
-        if column.role != "dropped" and read and "decimal" in column.settings:
-            found.setdefault(signs[column.settings["decimal"]], []).append(repr(column.name))
-    return [f"Numbers with a decimal {sign} are read in {listed(names)}." for sign, names in found.items()]
+        if column.role == "dropped" or not read:
+            continue
+        how, name = column.settings, repr(column.name)
+        if "decimal" in how:
+            found.setdefault(f"Numbers with a decimal {signs[how['decimal']]} are read in {{}}.", []).append(name)
+        if "unit" in how:
+            found.setdefault(f"Numbers are read without their unit {how['unit']!r} in {{}}.", []).append(name)
+        if "bounds" in how:
+            found.setdefault("Bounds such as <5 are read as the number itself in {}.", []).append(name)
+        if "clock" in how:
+            found.setdefault("Times of day or durations are read as seconds in {}.", []).append(name)
+    return [said.replace("{}", listed(names)) for said, names in found.items()]
 
 
 def _crossing(table: Table, settings: Settings) -> list[str]:
@@ -132,14 +142,36 @@ def _classes(table: Table) -> list[str]:
     """A warning where classes are rare, or far from equal."""
     if table.task.name == "regression":
         return []
+    said = _alike(table)
     counts = class_counts(table, table.part == 0)
     rare = [table.task.classes[i] for i in np.flatnonzero(counts < 10)]
     if rare:
-        return [f"{len(rare)} class{'es have' if len(rare) > 1 else ' has'} fewer than 10 rows, such as {rare[0]!r}."]
+        have = "class has" if len(rare) == 1 else "classes have"
+        return [*said, f"{len(rare)} {have} fewer than 10 rows, such as {rare[0]!r}."]
     if table.task.several:
-        return []
+        return said
     share = counts.max() / counts.sum()
     if share > 0.9:
         largest = table.task.classes[int(counts.argmax())]
-        return [f"{share:.1%} of the rows are {largest!r}: accuracy says little about the rest."]
-    return []
+        most = f"{share:.1%} of the rows are {largest!r}"
+        if table.task.metric != "accuracy":
+            return [*said, f"{most}."]
+        other = "auc" if len(table.task.classes) == 2 else "balanced-accuracy"
+        return [*said, f"{most}: accuracy says little about the rest; --metric {other} asks how well they are told."]
+    return said
+
+
+def _alike(table: Table) -> list[str]:
+    """A warning where classes are the same word written otherwise, or are days."""
+    words: dict[str, list[str]] = {}
+    for name in table.task.classes:
+        words.setdefault(" ".join(name.casefold().split()), []).append(name)
+    said = []
+    if same := [names for names in words.values() if len(names) > 1]:
+        said.append(f"Classes are kept apart that differ in spaces or large letters alone, such as {listed(same[0])}.")
+    if len(table.task.classes) > 2 and KINDS["time"].sniff(pl.Series(table.task.classes), None):
+        said.append(
+            f"Days or times in {table.task.target!r} are taken for classes; where later means more, write them as "
+            "numbers, such as days since the first."
+        )
+    return said

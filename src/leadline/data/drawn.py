@@ -20,7 +20,10 @@ def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) 
         return stretches(table.part)
     group, time = groups(table, asked), None if asked.time is None else _moments(table, asked.time)
     labels = rarest(table.labels, len(table.task.classes)) if table.task.several else table.labels
-    drawn = split(labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold)
+    drawn = split(
+        labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold,
+        of=table.source.name,
+    )  # fmt: skip
     if table.doubtful is None:
         return drawn
     return replace(drawn.without(table.doubtful.tolist()), test=drawn.test)

@@ -39,6 +39,7 @@ from leadline.data.media import (
 )
 from leadline.data.packed import without_packing
 from leadline.data.part import PART_TOKENS, USUAL_TARGETS, Part, counted, frame_digest, part_of
+from leadline.data.several import one_table
 from leadline.data.tabular import TABLE_SUFFIXES, read_table, table_suffix
 from leadline.errors import SourceError
 
@@ -82,6 +83,8 @@ def read_folder(folder: Path, cache: Path) -> Layout:
         layout = read_folder(unpacked, cache)
         return replace(layout, notes=(*said, *layout.notes))
     if not tables:
+        if stated := _part_folders(subfolders, cache):
+            return stated
         raise SourceError(_nothing_found(folder, files))
     return _tables(folder, tables, cache)
 
@@ -286,6 +289,20 @@ def _tables(folder: Path, tables: dict[tuple[str, str], list[Path]], cache: Path
         notes.append(f"{listed(others)} in {folder.name}/ states no part (train, valid, test); it is left out")
     parts = {part: read_table(shards, cache) for part, shards in found.items()}
     return Layout(root=folder, parts=parts, notes=tuple(notes))
+
+
+def _part_folders(subfolders: list[Path], cache: Path) -> Layout | None:
+    """Tables in folders named train, valid, test; several in one are read as one table. None without such a train."""
+    held = {part: _table_files(visible(sub)[0]) for sub in subfolders if (part := part_of(sub.name))}
+    held = {part: files for part, files in held.items() if files}
+    if "train" not in held:
+        return None
+    names = {part: sub.name for sub in subfolders if (part := part_of(sub.name)) in held}
+    parts, notes = {}, [parts_note({part: f"{name}/" for part, name in names.items()})] if len(held) > 1 else []
+    for part, files in held.items():
+        shards = list(_grouped(files).values())
+        parts[part] = read_table(shards[0], cache) if len(shards) == 1 else one_table(files, cache).parts["train"]
+    return Layout(root=subfolders[0].parent, parts=parts, notes=tuple(notes))
 
 
 def _table_files(files: list[Path]) -> list[Path]:

@@ -4,9 +4,11 @@ Enters: a `Layout` of tables. Leaves: the same with the kind of each such column
 
     clips.csv (path,label,fold)  recordings/1.wav        paths as they are, below the folder
     clips.csv  audio/fold1/1.wav  audio/fold2/2.wav      names alone, found where they lie
+    clips.csv (id,label)     recordings/1.wav            names without their suffix
     clips.csv  clips.zip                                 the same in .zip, .tar, .tar.gz or .tgz
 
-Files that are missing are said here, and their rows set aside where rows are decoded.
+Names may differ in large and small letters, where no file has the very name. Files that are missing are said here, and
+their rows set aside where rows are decoded.
 """
 
 import os
@@ -15,12 +17,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
 from leadline.data.archive import names_in, unpack
-from leadline.data.media import MEDIA, NOUNS, PROSE, Layout, files_below, listed, litter
+from leadline.data.media import MEDIA, NOUNS, PROSE, Layout, files_below, listed, litter, medium_of
 from leadline.data.part import combine, counted, files_digest, part_of
 from leadline.errors import SourceError
 
@@ -28,6 +31,8 @@ __all__ = ["media_columns", "with_media"]
 
 LOOKED_AT = 1_000  # rows by which a column of paths is told
 TRIED = 64  # of its cells, by which the place of the files is found
+MOST_FILES = 200_000  # beside a table that are looked at: it may lie in anybody's home
+FEWEST = 8  # files that names without a suffix must fit, to be no chance
 NAMES = 0.9  # share of the cells that end like a file of media
 PROSE_WORDS = re.compile(r"readme|licen[cs]e", re.IGNORECASE)
 
@@ -61,12 +66,30 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
     return {name: found[name] for name in names if name in found}
 
 
+def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
+    """{column: kind} of the text columns whose cells name files of one kind of media without their suffix."""
+    names = [name for name in islice(files_below(root), MOST_FILES) if medium_of(name)]
+    ends = {posixpath.splitext(posixpath.basename(name))[0].lower(): medium_of(name) for name in names}
+    if not ends:
+        return {}
+    found = {}
+    head = frame.select(name for name, dtype in frame.collect_schema().items() if dtype == pl.String)
+    for column in head.head(LOOKED_AT).collect().get_columns():
+        cells = column.drop_nulls().unique().to_list()
+        kinds = [ends.get(posixpath.basename(_plain(cell)).lower()) for cell in cells]
+        kind = next((kind for kind in kinds if kind), None)
+        if kind and kinds.count(kind) >= max(FEWEST, NAMES * len(cells)):
+            found[column.name] = kind
+    return found
+
+
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:
     """The layout with its columns of paths understood; None where it has none, or none of the files is there.
 
     Raises SourceError where one name could mean several files.
     """
-    columns = media_columns(layout.parts["train"].frame)
+    frame = layout.parts["train"].frame
+    columns = media_columns(frame) or _without_suffix(frame, layout.root)
     if not columns:
         return None
     cells = {
@@ -130,21 +153,28 @@ def _direct(root: Path, cells: Iterable[str]) -> dict[str, str]:
 def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
     """{cell: names that it could mean}: one of the two is the end of the other, folder by folder."""
     wanted = {cell: _plain(cell) for cell in cells}
-    ends = {posixpath.basename(plain) for plain in wanted.values()}
+    ends = {posixpath.basename(plain).lower() for plain in wanted.values()}
     named: dict[str, list[str]] = {}
     for name in names:
-        if (end := posixpath.basename(name)) in ends:
-            named.setdefault(end, []).append(name)
+        end = posixpath.basename(name).lower()
+        for key in (end, posixpath.splitext(end)[0] if medium_of(end) else end):
+            if key in ends and name not in (known := named.setdefault(key, [])):
+                known.append(name)
     found = {}
     for cell, plain in wanted.items():
-        fits = [
-            name
-            for name in named.get(posixpath.basename(plain), [])
-            if name == plain or name.endswith(f"/{plain}") or plain.endswith(f"/{name}")
-        ]
+        there = named.get(posixpath.basename(plain).lower(), [])
+        fits = (
+            [name for name in there if _ends(name, plain)]
+            or [name for name in there if _ends(name.lower(), plain.lower())]
+            or [name for name in there if medium_of(name) and _ends(posixpath.splitext(name)[0].lower(), plain.lower())]
+        )
         if fits:
             found[cell] = sorted(fits)
     return found
+
+
+def _ends(name: str, plain: str) -> bool:
+    return name == plain or name.endswith(f"/{plain}") or plain.endswith(f"/{name}")
 
 
 def _plain(cell: str) -> str:

@@ -43,7 +43,7 @@ class Split:
 
 def split(
     labels: np.ndarray, part: np.ndarray, seed: int, *, group: np.ndarray | None = None,
-    time: np.ndarray | None = None, fold: int = 0,
+    time: np.ndarray | None = None, fold: int = 0, of: str = "the source",
 ) -> Split:  # fmt: skip
     """Draw the split.
 
@@ -52,6 +52,7 @@ def split(
         part: 0 train, 1 stated valid, 2 stated test, 3 in none, [rows].
         group: group number of each row; equal groups stay together.
         time: moment of each row; later rows are tested on.
+        of: what errors call the source.
         fold: test on the next such part of the same order: folds 0 to 4 test on every row once.
 
     Example:
@@ -62,7 +63,7 @@ def split(
     rows = np.flatnonzero(usable & (part == 0))
     stated = {1: np.flatnonzero(usable & (part == 1)), 2: np.flatnonzero(usable & (part == 2))}
     if len(rows) < FEWEST:
-        raise SourceError(f"Only {len(rows)} usable rows to learn from; at least {FEWEST} are needed.")
+        raise SourceError(f"Only {len(rows)} usable rows to learn from in {of}; at least {FEWEST} are needed.")
     rng = np.random.default_rng(seed)
     order = _order(rows, labels, rng, group, time)  # [0, 1) a row; the lowest are tested on
     away = np.round(order - fold * min(TEST, MOST_TEST / len(rows)), 12)
@@ -85,7 +86,10 @@ def split(
     parts["train"] = rows[order >= low]
     for name in ("train", "valid", "test"):
         if not len(parts[name]):
-            raise SourceError(f"The split leaves no {name} rows; give more rows, or finer groups.")
+            raise SourceError(
+                f"Of {len(rows):,} rows of {of} whose target can be used, the split leaves no {name} rows; give more "
+                "rows, or finer groups."
+            )
     return Split(**parts)
 
 

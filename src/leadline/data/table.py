@@ -139,7 +139,8 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
         if frame is None:
             counts.append(0)
             continue
-        if lacking := [name for name in names if name not in frame.collect_schema().names()]:
+        there = set(frame.collect_schema().names())  # asked once: of thousands of columns it takes a moment
+        if lacking := [name for name in names if name not in there]:
             raise SourceError(
                 f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has; add it "
                 "there, or check its header."
@@ -168,9 +169,21 @@ def column_of(
         if how is not None or (stated and kind not in (*MEDIA, "time")):
             return Column(name=name, kind=kind, settings=how or {})
     if stated:
-        raise SourceError(f"Column {name!r} holds {cells.dtype}, which cannot be read as {stated}.")
-    note = f"holds {cells.dtype}, which no kind reads"
+        raise SourceError(f"Column {name!r} holds {_cells_of(cells.dtype)}, which cannot be read as {stated}.")
+    empty = cells.dtype == pl.Null
+    note = "it is empty in every row" if empty else f"it holds {_cells_of(cells.dtype)}, which no kind reads"
     return Column(name=name, kind="category", settings={}, role="dropped", note=note)
+
+
+def _cells_of(dtype: pl.DataType) -> str:
+    """A type in plain words."""
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = dtype.inner() if isinstance(dtype.inner, type) else dtype.inner
+        what = "objects" if isinstance(inner, pl.Struct) else "numbers" if inner.is_numeric() else "words"
+        return f"lists of {what}" if not inner.is_nested() or what == "objects" else "lists of lists"
+    if dtype == pl.Binary:
+        return "bytes that are neither an image nor audio"
+    return "text" if dtype == pl.String else f"cells of type {dtype}"
 
 
 def _check_files(name: str, cells: pl.Series, root: Path | None) -> None:

@@ -9,7 +9,6 @@ delimited text all stay text here: what they mean is for the kinds to say.
     ['age', 'workclass']
 """
 
-import codecs
 import json
 import os
 import tempfile
@@ -19,10 +18,11 @@ from pathlib import Path
 import polars as pl
 
 from leadline.data.delimited import convert
+from leadline.data.encoding import NAMES, encoding_of, transcode
 from leadline.data.jsons import convert_json, convert_json_lines
 from leadline.data.media import medium_of_bytes
 from leadline.data.nested import flat
-from leadline.data.packed import BLOCK_BYTES, packing_of, unpack_file, without_packing
+from leadline.data.packed import packing_of, unpack_file, without_packing
 from leadline.data.part import BadRow, Part, combine, file_digest
 from leadline.data.workbook import WORKBOOKS, sheet_as_csv
 from leadline.errors import SourceError
@@ -35,9 +35,21 @@ JSON_LINES = (".jsonl", ".ndjson")
 JSON = (".json",)  # often holds settings, so it is a table only where a folder holds nothing surer
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", *WORKBOOKS, *PARQUET, *ARROW, *JSON_LINES)
 # Raised whenever the conversion would give other rows for the same content.
-VERSION = 2
+VERSION = 3
 HEAD_BYTES = 2**16
 SLICE_ROWS = 2**16
+
+# Files that hold tables of other programs, or none.
+FOREIGN = {
+    ".arff": "an ARFF file of Weka", ".avro": "an Avro file", ".orc": "an ORC file", ".dta": "a Stata file",
+    ".sav": "an SPSS file", ".sas7bdat": "a SAS file", ".rds": "an R file", ".rdata": "an R file",
+    ".mat": "a MATLAB file", ".h5": "an HDF5 file", ".hdf5": "an HDF5 file", ".npy": "a NumPy array",
+    ".npz": "a NumPy archive", ".pkl": "a pickle, which can run any program and is not opened",
+    ".pickle": "a pickle, which can run any program and is not opened", ".xml": "an XML file", ".yaml": "a YAML file",
+    ".yml": "a YAML file", ".geojson": "a GeoJSON file", ".html": "a web page", ".htm": "a web page",
+    ".sql": "a file of SQL", ".libsvm": "a LIBSVM file", ".svmlight": "a LIBSVM file", ".docx": "a Word file",
+    ".pptx": "a PowerPoint file", ".doc": "a Word file", ".mdb": "an Access database", ".accdb": "an Access database",
+}  # fmt: skip
 
 MAGIC = {
     b"PK\x03\x04": "a zip file; name it .zip, or .xlsx where it is a workbook",
@@ -81,6 +93,8 @@ def _read_text(path: Path, cache: Path) -> Part:
         raise SourceError(f"{path.name} is empty, where a table was expected; check that it was saved or copied whole")
     digest = file_digest(path, cache)
     suffix = table_suffix(path)
+    if suffix in FOREIGN:
+        raise SourceError(f"{path.name} is {FOREIGN[suffix]}; save its table as CSV")
     converters = {**dict.fromkeys(JSON_LINES, convert_json_lines), **dict.fromkeys(JSON, convert_json)}
     form = suffix.lstrip(".") if suffix in (*converters, *WORKBOOKS) else "text"
     stored = cache / "tables" / f"{digest}-{form}-v{VERSION}.parquet"
@@ -129,9 +143,9 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
             raise SourceError(f"{path.name} is {what}")
     if wanted == "a table" and head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise SourceError(f"{path.name} is a web page; download the file itself, or save the table of the page as CSV")
-    encoding = _encoding(source, head)
+    encoding = encoding_of(source, head)
     if encoding.startswith("utf-16") or encoding.startswith("utf-32"):
-        return _transcode(source, folder, encoding), [f"is {encoding[:6].upper()} and was read as such"]
+        return transcode(source, folder, encoding), [f"is {encoding[:6].upper()} and was read as such"]
     control = sum(byte < 32 and byte not in b"\t\n\r\f\x1a\x1b" for byte in head)
     if b"\0" in head or control > len(head) // 100:
         remedy = "; if it is a table, save it as CSV" if wanted == "a table" else "; save it as plain text"
@@ -140,53 +154,12 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
     if encoding == "utf-8":
         return source, []
     if encoding == "utf-8-sig":
-        return _transcode(source, folder, encoding), []
-    return _transcode(source, folder, encoding), [
-        "is not all UTF-8; the bytes that are not were read as Latin-1 (Windows-1252)"
-    ]
-
-
-def _encoding(path: Path, head: bytes) -> str:
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "utf-32"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if b"\0" in head:  # without a mark, every other byte of what is nearly all ASCII is zero
-        few = len(head) // 10
-        if head[1::2].count(0) > 4 * few and head[::2].count(0) < few:
-            return "utf-16-le"
-        if head[::2].count(0) > 4 * few and head[1::2].count(0) < few:
-            return "utf-16-be"
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8"
-
-
-def _transcode(source: Path, folder: Path, encoding: str) -> Path:
-    # Byte by byte, because files of several hands may hold lines of both; what is called Latin-1 is nearly always
-    # Windows-1252, which adds curly quotes and the euro where Latin-1 has control codes.
-    codecs.register_error("leadline-latin-1", _latin)
-    target = folder / "utf8"
-    reader, errors = (encoding, "replace") if encoding != "latin-1" else ("utf-8-sig", "leadline-latin-1")
-    with (
-        source.open(encoding=reader, errors=errors, newline="") as old,
-        target.open("w", encoding="utf-8", newline="") as new,
-    ):
-        while block := old.read(BLOCK_BYTES):
-            new.write(block)
-    return target
-
-
-def _latin(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    wrong = error.object[error.start : error.end]
-    return "".join(bytes([b]).decode("cp1252", errors="ignore") or chr(b) for b in wrong), error.end
+        return transcode(source, folder, encoding), []
+    if encoding == "latin-1":
+        said = f"is not all UTF-8; the bytes that are not were read as {NAMES[encoding]}"
+    else:
+        said = f"is not UTF-8; it was read as {NAMES[encoding]}; save it as UTF-8 where letters look wrong"
+    return transcode(source, folder, encoding), [said]
 
 
 # --- Parquet and Arrow -----------------------------------------------------------------------------------------------

@@ -146,6 +146,9 @@ def labels_of(
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
         values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
         values[~np.isfinite(values)] = np.nan
+        for row in np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy() & (part < len(PARTS))):
+            reason = f"the target {target!r} is {cells[int(row)]!r}, which is no finite number"
+            bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
         return Target(task=task_of(name, target, (), settings), labels=values, bad=bad)
     words = _words(cells)
     alone = _alone(words.filter(pl.Series(part == 0)))
@@ -227,10 +230,10 @@ def _numbers(kept: pl.Series) -> pl.Series | None:
 
 
 def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
-    """Cells as float64, null where they are none; `kept` are those of train, by which the decimal sign is told."""
+    """Cells as float64, null where they are none; `kept` are those of train, which tell how they are written."""
     how = KINDS["number"].sniff(kept, None) or {}
-    if cells.dtype == pl.String and "decimal" in how:
-        return figures.read(cells, how["decimal"])
+    if cells.dtype == pl.String and how:
+        return figures.read(cells, how)
     return cells.cast(pl.Float64, strict=False)
 
 

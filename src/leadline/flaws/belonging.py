@@ -18,8 +18,12 @@ from leadline.data.table import Table
 from leadline.data.target import Task
 from leadline.flaws.probe import Probe
 from leadline.judge.metrics import METRICS
+from leadline.kinds import KINDS
+from leadline.kinds.time import NEVER
 
 FEWEST_GROUPS, MOST_ROWS = 8, 50  # groups; rows of one on average
+LAST = 0.25  # share of the groups, or of the rows by time, that is held apart to be tested on
+MOST_TIMES = 2  # columns of times
 FEWEST_DRIFT = 100  # rows of each part
 ALIKE = 0.3  # how much more than chance rows of a group share their target
 
@@ -71,11 +75,34 @@ def _origins(cells: pl.Series) -> pl.Series:
     return stems.str.replace(r"[-_ .]?\d+$", "")
 
 
-def parted(probe: Probe, rows: np.ndarray, labels: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(rows tested, answers with groups apart, rows tested, answers with groups whole)."""
-    rng = np.random.default_rng(0)
-    names = rng.permutation(int(group.max()) + 1)
-    whole = np.argsort(names)[group] < 0.25 * len(names)
+def drawn(group: np.ndarray) -> np.ndarray:
+    """Where a row belongs to one of about a quarter of the groups: bool [rows]."""
+    names = np.random.default_rng(0).permutation(int(group.max()) + 1)
+    return np.asarray(np.argsort(names)[group] < LAST * len(names))
+
+
+def latest(table: Table, rows: np.ndarray, asked: Settings) -> dict[str, np.ndarray]:
+    """{column of times: where a row is of the latest quarter, bool [rows]}, the column with most moments first."""
+    if asked.group is not None or asked.time is not None or table.whole is not None or (table.part == 2).any():
+        return {}
+    found: list[tuple[int, str, np.ndarray]] = []
+    for column in table.columns:
+        if column.kind != "time" or column.role == "target":
+            continue
+        cells = table.take(rows, [column.name])[column.name]
+        moments = np.asarray(KINDS["time"].decode(cells, table.source.root, column.settings).values)
+        known = moments[moments != NEVER]
+        if len(known) < 0.9 * len(rows):
+            continue
+        last = moments >= np.quantile(known, 1 - LAST)
+        if 0 < last.sum() <= 2 * LAST * len(rows):
+            found.append((len(np.unique(known)), column.name, last))
+    return {name: last for _, name, last in sorted(found, key=lambda one: (-one[0], one[1]))[:MOST_TIMES]}
+
+
+def parted(probe: Probe, rows: np.ndarray, labels: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(rows tested at random, answers, rows tested that belong together, answers); `whole` says which these are."""
+    rng = np.random.default_rng(1)
     apart = np.zeros(len(rows), bool)
     apart[rng.choice(len(rows), int(whole.sum()), replace=False)] = True
     held = []

@@ -2,29 +2,28 @@
 
 Enters: table, store, settings. Leaves: flaws. Nothing here touches what contenders see; `mend.py` does, on --fix.
 Labels of test rows are looked at, because flaws of the test are what makes a verdict wrong, but no test row is ever
-taken out for what a model thinks of its label. How many rows are looked at hangs on the budget, never on the clock: a
-run that is repeated finds the same.
+taken out for what a model thinks of its label. How many rows are looked at hangs on the budget and on a clock whose
+readings are written down (`pace.py`): a run that is repeated finds the same.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from leadline.config import Settings
+from leadline.contenders.contender import Clock
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.flaws import belonging, columns, labels, price, traces
 from leadline.flaws import twins as repeated
 from leadline.flaws.evened import EVENED, Sample, cost, evened
 from leadline.flaws.flaw import Flaw, Price
+from leadline.flaws.pace import Pace
 from leadline.flaws.probe import Probe
 from leadline.judge.metrics import METRICS
 
-SHARE = 0.1  # of the budget
-ENDLESS = 60.0  # seconds where there is no budget
 PROBED = 4.0  # seconds; with less, a probe's libraries alone would take what there is, and only twins are looked for
 FOLDS = 4
 FEWEST = 200  # rows, to tell anything of labels or groups
@@ -35,25 +34,40 @@ DRIFTED = 0.6  # AUC from which on a stated test is unlike the rest
 PARTS = {"twins": 0.5, "labels": 0.35, "rest": 0.25}  # of these seconds; what is left is seldom all asked for
 
 
-def look(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw]:
-    """Every flaw that is found, the most telling first."""
+def look(table: Table, store: Store, asked: Settings, threads: int, clock: Clock) -> tuple[list[Flaw], list[str]]:
+    """Every flaw that is found, the most telling first; and what was not looked for, in a sentence.
+
+    `clock` is the run's: what it says is all that this hangs on besides data and settings.
+    """
     if table.task.name == "language":
-        return []
-    seconds = SHARE * asked.seconds if math.isfinite(asked.seconds) else ENDLESS
+        return [], []
+    pace = Pace(clock, asked.seconds)
     rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
     probe = Probe(store, threads)
-    found = [_twins(table, store, rows, PARTS["twins"] * seconds)]
-    if probe.able and len(rows) >= FEWEST and seconds >= PROBED and not table.task.several:
-        rest = PARTS["rest"] * seconds
-        found += [
-            _leak(table, probe, rows, rest),
-            *_traces(table, store, threads, rows, rest),
-            *_groups(table, probe, rows, asked, rest),
-            _labels(table, store, probe, rows, PARTS["labels"] * seconds),
-            _drift(table, store, probe, rows, rest),
-        ]
+    found = [_twins(table, store, rows, pace.part(PARTS["twins"]))]
+    if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.several:
+        probe.load()
+
+        def part(name: str, share: float = PARTS["rest"]) -> float:
+            return pace.part(share, name)
+
+        if seconds := part("columns that give the target away"):
+            found.append(_leak(table, probe, rows, seconds))
+        if seconds := part("traces of files"):
+            found += _traces(table, store, threads, rows, seconds)
+        if seconds := part("groups that the split parts"):
+            found += _groups(table, probe, rows, asked, seconds)
+        if seconds := part("what changes with time"):
+            found += _times(table, probe, rows, asked, seconds)
+        if seconds := part("labels that look wrong", PARTS["labels"]):
+            found.append(_labels(table, store, probe, rows, seconds))
+        if seconds := part("a test unlike the rest"):
+            found.append(_drift(table, store, probe, rows, seconds))
     found.append(_rare(table, store))
-    return [flaw for flaw in found if flaw is not None]
+    said = []
+    if pace.left_out:
+        said = [f"Time was short, so these flaws were not looked for: {', '.join(pace.left_out)}."]
+    return [flaw for flaw in found if flaw is not None], said
 
 
 def priced(flaws: list[Flaw], store: Store, truth: np.ndarray, answers: dict[str, np.ndarray], of: str) -> list[Flaw]:
@@ -159,7 +173,7 @@ def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, secon
     metric, found = METRICS[table.task.metric], []
     for name, group in belonging.grouping(table, mine, asked).items():
         y = table.labels[mine]
-        tested, with_it, kept, without = belonging.parted(probe, mine, y, group)
+        tested, with_it, kept, without = belonging.parted(probe, mine, y, belonging.drawn(group))
         paid = price.apart(
             (y[tested], with_it), (y[kept], without), metric, probe.name, "with each group on one side of the split"
         )
@@ -173,6 +187,18 @@ def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, secon
             )
         )  # fmt: skip
     return found
+
+
+def _times(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, seconds: float) -> list[Flaw]:
+    mine = _some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
+    metric, y = METRICS[table.task.metric], table.labels[mine]
+    for name, latest in belonging.latest(table, mine, asked).items():
+        tested, with_it, kept, without = belonging.parted(probe, mine, y, latest)
+        paid = price.apart((y[tested], with_it), (y[kept], without), metric, probe.name, "tested on the latest rows")
+        if max(paid.low * metric.sign, paid.high * metric.sign) < 0:
+            says = f"What came last by {name!r} is foretold worse than rows drawn at random; --time {name} tests on it."
+            return [Flaw(name="time", price=paid, columns=(name,), says=says)]
+    return []
 
 
 def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:

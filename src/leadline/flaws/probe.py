@@ -44,6 +44,13 @@ class Probe:
         """Whether there is something that it can learn from."""
         return bool(self.plan.tensors) and self.classes <= MOST_CLASSES
 
+    def load(self) -> None:
+        """Import what it learns with: seconds on a busy machine, which are then counted for themselves."""
+        if self.trees:
+            import lightgbm  # noqa: F401
+        else:
+            import sklearn.linear_model  # noqa: F401
+
     def most_rows(self, seconds: float, fits: int) -> int:
         """Rows that one fit may have, where so many fits are to take so long."""
         kind = "trees" if self.trees else "bag" if "bag" in self.plan.forms else "dense"

@@ -204,9 +204,14 @@ def _losses(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def _temperature(truth: np.ndarray, scores: np.ndarray) -> Calibrator:
     from scipy.optimize import minimize_scalar
 
+    logs = np.log(np.clip(np.asarray(scores, np.float64), LEAST_P, 1.0))
+    own = float(logs[np.arange(len(truth)), truth].mean())
+    room = np.empty_like(logs)  # of a thousand classes most of the time would go to fetching memory
+
     def loss(log_temperature: float) -> float:
-        made = Calibrator(method="temperature", temperature=float(np.exp(log_temperature)))
-        return float(_losses(truth, made(scores)).mean())
+        cold = float(np.exp(-log_temperature))
+        np.exp(np.multiply(logs, cold, out=room), out=room)  # logarithms of probabilities: no sum can overflow
+        return float(np.log(room.sum(axis=1)).mean()) - own * cold
 
     found = minimize_scalar(loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded")
     return Calibrator(method="temperature", temperature=float(np.exp(found.x)), rows=len(truth))

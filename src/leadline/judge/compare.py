@@ -102,11 +102,11 @@ def rows_gap(
     away *= _expansion(_slope(metric, means[0]) * moves[:, 0] - _slope(metric, means[1]) * moves[:, 1])
     count = min(len(first), len(second))
     if count < FEWEST_SEEDS:
-        return Gap(size=size, draws=np.sort(size + away), of="model")
+        return Gap(size=size, draws=_possible(size + away, metric.share), of="model")
     spreads = [np.asarray(metric.finish(side)).var(ddof=1) / len(side) for side in values]
     noise = np.sqrt(sum(spreads)) * rng.standard_t(count - 1, RESAMPLES)
     share = float(sum(spreads) / (sum(spreads) + away.var() or 1.0))
-    return Gap(size=size, draws=np.sort(size + away + noise), of="method", noise=share)
+    return Gap(size=size, draws=_possible(size + away + noise, metric.share), of="method", noise=share)
 
 
 def without_gap(truth: np.ndarray, answers: np.ndarray, kept: np.ndarray, metric: Metric, seed: int) -> Gap:
@@ -126,17 +126,17 @@ def without_gap(truth: np.ndarray, answers: np.ndarray, kept: np.ndarray, metric
     units = _units(moved[:, None], None, rng)
     away = metric.sign * _bootstrap(units, rng)[:, 0] * _expansion(units[:, 0])
     ends = metric.finish(np.array([value, less]))
-    return Gap(
-        size=metric.sign * float(ends[1] - ends[0]), draws=np.sort(metric.sign * (ends[1] - ends[0]) + away), of="model"
-    )
+    size = metric.sign * float(ends[1] - ends[0])
+    return Gap(size=size, draws=_possible(size + away, metric.share), of="model")
 
 
-def folds_gap(gaps: Sequence[float], share: float) -> Gap:
+def folds_gap(gaps: Sequence[float], share: float, *, shares: bool = False) -> Gap:
     """The difference between two methods from their differences on folds, whose train rows overlap.
 
     Args:
         gaps: one a fold, at least two; above zero is better for the first.
         share: of the rows that a fold is tested on; the correlation between folds (Nadeau and Bengio 2003).
+        shares: whether the metric lies in [0, 1].
     """
     from scipy.special import stdtrit
 
@@ -144,7 +144,12 @@ def folds_gap(gaps: Sequence[float], share: float) -> Gap:
     count, mean = len(values), float(values.mean())
     error = float(np.sqrt((1 / count + share / (1 - share)) * values.var(ddof=1)))
     draws = mean + error * stdtrit(count - 1, (np.arange(RESAMPLES) + 0.5) / RESAMPLES)
-    return Gap(size=mean, draws=draws, of="method")
+    return Gap(size=mean, draws=_possible(draws, shares), of="method")
+
+
+def _possible(draws: np.ndarray, shares: bool) -> np.ndarray:
+    """In rising order; two shares differ by 1 at most, whatever a handful of rows may seem to say."""
+    return np.sort(np.clip(draws, -1.0, 1.0) if shares else draws)
 
 
 def _units(moves: np.ndarray, group: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +126,8 @@ class Audio:
                 values.append(None)
                 # libsndfile's own words, without the path or the address that it puts before them
                 why = getattr(error, "error_string", str(error)).removeprefix("Error : ").rstrip(".")
+                if "not a regular file" in why:  # so it calls an MP3 of which it finds no whole frame
+                    why = "no sound is found in it; it may be cut short"
                 bad[position] = f"{_place(cell)} cannot be read as audio ({why})"
         return Decoded(values=values, bad=bad)
 
@@ -187,11 +192,48 @@ def _file(cell: Any, root: Path | None) -> Any:
     return str(path)
 
 
+class _Hush:
+    """While a file is open: what its decoder writes to standard error, past Python, is let fall.
+
+    mpg123 warns there of headers that are off by a little, of no file that a user would know. Threads may decode side
+    by side: the first one in turns it off, the last one out turns it on.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._kept = threading.Lock(), 0, -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                if sys.stderr is not None:
+                    sys.stderr.flush()
+                try:
+                    self._kept = os.dup(2)
+                except OSError:  # there is no standard error to write to
+                    self._kept = -1
+                    return
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, 2)
+                os.close(nothing)
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._kept >= 0:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+
+
+_HUSH = _Hush()
+
+
 def _rate(cell: Any, root: Path | None) -> int | None:
     import soundfile
 
     try:
-        return int(soundfile.info(_file(cell, root)).samplerate)
+        with _HUSH:
+            return int(soundfile.info(_file(cell, root)).samplerate)
     except Exception:  # it is decoded later, and then said
         return None
 
@@ -203,7 +245,7 @@ def _open(cell: Any, root: Path | None, rate: int) -> np.ndarray:
     """
     import soundfile
 
-    with soundfile.SoundFile(_file(cell, root)) as file:
+    with _HUSH, soundfile.SoundFile(_file(cell, root)) as file:
         given = file.samplerate
         most = min(file.frames, int(MOST_SECONDS * given), MOST_VALUES // file.channels)
         sound = np.full((most, file.channels), np.nan, np.float32)

@@ -1,13 +1,20 @@
-"""Numbers as people write them: 1,234.5 and 1.234,5 and 1 234,5, $5, 12 %, (300) for a loss.
+"""Numbers as people write them: 1,234.5 and 1.234,5 and 1 234,5, $5, 12 %, (300) for a loss, 12 kg, <5, 1:30:00.
 
-Enters: cells of text, and which sign parts the decimals. Leaves: float64, null where a cell is no number. The sign is
-told once a column, from all of its cells: `1.234` alone could mean either.
+Enters: cells of text, and how they are written. Leaves: float64, null where a cell is no number. How they are written
+is told once a column, from all of its cells: `1.234` alone could mean either, and cells of two units are no numbers.
 
-    >>> told(pl.Series(["€ 1.234,50", "12,5"])), read(pl.Series(["€ 1.234,50", "(12,5)", "x"]), ",").to_list()
-    (',', [1234.5, -12.5, None])
+    >>> how = told(pl.Series(["€ 1.234,50", "12,5"]))
+    >>> how, read(pl.Series(["€ 1.234,50", "(12,5)", "x"]), how).to_list()
+    ({'decimal': ','}, [1234.5, -12.5, None])
+    >>> told(pl.Series(["12.5 kg", "9 kg", "<5 kg"]))
+    {'decimal': '.', 'unit': 'kg', 'bounds': True}
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -17,20 +24,37 @@ PARSES = 0.98  # share of the cells that must read as numbers
 # Marks between thousands in any country; a comma or a point is one more where it does not part decimals.
 GROUPS = " \u00a0\u202f'\u2019"
 MONEY = r"(?:[$€£¥₹₽₩₺]|US\$|R\$|C\$|A\$|USD|EUR|GBP|JPY|CHF|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|zł|kr\.?|Kč|Fr\.|Rs\.?)"
+UNIT = r"(?:\d|\d[.,])\s*(°?[^\W\d_][^\W\d_/²³^%°·*]*(?:[/·*][^\W\d_]+)?[²³]?|°)\.?$"
+BOUND = r"^[<>≤≥≈~]=?\s*([+-]?[\d.,].*)$"  # 'under 5' is read as 5
+CLOCK = r"^(-)?(\d+):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?$"
 SIGN = "[+\\-\u2212\u2013]"  # also the minus and the dash that word processors put in its place
 
 
-def told(words: pl.Series) -> str | None:
-    """The sign that parts the decimals, where nearly all cells are numbers by it; None where they are by neither."""
+def told(words: pl.Series) -> dict[str, Any] | None:
+    """How to `read` these cells, where nearly all are numbers written so; None where they are not."""
     counted = words.alias("word").value_counts(name="count")  # a target of five million cells may have two values
-    shares = {decimal: _share(read(counted["word"], decimal), counted["count"]) for decimal in ".,"}
-    best = max(shares, key=lambda decimal: shares[decimal])  # a point, where both do
-    return best if shares[best] >= PARSES else None
+    cells, count = counted["word"], counted["count"]
+    bounds = {"bounds": True} if cells.str.contains(BOUND).any() else {}
+    for unit in ("", _unit(cells, count)):
+        if unit is None:
+            continue
+        more = ({"unit": unit} if unit else {}) | bounds
+        shares = {decimal: _share(read(cells, {"decimal": decimal, **more}), count) for decimal in ".,"}
+        best = max(shares, key=lambda decimal: shares[decimal])  # a point, where both do
+        if shares[best] >= PARSES:
+            return {"decimal": best, **more}
+    return {"clock": True} if _share(_seconds(cells), count) >= PARSES else None
 
 
-def read(words: pl.Series, decimal: str) -> pl.Series:
-    """Stripped cells -> float64."""
-    plain = words.str.strip_chars()
+def read(words: pl.Series, how: Mapping[str, Any]) -> pl.Series:
+    """Stripped cells -> float64, as `told` says that they are written; times of day and durations in seconds."""
+    if how.get("clock"):
+        return _seconds(words)
+    decimal, plain = how["decimal"], words.str.strip_chars()
+    if unit := how.get("unit"):
+        plain = plain.str.replace(rf"\s*{re.escape(unit)}\.?$", "")
+    if how.get("bounds"):
+        plain = plain.str.replace(BOUND, "$1")
     losses = plain.str.contains(r"^\(.*\)$")
     parts = plain.str.strip_chars("()").str.extract_groups(_pattern(decimal))
     digits, exponent = parts.struct.field("digits"), parts.struct.field("exponent").fill_null("")
@@ -40,6 +64,24 @@ def read(words: pl.Series, decimal: str) -> pl.Series:
     signs = parts.struct.field("before").fill_null("") + parts.struct.field("after").fill_null("")
     minus = (losses | signs.str.contains("[\\-\u2212\u2013]")).fill_null(False)
     return pl.Series(words.name, pl.select(pl.when(minus).then(-number).otherwise(number)).to_series())
+
+
+def _unit(cells: pl.Series, count: pl.Series) -> str | None:
+    """The one that most cells end in, after a digit."""
+    units = pl.DataFrame({"unit": cells.str.strip_chars().str.extract(UNIT), "count": count}).drop_nulls()
+    if not len(units):
+        return None
+    return str(units.group_by("unit").sum().sort("count", "unit", descending=[True, False])["unit"][0])
+
+
+def _seconds(words: pl.Series) -> pl.Series:
+    """`12:30` and `1:02:03.5` as seconds."""
+    parts = words.str.strip_chars().str.extract_groups(CLOCK)
+    minus, hours, minutes, seconds = (parts.struct.field(str(k)) for k in (1, 2, 3, 4))
+    whole = 3_600 * hours.cast(pl.Float64) + 60 * minutes.cast(pl.Float64)
+    whole = whole + seconds.str.replace(",", ".", literal=True).cast(pl.Float64).fill_null(0.0)
+    found = pl.select(pl.when(minus.is_not_null()).then(-whole).otherwise(whole)).to_series()
+    return found.rename(words.name)
 
 
 def _pattern(decimal: str) -> str:

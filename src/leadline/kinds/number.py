@@ -1,6 +1,7 @@
 """Numbers: float64 in, float32 out, centred and scaled by train quartiles; NaN for missing.
 
-Text is read as programs write numbers, else as people do (`figures.py`): the settings then hold the decimal sign.
+Text is read as programs write numbers, else as people do (`figures.py`): the settings then say how. Times of day and
+durations are seconds.
 
 Centring happens in float64, inside the graph, so that a year or a timestamp keeps its last digits in float32.
 """
@@ -16,6 +17,7 @@ import polars as pl
 
 from leadline.kinds import figures
 from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
+from leadline.kinds.time import compact
 
 PARSES = 0.98  # share of the cells that must read as numbers
 
@@ -30,21 +32,26 @@ class Number:
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype.is_numeric() or cells.dtype == pl.Boolean:
-            return {}
+            return None if compact(cells) else {}
+        if cells.dtype in (pl.Duration, pl.Time):
+            return {"clock": True}
         if cells.dtype != pl.String:
             return None
         words = present(cells).drop_nulls()
         if not len(words):
             return None
+        if compact(words):
+            return None  # 20241231 is a day
         if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES:
             return {}
-        decimal = figures.told(words)
-        return None if decimal is None else {"decimal": decimal}
+        return figures.told(words)
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells)
-        if cells.dtype == pl.String and "decimal" in settings:
-            numbers = figures.read(words, settings["decimal"])
+        if cells.dtype == pl.String and settings:
+            numbers = figures.read(words, settings)
+        elif cells.dtype in (pl.Duration, pl.Time):
+            numbers = words.cast(pl.Duration("ns")).dt.total_microseconds().cast(pl.Float64) / 1e6
         else:
             numbers = words.cast(pl.Float64, strict=False)
         wrong = (words.is_not_null() & numbers.is_null()).arg_true().to_list()

@@ -1,8 +1,9 @@
-"""Series: equally many measurements a row, in order; float64 in, float32 out, centred and scaled by train quartiles.
+"""Series: measurements in order, several a row; float64 in, float32 out, centred and scaled by train quartiles.
 
-Enters: a column whose cells are lists (or fixed-size arrays) of numbers, all of one length; NaN or null for a missing
-step. Leaves: float32 [N, T, 1]. One centre and one spread serve all steps, so that what is seen at one step looks the
-same at another.
+Enters: a column whose cells are lists (or fixed-size arrays) of numbers, or such lists written as text, `[0.1, 0.2]`;
+NaN or null for a missing step. Where lengths differ, steps that a row has not are missing ones at its end.
+Leaves: float32 [N, T, 1]. One centre and one spread serve all steps, so that what is seen at one step looks the same at
+another.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
-from leadline.kinds.number import quartiles
+from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
+from leadline.kinds.number import PARSES, quartiles
 
 SHORTEST = 4  # steps; fewer are no series
+LONG = 2.0  # times as long as 95 of 100 rows: the end of what is longer is cut off
+NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[nN][aA][nN]|None|null)"
+WRITTEN = rf"^\s*[\[(]\s*(?:{NUMBER}(?:[\s,;]+{NUMBER})*)?[\s,]*[\])]\s*$"
 
 
 class Series:
@@ -29,27 +33,46 @@ class Series:
     native: str | None = None
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
-        if not isinstance(cells.dtype, pl.List | pl.Array) or not _inner(cells).is_numeric():
+        written = cells.dtype == pl.String
+        if written:
+            words = present(cells).drop_nulls()
+            if not len(words) or not words[0].startswith(("[", "(")):
+                return None  # the usual column of text costs one look
+            if share(words.str.contains(WRITTEN)) < PARSES:
+                return None
+            cells = _lists(words)
+        elif not isinstance(cells.dtype, pl.List | pl.Array) or not _inner(cells).is_numeric():
             return None
         if isinstance(cells.dtype, pl.Array) and len(cells.dtype.shape) > 1:
             return None
-        lengths = _lengths(cells).drop_nulls().unique()
-        return {"length": int(lengths[0])} if len(lengths) == 1 and lengths[0] >= SHORTEST else None
+        lengths = _lengths(cells).drop_nulls()
+        if not len(lengths) or int(lengths.max()) < SHORTEST:  # type: ignore[arg-type]
+            return None
+        longest, usual = int(lengths.max()), int(lengths.quantile(0.95, "higher") or 0)  # type: ignore[arg-type]
+        settings = {"length": longest if longest <= LONG * usual else max(usual, SHORTEST)}
+        return settings | ({"unequal": True} if lengths.n_unique() > 1 else {}) | ({"written": True} if written else {})
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-        length = int(settings["length"])
-        if not isinstance(cells.dtype, pl.List | pl.Array):
-            return Decoded(
-                values=np.full((len(cells), length), np.nan),
-                bad=dict.fromkeys(range(len(cells)), f"it is no list of {length} numbers"),
-            )
+        length, given = int(settings["length"]), cells.is_not_null().to_numpy()
         values = np.full((len(cells), length), np.nan)
+        if cells.dtype == pl.String:
+            cells = _lists(cells)
+        if not isinstance(cells.dtype, pl.List | pl.Array):
+            return Decoded(values=values, bad=dict.fromkeys(range(len(cells)), f"it is no list of {length} numbers"))
         lengths = _lengths(cells).fill_null(0).to_numpy()
+        if settings.get("unequal"):
+            lists = cells.arr.to_list() if isinstance(cells.dtype, pl.Array) else cells
+            flat = lists.list.head(length).explode(empty_as_null=False, keep_nulls=False)
+            taken = np.minimum(lengths, length)
+            values[np.arange(length) < taken[:, None]] = flat.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+            unread = given & cells.is_null().to_numpy()
+            bad = dict.fromkeys(np.flatnonzero(unread).tolist(), "it is no list of numbers")
+            return Decoded(values=np.where(np.isfinite(values), values, np.nan), bad=bad)
         whole = np.flatnonzero(lengths == length)
         if len(whole):
             steps = cells.gather(whole).explode().cast(pl.Float64).fill_null(float("nan")).to_numpy()
             values[whole] = steps.reshape(-1, length)
-        other = (lengths != length) & cells.is_not_null().to_numpy()
+        other = (lengths != length) & given
         bad = {int(i): f"it has {lengths[i]} steps, where {length} were expected" for i in np.flatnonzero(other)}
         return Decoded(values=np.where(np.isfinite(values), values, np.nan), bad=bad)
 
@@ -79,6 +102,13 @@ class Series:
 def _inner(cells: pl.Series) -> pl.DataType:
     inner = cells.dtype.inner  # type: ignore[attr-defined]
     return inner() if isinstance(inner, type) else inner  # type: ignore[no-any-return]
+
+
+def _lists(words: pl.Series) -> pl.Series:
+    """`[0.1, 0.2]`, with or without commas -> lists of float64, null where a cell is no list."""
+    inner = words.set(~words.str.contains(WRITTEN).fill_null(False), None).str.strip_chars("[]() \t\r\n,")
+    parts = inner.str.replace_all(r"[\s,;]+", " ").str.split(" ")
+    return parts.list.eval(pl.element().filter(pl.element() != "").cast(pl.Float64, strict=False))
 
 
 def _lengths(cells: pl.Series) -> pl.Series:

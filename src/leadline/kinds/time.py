@@ -31,8 +31,23 @@ FORMATS = (
     "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %I:%M:%S %p",
     "%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M %p", "%m/%d/%Y %I:%M %p", "%d-%m-%Y", "%m-%d-%Y", "%d-%m-%Y %H:%M",
     "%d-%m-%Y %H:%M:%S", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y",
-    "%b-%Y", "%b %Y", "%B %Y", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z",
+    "%b-%Y", "%b %Y", "%B %Y", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT",
+ "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z",
+    COMPACT := "%Y%m%d",
 )  # fmt: skip
+EIGHT = (
+    r"^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"  # of a hundred numbers of eight digits four, by chance
+)
+
+
+def compact(words: pl.Series) -> bool:
+    """Whether nearly all of these are dates such as 20241231, as text or as whole numbers."""
+    if words.dtype.is_integer():
+        first = words.drop_nulls().head(1)
+        if not len(first) or not 19_000_101 <= first[0] <= 20_991_231:
+            return False  # the usual column of whole numbers costs one look
+        words = words.cast(pl.String)
+    return words.dtype == pl.String and share(words.drop_nulls().str.contains(EIGHT)) >= PARSES
 
 
 class Time:
@@ -46,6 +61,8 @@ class Time:
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype in (pl.Date, pl.Datetime):
             return {"format": None}
+        if cells.dtype.is_integer() and compact(cells):
+            return {"format": COMPACT}
         if cells.dtype != pl.String:
             return None
         words = present(cells).drop_nulls()
@@ -57,8 +74,8 @@ class Time:
         return None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-        words = present(cells)
-        if cells.dtype == pl.String:
+        words = present(cells.cast(pl.String) if cells.dtype.is_numeric() else cells)
+        if words.dtype == pl.String:
             moments = _parse_any(words, settings["format"])
         else:
             moments = cells.cast(pl.Datetime("ms")).cast(pl.Int64)

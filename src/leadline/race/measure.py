@@ -24,6 +24,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def busy() -> float:
+    """How many times longer than on a quiet machine something takes beside what else is running now, about: 1 to 4."""
+    try:
+        return min(4.0, max(1.0, os.getloadavg()[0] / cores()))
+    except (AttributeError, OSError):  # this system does not say
+        return 1.0
+
+
 def memory_gb() -> float:
     """Memory of the machine, in GB (10^9 bytes); 0 where it cannot be told."""
     try:

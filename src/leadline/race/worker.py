@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 import traceback
-from array import array
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
@@ -139,7 +138,7 @@ class Record:
     """
 
     def __init__(self, folder: Path, seconds: float, began: float, stop: threading.Event) -> None:
-        from leadline.contenders.contender import Clock
+        from leadline.contenders.contender import Clock, readings
 
         self._folder, self._began = folder, began
         self.state: dict[str, Any] | None = None
@@ -147,13 +146,9 @@ class Record:
             from leadline.train.checkpoint import Checkpoints
 
             self.state = Checkpoints(folder / CHECKPOINTS).newest()
-        readings = array("d")
-        if (folder / CLOCK).exists():
-            written = (folder / CLOCK).read_bytes()
-            readings.frombytes(written[: len(written) // readings.itemsize * readings.itemsize])
         self._before = 0.0 if self.state is None else self.state["spent_s"]
         place = 0 if self.state is None else self.state["clock"]
-        self.clock = Clock(seconds, stop, began=began, readings=readings, place=place)
+        self.clock = Clock(seconds, stop, began=began, readings=readings(folder / CLOCK), place=place)
         self._kept: Any = None
 
     def spent_s(self) -> float:
@@ -175,9 +170,7 @@ class Record:
 
     def write_clock(self) -> None:
         """Before a checkpoint, and at the end: a checkpoint never knows more than the readings on disk."""
-        partial = self._folder / f".{CLOCK}"
-        partial.write_bytes(self.clock.readings.tobytes())
-        partial.replace(self._folder / CLOCK)
+        self.clock.write(self._folder / CLOCK)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ __all__ = ["Found", "flaws"]
 
 TITLES = {
     "twins": "Rows that repeat another", "labels": "Labels that look wrong", "leak": "The target given away",
-    "trace": "Files that give the class away", "groups": "Rows that belong together", "drift": "A test unlike the rest",
-    "rare": "Rare classes",
+    "trace": "Files that give the class away", "groups": "Rows that belong together", "time": "What changes with time",
+    "drift": "A test unlike the rest", "rare": "Rare classes",
 }  # fmt: skip
 SHOWN = 6
 

@@ -50,8 +50,9 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
                 f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(schema.names())}."
             )
         for name in wanted:
-            kind = model.contract["inputs"][name]["kind"]
-            several = schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)
+            facts = model.contract["inputs"][name]
+            kind, written = facts["kind"], facts["decode"].get("written") and schema[name] == pl.String
+            several = written or schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)
             if name not in media and several != (kind == "series"):
                 cells = "lists of numbers" if kind == "series" else "text or numbers"
                 raise ModelError(

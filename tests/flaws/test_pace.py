@@ -1,0 +1,63 @@
+"""The look at flaws ends in time on a slow machine, says what it left out, and is repeated from what its clock said."""
+
+import math
+import time
+
+import pytest
+
+from leadline.contenders.contender import Clock
+from leadline.flaws.pace import OVER, Pace
+
+PARTS = ("leaks", "groups", "labels")
+
+
+class Machine:
+    """A clock of its own, so that a test does not wait."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+def _go(machine: Machine, clock: Clock, slowness: float) -> tuple[list[float], list[str]]:
+    pace, given = Pace(clock, 100.0), []
+    for name in PARTS:
+        given.append(pace.part(0.4, name))
+        machine.now += given[-1] * slowness
+    return given, pace.left_out
+
+
+def test_on_a_quiet_machine_every_part_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _go(Machine(monkeypatch), Clock(100.0), 0.5) == ([4.0, 4.0, 4.0], [])
+
+
+def test_a_slow_machine_gives_later_parts_less_and_leaves_out_what_there_is_no_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    given, left_out = _go(machine, Clock(100.0), 2.0)
+    assert given[0] > given[1] > 0
+    assert machine.now - 1_000.0 <= 1.5 * OVER * 10.0
+    given, left_out = _go(machine, Clock(100.0), 5.0)
+    assert (given[1:], left_out) == ([0.0, 0.0], ["groups", "labels"])
+
+
+def test_a_run_that_is_late_looks_for_less_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    clock = Clock(100.0)
+    machine.now += 90.0
+    assert Pace(clock, 100.0).seconds == pytest.approx(2.0)
+
+
+def test_a_repetition_is_given_the_same_at_any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    clock = Clock(100.0)
+    first = _go(machine, clock, 3.0)
+    again = _go(machine, Clock(100.0, readings=clock.readings), 0.1)
+    assert again == first
+
+
+def test_without_a_budget_nothing_hangs_on_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    given, left_out = _go(machine, Clock(math.inf), 50.0)
+    assert (len(set(given)), left_out) == (1, [])
