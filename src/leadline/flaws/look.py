@@ -43,9 +43,20 @@ PARTS = {
 
 
 def look(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw]:
-    """Every flaw that is found, the most telling first."""
+    """Every flaw that is found, the most telling first.
+
+    Products of matrices run on one thread meanwhile: they are small, and on a machine that others use too two threads
+    wait for each other ten times as long as they work.
+    """
+    from threadpoolctl import threadpool_limits
+
     if table.task.name == "language":
         return []
+    with threadpool_limits(1, "blas"):
+        return _looked(table, store, asked, threads)
+
+
+def _looked(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw]:
     seconds = SHARE * asked.seconds if math.isfinite(asked.seconds) else ENDLESS
     rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
     probe = Probe(store, threads)
@@ -53,7 +64,7 @@ def look(table: Table, store: Store, asked: Settings, threads: int) -> list[Flaw
     if probe.able and len(rows) >= FEWEST and seconds >= PROBED and not table.task.several:
         rest = PARTS["rest"] * seconds
         found += [
-            _leak(table, probe, rows, PARTS["leak"] * seconds),
+            _leak(table, probe, rows, rest),
             *_traces(table, store, threads, rows, rest),
             *_groups(table, probe, rows, asked, rest),
             _labels(table, store, probe, rows, PARTS["labels"] * seconds),

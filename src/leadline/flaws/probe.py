@@ -3,8 +3,7 @@
 How long it learns is fixed, so that what it finds does not hang on the clock. Columns can be hidden from it. The linear
 model is the contender's logistic regression on bags of n-grams. On dense columns it is fitted by least squares, from
 one product of the columns with each other: on 7,000 pictures as good (85.9% of clothes right, against 86.2%) in a tenth
-of the time, so that it can learn from about as many rows as a contender does. It runs on one thread: on a machine that
-others use too, two wait for each other ten times as long as they work.
+of the time, so that it can learn from about as many rows as a contender does.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squar
 CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly hangs on how many there are
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread: two would wait for each other
 MOST_CLASSES = 60
-A_CELL = {"trees": 1e-8, "dense": 5e-10, "bag": 1.5e-9}  # seconds a cell, round (or pass) and class
+A_CELL = {"trees": 1e-8, "dense": 5e-10, "bag": 5e-9}  # seconds a cell, round (or pass) and class
 A_PRODUCT = 2e-10  # seconds for two numbers
 
 
@@ -144,18 +143,15 @@ class Probe:
     ) -> np.ndarray:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression, Ridge
-        from threadpoolctl import threadpool_limits
 
         design = Design(store, self.plan, train)
         if self.squared:
-            with threadpool_limits(1, "blas"):
-                return _least_squares(design(store, train), labels, design(store, rows), self.classes)
+            return _least_squares(design(store, train), labels, design(store, rows), self.classes)
         if not self.classes:
             x = design(store, train)
-            with threadpool_limits(1, "blas"):
-                ridge = Ridge(alpha=1 / strength, solver="auto" if isinstance(x, np.ndarray) else "sparse_cg")
-                return np.asarray(ridge.fit(x, labels).predict(design(store, rows)))
-        with warnings.catch_warnings(), threadpool_limits(1, "blas"):
+            ridge = Ridge(alpha=1 / strength, solver="auto" if isinstance(x, np.ndarray) else "sparse_cg")
+            return np.asarray(ridge.fit(x, labels).predict(design(store, rows)))
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(design(store, train), labels)
         scores = np.zeros((len(rows), self.classes), np.float32)

@@ -61,8 +61,8 @@ class Fit:
     """A fitted kind: facts that travel in the model's metadata, and graphs.
 
     `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to what contenders read:
-    'dense' (numbers a column), 'codes' (category numbers), 'bag' (n-gram numbers, 0 for none). `decode` takes the place of
-    what `sniff` said of decoding, where it depends on what was fitted; from then on every cell is decoded by it.
+    'dense' (numbers a column), 'codes' (category numbers), 'bag' (n-gram numbers, 0 for none). `decode` takes the place
+    of what `sniff` said of decoding, where that hangs on what was fitted; from then on every cell is decoded by it.
     """
 
     settings: Mapping[str, Any]
