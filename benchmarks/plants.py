@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results" / "plants.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "wall_s", "machine", "versions")
 SEEDS = (1, 2)
 SHARE = 0.05  # of the rows that are planted
-BUDGET = "60s"
+BUDGET = "90s"
 IMAGES, ROWS, FRESH = 10_000, 20_000, 5_000
 
 
