@@ -26,7 +26,8 @@ from leadline.judge.metrics import METRICS
 SHARE = 0.1  # of the budget
 ENDLESS = 60.0  # seconds where there is no budget
 PROBED = 4.0  # seconds; with less, a probe's libraries alone would take what there is, and only twins are looked for
-FOLDS = 5
+FOLDS = 5  # of a price
+PARTED = 4  # folds that labels are looked for on
 FEWEST = 200  # rows, to tell anything of labels or groups
 MOST_TRACED, MOST_EVENED = 4_000, 3_000  # files
 PRICED = 2 * FOLDS + 2  # fits of one price, and as much as choosing C takes
@@ -196,13 +197,13 @@ def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, secon
 
 def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
     classes = len(table.task.classes)
-    most = probe.most_rows(seconds, FOLDS + 1)
+    most = probe.most_rows(seconds, PARTED + 1)
     if not classes or most < FEWEST:
         return None
     looked = min(len(rows), int(seconds / (AN_ANSWER * (1 + classes // 3))))
     rows = some(rows, max(looked, FEWEST))
     y = table.labels[rows]
-    fold = _folds(y)
+    fold = np.random.default_rng(3).permutation(len(rows)) % PARTED
     answers = probe.crossed(rows, y, fold, most)
     noise = labels.noise(answers, y)
     if noise is None or noise.share < labels.LEAST:
@@ -228,8 +229,8 @@ def _learned(
     probe: Probe, rows: np.ndarray, y: np.ndarray, place: np.ndarray, fold: np.ndarray, answers: np.ndarray, most: int
 ) -> Price:
     """What the probe gains on the last fold, labels as given, where it learned without the suspects."""
-    tried = np.flatnonzero(fold == FOLDS - 1)
-    train = some(np.flatnonzero(fold != FOLDS - 1), most, seed=FOLDS - 1)
+    tried = np.flatnonzero(fold == PARTED - 1)
+    train = some(np.flatnonzero(fold != PARTED - 1), most, seed=PARTED - 1)
     train = np.setdiff1d(train, place)
     again = probe.answers(rows[train], y[train], rows[tried])
     metric = METRICS["accuracy"]
