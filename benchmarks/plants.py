@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results" / "plants.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "wall_s", "machine", "versions")
 SEEDS = (1, 2)
 SHARE = 0.05  # of the rows that are planted
-BUDGET = "60s"
+BUDGET = "90s"
 IMAGES, ROWS, FRESH = 10_000, 20_000, 5_000
 
 
@@ -298,7 +298,6 @@ PLANTS: dict[str, tuple[Callable[[Set, Path, Path, int], Found], tuple[str, ...]
     "leak": (leak, ("fashion-mnist", "sst2", "adult")),
     "quality": (quality, ("fashion-mnist",)),
 }
-_inside: list[bool] = []
 
 
 def _all(name: str) -> Callable[[Path, Path], Found]:
@@ -310,17 +309,18 @@ def _all(name: str) -> Callable[[Path, Path], Found]:
                 found += plant(made, data, folder / f"{made.name}-{name}-{seed}", seed)
                 for row in found[-2:]:
                     print("  ", row["what"], "|", row["must"], "|", row["seen"], flush=True)
-        _inside.extend(row["met"] for row in found if row["what"].endswith(": price"))
         return found
 
     return rows
 
 
 def prices(data: Path, folder: Path) -> Found:
-    """Of all plants measured before in this run."""
-    hits = sum(_inside)
-    need = 0.9 * len(_inside)
-    return [_row("true price inside the interval", "at least 18 of 20", f"{hits} of {len(_inside)}", hits >= need)]
+    """Of the last measurement of every plant."""
+    rows = pl.read_csv(RESULTS, infer_schema=False).filter(pl.col("what").str.ends_with(": price"))
+    last = rows.group_by("what", maintain_order=True).last()
+    hits = int((last["met"] == "True").sum())
+    wanted = f"at least 18 of {sum(len(names) * len(SEEDS) for _, names in PLANTS.values())}"
+    return [_row("true price inside the interval", wanted, f"{hits} of {len(last)}", hits >= 0.9 * len(last))]
 
 
 if __name__ == "__main__":

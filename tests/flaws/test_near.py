@@ -3,12 +3,15 @@
 import io
 
 import numpy as np
+import polars as pl
 from PIL import Image
 
 from leadline.flaws.looks import alike
 from leadline.flaws.near import neighbours, pairs
+from leadline.flaws.twins import _by_cells
 from leadline.flaws.wording import pairs_of
 
+SKEWED = [0.6, 0.2, 0.1, 0.05, 0.02, 0.01, 0.01, 0.01]
 WORDS = ["river", "mountain", "quick", "lazy", "fox", "dog", "walks", "over", "silent", "bright", "winter", "evening"]
 
 
@@ -71,3 +74,23 @@ def test_a_text_with_a_word_changed_is_a_twin_and_a_template_is_not() -> None:
 def test_texts_without_letters_and_empty_ones_do_not_break_it() -> None:
     assert pairs_of([]).shape == (0, 2)
     assert pairs_of(["", "", "日本語のとても長い文章です", "日本語のとても長い文章です"]).tolist() == [[0, 1], [2, 3]]
+
+
+def _hashed(cells: np.ndarray) -> np.ndarray:
+    return np.stack([pl.Series(cells[:, k]).hash(seed=k).to_numpy() for k in range(cells.shape[1])], axis=1)
+
+
+def test_rare_rows_that_agree_in_all_but_the_most_telling_cell_are_twins_and_common_ones_are_not() -> None:
+    rng = np.random.default_rng(0)
+    n = 4_000
+    town = (rng.pareto(1.0, n) * 3).astype(int).clip(0, 400)
+    cells = np.stack(
+        [np.arange(n), town, town // 7, *rng.choice(8, (8, n), p=SKEWED)], axis=1
+    )  # a number, then a profile
+    changed = cells[:200].copy()
+    changed[:, 0] += n
+    told = {tuple(pair) for pair in _by_cells(_hashed(np.concatenate([cells, changed]))).tolist()}
+    alone = np.array([(cells[:, 1:] == row[1:]).all(axis=1).sum() == 1 for row in cells[:200]])
+    assert np.mean([(i, n + i) in told for i in np.flatnonzero(alone)]) > 0.5
+    assert not any((i, n + i) in told for i in range(200) if (cells[:, 1:] == cells[i, 1:]).all(axis=1).sum() > 5)
+    assert sum(b < n for _, b in told) < 0.3 * len(told)

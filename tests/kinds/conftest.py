@@ -27,7 +27,7 @@ def fit() -> Callable[..., tuple[Fit, Callable[..., np.ndarray]]]:
         encode = Session(fitted.encode.graph)
 
         def run(*new: pl.Series, form: str | None = None) -> np.ndarray:
-            decoded = [kind.decode(c, None, s).values for c, s in zip(new, settings, strict=True)]
+            decoded = [kind.decode(c, None, {**s, **fitted.decode}).values for c, s in zip(new, settings, strict=True)]
             if kind.ragged:
                 tensor = np.concatenate([encode({names[0]: value[None]})["encoded"] for value in decoded[0]])
             else:

@@ -158,6 +158,24 @@ def test_a_small_budget_makes_small_pictures(fit: Any) -> None:
     assert sides[0] == 32 and sides == sorted(sides) and sides[-1] == 128
 
 
+def test_a_jpeg_is_decoded_no_finer_than_twice_what_is_read(fit: Any) -> None:
+    def photo(i: int) -> bytes:
+        rough = Pillow.fromarray(np.random.default_rng(i).integers(0, 256, (5, 7, 3), np.uint8))
+        return _bytes(rough.resize((900 + 40 * i, 700), Pillow.Resampling.BICUBIC), "JPEG")
+
+    cells = pl.Series("image", [photo(i) for i in range(6)])
+    for seconds in (0.05, 3_600):
+        fitted, run = fit("image", cells, seconds=seconds)
+        side = fitted.encode.shape[0]
+        assert fitted.decode == {"draft": 2 * side}
+        settings = {**IMAGE.sniff(cells, None), **fitted.decode}
+        sizes = [value.shape for value in IMAGE.decode(cells, None, settings).values]
+        assert all(2 * side <= min(shape[:2]) < 4 * side for shape in sizes)
+        for pixels, cell in zip(run(cells), cells, strict=True):
+            whole = Pillow.open(io.BytesIO(cell)).resize((side, side), Pillow.Resampling.BILINEAR)
+            assert np.abs(pixels.astype(int) - np.asarray(whole)).mean() < 2.5
+
+
 def test_gradients_agree_with_numpy(fit: Any) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (5, 14, 21, 3)).astype(np.uint8)

@@ -86,6 +86,9 @@ class Design:
         self.mean: dict[str, np.ndarray] = {}
         self.deviation: dict[str, np.ndarray] = {}
         self.idf: dict[str, np.ndarray] = {}
+        wide = {form: sum(w for w, f in zip(plan.widths, plan.forms, strict=True) if f == form) for form in plan.forms}
+        one_hot = sum(sum(sizes) for sizes, form in zip(plan.sizes, plan.forms, strict=True) if form == "codes")
+        self._dense = "bag" not in wide and one_hot <= wide.get("dense", 0)  # half of the cells or more are not zero
         for name, form, sizes in zip(plan.tensors, plan.forms, plan.sizes, strict=True):
             if form == "dense":
                 x = store.tensor(name)[train].astype(np.float32)
@@ -97,7 +100,7 @@ class Design:
                 self.idf[name] = _idf(store.tensor(name)[train], sizes[0])
 
     def __call__(self, store: Store, rows: np.ndarray) -> Any:
-        """float32 [n, columns], sparse where any part is."""
+        """float32 [n, columns], sparse where most of the cells are zero."""
         from scipy import sparse
 
         parts: list[Any] = []
@@ -113,8 +116,8 @@ class Design:
                 weight = self.idf[name][x]
                 norm = np.sqrt((weight**2).sum(axis=1, keepdims=True)) + 1e-6
                 parts.append(_rows_of(x, weight / norm, sizes[0]))
-        if all(isinstance(part, np.ndarray) for part in parts):
-            return np.concatenate(parts, axis=1)
+        if self._dense:
+            return np.concatenate([p if isinstance(p, np.ndarray) else p.toarray() for p in parts], axis=1)
         return sparse.hstack([sparse.csr_matrix(part) for part in parts], format="csr", dtype=np.float32)
 
 

@@ -32,7 +32,7 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Decoded, Fit, Kind, Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 8  # raised when the content of a store changes
+FORMAT = 9  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_CELLS = 2**21  # read at once
@@ -283,9 +283,7 @@ def _fit(
     if len(rows) > kind.sample:
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
-    began = time.perf_counter()
     decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
-    a_row = (time.perf_counter() - began) / len(frame)
     samples = [cells.values for cells in decoded]
     if kind.ragged and all(value is None for value in samples[0]):
         raise SourceError(
@@ -297,12 +295,18 @@ def _fit(
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
-    return described(name, columns, fit), a_row + _cost(fit, names, samples) if kind.ragged else 0.0
+    block = described(name, columns, fit)
+    if not kind.ragged:
+        return block, 0.0
+    began = time.perf_counter()
+    samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
+    a_row = (time.perf_counter() - began) / len(frame)
+    return block, a_row + _cost(fit, names, samples)
 
 
 def described(name: str, columns: list[Column], fit: Fit) -> Block:
     """The block that a fitted kind makes of these columns."""
-    decode = {column.name: dict(column.settings) for column in columns}
+    decode = {column.name: {**column.settings, **fit.decode} for column in columns}
     return Block(
         name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,

@@ -21,27 +21,38 @@ from leadline.flaws import twins as repeated
 from leadline.flaws.evened import EVENED, Sample, cost, evened
 from leadline.flaws.flaw import Flaw, Price
 from leadline.flaws.pace import Pace
-from leadline.flaws.probe import Probe
+from leadline.flaws.probe import Probe, some
 from leadline.judge.metrics import METRICS
 
 PROBED = 4.0  # seconds; with less, a probe's libraries alone would take what there is, and only twins are looked for
-FOLDS = 4
+FOLDS = 5  # of a price
+PARTED = 4  # folds that labels are looked for on
 FEWEST = 200  # rows, to tell anything of labels or groups
 MOST_TRACED, MOST_EVENED = 4_000, 3_000  # files
+PRICED = 2 * FOLDS + 2  # fits of one price, and as much as choosing C takes
+TRIED = 8  # rows tried, for one learned from
 AN_ANSWER = 3e-5  # seconds for one row and three classes
 RARE = 10  # rows of a class
 DRIFTED = 0.6  # AUC from which on a stated test is unlike the rest
-PARTS = {"twins": 0.5, "labels": 0.35, "rest": 0.25}  # of these seconds; what is left is seldom all asked for
+PARTS = {"twins": 0.5, "leak": 0.5, "labels": 0.35, "rest": 0.25}  # of the look; what is left is seldom all asked for
 
 
 def look(table: Table, store: Store, asked: Settings, threads: int, clock: Clock) -> tuple[list[Flaw], list[str]]:
     """Every flaw that is found, the most telling first; and what was not looked for, in a sentence.
 
-    `clock` is the run's: what it says is all that this hangs on besides data and settings.
+    `clock` is the run's: what it says is all that this hangs on besides data and settings. Products of matrices run on
+    one thread meanwhile: they are small, and on a machine that others use too two threads wait for each other ten times
+    as long as they work.
     """
+    from threadpoolctl import threadpool_limits
+
     if table.task.name == "language":
         return [], []
-    pace = Pace(clock, asked.seconds)
+    with threadpool_limits(1, "blas"):
+        return _looked(table, store, asked, threads, Pace(clock, asked.seconds))
+
+
+def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> tuple[list[Flaw], list[str]]:
     rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
     probe = Probe(store, threads)
     found = [_twins(table, store, rows, pace.part(PARTS["twins"]))]
@@ -51,7 +62,7 @@ def look(table: Table, store: Store, asked: Settings, threads: int, clock: Clock
         def part(name: str, share: float = PARTS["rest"]) -> float:
             return pace.part(share, name)
 
-        if seconds := part("columns that give the target away"):
+        if seconds := part("columns that give the target away", PARTS["leak"]):
             found.append(_leak(table, probe, rows, seconds))
         if seconds := part("traces of files"):
             found += _traces(table, store, threads, rows, seconds)
@@ -85,11 +96,12 @@ def priced(flaws: list[Flaw], store: Store, truth: np.ndarray, answers: dict[str
     return done
 
 
-def _some(rows: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-    """At most so many of the rows, drawn at random, in rising order."""
-    if len(rows) <= most:
-        return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+def _folds(labels: np.ndarray) -> np.ndarray:
+    """A fold for each row, every class (every height of a number) spread over all of them."""
+    order = np.lexsort((np.random.default_rng(3).permutation(len(labels)), labels))
+    fold = np.empty(len(labels), np.int64)
+    fold[order] = np.arange(len(labels)) % FOLDS
+    return fold
 
 
 def _halves(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,26 +113,26 @@ def _halves(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _twins(table: Table, store: Store, rows: np.ndarray, seconds: float) -> Flaw | None:
     most = int(len(rows) * min(1.0, seconds / max(1e-9, repeated.seconds(store, table, len(rows)))))
-    mine = _some(rows, max(most, 100))
+    mine = some(rows, max(most, 100))
     return repeated.flaw(repeated.twins(table, store, mine), table, store, len(mine))
 
 
 def _leak(table: Table, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
-    told = columns.told(table, _some(rows, 100_000))
+    told = columns.told(table, some(rows, 100_000))
     asked = {name: share for name, share in told.items() if share >= columns.enough(table)}
-    most = probe.most_rows(seconds, 2)
     if not asked:
         return None
     names = tuple(sorted(asked, key=lambda name: -asked[name]))
     shares = ", ".join(f"{name!r} {asked[name]:.0%}" for name in names)
+    most = probe.most_rows(seconds, PRICED)
     paid = None
     if most >= FEWEST and len(names) < len(table.inputs):
-        train, tried = _halves(rows, most)
-        y = table.labels
-        with_it = probe.answers(train, y[train], tried)
-        without = probe.answers(train, y[train], tried, hidden=names)
-        metric = METRICS[table.task.metric]
-        paid = price.paired(y[tried], with_it, without, metric, probe.name, "learned again without them")
+        mine = some(rows, TRIED * most)
+        y = table.labels[mine]
+        fold, metric = _folds(y), METRICS[table.task.metric]
+        with_it = probe.crossed(mine, y, fold, most, choose=True)
+        without = probe.crossed(mine, y, fold, most, hidden=names, choose=True)
+        paid = price.crossed(y, with_it, without, fold, metric, probe.name, "learned again without them")
     what = "A column tells" if len(names) == 1 else "Columns tell"
     return Flaw(
         name="leak", columns=names, price=paid,
@@ -135,7 +147,7 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
     for block in store.blocks:
         if block.kind not in EVENED:
             continue
-        mine = _some(rows, min(MOST_TRACED, max(FEWEST, int(seconds * traces.FILES_RATE))))
+        mine = some(rows, min(MOST_TRACED, max(FEWEST, int(seconds * traces.FILES_RATE))))
         cells = table.take(mine, [block.columns[0]])[block.columns[0]]
         y = table.labels[mine]
         facts = traces.facts(cells, block.kind, table.source.root)
@@ -146,17 +158,17 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
         shown = ", ".join(f"{traces.WORDS[name]} ({tie:.0%})" for name, tie in tied.items())
         paid = None
         if any(name in EVENED[block.kind] for name in tied):
-            few = _some(
-                mine, min(MOST_EVENED, max(FEWEST, int(seconds / cost(block, cells, table.source.root)))), seed=2
-            )
+            many = int(seconds / cost(block, cells, table.source.root))
+            few = some(mine, min(MOST_EVENED, max(FEWEST, many)), seed=2)
             cells = table.take(few, [block.columns[0]])[block.columns[0]]
             plain = Sample(store, few)
             even = Sample(store, few, {block.name: evened(block, store, cells, few, table.source.root)})
-            train, tried = _halves(np.arange(len(few)), len(few))
-            y = table.labels[few]
-            answers = [Probe(each, threads).answers(train, y[train], tried) for each in (plain, even)]
+            y, places = table.labels[few], np.arange(len(few))
+            probes = [Probe(each, threads) for each in (plain, even)]
+            fold, most = _folds(y), max(FEWEST, probes[0].most_rows(seconds, PRICED))
+            with_it, without = (probe.crossed(places, y, fold, most, choose=True) for probe in probes)
             metric = METRICS[table.task.metric]
-            paid = price.paired(y[tried], answers[0], answers[1], metric, "a linear model", "learned from evened files")
+            paid = price.crossed(y, with_it, without, fold, metric, "a linear model", "learned from evened files")
         found.append(
             Flaw(
                 name="trace", price=paid, facts={"tied": tied},
@@ -167,7 +179,7 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
 
 
 def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, seconds: float) -> list[Flaw]:
-    mine = _some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
+    mine = some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
     if len(mine) < 0.5 * len(rows):
         return []  # a thin sample holds one row a group, and tells nothing of them
     metric, found = METRICS[table.task.metric], []
@@ -190,7 +202,7 @@ def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, secon
 
 
 def _times(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, seconds: float) -> list[Flaw]:
-    mine = _some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
+    mine = some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
     metric, y = METRICS[table.task.metric], table.labels[mine]
     for name, latest in belonging.latest(table, mine, asked).items():
         tested, with_it, kept, without = belonging.parted(probe, mine, y, latest)
@@ -203,18 +215,14 @@ def _times(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, second
 
 def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
     classes = len(table.task.classes)
-    most = probe.most_rows(seconds, FOLDS + 1)
+    most = probe.most_rows(seconds, PARTED + 1)
     if not classes or most < FEWEST:
         return None
     looked = min(len(rows), int(seconds / (AN_ANSWER * (1 + classes // 3))))
-    rows = _some(rows, max(looked, FEWEST))
+    rows = some(rows, max(looked, FEWEST))
     y = table.labels[rows]
-    fold = np.random.default_rng(3).permutation(len(rows)) % FOLDS
-    answers = np.zeros((len(rows), classes), np.float32)
-    for number in range(FOLDS):
-        train = np.flatnonzero(fold != number)
-        train = _some(train, most, seed=number)
-        answers[fold == number] = probe.answers(rows[train], y[train], rows[fold == number])
+    fold = np.random.default_rng(3).permutation(len(rows)) % PARTED
+    answers = probe.crossed(rows, y, fold, most)
     noise = labels.noise(answers, y)
     if noise is None or noise.share < labels.LEAST:
         return None
@@ -239,8 +247,8 @@ def _learned(
     probe: Probe, rows: np.ndarray, y: np.ndarray, place: np.ndarray, fold: np.ndarray, answers: np.ndarray, most: int
 ) -> Price:
     """What the probe gains on the last fold, labels as given, where it learned without the suspects."""
-    tried = np.flatnonzero(fold == FOLDS - 1)
-    train = _some(np.flatnonzero(fold != FOLDS - 1), most, seed=FOLDS - 1)
+    tried = np.flatnonzero(fold == PARTED - 1)
+    train = some(np.flatnonzero(fold != PARTED - 1), most, seed=PARTED - 1)
     train = np.setdiff1d(train, place)
     again = probe.answers(rows[train], y[train], rows[tried])
     metric = METRICS["accuracy"]
@@ -250,7 +258,7 @@ def _learned(
 def _drift(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
     if not (table.part == 2).any():
         return None
-    mine = _some(rows, probe.most_rows(seconds, 2))
+    mine = some(rows, probe.most_rows(seconds, 2))
     auc = belonging.drift(store, table, mine, probe.threads)
     if auc is None or auc < DRIFTED:
         return None
@@ -278,6 +286,6 @@ def _rare(table: Table, store: Store) -> Flaw | None:
     if not len(rows):
         return None
     named = ", ".join(repr(table.task.classes[k]) for k in rare[:5])
-    return Flaw(
-        name="rare", rows=rows, says=f"{len(rare)} classes have fewer than {RARE} rows to learn from, such as {named}."
-    )
+    which = f"The class {named} has" if len(rare) == 1 else f"{len(rare)} classes have"
+    such = "" if len(rare) == 1 else f", such as {named}"
+    return Flaw(name="rare", rows=rows, says=f"{which} fewer than {RARE} rows to learn from{such}.")

@@ -9,8 +9,23 @@ import numpy as np
 
 from leadline.flaws.flaw import Price
 from leadline.flaws.labels import Noise, cleaned
-from leadline.judge.compare import Gap, rows_gap, without_gap
+from leadline.judge.compare import Gap, folds_gap, rows_gap, without_gap
 from leadline.judge.metrics import METRICS, Metric
+
+
+def crossed(
+    truth: np.ndarray, with_it: np.ndarray, without: np.ndarray, fold: np.ndarray, metric: Metric, of: str, how: str
+) -> Price:
+    """Of something that can be hidden from the learner: what it costs on each fold, learned from the others.
+
+    The interval is that of the method, not of two models that happened to be trained (`compare.folds_gap`): it holds
+    the noise between trainings beside that between rows.
+    """
+    gaps = []
+    for number in np.unique(fold):
+        mine = fold == number
+        gaps.append(metric.sign * (metric(truth[mine], without[mine]) - metric(truth[mine], with_it[mine])))
+    return _of_gap(folds_gap(gaps, 1 / len(gaps)), metric, of, how)
 
 
 def paired(truth: np.ndarray, with_it: np.ndarray, without: np.ndarray, metric: Metric, of: str, how: str) -> Price:

@@ -1,6 +1,9 @@
-"""A quick learner that flaws are looked for and priced with: the linear contender, or trees where all is numbers.
+"""A quick learner that flaws are looked for and priced with: a linear model, or trees where all is numbers.
 
-Settings are fixed, so that what it finds does not hang on the clock. Columns can be hidden from it.
+How long it learns is fixed, so that what it finds does not hang on the clock. Columns can be hidden from it. The linear
+model is the contender's logistic regression on bags of n-grams. On dense columns it is fitted by least squares, from
+one product of the columns with each other: on 7,000 pictures as good (85.9% of clothes right, against 86.2%) in a tenth
+of the time, so that it can learn from about as many rows as a contender does.
 """
 
 from __future__ import annotations
@@ -23,9 +26,14 @@ TREES = {
     "verbose": -1, "force_col_wise": True, "deterministic": True,
 }  # fmt: skip
 STRENGTH = {"bag": 3.0, "codes": 1.0, "dense": 0.01}  # C of the linear probe, by the first form that it reads
+STRENGTHS = {"bag": (1.0, 3.0, 10.0), "codes": (0.1, 1.0, 10.0), "dense": (0.01, 0.1, 1.0)}
+MOST_SQUARED = 1_500  # dense columns that are multiplied with each other
+RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squares: penalty, and its odds a step
+CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly hangs on how many there are
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread: two would wait for each other
 MOST_CLASSES = 60
-A_CELL = {"trees": 1e-8, "dense": 1e-9, "bag": 1.5e-9}  # seconds a cell, round (or pass) and class
+A_CELL = {"trees": 1e-8, "dense": 5e-10, "bag": 5e-9}  # seconds a cell, round (or pass) and class
+A_PRODUCT = 2e-10  # seconds for two numbers
 
 
 class Probe:
@@ -38,6 +46,16 @@ class Probe:
         self.trees = kinds <= {"number", "category", "time"}
         self.plan = layout(store, ("codes", "dense") if self.trees else ("codes", "bag", "dense"))
         self.name = "trees" if self.trees else "a linear model"
+        plan = self.plan
+        one_hot = sum(sum(sizes) for sizes, form in zip(plan.sizes, plan.forms, strict=True) if form == "codes")
+        dense = sum(width for width, form in zip(plan.widths, plan.forms, strict=True) if form == "dense")
+        self._wide = one_hot + dense + 1
+        self.form = next((form for form in STRENGTH if form in self.plan.forms), "dense")
+
+    @property
+    def squared(self) -> bool:
+        """Whether it is fitted by least squares."""
+        return not self.trees and self.classes > 0 and "bag" not in self.plan.forms and self._wide <= MOST_SQUARED
 
     @property
     def able(self) -> bool:
@@ -54,17 +72,57 @@ class Probe:
     def most_rows(self, seconds: float, fits: int) -> int:
         """Rows that one fit may have, where so many fits are to take so long."""
         kind = "trees" if self.trees else "bag" if "bag" in self.plan.forms else "dense"
+        if self.squared:
+            a_row = self._wide**2 * A_PRODUCT
+            return max(0, int((seconds / max(1, fits) - 2 * self._wide * a_row) / a_row))
         steps = ROUNDS if self.trees else ITERATIONS
         outputs = self.classes if self.classes > 2 else 1
         a_row = A_CELL[kind] * sum(self.plan.widths) * steps * outputs
         return int(seconds / max(1, fits) / a_row)
 
     def answers(
-        self, train: np.ndarray, labels: np.ndarray, rows: np.ndarray, hidden: Sequence[str] = ()
-    ) -> np.ndarray:
+        self, train: np.ndarray, labels: np.ndarray, rows: np.ndarray, hidden: Sequence[str] = (),
+        strength: float | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """Probabilities [n, classes] float32, or values [n], for `rows`, learned from `train` with its labels."""
         store = Masked(self.store, hidden) if hidden else self.store
-        return self._trees(store, train, labels, rows) if self.trees else self._linear(store, train, labels, rows)
+        if self.trees:
+            return self._trees(store, train, labels, rows)
+        return self._linear(store, train, labels, rows, strength or STRENGTH[self.form])
+
+    def crossed(
+        self, rows: np.ndarray, labels: np.ndarray, fold: np.ndarray, most: int, hidden: Sequence[str] = (),
+        choose: bool = False,
+    ) -> np.ndarray:  # fmt: skip
+        """Answers to all `rows`, each from a model that learned from at most so many rows of the other folds.
+
+        Args:
+            fold: the number of each row's fold [n].
+            choose: the strength of regularisation anew, as a contender would: without it a model that reads less, or
+                something else, is no fair second to one for which the strength was right.
+        """
+        found = np.zeros((len(rows), self.classes) if self.classes else len(rows), np.float32)
+        strength = None
+        for number in np.unique(fold):
+            train = some(np.flatnonzero(fold != number), most, seed=int(number))
+            if choose and strength is None and not self.trees and not self.squared:
+                strength = self._chosen(rows[train], labels[train], hidden)
+            tried = fold == number
+            found[tried] = self.answers(rows[train], labels[train], rows[tried], hidden, strength)
+        return found
+
+    def _chosen(self, rows: np.ndarray, labels: np.ndarray, hidden: Sequence[str]) -> float:
+        """The strength by which two thirds of some rows tell most of the other third."""
+        few = np.random.default_rng(0).permutation(len(rows))[:CHOOSING]
+        train, tried = np.sort(few[len(few) // 3 :]), np.sort(few[: len(few) // 3])
+        losses = {}
+        for strength in STRENGTHS[self.form]:
+            found = self.answers(rows[train], labels[train], rows[tried], hidden, strength)
+            if self.classes:
+                losses[strength] = -float(np.log(found[np.arange(len(tried)), labels[tried]].clip(1e-6)).mean())
+            else:
+                losses[strength] = float(((found - labels[tried]) ** 2).mean())
+        return min(losses, key=lambda strength: losses[strength])
 
     def _trees(self, store: Any, train: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
         import lightgbm as lgb
@@ -87,18 +145,19 @@ class Probe:
             return np.asarray(raw * spread + mean)
         return np.asarray(np.stack([1 - raw, raw], axis=1) if self.classes == 2 else raw, np.float32)
 
-    def _linear(self, store: Any, train: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _linear(
+        self, store: Any, train: np.ndarray, labels: np.ndarray, rows: np.ndarray, strength: float
+    ) -> np.ndarray:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression, Ridge
 
         design = Design(store, self.plan, train)
-        strength = next(strength for form, strength in STRENGTH.items() if form in self.plan.forms)
+        if self.squared:
+            return _least_squares(design(store, train), labels, design(store, rows), self.classes)
         if not self.classes:
-            sparse = "bag" in self.plan.forms or "codes" in self.plan.forms
-            ridge = Ridge(alpha=1 / strength, solver="sparse_cg" if sparse else "auto").fit(
-                design(store, train), labels
-            )
-            return np.asarray(ridge.predict(design(store, rows)))
+            x = design(store, train)
+            ridge = Ridge(alpha=1 / strength, solver="auto" if isinstance(x, np.ndarray) else "sparse_cg")
+            return np.asarray(ridge.fit(x, labels).predict(design(store, rows)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(design(store, train), labels)
@@ -107,6 +166,47 @@ class Probe:
             part = rows[start : start + 8_192]
             scores[start : start + len(part), model.classes_.astype(int)] = model.predict_proba(design(store, part))
         return scores
+
+
+def _least_squares(x: Any, labels: np.ndarray, tried: Any, classes: int) -> np.ndarray:
+    """Probabilities [n, classes] for `tried`: ridge regression of each class, its values by one slope to odds.
+
+    Penalty and slope are those by which two thirds of the rows tell most of the other third.
+    """
+    x, tried = (np.hstack([_plain(each), np.ones((each.shape[0], 1), np.float32)]) for each in (x, tried))
+    said = np.eye(classes, dtype=np.float32)[labels]
+    mixed = np.random.default_rng(0).permutation(len(x))
+    parts = [mixed[len(x) // 3 :], mixed[: len(x) // 3]]
+    squares = [(x[part].T @ x[part]).astype(np.float64) for part in parts]
+    products = [(x[part].T @ said[part]).astype(np.float64) for part in parts]
+    losses = {}
+    for ridge in RIDGES:
+        values = x[parts[1]] @ _solved(squares[0], products[0], ridge)
+        for slope in SLOPES:
+            told = _odds(values, slope)[np.arange(len(parts[1])), labels[parts[1]]]
+            losses[ridge, slope] = -float(np.log(told.clip(1e-6)).mean())
+    ridge, slope = min(losses, key=lambda one: losses[one])
+    return _odds(tried @ _solved(squares[0] + squares[1], products[0] + products[1], ridge), slope)
+
+
+def _plain(x: Any) -> np.ndarray:
+    return np.asarray(x if isinstance(x, np.ndarray) else x.toarray())
+
+
+def _solved(square: np.ndarray, product: np.ndarray, ridge: float) -> np.ndarray:
+    return np.asarray(np.linalg.solve(square + ridge * np.eye(len(square)), product), np.float32)
+
+
+def _odds(values: np.ndarray, slope: float) -> np.ndarray:
+    raised = np.exp(slope * (values - values.max(axis=1, keepdims=True)))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True), np.float32)
+
+
+def some(rows: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+    """At most so many of the rows, drawn at random, in rising order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 class Masked:

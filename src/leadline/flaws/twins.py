@@ -2,7 +2,7 @@
 
 Pictures and sounds are compared by how they look (`looks.py`), texts by their wording (`wording.py`), series as
 vectors. Other columns are compared cell by cell: rows are twins that agree in all cells but one or two, where so much
-agreement cannot be chance.
+agreement cannot be chance. Where agreement in all cells but one is common, rows are that have rare cells (`rarity.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from leadline.data.table import Table
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.looks import alike
 from leadline.flaws.near import neighbours, pairs
+from leadline.flaws.rarity import Tree, rare
 from leadline.flaws.wording import pairs_of
 
 BY_CONTENT = ("image", "audio", "text", "series")
@@ -121,7 +122,8 @@ def _by_cells(hashed: np.ndarray) -> np.ndarray:
     """[pairs, 2] positions of rows that agree in all cells but two, as far as that cannot be chance.
 
     Columns taken for independent, n rows have n^2 / 2 * product(c) such pairs by chance, c the share of pairs that
-    agree in a column; where that is above one half, agreement tells nothing.
+    agree in a column. Where that is above one half, agreement alone tells nothing; then, of rows that differ in one
+    cell, those are taken that are too rare to have a partner by chance.
     """
     n, columns = hashed.shape
     bits = np.array([_bits(hashed[:, place]) for place in range(columns)])
@@ -131,14 +133,27 @@ def _by_cells(hashed: np.ndarray) -> np.ndarray:
     left_out += list(combinations(range(columns), 2)) if columns <= MOST_PAIRED else []
     whole = hashed.sum(axis=1, dtype=np.uint64)
     found = [np.empty((0, 2), np.int64)]
+    tree = None
     for less in left_out:
-        if bits.sum() - bits[list(less)].sum() < needed:
+        certain = bits.sum() - bits[list(less)].sum() >= needed
+        if not certain and (len(less) != 1 or not 2 < columns <= MOST_PAIRED):
             continue
         key = whole - hashed[:, list(less)].sum(axis=1, dtype=np.uint64)
         order = np.argsort(key, kind="stable")
         same = np.flatnonzero(key[order][1:] == key[order][:-1])
-        found.append(np.sort(np.stack([order[same], order[same + 1]], axis=1), axis=1))
+        mine = np.sort(np.stack([order[same], order[same + 1]], axis=1), axis=1)
+        if not certain and len(mine):
+            tree = tree or Tree(hashed)
+            expected = tree.partners([k for k in range(columns) if k not in less])
+            mine = mine[(expected[mine] <= rare(expected, _others(key) - _others(whole))).all(axis=1)]
+        found.append(mine)
     return np.unique(np.concatenate(found), axis=0)
+
+
+def _others(key: np.ndarray) -> np.ndarray:
+    """[n] how many other rows have the same key."""
+    _, group, count = np.unique(key, return_inverse=True, return_counts=True)
+    return np.asarray(count[group] - 1)
 
 
 def _bits(cells: np.ndarray) -> float:

@@ -22,10 +22,12 @@ from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
 MOST_PIXELS = 100_000_000  # a picture above is set aside: a small file can unpack to any size
-# Pixels a side that a JPEG keeps at least. Its decoder gives a half, a quarter or an eighth of a side far faster than
-# all of it, and all are far more than a network reads.
-DRAFT = 320
 SIZES = (32, 48, 64, 96, 128, 160)
+# Pixels a side that a JPEG keeps at least, by the side that is read: its decoder gives a half, a quarter or an eighth
+# of a side far faster than all of it. With twice as many as are read the rest of the way is left to the antialiased
+# resize, as Pillow's own thumbnails have it. Until a side is chosen, as many as the largest needs.
+SPARE = 2
+DRAFT = SPARE * SIZES[-1]
 ORIENTATIONS = 8
 
 
@@ -81,6 +83,7 @@ class Image:
             settings={"height": height, "width": width, "channels": channels},
             encode=encode,
             forms={"dense": _gradients(height, width, channels)},
+            decode={"draft": min(DRAFT, SPARE * max(height, width))} if "draft" in settings else {},
         )
 
 

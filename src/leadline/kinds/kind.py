@@ -61,12 +61,14 @@ class Fit:
     """A fitted kind: facts that travel in the model's metadata, and graphs.
 
     `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to what contenders read:
-    'dense' (numbers a column), 'codes' (category numbers), 'bag' (n-gram numbers, 0 for none).
+    'dense' (numbers a column), 'codes' (category numbers), 'bag' (n-gram numbers, 0 for none). `decode` takes the place
+    of what `sniff` said of decoding, where that hangs on what was fitted; from then on every cell is decoded by it.
     """
 
     settings: Mapping[str, Any]
     encode: Tensor
     forms: Mapping[str, Tensor] = field(default_factory=dict)
+    decode: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Kind(Protocol):
