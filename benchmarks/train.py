@@ -158,7 +158,7 @@ def step(folder: Path, pairs: int) -> dict[str, Any]:
     how = How(
         loss=losses.CrossEntropy(), optimizer=Adam(), schedule=schedule.constant, lr=1e-3, batch_size=BATCH, epochs=1,
         steps=None, budget=None, precision="auto", normalise=(0.5, 0.5), clip=None, ema=None,
-        accumulate=1, patience=None, seed=0,
+        accumulate=1, patience=None, seed=0, compile=False, device="cpu",
     )  # fmt: skip
     x = [torch.randn(BATCH, width) for width in WIDTHS]
     w = [torch.randn(o, i) for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]

@@ -50,6 +50,12 @@ def test_json_that_is_no_table(tmp_path: Path, content: str, message: str) -> No
         _read(tmp_path, content)
 
 
+def test_an_empty_key_gets_a_name(tmp_path: Path) -> None:
+    source = _read(tmp_path, json.dumps([{"": row["a"], "unnamed": row["b"]} for row in ROWS]))
+    assert source.train.collect_schema().names() == ["unnamed_", "unnamed"]
+    assert any("without a name is called 'unnamed_'" in note for note in source.notes)
+
+
 def test_objects_in_cells_become_columns(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"id": i, "at": {"city": "Ulm", "geo": {"lat": 48.4}}, "tags": ["u", "v"], "at.city": i} for i in range(3)
