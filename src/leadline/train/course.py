@@ -219,7 +219,7 @@ class Course:
     def _save(self) -> None:
         for rule, _ in self._rules if self._device == CPU else ():
             for tensor in rule.tensors:
-                tensor.masked_fill_(tensor.abs() < TINY, 0.0)
+                torch.hardshrink(tensor, TINY, out=tensor)
         held = self._held_state()
         if not math.isfinite(float(held[0].sum())):
             return  # the next loss will tell
