@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from record import Found, run
 from torch import Tensor, nn
-from train_nets import Characters, Recurrent, conv
+from train_nets import Characters, Recurrent, conv, plain
 
 import leadline as ll
 from leadline.train import checkpoint
@@ -81,22 +80,6 @@ def made(name: str) -> nn.Module:
     return NETS[name][0]()
 
 
-def plain(module: nn.Module, data: Pair, batch: int, steps: int) -> None:
-    """What a user would write: everything on the device, Adam as it comes, eager float32."""
-    X, y = (t.to(THERE) for t in data)
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
-    module.train()
-    taken = 0
-    while taken < steps:
-        for part in torch.randperm(len(X), device=THERE).split(batch)[: steps - taken]:
-            x = X[part]
-            x = x.float() / 255 if x.dtype == torch.uint8 else x
-            optimizer.zero_grad()
-            F.cross_entropy(module(x), y[part]).backward()
-            optimizer.step()
-            taken += 1
-
-
 def speed(data: Path, scratch: Path) -> Found:
     found = []
     for name, (_, rows, batch, steps) in NETS.items():
@@ -108,7 +91,7 @@ def speed(data: Path, scratch: Path) -> Found:
             ll.train(one, pair, batch_size=batch, steps=steps, device=THERE)
 
         def by_hand(other: nn.Module = other, pair: Pair = pair, batch: int = batch, steps: int = steps) -> None:
-            plain(other, pair, batch, steps)
+            plain(other, pair, batch, steps, device=THERE)
 
         for turn in range(PAIRS + 1):
             turns: list[tuple[list[float], Callable[[], None]]] = [(ours, trained), (theirs, by_hand)]

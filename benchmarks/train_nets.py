@@ -75,14 +75,16 @@ class Recurrent(nn.Module):
         return self.head(self.recurrent(x)[0][:, -1])
 
 
-def plain(module: nn.Module, data: Pair, batch: int, steps: int, rate: float = 1e-3, seed: int = 0) -> None:
-    """What a user would write: arrays in memory, Adam as it comes."""
-    X, y = data
+def plain(
+    module: nn.Module, data: Pair, batch: int, steps: int, rate: float = 1e-3, seed: int = 0, device: Any = "cpu"
+) -> None:
+    """What a user would write: everything in the memory of the device, Adam as it comes, eager float32."""
+    X, y = (t.to(device) for t in data)
     optimizer, generator = torch.optim.Adam(module.parameters(), lr=rate), torch.Generator().manual_seed(seed)
     module.train()
     taken = 0
     while taken < steps:
-        for part in torch.randperm(len(X), generator=generator).split(batch)[: steps - taken]:
+        for part in torch.randperm(len(X), generator=generator).to(device).split(batch)[: steps - taken]:
             x = X[part]
             x = x.float() / 255 if x.dtype == torch.uint8 else x
             optimizer.zero_grad()
