@@ -236,7 +236,8 @@ ROWS = {
 
 if __name__ == "__main__":
     if THERE == devices.CPU:
-        raise SystemExit("PyTorch finds no device beside the processor here, so there is nothing to measure.")
+        print("PyTorch finds no device beside the processor here, so there is nothing to measure.")
+        raise SystemExit(0)
     with tempfile.TemporaryDirectory() as cache:
         os.environ.setdefault("LEADLINE_CACHE", cache)
         raise SystemExit(run(__doc__, RESULTS, FIELDS, ROWS))
