@@ -95,7 +95,10 @@ def rows_gap(
     means = [float(side.mean()) for side in values]
     rng = np.random.default_rng(seed)
     moves = _units(np.stack([np.mean([each for _, each in side], axis=0) for side in sides], axis=1), group, rng)
-    drawn = np.asarray(metric.finish(np.maximum(means + _bootstrap(moves, rng), 0.0)))
+    # Two rows more, one that each alone has right (Bonett and Price 2012): that no row of fifty parted them does not
+    # say that none will.
+    unseen = np.eye(2) / len(truth) if metric.share else np.empty((0, 2))
+    drawn = np.asarray(metric.finish(np.maximum(means + _bootstrap(np.concatenate([moves, unseen]), rng), 0.0)))
     ends = [float(metric.finish(np.asarray(mean))) for mean in means]
     size = metric.sign * (ends[0] - ends[1])
     away = metric.sign * (drawn[:, 0] - drawn[:, 1]) - size
