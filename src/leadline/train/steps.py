@@ -67,11 +67,12 @@ class Autograd:
 
 def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: list[int], choice: Choice) -> tuple[Way, str]:
     """The way for a module whose inputs have so many axes, and a sentence that says which and why."""
-    why = "it was asked for" if choice.compiled else "bfloat16" if choice.low else written_out(module, axes)
+    if choice.compiled:
+        return Autograd(module, flat, loss, choice), "autograd, compiled by torch.compile"
+    why = "bfloat16" if choice.low else written_out(module, axes)
     if not why and isinstance(module, nn.Sequential):
         return WrittenOut(module, loss), "forward and backward written out: a stack of Linear layers and activations"
-    how = "compiled" if choice.compiled else "eager autograd"
-    return Autograd(module, flat, loss, choice), f"{how}: {why}"
+    return Autograd(module, flat, loss, choice), f"eager autograd: {why}"
 
 
 def written_out(module: nn.Module, axes: list[int]) -> str:
