@@ -335,7 +335,7 @@ class Course:
             over = sum(self._spent) / max(1e-9, whole - self._valid)
             self._spent = [spent / max(1.0, over) for spent in self._spent]
         seconds = dict(zip(PARTS, self._spent, strict=True)) | {"valid": self._valid}
-        self.history.seconds |= {**seconds, "other": whole - sum(seconds.values())}
+        self.history.seconds |= {**seconds, "other": max(0.0, whole - sum(seconds.values()))}
         self.history.facts["memory"] = f"{peak_mb():,.0f} MB at most in this process"
         if (held := peak_gb(self._device)) is not None:
             self.history.facts["memory"] += f", {held:.2f} GB at most on the device"
