@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.ration import FEWEST, Ration
 from leadline.data.split import Split
 from leadline.data.table import Column, Table
 from leadline.data.target import Task
@@ -104,12 +105,15 @@ class Store:
         encoded = self.tensor(block_name)
         session = Session(self.graph(f"{block_name}.{form}"))
 
-        rows = np.flatnonzero(_drawn(self.rows, self.share))
+        rows = np.flatnonzero(Ration(self.rows, self.share).drawn())
         step = max(1, min(CHUNK // 8, MOST_VALUES // max(1, math.prod(block.shape))))
 
         def one(start: int) -> None:
             mine = rows[start : start + step]
-            out[mine] = session({"encoded": encoded[mine]})[form]
+            held = encoded[mine]
+            if block.padding is not None:  # what only fills up costs as much as what was heard
+                held = held[:, : max(block.settings.get("least", 1), _filled(held, block.padding))]
+            out[mine] = session({"encoded": held})[form]
 
         temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
         try:
@@ -192,8 +196,10 @@ def _write(
     )
     a_row = sum(cost for _, cost in fits) if like is None else like.a_row
     if share is None:
-        share = _affordable(table.rows, a_row, seconds)
-    wanted = _drawn(table.rows, share)
+        media = any(KINDS[block.kind].ragged for block in fitted)
+        ration = Ration(table.rows, _affordable(table.rows, a_row, seconds), DECODING * seconds if media else math.inf)
+    else:
+        ration = Ration(table.rows, share)
     bad: dict[int, str] = {} if like is None else dict(like.bad)
     writers = {
         block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in fitted
@@ -204,13 +210,14 @@ def _write(
             table.batches([c for block in fitted for c in block.columns], at_once(fitted)) if fitted else ()
         ):
             for block in fitted:
-                job = _Job(block, table, sessions[block.name], writers[block.name], bad, wanted)
+                job = _Job(block, table, sessions[block.name], writers[block.name], bad, ration)
                 job.encode(frame, start, pool)
     if refusal := unreadable(bad, table.rows):
         raise SourceError(refusal)
     for writer in writers.values():
         writer.flush()
-    split = split.without([*bad, *np.flatnonzero(~wanted)])
+    unread = np.flatnonzero(~ration.drawn())
+    split = split.without([*bad, *unread])
     hidden = table.labels.copy()
     hidden[split.test] = SEALED if hidden.dtype.kind == "i" else np.nan
     np.save(folder / "labels.npy", hidden)
@@ -220,7 +227,7 @@ def _write(
     facts = {
         "source": table.source.name, "rows": table.rows, "task": asdict(table.task),
         "blocks": [asdict(block) for block in blocks],
-        "bad": sorted(bad.items()), "share": share, "a_row": a_row, "unread": int((~wanted).sum()),
+        "bad": sorted(bad.items()), "share": ration.share, "a_row": a_row, "unread": len(unread),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 
@@ -241,9 +248,10 @@ def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:
     return made
 
 
-def _drawn(rows: int, share: float) -> np.ndarray:
-    """Which rows are decoded; drawn by one number, so that the same share is the same rows."""
-    return np.asarray(np.random.default_rng(0).random(rows) < share)
+def _filled(rows: np.ndarray, padding: int) -> int:
+    """How many places of rows [n, places, ...] hold more than what fills them up."""
+    held = (rows != padding).any(axis=(0, *range(2, rows.ndim)))
+    return int(held.nonzero()[0][-1]) + 1 if held.any() else 0
 
 
 def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
@@ -260,7 +268,7 @@ def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
 def _affordable(rows: int, a_row: float, seconds: float) -> float:
     """The share of the rows that there is time to decode."""
     most = DECODING * seconds / max(a_row, 1e-9)
-    return 1.0 if most >= rows else max(most, 100) / rows
+    return 1.0 if most >= rows else max(most, FEWEST) / rows
 
 
 def grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
@@ -283,7 +291,9 @@ def _fit(
     if len(rows) > kind.sample:
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
+    began = time.perf_counter()
     decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    spent = time.perf_counter() - began
     samples = [cells.values for cells in decoded]
     if kind.ragged and all(value is None for value in samples[0]):
         raise SourceError(
@@ -298,10 +308,11 @@ def _fit(
     block = described(name, columns, fit)
     if not kind.ragged:
         return block, 0.0
-    began = time.perf_counter()
-    samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
-    a_row = (time.perf_counter() - began) / len(frame)
-    return block, a_row + _cost(fit, names, samples)
+    if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
+        began = time.perf_counter()
+        samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
+        spent = time.perf_counter() - began
+    return block, spent / len(frame) + _cost(fit, names, samples)
 
 
 def described(name: str, columns: list[Column], fit: Fit) -> Block:
@@ -335,10 +346,6 @@ def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any]) -> float:
     began = time.perf_counter()
     for row in whole:
         encoded = encode.only({name: value[None] for name, value in zip(names, row, strict=True)})
-        if fit.encode.padding is not None:  # as long as the store makes every row
-            rest = fit.encode.shape[0] - encoded.shape[1]
-            wide = [(0, 0), (0, rest), *[(0, 0)] * (encoded.ndim - 2)]
-            encoded = np.pad(encoded, wide, constant_values=fit.encode.padding)
         for name, form in forms:
             form({"encoded": encoded})[name]
     return (time.perf_counter() - began) / len(whole) / (os.cpu_count() or 1)
@@ -353,19 +360,22 @@ class _Job:
     session: Session
     out: np.ndarray
     bad: dict[int, str]
-    wanted: np.ndarray
+    ration: Ration
 
     def encode(self, frame: pl.DataFrame, start: int, pool: ThreadPoolExecutor) -> None:
         """Rows are cut fine where each has a shape of its own: a picture may be a hundred megabytes."""
         kind = KINDS[self.block.kind]
         alone = kind.ragged and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
         step = 1 if alone else max(CHUNK // 8, len(frame) // (4 * (os.cpu_count() or 1)))
-        firsts = [
-            first for first in range(0, len(frame), step) if self.wanted[start + first : start + first + step].any()
-        ]
-        list(pool.map(lambda first: self._piece(frame, start, first, step), firsts))
+        list(pool.map(lambda first: self._piece(frame, start, first, step), range(0, len(frame), step)))
 
     def _piece(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
+        rows = slice(start + first, start + first + step)
+        if self.ration.wants(rows):
+            self._encoded(frame, start, first, step)
+            self.ration.took(rows)
+
+    def _encoded(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
         block, kind = self.block, KINDS[self.block.kind]
         decoded = {
             name: kind.decode(frame[name].slice(first, step), self.table.source.root, block.decode[name])

@@ -89,9 +89,8 @@ def spectrogram(sound: np.ndarray, settings: Mapping[str, Any], most: int) -> np
     frames = Frames(rate=settings["rate"], size=settings["size"], hop=settings["hop"])
     wave = np.pad(sound.astype(np.float32), (0, max(0, frames.least - len(sound))))
     hop = max(frames.hop, len(wave) // most)
-    window = frames.basis()[0]
-    steps = [np.fft.rfft(wave[i : i + frames.size] * window) for i in range(0, len(wave) - frames.size + 1, hop)]
-    level = np.log(np.abs(np.stack(steps)) ** 2 @ frames.mels() + EPS)
+    steps = np.lib.stride_tricks.sliding_window_view(wave, frames.size)[::hop] * frames.window().astype(np.float32)
+    level = np.log(np.abs(np.fft.rfft(steps)) ** 2 @ frames.mels() + EPS)
     spread = (level - level.min()) / (np.ptp(level) or 1.0)
     return np.asarray(255 * (1 - spread.T[::-1, :, None]), np.uint8)
 
@@ -104,7 +103,7 @@ class Audio:
     name = "audio"
     joint = False
     ragged = True
-    sample = 400
+    sample = 64
     onnx_input = "int16"
     native: str | None = None
 
