@@ -1,0 +1,66 @@
+"""How many pictures and sounds are decoded, where that takes longer than a sample of them told."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leadline.data.ration import FEWEST, Ration
+from leadline.data.split import split
+from leadline.data.store import build
+from leadline.kinds import KINDS
+from leadline.kinds.kind import Decoded
+
+ROWS, SECONDS = 300, 11.0  # 3.9 s to decode what takes 7.5
+
+
+def test_a_smaller_share_is_a_part_of_a_larger_one() -> None:
+    few, many = Ration(1_000, 0.2).drawn(), Ration(1_000, 0.7).drawn()
+    assert 150 < few.sum() < 250 and 650 < many.sum() < 750
+    assert not (few & ~many).any()
+
+
+def test_a_share_never_shrinks_without_a_limit_or_in_time() -> None:
+    for seconds in (float("inf"), 60.0):
+        ration = Ration(300, 0.9, seconds)
+        for row in range(300):
+            ration.took(slice(row, row + 1))
+        assert ration.share == 0.9
+
+
+def test_decoding_that_slows_down_leaves_rows_out_at_random(
+    tmp_path: Path, bars: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample takes no time at all; then the machine gets busy. The run it makes can be made again by its share."""
+    for place, (picture, label) in enumerate(zip(*bars(ROWS, 16), strict=True)):
+        folder = tmp_path / "pictures" / ("lying", "standing")[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{place:03}.png")
+    kind, decode, calls = KINDS["image"], KINDS["image"].decode, 0
+
+    def slow(*given: Any) -> Decoded:
+        nonlocal calls
+        calls += 1
+        if calls > 2 * kind.sample:
+            time.sleep(0.05)
+        return decode(*given)
+
+    monkeypatch.setattr(kind, "decode", slow)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    made = prepare(tmp_path / "pictures", budget=f"{SECONDS:g}s")
+    store, kept = made.store, np.sort(np.concatenate(list(vars(made.store.split).values())))
+    assert FEWEST <= len(kept) < 0.9 * ROWS and store.unread == ROWS - len(kept)
+    assert 0.3 < (kept < ROWS // 2).mean() < 0.7, "late rows are as likely to be kept as early ones"
+    monkeypatch.undo()
+    again = build(
+        made.table, split(made.table.labels, made.table.part, 0), tmp_path, seconds=SECONDS, key={}, share=store.share
+    )
+    assert again.unread == store.unread and again.share == store.share
+    name = store.blocks[0].name
+    np.testing.assert_array_equal(again.tensor(name)[kept], store.tensor(name)[kept])
