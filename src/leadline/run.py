@@ -54,7 +54,7 @@ from leadline.ship.parity import Parity, check
 from leadline.trials import Trials
 
 # Seconds that the end of a run takes: to export a contender, and to run its file on a row.
-EXPORT = {"mlp": 6.5, "bag": 6.5, "cnn": 6.5, "crnn": 10.0, "lstm": 8.0, "gpt": 10.0}
+EXPORT = {"crnn": 4.5, "lstm": 5.0, "gpt": 6.0}
 A_ROW = {"image": 5e-4, "audio": 4e-3, "tokens": 4e-3}
 LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
 SAMPLE = 600  # tokens of a language model's own writing in the report
@@ -281,7 +281,7 @@ def _prepare(store: Store, names: list[str]) -> None:
 def _reserve(store: Store, names: list[str], seconds: float) -> float:
     """Seconds kept for export, parity, verdict and report."""
     row = max(store.a_row, *(A_ROW.get(block.kind, 1e-4) for block in store.blocks))
-    export = max(EXPORT.get(name, 3.0) for name in names)
+    export = max(EXPORT.get(name, 3.5) for name in names)
     return min(busy() * (export + row * len(store.split.test)), 0.4 * seconds)
 
 

@@ -219,7 +219,7 @@ def _temperature(truth: np.ndarray, scores: np.ndarray) -> Calibrator:
 
 def _isotonic(truth: np.ndarray, scores: np.ndarray) -> Calibrator:
     """One increasing map from (probability, whether it is the class), all classes together."""
-    from sklearn.isotonic import isotonic_regression
+    from scipy.optimize import isotonic_regression
 
     p = np.asarray(scores, np.float64).ravel()
     hit = (np.arange(scores.shape[1]) == truth[:, None]).ravel()
@@ -232,7 +232,7 @@ def _isotonic(truth: np.ndarray, scores: np.ndarray) -> Calibrator:
     filled = counts > 0
     centres = (np.bincount(place, weights=p[order], minlength=bins)[filled]) / counts[filled]
     shares = (np.bincount(place, weights=hit[order], minlength=bins)[filled]) / counts[filled]
-    rising = isotonic_regression(shares, sample_weight=counts[filled].astype(np.float64))
+    rising = isotonic_regression(shares, weights=counts[filled].astype(np.float64)).x
     centres, first = np.unique(centres, return_index=True)
     rising = rising[first]
     inside = (centres > 0) & (centres < 1)

@@ -93,6 +93,6 @@ class ConvSeries(_Scaled):
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.blocks(self.scaled(x).unsqueeze(2))
-        size = features.shape[3] // self.places
+        size = int(features.shape[3]) // self.places  # a number, also while it is traced
         kept = F.max_pool2d(features[:, :, :, : size * self.places], (1, size))
         return kept.flatten(1).float() / 3.0

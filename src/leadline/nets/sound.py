@@ -45,9 +45,9 @@ class LogMel(nn.Module):
         size, hop = self.frames.size, self.frames.hop
         wave = sounds.float()
         there = wave != PADDING
-        wave = torch.where(there, wave, 0.0)
+        wave = wave.masked_fill(~there, 0.0)
         own = there.sum(dim=1).clamp_min(self.frames.least)
-        if torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
             real, imaginary = F.conv1d(wave.unsqueeze(1), self.basis, stride=hop).chunk(2, dim=1)
             power = (real.square() + imaginary.square()).transpose(1, 2)
         else:
@@ -100,7 +100,7 @@ class ConvSound(nn.Module):
         x, own = self.maps(sounds)
         inside = within(own, x.shape[2])
         mean = x.sum((2, 3)) / (own * x.shape[3]).unsqueeze(1)
-        most = torch.where(inside > 0, x, -1e4).amax((2, 3))
+        most = x.masked_fill(inside == 0, -1e4).amax((2, 3))
         return torch.cat((mean.float(), most.float() / 9.0), dim=1)
 
 
@@ -122,7 +122,7 @@ class RecurrentSound(nn.Module):
         x = self.passes(x.permute(0, 2, 1, 3).flatten(2), own)
         inside = within(own, x.shape[1])[:, 0]
         mean = x.sum(1) / own.unsqueeze(1)
-        most = torch.where(inside > 0, x, -1e4).amax(1)
+        most = x.masked_fill(inside == 0, -1e4).amax(1)
         return torch.cat((mean.float(), most.float()), dim=1)
 
 

@@ -42,7 +42,7 @@ PARENT = 0.35  # GB that the run's own process holds
 TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before the next one starts
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
-LEAVING = {"deep": 7.0, "classical": 2.0}  # seconds that it takes to hand over a graph
+LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over a graph
 
 Event = dict[str, Any]
 
