@@ -280,7 +280,7 @@ def _prepare(store: Store, names: list[str]) -> None:
 
 def _reserve(store: Store, names: list[str], seconds: float) -> float:
     """Seconds kept for export, parity, verdict and report."""
-    row = max(store.a_row, *(A_ROW.get(block.kind, 1e-4) for block in store.blocks))
+    row = max(store.a_row, *(A_ROW.get(block.kind, 3e-5) for block in store.blocks))
     export = max(EXPORT.get(name, 3.5) for name in names)
     return min(busy() * (export + row * len(store.split.test)), 0.4 * seconds)
 

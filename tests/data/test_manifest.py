@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 import wave
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from leadline.config import from_mapping
+from leadline.data.media import files_below
 from leadline.data.source import Source, read
 from leadline.data.table import read as understand
 from leadline.errors import SourceError
@@ -228,3 +230,25 @@ def test_names_in_other_letters_and_without_suffix_are_found(tmp_path: Path) -> 
 def test_ids_that_few_files_are_called_by_are_no_files(tmp_path: Path) -> None:
     _clips(tmp_path, [f"rec/{k}.wav" for k in range(5)])
     assert _read(_table(tmp_path / "ids.csv", [str(k) for k in range(20)])).kinds == {}
+
+
+def test_a_table_in_a_home_does_not_make_it_be_gone_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of no media are counted, and their number ends the search; names that few rows could bear begin none."""
+    for place in range(40):
+        (tmp_path / f"a{place}.txt").write_text("")
+    _clips(tmp_path, [f"z/{k}.wav" for k in range(20)])
+    seen: list[str] = []
+
+    def walked(root: Path) -> Iterator[str]:
+        for name in sorted(files_below(root)):
+            seen.append(name)
+            yield name
+
+    monkeypatch.setattr("leadline.data.manifest.files_below", walked)
+    monkeypatch.setattr("leadline.data.manifest.MOST_OTHERS", 10)
+    assert _read(_table(tmp_path / "ids.csv", [str(k) for k in range(20)])).kinds == {}
+    assert 0 < len(seen) < 15
+    seen.clear()
+    pl.DataFrame({"town": ["Oslo", "Rome", "Lima"] * 40, "label": ["a", "b"] * 60}).write_csv(tmp_path / "towns.csv")
+    assert _read(tmp_path / "towns.csv").kinds == {}
+    assert not seen

@@ -32,7 +32,10 @@ __all__ = ["media_columns", "with_media"]
 LOOKED_AT = 1_000  # rows by which a column of paths is told
 TRIED = 64  # of its cells, by which the place of the files is found
 MOST_FILES = 200_000  # beside a table that are looked at: it may lie in anybody's home
+MOST_OTHERS = 4_000  # files of no media among them: where there are more, that is what it lies in
 FEWEST = 8  # files that names without a suffix must fit, to be no chance
+MOST_ROWS = 10  # rows that name the same file, on average
+LONGEST = 255  # characters of a name
 NAMES = 0.9  # share of the cells that end like a file of media
 PROSE_WORDS = re.compile(r"readme|licen[cs]e", re.IGNORECASE)
 
@@ -68,19 +71,32 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
 
 def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
     """{column: kind} of the text columns whose cells name files of one kind of media without their suffix."""
-    names = [name for name in islice(files_below(root), MOST_FILES) if medium_of(name)]
-    ends = {posixpath.splitext(posixpath.basename(name))[0].lower(): medium_of(name) for name in names}
-    if not ends:
-        return {}
-    found = {}
     head = frame.select(name for name, dtype in frame.collect_schema().items() if dtype == pl.String)
-    for column in head.head(LOOKED_AT).collect().get_columns():
-        cells = column.drop_nulls().unique().to_list()
-        kinds = [ends.get(posixpath.basename(_plain(cell)).lower()) for cell in cells]
-        kind = next((kind for kind in kinds if kind), None)
-        if kind and kinds.count(kind) >= max(FEWEST, NAMES * len(cells)):
-            found[column.name] = kind
+    columns = {column.name: _stems(column) for column in head.head(LOOKED_AT).collect().get_columns()}
+    columns = {name: stems for name, stems in columns.items() if len(stems) >= FEWEST}
+    if not columns:
+        return {}  # no cell could be a name
+    ends, others = {}, 0
+    for name in islice(files_below(root), MOST_FILES):
+        if kind := medium_of(name):
+            ends[posixpath.splitext(posixpath.basename(name))[0].lower()] = kind
+        elif (others := others + 1) > MOST_OTHERS:
+            break
+    found: dict[str, str] = {}
+    for name, stems in columns.items():
+        kinds = [ends.get(stem) for stem in stems]
+        first = next((kind for kind in kinds if kind), None)
+        if first and kinds.count(first) >= max(FEWEST, NAMES * len(kinds)):
+            found[name] = first
     return found
+
+
+def _stems(column: pl.Series) -> set[str]:
+    """The cells as names of files, where they differ enough to be that: a file is seldom named by ten rows."""
+    cells = column.drop_nulls().unique().to_list()
+    if len(cells) * MOST_ROWS < len(column) or any(len(cell) > LONGEST or "\n" in cell for cell in cells):
+        return set()
+    return {posixpath.basename(_plain(cell)).lower() for cell in cells}
 
 
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:

@@ -96,7 +96,7 @@ def is_utf8(name: str) -> bool:
     >>> is_utf8("café.png"), is_utf8("caf\\udce9.png")
     (True, False)
     """
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def counted(number: int, thing: str) -> str:
