@@ -20,6 +20,9 @@ RIMS = (0.0, 0.02, 0.04)  # of a side, cut away at each edge
 BLUR = 0.6  # of a small pixel
 MOST_SHIFT, MOST_STRETCH = 1.0, 0.12  # small pixels; share
 CHUNK = 4_096
+TONE = (
+    12.0  # levels by which the means of colours, and the contrast, of one picture differ: shapes alike in others do not
+)
 LIKELY = 0.8  # of the fifth nearest's distance: only nearer candidates are laid over one another
 
 
@@ -30,8 +33,10 @@ def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
         batches: of pictures, uint8 [any, height, width, channels]; sizes may differ from batch to batch.
     """
     seen: list[list[np.ndarray]] = [[] for _ in RIMS]
+    tones: list[np.ndarray] = []
     for batch in batches:
         grey = batch.astype(np.float32).mean(axis=3)
+        tones.append(np.column_stack([batch.mean(axis=(1, 2), dtype=np.float32), grey.std(axis=(1, 2))]))
         for rim, held in zip(RIMS, seen, strict=True):
             held.append(_small(grey, rim))
     small = [np.concatenate(held) for held in seen]
@@ -48,7 +53,9 @@ def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
             for view in shapes[1:]:
                 found += [_left(view[part], shapes[0][other]), _left(shapes[0][part], view[other])]
             left[part, place] = np.min(found, axis=0)
-    return pairs(where, left)
+    twins, tone = pairs(where, left), np.concatenate(tones)
+    unlike = np.abs(tone[twins[:, 0]] - tone[twins[:, 1]]).max(axis=1, initial=0.0)
+    return twins[unlike <= TONE]
 
 
 def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
