@@ -44,18 +44,16 @@ from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
-from leadline.race.measure import Gauge, busy, cores, machine, memory_gb, versions
+from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Event, Race, entrants
+from leadline.race.reserve import reserve
 from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
 from leadline.trials import Trials
 
-# Seconds that the end of a run takes: to export a contender, and to run its file on a row.
-EXPORT = {"crnn": 4.5, "lstm": 5.0, "gpt": 6.0}
-A_ROW = {"image": 5e-4, "audio": 4e-3, "tokens": 4e-3}
 LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
 SAMPLE = 600  # tokens of a language model's own writing in the report
 LICENCE = "The model and its weights belong to whoever made this run; Leadline itself is under the MIT licence."
@@ -180,7 +178,7 @@ def journey(go: Go) -> dict[str, Any]:
         start = _starter(names, go, journal)
         race = start(store, asked.seed, folder / "contenders", 0)
         try:
-            until = go.until or go.began + asked.seconds - _reserve(store, names, asked.seconds)
+            until = go.until or go.began + asked.seconds - reserve(store, names, asked.seconds)
             began = time.monotonic()
             planned = trials.plan(table, store, asked, until - began, None if past is None else past.ended)
             race.run(until=began + planned.each)
@@ -276,13 +274,6 @@ def _prepare(store: Store, names: list[str]) -> None:
 
     for tensor in dict.fromkeys(t for name in names for t in PORTFOLIO[name].inputs(store)):
         store.tensor(tensor)
-
-
-def _reserve(store: Store, names: list[str], seconds: float) -> float:
-    """Seconds kept for export, parity, verdict and report."""
-    row = max(store.a_row, *(A_ROW.get(block.kind, 3e-5) for block in store.blocks))
-    export = max(EXPORT.get(name, 3.5) for name in names)
-    return min(busy() * (export + row * len(store.split.test)), 0.4 * seconds)
 
 
 def _finish(

@@ -55,7 +55,7 @@ def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
             left[part, place] = np.min(found, axis=0)
     twins, tone = pairs(where, left), np.concatenate(tones)
     unlike = np.abs(tone[twins[:, 0]] - tone[twins[:, 1]]).max(axis=1, initial=0.0)
-    return twins[unlike <= TONE]
+    return np.asarray(twins[unlike <= TONE])
 
 
 def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
