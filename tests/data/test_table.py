@@ -179,6 +179,13 @@ def test_parts_must_have_the_same_columns(understand: Any) -> None:
         understand(train, train.select("y"), target="y")
 
 
+def test_lists_of_numbers_that_recur_are_lists_of_words(understand: Any) -> None:
+    table = understand(
+        pl.DataFrame({"l": [[1, 2], [2], [2, 3], [3, 1]] * 4, "x": range(16), "y": [0, 1] * 8}), target="y"
+    )
+    assert {column.name: column.kind for column in table.inputs}["l"] == "list"
+
+
 def test_columns_that_no_kind_reads_are_dropped_with_a_reason(understand: Any) -> None:
     table = understand(pl.DataFrame({"l": [[1], [2]] * 4, "x": range(8), "y": [0, 1] * 4}), target="y")
     dropped = {column.name: column.note for column in table.columns if column.role == "dropped"}

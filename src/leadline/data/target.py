@@ -21,6 +21,7 @@ from leadline.errors import TargetError
 from leadline.judge.metrics import choose
 from leadline.kinds import KINDS, figures
 from leadline.kinds.kind import present
+from leadline.kinds.lists import lists
 
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
 ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
@@ -110,7 +111,7 @@ def labels_of(
     cells = frame.select(target).collect().to_series()
     asked, nested = settings.task == "multilabel", cells.dtype.is_nested()
     if asked or (settings.task is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
-        held = marks.lists(cells, asked)
+        held = lists(cells, asked)
         if held is not None:
             return _labelled(source, held, part, target, settings, several, told=not asked and not nested)
     if nested:
