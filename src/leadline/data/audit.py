@@ -17,6 +17,7 @@ from leadline.data.media import MEDIA, listed
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
+from leadline.kinds.time import SINCE
 
 COUNTED = 1_000_000  # rows; above, distinct values are estimated
 MOST_COLUMNS, MOST_CELLS = 64, 2**25  # counted at a time: of thousands of columns at once polars holds a gigabyte
@@ -101,6 +102,9 @@ def _written(table: Table) -> list[str]:
     signs = {".": "point", ",": "comma"}
     found: dict[str, list[str]] = {}
     for column in table.columns:
+        form = column.settings.get("format")
+        if column.role == "input" and form in SINCE:
+            found.setdefault(f"Numbers are read as times, in {form}, in {{}}.", []).append(repr(column.name))
         read = column.kind == "number" or (column.role == "target" and table.task.name == "regression")
         if column.role == "dropped" or not read:
             continue

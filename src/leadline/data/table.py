@@ -162,6 +162,8 @@ def column_of(
     if split is not None or name in settings.drop:
         return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
     stated = settings.kinds.get(name) or source.kinds.get(name)
+    if stated == "time":
+        cells = cells.alias(stated)  # the user says what the name of the column may not
     for kind in [stated] if stated else list(KINDS):
         how = KINDS[kind].sniff(cells, source.root)
         if how is not None and kind in MEDIA and cells.dtype == pl.String:
