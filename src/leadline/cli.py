@@ -265,12 +265,12 @@ def _demo(given: argparse.Namespace) -> int:
 def _predict(given: argparse.Namespace) -> int:
     with at_once():
         from leadline.ship.model import Model
-        from leadline.use.predict import check_suffix, flat, write
+        from leadline.use.predict import check_out, flat, write
 
     model = Model(_model(given))
     out: Any = Path(given.out) if given.out else None
     if out is not None:
-        check_suffix(out)
+        check_out(out)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         answers = model.predict(given.source)

@@ -61,7 +61,7 @@ def from_arrays(x: object, y: object) -> Part:
         _check_pixels(x, "X")
         columns = [pl.Series("image", np.ascontiguousarray(x))]
     elif x.ndim in (1, 2):
-        grid = x.reshape(len(x), -1)
+        grid = x[:, None] if x.ndim == 1 else x
         columns = [_column(f"x{i}", grid[:, i]) for i in range(grid.shape[1])]
     else:
         raise SourceError(

@@ -143,7 +143,11 @@ class Model:
         try:
             self._session = Session(self.path, threads=os.cpu_count() or 1)
         except Exception as error:  # ONNX Runtime has an exception type for every way a file can be wrong
-            raise ModelError(f"{path} cannot be loaded as an ONNX model ({str(error)[:200]}).") from error
+            reason = str(error).rsplit(" : ", 1)[-1].strip().rstrip(".")[:200]
+            raise ModelError(
+                f"{path} cannot be loaded as an ONNX model ({reason}); give a model.onnx, or the run folder "
+                "that holds it."
+            ) from error
         text = self._session.metadata.get(CONTRACT)
         if text is None:
             raise ModelError(f"{path} is an ONNX file, but not one that Leadline wrote: it holds no contract.")
