@@ -53,10 +53,13 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
         return 0
     try:
         return int(COMMANDS[given.command](given) or 0)
-    except LeadlineError as error:
+    except (LeadlineError, PermissionError) as error:
         if given.debug:
             raise
-        print(f"leadline: {error}", file=sys.stderr)
+        said: Any = error
+        if isinstance(error, PermissionError):  # where a command only looks
+            said = f"{error.filename or 'a file'} may not be opened by this user; give yourself permission to it"
+        print(f"leadline: {said}", file=sys.stderr)
         return 2
 
 

@@ -138,7 +138,9 @@ def _read(source: object, cache: Path, running: bool | None) -> Source:
         return _read_path(path, cache, running)
     except PermissionError as error:
         # The absolute path only here: it is the one thing that says which of several folders of a name is meant.
-        place = error.filename or path
+        place = Path(error.filename or path)
+        if place.is_relative_to(cache) or cache.is_relative_to(place):
+            raise  # not the source's: whoever chose the cache says how to choose another
         raise SourceError(f"{place} may not be opened by this user; give yourself permission to it") from error
 
 
