@@ -187,10 +187,9 @@ def _as_any_user() -> list[str] | None:
     """Words before a command that permissions are to hold for; None where root cannot give up its rights."""
     if os.geteuid() != 0:
         return []
-    able = (
-        shutil.which("setpriv") and subprocess.run([*PLAIN, "true"], capture_output=True, check=False).returncode == 0
-    )
-    return PLAIN if able else None
+    if shutil.which("setpriv") is None or subprocess.run([*PLAIN, "true"], capture_output=True, check=False).returncode:
+        return None
+    return PLAIN
 
 
 @posix

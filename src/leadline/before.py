@@ -20,6 +20,7 @@ from leadline.config import Settings, from_mapping
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.audit import audit, class_counts
 from leadline.data.drawn import draw
+from leadline.data.part import counted
 from leadline.data.source import Source
 from leadline.data.split import Split
 from leadline.data.store import Block, Store, described, grouped, unreadable
@@ -199,7 +200,9 @@ def _decoded(
         return None
     if bad:
         first = min(bad)
-        notes.append(f"{len(bad):,} of {len(rows):,} rows looked at would be set aside: row {first + 1}: {bad[first]}.")
+        notes.append(
+            f"{len(bad):,} of {counted(len(rows), 'row')} looked at would be set aside: row {first + 1}: {bad[first]}."
+        )
     return blocks
 
 
@@ -257,7 +260,7 @@ def _lines(found: Check) -> Iterator[str]:
     """What the terminal shows."""
     rows = ", ".join(f"{count:,} {part}" for part, count in found.rows.items() if count and part != "all")
     total = sum(found.rows.values())
-    yield f"{found.source}: {total:,} rows" + (f" ({rows})" if rows else "")
+    yield f"{found.source}: {counted(total, 'row')}" + (f" ({rows})" if rows else "")
     if found.task is not None:
         yield _asks(found)
     if found.columns and found.task != "language":

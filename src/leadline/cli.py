@@ -267,6 +267,7 @@ def _demo(given: argparse.Namespace) -> int:
 
 def _predict(given: argparse.Namespace) -> int:
     with at_once():
+        from leadline.data.part import counted
         from leadline.ship.model import Model
         from leadline.use.predict import check_out, flat, write
 
@@ -283,7 +284,7 @@ def _predict(given: argparse.Namespace) -> int:
         sys.stdout.write(flat(answers).write_csv())
     else:
         write(answers, out)
-        print(f"{len(answers):,} answers in {out}")
+        print(f"{counted(len(answers), 'answer')} in {out}")
     return 0
 
 

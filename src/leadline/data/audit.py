@@ -14,6 +14,7 @@ import polars as pl
 from leadline.config import Settings
 from leadline.data.marks import unpacked
 from leadline.data.media import MEDIA, listed
+from leadline.data.part import agreed
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
@@ -130,7 +131,8 @@ def _crossing(table: Table, settings: Settings) -> list[str]:
     if not len(both):
         return []
     return [
-        f"{len(both):,} values of {settings.group!r}, such as {both.sort()[0]!r}, are in train and in the stated test."
+        f"{agreed(len(both), '1 value', '{} values')} of {settings.group!r}, such as {both.sort()[0]!r}, "
+        f"{'is' if len(both) == 1 else 'are'} in train and in the stated test."
     ]
 
 

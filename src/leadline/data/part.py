@@ -28,6 +28,7 @@ __all__ = [
     "USUAL_TARGETS",
     "BadRow",
     "Part",
+    "agreed",
     "called_as",
     "combine",
     "counted",
@@ -130,6 +131,15 @@ def called_as(frame: pl.LazyFrame, wanted: Sequence[str]) -> tuple[pl.LazyFrame,
 
 def _bare(name: str) -> str:
     return re.sub(r"[\s_]+", " ", name.casefold()).strip()
+
+
+def agreed(number: int, one: str, many: str) -> str:
+    """Words that agree with a number, which stands where `{}` does.
+
+    >>> agreed(1, "1 pair bears", "{} pairs bear"), agreed(2_000, "1 pair bears", "{} pairs bear")
+    ('1 pair bears', '2,000 pairs bear')
+    """
+    return one if number == 1 else many.replace("{}", f"{number:,}")
 
 
 def combine(digests: Iterable[str]) -> str:

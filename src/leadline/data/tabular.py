@@ -23,7 +23,7 @@ from leadline.data.jsons import convert_json, convert_json_lines
 from leadline.data.media import medium_of_bytes
 from leadline.data.nested import flat
 from leadline.data.packed import packing_of, unpack_file, without_packing
-from leadline.data.part import BadRow, Part, combine, file_digest
+from leadline.data.part import BadRow, Part, combine, counted, file_digest
 from leadline.data.workbook import WORKBOOKS, sheet_as_csv
 from leadline.errors import SourceError
 
@@ -189,7 +189,7 @@ def _read_typed(paths: list[Path], cache: Path) -> Part:
     known.parent.mkdir(parents=True, exist_ok=True)
     known.touch()
     if not rows or not len(schema):
-        raise SourceError(f"{name} has {len(schema)} columns and no row; give a file with at least one row")
+        raise SourceError(f"{name} has {counted(len(schema), 'column')} and no row; give a file with at least one row")
     kinds = _media(frame, schema)
     classes = _class_names(metadata.get("huggingface", ""), schema)
     frame = frame.with_columns(

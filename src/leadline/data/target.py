@@ -14,7 +14,7 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.data import marks
-from leadline.data.part import USUAL_TARGETS
+from leadline.data.part import USUAL_TARGETS, agreed
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS
 from leadline.errors import TargetError
@@ -184,7 +184,8 @@ def _labelled(
         raise TargetError(f"Column {never[0]!r} never says yes in the rows to learn from; leave it out of --target.")
     if len(counted) < 2:
         raise TargetError(
-            f"Column {target!r} holds {len(counted)} label, where at least two were expected; choose another --target."
+            f"Column {target!r} holds {'one label' if len(counted) else 'no label'}, where at least two were expected; "
+            "choose another --target."
         )
     kept = counted.sort("count", descending=True, maintain_order=True)[target].to_list()
     kept, rest = sorted(kept[: marks.MOST], key=_natural), kept[marks.MOST :]
@@ -209,12 +210,10 @@ def _labelled(
             "--task multiclass takes each for one class."
         )
     if rest:
-        notes.append(
-            f"Of {len(counted):,} labels the {marks.MOST} commonest are told; the others, such as {rest[0]!r}, are "
-            "left out."
-        )
+        others = f"{rest[0]!r} is" if len(rest) == 1 else f"the others, such as {rest[0]!r}, are"
+        notes.append(f"Of {len(counted):,} labels the {marks.MOST} commonest are told; {others} left out.")
     if none := int((labels[part == 0] == 0).sum()):
-        notes.append(f"{none:,} rows bear no label; that is learned too.")
+        notes.append(f"{agreed(none, '1 row bears', '{} rows bear')} no label; that is learned too.")
     return Target(task=task_of("multilabel", target, tuple(kept), settings), labels=labels, bad=bad, notes=tuple(notes))
 
 
