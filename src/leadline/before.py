@@ -110,7 +110,7 @@ def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
     table, said = audited or (whole, ())
     parts, asked = _tried(lambda s: draw(table, s), asked, problems)
     lost = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
-    if refusal := unusable(lost, table.rows):
+    if refusal := unusable(lost, table):
         problems.append(refusal)
     notes = [*given.notes, *said, *_aside(lost)]
     names: list[str] = []
@@ -296,7 +296,7 @@ def _asks(found: Check) -> str:
     if len(shares) > 2 and not several and shares[0][1] - shares[-1][1] < 0.001:
         some = ", ".join([name for name, _ in shares[:SHARES]] + ["…"] * (len(shares) > SHARES))
         return (
-            f"{found.task}: {found.target} is one of {len(shares)} equally large classes ({some}), measured by "
+            f"{found.task}: {found.target} is one of {len(shares):,} equally large classes ({some}), measured by "
             + str(found.metric)
         )
     told = ", ".join(f"{name} {share:.1%}" for name, share in shares[:SHARES])

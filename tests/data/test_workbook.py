@@ -179,3 +179,8 @@ def test_formulas_without_results_are_said(tmp_path: Path) -> None:
     write_workbook(tmp_path / "x.xlsx", {"S": [["n", "twice"], *([i, f"=A{i}*2"] for i in range(2, 9))]})
     (note,) = read(tmp_path / "x.xlsx", cache=tmp_path / "cache").notes
     assert note.startswith("x.xlsx holds formulas whose results were never saved, in 'twice'; open it in a spreadsheet")
+
+
+def test_a_name_over_the_last_column_alone_is_a_header(tmp_path: Path) -> None:
+    write_workbook(tmp_path / "x.xlsx", {"S": [["", "", "y"], *([i, i / 3, "yes"] for i in range(9))]})
+    assert read(tmp_path / "x.xlsx", cache=tmp_path / "cache").train.collect().columns == ["column_1", "column_2", "y"]

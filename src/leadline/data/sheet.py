@@ -70,7 +70,10 @@ def _below_titles(rows: Rows, wide: set[int]) -> tuple[Rows, int]:
     while start < len(rows) - 2 and titles <= MOST_AROUND:
         row = rows[start]
         if any(cell != "" for cell in row):
-            title = _filled(row) == 1 and width >= NARROWEST
+            below = next(each for each in rows[start + 1 :] if any(cell != "" for cell in each))
+            # A name may stand over the last column alone; a title does not stand right above numbers.
+            over_numbers = row[0] == "" and any(isinstance(cell, int | float) for cell in below)
+            title = _filled(row) == 1 and width >= NARROWEST and not over_numbers
             if not title and not (start in wide and _filled(rows[start + 1]) > _filled(row)):
                 break
             groups = None if title else row

@@ -137,7 +137,7 @@ def labels_of(
             "rows of another value."
         )
     bad = [
-        BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
+        BadRow(place=f"{source.name} row {row + 1}", reason=missing(target))
         for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
     ]
     numbers = _numbers(kept)
@@ -193,7 +193,7 @@ def _labelled(
     labels = marks.packed(borne)
     if len(np.unique(labels[part == 0])) == 1:
         raise TargetError(f"Column {target!r} holds the same labels in every row; a target must vary.")
-    reasons = dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), f"the target {target!r} is missing")
+    reasons = dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), missing(target))
     strange = cells.list.set_difference([*kept, *rest])
     for row in np.flatnonzero((strange.list.len() > 0).fill_null(False).to_numpy()):
         reasons[int(row)] = f"label {strange[int(row)][0]!r} is not in train"
@@ -215,6 +215,11 @@ def _labelled(
     if none := int((labels[part == 0] == 0).sum()):
         notes.append(f"{agreed(none, '1 row bears', '{} rows bear')} no label; that is learned too.")
     return Target(task=task_of("multilabel", target, tuple(kept), settings), labels=labels, bad=bad, notes=tuple(notes))
+
+
+def missing(target: str | None) -> str:
+    """Why a row that does not tell its target is set aside: of that there may be any number."""
+    return f"the target {target!r} is missing"
 
 
 def task_of(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:

@@ -288,6 +288,6 @@ def _rare(table: Table, store: Store) -> Flaw | None:
     if not len(rows):
         return None
     named = ", ".join(repr(table.task.classes[k]) for k in rare[:5])
-    which = f"The class {named} has" if len(rare) == 1 else f"{len(rare)} classes have"
+    which = f"The class {named} has" if len(rare) == 1 else f"{len(rare):,} classes have"
     such = "" if len(rare) == 1 else f", such as {named}"
     return Flaw(name="rare", rows=rows, says=f"{which} fewer than {RARE} rows to learn from{such}.")
