@@ -177,6 +177,10 @@ def test_predict_checks_what_it_is_given(leadline: Run, table: Path, tmp_path: P
         code == 2
         and err == "leadline: --out answers.docx has no known suffix; use one of .csv, .parquet, .jsonl, .tsv.\n"
     )
+    code, _, err = leadline("predict", "run", table, "--out", "gone/answers.csv")
+    assert (code, err) == (
+        2, "leadline: there is no folder gone to write answers.csv to; make it, or choose another --out.\n",
+    )  # fmt: skip
     pl.read_csv(table).drop("colour").write_csv(tmp_path / "lacking.csv")
     code, _, err = leadline("predict", "run/model.onnx", "lacking.csv")
     assert code == 2 and "lacking lacks column 'colour', which the model reads" in err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,3 +178,59 @@ def _holds(path: Path, mark: bytes) -> bool:
         return b"leadline.race.worker" in path.read_bytes() and mark in path.read_bytes()
     except OSError:  # it has ended meanwhile
         return False
+
+
+PLAIN = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]  # root, held to permissions as any user is
+
+
+def _as_any_user() -> list[str] | None:
+    """Words before a command that permissions are to hold for; None where root cannot give up its rights."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None or subprocess.run([*PLAIN, "true"], capture_output=True, check=False).returncode:
+        return None
+    return PLAIN
+
+
+@posix
+@pytest.mark.parametrize(
+    ("closed", "words", "message"),
+    [
+        ("t.csv", "fit t.csv --target y", "t.csv may not be opened by this user; give yourself permission to it"),
+        ("shut", "fit shut --target y", "shut may not be opened by this user"),
+        (
+            "shut",
+            "fit shut/t.csv --target y",
+            "shut/t.csv cannot be opened (permission denied); give yourself permission",
+        ),
+        ("shut", "fit t.csv --target y --test shut/t.csv", "shut/t.csv may not be opened by this user"),
+        ("shut", "fit t.csv --target y --out shut/run", "shut/run cannot be "),
+        (
+            "shut",
+            "fit t.csv --target y --cache shut/cache",
+            "choose another place by --cache, $LEADLINE_CACHE or",
+        ),
+        ("shut", "check t.csv --target y --cache shut", "choose another place by --cache, $LEADLINE_CACHE or"),
+        ("shut", "predict shut/run t.csv", "shut/run may not be opened by this user"),
+        ("model.onnx", "predict model.onnx t.csv", "model.onnx may not be opened by this user"),
+        ("shut", "resume shut/run", "may not be opened by this user"),
+        ("shut", "cache --cache shut/cache", "may not be opened by this user"),
+    ],
+)
+def test_what_a_user_may_not_open_is_one_sentence(closed: str, words: str, message: str, table: Path) -> None:
+    if (plain := _as_any_user()) is None:
+        pytest.skip("root may open everything here")
+    folder = table.parent
+    (folder / "shut").mkdir()
+    shutil.copy(table, folder / "shut" / "t.csv")
+    (folder / "model.onnx").write_bytes(b"x")
+    (folder / closed).chmod(0)
+    try:
+        done = subprocess.run(
+            [*plain, sys.executable, "-m", "leadline", *words.split()], cwd=folder, capture_output=True, text=True,
+            env={**os.environ, "LEADLINE_CACHE": str(folder / "cache")}, check=False,
+        )  # fmt: skip
+    finally:
+        (folder / closed).chmod(0o700)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (folder / "runs").exists() and not list(folder.glob("**/*.partial-*"))

@@ -11,10 +11,11 @@ from PIL import Image, ImageDraw
 
 import leadline as ll
 from leadline.cli import main
-from leadline.data.marks import lists, packed, unpacked
+from leadline.data.marks import packed, unpacked
 from leadline.errors import TargetError
 from leadline.judge.calibrate import label_calibrator, summary
 from leadline.judge.metrics import METRICS
+from leadline.kinds.lists import lists
 from leadline.ship.graph import Graph
 from leadline.ship.runtime import Session
 from leadline.use.predict import write

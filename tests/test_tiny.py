@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+import leadline
 from leadline.cli import main
 from leadline.judge.metrics import METRICS
 
@@ -58,3 +59,11 @@ def test_from_raw_rows_to_answers(
     assert frame["y"].gather(rows).to_list() == judged["truth"].to_list()
     hits = judged["prediction"] == judged["truth"]
     assert float(hits.mean() or 0) == pytest.approx(shipped["score"]) and METRICS[result["metric"]].higher_is_better
+
+
+def test_rows_that_do_not_tell_their_target_may_be_most(tmp_path: Path, mixed: Any) -> None:
+    told = pl.when(pl.int_range(pl.len()) % 5 < 2).then(pl.col("y"))
+    run = leadline.fit(mixed(300).with_columns(y=told), target="y", budget="10s", only="linear", out=tmp_path / "run")
+    assert sum(run.result["rows"].values()) == 120 and run.result["quarantined"] == 180
+    (said,) = [note for note in run.result["warnings"] if "quarantine" in note]
+    assert said == "180 rows were set aside in quarantine.csv, such as data row 3: the target 'y' is missing."

@@ -20,6 +20,7 @@ from leadline.config import Settings, from_mapping
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.audit import audit, class_counts
 from leadline.data.drawn import draw
+from leadline.data.part import counted
 from leadline.data.source import Source
 from leadline.data.split import Split
 from leadline.data.store import Block, Store, described, grouped, unreadable
@@ -109,7 +110,7 @@ def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
     table, said = audited or (whole, ())
     parts, asked = _tried(lambda s: draw(table, s), asked, problems)
     lost = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
-    if refusal := unusable(lost, table.rows):
+    if refusal := unusable(lost, table):
         problems.append(refusal)
     notes = [*given.notes, *said, *_aside(lost)]
     names: list[str] = []
@@ -199,7 +200,9 @@ def _decoded(
         return None
     if bad:
         first = min(bad)
-        notes.append(f"{len(bad):,} of {len(rows):,} rows looked at would be set aside: row {first + 1}: {bad[first]}.")
+        notes.append(
+            f"{len(bad):,} of {counted(len(rows), 'row')} looked at would be set aside: row {first + 1}: {bad[first]}."
+        )
     return blocks
 
 
@@ -257,7 +260,7 @@ def _lines(found: Check) -> Iterator[str]:
     """What the terminal shows."""
     rows = ", ".join(f"{count:,} {part}" for part, count in found.rows.items() if count and part != "all")
     total = sum(found.rows.values())
-    yield f"{found.source}: {total:,} rows" + (f" ({rows})" if rows else "")
+    yield f"{found.source}: {counted(total, 'row')}" + (f" ({rows})" if rows else "")
     if found.task is not None:
         yield _asks(found)
     if found.columns and found.task != "language":
@@ -293,7 +296,7 @@ def _asks(found: Check) -> str:
     if len(shares) > 2 and not several and shares[0][1] - shares[-1][1] < 0.001:
         some = ", ".join([name for name, _ in shares[:SHARES]] + ["…"] * (len(shares) > SHARES))
         return (
-            f"{found.task}: {found.target} is one of {len(shares)} equally large classes ({some}), measured by "
+            f"{found.task}: {found.target} is one of {len(shares):,} equally large classes ({some}), measured by "
             + str(found.metric)
         )
     told = ", ".join(f"{name} {share:.1%}" for name, share in shares[:SHARES])

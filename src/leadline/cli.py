@@ -53,10 +53,13 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
         return 0
     try:
         return int(COMMANDS[given.command](given) or 0)
-    except LeadlineError as error:
+    except (LeadlineError, PermissionError) as error:
         if given.debug:
             raise
-        print(f"leadline: {error}", file=sys.stderr)
+        said: Any = error
+        if isinstance(error, PermissionError):  # where a command only looks
+            said = f"{error.filename or 'a file'} may not be opened by this user; give yourself permission to it"
+        print(f"leadline: {said}", file=sys.stderr)
         return 2
 
 
@@ -264,13 +267,14 @@ def _demo(given: argparse.Namespace) -> int:
 
 def _predict(given: argparse.Namespace) -> int:
     with at_once():
+        from leadline.data.part import counted
         from leadline.ship.model import Model
-        from leadline.use.predict import check_suffix, flat, write
+        from leadline.use.predict import check_out, flat, write
 
     model = Model(_model(given))
     out: Any = Path(given.out) if given.out else None
     if out is not None:
-        check_suffix(out)
+        check_out(out)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         answers = model.predict(given.source)
@@ -280,7 +284,7 @@ def _predict(given: argparse.Namespace) -> int:
         sys.stdout.write(flat(answers).write_csv())
     else:
         write(answers, out)
-        print(f"{len(answers):,} answers in {out}")
+        print(f"{counted(len(answers), 'answer')} in {out}")
     return 0
 
 

@@ -64,11 +64,13 @@ def _sentence(number: int | None, place: object, said: str, cache: Path, out: Pa
     if number in FULL:
         where = where or f"{cache} or {out}"
         return OutputError(f"{where} cannot be written ({why}); make room there, or choose another --cache or --out.")
+    ours = [place for place in (cache, out) if place.is_relative_to(where) or Path(where).is_relative_to(place)]
+    if number in CLOSED and where and not ours:
+        return SourceError(f"{where} cannot be opened ({why}); give yourself permission to it.")
     if number in CLOSED:
         where = where or f"{cache} or {out}"
-        remedy = "give yourself permission to it, or choose another --cache or --out"
+        remedy = "give yourself permission to it, or choose another place by --cache, $LEADLINE_CACHE or --out"
         return OutputError(f"{where} cannot be opened or written ({why}); {remedy}.")
-    ours = [place for place in (cache, out) if place.is_relative_to(where) or Path(where).is_relative_to(place)]
     if number in GONE and where and ours:
         return OutputError(f"{where} cannot be made ({why}); choose another --cache or --out.")
     if number in GONE:

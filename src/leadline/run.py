@@ -31,6 +31,7 @@ from leadline.data.source import Source, cache_folder, read
 from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
+from leadline.data.target import missing
 from leadline.errors import LeadlineError, ModelError, SourceError
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.look import look, priced
@@ -233,7 +234,7 @@ def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
         unread = [f"Only {read:,} of {table.rows:,} rows, drawn at random, could be decoded in this budget."]
     rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
     rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
-    if refusal := unusable(rows, table.rows):
+    if refusal := unusable(rows, table):
         raise SourceError(refusal)
     if not rows:
         return unread
@@ -261,9 +262,11 @@ def _memory(asked: Settings) -> float:
     return gigabytes(asked.memory) if asked.memory else round(0.75 * (memory_gb() or 1e6), 3)
 
 
-def unusable(lost: Sequence[Mapping[str, str]], rows: int) -> str | None:
-    """What is said where more than half of the rows are set aside: such a source is refused."""
-    if len(lost) <= rows / 2:
+def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
+    """What is said where more than half of the rows that tell their target are set aside: such a source is refused."""
+    untold = missing(table.task.target)
+    rows, lost = table.rows, [row for row in lost if row["reason"] != untold]
+    if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
         return None
     return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
 

@@ -72,3 +72,16 @@ def test_headings_of_prose_are_no_comments(tmp_path: Path) -> None:
 def test_prose_is_not_lined_up(tmp_path: Path) -> None:
     text = "so much depends upon\na red wheel barrow\nglazed with rain water\nbeside the white chickens\n" * 30
     assert _read(tmp_path, text, "poem.txt").kinds == {"text": "tokens"}
+
+
+def test_a_header_that_names_its_last_column_alone_is_no_title(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i / 3:.2f},yes\n" for i in range(9))
+    assert _read(tmp_path, f",,y\n{rows}").train.collect().columns == ["column_1", "column_2", "y"]
+    source = _read(tmp_path, f",,Report\nid,share,y\n{rows}", "titled.csv")
+    assert source.train.collect().columns == ["id", "share", "y"] and source.train.collect().height == 9
+
+
+def test_names_with_line_ends_are_one_line(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i / 3:.2f}\n" for i in range(9))
+    source = _read(tmp_path, f'"price\nin EUR"," size  cm"\n{rows}')
+    assert source.train.collect().columns == ["price in EUR", "size cm"]

@@ -112,3 +112,19 @@ def test_columns_beyond_those_counted_together_are_counted_too(prepare: Any) -> 
     told = {column.name: column for column in prepare(frame, target="y").table.columns}
     assert told["same"].role == "dropped" and (told["gaps"].unique, told["gaps"].missing) == (3, 0.25)
     assert all(told[f"x{i}"].unique == 40 for i in range(MOST_COLUMNS + 5))
+
+
+def test_numbers_since_1970_are_said_to_be_times_and_the_user_may_say_so_of_any(audited: Any) -> None:
+    stamps = [1_700_000_001 + 777_777 * i for i in range(ROWS)]
+    said = audited({"created": stamps, "code": stamps})[1]
+    assert said == ("Numbers are read as times, in seconds since 1970, in 'created'.",)
+    said = audited({"code": stamps}, kind=("code=time",))[1]
+    assert said == ("Numbers are read as times, in seconds since 1970, in 'code'.",)
+    assert audited({"created": stamps}, kind=("created=number",))[1] == ()
+
+
+def test_a_target_that_counts_the_rows_is_asked_about(own_cache: Path) -> None:
+    frame = pl.DataFrame({"x": np.random.default_rng(0).normal(size=ROWS), "y": range(ROWS)})
+    asked = from_mapping({"target": "y"})
+    said = audit(read(read_source(frame, cache=own_cache), asked), asked)[1]
+    assert said == ("The target 'y' counts the rows, as an identifier does; is it what is to be told?",)

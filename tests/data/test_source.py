@@ -116,11 +116,11 @@ def test_dict_of_arrays(cache: Path) -> None:
     ("given", "message"),
     [
         ((np.zeros((3, 2)), np.zeros(2)), "X has 3 rows and y has 2, where as many were expected"),
-        ((np.zeros((3, 2)),), r"the tuple holds 1 things, where two were expected: \(X, y\)"),
+        ((np.zeros((3, 2)),), r"the tuple holds 1 thing, where two were expected: \(X, y\)"),
         ((np.zeros((2, 3, 3), np.int64), [0, 1]), r"holds int64, where images of uint8 .* \.astype\('uint8'\)"),
         ((np.zeros((1, 1, 1, 1, 1)), [0]), "X has 5 axes"),
         ({"a": [1, 2], "b": [1]}, "the arrays have different lengths .a: 2, b: 1."),
-        (pl.DataFrame({"a": []}), "the frame has 1 columns and no row"),
+        (pl.DataFrame({"a": []}), "the frame has 1 column and no row"),
         (pl.LazyFrame({"a": [1]}).select("b"), "the lazy frame could not be run"),
         (42, "the source is a int, where a folder, a file, a data frame"),
     ],

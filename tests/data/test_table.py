@@ -179,6 +179,22 @@ def test_parts_must_have_the_same_columns(understand: Any) -> None:
         understand(train, train.select("y"), target="y")
 
 
+def test_lists_of_numbers_that_recur_are_lists_of_words(understand: Any) -> None:
+    table = understand(
+        pl.DataFrame({"l": [[1, 2], [2], [2, 3], [3, 1]] * 4, "x": range(16), "y": [0, 1] * 8}), target="y"
+    )
+    assert {column.name: column.kind for column in table.inputs}["l"] == "list"
+
+
+def test_columns_of_the_test_part_may_be_written_in_other_letters(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("Size Total,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20)))
+    (tmp_path / "test.csv").write_text("y,size_total\n1,3\n0,4\n")
+    source = read_source(tmp_path / "train.csv", tmp_path / "test.csv", cache=tmp_path / "cache")
+    table = read(source, from_mapping({"target": "y"}))
+    assert table.notes == ("Column 'size_total' of the test part is read as 'Size Total'.",)
+    assert table.take(np.array([20, 21]), ["Size Total"])["Size Total"].to_list() == ["3", "4"]
+
+
 def test_columns_that_no_kind_reads_are_dropped_with_a_reason(understand: Any) -> None:
     table = understand(pl.DataFrame({"l": [[1], [2]] * 4, "x": range(8), "y": [0, 1] * 4}), target="y")
     dropped = {column.name: column.note for column in table.columns if column.role == "dropped"}

@@ -110,7 +110,7 @@ def test_ragged_lines_are_set_aside(tmp_path: Path) -> None:
     source = _read(tmp_path, "a,b\n1,2\n3\n4,5,6\n7,\n", "train.csv")
     assert _rows(source) == [("1", "2"), ("7", None)]
     assert [(bad.place, bad.reason) for bad in source.bad] == [
-        ("train.csv line 3", "1 fields where 2 were expected"),
+        ("train.csv line 3", "1 field where 2 were expected"),
         ("train.csv line 4", "3 fields where 2 were expected"),
     ]
     assert source.notes == ("train.csv has 2 lines that could not be read, left out",)
@@ -124,7 +124,7 @@ def test_short_lines_alone_are_noticed(tmp_path: Path) -> None:
 
 
 def test_mostly_ragged_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"3 bad lines of 4 \(first: line 2, 1 fields .*\), where 2 fields a line"):
+    with pytest.raises(SourceError, match=r"3 bad lines of 4 \(first: line 2, 1 field .*\), where 2 fields a line"):
         _read(tmp_path, "a,b\n1\n2\n3\n4,5\n")
 
 
@@ -276,7 +276,7 @@ def test_damaged_and_empty_parquet(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"data\.parquet is not a whole Parquet file .*copy or download it again"):
         _read(tmp_path, b"PAR1" + b"\0" * 20, "data.parquet")
     pl.DataFrame({"a": []}).write_parquet(tmp_path / "none.parquet")
-    with pytest.raises(SourceError, match=r"none\.parquet has 1 columns and no row"):
+    with pytest.raises(SourceError, match=r"none\.parquet has 1 column and no row"):
         read(tmp_path / "none.parquet", cache=tmp_path / "cache")
 
 

@@ -53,6 +53,15 @@ def test_rows_that_repeat_another_are_found_priced_and_taken_out(tmp_path: Path)
     assert "taken out: repeats row" in (tmp_path / "mended" / "run" / "quarantine.csv").read_text()
 
 
+def test_one_flaw_is_told_of_in_the_singular(tmp_path: Path) -> None:
+    table = _table(600)
+    other = pl.when(pl.col("label") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
+    both = pl.concat([table, table.slice(7, 1).with_columns(label=other)])
+    says = _flaw(_fit(both, tmp_path, fix="twins"), "twins")["says"]
+    assert "1 of 601 rows repeats another" in says and "; 1 pair bears different labels." in says
+    assert "1 row that repeats another was taken out." in (tmp_path / "run" / "result.json").read_text()
+
+
 def test_a_column_that_gives_the_target_away_is_asked_about_and_dropped_on_demand(tmp_path: Path) -> None:
     table = _table().with_columns(pl.col("label").replace({"yes": "p", "no": "q"}).alias("code"))
     flaw = _flaw(_fit(table, tmp_path), "leak")

@@ -91,3 +91,10 @@ def test_a_target_of_prices_is_regression(prepare: Any) -> None:
     task = prepare(pl.DataFrame({"x": rng.normal(size=90), "price": text}), target="price").table
     assert task.task.name == "regression"
     np.testing.assert_allclose(task.labels, price)
+
+
+@pytest.mark.parametrize("words", [["١٢٫٥", "-٣", "١٬٢٣٤"], ["۱۲٫۵", "-۳", "۱٬۲۳۴"], ["１２.５", "-３", "１,２３４"]])
+def test_digits_of_other_scripts_are_digits(words: list[str]) -> None:
+    how = NUMBER.sniff(pl.Series(words), None)
+    assert how is not None
+    assert NUMBER.decode(pl.Series(words), None, how).values.tolist() == [12.5, -3, 1234]

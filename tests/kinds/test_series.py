@@ -48,7 +48,7 @@ def test_gaps_are_nan_and_other_lengths_are_bad() -> None:
     decoded = SERIES.decode(cells, None, {"length": 4})
     np.testing.assert_array_equal(decoded.values[0], [1, np.nan, np.nan, 4])
     assert np.isnan(decoded.values[1:]).all()
-    assert decoded.bad[1] == "it has 1 steps, where 4 were expected" and len(decoded.bad) == 1
+    assert decoded.bad[1] == "it has 1 step, where 4 were expected" and len(decoded.bad) == 1
 
 
 @pytest.mark.parametrize("written", [False, True])

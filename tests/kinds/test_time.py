@@ -73,6 +73,45 @@ def test_a_day_as_eight_digits_is_no_number_and_other_numbers_of_eight_digits_ar
     assert KINDS["number"].sniff(numbers, None) == {} and TIME.sniff(numbers, None) is None
 
 
+STAMPS = [1_700_000_001 + 86_399 * i for i in range(20)]
+
+
+@pytest.mark.parametrize("name", ["timestamp", "createdAt", "event_time", "ts", "unixReviewTime", "Date"])
+@pytest.mark.parametrize("factor", [1, 1_000, 1_000_000, 1_000_000_000])
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.String, pl.Float64])
+def test_numbers_since_1970_are_times_where_the_name_says_so(name: str, factor: int, dtype: Any) -> None:
+    cells = pl.Series(name, [*(stamp * factor for stamp in STAMPS), None]).cast(dtype)
+    settings = TIME.sniff(cells, None)
+    assert settings is not None and KINDS["number"].sniff(cells, None) is None
+    values = TIME.decode(cells, None, settings).values
+    assert values[:20].tolist() == [stamp * 1_000 for stamp in STAMPS] and values[20] == np.iinfo(np.int64).min
+
+
+def test_numbers_since_1970_without_a_name_must_be_whole_minutes() -> None:
+    assert (
+        TIME.sniff(pl.Series("x", STAMPS), None) is None and KINDS["number"].sniff(pl.Series("x", STAMPS), None) == {}
+    )
+    hours = pl.Series("x", [1_700_002_800 + 3_600 * i for i in range(20)])
+    assert TIME.sniff(hours, None) == {"format": "seconds since 1970"}
+    assert TIME.sniff(hours * 1_000, None) == {"format": "milliseconds since 1970"}
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pl.Series("date", [5, 6, 7]), pl.Series("time", [9_000_000_000, 9_100_000_000]),
+        pl.Series("ts", [1_700_000_000] * 9), pl.Series("state", STAMPS), pl.Series("data", STAMPS),
+    ],
+)  # fmt: skip
+def test_other_numbers_are_no_times(cells: pl.Series) -> None:
+    assert TIME.sniff(cells, None) is None and KINDS["number"].sniff(cells, None) is not None
+
+
+def test_what_is_no_number_since_1970_is_bad() -> None:
+    decoded = TIME.decode(pl.Series(["1700000000", "soon", "nan", "inf"]), None, {"format": "seconds since 1970"})
+    assert list(decoded.bad) == [1, 3] and decoded.bad[1] == "'soon' is not a date of the form seconds since 1970"
+
+
 @pytest.mark.parametrize("cells", [["soon", "later"], ["1", "2"], ["2024-02-30"], ["2024-13-01"], [""]])
 def test_other_text_is_no_time(cells: list[str]) -> None:
     assert TIME.sniff(pl.Series(cells), None) is None

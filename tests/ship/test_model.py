@@ -13,7 +13,7 @@ import pytest
 
 from leadline.contenders.contender import Clock, Data
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.errors import ModelError
+from leadline.errors import ModelError, SourceError
 from leadline.ship.graph import Graph
 from leadline.ship.model import CONTRACT, VERSION, Model, assemble
 
@@ -82,8 +82,29 @@ def test_text_cells_and_typed_cells_give_the_same_answers(mixed: Any, ship: Any,
 
 def test_a_missing_column_is_named(mixed: Any, ship: Any) -> None:
     _, model = ship(mixed(), target="y")
-    with pytest.raises(ModelError, match=r"data lacks column 'colour', which the model reads; it has size, weight\."):
+    with pytest.raises(
+        ModelError, match=r"data lacks column 'colour' and 1 more, which the model reads; it has size, weight; add"
+    ):
         model.predict(mixed(5).select("size", "weight"))
+
+
+def test_columns_in_other_letters_are_read_and_said(mixed: Any, ship: Any) -> None:
+    _, model = ship(mixed(), target="y")
+    new = mixed(5).drop("y")
+    with pytest.warns(UserWarning, match=r"Columns are read as the model was trained on them: 'Size' as 'size', ' COL"):
+        answers = model.predict(
+            new.rename({"size": "Size", "colour": " COLOUR"}).select(" COLOUR", "weight", "when", "Size")
+        )
+    assert answers.equals(model.predict(new))
+    with pytest.raises(ModelError, match="lacks column 'size'"):
+        model.predict(new.rename({"size": "Size"}).with_columns(SIZE=0))
+
+
+def test_no_rows_are_refused_in_a_sentence(mixed: Any, ship: Any) -> None:
+    _, model = ship(mixed(), target="y")
+    for empty in (mixed(5).head(0), np.zeros((0, 3))):
+        with pytest.raises(SourceError, match="columns and no row; give it at least one row"):
+            model.predict(empty)
 
 
 def test_cells_never_seen_are_answered(mixed: Any, ship: Any) -> None:

@@ -90,7 +90,7 @@ def test_a_model_of_media_and_more_needs_a_table(clips: Path, tmp_path: Path) ->
 
 def test_loose_clips_say_which_column_the_model_lacks(tmp_path: Path) -> None:
     loose = _clips(tmp_path / "loose", "1.wav", "2.wav")
-    with pytest.raises(ModelError, match=r"loose lacks column 'speaker', which the model reads; it has path\."):
+    with pytest.raises(ModelError, match=r"loose lacks column 'speaker', which the model reads; it has path; add"):
         predict(_model(path="audio", speaker="category"), loose, cache=tmp_path / "cache")
 
 

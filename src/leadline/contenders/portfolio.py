@@ -9,7 +9,7 @@ from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.contenders.writer import Writer
 
-_TABULAR = ("number", "category", "time")
+_TABULAR = ("number", "category", "time", "list")
 
 PORTFOLIO: dict[str, Contender] = {
     "floor": Floor(),

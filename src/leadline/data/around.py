@@ -143,10 +143,12 @@ def _title(text: str, separator: str | None) -> int:
     width = Counter(line.count(separator) + 1 for _, line in lines).most_common(1)[0][0] if lines else 1
     if width < 2 or len(lines) <= FEWEST or '"' in lines[0][1]:
         return 0
+    aside = False  # a title stands at the left, or above a header; a name alone may stand over the last column
     for number, (index, line) in enumerate(lines[: MOST_TITLE + 1]):
-        filled = sum(bool(cell.strip()) for cell in line.split(separator))
-        if filled > 1 or (number == 0 and width == 2 and separator in line):
-            return index if number else 0
+        cells = [cell.strip() for cell in line.split(separator)]
+        if sum(map(bool, cells)) > 1 or (number == 0 and width == 2 and separator in line):
+            return index if number and not (aside and any(map(is_data, cells))) else 0
+        aside = aside or not cells[0]
     return 0
 
 

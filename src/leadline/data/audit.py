@@ -14,9 +14,11 @@ import polars as pl
 from leadline.config import Settings
 from leadline.data.marks import unpacked
 from leadline.data.media import MEDIA, listed
+from leadline.data.part import agreed
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
+from leadline.kinds.time import SINCE
 
 COUNTED = 1_000_000  # rows; above, distinct values are estimated
 MOST_COLUMNS, MOST_CELLS = 64, 2**25  # counted at a time: of thousands of columns at once polars holds a gigabyte
@@ -87,11 +89,13 @@ def _judged(column: Column, table: Table, settings: Settings, rows: int) -> Colu
     return column if note is None else dataclasses.replace(column, role="dropped", note=note)
 
 
-def _counts_up(table: Table, name: str) -> bool:
-    """Whole numbers that fill a range with hardly a gap."""
+def _counts_up(table: Table, name: str, different: bool = False) -> bool:
+    """Whole numbers that fill a range with hardly a gap; where it is asked, nearly all of them `different`."""
     values = table.frame.select(pl.col(name).cast(pl.Float64, strict=False)).collect().to_series().drop_nulls()
     known = values.to_numpy()
     if not len(known) or not np.array_equal(known, np.round(known)):
+        return False
+    if different and (len(known) < 20 or len(np.unique(known)) < 0.99 * len(known)):
         return False
     return bool(known.max() - known.min() < 1.05 * len(known))
 
@@ -101,6 +105,9 @@ def _written(table: Table) -> list[str]:
     signs = {".": "point", ",": "comma"}
     found: dict[str, list[str]] = {}
     for column in table.columns:
+        form = column.settings.get("format")
+        if column.role == "input" and form in SINCE:
+            found.setdefault(f"Numbers are read as times, in {form}, in {{}}.", []).append(repr(column.name))
         read = column.kind == "number" or (column.role == "target" and table.task.name == "regression")
         if column.role == "dropped" or not read:
             continue
@@ -126,7 +133,8 @@ def _crossing(table: Table, settings: Settings) -> list[str]:
     if not len(both):
         return []
     return [
-        f"{len(both):,} values of {settings.group!r}, such as {both.sort()[0]!r}, are in train and in the stated test."
+        f"{agreed(len(both), '1 value', '{} values')} of {settings.group!r}, such as {both.sort()[0]!r}, "
+        f"{'is' if len(both) == 1 else 'are'} in train and in the stated test."
     ]
 
 
@@ -141,13 +149,16 @@ def class_counts(table: Table, rows: np.ndarray) -> np.ndarray:
 def _classes(table: Table) -> list[str]:
     """A warning where classes are rare, or far from equal."""
     if table.task.name == "regression":
+        name = str(table.task.target)
+        if any(c.name == name for c in table.columns) and _counts_up(table, name, different=True):
+            return [f"The target {name!r} counts the rows, as an identifier does; is it what is to be told?"]
         return []
     said = _alike(table)
     counts = class_counts(table, table.part == 0)
     rare = [table.task.classes[i] for i in np.flatnonzero(counts < 10)]
     if rare:
         have = "class has" if len(rare) == 1 else "classes have"
-        return [*said, f"{len(rare)} {have} fewer than 10 rows, such as {rare[0]!r}."]
+        return [*said, f"{len(rare):,} {have} fewer than 10 rows, such as {rare[0]!r}."]
     if table.task.several:
         return said
     share = counts.max() / counts.sum()

@@ -259,11 +259,11 @@ def _by_csv(plain: Path, folder: Path, dialect: Dialect, name: str, unit: str) -
     finally:
         csv.field_size_limit(limit)
     if best.lost > best.kept:
-        line, reason = done.bad[0]
+        (line, reason), was = done.bad[0], "was" if len(dialect.names) == 1 else "were"
         raise SourceError(
             f"{name} has {counted(best.lost, f'bad {unit}')} of {best.kept + best.lost:,} (first: {unit} {line}, "
-            f"{reason}), where {len(dialect.names)} fields a {unit} were expected; check its separator, quotes and "
-            "header"
+            f"{reason}), where {counted(len(dialect.names), 'field')} a {unit} {was} expected; check its "
+            "separator, quotes and header"
         )
     notes = list(_blank_note(best.blank))
     if off:
@@ -318,7 +318,10 @@ def _pass(plain: Path, folder: Path, dialect: Dialect, strict: bool = False) -> 
                 writer.writerow(record)
                 continue
             result.lost += 1
-            done = done.with_bad(line, reason or f"{len(record)} fields where {fields} were expected")
+            done = done.with_bad(
+                line,
+                reason or f"{counted(len(record), 'field')} where {fields} {'was' if fields == 1 else 'were'} expected",
+            )
     return done, result
 
 

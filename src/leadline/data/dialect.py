@@ -74,7 +74,7 @@ def sniff(text: str, separator: str | None = None) -> Dialect:
     if len(records) > 1 and len(records[0]) == width - 1 > 0:
         records = [_widened(records[0], records[1:], width), *records[1:]]
     header = bool(records) and _has_header(records)
-    first = [cell.strip() for cell in records[0]] if header else [""] * width
+    first = [" ".join(cell.split()) for cell in records[0]] if header else [""] * width
     body = text.lstrip("\r\n")
     return Dialect(
         separator=separator,

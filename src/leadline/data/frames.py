@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from leadline.data.nested import flat
-from leadline.data.part import Part, frame_digest
+from leadline.data.part import Part, counted, frame_digest
 from leadline.errors import SourceError
 
 __all__ = ["from_arrays", "from_frame", "from_memory", "in_memory"]
@@ -45,7 +45,7 @@ def from_memory(source: object, *, cache: Path) -> tuple[Part, str | None]:
         return _checked(_from_dict(source).lazy()), None
     if isinstance(source, tuple):
         if len(source) != 2:
-            raise SourceError(f"the tuple holds {len(source)} things, where two were expected: (X, y)")
+            raise SourceError(f"the tuple holds {counted(len(source), 'thing')}, where two were expected: (X, y)")
         return from_arrays(*source), "label"
     if _is_pandas(source):
         return _checked(_from_pandas(source).lazy()), None
@@ -61,7 +61,7 @@ def from_arrays(x: object, y: object) -> Part:
         _check_pixels(x, "X")
         columns = [pl.Series("image", np.ascontiguousarray(x))]
     elif x.ndim in (1, 2):
-        grid = x.reshape(len(x), -1)
+        grid = x[:, None] if x.ndim == 1 else x
         columns = [_column(f"x{i}", grid[:, i]) for i in range(grid.shape[1])]
     else:
         raise SourceError(
@@ -72,7 +72,9 @@ def from_arrays(x: object, y: object) -> Part:
         y = _array(y, "y")
         y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
         if len(y) != len(x):
-            raise SourceError(f"X has {len(x)} rows and y has {len(y)}, where as many were expected; cut one to fit")
+            raise SourceError(
+                f"X has {counted(len(x), 'row')} and y has {len(y):,}, where as many were expected; cut one to fit"
+            )
         columns.append(_column("label", y))
     return _checked(pl.DataFrame(columns).lazy(), {"image": "image"} if x.ndim > 2 else {})
 
@@ -97,7 +99,7 @@ def _is_pandas(value: object) -> bool:
 def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None) -> Part:
     schema = frame.collect_schema()
     if not len(schema) or not frame.select(pl.len()).collect().item():
-        raise SourceError(f"the frame has {len(schema)} columns and no row; give it at least one row")
+        raise SourceError(f"the frame has {counted(len(schema), 'column')} and no row; give it at least one row")
     if kinds is None:
         # Pixels in an Array column of two or three axes can be nothing but an image.
         kinds = {n: "image" for n, t in schema.items() if isinstance(t, pl.Array) and len(t.shape) > 1}

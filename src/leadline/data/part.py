@@ -11,8 +11,9 @@ A digest is of content alone, never of a path or a time, so the same data has th
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ __all__ = [
     "USUAL_TARGETS",
     "BadRow",
     "Part",
+    "agreed",
+    "called_as",
     "combine",
     "counted",
     "file_digest",
@@ -106,6 +109,37 @@ def counted(number: int, thing: str) -> str:
     ('1 line', '7,223 blank lines')
     """
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def called_as(frame: pl.LazyFrame, wanted: Sequence[str]) -> tuple[pl.LazyFrame, dict[str, str]]:
+    """The frame with its columns called as wanted, where they differ in large letters and spaces alone, and {old: new}.
+
+    >>> called_as(pl.LazyFrame({"Sepal Length": [1], "k": [2]}), ["sepal_length", "k"])[1]
+    {'Sepal Length': 'sepal_length'}
+    """
+    there = frame.collect_schema().names()
+    known, asked = set(there), set(wanted)
+    lacking = [name for name in wanted if name not in known]
+    if not lacking:
+        return frame, {}
+    others: dict[str, list[str]] = {}
+    for name in there:
+        others.setdefault(_bare(name), []).extend([name] if name not in asked else [])
+    found = {same[0]: name for name in lacking if len(same := others.get(_bare(name), [])) == 1}
+    return frame.rename(found), found
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_]+", " ", name.casefold()).strip()
+
+
+def agreed(number: int, one: str, many: str) -> str:
+    """Words that agree with a number, which stands where `{}` does.
+
+    >>> agreed(1, "1 pair bears", "{} pairs bear"), agreed(2_000, "1 pair bears", "{} pairs bear")
+    ('1 pair bears', '2,000 pairs bear')
+    """
+    return one if number == 1 else many.replace("{}", f"{number:,}")
 
 
 def combine(digests: Iterable[str]) -> str:

@@ -26,6 +26,7 @@ from leadline.data.part import BadRow, Part, combine, is_utf8
 from leadline.data.several import is_pattern, matches, one_table
 from leadline.data.tabular import read_table
 from leadline.data.texts import is_running, read_parts, texts_below, texts_in
+from leadline.data.workbook import named_sheet
 from leadline.errors import SourceError
 
 __all__ = ["BadRow", "Source", "cache_folder", "from_parts", "read"]
@@ -72,7 +73,8 @@ def read(source: object, test: object = None, *, cache: Path, running: bool | No
 
     `running` says whether text files are running text to learn to write from; None: told by their content.
 
-    `source` is one of: a folder, file or archive; a pattern of files, such as 'sales/*.csv'; a polars or pandas frame;
+    `source` is one of: a folder, file or archive; a sheet, as in 'sales.xlsx#May'; a pattern of files, such as
+    'sales/*.csv'; a polars or pandas frame;
     an array X or a pair (X, y) of NumPy arrays or PyTorch tensors; a dict of name -> array; the name of a sample; a
     `Source`. Text is converted and archives are unpacked once into `cache`.
 
@@ -128,12 +130,17 @@ def _read(source: object, cache: Path, running: bool | None) -> Source:
     try:
         if is_pattern(str(path)):
             return _read_several(str(path), cache, running)
+        path, sheet = named_sheet(path)
+        if sheet is not None:
+            return _read_file(path, cache, sheet)
         if not path.exists():
             return _read_name(str(source), path, cache)
         return _read_path(path, cache, running)
     except PermissionError as error:
         # The absolute path only here: it is the one thing that says which of several folders of a name is meant.
-        place = error.filename or path
+        place = Path(error.filename or path)
+        if place.is_relative_to(cache) or cache.is_relative_to(place):
+            raise  # not the source's: whoever chose the cache says how to choose another
         raise SourceError(f"{place} may not be opened by this user; give yourself permission to it") from error
 
 
@@ -172,8 +179,14 @@ def _read_path(path: Path, cache: Path, running: bool | None) -> Source:
         return from_parts(path.resolve().parent.name, layout)
     if kind := medium_of(path.name):
         raise SourceError(f"{path.name} is one {NOUNS[kind]}; give the folder that holds one subfolder a class")
+    return _read_file(path, cache)
+
+
+def _read_file(path: Path, cache: Path, sheet: str | None = None) -> Source:
+    """One table, and the media that it names, where it does."""
+    name = base_name(path) or path.resolve().parent.name
     notes = tuple(f"{other} stands beside it; pass --test to use it" for other in beside(path))
-    layout = Layout(root=path.parent, parts={"train": read_table(path, cache)}, notes=notes)
+    layout = Layout(root=path.parent, parts={"train": read_table(path, cache, sheet)}, notes=notes)
     if manifest := with_media(layout, sorted(filter(is_archive, path.parent.iterdir())), cache):
         # Such a table only lists what the folder is about, so the folder's name says more.
         return from_parts(path.resolve().parent.name if name.lower() in LISTS else name, manifest)

@@ -17,6 +17,7 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.data.media import MEDIA
+from leadline.data.part import called_as
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
 from leadline.data.target import Task, chosen, labels_of, listing, several_of, task_of, together
@@ -84,7 +85,7 @@ def take(frame: pl.LazyFrame, rows: np.ndarray, columns: Sequence[str]) -> pl.Da
 
 def read(source: Source, settings: Settings) -> Table:
     """Understand a source: target, task, and the kind of every column."""
-    frame, part = _joined(source)
+    frame, part, notes = _joined(source)
     if "tokens" in source.kinds.values():
         return _running(source, frame, part, settings)
     if settings.task == "language":
@@ -114,7 +115,7 @@ def read(source: Source, settings: Settings) -> Table:
         columns.append(Column(name=target, kind="category", settings={}, role="target"))
     return Table(
         source=source, frame=frame, part=said.part, columns=tuple(columns), task=read.task, labels=read.labels,
-        bad=(*source.bad, *said.bad, *read.bad), whole=said.whole, notes=read.notes,
+        bad=(*source.bad, *said.bad, *read.bad), whole=said.whole, notes=(*notes, *read.notes),
     )  # fmt: skip
 
 
@@ -131,14 +132,16 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
     )  # fmt: skip
 
 
-def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
-    """All parts one under the other, and the part of every row."""
-    frames, counts = [], []
+def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
+    """All parts one under the other, the part of every row, and what is to be said."""
+    frames, counts, notes = [], [], list[str]()
     names = source.train.collect_schema().names()
     for part, frame in zip(PARTS, (source.train, source.valid, source.test), strict=True):
         if frame is None:
             counts.append(0)
             continue
+        frame, renamed = called_as(frame, names)
+        notes += [f"Column {old!r} of the {part} part is read as {name!r}." for old, name in renamed.items()]
         there = set(frame.collect_schema().names())  # asked once: of thousands of columns it takes a moment
         if lacking := [name for name in names if name not in there]:
             raise SourceError(
@@ -150,7 +153,7 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray]:
     if counts[0] == 0:
         raise SourceError(f"{source.name} holds no rows; give a source with at least some.")
     joined = frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
-    return joined, np.repeat(np.arange(3, dtype=np.uint8), counts)
+    return joined, np.repeat(np.arange(3, dtype=np.uint8), counts), notes
 
 
 def column_of(
@@ -162,6 +165,8 @@ def column_of(
     if split is not None or name in settings.drop:
         return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
     stated = settings.kinds.get(name) or source.kinds.get(name)
+    if stated == "time":
+        cells = cells.alias(stated)  # the user says what the name of the column may not
     for kind in [stated] if stated else list(KINDS):
         how = KINDS[kind].sniff(cells, source.root)
         if how is not None and kind in MEDIA and cells.dtype == pl.String:

@@ -23,7 +23,7 @@ from leadline.data.jsons import convert_json, convert_json_lines
 from leadline.data.media import medium_of_bytes
 from leadline.data.nested import flat
 from leadline.data.packed import packing_of, unpack_file, without_packing
-from leadline.data.part import BadRow, Part, combine, file_digest
+from leadline.data.part import BadRow, Part, combine, counted, file_digest
 from leadline.data.workbook import WORKBOOKS, sheet_as_csv
 from leadline.errors import SourceError
 
@@ -35,7 +35,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 JSON = (".json",)  # often holds settings, so it is a table only where a folder holds nothing surer
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", *WORKBOOKS, *PARQUET, *ARROW, *JSON_LINES)
 # Raised whenever the conversion would give other rows for the same content.
-VERSION = 3
+VERSION = 4
 HEAD_BYTES = 2**16
 SLICE_ROWS = 2**16
 
@@ -73,14 +73,14 @@ def table_suffix(path: Path) -> str:
     return without_packing(path).suffix.lower()
 
 
-def read_table(path: Path | list[Path], cache: Path) -> Part:
-    """Read one table from its file, or from its Parquet shards.
+def read_table(path: Path | list[Path], cache: Path, sheet: str | None = None) -> Part:
+    """Read one table from its file, or from its Parquet shards; of a workbook the sheet that is named.
 
     Raises SourceError for what is empty, binary, damaged, or bad in more than half of its lines.
     """
     paths = path if isinstance(path, list) else [path]
     binary = table_suffix(paths[0]) in (*PARQUET, *ARROW)
-    part = _read_typed(paths, cache) if binary else _read_text(paths[0], cache)
+    part = _read_typed(paths, cache) if binary else _read_text(paths[0], cache, sheet)
     frame, notes = flat(part.frame, part.kinds)
     return replace(part, frame=frame, notes=(*part.notes, *(f"column {note}" for note in notes)))
 
@@ -88,10 +88,12 @@ def read_table(path: Path | list[Path], cache: Path) -> Part:
 # --- text, by way of a Parquet file in the cache ---------------------------------------------------------------------
 
 
-def _read_text(path: Path, cache: Path) -> Part:
+def _read_text(path: Path, cache: Path, sheet: str | None) -> Part:
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name} is empty, where a table was expected; check that it was saved or copied whole")
     digest = file_digest(path, cache)
+    if sheet is not None:
+        digest = combine([digest, sheet])
     suffix = table_suffix(path)
     if suffix in FOREIGN:
         raise SourceError(f"{path.name} is {FOREIGN[suffix]}; save its table as CSV")
@@ -104,7 +106,7 @@ def _read_text(path: Path, cache: Path) -> Part:
         with tempfile.TemporaryDirectory(dir=stored.parent) as name:
             folder = Path(name)
             if suffix in WORKBOOKS and path.suffix.lower() == suffix:
-                plain, notes = sheet_as_csv(path, folder)
+                plain, notes = sheet_as_csv(path, folder, sheet)
                 done = convert(plain, folder, path.name, separator=",", unit="row")
             else:
                 plain, notes = as_utf8(path, folder, "a table")
@@ -187,7 +189,7 @@ def _read_typed(paths: list[Path], cache: Path) -> Part:
     known.parent.mkdir(parents=True, exist_ok=True)
     known.touch()
     if not rows or not len(schema):
-        raise SourceError(f"{name} has {len(schema)} columns and no row; give a file with at least one row")
+        raise SourceError(f"{name} has {counted(len(schema), 'column')} and no row; give a file with at least one row")
     kinds = _media(frame, schema)
     classes = _class_names(metadata.get("huggingface", ""), schema)
     frame = frame.with_columns(

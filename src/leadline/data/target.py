@@ -14,13 +14,14 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.data import marks
-from leadline.data.part import USUAL_TARGETS
+from leadline.data.part import USUAL_TARGETS, agreed
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS
 from leadline.errors import TargetError
 from leadline.judge.metrics import choose
 from leadline.kinds import KINDS, figures
 from leadline.kinds.kind import present
+from leadline.kinds.lists import lists
 
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
 ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
@@ -110,7 +111,7 @@ def labels_of(
     cells = frame.select(target).collect().to_series()
     asked, nested = settings.task == "multilabel", cells.dtype.is_nested()
     if asked or (settings.task is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
-        held = marks.lists(cells, asked)
+        held = lists(cells, asked)
         if held is not None:
             return _labelled(source, held, part, target, settings, several, told=not asked and not nested)
     if nested:
@@ -136,7 +137,7 @@ def labels_of(
             "rows of another value."
         )
     bad = [
-        BadRow(place=f"{source.name} row {row + 1}", reason=f"the target {target!r} is missing")
+        BadRow(place=f"{source.name} row {row + 1}", reason=missing(target))
         for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
     ]
     numbers = _numbers(kept)
@@ -183,7 +184,8 @@ def _labelled(
         raise TargetError(f"Column {never[0]!r} never says yes in the rows to learn from; leave it out of --target.")
     if len(counted) < 2:
         raise TargetError(
-            f"Column {target!r} holds {len(counted)} label, where at least two were expected; choose another --target."
+            f"Column {target!r} holds {'one label' if len(counted) else 'no label'}, where at least two were expected; "
+            "choose another --target."
         )
     kept = counted.sort("count", descending=True, maintain_order=True)[target].to_list()
     kept, rest = sorted(kept[: marks.MOST], key=_natural), kept[marks.MOST :]
@@ -191,7 +193,7 @@ def _labelled(
     labels = marks.packed(borne)
     if len(np.unique(labels[part == 0])) == 1:
         raise TargetError(f"Column {target!r} holds the same labels in every row; a target must vary.")
-    reasons = dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), f"the target {target!r} is missing")
+    reasons = dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), missing(target))
     strange = cells.list.set_difference([*kept, *rest])
     for row in np.flatnonzero((strange.list.len() > 0).fill_null(False).to_numpy()):
         reasons[int(row)] = f"label {strange[int(row)][0]!r} is not in train"
@@ -208,13 +210,16 @@ def _labelled(
             "--task multiclass takes each for one class."
         )
     if rest:
-        notes.append(
-            f"Of {len(counted):,} labels the {marks.MOST} commonest are told; the others, such as {rest[0]!r}, are "
-            "left out."
-        )
+        others = f"{rest[0]!r} is" if len(rest) == 1 else f"the others, such as {rest[0]!r}, are"
+        notes.append(f"Of {len(counted):,} labels the {marks.MOST} commonest are told; {others} left out.")
     if none := int((labels[part == 0] == 0).sum()):
-        notes.append(f"{none:,} rows bear no label; that is learned too.")
+        notes.append(f"{agreed(none, '1 row bears', '{} rows bear')} no label; that is learned too.")
     return Target(task=task_of("multilabel", target, tuple(kept), settings), labels=labels, bad=bad, notes=tuple(notes))
+
+
+def missing(target: str | None) -> str:
+    """Why a row that does not tell its target is set aside: of that there may be any number."""
+    return f"the target {target!r} is missing"
 
 
 def task_of(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:

@@ -14,6 +14,7 @@ import numpy as np
 
 from leadline.config import Settings
 from leadline.contenders.contender import Clock
+from leadline.data.part import counted
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.flaws import belonging, columns, labels, price, traces
@@ -87,7 +88,7 @@ def priced(flaws: list[Flaw], store: Store, truth: np.ndarray, answers: dict[str
     for flaw in flaws:
         if flaw.name in ("twins", "rare") and flaw.price is None:
             kept = ~np.isin(store.split.test, flaw.rows)
-            how = f"{int(kept.sum()):,} test rows without them"
+            how = f"{counted(int(kept.sum()), 'test row')} without them"
             flaw = replace(flaw, price=price.of_rows(truth, mine, kept, metric, of, how))
         elif flaw.name == "labels":
             noise, learned = labels.Noise(**flaw.facts["noise"]), Price(**flaw.facts["learned"])
@@ -232,8 +233,9 @@ def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds:
     learned = _learned(probe, rows, y, place, fold, answers, most)
     mine = rows[place]
     tested = np.isin(mine, store.split.test)
+    verb = "looks" if len(mine) == 1 else "look"
     says = (
-        f"{len(mine):,} of {len(rows):,} labels look wrong; about half of these should be. In all {noise.low:.1%} to "
+        f"{len(mine):,} of {len(rows):,} labels {verb} wrong; about half of these should be. In all {noise.low:.1%} to "
         f"{noise.high:.1%} of the labels may be wrong, as far as {probe.name} can tell."
     )
     return Flaw(
@@ -286,6 +288,6 @@ def _rare(table: Table, store: Store) -> Flaw | None:
     if not len(rows):
         return None
     named = ", ".join(repr(table.task.classes[k]) for k in rare[:5])
-    which = f"The class {named} has" if len(rare) == 1 else f"{len(rare)} classes have"
+    which = f"The class {named} has" if len(rare) == 1 else f"{len(rare):,} classes have"
     such = "" if len(rare) == 1 else f", such as {named}"
     return Flaw(name="rare", rows=rows, says=f"{which} fewer than {RARE} rows to learn from{such}.")

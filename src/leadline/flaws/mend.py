@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from leadline.data.part import agreed
 from leadline.data.source import BadRow
 from leadline.data.table import Table
 from leadline.flaws.flaw import Flaw
@@ -36,10 +37,12 @@ def mended(table: Table, flaws: Sequence[Flaw], names: Sequence[str]) -> tuple[T
                 )
                 for row in flaw.drop.tolist()
             ]
-            said.append(f"{len(flaw.drop):,} rows that repeat another were taken out.")
+            were = agreed(len(flaw.drop), "1 row that repeats another was", "{} rows that repeat another were")
+            said.append(f"{were} taken out.")
         elif flaw.name == "labels" and flaw.drop is not None:
             doubtful = np.sort(flaw.drop)
-            said.append(f"{len(doubtful):,} rows with suspect labels are not learned from.")
+            are = agreed(len(doubtful), "1 row with a suspect label is", "{} rows with suspect labels are")
+            said.append(f"{are} not learned from.")
         elif flaw.name == "leak":
             columns = tuple(
                 dataclasses.replace(c, role="dropped", note="taken out: it gives the target away")

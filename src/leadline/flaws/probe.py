@@ -43,7 +43,7 @@ class Probe:
         self.store, self.threads = store, threads
         self.classes = len(store.task.classes)
         kinds = {block.kind for block in store.blocks}
-        self.trees = kinds <= {"number", "category", "time"}
+        self.trees = kinds <= {"number", "category", "time", "list"}
         self.plan = layout(store, ("codes", "dense") if self.trees else ("codes", "bag", "dense"))
         self.name = "trees" if self.trees else "a linear model"
         plan = self.plan

@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from leadline.data.part import agreed, counted
 from leadline.data.store import Block, Store
 from leadline.data.table import Table
 from leadline.flaws.flaw import Flaw
@@ -80,14 +81,16 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int) -> Flaw | N
     learned = np.unique(group[np.setdiff1d(rows, store.split.test)])
     tested = store.split.test[np.isin(group[store.split.test], learned) & np.isin(store.split.test, rows)]
     unlike = int((table.labels[found[:, 0]] != table.labels[found[:, 1]]).sum()) if store.task.classes else 0
-    across = f"{len(tested):,} of {len(store.split.test):,} test rows have a twin that was learned from"
-    differ = f"; {unlike:,} pairs bear different labels" if unlike else ""
+    repeat = "repeats" if len(drop) == 1 else "repeat"
+    have = "has" if len(tested) == 1 else "have"
+    across = f"{len(tested):,} of {counted(len(store.split.test), 'test row')} {have} a twin that was learned from"
+    differ = f"; {agreed(unlike, '1 pair bears', '{} pairs bear')} different labels" if unlike else ""
     partner = dict(found[::-1, ::-1].tolist())
     shown = np.concatenate([tested, np.setdiff1d(drop, tested)])
     back = dict(found[::-1].tolist())
     return Flaw(
         name="twins",
-        says=f"{len(drop):,} of {looked:,} rows repeat another, or nearly: {across}{differ}.",
+        says=f"{len(drop):,} of {looked:,} rows {repeat} another, or nearly: {across}{differ}.",
         rows=shown, twin=np.array([partner.get(r, back.get(r, -1)) for r in shown.tolist()], np.int64), drop=drop,
         facts={"rows": len(drop), "across": len(tested), "unlike": unlike},
     )  # fmt: skip

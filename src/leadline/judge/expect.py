@@ -190,8 +190,8 @@ def _shape(table: Table, data: str, train: int, ordered: int) -> list[Reason]:
     """What the columns say."""
     kinds = [column.kind for column in table.inputs]
     texts = kinds.count("text")
-    plain = {word: kinds.count(kind) for kind, word in (("number", "numbers"), ("category", "categories"),
-                                                        ("time", "times")) if kind in kinds}  # fmt: skip
+    words = {"number": "numbers", "category": "categories", "time": "times", "list": "lists of words"}
+    plain = {word: kinds.count(kind) for kind, word in words.items() if kind in kinds}
     told = ", ".join(f"{count:,} of {word}" for word, count in plain.items())
     found = []
     if data == "columns in order":

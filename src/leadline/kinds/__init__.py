@@ -4,6 +4,7 @@ from leadline.kinds.audio import Audio
 from leadline.kinds.category import Category
 from leadline.kinds.image import Image
 from leadline.kinds.kind import Kind
+from leadline.kinds.lists import Lists
 from leadline.kinds.number import Number
 from leadline.kinds.series import Series
 from leadline.kinds.text import Text
@@ -16,6 +17,7 @@ KINDS: dict[str, Kind] = {
     "series": Series(),
     "number": Number(),
     "time": Time(),
+    "list": Lists(),
     "text": Text(),
     "category": Category(),
     "tokens": Tokens(),

@@ -27,6 +27,8 @@ MONEY = r"(?:[$€£¥₹₽₩₺]|US\$|R\$|C\$|A\$|USD|EUR|GBP|JPY|CHF|CNY|INR
 UNIT = r"(?:\d|\d[.,])\s*(°?[^\W\d_][^\W\d_/²³^%°·*]*(?:[/·*][^\W\d_]+)?[²³]?|°)\.?$"
 BOUND = r"^[<>≤≥≈~]=?\s*([+-]?[\d.,].*)$"  # 'under 5' is read as 5
 CLOCK = r"^(-)?(\d+):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?$"
+ZEROS = "٠۰०０"  # Arabic, Persian, Devanagari, full width
+OTHER_DIGITS = [chr(ord(zero) + digit) for zero in ZEROS for digit in range(10)]
 SIGN = "[+\\-\u2212\u2013]"  # also the minus and the dash that word processors put in its place
 
 
@@ -50,7 +52,7 @@ def read(words: pl.Series, how: Mapping[str, Any]) -> pl.Series:
     """Stripped cells -> float64, as `told` says that they are written; times of day and durations in seconds."""
     if how.get("clock"):
         return _seconds(words)
-    decimal, plain = how["decimal"], words.str.strip_chars()
+    decimal, plain = how["decimal"], _western(words.str.strip_chars())
     if unit := how.get("unit"):
         plain = plain.str.replace(rf"\s*{re.escape(unit)}\.?$", "")
     if how.get("bounds"):
@@ -64,6 +66,13 @@ def read(words: pl.Series, how: Mapping[str, Any]) -> pl.Series:
     signs = parts.struct.field("before").fill_null("") + parts.struct.field("after").fill_null("")
     minus = (losses | signs.str.contains("[\\-\u2212\u2013]")).fill_null(False)
     return pl.Series(words.name, pl.select(pl.when(minus).then(-number).otherwise(number)).to_series())
+
+
+def _western(words: pl.Series) -> pl.Series:
+    """Digits and marks of other scripts as 0 to 9, point and comma: ١٢٫٥ is 12.5."""
+    if not words.str.contains(r"[^\x00-\x7F]").any():
+        return words
+    return words.str.replace_many([*OTHER_DIGITS, "٫", "٬"], [*"0123456789" * len(ZEROS), ".", ","])
 
 
 def _unit(cells: pl.Series, count: pl.Series) -> str | None:

@@ -17,7 +17,7 @@ import polars as pl
 
 from leadline.kinds import figures
 from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
-from leadline.kinds.time import compact
+from leadline.kinds.time import compact, since_1970
 
 PARSES = 0.98  # share of the cells that must read as numbers
 
@@ -32,7 +32,7 @@ class Number:
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype.is_numeric() or cells.dtype == pl.Boolean:
-            return None if compact(cells) else {}
+            return None if compact(cells) or since_1970(cells) else {}
         if cells.dtype in (pl.Duration, pl.Time):
             return {"clock": True}
         if cells.dtype != pl.String:
@@ -40,7 +40,7 @@ class Number:
         words = present(cells).drop_nulls()
         if not len(words):
             return None
-        if compact(words):
+        if compact(words) or since_1970(cells):
             return None  # 20241231 is a day
         if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES:
             return {}

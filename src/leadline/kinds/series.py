@@ -73,7 +73,10 @@ class Series:
             steps = cells.gather(whole).explode().cast(pl.Float64).fill_null(float("nan")).to_numpy()
             values[whole] = steps.reshape(-1, length)
         other = (lengths != length) & given
-        bad = {int(i): f"it has {lengths[i]} steps, where {length} were expected" for i in np.flatnonzero(other)}
+        bad = {
+            int(i): f"it has {lengths[i]} step{'' if lengths[i] == 1 else 's'}, where {length} were expected"
+            for i in np.flatnonzero(other)
+        }
         return Decoded(values=np.where(np.isfinite(values), values, np.nan), bad=bad)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:

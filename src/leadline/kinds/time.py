@@ -2,10 +2,14 @@
 
 The calendar is integer arithmetic in the graph (days from civil: Howard Hinnant, 'chrono-compatible low-level date
 algorithms'), so deep and classical contenders read the same parts. Missing is the smallest int64, and NaN after.
+
+Numbers since 1970 are times where their column is called after one, or where all of them are whole minutes (or
+milliseconds that are whole seconds), which numbers of anything else hardly are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +42,44 @@ FORMATS = (
 EIGHT = (
     r"^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"  # of a hundred numbers of eight digits four, by chance
 )
+SINCE = {  # numbers since 1970, by how they are called: milliseconds in one, and what divides them where no name tells
+    "seconds since 1970": (1e3, 60), "milliseconds since 1970": (1.0, 1_000), "microseconds since 1970": (1e-3, 10**6),
+    "nanoseconds since 1970": (1e-6, 10**9),
+}  # fmt: skip
+EARLIEST, LATEST = 631_152_000_000, 2_208_988_800_000  # 1990 and 2040; ten digits of seconds begin in 2001
+CALLED = {
+    "ts", "at", "when", "epoch", "unix", "utc", "created", "updated", "modified", "begin", "start", "end", "datum",
+    "zeit", "fecha", "hora", "heure", "tijd",
+}  # fmt: skip
+UNNAMED = 10  # different values that must be whole minutes
+
+
+def since_1970(cells: pl.Series) -> str | None:
+    """What these numbers count since 1970, where they are times.
+
+    >>> since_1970(pl.Series("created_at", [1_700_000_001, 1_700_003_600]))
+    'seconds since 1970'
+    >>> since_1970(pl.Series("id", [1_700_000_001, 1_700_003_600]))
+    """
+    numbers = cells if cells.dtype.is_numeric() else present(cells).cast(pl.Float64, strict=False)
+    known = numbers.drop_nulls()
+    known = known.drop_nans() if known.dtype.is_float() else known
+    if not len(known):
+        return None
+    for unit, (ms, whole) in SINCE.items():
+        if not EARLIEST <= known[0] * ms <= LATEST:
+            continue  # the usual column of numbers costs one look
+        if share((known * ms).is_between(EARLIEST, LATEST)) < PARSES or known.n_unique() < 2:
+            return None
+        if _is_called_a_time(cells.name):
+            return unit
+        return unit if known.n_unique() >= UNNAMED and known[0] >= 1e9 and bool((known % whole == 0).all()) else None
+    return None
+
+
+def _is_called_a_time(name: str) -> bool:
+    words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return any(word in CALLED or word.endswith(("time", "date", "stamp")) for word in words)
 
 
 def compact(words: pl.Series) -> bool:
@@ -61,6 +103,8 @@ class Time:
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype in (pl.Date, pl.Datetime):
             return {"format": None}
+        if cells.dtype.is_numeric() and (unit := since_1970(cells)):
+            return {"format": unit}
         if cells.dtype.is_integer() and compact(cells):
             return {"format": COMPACT}
         if cells.dtype != pl.String:
@@ -68,6 +112,8 @@ class Time:
         words = present(cells).drop_nulls()
         if not len(words):
             return None
+        if unit := since_1970(cells):
+            return {"format": unit}
         for pattern in FORMATS:
             if share(_parse(words, pattern).is_not_null()) >= PARSES:
                 return {"format": pattern}
@@ -75,7 +121,10 @@ class Time:
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells.cast(pl.String) if cells.dtype.is_numeric() else cells)
-        if words.dtype == pl.String:
+        if settings.get("format") in SINCE and words.dtype == pl.String:
+            numbers = words.cast(pl.Float64, strict=False) * SINCE[settings["format"]][0]
+            moments = numbers.set(~numbers.is_finite().fill_null(False), None).round().cast(pl.Int64, strict=False)
+        elif words.dtype == pl.String:
             moments = _parse_any(words, settings["format"])
         else:
             moments = cells.cast(pl.Datetime("ms")).cast(pl.Int64)

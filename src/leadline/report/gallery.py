@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from leadline.data.part import agreed
 from leadline.report.facts import Facts
 from leadline.report.room import Room, is_picture
 from leadline.report.words import clip, count, grid, name, percent, plain, tag
@@ -55,7 +56,7 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
     if not shown:
         return ""
     several = facts.result.get("task") == "multilabel"
-    more = f" {count(len(examples) - SHOWN)} more are not shown." if len(examples) > SHOWN else ""
+    more = f" {agreed(len(examples) - SHOWN, '1 more is', '{} more are')} not shown." if len(examples) > SHOWN else ""
     what = "passages that it found hardest to foretell" if facts.result.get("task") == "language" else None
     lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"
     if all(each.cells and each.text is None and each.image is None and each.sound is None for each in shown):

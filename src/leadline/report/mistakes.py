@@ -55,8 +55,9 @@ def _labels(predictions: pl.DataFrame, classes: list[str]) -> str:
     ]  # fmt: skip
     each = [2 * both / (borne + said) for borne, said, both, _ in counted if borne + said]
     right = sum(a == b for a, b in zip(*sets, strict=True))
+    have = "has all its" if right == 1 else "have all their"
     lead = (
-        f"<p>{count(right)} of {count(len(predictions))} test rows have all their labels told right, and no other. "
+        f"<p>{count(right)} of {count(len(predictions))} test rows {have} labels told right, and no other. "
         f"The mean of F1 over the labels is {percent(sum(each) / len(each) if each else None)}.</p>"
     )
     head = ("Label", "Rows that bear it", "Found", "Rows said to", "Right of these", "F1")
@@ -128,7 +129,11 @@ def _numbers(predictions: pl.DataFrame) -> str:
     value = Measure.fit("value", True, [axis.low, axis.high], step=(axis.high - axis.low) / 50).text
     error = Measure.fit("value", True, [edge], step=edge / 50).text
     half, most = (plain(float(errors.abs().quantile(share) or 0)) for share in (0.5, 0.95))
-    sampled = f" {count(len(drawn))} of {count(len(both))} rows are drawn." if len(drawn) < len(both) else ""
+    sampled = (
+        f" {count(len(drawn))} of {count(len(both))} rows {'is' if len(drawn) == 1 else 'are'} drawn."
+        if len(drawn) < len(both)
+        else ""
+    )
     same = Frame("Predicted against true values on the test rows", ("true", "predicted"), (value, value))
     off = Frame("Histogram of prediction minus truth", ("predicted minus true", "rows"), (error, count))
     first, second = (

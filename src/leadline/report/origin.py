@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from leadline.data.part import agreed
 from leadline.report.facts import Facts, number
 from leadline.report.words import clip, count, esc, grid, name, percent, plain, tag
 
@@ -69,14 +70,22 @@ def _columns(facts: Facts) -> str:
         )
         for c in columns[:COLUMNS]
     ]
-    more = f"<p>{count(len(columns) - COLUMNS)} more columns are in result.json.</p>" if len(columns) > COLUMNS else ""
+    more = (
+        f"<p>{agreed(len(columns) - COLUMNS, '1 more column is', '{} more columns are')} in result.json.</p>"
+        if len(columns) > COLUMNS
+        else ""
+    )
     return grid(("Column", "Kind", "Role", "Note", "Missing", "Distinct"), rows, 4, "Columns") + more
 
 
 def warnings(facts: Facts) -> str:
     """What was replaced, ignored or looks wrong."""
     found = facts.result.get("warnings") or []
-    more = f"<p>{count(len(found) - WARNINGS)} more are in result.json.</p>" if len(found) > WARNINGS else ""
+    more = (
+        f"<p>{agreed(len(found) - WARNINGS, '1 more is', '{} more are')} in result.json.</p>"
+        if len(found) > WARNINGS
+        else ""
+    )
     return (
         f'<ul class="warnings">{"".join(tag("li", clip(w, 500)) for w in found[:WARNINGS])}</ul>{more}' if found else ""
     )

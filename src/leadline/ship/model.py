@@ -138,12 +138,20 @@ class Model:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise ModelError(f"There is no model at {path}; `leadline fit` writes model.onnx into its run folder.")
         try:
+            if not self.path.is_file():
+                raise ModelError(f"There is no model at {path}; `leadline fit` writes model.onnx into its run folder.")
             self._session = Session(self.path, threads=os.cpu_count() or 1)
+        except ModelError:
+            raise
+        except PermissionError as error:
+            raise ModelError(f"{path} may not be opened by this user; give yourself permission to it.") from error
         except Exception as error:  # ONNX Runtime has an exception type for every way a file can be wrong
-            raise ModelError(f"{path} cannot be loaded as an ONNX model ({str(error)[:200]}).") from error
+            reason = str(error).rsplit(" : ", 1)[-1].strip().rstrip(".")[:200]
+            raise ModelError(
+                f"{path} cannot be loaded as an ONNX model ({reason}); give a model.onnx, or the run folder "
+                "that holds it."
+            ) from error
         text = self._session.metadata.get(CONTRACT)
         if text is None:
             raise ModelError(f"{path} is an ONNX file, but not one that Leadline wrote: it holds no contract.")

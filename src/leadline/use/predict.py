@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +13,12 @@ import numpy as np
 import polars as pl
 
 from leadline.data.archive import is_archive, unpack
-from leadline.data.media import MEDIA, medium_of, visible
+from leadline.data.media import MEDIA, listed, medium_of, visible
+from leadline.data.part import called_as
 from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
 from leadline.kinds import KINDS
-from leadline.refused import spoken
+from leadline.refused import NUMBERED, spoken
 
 if TYPE_CHECKING:
     from leadline.ship.model import Model
@@ -44,16 +46,18 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
     frames, row = [], 0
     odd: dict[str, list[str]] = {}
     for part in parts:
+        part, renamed = called_as(part, wanted)
+        if renamed:
+            said = listed(f"{old!r} as {name!r}" for old, name in renamed.items())
+            warnings.warn(f"Columns are read as the model was trained on them: {said}.", stacklevel=2)
         schema = part.collect_schema()
         if lacking := [name for name in wanted if name not in schema]:
-            raise ModelError(
-                f"{given.name} lacks column {lacking[0]!r}, which the model reads; it has {', '.join(schema.names())}."
-            )
+            raise ModelError(_lacks(given, lacking, schema.names()))
         for name in wanted:
             facts = model.contract["inputs"][name]
             kind, written = facts["kind"], facts["decode"].get("written") and schema[name] == pl.String
             several = written or schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)
-            if name not in media and several != (kind == "series"):
+            if name not in media and kind != "list" and several != (kind == "series"):
                 cells = "lists of numbers" if kind == "series" else "text or numbers"
                 raise ModelError(
                     f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
@@ -76,6 +80,14 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
         many = "1 cell counts" if len(places) == 1 else f"{len(places):,} cells count"
         warnings.warn(f"Of column {name!r} {many} as missing, such as {places[0]}.", stacklevel=2)
     return pl.concat(frames)
+
+
+def _lacks(given: Source, lacking: list[str], names: list[str]) -> str:
+    which = repr(lacking[0]) + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else "")
+    remedy = "add it, with empty cells where nothing is known"
+    if any("has no header line" in note for note in given.notes):
+        remedy = "write a first line that names its columns"
+    return f"{given.name} lacks column {which}, which the model reads; it has {listed(names)}; {remedy}."
 
 
 def _note_odd(odd: dict[str, list[str]], model: Model, frame: pl.DataFrame, first: int) -> None:
@@ -149,11 +161,13 @@ def _renamed(given: Source, name: str, kind: str) -> Source:
 
 def write(frame: pl.DataFrame, out: Path) -> None:
     """Write answers as CSV, TSV, Parquet or JSON Lines, by the suffix of `out`."""
-    check_suffix(out)
+    check_out(out)
     try:
         WRITERS[out.suffix.lower()](frame, out)
     except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror or error}.") from error
+        number = error.errno or (int(said[1]) if (said := NUMBERED.search(str(error))) else None)
+        why = os.strerror(number).lower() if number else error
+        raise OutputError(f"{out} cannot be written ({why}); choose another --out.") from error
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -161,7 +175,9 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col(pl.List(pl.String)).list.join("|"))
 
 
-def check_suffix(out: Path) -> None:
-    """Refuse a file that `write` would not know how to write."""
+def check_out(out: Path) -> None:
+    """Refuse a file that `write` would not know how to write, or where."""
     if out.suffix.lower() not in WRITERS:
         raise OutputError(f"--out {out} has no known suffix; use one of {', '.join(WRITERS)}.")
+    if not out.parent.is_dir():
+        raise OutputError(f"there is no folder {out.parent} to write {out.name} to; make it, or choose another --out.")
