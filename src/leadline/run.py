@@ -114,9 +114,7 @@ def _fit(
     given = find(source, test, asked)
     with run_folder(asked, given.name) as (folder, final):
         if any(left != folder for left in final.parent.glob(f".{final.name}.partial-*")):
-            killed = (
-                f"An earlier run into {final} was killed, or is under way: leadline resume {final} goes on with it."
-            )
+            killed = f"An earlier run into {final} was killed: leadline resume {final} goes on with it."
             given = dataclasses.replace(given, notes=(*given.notes, killed))
         write_config(folder, source, asked)
         result = journey(Go(asked=asked, given=given, folder=folder, began=began, watch=watch or (lambda event: None)))
