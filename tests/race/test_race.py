@@ -88,6 +88,33 @@ def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) 
     assert contest.entries[1].process.poll() is not None
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [
+        ({"linear": "late", "boosting": "crash"}, {"linear": "finished", "boosting": "failed"}),
+        ({"linear": "crash", "boosting": "late"}, {"linear": "failed", "boosting": "finished"}),
+        ({"linear": "fine", "boosting": "late"}, {"linear": "finished", "boosting": "failed"}),
+    ],
+    ids=["the fastest", "the last that runs", "not where another has finished"],
+)
+def test_one_without_which_nothing_could_be_shipped_may_overrun(
+    behaviour: dict[str, str], status: dict[str, str], race: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TINY", "LEAST", "GRACE_LEAST"):
+        monkeypatch.setattr(f"leadline.race.race.{name}", 0.5)
+    contest, _ = race(behaviour, seconds=1.5)
+    assert _status(contest) == status
+
+
+def test_the_last_hope_has_an_end(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TINY", "LEAST", "LAST_HOPE"):
+        monkeypatch.setattr(f"leadline.race.race.{name}", 1.0)
+    began = time.monotonic()
+    contest, _ = race({"linear": "silent"}, seconds=1.0)
+    assert _status(contest) == {"linear": "failed"} and 1.9 < time.monotonic() - began < 8
+    assert contest.entries[0].process.poll() is not None
+
+
 def test_the_largest_is_ended_where_all_processes_together_need_too_much_memory(
     race: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

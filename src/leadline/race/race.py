@@ -34,7 +34,7 @@ FIRST_SHARE = 0.3  # of the race for those that use one core, where others are t
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 LEAST = 4.0  # seconds of any contender: it has libraries to import
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
-LAST_HOPE = 30.0  # seconds more for the fastest contender, where without it a run would ship nothing
+LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
@@ -278,9 +278,15 @@ class Race:
         spent = time.monotonic() - entry.began
         # On a busy machine importing alone may outlast a small share: the fastest contender gets the time of all.
         limit = max(entry.seconds, entry.lane_s) if entry.name == FASTEST else entry.seconds
-        alone = entry.name == FASTEST and not any(other.done for other in self.entries)
-        if spent > limit + (LAST_HOPE if alone else max(GRACE_LEAST, GRACE * limit)):
+        if spent > limit + (LAST_HOPE if self._last_hope(entry) else max(GRACE_LEAST, GRACE * limit)):
             self._kill(entry, f"it ran over its {entry.seconds:.0f} s")
+
+    def _last_hope(self, entry: Entry) -> bool:
+        """Whether nothing is there to ship, and nobody sooner to give it: the fastest, or the last that runs."""
+        others = [other for other in self.entries if other is not entry and other.family != "floor"]
+        if any(other.done for other in others):
+            return False
+        return entry.name == FASTEST or not any(other.status in ("waiting", "running") for other in others)
 
     def _kill(self, entry: Entry, why: str) -> None:
         assert entry.process is not None
