@@ -122,7 +122,7 @@ def test_the_largest_is_ended_where_all_processes_together_need_too_much_memory(
     cap = tree_gb(os.getpid()) + 0.25
     contest, _ = race({"linear": "fine", "boosting": "hungry"}, seconds=8.0, memory_gb=cap)
     assert _status(contest) == {"linear": "finished", "boosting": "failed"}
-    assert f"GB) than it may use ({cap:.1f} GB)" in _why(contest, "boosting")
+    assert f" MB) than it may use ({1e3 * cap:,.0f} MB); raise --memory" in _why(contest, "boosting")
 
 
 def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(

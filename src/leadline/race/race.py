@@ -210,7 +210,8 @@ class Race:
         if held <= self._memory_gb or not mine:
             return
         largest = max(mine, key=lambda entry: used_gb(entry.process.pid) if entry.process else 0.0)
-        self._kill(largest, f"the run needed more memory ({held:.1f} GB) than it may use ({self._memory_gb:.1f} GB)")
+        needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held, self._memory_gb))
+        self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory")
 
     def _start(self, entry: Entry, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
