@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -51,6 +51,7 @@ from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
+from leadline.stop import told_once
 from leadline.trials import Trials
 
 # Seconds that the end of a run takes: to export a contender, and to run its file on a row.
@@ -141,7 +142,9 @@ class Go:
 def journey(go: Go) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
     asked, given, folder, past = go.asked, go.given, go.folder, go.past
-    with closing(Journal(folder / "journal.jsonl", go.began)) as journal, Gauge() as gauge, in_use(go.cache):
+    with ExitStack() as ends:
+        journal = ends.enter_context(closing(Journal(folder / "journal.jsonl", go.began)))
+        gauge, _ = ends.enter_context(Gauge()), ends.enter_context(in_use(go.cache))
         budget = None if asked.epochs else asked.seconds
         started = journal.write(
             "begin" if past is None else "resumed", source=given.name, digest=given.digest, budget_s=budget,
@@ -186,6 +189,8 @@ def journey(go: Go) -> dict[str, Any]:
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
                 start=start, costs={} if past is None else past.costs, journal=journal, watch=go.watch,
             )  # fmt: skip
+            if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
+                ends.enter_context(told_once())
             result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, journal, gauge)
         finally:
             race.close()
