@@ -23,6 +23,8 @@ behaviour = BEHAVIOUR[job["contender"]]
 say("progress", step=1, steps=2, score=0.5, note=None, facts={})
 if behaviour == "crash":
     sys.exit(3)
+if behaviour == "killed":
+    os.kill(os.getpid(), 9)
 if behaviour == "raise":
     say("failed", why="ValueError: the sea is too deep")
     sys.exit(1)

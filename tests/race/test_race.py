@@ -70,6 +70,13 @@ def test_crashes_are_reported_and_the_others_finish(race: Any, tmp_path: Path) -
     assert ends == _status(contest)
 
 
+def test_one_that_the_system_ends_costs_nobody_else(race: Any) -> None:
+    contest, _ = race({"linear": "fine", "boosting": "killed"})
+    assert _status(contest) == {"linear": "finished", "boosting": "failed"}
+    said = "its process was ended from outside, by signal 9; see contenders/boosting/log.txt"
+    assert _why(contest, "boosting") == said
+
+
 def test_one_for_which_no_time_is_left_is_skipped(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadline.race.race.TINY", 1.0)
     monkeypatch.setattr("leadline.race.race.LEAST", 100.0)

@@ -253,8 +253,9 @@ class Race:
     def _take(self, entry: Entry, message: Event | None) -> None:
         if message is None:
             if entry.status == "running":
-                code = entry.process.wait() if entry.process else None
-                self._end(entry, "failed", f"its process ended with code {code}; see contenders/{entry.name}/log.txt")
+                code = entry.process.wait() if entry.process else 0
+                ended = f"ended with code {code}" if code >= 0 else f"was ended from outside, by signal {-code}"
+                self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt")
             return
         event = message.pop("event")
         if event == "progress":
