@@ -45,6 +45,9 @@ if behaviour == "waits":
         pass
 say("fitted", score=0.5, params=1, bytes=4, describe=[], fit_s=0.1, predict_us=1.0, peak_mb=1.0,
     stopped=behaviour == "waits")
+if behaviour == "swells":
+    held = bytearray(300_000_000)
+    time.sleep(600)
 for line in sys.stdin:
     if line.strip() == "export":
         if behaviour == "dies on export":

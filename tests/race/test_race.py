@@ -132,6 +132,13 @@ def test_the_largest_is_ended_where_all_processes_together_need_too_much_memory(
     assert f" MB) than it may use ({1e3 * cap:,.0f} MB); raise --memory" in _why(contest, "boosting")
 
 
+def test_one_that_needs_too_much_memory_for_its_graph_is_ended(race: Any) -> None:
+    cap = tree_gb(os.getpid()) + 0.25
+    contest, watched = race({"linear": "swells"}, seconds=8.0, memory_gb=cap)
+    assert [event["status"] for event in watched if event["event"] == "end"] == ["finished", "failed"]
+    assert "raise --memory" in _why(contest, "linear") and contest.entries[0].process.poll() is not None
+
+
 def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(
     race: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

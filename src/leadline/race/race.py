@@ -204,9 +204,12 @@ class Race:
         return True
 
     def _keep_cap(self, running: list[Entry]) -> None:
-        """End the contender that holds most, where all processes together hold more than they may."""
+        """End the contender that holds most, where all processes together hold more than they may.
+
+        Also one that has learned and now makes its graph, for which PyTorch needs more than for learning.
+        """
         held = tree_gb(os.getpid())
-        mine = [entry for entry in running if entry.status == "running" and entry.process is not None]
+        mine = [entry for entry in running if entry.process is not None and entry.process.poll() is None]
         if held <= self._memory_gb or not mine:
             return
         largest = max(mine, key=lambda entry: used_gb(entry.process.pid) if entry.process else 0.0)
