@@ -30,6 +30,15 @@ def test_sizes(text: str, expected: float) -> None:
     assert gigabytes(text) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("text", ["50MB", "199MB", "1k"])
+def test_less_memory_than_any_run_takes_is_refused_with_what_works(text: str) -> None:
+    with pytest.raises(LeadlineError, match=f"--memory {text} is less than any run takes; give 200MB at the least"):
+        gigabytes(text)
+    with pytest.raises(LeadlineError, match="is less than any run takes"):  # before any data is read
+        from_mapping({"memory": text})
+    assert gigabytes("200MB") == 0.2
+
+
 @pytest.mark.parametrize("text", ["", "4", "0GB", "GB", "-1GB"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(LeadlineError, match="is not a size; write a number and a unit, as in 800MB or 4GB"):

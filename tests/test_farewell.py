@@ -14,15 +14,18 @@ from leadline.terminal import farewell
 
 
 @pytest.mark.parametrize(
-    ("winner", "warnings", "why"),
+    ("winner", "warnings", "status", "why"),
     [
-        (None, ["2 classes have fewer than 10 rows."], "no contender finished."),
-        ("mlp", ["rows were set aside", "mlp could not be exported."], "mlp could not be exported."),
+        (None, ["2 classes have fewer than 10 rows."], "skipped", "no contender finished."),
+        (None, [], "failed", "no contender finished. linear: the sea is too deep."),
+        ("mlp", ["rows were set aside", "mlp could not be exported."], "failed", "mlp could not be exported."),
     ],
 )
-def test_nothing_shipped_has_its_own_reason(winner: str | None, warnings: list[str], why: str) -> None:
+def test_nothing_shipped_has_its_own_reason(winner: str | None, warnings: list[str], status: str, why: str) -> None:
+    contenders = [{"name": "floor", "status": "finished"}, {"name": "linear", "status": status}]
+    contenders[1]["why"] = "the sea is too deep"
     run: Any = SimpleNamespace(
-        result={"shipped": None, "warnings": warnings, "spent_s": 3.0}, folder=Path("run"),
+        result={"shipped": None, "warnings": warnings, "spent_s": 3.0, "contenders": contenders}, folder=Path("run"),
         verdict=SimpleNamespace(answer="unsure", why="Nothing finished.", winner=winner),
     )  # fmt: skip
     assert farewell(run).splitlines()[1] == f"Nothing is shipped: {why}"

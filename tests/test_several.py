@@ -107,6 +107,20 @@ def test_every_contender_learns_several_labels_and_its_file_answers_them(contend
     assert "Rows that bear it" in page and "grün" in page
 
 
+def test_a_set_holds_the_labels_that_a_row_may_bear(tmp_path: Path) -> None:
+    columns, borne = _made(8_000, seed=3)  # enough for a calib part
+    frame = pl.DataFrame(columns).with_columns(pl.Series("tags", [";".join(row) for row in _words(borne)]))
+    run = ll.fit(frame, target="tags", only="linear", budget="15s", out=tmp_path / "run")
+    found = run.result["conformal"]
+    assert found["coverage"] == 0.9 and found["low"] <= 0.92 and found["high"] >= 0.9
+    told = run.model.predict(pl.DataFrame(columns).head(50))
+    at = np.float32(found["threshold"])
+    for row in told.iter_rows(named=True):
+        assert row["set"].split("|") == ([n for n in run.model.classes if row[f"p_{n}"] >= at] or [""])
+    assert "set" in pl.read_parquet(run.folder / "predictions.parquet").columns
+    assert "labels that the row may bear" in (run.folder / "report.html").read_text()
+
+
 def test_pictures_with_several_labels_from_a_manifest(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     colours = {"rot": (220, 30, 30), "grün": (30, 200, 30), "blau": (40, 40, 230)}

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from leadline.stop import at_once, deaf
+import leadline as ll
+from leadline import run as journey
+from leadline.stop import WRITING, at_once, deaf, told_once
 
 # Ctrl-C comes as the module `sys.argv[1]` is looked for.
 PRESSED = """
@@ -44,11 +47,36 @@ def test_clearing_away_is_not_interrupted() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.parametrize("presses", [1, 2])
+def test_the_first_ctrl_c_while_the_result_is_written_is_told_what_it_would_lose(
+    presses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write = journey._report
+
+    def pressed(*what: Any) -> None:
+        for _ in range(presses):
+            os.kill(os.getpid(), signal.SIGINT)
+        write(*what)
+
+    monkeypatch.setattr("leadline.run._report", pressed)
+    words: dict[str, Any] = {"only": "linear", "budget": "8s", "out": tmp_path / "run", "cache": tmp_path / "cache"}
+    if presses == 1:
+        assert ll.fit("digits", **words).report().exists()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            ll.fit("digits", **words)
+        assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    assert capfd.readouterr().err.count(WRITING) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_what_is_ignored_or_anothers_stays_so() -> None:
     for handler in (signal.SIG_IGN, lambda number, frame: None):
         held = signal.signal(signal.SIGINT, handler)
         try:
             with at_once():
+                assert signal.getsignal(signal.SIGINT) is handler
+            with told_once():
                 assert signal.getsignal(signal.SIGINT) is handler
             assert signal.getsignal(signal.SIGINT) is handler
         finally:

@@ -13,8 +13,7 @@ def main() -> int:
     with at_once():
         from leadline.cli import main as command
     code = command(began=began)
-    if code == 130:  # all is said: an impatient second one changes nothing
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: an impatient last one changes nothing
     return code
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 
 from leadline.config import Settings, from_mapping
 from leadline.errors import OutputError, SourceError
+from leadline.folder import PARTIAL, alive
 from leadline.judge.verdict import Verdict
 from leadline.race import past as journals
 from leadline.race.measure import machine, versions
@@ -26,8 +26,6 @@ from leadline.race.race import Event
 from leadline.race.worker import CLOCK
 from leadline.refused import removed, spoken
 from leadline.run import LOOKED, Go, Run, find, journey
-
-PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)")
 
 
 def resume(
@@ -162,19 +160,9 @@ def _killed(run: Path, newest: bool) -> Path:
         raise SourceError(f"{run} {known}, so there is nothing to go on with; start it with leadline fit.")
     found = PARTIAL.fullmatch(left[-1].name)
     assert found is not None
-    if _alive(int(found["pid"])):
+    if alive(int(found["pid"])):
         raise SourceError(f"{found['name']} is still running, as process {found['pid']}; wait for it, or end it.")
     return left[-1]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
 
 
 def _config(folder: Path, source: Any) -> tuple[Settings, Any]:

@@ -14,6 +14,7 @@ from leadline.errors import BudgetError, LeadlineError
 if TYPE_CHECKING:
     from leadline.judge.cost import Need
 
+LEAST_GB = 0.2  # of memory: the process of the run and one of a classical contender, with their libraries
 TASKS = ("binary", "multiclass", "multilabel", "regression", "language")
 FIXES = ("twins", "labels", "leak")
 UNITS = ("character", "byte", "pair")
@@ -80,6 +81,8 @@ class Settings:
             if self.split is not None and getattr(self, option) is not None:
                 raise LeadlineError(f"--split and --{option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
+        if self.memory is not None:
+            gigabytes(self.memory)
         if self.seed < 0:
             raise LeadlineError(f"--seed {self.seed} was given, where a whole number from 0 up was expected.")
         if self.rounds is not None and self.rounds < 1:
@@ -183,4 +186,10 @@ def gigabytes(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])i?b?\s*", str(text), re.IGNORECASE)
     if match is None or float(match[1]) <= 0:
         raise LeadlineError(f"--memory {text} is not a size; write a number and a unit, as in 800MB or 4GB.")
-    return float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()]
+    found = round(float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()], 6)
+    if found < LEAST_GB:
+        raise LeadlineError(
+            f"--memory {text} is less than any run takes; give {1e3 * LEAST_GB:.0f}MB at the least, which is enough "
+            "for the classical contenders on a small table."
+        )
+    return found

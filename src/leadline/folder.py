@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,19 @@ from leadline.errors import OutputError
 from leadline.refused import removed
 from leadline.stop import deaf
 
-__all__ = ["command", "run_folder", "source_of", "write_config"]
+__all__ = ["PARTIAL", "alive", "command", "run_folder", "source_of", "write_config"]
+
+PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-(?P<pid>\d+)")  # a run that is being made, or was killed
 
 
 @contextmanager
 def run_folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
     """(where to write, where it will be): the run folder appears whole or not at all."""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    final = Path(asked.out) if asked.out else Path("runs") / f"{name.replace('/', '-')}-{stamp}"
+    final = Path(asked.out) if asked.out else _free(name)
     if final.exists():
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
+    if (other := _maker(final)) is not None:
+        raise OutputError(f"{final} is being made by process {other}; choose another --out, or wait for it.")
     partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
     alone = not partial.parent.exists()
     try:
@@ -48,6 +53,35 @@ def run_folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
                 with suppress(OSError):  # another run may have begun beside this one
                     partial.parent.rmdir()
         raise
+
+
+def alive(pid: int) -> bool:
+    """Whether another process of this number runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
+
+
+def _maker(final: Path) -> int | None:
+    """The process that makes this run now, if one does."""
+    return next((pid for pid in _made(final) if alive(pid)), None)
+
+
+def _made(final: Path) -> list[int]:
+    """The processes that make this run, or were killed while they did."""
+    found = [PARTIAL.fullmatch(path.name) for path in final.parent.glob(".*.partial-*")]
+    return [int(each["pid"]) for each in found if each is not None and each["name"] == final.name]
+
+
+def _free(name: str) -> Path:
+    """A name of the moment. Two runs may begin within one second, and a clock may be set back."""
+    stamped = Path("runs") / f"{name.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
+    named = chain([stamped], (stamped.with_name(f"{stamped.name}-{number}") for number in count(2)))
+    return next(path for path in named if not path.exists() and not _made(path))
 
 
 def write_config(folder: Path, source: Any, asked: Settings) -> None:

@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -53,6 +53,7 @@ from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
+from leadline.stop import told_once
 from leadline.trials import Trials
 
 LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
@@ -113,9 +114,7 @@ def _fit(
     given = find(source, test, asked)
     with run_folder(asked, given.name) as (folder, final):
         if any(left != folder for left in final.parent.glob(f".{final.name}.partial-*")):
-            killed = (
-                f"An earlier run into {final} was killed, or is under way: leadline resume {final} goes on with it."
-            )
+            killed = f"An earlier run into {final} was killed: leadline resume {final} goes on with it."
             given = dataclasses.replace(given, notes=(*given.notes, killed))
         write_config(folder, source, asked)
         result = journey(Go(asked=asked, given=given, folder=folder, began=began, watch=watch or (lambda event: None)))
@@ -142,7 +141,9 @@ class Go:
 def journey(go: Go) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
     asked, given, folder, past = go.asked, go.given, go.folder, go.past
-    with closing(Journal(folder / "journal.jsonl", go.began)) as journal, Gauge() as gauge, in_use(go.cache):
+    with ExitStack() as ends:
+        journal = ends.enter_context(closing(Journal(folder / "journal.jsonl", go.began)))
+        gauge, _ = ends.enter_context(Gauge()), ends.enter_context(in_use(go.cache))
         budget = None if asked.epochs else asked.seconds
         started = journal.write(
             "begin" if past is None else "resumed", source=given.name, digest=given.digest, budget_s=budget,
@@ -187,6 +188,8 @@ def journey(go: Go) -> dict[str, Any]:
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
                 start=start, costs={} if past is None else past.costs, journal=journal, watch=go.watch,
             )  # fmt: skip
+            if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
+                ends.enter_context(told_once())
             result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, journal, gauge)
         finally:
             race.close()

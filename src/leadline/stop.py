@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["STOPPED", "at_once", "deaf"]
+__all__ = ["STOPPED", "at_once", "deaf", "told_once"]
 
 STOPPED = "leadline: stopped; nothing was written."
+WRITING = "leadline: the result is being written, a matter of seconds; Ctrl-C again leaves without it."
 
 
 class _Meanwhile:
@@ -52,6 +53,17 @@ def at_once() -> _Meanwhile:
 def deaf() -> _Meanwhile:
     """While something is cleared away that takes a moment: Ctrl-C changes nothing."""
     return _Meanwhile(signal.SIG_IGN)
+
+
+def told_once() -> _Meanwhile:
+    """While all that was learned is written down: the first Ctrl-C is told what it would lose, the next one ends it."""
+    held = signal.getsignal(signal.SIGINT)
+    return _Meanwhile(_tell if held is signal.default_int_handler else held)
+
+
+def _tell(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.write(2, f"{WRITING}\n".encode())
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

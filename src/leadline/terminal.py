@@ -216,8 +216,12 @@ def farewell(run: Run) -> str:
     result, shipped = run.result, run.result["shipped"]
     lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
     if shipped is None:
-        ended = run.verdict.winner is not None and result["warnings"]
-        lines.append(f"Nothing is shipped: {result['warnings'][-1] if ended else 'no contender finished.'}")
+        said = "no contender finished."
+        if run.verdict.winner is not None and result["warnings"]:
+            said = result["warnings"][-1]
+        elif lost := next((each for each in result["contenders"] if each["status"] == "failed"), None):
+            said = f"no contender finished. {lost['name']}: {lost['why']}."
+        lines.append(f"Nothing is shipped: {said}")
     else:
         facts = next(c for c in result["contenders"] if c["name"] == shipped["contender"])
         low, high = _number(facts["low"]), _number(facts["high"])

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
+from sklearn import datasets
 
 from leadline.contenders.boosting import Boosting
 from leadline.contenders.contender import Clock, Data, Progress
@@ -38,3 +40,29 @@ def test_trees_of_many_labels_start_from_their_odds_and_keep_their_seconds(prepa
     likely = fitted.predict(store, store.split.test)
     assert abs(float(likely.mean()) - 0.1) < 0.03
     assert fitted.score > 0.5
+
+
+@pytest.mark.parametrize(("load", "least"), [("load_iris", 0.8), ("load_wine", 0.75), ("load_breast_cancer", 0.8)])
+def test_trees_learn_from_forty_rows(load: str, least: float, prepare: Any) -> None:
+    """With twenty rows in every leaf they would give one answer to all: a third of iris, 0.4 of wine, 0.63."""
+    x, y = getattr(datasets, load)(return_X_y=True)
+    right = []
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(x))
+        frames = [
+            pl.DataFrame({f"x{i}": x[rows, i] for i in range(x.shape[1])} | {"y": [f"k{k}" for k in y[rows]]})
+            for rows in (order[:40], order[40:140])
+        ]
+        store = prepare(frames[0], test=frames[1], target="y").store
+        fitted: Any = list(Boosting().fit(Data(store=store, clock=Clock(20.0), threads=1), seed))[-1]
+        answers = fitted.predict(store, store.split.test)
+        right.append(float((answers.argmax(axis=1) == store.sealed()).mean()))
+    assert np.mean(right) > least
+
+
+@pytest.mark.parametrize("rows", [40, 320, 900])
+def test_only_few_rows_make_leaves_of_fewer(rows: int, mixed: Any, prepare: Any) -> None:
+    store = prepare(mixed(rows), target="y").store
+    leaf = 20 if rows > 300 else len(store.split.train) // 10
+    fitted: Any = list(Boosting().fit(Data(store=store, clock=Clock(1e-3), threads=1), 0))[-1]
+    assert f"[min_data_in_leaf: {leaf}]" in fitted._booster.model_to_string()

@@ -50,6 +50,15 @@ def test_only_what_is_older_goes(tmp_path: Path) -> None:
     assert paths[1].exists()
 
 
+def test_all_goes_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    path = _store(tmp_path, 0).path
+    tomorrow = time.time() + 2 * 86_400
+    os.utime(path, (tomorrow, tomorrow))
+    assert clean(tmp_path, older="1h") == []
+    assert path in [each.path for each in clean(tmp_path)]
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["--clean", "--older", "soon"], "--older soon is not a time"), (["--older", "3d"], "add --clean")],

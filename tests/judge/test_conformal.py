@@ -33,6 +33,32 @@ def test_as_many_are_covered_as_is_stated(coverage: float, rows: int) -> None:
         assert coverage - 0.01 < found < coverage + 1 / (rows + 1) + 0.01
 
 
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize("rows", [60, 1_000])
+def test_of_several_labels_as_many_of_a_rows_own_are_held_as_is_stated(coverage: float, rows: int) -> None:
+    held = []
+    for split in range(80):
+        rng = np.random.default_rng(split)
+        likely = rng.beta(0.4, 1.2, (rows + 2_000, 5))
+        borne = rng.random(likely.shape) < likely
+        told = np.clip(likely + rng.normal(0, 0.1, likely.shape), 0, 1).round(2)  # with ties
+        made = conformal(borne[:rows], told[:rows], coverage)
+        assert made is not None and made.rows == borne[:rows].any(axis=1).sum()
+        found = seen(made, borne[rows:], told[rows:])
+        assert found["low"] < found["seen"] <= found["high"] + 1e-9
+        held.append(found["seen"])
+    slack = 3 * np.std(held) / np.sqrt(len(held))
+    # Above it by no more than what one row's labels weigh, and those that share the threshold.
+    assert coverage - slack < np.mean(held) < coverage + 2 / (rows / 2) + 0.01 + slack
+
+
+def test_too_few_labels_for_the_level() -> None:
+    borne, told = np.zeros((50, 3), bool), np.full((50, 3), 0.5, np.float32)
+    assert conformal(borne, told, 0.9) is None
+    borne[:12, 1] = True
+    assert conformal(borne, told, 0.95) is None and conformal(borne, told, 0.9) is not None
+
+
 def test_too_few_rows_for_the_level() -> None:
     truth, guess = np.arange(18.0), np.arange(18.0)
     assert conformal(truth, guess, 0.95) is None

@@ -23,6 +23,8 @@ behaviour = BEHAVIOUR[job["contender"]]
 say("progress", step=1, steps=2, score=0.5, note=None, facts={})
 if behaviour == "crash":
     sys.exit(3)
+if behaviour == "killed":
+    os.kill(os.getpid(), 9)
 if behaviour == "raise":
     say("failed", why="ValueError: the sea is too deep")
     sys.exit(1)
@@ -36,11 +38,16 @@ from leadline.data.store import Store
 store = Store(job["store"])
 scores = np.full((len(store.split.test), 2), 0.5, np.float32)
 np.save(os.path.join(job["folder"], "test.npy"), scores)
+if behaviour == "late":
+    time.sleep(4)
 if behaviour == "waits":
     while sys.stdin.readline().strip() != "stop":
         pass
 say("fitted", score=0.5, params=1, bytes=4, describe=[], fit_s=0.1, predict_us=1.0, peak_mb=1.0,
     stopped=behaviour == "waits")
+if behaviour == "swells":
+    held = bytearray(300_000_000)
+    time.sleep(600)
 for line in sys.stdin:
     if line.strip() == "export":
         if behaviour == "dies on export":

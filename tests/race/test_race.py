@@ -70,6 +70,13 @@ def test_crashes_are_reported_and_the_others_finish(race: Any, tmp_path: Path) -
     assert ends == _status(contest)
 
 
+def test_one_that_the_system_ends_costs_nobody_else(race: Any) -> None:
+    contest, _ = race({"linear": "fine", "boosting": "killed"})
+    assert _status(contest) == {"linear": "finished", "boosting": "failed"}
+    said = "its process was ended from outside, by signal 9; see contenders/boosting/log.txt"
+    assert _why(contest, "boosting") == said
+
+
 def test_one_for_which_no_time_is_left_is_skipped(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadline.race.race.TINY", 1.0)
     monkeypatch.setattr("leadline.race.race.LEAST", 100.0)
@@ -88,6 +95,33 @@ def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) 
     assert contest.entries[1].process.poll() is not None
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "status"),
+    [
+        ({"linear": "late", "boosting": "crash"}, {"linear": "finished", "boosting": "failed"}),
+        ({"linear": "crash", "boosting": "late"}, {"linear": "failed", "boosting": "finished"}),
+        ({"linear": "fine", "boosting": "late"}, {"linear": "finished", "boosting": "failed"}),
+    ],
+    ids=["the fastest", "the last that runs", "not where another has finished"],
+)
+def test_one_without_which_nothing_could_be_shipped_may_overrun(
+    behaviour: dict[str, str], status: dict[str, str], race: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TINY", "LEAST", "GRACE_LEAST"):
+        monkeypatch.setattr(f"leadline.race.race.{name}", 0.5)
+    contest, _ = race(behaviour, seconds=1.5)
+    assert _status(contest) == status
+
+
+def test_the_last_hope_has_an_end(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TINY", "LEAST", "LAST_HOPE"):
+        monkeypatch.setattr(f"leadline.race.race.{name}", 1.0)
+    began = time.monotonic()
+    contest, _ = race({"linear": "silent"}, seconds=1.0)
+    assert _status(contest) == {"linear": "failed"} and 1.9 < time.monotonic() - began < 8
+    assert contest.entries[0].process.poll() is not None
+
+
 def test_the_largest_is_ended_where_all_processes_together_need_too_much_memory(
     race: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +129,14 @@ def test_the_largest_is_ended_where_all_processes_together_need_too_much_memory(
     cap = tree_gb(os.getpid()) + 0.25
     contest, _ = race({"linear": "fine", "boosting": "hungry"}, seconds=8.0, memory_gb=cap)
     assert _status(contest) == {"linear": "finished", "boosting": "failed"}
-    assert f"GB) than it may use ({cap:.1f} GB)" in _why(contest, "boosting")
+    assert f" MB) than it may use ({1e3 * cap:,.0f} MB); raise --memory" in _why(contest, "boosting")
+
+
+def test_one_that_needs_too_much_memory_for_its_graph_is_ended(race: Any) -> None:
+    cap = tree_gb(os.getpid()) + 0.25
+    contest, watched = race({"linear": "swells"}, seconds=8.0, memory_gb=cap)
+    assert [event["status"] for event in watched if event["event"] == "end"] == ["finished", "failed"]
+    assert "raise --memory" in _why(contest, "linear") and contest.entries[0].process.poll() is not None
 
 
 def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(

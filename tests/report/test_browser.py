@@ -114,6 +114,22 @@ def test_it_fits_every_width_and_every_word_stands_out(width: int, dark: bool, b
     assert browser.complaints == []
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("gap", "half", "region"), [(-0.059, 0.05, 0.005), (0.001, 0.004, 0.02), (0.0, 0.01, 0.005)])
+def test_nothing_lies_behind_the_reading_of_the_difference(
+    gap: float, half: float, region: float, width: int, browser: Any, tmp_path: Path
+) -> None:
+    judged = RESULT["verdict"] | {"gap": gap, "low": gap - half, "high": gap + half, "region": region}
+    (tmp_path / "report.html").write_text(page(verdict=judged), encoding="utf-8")
+    browser.open(tmp_path / "report.html", width)
+    over = browser.ask("""(() => {
+      const boxes = s => [...document.querySelectorAll('.interval ' + s)].map(e => e.getBoundingClientRect());
+      const [own] = boxes('.reading');
+      return boxes('.same, .edge, .zone, .tick, .sounding, .lead').filter(b =>
+        b.left < own.right && b.right > own.left && b.top < own.bottom && b.bottom > own.top).length })()""")
+    assert over == 0
+
+
 def test_on_a_phone_nothing_is_too_small_to_read(browser: Any, path: Path) -> None:
     browser.open(path, 390, 844)
     sizes = browser.ask(

@@ -39,6 +39,7 @@ PATIENCE = 50  # rounds without a better valid loss end a trial (an eighth of th
 SHARE = 0.6  # of the seconds left may go to one trial
 LOOKS = 5  # rounds from one score on valid to the next
 A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scoring the test rows will take
+LEAVES = 10  # that the train rows are enough for, however few: under 200 rows, fewer than 20 of them in a leaf
 WIDE = 200  # features
 MANY = 2_000  # labels times features: a round is a tree a label
 SLOW = 0.2  # seconds of a round from which on valid is looked at after each of them
@@ -70,6 +71,7 @@ class Boosting:
             pull, losses = _pull(data.borne(train)), [_loss(data.borne(valid))]
             odds = _odds(data.borne(train))
         base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
+        base["min_data_in_leaf"] = min(BASE["min_data_in_leaf"], max(1, len(train) // LEAVES))
         base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
         wide = x.shape[1] > WIDE or (data.several and data.classes * x.shape[1] > MANY)
         if wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less

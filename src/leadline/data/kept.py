@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import shutil
 import time
@@ -51,7 +52,7 @@ def clean(cache: str | Path | None = None, *, older: str | None = None) -> list[
     Raises:
         LeadlineError: where `older` is no time, or a run reads the cache now.
     """
-    before = time.time() - (0 if older is None else _seconds(older))
+    before = math.inf if older is None else time.time() - _seconds(older)  # a clock set back takes nothing from "all"
     with _locked(_folder(cache), alone=True) as free:
         if not free:
             raise LeadlineError(f"A run reads {_folder(cache)} now; clean it when that run has ended.")
@@ -98,7 +99,7 @@ def _folder(cache: str | Path | None) -> Path:
 def _found(cache: Path) -> Iterator[Kept]:
     for folder, what in FOLDERS.items():
         for path in (cache / folder).glob("*"):
-            if path.name.startswith(".") and time.time() - path.stat().st_mtime < UNITS["d"]:
+            if path.name.startswith(".") and abs(time.time() - path.stat().st_mtime) < UNITS["d"]:
                 continue  # it is being made
             files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
             with contextlib.suppress(FileNotFoundError):  # taken away meanwhile

@@ -25,7 +25,8 @@ def crossed(
     for number in np.unique(fold):
         mine = fold == number
         gaps.append(metric.sign * (metric(truth[mine], without[mine]) - metric(truth[mine], with_it[mine])))
-    return _of_gap(folds_gap(gaps, 1 / len(gaps)), metric, of, how)
+    rows = len(truth) // len(gaps) if metric.share else None
+    return _of_gap(folds_gap(gaps, 1 / len(gaps), rows=rows), metric, of, how)
 
 
 def paired(truth: np.ndarray, with_it: np.ndarray, without: np.ndarray, metric: Metric, of: str, how: str) -> Price:

@@ -28,7 +28,7 @@ class Certainty:
     """What is done to a contender's answers so that they say how sure they are."""
 
     calibrator: Calibrator | LabelCalibrator | None  # None: values, which have no probability
-    conformal: Conformal | None  # None: too few rows, or several labels
+    conformal: Conformal | None  # None: too few rows
 
     def __call__(self, answers: np.ndarray) -> np.ndarray:
         return answers if self.calibrator is None else self.calibrator(answers)
@@ -46,11 +46,12 @@ def certainty(
         if rows is None:
             continue
         truth, answers = rows
+        mapped: Calibrator | LabelCalibrator | None = None
         if store.task.several:
-            borne = unpacked(truth, len(store.task.classes))
-            found[entry.name] = Certainty(calibrator=label_calibrator(borne, answers, seed), conformal=None)
-            continue
-        mapped = calibrator(truth, answers, seed) if store.task.classes else None
+            truth = unpacked(truth, len(store.task.classes))
+            mapped = label_calibrator(truth, answers, seed)
+        elif store.task.classes:
+            mapped = calibrator(truth, answers, seed)
         answers = answers if mapped is None else mapped(answers)
         found[entry.name] = Certainty(calibrator=mapped, conformal=conformal(truth, answers, coverage))
     return found
@@ -60,17 +61,12 @@ def doubts(store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str
     """What is to be said where answers could not be made to say how sure they are."""
     if store.task.name == "language" or not answers:
         return []
-    if not certain and store.task.several:
-        return [
-            "No rows were left to calibrate on: the probability of each label is as the contenders give it. More rows "
-            "would mend it, or a longer budget, which races on folds."
-        ]
     if not certain:
         return [
             "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
             "More rows would mend it, or a longer budget, which races on folds."
         ]
-    if not store.task.several and any(each.conformal is None for each in certain.values()):
+    if any(each.conformal is None for each in certain.values()):
         return [
             "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
         ]

@@ -77,11 +77,12 @@ def certainties(
         if each.calibrator is not None
     }
     its = certain.get(shipped or "")
-    held = None if its is None or its.conformal is None else its.conformal
-    return {
-        "calibration": made or None,
-        "conformal": None if held is None or its is None else conformal.seen(held, truth, its(raw[shipped or ""])),
-    }
+    if its is None or its.conformal is None:
+        return {"calibration": made or None, "conformal": None}
+    answers = its(raw[shipped or ""])
+    if isinstance(its.calibrator, calibrate.LabelCalibrator):
+        truth = unpacked(truth, answers.shape[1])
+    return {"calibration": made or None, "conformal": conformal.seen(its.conformal, truth, answers)}
 
 
 def sampled(entries: list[Entry]) -> list[str]:

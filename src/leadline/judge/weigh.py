@@ -143,7 +143,9 @@ class Scales:
             return None
         if self.folds > 1 and len(both) >= FEWEST_SEEDS:
             gaps = [self.metric.sign * (one.scores[a] - one.scores[b]) for one, a, b in both if a and b]
-            return folds_gap(gaps, len(rounds[0].truth) / self.rows, shares=self.metric.share), "folds", len(both)
+            tested = len(rounds[0].truth)
+            gap = folds_gap(gaps, tested / self.rows, rows=tested if self.metric.share else None)
+            return gap, "folds", len(both)
         if self.folds > 1 or len(both) < FEWEST_SEEDS:
             both = both[:1]
         sides = [[one.answers[pair[side]] for one, *pair in both if pair[side]] for side in (0, 1)]

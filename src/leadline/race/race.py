@@ -34,7 +34,7 @@ FIRST_SHARE = 0.3  # of the race for those that use one core, where others are t
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 LEAST = 4.0  # seconds of any contender: it has libraries to import
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
-LAST_HOPE = 30.0  # seconds more for the fastest contender, where without it a run would ship nothing
+LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
@@ -204,13 +204,17 @@ class Race:
         return True
 
     def _keep_cap(self, running: list[Entry]) -> None:
-        """End the contender that holds most, where all processes together hold more than they may."""
+        """End the contender that holds most, where all processes together hold more than they may.
+
+        Also one that has learned and now makes its graph, for which PyTorch needs more than for learning.
+        """
         held = tree_gb(os.getpid())
-        mine = [entry for entry in running if entry.status == "running" and entry.process is not None]
+        mine = [entry for entry in running if entry.process is not None and entry.process.poll() is None]
         if held <= self._memory_gb or not mine:
             return
         largest = max(mine, key=lambda entry: used_gb(entry.process.pid) if entry.process else 0.0)
-        self._kill(largest, f"the run needed more memory ({held:.1f} GB) than it may use ({self._memory_gb:.1f} GB)")
+        needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held, self._memory_gb))
+        self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory")
 
     def _start(self, entry: Entry, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
@@ -252,8 +256,9 @@ class Race:
     def _take(self, entry: Entry, message: Event | None) -> None:
         if message is None:
             if entry.status == "running":
-                code = entry.process.wait() if entry.process else None
-                self._end(entry, "failed", f"its process ended with code {code}; see contenders/{entry.name}/log.txt")
+                code = entry.process.wait() if entry.process else 0
+                ended = f"ended with code {code}" if code >= 0 else f"was ended from outside, by signal {-code}"
+                self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt")
             return
         event = message.pop("event")
         if event == "progress":
@@ -278,9 +283,15 @@ class Race:
         spent = time.monotonic() - entry.began
         # On a busy machine importing alone may outlast a small share: the fastest contender gets the time of all.
         limit = max(entry.seconds, entry.lane_s) if entry.name == FASTEST else entry.seconds
-        alone = entry.name == FASTEST and not any(other.done for other in self.entries)
-        if spent > limit + (LAST_HOPE if alone else max(GRACE_LEAST, GRACE * limit)):
+        if spent > limit + (LAST_HOPE if self._last_hope(entry) else max(GRACE_LEAST, GRACE * limit)):
             self._kill(entry, f"it ran over its {entry.seconds:.0f} s")
+
+    def _last_hope(self, entry: Entry) -> bool:
+        """Whether nothing is there to ship, and nobody sooner to give it: the fastest, or the last that runs."""
+        others = [other for other in self.entries if other is not entry and other.family != "floor"]
+        if any(other.done for other in others):
+            return False
+        return entry.name == FASTEST or not any(other.status in ("waiting", "running") for other in others)
 
     def _kill(self, entry: Entry, why: str) -> None:
         assert entry.process is not None

@@ -31,15 +31,19 @@ def _held(facts: Facts) -> str:
         return ""
     span = f"{percent(number(found.get('low')))} to {percent(number(found.get('high')))}"
     empty = number(found.get("empty")) or 0.0
-    if facts.result.get("task") == "regression":
+    told = "for {} of the rows; on the test it held the truth in"
+    if facts.result.get("task") == "multilabel":
+        what = f"Each answer comes with a <code>set</code> of labels that the row may bear, {plain(size)} on average"
+        told = "to hold {} of the labels that a row bears, on average; on the test it held"
+    elif facts.result.get("task") == "regression":
         what = f"Each answer comes with an interval, <code>low</code> to <code>high</code>, {plain(size)} wide"
     else:
         none = f"; {percent(empty)} of the rows have none, as no class is likely enough" if empty else ""
         what = f"Each answer comes with a <code>set</code> of classes, {plain(size)} of them on average{none}"
     return (
-        f"<p>{what}. It is stated for {percent(stated)} of the rows; on the test it held the truth in "
-        f"<b>{percent(seen)}</b> (95% interval {span}). The threshold comes from {count(number(found.get('rows')))} "
-        "rows that took no part in training. It holds for rows that are drawn like these.</p>"
+        f"<p>{what}. It is stated {told.format(percent(stated))} <b>{percent(seen)}</b> (95% interval {span}). The "
+        f"threshold comes from {count(number(found.get('rows')))} rows that took no part in training. It holds for "
+        "rows that are drawn like these.</p>"
     )
 
 

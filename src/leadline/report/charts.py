@@ -255,7 +255,7 @@ def interval(gap: float, low: float, high: float, region: float, measure: Measur
     """The verdict's picture: the interval of the difference, sounded against the region that does not matter."""
     reach = 1.18 * max(abs(low), abs(high), abs(gap), 2.2 * region, 1e-12)
     axis = Axis(-reach, reach)
-    top, middle, base = 26, 106, 166
+    reading, top, middle, base = 47, 62, 112, 166  # the reading has a line of its own: nothing lies behind it
     a, b, here = axis.at(-region), axis.at(region), axis.at(gap)
     parts = [
         f'<rect class="same" x="{a:.2f}%" y="{top}" width="{b - a:.2f}%" height="{base - top}"/>',
@@ -274,9 +274,10 @@ def interval(gap: float, low: float, high: float, region: float, measure: Measur
     parts += [text("tick mid", axis.at(v), base + 24, measure.bare(v)) for v in ticks if 5 < axis.at(v) < 95]
     parts.append(line("sounding", axis.at(low), axis.at(high), middle, middle))
     parts += [line("sounding cap", axis.at(end), axis.at(end), middle - 9, middle + 9) for end in (low, high)]
+    parts.append(line("plumb", here, here, reading + 6, middle))
     parts.append(f'<circle class="lead" cx="{here:.2f}%" cy="{middle}" r="8"/>')
     anchor = "" if here < 25 else "end" if here > 75 else "mid"
-    parts.append(text(f"reading {anchor}", here, middle - 24, measure.gap(gap)))
+    parts.append(text(f"reading {anchor}", here, reading, measure.gap(gap)))
     return (
         f'<div class="interval"><svg role="img" aria-label="{label}" height="{base + 84}">{"".join(parts)}</svg></div>'
     )

@@ -112,15 +112,13 @@ def _outputs(
             g.output(names["high"], g.op("Add", answer, half), np.float64, ["N"])
         return names
     if task.several:
-        g.output(names["prediction"], g.op("GreaterOrEqual", answer, g.const(np.float32(LIKELY))), np.bool_,
-                 ["N", len(classes)])  # fmt: skip
-        g.output(names["probabilities"], answer, np.float32, ["N", len(classes)])
-        return names
-    best = g.op("ArgMax", answer, axis=1, keepdims=0)
-    named = g.op(
-        "LabelEncoder", best, domain="ai.onnx.ml", keys_int64s=list(range(len(classes))), values_strings=list(classes)
-    )
-    g.output(names["prediction"], named, np.str_, ["N"])
+        borne = g.op("GreaterOrEqual", answer, g.const(np.float32(LIKELY)))
+        g.output(names["prediction"], borne, np.bool_, ["N", len(classes)])
+    else:
+        best = g.op("ArgMax", answer, axis=1, keepdims=0)
+        numbers = list(range(len(classes)))
+        named = g.op("LabelEncoder", best, domain="ai.onnx.ml", keys_int64s=numbers, values_strings=list(classes))
+        g.output(names["prediction"], named, np.str_, ["N"])
     g.output(names["probabilities"], answer, np.float32, ["N", len(classes)])
     if held is not None:
         inside = g.op("GreaterOrEqual", answer, g.const(np.float32(held.threshold)))
@@ -163,8 +161,8 @@ class Model:
     def predict(self, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
         """Answers for every row of a source: `prediction`, of several labels a list, and `p_<class>` of classes.
 
-        Where the file states a coverage: also `set`, the names of the classes that are likely enough, joined by "|", or
-        `low` and `high`.
+        Where the file states a coverage: also `set`, the names of the classes that are likely enough (of several labels
+        those that the row may bear), joined by "|", or `low` and `high`.
         """
         from leadline.use.predict import predict
 
