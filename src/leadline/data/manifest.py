@@ -72,10 +72,9 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
 def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
     """{column: kind} of the text columns whose cells name files of one kind of media without their suffix."""
     head = frame.select(name for name, dtype in frame.collect_schema().items() if dtype == pl.String)
-    columns = {column.name: _stems(column) for column in head.head(LOOKED_AT).collect().get_columns()}
-    columns = {name: stems for name, stems in columns.items() if len(stems) >= FEWEST}
+    columns = [column for column in head.head(LOOKED_AT).collect().get_columns() if _may_name(column)]
     if not columns:
-        return {}  # no cell could be a name
+        return {}
     ends, others = {}, 0
     for name in islice(files_below(root), MOST_FILES):
         if kind := medium_of(name):
@@ -83,20 +82,18 @@ def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
         elif (others := others + 1) > MOST_OTHERS:
             break
     found: dict[str, str] = {}
-    for name, stems in columns.items():
-        kinds = [ends.get(stem) for stem in stems]
+    for column in columns if ends else []:
+        kinds = [ends.get(posixpath.basename(_plain(cell)).lower()) for cell in column.drop_nulls().unique().to_list()]
         first = next((kind for kind in kinds if kind), None)
         if first and kinds.count(first) >= max(FEWEST, NAMES * len(kinds)):
-            found[name] = first
+            found[column.name] = first
     return found
 
 
-def _stems(column: pl.Series) -> set[str]:
-    """The cells as names of files, where they differ enough to be that: a file is seldom named by ten rows."""
-    cells = column.drop_nulls().unique().to_list()
-    if len(cells) * MOST_ROWS < len(column) or any(len(cell) > LONGEST or "\n" in cell for cell in cells):
-        return set()
-    return {posixpath.basename(_plain(cell)).lower() for cell in cells}
+def _may_name(column: pl.Series) -> bool:
+    """Whether the cells differ enough to be names of files, which few rows share, and are short enough."""
+    most, cells = column.str.len_chars().max(), column.drop_nulls().n_unique()
+    return cells >= max(FEWEST, len(column) / MOST_ROWS) and isinstance(most, int) and most <= LONGEST
 
 
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:
