@@ -8,7 +8,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --no-com
 installed := $(VENV)/installed
 sources := src tests examples benchmarks
 # Byte code is made for these only: all of it would be 0.3 GB more, and none would cost the first run its seconds.
-warm := import lightgbm, onnxruntime, onnxscript, polars, scipy.sparse, sklearn.linear_model, torch._dynamo, torch.onnx
+warm := import lightgbm, onnxruntime, polars, scipy.sparse, sklearn.linear_model, torch.export, torch.onnx
 
 .PHONY: help setup demo test tiny golden check bench clean
 

@@ -233,9 +233,9 @@ def test_ids_that_few_files_are_called_by_are_no_files(tmp_path: Path) -> None:
 
 
 def test_a_table_in_a_home_does_not_make_it_be_gone_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of no media are counted, and their number ends the search; names that few rows could bear begin none."""
+    """Files of ever more kinds end the search, not files of one; names that few rows could bear begin none."""
     for place in range(40):
-        (tmp_path / f"a{place}.txt").write_text("")
+        (tmp_path / f"a{place}.{'abcdefghij'[place % 10]}{'xyzw'[place // 10]}").write_text("")
     _clips(tmp_path, [f"z/{k}.wav" for k in range(20)])
     seen: list[str] = []
 
@@ -245,10 +245,18 @@ def test_a_table_in_a_home_does_not_make_it_be_gone_through(tmp_path: Path, monk
             yield name
 
     monkeypatch.setattr("leadline.data.manifest.files_below", walked)
-    monkeypatch.setattr("leadline.data.manifest.MOST_OTHERS", 10)
+    monkeypatch.setattr("leadline.data.manifest.MOST_SUFFIXES", 10)
     assert _read(_table(tmp_path / "ids.csv", [str(k) for k in range(20)])).kinds == {}
     assert 0 < len(seen) < 15
     seen.clear()
     pl.DataFrame({"town": ["Oslo", "Rome", "Lima"] * 40, "label": ["a", "b"] * 60}).write_csv(tmp_path / "towns.csv")
     assert _read(tmp_path / "towns.csv").kinds == {}
     assert not seen
+
+
+def test_notes_beside_every_clip_are_no_home(tmp_path: Path) -> None:
+    _clips(tmp_path, [f"rec/clip_{k}.wav" for k in range(20)])
+    for place in range(5_000):
+        (tmp_path / f"note{place}.{place:04}").write_text("")
+        (tmp_path / f"note{place}.xml").write_text("")
+    assert _read(_table(tmp_path / "ids.csv", [f"clip_{k}" for k in range(20)])).kinds == {"path": "audio"}

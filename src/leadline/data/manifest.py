@@ -32,7 +32,7 @@ __all__ = ["media_columns", "with_media"]
 LOOKED_AT = 1_000  # rows by which a column of paths is told
 TRIED = 64  # of its cells, by which the place of the files is found
 MOST_FILES = 200_000  # beside a table that are looked at: it may lie in anybody's home
-MOST_OTHERS = 4_000  # files of no media among them: where there are more, that is what it lies in
+MOST_SUFFIXES = 30  # of letters, of files of no media among them: no set of data has so many, a home has hundreds
 FEWEST = 8  # files that names without a suffix must fit, to be no chance
 MOST_ROWS = 10  # rows that name the same file, on average
 LONGEST = 255  # characters of a name
@@ -75,12 +75,16 @@ def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
     columns = [column for column in head.head(LOOKED_AT).collect().get_columns() if _may_name(column)]
     if not columns:
         return {}
-    ends, others = {}, 0
+    ends: dict[str, str] = {}
+    others: set[str] = set()
     for name in islice(files_below(root), MOST_FILES):
+        stem, suffix = posixpath.splitext(posixpath.basename(name))
         if kind := medium_of(name):
-            ends[posixpath.splitext(posixpath.basename(name))[0].lower()] = kind
-        elif (others := others + 1) > MOST_OTHERS:
-            break
+            ends[stem.lower()] = kind
+        elif suffix[1:].isalpha():
+            others.add(suffix.lower())
+            if len(others) > MOST_SUFFIXES:
+                break
     found: dict[str, str] = {}
     for column in columns if ends else []:
         kinds = [ends.get(posixpath.basename(_plain(cell)).lower()) for cell in column.drop_nulls().unique().to_list()]

@@ -83,7 +83,7 @@ class Bidirectional(nn.Module):
 
 
 def recur(layers: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """What `layers` makes of [N, T, inputs]; in an export ONNX's own LSTM, since PyTorch's would hold its T."""
+    """What `layers` makes of [N, T, inputs]; under `torch.export` by ONNX's own LSTM, as PyTorch's would hold its T."""
     if not torch.compiler.is_exporting():
         out, after = layers(x, state)
         return out, after

@@ -74,7 +74,8 @@ def export_step(net: Any) -> onnx.ModelProto:
     shapes = tuple({axis: free for axis, (a, b) in enumerate(part) if a != b} for part in sizes)
     names = [f"{word}_{i}" for word in ("state", "next") for i in range(len(state))]
     inputs, outputs = ["ids", *names[: len(state)]], ["log_probabilities", *names[len(state) :]]
-    model = _export(Step(), (ids, *state), inputs, outputs, ({0: free, 1: free}, shapes), (more,))
+    others = (more, (more[0][:, :1], *more[1:]))  # three texts; and one token at a time, as a text is written
+    model = _export(Step(), (ids, *state), inputs, outputs, ({0: free, 1: free}, shapes), others)
     named = {"ids": [(2, 3), (7, 8)], **dict(zip(names, [*sizes, *sizes], strict=True))}
     for value in [*model.graph.input, *model.graph.output]:
         for dim, (a, b) in zip(value.type.tensor_type.shape.dim, named.get(value.name, []), strict=False):
@@ -107,12 +108,10 @@ def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], sha
     axes = {name: {axis: f"{name}.{axis}" for axis in shape} for name, shape in zip(names, free, strict=True)}
     file = io.BytesIO()
     try:
-        torch.onnx.register_custom_op_symbolic(  # type: ignore[attr-defined]
-            "aten::rms_norm", _rms_norm, OPSETS[""]
-        )
-        torch.onnx.export(
-            net, inputs, file, dynamo=False,  # type: ignore[arg-type]
-            opset_version=OPSETS[""], input_names=names, output_names=outputs,
+        exporter: Any = torch.onnx  # whose types know the other exporter alone
+        exporter.register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSETS[""])
+        exporter.export(
+            net, inputs, file, dynamo=False, opset_version=OPSETS[""], input_names=names, output_names=outputs,
             dynamic_axes=axes,
         )  # fmt: skip
     except Exception:  # an operator that it does not know raises one of many types; the other exporter may know it
@@ -120,14 +119,14 @@ def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], sha
     return onnx.load_from_string(file.getvalue())
 
 
-def _rms_norm(g: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
-    """x over its root mean square along the last axis, in operators that ONNX has in this opset."""
+def _rms_norm(g: Any, x: Any, *_: Any) -> Any:
+    """x over its root mean square along the last axis, without weights, in operators that ONNX has in this opset."""
     import torch
 
-    eps = g.op("Constant", value_t=torch.tensor(torch.finfo(torch.float32).eps))
+    least = g.op("Constant", value_t=torch.tensor(torch.finfo(torch.float32).eps))
     last = g.op("Constant", value_t=torch.tensor([-1]))
     mean = g.op("ReduceMean", g.op("Mul", x, x), last, keepdims_i=1)
-    return g.op("Div", x, g.op("Sqrt", g.op("Add", mean, eps)))
+    return g.op("Div", x, g.op("Sqrt", g.op("Add", mean, least)))
 
 
 def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str]) -> bool:
