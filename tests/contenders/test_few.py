@@ -12,7 +12,9 @@ from sklearn import datasets
 
 from leadline.contenders.boosting import Boosting
 from leadline.contenders.contender import Clock, Data, Progress
+from leadline.contenders.deep import LEAST_BATCH, _Run
 from leadline.contenders.linear import STRENGTHS, Linear
+from leadline.contenders.portfolio import PORTFOLIO
 
 
 def _labels(rows: int, columns: int, count: int) -> pl.DataFrame:
@@ -66,3 +68,24 @@ def test_only_few_rows_make_leaves_of_fewer(rows: int, mixed: Any, prepare: Any)
     leaf = 20 if rows > 300 else len(store.split.train) // 10
     fitted: Any = list(Boosting().fit(Data(store=store, clock=Clock(1e-3), threads=1), 0))[-1]
     assert f"[min_data_in_leaf: {leaf}]" in fitted._booster.model_to_string()
+
+
+def test_a_network_of_slow_steps_takes_smaller_ones_and_a_short_trial(
+    bars: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with minutes of sound a row: ten steps to choose a way by would take all the time there is."""
+    store = prepare(bars(600, 16)).store
+    step, taken = _Run._step_once, []
+
+    def slow(run: _Run) -> None:
+        began = time.monotonic()
+        step(run)
+        time.sleep(run.batch * 0.02)
+        taken.append(time.monotonic() - began)
+
+    monkeypatch.setattr(_Run, "_step_once", slow)
+    run = _Run(PORTFOLIO["cnn"], Data(store=store, clock=Clock(8.0), threads=1), 0)  # type: ignore[arg-type]
+    first = run.batch
+    run.prepare()
+    assert run.batch == LEAST_BATCH < first
+    assert sum(taken) < 4.0

@@ -1,10 +1,13 @@
 """The linear contender where the rows to learn from do not hold every class."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from leadline.contenders.contender import Clock
-from leadline.contenders.linear import _logistic, _scores
+from leadline.contenders.linear import ROUND, _logistic, _scores
 
 
 @pytest.mark.parametrize("seen", [[0, 2], [1], [0, 1, 2, 3]])
@@ -26,3 +29,22 @@ def test_of_two_classes_one_alone_is_told_always() -> None:
     for only in (0, 1):
         weights = _logistic(x, np.full(20, only), 1.0, Clock(5.0), None, 2)
         assert (_scores(x, weights, 2, (0.0, 1.0), False).argmax(axis=1) == only).all()
+
+
+@pytest.mark.parametrize(("classes", "seconds", "most"), [(3_000, 2.0, 5), (3_000, 1e4, ROUND), (3, 2.0, ROUND)])
+def test_rounds_are_short_where_an_iteration_is_long(
+    classes: int, seconds: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fit cannot be interrupted, and 25 iterations for 3,000 classes may take longer than the whole budget."""
+    asked: list[int] = []
+
+    def fit(self: Any, x: np.ndarray, y: np.ndarray) -> None:
+        asked.append(self.max_iter)
+        self.n_iter_ = np.array([1 if len(asked) > 1 else self.max_iter])
+        self.coef_, self.intercept_ = np.zeros((classes, x.shape[1])), np.zeros(classes)
+
+    monkeypatch.setattr(LogisticRegression, "fit", fit)
+    x, y = np.zeros((9_000, 20), np.float32), np.arange(9_000) % classes
+    _logistic(x, y, 1.0, Clock(seconds), None, classes)
+    assert 1 <= asked[0] <= most
+    assert (asked[0] == ROUND) == (most == ROUND)

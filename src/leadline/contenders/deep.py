@@ -30,6 +30,8 @@ CHECKING = 0.1  # share of the time for looks at the valid rows
 CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolution and without
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
 FEW_PASSES = 8  # over 50,000 rows, more over fewer: the widest network that still gets these is trained
+TRIAL = 0.08  # of the time left, that one way to take a step is tried for
+FEW_STEPS, LEAST_BATCH = 60, 8  # with time for fewer steps of a convolution, batches are smaller, down to this
 STARVED = 1 / 8  # of those passes; with less, losing says nothing of a family
 SHORT_OF = ((0.8, 32), (1.5, 64))  # with less than so many GB, as many pictures or sounds at once
 
@@ -135,7 +137,7 @@ class _Run:
         import torch
 
         return {
-            "plan": asdict(self.plan), "standing": asdict(self.standing), "width": self.width,
+            "plan": asdict(self.plan), "standing": asdict(self.standing), "width": self.width, "batch": self.batch,
             "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
             "optimizer": self.optimizer.tensors, "order": self.order, "epoch": self.epoch,
             "generators": [generator.get_state() for generator in self._generators()], "noise": torch.get_rng_state(),
@@ -150,7 +152,7 @@ class _Run:
         from leadline.train.loop import Plan, Standing
 
         self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
-        self.width, self.low_precision = state["width"], state["low_precision"]
+        self.width, self.batch, self.low_precision = state["width"], state["batch"], state["low_precision"]
         self.describe = list(state["describe"])
         self._start()
         self.net.load_state_dict(state["net"])
@@ -179,6 +181,9 @@ class _Run:
         self.width = widths[0]
         self._start()
         a_step = self._seconds_a_step(4 if self.conv else 12)
+        while self.conv and a_step * FEW_STEPS > self.data.clock.left() and self.batch > LEAST_BATCH:
+            self.batch = max(LEAST_BATCH, self.batch // 4)
+            a_step = self._seconds_a_step(3)
         if self.conv:
             self.low_precision = True
             low = self._seconds_a_step(6)
@@ -255,12 +260,13 @@ class _Run:
 
     def _seconds_a_step(self, count: int) -> float:
         times, clock = [], self.data.clock
+        most = TRIAL * clock.left()
         for _ in range(count):
             began = clock.spent()
             self._step_once()
             self.optimizer.step(0.5)
             times.append(clock.spent() - began)
-            if clock.left() < 1:
+            if clock.left() < 1 or sum(times) > (most if len(times) > 1 else 2 * most):
                 break
         return sorted(times[len(times) // 4 :])[len(times) // 3]  # the first ones compile kernels
 

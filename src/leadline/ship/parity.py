@@ -58,7 +58,7 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
 
 
 def _decisions(shipped: np.ndarray, scores: np.ndarray, several: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [n] whose decision is another one, and rows whose decision hangs on rounding: that says nothing of a file."""
+    """Rows [n] whose decision is another one, and those whose decision hangs on rounding: no file is to blame."""
     if several:  # of thousands of labels some lie within rounding of the threshold
         other = (shipped >= LIKELY) != (scores >= LIKELY)
         return other.any(axis=1), ~(other & (np.abs(scores - LIKELY) > TOLERANCE)).any(axis=1)
