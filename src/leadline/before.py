@@ -18,6 +18,7 @@ import polars as pl
 
 from leadline.config import Settings, from_mapping
 from leadline.contenders.portfolio import PORTFOLIO
+from leadline.data.aside import unusable
 from leadline.data.audit import audit, class_counts
 from leadline.data.drawn import draw
 from leadline.data.part import counted
@@ -36,7 +37,7 @@ from leadline.kinds.kind import Limits, present, share
 from leadline.race.measure import machine
 from leadline.race.race import entrants
 from leadline.refused import spoken
-from leadline.run import cache_of, find, unusable
+from leadline.run import cache_of, find
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
 BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without

@@ -10,7 +10,7 @@ import importlib.util
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -24,6 +24,7 @@ from leadline import __version__, trials
 from leadline.config import Settings, from_mapping, gigabytes
 from leadline.contenders.contender import Clock, Data, readings
 from leadline.data import samples
+from leadline.data.aside import quarantine
 from leadline.data.audit import audit
 from leadline.data.drawn import draw
 from leadline.data.kept import in_use
@@ -31,8 +32,7 @@ from leadline.data.source import Source, cache_folder, read
 from leadline.data.store import Store, build
 from leadline.data.table import Table
 from leadline.data.table import read as understand
-from leadline.data.target import missing
-from leadline.errors import LeadlineError, ModelError, SourceError
+from leadline.errors import LeadlineError, ModelError
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.look import look, priced
 from leadline.flaws.mend import mended, write
@@ -169,7 +169,7 @@ def journey(go: Go) -> dict[str, Any]:
             )  # fmt: skip
         if "interpretable" in asked.need and importlib.util.find_spec("interpret") is None:
             said = (*said, "glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'.")
-        warnings = [*given.notes, *said, *_quarantine(folder, table, store)]
+        warnings = [*given.notes, *said, *quarantine(folder, table, store)]
         go.watch(
             journal.write(
                 "encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings,
@@ -229,23 +229,6 @@ def _blocks(store: Store) -> list[str]:
     ]
 
 
-def _quarantine(folder: Path, table: Table, store: Store) -> list[str]:
-    """Write down the rows that were set aside, and say so, and whether all could be read."""
-    unread = []
-    if store.unread:
-        read = table.rows - store.unread
-        unread = [f"Only {read:,} of {table.rows:,} rows, drawn at random, could be decoded in this budget."]
-    rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
-    rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
-    if refusal := unusable(rows, table):
-        raise SourceError(refusal)
-    if not rows:
-        return unread
-    pl.DataFrame(rows).write_csv(folder / "quarantine.csv")
-    many = "1 row was" if len(rows) == 1 else f"{len(rows):,} rows were"
-    return [*unread, f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
-
-
 def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int, Path, int], Race]:
     """Sets up a race: the run's own, or one of another round."""
     memory = _memory(go.asked)
@@ -263,15 +246,6 @@ def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int
 def _memory(asked: Settings) -> float:
     """GB that the run may hold, with all that it starts."""
     return gigabytes(asked.memory) if asked.memory else round(0.75 * (memory_gb() or 1e6), 3)
-
-
-def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
-    """What is said where more than half of the rows that tell their target are set aside: such a source is refused."""
-    untold = missing(table.task.target)
-    rows, lost = table.rows, [row for row in lost if row["reason"] != untold]
-    if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
-        return None
-    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
 
 
 def _prepare(store: Store, names: list[str]) -> None:

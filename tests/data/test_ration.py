@@ -34,6 +34,23 @@ def test_a_share_never_shrinks_without_a_limit_or_in_time() -> None:
         assert ration.share == 0.9
 
 
+@pytest.mark.parametrize(("first", "rest", "whole"), [(0.01, 0.001, True), (0.01, 0.01, False)])
+def test_slow_first_rows_cost_nothing_if_the_others_are_quick(
+    first: float, rest: float, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    ration = Ration(1_000, 1.0, 5.0, blocks=2)
+    for row in range(1_000):
+        mine = slice(row, row + 1)
+        if ration.wants(mine):
+            now += first if row < 50 else rest
+            ration.took(mine)  # a picture
+            ration.took(mine)  # and the columns beside it
+    assert (ration.share == 1.0) == whole
+    assert whole or (0.4 < ration.share < 0.6 and now < 1.1 * 5.0)
+
+
 def test_decoding_that_slows_down_leaves_rows_out_at_random(
     tmp_path: Path, bars: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,15 +19,16 @@ import numpy as np
 
 FEWEST = 100  # rows that are decoded, however long they take
 LATE = 1.1  # times the rows that there is time for, from which on the share shrinks
-SURE = 20  # rows, to know how long they take
+SURE, EARLY = 20, 0.2  # rows, and share of the seconds, before which none is left out: the first rows are the slowest
 
 
 class Ration:
-    """The share of `rows` that is decoded within `seconds`."""
+    """The share of `rows`, each of so many `blocks`, that is decoded within `seconds`."""
 
-    def __init__(self, rows: int, share: float, seconds: float = math.inf) -> None:
+    def __init__(self, rows: int, share: float, seconds: float = math.inf, blocks: int = 1) -> None:
         self._number = np.random.default_rng(0).random(rows)
-        self._seconds, self._began, self._taken = seconds, time.perf_counter(), 0
+        self._seconds, self._began, self._taken = seconds, time.perf_counter(), 0.0
+        self._part = 1 / max(1, blocks)  # of a row that one block is
         self.share = share
 
     def drawn(self) -> np.ndarray:
@@ -39,11 +40,11 @@ class Ration:
         return bool((self._number[rows] < self.share).any())
 
     def took(self, rows: slice) -> None:
-        """These were decoded; all before them, about, were decoded or left out."""
-        self._taken += int((self._number[rows] < self.share).sum())
-        if self._taken < SURE or math.isinf(self._seconds):
-            return
+        """These were decoded, for one block; all before them, about, were decoded or left out."""
+        self._taken += int((self._number[rows] < self.share).sum()) * self._part
         spent, left = time.perf_counter() - self._began, max(0, len(self._number) - rows.stop)
+        if self._taken < SURE or spent < EARLY * self._seconds:
+            return
         more = max(0.0, self._seconds - spent) * self._taken / max(spent, 1e-9)  # rows that there is time for
         if left * self.share > LATE * more:
             self.share = min(self.share, max(more / left, FEWEST / len(self._number)))

@@ -197,7 +197,8 @@ def _write(
     a_row = sum(cost for _, cost in fits) if like is None else like.a_row
     if share is None:
         media = any(KINDS[block.kind].ragged for block in fitted)
-        ration = Ration(table.rows, _affordable(table.rows, a_row, seconds), DECODING * seconds if media else math.inf)
+        limit = DECODING * seconds if media else math.inf
+        ration = Ration(table.rows, _affordable(table.rows, a_row, seconds), limit, len(fitted))
     else:
         ration = Ration(table.rows, share)
     bad: dict[int, str] = {} if like is None else dict(like.bad)

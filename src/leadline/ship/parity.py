@@ -14,6 +14,7 @@ from leadline.ship.model import Model
 from leadline.use.language import bits, nats
 
 TOLERANCE = 1e-4  # of a probability, or of the spread of the target
+TIED = 16 * float(np.finfo(np.float32).eps)  # relative: of two classes that lie so close rounding tells which is first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Parity:
 
     rows: int
     max_difference: float
-    decisions_differ: int
+    decisions_differ: int  # each hangs on rounding, or the file would not be shipped
 
 
 def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
@@ -39,20 +40,14 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
         answers.append(found["probabilities"] if store.task.classes else found["prediction"].astype(np.float64))
     shipped = np.concatenate(answers)
     apart = np.abs(shipped - scores)
+    flipped = tied = np.zeros(len(rows), bool)
     if store.task.classes:
-        apart = apart.max(axis=1)
-        if store.task.several:
-            # Of thousands of labels some lie within rounding of the threshold: on which side says nothing of the file.
-            told = np.abs(scores - LIKELY) > TOLERANCE
-            flipped = (((shipped >= LIKELY) != (scores >= LIKELY)) & told).any(axis=1)
-        else:
-            flipped = shipped.argmax(axis=1) != scores.argmax(axis=1)
-        limit = TOLERANCE
+        apart, limit = apart.max(axis=1), TOLERANCE
+        flipped, tied = _decisions(shipped, scores, store.task.several)
     else:
-        flipped = np.zeros(len(rows), bool)
         limit = TOLERANCE * float(np.nanstd(scores) + 1e-12 + 1e-3 * np.nanmean(np.abs(scores)))
     # Not (a <= b) rather than a > b: a NaN must count as a difference.
-    wrong = flipped | ~(apart <= limit)
+    wrong = (flipped & ~tied) | ~(apart <= limit)
     if wrong.any():
         shown = ", ".join(str(row + 1) for row in rows[np.flatnonzero(wrong)[:5]])
         raise ModelError(
@@ -60,6 +55,15 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
             f"contender (rows {shown}; largest difference {apart.max():.3g}), so it is not shipped."
         )
     return Parity(rows=len(rows), max_difference=float(apart.max()), decisions_differ=int(flipped.sum()))
+
+
+def _decisions(shipped: np.ndarray, scores: np.ndarray, several: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [n] whose decision is another one, and rows whose decision hangs on rounding: that says nothing of a file."""
+    if several:  # of thousands of labels some lie within rounding of the threshold
+        other = (shipped >= LIKELY) != (scores >= LIKELY)
+        return other.any(axis=1), ~(other & (np.abs(scores - LIKELY) > TOLERANCE)).any(axis=1)
+    first = np.partition(scores, -2, axis=1)[:, -2:]
+    return shipped.argmax(axis=1) != scores.argmax(axis=1), first[:, 1] - first[:, 0] <= TIED * first[:, 1]
 
 
 def _language(model: Model, store: Store, scores: np.ndarray) -> Parity:

@@ -1,0 +1,43 @@
+"""Rows that are set aside because they cannot be used: written down, said, and too many of them refused.
+
+Enters: the table's rows without a target, and the store's that could not be decoded. Leaves: quarantine.csv, and what
+is said of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from leadline.data.store import Store
+from leadline.data.table import Table
+from leadline.data.target import missing
+from leadline.errors import SourceError
+
+
+def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
+    """Write down the rows that were set aside, and say so, and whether all could be read."""
+    unread = []
+    if store.unread:
+        read = table.rows - store.unread
+        unread = [f"Only {read:,} of {table.rows:,} rows, drawn at random, could be decoded in this budget."]
+    rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
+    rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
+    if refusal := unusable(rows, table):
+        raise SourceError(refusal)
+    if not rows:
+        return unread
+    pl.DataFrame(rows).write_csv(folder / "quarantine.csv")
+    many = "1 row was" if len(rows) == 1 else f"{len(rows):,} rows were"
+    return [*unread, f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
+
+
+def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
+    """What is said where more than half of the rows that tell their target are set aside: such a source is refused."""
+    untold = missing(table.task.target)
+    rows, lost = table.rows, [row for row in lost if row["reason"] != untold]
+    if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
+        return None
+    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
