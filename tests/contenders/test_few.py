@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 from sklearn import datasets
 
-from leadline.contenders.boosting import Boosting
+from leadline.contenders.boosting import Boosting, _Trial
 from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.deep import LEAST_BATCH, _Run
 from leadline.contenders.linear import STRENGTHS, Linear
 from leadline.contenders.portfolio import PORTFOLIO
+from leadline.judge.metrics import METRICS
 
 
 def _labels(rows: int, columns: int, count: int) -> pl.DataFrame:
@@ -89,3 +90,12 @@ def test_a_network_of_slow_steps_takes_smaller_ones_and_a_short_trial(
     run.prepare()
     assert run.batch == LEAST_BATCH < first
     assert sum(taken) < 4.0
+
+
+def test_trees_end_where_only_trifles_are_gained() -> None:
+    """On a hundred rows that can be told apart the loss falls by less and less for thousands of rounds."""
+    trial = _Trial(None, {}, 0.0)  # type: ignore[arg-type]
+    while not trial.looks or not trial.stale(METRICS["accuracy"]):
+        loss = 0.05 + 1.0 / (trial.rounds + 1) ** 1.5
+        trial.note([("valid", "multi_logloss", loss, False)], (0.97, 0.02), 0.01 * trial.rounds)
+    assert 50 < trial.rounds < 800

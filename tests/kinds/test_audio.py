@@ -192,6 +192,15 @@ def test_of_a_long_sound_the_loudest_stretch_is_kept() -> None:
     assert frames.hop == fit.settings["hop"]
 
 
+@pytest.mark.parametrize(("rows", "seconds", "heard"), [(100, 30.0, 6.0), (100, 300.0, 20.0), (9_000, 30.0, 5.0)])
+def test_what_is_heard_of_long_sounds_follows_the_budget(rows: int, seconds: float, heard: float) -> None:
+    """Minutes of each of many sounds would leave a network of a short run no time for a single pass."""
+    sounds = [np.zeros(20 * RATE, np.int16)] * 3
+    fit = Audio().fit([sounds], {"rate": RATE}, Limits(rows=rows, seconds=seconds, columns=("sound",)))
+    assert abs(fit.encode.shape[0] / RATE - heard) <= 0.05 * heard
+    assert fit.settings["cut"] == (heard < 20.0)
+
+
 def test_features_are_the_same_to_the_last_bit_alone_and_in_any_batch() -> None:
     """A tree's threshold flips on it: in single precision, several of these rows differ."""
     rng = np.random.default_rng(0)

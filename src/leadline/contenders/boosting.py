@@ -36,6 +36,7 @@ TRIALS: tuple[dict[str, Any], ...] = (
 )
 ROUNDS = 4_000
 PATIENCE = 50  # rounds without a better valid loss end a trial (an eighth of the rounds, where that is more)
+SLIGHT, SMALL = 3e-3, 0.01  # share of the loss that is a better one, and of a small loss the share of this
 SHARE = 0.6  # of the seconds left may go to one trial
 LOOKS = 5  # rounds from one score on valid to the next
 A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scoring the test rows will take
@@ -217,7 +218,7 @@ class _Trial:
         self.rounds += 1
         self.seconds = now - self._began
         loss = next(float(row[2]) for row in measured if row[1] != "look")
-        if loss < self._lowest:
+        if loss + SLIGHT * max(loss, SMALL) < self._lowest:
             self._lowest, self._lowest_round = loss, self.rounds
         if look is not None:
             self.looks.append(_Look(round=self.rounds, score=look[0], error=look[1], loss=loss))
@@ -235,8 +236,9 @@ class _Trial:
         self.booster.reset_parameter({"learning_rate": rate})
 
     def stale(self, metric: Metric) -> bool:
-        """Neither the score nor the loss, which moves more evenly, has improved for long."""
-        since = self.rounds - max(_best(self.looks, metric).round, self._lowest_round)
+        """Neither the score nor, but for trifles, the loss, which moves more evenly, has improved for long."""
+        top = max(self.looks, key=lambda look: metric.sign * look.score)  # the first of the best ones
+        since = self.rounds - max(top.round, self._lowest_round)
         return self.rounds >= ROUNDS or since > max(PATIENCE, self.rounds // 8)
 
 

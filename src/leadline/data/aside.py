@@ -1,4 +1,4 @@
-"""Rows that are set aside because they cannot be used: written down, said, and too many of them refused.
+"""What is set aside: rows that cannot be used, written down, said, and too many of them refused; and ends of sounds.
 
 Enters: the table's rows without a target, and the store's that could not be decoded. Leaves: quarantine.csv, and what
 is said of it.
@@ -15,6 +15,7 @@ from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.data.target import missing
 from leadline.errors import SourceError
+from leadline.kinds.audio import LONGEST
 
 
 def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
@@ -41,3 +42,14 @@ def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
     if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
         return None
     return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
+
+
+def shortened(store: Store) -> list[str]:
+    """What is said where long sounds are heard in part."""
+    said = []
+    for block in store.blocks:
+        if block.settings.get("cut"):
+            seconds = block.settings["longest"] / block.settings["rate"]
+            more = "; a longer --budget hears more" if seconds < LONGEST - 1 else ""
+            said.append(f"Of sounds of {block.columns[0]!r} over {seconds:.3g} s the loudest stretch is heard{more}.")
+    return said

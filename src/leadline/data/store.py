@@ -33,7 +33,7 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Decoded, Fit, Kind, Limits
 from leadline.ship.runtime import Session
 
-FORMAT = 9  # raised when the content of a store changes
+FORMAT = 10  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_CELLS = 2**21  # read at once
@@ -41,6 +41,7 @@ MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may h
 # Share of the budget that it may take to make of all pictures and sounds what contenders read; where that is short, a
 # random part of the rows is read.
 DECODING = 0.35
+TRIED, LEAST_TRIED = 0.01, 4  # share of the budget, and rows, to know what a row takes
 SEALED = -1  # the label of a test row, in the store that contenders see
 
 
@@ -313,7 +314,7 @@ def _fit(
         began = time.perf_counter()
         samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
         spent = time.perf_counter() - began
-    return block, spent / len(frame) + _cost(fit, names, samples)
+    return block, spent / len(frame) + _cost(fit, names, samples, TRIED * limits.seconds)
 
 
 def described(name: str, columns: list[Column], fit: Fit) -> Block:
@@ -339,17 +340,24 @@ def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[
     )
 
 
-def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any]) -> float:
-    """Seconds that a row takes on all cores from what is decoded to the forms that contenders read."""
+def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any], most: float) -> float:
+    """Seconds that a row takes on all cores from what is decoded to the forms that contenders read.
+
+    Of the samples as many are tried as take so many seconds at `most`, in an order of chance, and a few however long.
+    """
     whole = [row for row in zip(*samples, strict=True) if all(value is not None for value in row)]
+    order = np.random.default_rng(0).permutation(len(whole))
     encode = Session(fit.encode.graph.SerializeToString())
     forms = [(name, Session(form.graph.SerializeToString())) for name, form in fit.forms.items()]
-    began = time.perf_counter()
-    for row in whole:
-        encoded = encode.only({name: value[None] for name, value in zip(names, row, strict=True)})
+    began, spent, tried = time.perf_counter(), 0.0, 0
+    for tried, place in enumerate(order, start=1):
+        encoded = encode.only({name: value[None] for name, value in zip(names, whole[place], strict=True)})
         for name, form in forms:
             form({"encoded": encoded})[name]
-    return (time.perf_counter() - began) / len(whole) / (os.cpu_count() or 1)
+        spent = time.perf_counter() - began
+        if spent > most and tried >= LEAST_TRIED:
+            break
+    return spent / tried / (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,9 @@ def judge(deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: 
     low, high = gap.interval(trial.level)
     region = region_of(metric, classical.score)
     answer = rule(low, high, region)
-    starved = next(
-        (r for r, lost in ((deep, answer == "classical"), (classical, answer == "deep")) if r.starved and lost), None
-    )
-    if starved is not None:  # losing for want of time says nothing of a family
-        answer = "unsure"
+    behind, starved = deep if gap.size < 0 else classical, None
+    if behind.starved and answer != "tie":  # losing for want of time says nothing of a family
+        answer, starved = "unsure", behind
     p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
     winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
     rows, rounds = None, None

@@ -33,7 +33,8 @@ PADDING = -32_768  # marks what is no sample; samples are -32767 to 32767
 HIGHEST, LOWEST = 22_050, 4_000  # samples a second
 MOST_SECONDS = 600.0  # decoded of one file
 MOST_VALUES = 2**26  # decoded of one file, all channels together: 256 MB
-LONGEST = 60.0  # seconds kept of one sound
+LONGEST, SHORTEST = 60.0, 5.0  # seconds kept of one sound, at most; and, where there are many, at least at most
+HEARD = 20.0  # seconds of sound, of all train rows, for a second of the budget: a network can hear them some ten times
 MOST_SAMPLES = 2e9  # of all rows together: 4 GB on disk
 STEPS = 16  # spectra in a sound, at least: a shorter one counts as if silence followed
 MELS, CEPSTRA = 64, 20
@@ -134,13 +135,15 @@ class Audio:
         rate = int(settings["rate"])
         lengths = [len(sound) for sound in samples[0] if sound is not None]
         lengths = lengths or [rate]  # none of the sample can be read: the store says so
-        longest = int(min(1.05 * max(lengths), LONGEST * rate, MOST_SAMPLES / max(limits.rows, 1)))
-        frames = Frames.of(rate, int(np.quantile(lengths, 0.9)))
-        longest = max(longest, frames.least)
-        usual = max(frames.least, int(np.quantile(lengths, 0.9)))
+        rows = max(limits.rows, 1)
+        heard = min(LONGEST, max(SHORTEST, HEARD * limits.seconds / rows))
+        longest = int(min(1.05 * max(lengths), heard * rate, MOST_SAMPLES / rows))
+        usual = min(longest, int(np.quantile(lengths, 0.9)))
+        frames = Frames.of(rate, usual)
+        longest, usual = max(longest, frames.least), max(usual, frames.least)
         facts = {
-            "rate": rate, "size": frames.size, "hop": frames.hop,
-            "least": frames.least, "usual": usual, "longest": longest,
+            "rate": rate, "size": frames.size, "hop": frames.hop, "least": frames.least, "usual": usual,
+            "longest": longest, "cut": max(lengths) > longest,
         }  # fmt: skip
         return Fit(
             settings=facts,

@@ -19,7 +19,7 @@ from leadline.nets.cnn import ConvBlock
 from leadline.nets.rnn import Bidirectional
 
 SPAN_TIME, SPAN_BAND = 0.15, 0.15  # of the spectra and of the bands that a mask of training hides, at most
-FEW = 256  # sounds by which the bands are scaled
+FEW, LEAST_FEW, FEW_SAMPLES = 256, 16, 2**23  # sounds by which the bands are scaled, and all their samples, about
 
 
 class LogMel(nn.Module):
@@ -77,7 +77,7 @@ class ConvSound(nn.Module):
     @torch.no_grad()
     def prepare(self, sounds: Tensor) -> None:
         """Set the scale of every band from train sounds."""
-        spectra, own = self.logmel(sounds[:FEW])
+        spectra, own = self.logmel(sounds[: min(FEW, max(LEAST_FEW, FEW_SAMPLES // sounds.shape[1]))])
         known = spectra[torch.arange(spectra.shape[1]) < own.unsqueeze(1)].double()
         self.mean.copy_(known.mean(0))
         self.inverse_std.copy_(1.0 / known.std(0).clamp_min(0.1))
