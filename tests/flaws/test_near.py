@@ -1,14 +1,16 @@
 """Twins are told from rows that are merely alike."""
 
 import io
+from typing import Any
 
 import numpy as np
 import polars as pl
+import soundfile
 from PIL import Image
 
 from leadline.flaws.looks import alike
 from leadline.flaws.near import neighbours, pairs
-from leadline.flaws.twins import _by_cells
+from leadline.flaws.twins import _by_cells, twins
 from leadline.flaws.wording import pairs_of
 
 SKEWED = [0.6, 0.2, 0.1, 0.05, 0.02, 0.01, 0.01, 0.01]
@@ -59,6 +61,36 @@ def test_pictures_saved_again_or_cropped_are_twins() -> None:
     found = {tuple(pair) for pair in alike([np.concatenate([base, copies])[..., None]]).tolist()}
     assert sum((i, 600 + i) in found for i in range(60)) >= 57
     assert sum(b < 600 for _, b in found) <= 0.02 * 600
+
+
+def test_pictures_of_one_pattern_are_no_twins() -> None:
+    """Stripes of any slant and place under noise of their own: some lie far closer than the fifth, none is a copy."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:32, :32] / 32
+    slant, place = rng.uniform(0, 1.5, (2, 400, 1, 1))
+    stripes = np.sin(2 * np.pi * (5 * (np.cos(slant) * x + np.sin(slant) * y) + 4 * place))
+    pictures = (128 + 45 * stripes + rng.normal(0, 60, stripes.shape)).clip(0, 255).astype(np.uint8)
+    assert len(alike([pictures[..., None]])) == 0
+
+
+def _tune(pitches: np.ndarray, seconds: float, kind: str = "WAV") -> bytes:
+    """Tones one after another, as a file."""
+    steps = np.arange(int(8_000 * seconds))
+    pitch = pitches[np.minimum(steps * len(pitches) // len(steps), len(pitches) - 1)]
+    out = io.BytesIO()
+    soundfile.write(out, 0.4 * np.sin(2 * np.pi * np.cumsum(pitch) / 8_000), 8_000, format=kind)
+    return out.getvalue()
+
+
+def test_a_sound_saved_again_is_a_twin_and_the_same_tune_played_slower_is_not(prepare: Any) -> None:
+    rng = np.random.default_rng(0)
+    tunes = rng.uniform(200, 3_000, (60, 8))
+    sounds = [_tune(tune, seconds) for tune, seconds in zip(tunes, rng.uniform(1.0, 1.5, 60), strict=True)]
+    sounds += [_tune(tunes[0], 1.2), _tune(tunes[1], 1.2), _tune(tunes[1], 1.2, "OGG"), _tune(tunes[0], 2.4)]
+    made = prepare(pl.DataFrame({"sound": sounds, "label": ["a", "b"] * 32}))
+    found = {tuple(pair) for pair in twins(made.table, made.store, np.arange(64)).tolist()}
+    assert (61, 62) in found and (60, 63) not in found and (0, 63) not in found
+    assert all(pair[0] % 60 < 4 for pair in found), "other tunes are no twins"
 
 
 def test_a_text_with_a_word_changed_is_a_twin_and_a_template_is_not() -> None:

@@ -58,14 +58,18 @@ def neighbours(views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return where, np.sqrt(np.maximum(0.0, 2 - 2 * best))
 
 
-def pairs(where: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """[pairs, 2] positions of twins, lower first: `where` and `away` as `neighbours` gives them, in any order."""
+def pairs(where: np.ndarray, away: np.ndarray, most: float = np.inf) -> np.ndarray:
+    """[pairs, 2] positions of twins, lower first: `where` and `away` as `neighbours` gives them, in any order.
+
+    Args:
+        most: distance of twins, however far others are.
+    """
     if where.shape[1] == 0:
         return np.empty((0, 2), np.int64)
     ordered = np.sort(np.where(where < 0, np.inf, away), axis=1)
     usual = ordered[:, min(FIFTH, ordered.shape[1]) - 1]
     usual = np.where(np.isfinite(usual), usual, 0.0)  # nothing to be closer than
-    near = (where >= 0) & ((away < CLOSER * usual[:, None]) | (away < SAME))
+    near = (where >= 0) & ((away < np.minimum(CLOSER * usual[:, None], most)) | (away < SAME))
     if ordered.shape[1] < FIFTH:  # too few rows to know what is usual
         near = (where >= 0) & (away < SAME)
     row, place = np.nonzero(near)

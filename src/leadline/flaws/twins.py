@@ -25,6 +25,7 @@ MOST_PAIRED = 24  # columns; of more, rows that differ in two cells are not look
 HALF = 0.5  # share of the other cells in which twins by content agree
 RATES = {"image": 6_000.0, "audio": 400.0, "text": 5_000.0, "series": 10_000.0}  # rows a second
 SPECTRA = 64  # of a sound
+LONGER = 1.15  # times as long as the other one a twin may be
 CHUNK = 2_048  # pictures held at once
 CELLS_RATE = 1e7  # cells a second, squared where pairs of columns are left out
 
@@ -107,8 +108,13 @@ def _by_content(block: Block, table: Table, store: Store, rows: np.ndarray) -> n
     if block.kind == "audio":
         from leadline.kinds.audio import spectrogram
 
-        sounds = (sound[sound != block.padding] for sound in (tensor[row] for row in rows))
-        return alike(spectrogram(sound, block.settings, SPECTRA)[None] for sound in sounds)
+        lengths = np.array([(tensor[row] != block.padding).sum() for row in rows])
+        found = alike(
+            spectrogram(tensor[row][: length], block.settings, SPECTRA)[None]
+            for row, length in zip(rows, lengths, strict=True)
+        )  # fmt: skip
+        low, high = np.sort(lengths[found], axis=1).T
+        return np.asarray(found[high <= LONGER * low])  # a picture of all of it says nothing of how long it took
     vectors = np.nan_to_num(tensor[rows].reshape(len(rows), -1).astype(np.float32))
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
