@@ -57,7 +57,7 @@ def test_trees_learn_from_forty_rows(load: str, least: float, prepare: Any) -> N
             for rows in (order[:40], order[40:140])
         ]
         store = prepare(frames[0], test=frames[1], target="y").store
-        fitted: Any = list(Boosting().fit(Data(store=store, clock=Clock(20.0), threads=1), seed))[-1]
+        fitted: Any = list(Boosting().fit(Data(store=store, clock=Clock(3.0), threads=1), seed))[-1]
         answers = fitted.predict(store, store.split.test)
         right.append(float((answers.argmax(axis=1) == store.sealed()).mean()))
     assert np.mean(right) > least

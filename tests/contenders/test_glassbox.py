@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from leadline.contenders.contender import Clock, Data
@@ -62,6 +63,21 @@ def test_every_bin_edge_falls_the_same_way_in_the_file(prepare: Callable[..., An
 
     expected = fitted.predict(Edges(), np.arange(len(edges)))  # type: ignore[arg-type]
     assert np.allclose(session(columns)["scores"], expected, atol=1e-5)
+
+
+def test_words_of_lists_are_read_and_the_file_answers_the_same(prepare: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    held = rng.random((600, 4)) < 0.4
+    words = [[word for word, has in zip(("pool", "garden", "lift", "view"), row, strict=True) if has] for row in held]
+    label = np.where(held[:, 1] ^ (rng.random(600) < 0.1), "dear", "cheap")
+    frame = pl.DataFrame({"has": words, "rooms": rng.integers(1, 6, 600), "label": label})
+    store = prepare(frame, kind=["has=list"]).store
+    assert {block.kind for block in store.blocks} == {"list", "number"}
+    *_, fitted = Glassbox().fit(Data(store=store, clock=Clock(6.0), threads=1), 0)
+    assert isinstance(fitted, FittedGlassbox) and fitted.score > 0.8
+    answers = fitted.predict(store, store.split.test)
+    shipped = Session(fitted.graph().SerializeToString())(_feeds(store, store.split.test))["scores"]
+    assert np.allclose(shipped, answers, atol=1e-5)
 
 
 def test_it_ends_in_its_time_and_comes_out_the_same(prepare: Callable[..., Any], mixed: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 import torch
 
+from leadline.contenders import glassbox
 from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
@@ -181,6 +182,14 @@ def tables(mixed: Any, messages: Any, bars: Any, tones: Any, waves: Any) -> Call
         return mixed(240, name), {"target": "y"}
 
     return make
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_fits() -> Iterator[None]:
+    """The readable machine is the mean of eight fits where there is time; of two it is the same machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glassbox, "BAGS", 2)
+        yield
 
 
 def _learn(name: str, store: Store, seed: int = 0, clock: Clock | None = None) -> list[Any]:

@@ -106,6 +106,8 @@ def test_unsure_says_what_would_have_shown_and_what_it_takes() -> None:
     assert made.settle_rounds == math.ceil(made.settle_rows / 1_000) - 1
     assert made.settle_s == made.settle_rounds * 7.0
     assert f"({made.settle_rounds} more folds, about {made.settle_s:,.0f} s: --until-sure)" in made.why
+    few = _pair(1.0 * SPREAD, Trial(rows=10))
+    assert few.smallest is None and "any gap could have stayed unseen" in few.why
     assert "a gap under 2.7" in made.why  # points
     far = _pair(0.02 * SPREAD, Trial(rows=1_000, round_s=7.0, reach=5_000))
     assert (far.settle_rounds, far.settle_s) == (None, None) and "--until-sure" not in far.why

@@ -27,7 +27,7 @@ from leadline.judge.metrics import METRICS
 if TYPE_CHECKING:
     import onnx
 
-READS = {"number", "category", "time"}
+READS = {"number", "category", "time", "list"}
 BINS = 256
 PAIRS = 10  # of columns; none for several classes, where a table a class and pair can hardly be read
 TRIAL_ROWS, TRIAL_ROUNDS = 4_000, 60

@@ -82,7 +82,7 @@ class Verdict:
     by: str = "rows"  # rows, seeds or folds
     rounds: int = 1
     level: float = LEVEL
-    smallest: float | None = None  # gap that would have shown four times in five
+    smallest: float | None = None  # gap that would have shown four times in five; None where not even the largest would
     settle_rounds: int | None = None  # seeds or folds that would settle it, where those rows are at hand
     settle_s: float | None = None  # and their seconds
 
@@ -131,11 +131,12 @@ def judge(deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: 
     rows, rounds = None, None
     if answer == "unsure" and starved is None and region > 0:
         rows, rounds = _settling(gap, (high - low) / 2, region, trial)
+    shows = POWER * (high - low) / 2
     made = Verdict(
         answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap.size, low=low,
         high=high, region=region, p_deep=p_deep, p_same=max(0.0, 1 - p_deep - p_classical), p_classical=p_classical,
         of=gap.of, why="", settle_rows=rows, by=trial.by, rounds=trial.rounds, level=trial.level,
-        smallest=POWER * (high - low) / 2, settle_rounds=rounds,
+        smallest=None if metric.share and shows >= 1 else shows, settle_rounds=rounds,
         settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
     )  # fmt: skip
     return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, starved)})
@@ -201,7 +202,7 @@ def _why(made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Me
             f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
             f"give a larger budget, and until then {winner.name} is shipped."
         )
-    unseen = f"a gap under {say(made.smallest or 0.0)} could have stayed unseen"
+    unseen = f"{'any gap' if made.smallest is None else f'a gap under {say(made.smallest)}'} could have stayed unseen"
     settle = f"; about {made.settle_rows:,} test rows would settle it{_cost(made)}" if made.settle_rows else ""
     return (
         f"{_over(made)}{scored}, too close to call with this much data ({interval}; {unseen}){settle}; until then "

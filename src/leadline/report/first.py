@@ -114,14 +114,15 @@ def _about_rows(facts: Facts) -> list[str]:
     tested = sum(have.values()) if facts.verdict.get("by") == "folds" else have.get("test")
     if not rows:
         return []
-    smallest = facts.measure.difference(number(facts.verdict.get("smallest")))
+    least = number(facts.verdict.get("smallest"))
+    gap = "Any gap" if least is None else f"A gap under {facts.measure.difference(least)}"
     more = f"<b>More test rows:</b> about {count(rows)} would settle it; this run tested on {count(number(tested))}"
     if rounds:
         spent = number(facts.verdict.get("settle_s"))
         what = "seeds" if facts.verdict.get("by") == "seeds" else "folds"
         more += f", and {count(rounds)} more {what}{f' ({seconds(spent)})' if spent else ''} would do: "
         more += "<code>--until-sure</code>"
-    return [f"{more}. A gap under {smallest} could have stayed unseen."]
+    return [f"{more}. {gap} could have stayed unseen."]
 
 
 def _about_region(facts: Facts) -> list[str]:
