@@ -51,6 +51,28 @@ def test_slow_first_rows_cost_nothing_if_the_others_are_quick(
     assert whole or (0.4 < ration.share < 0.6 and now < 1.1 * 5.0)
 
 
+def test_what_was_decoded_is_not_thrown_away_to_end_a_moment_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A last stretch of slow rows once left 100 of 60,000: the nearer the end, the fewer rows there was time for."""
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    ration = Ration(2_000, 1.0, 10.0)
+    for row in range(2_000):
+        mine = slice(row, row + 1)
+        if ration.wants(mine):
+            now += 0.005 if row < 1_700 else 0.02
+            ration.took(mine)
+    assert ration.drawn().all() and now < 15.0
+
+
+def test_pieces_that_hold_nothing_of_the_share_are_not_begun() -> None:
+    ration = Ration(1_000, 0.01)
+    wanted = np.flatnonzero(ration.drawn())
+    assert ration.starts(slice(500, 1_000), 1) == [int(row) for row in wanted if row >= 500]
+    pieces = ration.starts(slice(500, 1_000), 64)
+    assert len(pieces) < 8 and all((start - 500) % 64 == 0 for start in pieces)
+    assert all(any(start <= row < start + 64 for start in pieces) for row in wanted if row >= 500)
+
+
 def test_decoding_that_slows_down_leaves_rows_out_at_random(
     tmp_path: Path, bars: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,9 @@ import time
 import numpy as np
 
 FEWEST = 100  # rows that are decoded, however long they take
-LATE = 1.1  # times the rows that there is time for, from which on the share shrinks
 SURE, EARLY = 20, 0.2  # rows, and share of the seconds, before which none is left out: the first rows are the slowest
+LATE = 1.1  # times the seconds that all would take, from which on the share shrinks
+HALF = 0.5  # of the share stays when it shrinks, which it does in this part of the rows: later it would throw away more
 
 
 class Ration:
@@ -29,6 +30,7 @@ class Ration:
         self._number = np.random.default_rng(0).random(rows)
         self._seconds, self._began, self._taken = seconds, time.perf_counter(), 0.0
         self._part = 1 / max(1, blocks)  # of a row that one block is
+        self._look = EARLY * seconds  # when it is looked at how long rows take
         self.share = share
 
     def drawn(self) -> np.ndarray:
@@ -39,12 +41,19 @@ class Ration:
         """Whether any of these is in the share."""
         return bool((self._number[rows] < self.share).any())
 
+    def starts(self, rows: slice, step: int) -> list[int]:
+        """Where pieces of so many rows begin, of those that hold a row in the share."""
+        wanted = np.flatnonzero(self._number[rows] < self.share)
+        return [int(start) for start in np.unique(rows.start + wanted // step * step)]
+
     def took(self, rows: slice) -> None:
         """These were decoded, for one block; all before them, about, were decoded or left out."""
         self._taken += int((self._number[rows] < self.share).sum()) * self._part
-        spent, left = time.perf_counter() - self._began, max(0, len(self._number) - rows.stop)
-        if self._taken < SURE or spent < EARLY * self._seconds:
+        spent = time.perf_counter() - self._began
+        if self._taken < SURE or spent < self._look or rows.stop > HALF * len(self._number):
             return
-        more = max(0.0, self._seconds - spent) * self._taken / max(spent, 1e-9)  # rows that there is time for
-        if left * self.share > LATE * more:
-            self.share = min(self.share, max(more / left, FEWEST / len(self._number)))
+        a_row, left = spent / self._taken, max(0, len(self._number) - rows.stop) * self.share
+        if spent + left * a_row > LATE * self._seconds:
+            fitting = max(0.0, self._seconds - spent) / a_row
+            self.share = max(self.share * max(HALF, fitting / left), FEWEST / len(self._number))
+            self._look = spent + EARLY * self._seconds

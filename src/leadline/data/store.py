@@ -376,7 +376,8 @@ class _Job:
         kind = KINDS[self.block.kind]
         alone = kind.ragged and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
         step = 1 if alone else max(CHUNK // 8, len(frame) // (4 * (os.cpu_count() or 1)))
-        list(pool.map(lambda first: self._piece(frame, start, first, step), range(0, len(frame), step)))
+        pieces = self.ration.starts(slice(start, start + len(frame)), step)
+        list(pool.map(lambda first: self._piece(frame, start, first - start, step), pieces))
 
     def _piece(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
         rows = slice(start + first, start + first + step)
