@@ -155,7 +155,7 @@ class Race:
         queue = list(queue)
         running: list[Entry] = []
         while queue or running:
-            try:
+            try:  # around all of it: Ctrl-C may come at any moment
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
                     if (fate := self._past.get(entry.name)) is not None:
@@ -174,16 +174,16 @@ class Race:
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)
                     running.append(entry)
                 self._receive(0.2)
+                if self.stopped:
+                    for entry in queue:
+                        self._end(entry, "skipped", "stopped before its turn")
+                    queue = []
+                for entry in running:
+                    self._supervise(entry)
+                running = [entry for entry in running if entry.status == "running" or self._leaves(entry)]
+                self._keep_cap(running)
             except KeyboardInterrupt:
                 self._interrupt(running)
-            if self.stopped:
-                for entry in queue:
-                    self._end(entry, "skipped", "stopped before its turn")
-                queue = []
-            for entry in running:
-                self._supervise(entry)
-            running = [entry for entry in running if entry.status == "running" or self._leaves(entry)]
-            self._keep_cap(running)
 
     def _interrupt(self, running: list[Entry]) -> None:
         """The first Ctrl-C asks all to end with their best so far; the second ends the run."""
