@@ -17,10 +17,11 @@ import signal
 
 TYPE_CHECKING = False  # as `typing` has it, which would be much to import
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
     from typing import Any
 
-__all__ = ["STOPPED", "at_once", "deaf", "told_once"]
+__all__ = ["STOPPED", "at_once", "deaf", "noted", "told_once"]
 
 STOPPED = "leadline: stopped; nothing was written."
 WRITING = "leadline: the result is being written, a matter of seconds; Ctrl-C again leaves without it."
@@ -53,6 +54,17 @@ def at_once() -> _Meanwhile:
 def deaf() -> _Meanwhile:
     """While something is cleared away that takes a moment: Ctrl-C changes nothing."""
     return _Meanwhile(signal.SIG_IGN)
+
+
+def noted(note: Callable[[], None]) -> _Meanwhile:
+    """While contenders race: the first Ctrl-C is noted, to be acted on between two looks; the next one raises."""
+    held = signal.getsignal(signal.SIGINT)
+
+    def first(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        note()
+
+    return _Meanwhile(first if held is signal.default_int_handler else held)
 
 
 def told_once() -> _Meanwhile:

@@ -28,7 +28,7 @@ from leadline.errors import LeadlineError
 from leadline.race.journal import Journal
 from leadline.race.measure import tree_gb, used_gb
 from leadline.race.past import Fate
-from leadline.stop import deaf
+from leadline.stop import deaf, noted
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -124,7 +124,7 @@ class Race:
         self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
-        self.stopped = False
+        self.stopped = self._asked = False  # by the user: acted on, and noted
         for entry in self.entries:
             fate = self._past.get(entry.name)
             if fate is not None and fate.status != "running":
@@ -147,15 +147,19 @@ class Race:
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
-        self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
-        self._lanes(second, until, lanes=1, threads=self.cores)
+        with noted(self._note):
+            self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
+            self._lanes(second, until, lanes=1, threads=self.cores)
+
+    def _note(self) -> None:
+        self._asked = True
 
     def _lanes(self, queue: list[Entry], until: float, lanes: int, threads: int) -> None:
         """Run entries, at most `lanes` at once, until all have ended."""
         queue = list(queue)
         running: list[Entry] = []
         while queue or running:
-            try:  # around all of it: Ctrl-C may come at any moment
+            try:  # a second Ctrl-C raises, and where somebody else handles signals the first one does
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
                     if (fate := self._past.get(entry.name)) is not None:
@@ -174,6 +178,8 @@ class Race:
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)
                     running.append(entry)
                 self._receive(0.2)
+                if self._asked and not self.stopped:
+                    self._interrupt(running)
                 if self.stopped:
                     for entry in queue:
                         self._end(entry, "skipped", "stopped before its turn")
@@ -183,12 +189,13 @@ class Race:
                 running = [entry for entry in running if entry.status == "running" or self._leaves(entry)]
                 self._keep_cap(running)
             except KeyboardInterrupt:
+                if self._asked:
+                    raise
+                self._asked = True
                 self._interrupt(running)
 
     def _interrupt(self, running: list[Entry]) -> None:
         """The first Ctrl-C asks all to end with their best so far; the second ends the run."""
-        if self.stopped:
-            raise KeyboardInterrupt
         self.stopped = True
         self._say("stopping", why="asked by the user: the verdict is on what has finished")
         for entry in running:
