@@ -56,7 +56,8 @@ def look(table: Table, store: Store, asked: Settings, threads: int, clock: Clock
 def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> tuple[list[Flaw], list[str]]:
     rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
     probe = Probe(store, threads)
-    found = [_twins(table, store, rows, pace.part(PARTS["twins"]))]
+    twins, said = _twins(table, store, rows, asked, pace.part(PARTS["twins"]))
+    found: list[Flaw | None] = [*twins]
     if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.several:
         probe.load()
 
@@ -68,7 +69,9 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
         if seconds := part("traces of files"):
             found += _traces(table, store, threads, rows, seconds)
         if seconds := part("groups that the split parts"):
-            found += _groups(table, probe, rows, asked, seconds)
+            found += (grouped := _groups(table, probe, rows, asked, seconds))
+            known = {flaw.columns for flaw in grouped}  # with a price
+            found = [flaw for flaw in found if flaw is None or flaw in grouped or flaw.columns not in known]
         if seconds := part("what changes with time"):
             found += _times(table, probe, rows, asked, seconds)
         if seconds := part("labels that look wrong", PARTS["labels"]):
@@ -76,9 +79,8 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
         if seconds := part("a test unlike the rest"):
             found.append(_drift(table, store, probe, rows, seconds))
     found.append(_rare(table, store))
-    said = []
     if pace.left_out:
-        said = [f"Time was short, so these flaws were not looked for: {', '.join(pace.left_out)}."]
+        said = [*said, f"Time was short, so these flaws were not looked for: {', '.join(pace.left_out)}."]
     return [flaw for flaw in found if flaw is not None], said
 
 
@@ -112,10 +114,14 @@ def _halves(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(mixed[:cut]), np.sort(mixed[cut : cut + 20_000])
 
 
-def _twins(table: Table, store: Store, rows: np.ndarray, seconds: float) -> Flaw | None:
+def _twins(
+    table: Table, store: Store, rows: np.ndarray, asked: Settings, seconds: float
+) -> tuple[list[Flaw], list[str]]:
     most = int(len(rows) * min(1.0, seconds / max(1e-9, repeated.seconds(store, table, len(rows)))))
     mine = some(rows, max(most, 100))
-    return repeated.flaw(repeated.twins(table, store, mine), table, store, len(mine))
+    found = repeated.twins(table, store, mine)
+    parted = asked.group is None and asked.time is None and not (table.part == 2).any()
+    return found.flaws(table, store, len(mine), parted), found.said(len(mine))
 
 
 def _leak(table: Table, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
