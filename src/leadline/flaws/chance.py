@@ -30,7 +30,10 @@ from leadline.flaws.rarity import MOST_TREE, Surprise
 MOST_PAIRED = MOST_TREE  # columns; of more, rows that differ in two cells are not looked for
 DEEPEST = 2  # cells in which copies may differ
 LEVELS = DEEPEST + 3  # numbers of cells apart that are looked at
-FALSE, MOST_FALSE = 0.2, 0.33  # of the rows that are told, as many may be expected to be so by chance
+FALSE, MOST_FALSE = (
+    0.2,
+    0.5,
+)  # decoys beside the rows that are told, at most: chance gives fewer, for decoys are further
 SURE = 0.4  # of the rows told by the larger of these, as many must be told by the smaller
 MARGIN = np.log(3.0)  # a decoy counts that is so much less surprising
 SAMPLED = 4e8  # cells that are compared to find decoys

@@ -19,6 +19,7 @@ from leadline.flaws.chance import MOST_PAIRED, among, codes_of, copies, sharing
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.looks import alike
 from leadline.flaws.near import neighbours, pairs
+from leadline.flaws.waveforms import same
 from leadline.flaws.wording import pairs_of
 
 BY_CONTENT = ("image", "audio", "text", "series")
@@ -172,7 +173,9 @@ def _by_tensor(block: Block, store: Store, rows: np.ndarray) -> np.ndarray:
             for row, length in zip(rows, lengths, strict=True)
         )  # fmt: skip
         low, high = np.sort(lengths[found], axis=1).T
-        return np.asarray(found[high <= LONGER * low])  # a picture of all of it says nothing of how long it took
+        near = found[high <= LONGER * low]  # a picture of all of it says nothing of how long it took
+        sounds = [(tensor[rows[a]][: lengths[a]], tensor[rows[b]][: lengths[b]]) for a, b in near]
+        return np.asarray(near[[same(*both) for both in sounds]].reshape(-1, 2))
     vectors = np.nan_to_num(tensor[rows].reshape(len(rows), -1).astype(np.float32))
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
