@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -38,6 +39,7 @@ SURE = 0.4  # of the rows told by the larger of these, as many must be told by t
 MARGIN = np.log(3.0)  # a decoy counts that is so much less surprising
 SAMPLED = 4e8  # cells that are compared to find decoys
 FEWEST = 300  # rows whose nearest is sought
+FORESEEN = 4_000  # rows with cells left out of which chance partners are counted
 MOST_TIES = 12  # rows equally near
 LIKELY = float(np.log(0.1))  # of rows with so many partners by chance none is told
 FEWEST_CLOSE, CLOSE = 10, 0.01  # rows, and their share, that must be close to speak of a group
@@ -63,7 +65,10 @@ def copies(hashed: np.ndarray) -> Close:
     codes = codes_of(hashed)
     pairs, surprise = _near(hashed.astype(np.uint64), codes), Surprise(codes)
     agree = codes[pairs[:, 0]] == codes[pairs[:, 1]]
-    found = _Scored(pairs=pairs, level=(~agree).sum(axis=1), score=surprise(pairs[:, 0], agree))
+    found = _Scored(
+        pairs=pairs, level=(~agree).sum(axis=1), score=surprise(pairs[:, 0], agree),
+        partners=surprise(pairs[:, 0], agree, grouped=True),
+    )  # fmt: skip
     return _parted(found, _sampled(codes, surprise))
 
 
@@ -80,8 +85,19 @@ def among(hashed: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> Close:
     score = Surprise(codes)(pairs[:, 0], agree) - others + np.log(away + LEAST)
     rows = _best(np.concatenate([pairs[:, 0], pairs[:, 1]]), np.tile(level, 2), np.tile(score, 2), len(codes))
     near = level <= DEEPEST
-    found = _Scored(pairs=pairs[near], level=level[near], score=score[near])
-    return _parted(found, _Decoys(score=rows, weight=1.0, columns=codes.shape[1] + 1, most=0.0, likely=np.inf))
+    found = _Scored(pairs=pairs[near], level=level[near], score=score[near], partners=score[near])
+    return _parted(
+        found,
+        _Decoys(
+            score=rows,
+            weight=1.0,
+            columns=codes.shape[1] + 1,
+            most=0.0,
+            likely=np.inf,
+            expected=(np.empty(0),) * (DEEPEST + 1),
+            stands=(0.0,) * (DEEPEST + 1),
+        ),
+    )
 
 
 def sharing(codes: np.ndarray, pairs: np.ndarray) -> int | None:
@@ -114,6 +130,7 @@ class _Scored:
     pairs: np.ndarray
     level: np.ndarray
     score: np.ndarray
+    partners: np.ndarray  # the same as score, with what follows from a rare cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +142,8 @@ class _Decoys:
     columns: int
     most: float  # score of rows that agree in nothing
     likely: float  # score from which on no row is told
+    expected: tuple[np.ndarray, ...]  # for each level, scores of rows at random with that many cells left out
+    stands: tuple[float, ...]  # for how many rows with cells left out each of these stands
 
     def beyond(self, level: int, limits: Mapping[int, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Scores of rows that differ in one cell more from one that is no copy, then of those that do in two.
@@ -141,16 +160,29 @@ class _Decoys:
 def _parted(found: _Scored, decoys: _Decoys) -> Close:
     """Told from the rows that differ most to those that differ least: copies among the former are no decoys."""
     limits: dict[int, float] = {}
-    both = np.concatenate([found.pairs[:, 0], found.pairs[:, 1]])
-    rows = int(found.pairs.max(initial=-1)) + 1
-    targets = _best(both, np.tile(found.level, 2), np.tile(found.score, 2), rows)
+    fine = np.zeros(len(found.pairs), bool)
+    for level in range(DEEPEST + 1):
+        here = np.flatnonzero((found.level == level) & (found.partners < decoys.likely))
+        partners = np.sort(_of_rows(found.pairs[here], found.partners[here]))
+        many = _foreseen(partners, decoys.expected[level], decoys.stands[level])
+        fine[here] = found.partners[here] <= (partners[many - 1] if many else -np.inf)
+    told = fine.copy()
     for level in range(DEEPEST, -1, -1):
+        here = np.flatnonzero(fine & (found.level == level))
         plain, strict = zip(*decoys.beyond(level, limits), strict=True)
-        limits[level] = _limit(targets[level][targets[level] < decoys.likely], plain, strict, decoys.weight)
-    told = found.score <= np.array([limits[level] for level in range(DEEPEST + 1)])[found.level]
+        limits[level] = _limit(_of_rows(found.pairs[here], found.score[here]), plain, strict, decoys.weight)
+        told[here] = found.score[here] <= limits[level]
     return Close(
         told=found.pairs[told], chance=found.pairs[~told], equal=found.pairs[~told & (found.level == 0)]
     )  # fmt: skip
+
+
+def _of_rows(pairs: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """The most surprising score of each row that has one."""
+    found = np.full(int(pairs.max(initial=-1)) + 1, np.inf)
+    for side in (0, 1):
+        np.minimum.at(found, pairs[:, side], score)
+    return np.asarray(found[np.isfinite(found)])
 
 
 def _limit(targets: np.ndarray, decoys: Sequence[np.ndarray], strict: Sequence[np.ndarray], weight: float) -> float:
@@ -173,6 +205,28 @@ def _count(targets: np.ndarray, decoys: Sequence[np.ndarray], weight: float, sha
     return int(fine[-1]) + 1 if len(fine) else 0
 
 
+def _foreseen(targets: np.ndarray, expected: np.ndarray, stands: float) -> int:
+    """How many of the sorted targets can be told if so many partners by chance are to be no more than a share of them.
+
+    A score is the logarithm of the partners that a row has by chance: what they come to over all rows.
+    """
+    ordered = np.sort(expected)
+    sums = stands * np.concatenate([[0.0], np.cumsum(np.exp(ordered))])
+    by_chance = sums[np.searchsorted(ordered, targets, "right")]
+    fine = np.flatnonzero(by_chance <= FALSE * np.arange(1, len(targets) + 1))
+    return int(fine[-1]) + 1 if len(fine) else 0
+
+
+def _expected(codes: np.ndarray, surprise: Surprise) -> Iterator[tuple[np.ndarray, float]]:
+    """For each level, scores of random rows with as many cells left out, and for how many each of them stands."""
+    n, columns = codes.shape
+    rng = np.random.default_rng(1)
+    for level in range(DEEPEST + 1):
+        rows = rng.integers(0, n, FORESEEN)
+        agree = rng.permuted(np.tile(np.arange(columns) >= level, (FORESEEN, 1)), axis=1)
+        yield surprise(rows, agree, grouped=True), n * comb(columns, level) / FORESEEN
+
+
 def _sampled(codes: np.ndarray, surprise: Surprise) -> _Decoys:
     """Decoys among rows drawn at random, each compared with all others."""
     n, columns = codes.shape
@@ -181,7 +235,11 @@ def _sampled(codes: np.ndarray, surprise: Surprise) -> _Decoys:
     agree = codes[drawn[owner]] == codes[other]
     score = _best(owner, (~agree).sum(axis=1), surprise(drawn[owner], agree), len(drawn))
     most = float(np.log(max(1, n - 1)))
-    return _Decoys(score=score, weight=n / max(1, len(drawn)), columns=columns, most=most, likely=LIKELY)
+    expected, stands = zip(*_expected(codes, surprise), strict=True)
+    return _Decoys(
+        score=score, weight=n / max(1, len(drawn)), columns=columns, most=most, likely=LIKELY, expected=expected,
+        stands=stands,
+    )  # fmt: skip
 
 
 def _compared(rows: int, columns: int) -> int:

@@ -3,7 +3,8 @@
 Enters: cells as codes [rows, columns] and pairs of rows. Leaves: the logarithm of an expected number, a pair. The
 chance is that of a tree of columns, each given the one that tells most of it (Chow and Liu 1968): what two columns have
 in common counts once, and a common profile is told from a rare one. A pair is no evidence of how frequent its own cells
-are: both of its rows are left out of the counts.
+are: both of its rows are left out of the counts. Where few rows have a cell (a ticket), what follows from it is known
+from how often rows that share such a cell agree in other columns, whatever the cell: a family has one fare.
 
     >>> rng = np.random.default_rng(0)
     >>> town = rng.integers(0, 50, 4_000)
@@ -19,6 +20,8 @@ import numpy as np
 
 MOST_TREE = 24  # columns; of more, each is taken for itself
 TREE_ROWS = 4_000  # that the tree is told from
+FEWEST = 30  # pairs of rows with the same cell
+UNLIKE = 0.5  # rows of a group agree in some column by less than this, from 0 for chance to 1
 WEIGHT = 1.0  # rows that what is known of a column alone counts for, beside those that agree in another one
 
 
@@ -35,10 +38,16 @@ class Surprise:
         self.counts = [np.bincount(self.codes[:, k]) for k in range(columns)]
         self.told = _information(self.codes) if columns <= MOST_TREE else None
         self.order = list(range(columns)) if self.told is None else _grown(self.told)
+        self.follows = np.zeros((columns, columns)) if self.told is None else _follows(self.codes)
         self._shared: dict[tuple[int, int], np.ndarray] = {}
 
-    def __call__(self, rows: np.ndarray, agree: np.ndarray) -> np.ndarray:
-        """[pairs] log of the expected number of other rows that agree with `rows` [pairs] in columns `agree`."""
+    def __call__(self, rows: np.ndarray, agree: np.ndarray, grouped: bool = False) -> np.ndarray:
+        """[pairs] log of the expected number of other rows that agree with `rows` [pairs] in columns `agree`.
+
+        Args:
+            grouped: count what follows from a rare cell, too. Copies are such rows as well, so it makes them look more
+                like chance than they are: good for a bound, less good to tell one from the other.
+        """
         n = len(self.codes)
         found = np.full(len(rows), np.log(max(1, n - 1)))
         for place, k in enumerate(self.order):
@@ -53,7 +62,8 @@ class Surprise:
                     here = parent == p
                     both = np.maximum(self._both(k, int(p))[rows[here]] - 2, 0)
                     often = np.maximum(self.counts[p][self.codes[rows[here], p]] - 2, 0)
-                    chance[here] = (both + WEIGHT * alone[here]) / (often + WEIGHT)
+                    shared = self.follows[k, p] if grouped else 0.0
+                    chance[here] = (both + WEIGHT * (shared + (1 - shared) * alone[here])) / (often + WEIGHT)
             found += np.where(agree[:, k], np.log(chance), 0.0)
         return found
 
@@ -90,6 +100,27 @@ def _information(codes: np.ndarray) -> np.ndarray:
             chance = (len(counts) - values[a] - values[b] + 1) / (2 * len(some))
             told[a, b] = told[b, a] = single[a] + single[b] - _entropy(counts) - chance
     return told
+
+
+def _follows(codes: np.ndarray) -> np.ndarray:
+    """[columns, columns]: how much more than chance rows that share a cell of the second column agree in the first.
+
+    Of columns whose cells name a group: rows that share one differ somewhere as rows at random do, so are no copies.
+    """
+    n, columns = codes.shape
+    found = np.zeros((columns, columns))
+    mixed = np.random.default_rng(0).permutation(n)
+    usual = (codes == codes[mixed]).mean(axis=0)
+    for p in range(columns):
+        order = np.argsort(codes[:, p], kind="stable")
+        same = np.flatnonzero(codes[order[1:], p] == codes[order[:-1], p])
+        if len(same) < FEWEST:
+            continue
+        agree = (codes[order[same]] == codes[order[same + 1]]).mean(axis=0)
+        more = np.maximum(agree - usual, 0) / np.maximum(1 - usual, 1e-9)
+        if (np.delete(more, p) < UNLIKE).any():
+            found[:, p] = np.minimum(more, 1.0)
+    return found
 
 
 def _grown(told: np.ndarray) -> list[int]:

@@ -1,8 +1,8 @@
 """Whether two sounds that look alike are one recording: their waves, laid over one another, are the same.
 
 Enters: samples of two sounds. Leaves: yes or no. Two words of one speaker, or two hits of one drum, have like
-spectrograms and unlike waves; a recording that was saved again, made louder or trimmed keeps its wave. A sound of hardly
-more than one pure tone has a wave that another such sound has by chance: of these, only the same samples are one.
+spectrograms and unlike waves; a recording that was saved again, made louder or trimmed keeps its wave. A sound that is
+little more than one pure tone has a wave that others have by chance: of these, only the same samples are one.
 
     >>> rng = np.random.default_rng(0)
     >>> sound = rng.normal(size=6_000)
