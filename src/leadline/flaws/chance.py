@@ -39,7 +39,7 @@ SURE = 0.4  # of the rows told by the larger of these, as many must be told by t
 MARGIN = np.log(3.0)  # a decoy counts that is so much less surprising
 SAMPLED = 4e8  # cells that are compared to find decoys
 FEWEST = 300  # rows whose nearest is sought
-FORESEEN = 4_000  # rows with cells left out of which chance partners are counted
+FORESEEN, MOST_FORESEEN = 4_000, 100_000  # rows, and cells, with cells left out of which chance partners are counted
 MOST_TIES = 12  # rows equally near
 LIKELY = float(np.log(0.1))  # of rows with so many partners by chance none is told
 FEWEST_CLOSE, CLOSE = 10, 0.01  # rows, and their share, that must be close to speak of a group
@@ -220,11 +220,11 @@ def _foreseen(targets: np.ndarray, expected: np.ndarray, stands: float) -> int:
 def _expected(codes: np.ndarray, surprise: Surprise) -> Iterator[tuple[np.ndarray, float]]:
     """For each level, scores of random rows with as many cells left out, and for how many each of them stands."""
     n, columns = codes.shape
-    rng = np.random.default_rng(1)
+    rng, many = np.random.default_rng(1), max(100, min(FORESEEN, MOST_FORESEEN // max(1, columns)))
     for level in range(DEEPEST + 1):
-        rows = rng.integers(0, n, FORESEEN)
-        agree = rng.permuted(np.tile(np.arange(columns) >= level, (FORESEEN, 1)), axis=1)
-        yield surprise(rows, agree, grouped=True), n * comb(columns, level) / FORESEEN
+        rows = rng.integers(0, n, many)
+        agree = rng.permuted(np.tile(np.arange(columns) >= level, (many, 1)), axis=1)
+        yield surprise(rows, agree, grouped=True), n * comb(columns, level) / many
 
 
 def _sampled(codes: np.ndarray, surprise: Surprise) -> _Decoys:
@@ -249,18 +249,14 @@ def _compared(rows: int, columns: int) -> int:
 
 def _closest(codes: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(positions in `drawn` [pairs], rows [pairs]): for each drawn row some at every small number of cells apart."""
-    n, columns = codes.shape
-    small = [
-        np.ascontiguousarray(codes[:, k], np.uint16 if codes[:, k].max(initial=0) < 65_536 else np.int64)
-        for k in range(columns)
-    ]
+    columns = codes.shape[1]
+    small = np.ascontiguousarray(codes.T, np.uint16 if codes.max(initial=0) < 65_536 else np.int64)
     owner, other = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for place, row in enumerate(drawn):
-        apart: np.ndarray = np.zeros(n, np.uint8 if columns < 255 else np.uint16)
-        for column in small:
-            apart += column != column[row]
+        apart = (small != small[:, row, None]).sum(axis=0, dtype=np.uint8 if columns < 255 else np.uint16)
+        apart[row] = LEVELS
         near = np.flatnonzero(apart < LEVELS)
-        for level in range(1, LEVELS) if len(near) > 1 else ():
+        for level in range(1, LEVELS) if len(near) else ():
             other.append(near[apart[near] == level][:MOST_TIES])
             owner.append(np.full(len(other[-1]), place))
     return np.concatenate(owner), np.concatenate(other)
@@ -281,13 +277,19 @@ def _near(hashed: np.ndarray, codes: np.ndarray) -> np.ndarray:
         needed = 2 * np.log2(max(n, 2))
         left_out += [each for each in combinations(range(columns), 2) if bits.sum() - bits[list(each)].sum() >= needed]
     whole = hashed.sum(axis=1, dtype=np.uint64)
-    found = []
+    found = [np.empty((0, 2), np.int64)]
     for less in left_out:
         key = whole.copy()
         for column in less:
             key -= hashed[:, column]
-        order = np.argsort(key, kind="stable")
-        same = np.flatnonzero(key[order][1:] == key[order][:-1])
+        held = np.sort(key)
+        several = np.unique(held[1:][held[1:] == held[:-1]])
+        if not len(several):
+            continue
+        place = np.minimum(np.searchsorted(several, key), len(several) - 1)
+        mine = np.flatnonzero(several[place] == key)
+        order = mine[np.argsort(place[mine], kind="stable")]
+        same = np.flatnonzero(key[order[1:]] == key[order[:-1]])
         found.append(np.sort(np.stack([order[same], order[same + 1]], axis=1), axis=1))
     pairs = np.unique(np.concatenate(found), axis=0)
     return np.asarray(pairs[(codes[pairs[:, 0]] != codes[pairs[:, 1]]).sum(axis=1) <= DEEPEST])

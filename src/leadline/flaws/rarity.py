@@ -112,8 +112,9 @@ def _follows(codes: np.ndarray) -> np.ndarray:
     mixed = np.random.default_rng(0).permutation(n)
     usual = (codes == codes[mixed]).mean(axis=0)
     for p in range(columns):
-        order = np.argsort(codes[:, p], kind="stable")
-        same = np.flatnonzero(codes[order[1:], p] == codes[order[:-1], p])
+        cells = codes[:, p]
+        order = np.argsort(cells.astype(np.uint16) if cells.max(initial=0) < 65_536 else cells, kind="stable")
+        same = np.flatnonzero(cells[order[1:]] == cells[order[:-1]])
         if len(same) < FEWEST:
             continue
         agree = (codes[order[same]] == codes[order[same + 1]]).mean(axis=0)
