@@ -55,8 +55,8 @@ def look(table: Table, store: Store, asked: Settings, threads: int, clock: Clock
 
 def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> tuple[list[Flaw], list[str]]:
     rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
-    probe = Probe(store, threads)
-    twins, said = _twins(table, store, rows, asked, pace.part(PARTS["twins"]))
+    probe = Probe(store, threads, pace)
+    twins, said = _twins(table, store, rows, asked, pace.part(PARTS["twins"]), pace)
     found: list[Flaw | None] = [*twins]
     if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.several:
         probe.load()
@@ -115,10 +115,9 @@ def _halves(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _twins(
-    table: Table, store: Store, rows: np.ndarray, asked: Settings, seconds: float
+    table: Table, store: Store, rows: np.ndarray, asked: Settings, seconds: float, pace: Pace
 ) -> tuple[list[Flaw], list[str]]:
-    most = int(len(rows) * min(1.0, seconds / max(1e-9, repeated.seconds(store, table, len(rows)))))
-    mine = some(rows, max(most, 100))
+    mine = repeated.affordable(table, store, rows, seconds, pace)
     found = repeated.twins(table, store, mine)
     parted = asked.group is None and asked.time is None and not (table.part == 2).any()
     return found.flaws(table, store, len(mine), parted), found.said(len(mine))

@@ -19,6 +19,8 @@ from leadline.flaws.chance import MOST_PAIRED, among, codes_of, copies, sharing
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.looks import alike
 from leadline.flaws.near import neighbours, pairs
+from leadline.flaws.pace import Pace
+from leadline.flaws.probe import some
 from leadline.flaws.waveforms import same
 from leadline.flaws.wording import pairs_of
 
@@ -27,7 +29,10 @@ RATES = {"image": 6_000.0, "audio": 400.0, "text": 5_000.0, "series": 10_000.0} 
 SPECTRA = 64  # of a sound
 LONGER = 1.15  # times as long as the other one a twin may be
 CHUNK = 2_048  # pictures held at once
-CELLS_RATE = 1e7  # cells a second, squared where pairs of columns are left out
+A_CELL, A_WAY = 4e-7, 2e-8  # seconds for a cell, for a row in which some cells are left out
+AT_LEAST = 0.2  # seconds for what nearest rows are sought
+CLOSE_CALL = 0.4  # of the time allowed: if all rows take longer, a few are tried first
+TRIED, FEWEST = 3_000, 100  # rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +105,28 @@ def _may_name(cells: pl.Series, kind: str) -> bool:
     return bool((values == np.round(values)).all())
 
 
+def affordable(table: Table, store: Store, rows: np.ndarray, allowed: float, pace: Pace) -> np.ndarray:
+    """Those of `rows` that there is time for, in `allowed` seconds; a few are tried first where that hangs on it."""
+    expected = seconds(store, table, len(rows))
+    if expected > CLOSE_CALL * allowed and len(rows) > 2 * TRIED:
+        few = some(rows, TRIED)
+        twins(table, store, few)
+        slow = pace.slowness(seconds(store, table, len(few)))
+    else:
+        slow = 1.0
+    most = int(len(rows) * min(1.0, allowed / max(1e-9, slow * expected)))
+    return some(rows, max(most, FEWEST))
+
+
 def seconds(store: Store, table: Table, rows: int) -> float:
-    """How long `twins` takes, about."""
+    """How long `twins` takes, about, on a quiet machine."""
     content = sum(rows / RATES[block.kind] for block in store.blocks if block.kind in BY_CONTENT)
     columns = len([c for c in table.inputs if c.kind not in BY_CONTENT])
-    return content + rows * columns * (columns if not content and columns <= MOST_PAIRED else 1) / CELLS_RATE
+    cells = rows * columns * A_CELL
+    if not content and columns:
+        ways = 1 + columns + (columns * (columns - 1) // 2 if columns <= MOST_PAIRED else 0)
+        cells += rows * ways * A_WAY + AT_LEAST
+    return content + cells
 
 
 def groups(found: np.ndarray, rows: int) -> np.ndarray:
