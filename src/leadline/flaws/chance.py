@@ -36,6 +36,7 @@ FALSE, MOST_FALSE = (
     0.5,
 )  # decoys beside the rows that are told, at most: chance gives fewer, for decoys are further
 SURE = 0.4  # of the rows told by the larger of these, as many must be told by the smaller
+SEEN = 5  # decoys that the sample would hold of as many rows as are told
 MARGIN = np.log(3.0)  # a decoy counts that is so much less surprising
 SAMPLED = 4e8  # cells that are compared to find decoys
 FEWEST = 300  # rows whose nearest is sought
@@ -44,6 +45,7 @@ MOST_TIES = 12  # rows equally near
 LIKELY = float(np.log(0.1))  # of rows with so many partners by chance none is told
 FEWEST_CLOSE, CLOSE = 10, 0.01  # rows, and their share, that must be close to speak of a group
 IN_COMMON, RARE = 0.6, 0.01  # shares of such pairs, and of all pairs, that agree in the column that names it
+WHOLE = 10**9  # columns that content stands for: a cell more or less is nothing beside it
 LEAST = 0.02  # how far apart content counts that is the same
 
 
@@ -91,7 +93,7 @@ def among(hashed: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> Close:
         _Decoys(
             score=rows,
             weight=1.0,
-            columns=codes.shape[1] + 1,
+            columns=WHOLE,
             most=0.0,
             likely=np.inf,
             expected=(np.empty(0),) * (DEEPEST + 1),
@@ -188,11 +190,14 @@ def _of_rows(pairs: np.ndarray, score: np.ndarray) -> np.ndarray:
 def _limit(targets: np.ndarray, decoys: Sequence[np.ndarray], strict: Sequence[np.ndarray], weight: float) -> float:
     """The score up to which targets are told: so far, decoys of either kind are few beside them.
 
-    First against the strict decoys, by MARGIN: of few that could be told, lucky ones must not pass. Where these alone
+    First against the strict decoys, by MARGIN; and where so few are told that the sample could have missed decoys of
+    their kind, by how much further the best of all may be than the best of the sample. Where these alone
     are most of what could be told, there are copies, and the bound is that of the decoys as they are.
     """
     targets = np.sort(targets)
     sure = _count(targets + MARGIN, strict, weight, FALSE)
+    if sure < SEEN * weight:
+        sure = _count(targets + MARGIN + 2 * np.log(weight), strict, weight, FALSE)
     most = _count(targets, decoys, weight, MOST_FALSE)
     told = most if sure >= SURE * most else sure
     return float(targets[told - 1]) if told else -np.inf

@@ -21,7 +21,8 @@ import numpy as np
 MOST_TREE = 24  # columns; of more, each is taken for itself
 TREE_ROWS = 4_000  # that the tree is told from
 FEWEST = 30  # pairs of rows with the same cell
-UNLIKE = 0.5  # rows of a group agree in some column by less than this, from 0 for chance to 1
+UNLIKE, FOLLOWS = 0.5, 0.9  # rows of a group agree in some column less than this, in others more; 0 chance, 1 always
+SEVERAL = 0.25  # of the rows at least have a fellow in their group: copies are fewer
 WEIGHT = 1.0  # rows that what is known of a column alone counts for, beside those that agree in another one
 
 
@@ -119,8 +120,9 @@ def _follows(codes: np.ndarray) -> np.ndarray:
             continue
         agree = (codes[order[same]] == codes[order[same + 1]]).mean(axis=0)
         more = np.maximum(agree - usual, 0) / np.maximum(1 - usual, 1e-9)
-        if (np.delete(more, p) < UNLIKE).any():
-            found[:, p] = np.minimum(more, 1.0)
+        several = (np.bincount(cells)[cells] > 1).mean()
+        if several >= SEVERAL and (np.delete(more, p) < UNLIKE).any():
+            found[:, p] = np.where(more >= FOLLOWS, np.minimum(more, 1.0), 0.0)
     return found
 
 
