@@ -2,8 +2,9 @@
 
 Called by plants.py, as its row 'clean'. Tables: real ones without their exact repeats, and made ones whose rows are
 drawn one by one, some of coarse grids, of columns of 0 and 1, of words alone, of families that share a rare number.
-Media: subsets of real folders, and clips of noise and pure tones. The sets that the rule was tuned on are marked so, and
-count apart. Repeats that a set is known to have (pairs were looked at, one by one, where any are told) are stated.
+Media: subsets of real folders, and clips of noise and pure tones. The sets that the rule was tuned on are marked so
+and count apart. Every pair that was told was looked at: those that a set truly has (`KNOWN`) are stated, and do not
+count.
 """
 
 from __future__ import annotations
@@ -86,6 +87,48 @@ def families(seed: int, rows: int = 4_000) -> pl.DataFrame:
     return frame.with_columns(y=pl.Series(label)).sample(fraction=1.0, shuffle=True, seed=seed)
 
 
+def answers(seed: int, rows: int = 5_000, columns: int = 30) -> pl.DataFrame:
+    """A questionnaire: 30 questions answered by 1 to 5, by three moods that are not shown."""
+    rng = np.random.default_rng(seed)
+    mood = rng.normal(size=(rows, 3)) @ rng.normal(0, 0.9, (3, columns)) + rng.normal(0, 0.6, (rows, columns))
+    cells = (3 + 1.2 * mood).round().clip(1, 5).astype(int)
+    return pl.DataFrame({f"q{k}": cells[:, k] for k in range(columns)} | {"y": [f"g{int(v > 0)}" for v in mood[:, 0]]})
+
+
+def baskets(seed: int, rows: int = 8_000, columns: int = 20) -> pl.DataFrame:
+    """Counts of what was bought: most are 0, and many baskets hold the same."""
+    rng = np.random.default_rng(seed)
+    taste = rng.gamma(0.3, 1.0, (8, columns))
+    cells = rng.poisson(taste[rng.integers(0, 8, rows)] * rng.gamma(1.0, 0.7, (rows, 1)))
+    label = np.where(cells.sum(axis=1) + rng.normal(0, 1, rows) > 2, "more", "less")
+    return pl.DataFrame({f"item{k}": cells[:, k] for k in range(columns)} | {"y": label})
+
+
+def machines(seed: int, rows: int = 6_000) -> pl.DataFrame:
+    """Readings of machines that change now and then: most are what they were a step before."""
+    rng = np.random.default_rng(seed)
+    cells: dict[str, Any] = {"machine": np.repeat(np.arange(60), rows // 60), "hour": np.arange(rows) % (rows // 60)}
+    for k in range(6):
+        moved = rng.random(rows) < 0.4
+        moved[:: rows // 60] = True
+        cells[f"s{k}"] = rng.normal(20, 5, rows).round(1)[np.maximum.accumulate(np.where(moved, np.arange(rows), 0))]
+    return pl.DataFrame(cells | {"y": np.where(cells["s0"] + rng.normal(0, 3, rows) > 20, "hot", "cold")})
+
+
+def households(seed: int, rows: int = 5_000) -> pl.DataFrame:
+    """People of one address and phone, some alone: age, work and sex are each one's own."""
+    rng = np.random.default_rng(seed)
+    of = np.repeat(np.arange(rows), rng.choice(5, rows, p=[0.4, 0.3, 0.15, 0.1, 0.05]) + 1)[:rows]
+    many = int(of.max()) + 1
+    shared = {
+        "street": rng.integers(0, 700, many), "house": rng.integers(1, 120, many), "rooms": rng.integers(1, 7, many),
+        "phone": rng.integers(10**6, 10**7, many),
+    }  # fmt: skip
+    cells: dict[str, Any] = {name: values[of] for name, values in shared.items()}
+    cells |= {"age": rng.integers(0, 95, rows), "work": rng.choice(list("abcdefgh"), rows), "sex": rng.choice(2, rows)}
+    return pl.DataFrame(cells | {"y": np.where(cells["age"] + rng.normal(0, 20, rows) > 45, "yes", "no")})
+
+
 TABLES: dict[str, tuple[Callable[[Path], pl.DataFrame], str, bool]] = {  # read, target, whether it was tuned on
     "titanic": (lambda data: read(data, "titanic/titanic.csv"), "Survived", True),
     "adult": (lambda data: read(data, "adult/train.csv"), "income", True),
@@ -107,7 +150,19 @@ TABLES: dict[str, tuple[Callable[[Path], pl.DataFrame], str, bool]] = {  # read,
     "another coarse grid": (lambda data: grid(1, columns=12, fonts=5), "y", False),
     "columns of 0 and 1": (lambda data: flags(2), "y", False),
     "words alone": (lambda data: words(3), "y", False),
-    "families": (lambda data: families(4), "y", False),
+    "families": (lambda data: families(4), "y", True),
+    "a questionnaire": (lambda data: answers(5), "y", False),
+    "baskets": (lambda data: baskets(6), "y", False),
+    "machines": (lambda data: machines(7), "y", False),
+    "households": (lambda data: households(8), "y", False),
+}
+
+
+KNOWN = {  # rows of pairs that were looked at, and are what they are called
+    "wine-quality": (98, "49 wines measured twice: 11 of 12 cells are the same, to the last digit"),
+    "diamonds": (2, "a stone offered at two prices"),
+    "cifar10": (18, "12 pairs of one photograph"),
+    "esc10": (2, "a recording published twice: correlation of the waves 0.96"),
 }
 
 
@@ -199,11 +254,9 @@ def clean(data: Path, folder: Path) -> Found:
 
 
 def _row(what: str, rows: int, pairs: np.ndarray) -> dict[str, Any]:
-    share = len(np.unique(pairs)) / rows
-    seen = f"{len(np.unique(pairs)):,} of {rows:,} ({share:.2%})"
-    return {
-        "what": what,
-        "must": f"at most {MOST:.1%} of rows called near duplicates",
-        "seen": seen,
-        "met": share <= MOST,
-    }
+    told = len(np.unique(pairs))
+    known, why = next((found for name, found in KNOWN.items() if name in what), (0, ""))
+    false = max(0, told - known)
+    seen = f"{false:,} of {rows:,} ({false / rows:.2%})" + (f"; {told - false} more are {why}" if told > false else "")
+    must = f"at most {MOST:.1%} of rows called near duplicates"
+    return {"what": what, "must": must, "seen": seen, "met": false <= MOST * rows}

@@ -38,10 +38,11 @@ FALSE, MOST_FALSE = (
 SURE = 0.4  # of the rows told by the larger of these, as many must be told by the smaller
 SEEN = 5  # decoys that the sample would hold of as many rows as are told
 MARGIN = np.log(3.0)  # a decoy counts that is so much less surprising
+MOST_ALIKE = 0.3  # of the rows with a partner that differs in two given cells; of more, none is told
 SAMPLED = 4e8  # cells that are compared to find decoys
 FEWEST = 300  # rows whose nearest is sought
 FORESEEN, MOST_FORESEEN = 4_000, 100_000  # rows, and cells, with cells left out of which chance partners are counted
-MOST_TIES = 12  # rows equally near
+MOST_TIES = 6  # rows equally near
 LIKELY = float(np.log(0.1))  # of rows with so many partners by chance none is told
 FEWEST_CLOSE, CLOSE = 10, 0.01  # rows, and their share, that must be close to speak of a group
 IN_COMMON, RARE = 0.6, 0.01  # shares of such pairs, and of all pairs, that agree in the column that names it
@@ -271,7 +272,7 @@ def _near(hashed: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Pairs that differ in at most DEEPEST cells [pairs, 2]; of rows that are all alike, neighbours alone.
 
     Rows that differ in two cells are looked for where agreement in the others would be rare by chance, were columns
-    independent: if it is frequent even then, no copy could be told.
+    independent: if it is frequent even then, no copy could be told. Nor could it where most rows have such a partner.
     """
     n, columns = hashed.shape
     left_out: list[tuple[int, ...]] = [()]
@@ -282,7 +283,7 @@ def _near(hashed: np.ndarray, codes: np.ndarray) -> np.ndarray:
         needed = 2 * np.log2(max(n, 2))
         left_out += [each for each in combinations(range(columns), 2) if bits.sum() - bits[list(each)].sum() >= needed]
     whole = hashed.sum(axis=1, dtype=np.uint64)
-    found = [np.empty((0, 2), np.int64)]
+    found = [np.empty(0, np.int64)]
     for less in left_out:
         key = whole.copy()
         for column in less:
@@ -295,8 +296,12 @@ def _near(hashed: np.ndarray, codes: np.ndarray) -> np.ndarray:
         mine = np.flatnonzero(several[place] == key)
         order = mine[np.argsort(place[mine], kind="stable")]
         same = np.flatnonzero(key[order[1:]] == key[order[:-1]])
-        found.append(np.sort(np.stack([order[same], order[same + 1]], axis=1), axis=1))
-    pairs = np.unique(np.concatenate(found), axis=0)
+        if len(less) == DEEPEST and len(same) > MOST_ALIKE * n:
+            continue
+        low, high = np.minimum(order[same], order[same + 1]), np.maximum(order[same], order[same + 1])
+        found.append(low * n + high)
+    both = np.unique(np.concatenate(found))
+    pairs = np.stack([both // n, both % n], axis=1)
     return np.asarray(pairs[(codes[pairs[:, 0]] != codes[pairs[:, 1]]).sum(axis=1) <= DEEPEST])
 
 
