@@ -88,9 +88,8 @@ def test_a_family_is_a_group_and_no_copies(prepare: Any) -> None:
     found = twins(made.table, made.store, np.arange(2_000))
     assert len(np.unique(found.pairs)) <= 4
     assert found.group == "booking"
-    says = [flaw.says for flaw in found.flaws(made.table, made.store, 2_000, True) if flaw.name == "groups"]
-    assert len(says) == 1 and "--group booking" in says[0]
-    assert not [flaw for flaw in found.flaws(made.table, made.store, 2_000, False) if flaw.name == "groups"]
+    flaw = found.together(2_000)
+    assert flaw is not None and flaw.columns == ("booking",) and "--group booking" in flaw.says
 
 
 def test_names_of_one_family_are_alike_and_no_copies(prepare: Any) -> None:
@@ -122,6 +121,6 @@ def test_rows_equal_by_chance_are_said_and_kept(prepare: Any) -> None:
     label = np.where(np.random.default_rng(1).random(3_000) < 0.5, "a", "b")
     made = prepare(pl.DataFrame({f"x{k}": cells[:, k] for k in range(8)} | {"label": label}))
     found = twins(made.table, made.store, np.arange(3_000))
-    assert not found.flaws(made.table, made.store, 3_000, True)
+    assert not len(found.pairs) and found.together(3_000) is None
     said = found.said(3_000)
     assert len(said) == 1 and "rows equal another in every input. That may be chance" in said[0]

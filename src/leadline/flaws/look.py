@@ -119,8 +119,10 @@ def _twins(
 ) -> tuple[list[Flaw], list[str]]:
     mine = repeated.affordable(table, store, rows, seconds, pace)
     found = repeated.twins(table, store, mine)
-    parted = asked.group is None and asked.time is None and not (table.part == 2).any()
-    return found.flaws(table, store, len(mine), parted), found.said(len(mine))
+    flaws = [repeated.flaw(found.pairs, table, store, len(mine))]
+    if asked.group is None and asked.time is None and not (table.part == 2).any():
+        flaws.append(found.together(len(mine)))
+    return [flaw for flaw in flaws if flaw is not None], found.said(len(mine))
 
 
 def _leak(table: Table, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:

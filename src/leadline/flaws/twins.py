@@ -44,16 +44,15 @@ class Twins:
     group: str | None = None  # a column whose rare values close rows have in common
     grouped: int = 0  # rows that are close to another of the group
 
-    def flaws(self, table: Table, store: Store, looked: int, parted: bool) -> list[Flaw]:
-        """What there is to say of it, by rows to take out, or by a way to split where rows were `parted` at random."""
-        found = [] if (twins := flaw(self.pairs, table, store, looked)) is None else [twins]
-        if self.group is not None and parted:
-            says = (
-                f"{self.grouped:,} of {looked:,} rows are close to another of the same {self.group!r}, but no copies: "
-                f"they belong together, and --group {self.group} keeps them on one side of the split."
-            )
-            found.append(Flaw(name="groups", columns=(self.group,), says=says))
-        return found
+    def together(self, looked: int) -> Flaw | None:
+        """The finding that close rows belong together, with the way to split that keeps them so."""
+        if self.group is None:
+            return None
+        says = (
+            f"{self.grouped:,} of {looked:,} rows are close to another of the same {self.group!r}, but no copies: "
+            f"they belong together, and --group {self.group} keeps them on one side of the split."
+        )
+        return Flaw(name="groups", columns=(self.group,), says=says)
 
     def said(self, looked: int) -> list[str]:
         """Of rows that are equal, and no flaw."""
