@@ -141,7 +141,7 @@ TABLES: dict[str, tuple[Callable[[Path], pl.DataFrame], str, bool]] = {  # read,
     "bike-sharing": (
         lambda data: read(data, "bike-sharing/hour.csv", ("instant", "casual", "registered")),
         "cnt",
-        False,
+        True,
     ),
     "california-housing": (lambda data: read(data, "california-housing/housing.csv"), "median_house_value", False),
     "wine-quality": (lambda data: _apart(read(data, "wine-quality/winequality.csv"), "quality"), "quality", False),
