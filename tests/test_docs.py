@@ -36,7 +36,7 @@ def _ship(contender: Any, made: Any, path: Path) -> tuple[np.ndarray, np.ndarray
     assert all(isinstance(item, Progress) for item in progress)
     assert re.fullmatch("[0-9a-f]{32}", fitted.digest())
     scores = fitted.predict(store, np.arange(store.rows))
-    path.write_bytes(assemble(store, fitted.graph().SerializeToString(), {}).SerializeToString())
+    path.write_bytes(assemble(store, fitted.graph().SerializeToString(), {}))
     model = Model(path)
     found, bad = model.answer(made.table.take(np.arange(store.rows), list(model.contract["inputs"])), None)
     shipped = found["probabilities"]

@@ -347,8 +347,7 @@ def _ship(
         }  # fmt: skip
         path = folder / "model.onnx"
         try:
-            model = assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name))
-            path.write_bytes(model.SerializeToString())
+            path.write_bytes(assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name)))
             parity = check(Model(path), table, store, answers[entry.name])
         except LeadlineError as error:
             path.unlink(missing_ok=True)
