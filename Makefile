@@ -60,6 +60,7 @@ bench: setup
 	-$(bin)/python benchmarks/train.py
 	-$(bin)/python benchmarks/devices.py
 	-$(bin)/python benchmarks/evidence.py
+	-$(bin)/python benchmarks/damage.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

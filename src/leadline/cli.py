@@ -203,9 +203,11 @@ def _runs(given: argparse.Namespace) -> int:
     widest = max((len(str(run.folder)) for run in found), default=0)
     for run in found:
         print(line_of(run, widest))
-    for path in unfinished(given.folder):
-        name = path.name[1:].rpartition(".partial-")[0]
-        print(f"{name}: killed, or under way; leadline resume {path.with_name(name)} goes on with it")
+    for path, process in unfinished(given.folder):
+        known = (
+            f"killed; leadline resume {path} goes on with it" if process is None else f"under way, as process {process}"
+        )
+        print(f"{path.name}: {known}")
     if not found:
         print(f"{given.folder} holds no finished run; leadline fit makes one.")
     return 0
