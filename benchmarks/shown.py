@@ -3,7 +3,7 @@
     python benchmarks/shown.py        (or: make docs)
 
 Each command is run as it stands, in an empty folder, on a machine that does nothing else: times and scores are its own.
-What the prose says of the verdict is not rewritten: read it again (`tests/test_docs.py` finds most that no longer fits).
+What the prose says of the verdict is not rewritten: read it again (`tests/test_docs.py` finds most of what is wrong).
 """
 
 from __future__ import annotations

@@ -230,3 +230,10 @@ def test_the_names_in_the_python_of_the_readme_exist() -> None:
                 assert hasattr(owner, node.attr) or node.attr in getattr(owner, "__annotations__", {}), node.attr
                 found += 1
     assert found >= 7
+
+
+def test_the_figures_of_the_readme_are_those_of_the_evidence() -> None:
+    (said,) = re.findall(r"how often it was measured to hold: (.*?)\n\n", README, re.DOTALL)
+    figures = re.findall(r"\d+ of [\d,]+|\d+% to \d+%", said)
+    held = re.sub(r"[\d.]+(?=%)", lambda number: f"{float(number[0]):.0f}", PAGES["evidence.md"])
+    assert len(figures) >= 3 and not [figure for figure in figures if figure not in held]

@@ -46,6 +46,7 @@ DAMAGES = {
     "the name of a class": lambda data: data.replace(b'"yes"', b'"yet"'),
     "a cell's separator": lambda data: data.replace(b'"decode": {}', b'"decode": []'),
     "the version": lambda data: data.replace(b'{"version": 2,', b'{"version": 1,'),
+    "the version, and an added byte": lambda data: data.replace(b'{"version": 2,', b'{"version": 1,') + b"\0",
     "the name of the digest": lambda data: _changed(data, data.rindex(DIGEST.encode())),
     "the length of the digest": lambda data: _changed(data, len(data) - 65),
     "a digit of the digest": lambda data: _changed(data, len(data) - 1),
