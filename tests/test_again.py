@@ -19,6 +19,7 @@ from PIL import Image
 import leadline as ll
 from leadline.cli import main
 from leadline.errors import LeadlineError
+from leadline.lock import holder
 
 
 @pytest.fixture
@@ -127,6 +128,20 @@ def test_what_cannot_go_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     empty.mkdir(parents=True)
     with pytest.raises(LeadlineError, match="holds no journal of a run that began"):
         ll.resume()
+    journal = empty / "journal.jsonl"
+    for damaged in ('{"event": "begin"\n', '{"event": "begin", "t": 0}\n{"event": "progress"}\n', "[1]\n", '"begin"\n'):
+        journal.write_text(damaged)
+        with pytest.raises(
+            LeadlineError, match=r"journal\.jsonl is damaged and cannot be followed; start the run again"
+        ):
+            ll.resume()
+    journal.write_text('{"event": "begin", "t": 0, "digest": "0"}\n')
+    for config in (None, "source: [", "budget: 8s\n", "text"):
+        if config is not None:
+            (empty / "config.yaml").write_text(config)
+        with pytest.raises(LeadlineError, match=r"config\.yaml is missing or damaged; start the run again"):
+            ll.resume()
+    assert not holder(empty / "lock")  # a refusal leaves it free
 
 
 def test_arrays_have_to_be_given_again(bars: Any, tmp_path: Path, own_cache: Path) -> None:

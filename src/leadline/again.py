@@ -163,11 +163,14 @@ def _held(partial: Path) -> Iterator[Lock | None]:
 def _config(folder: Path, source: Any) -> tuple[Settings, Any]:
     import yaml
 
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    named = config.pop("source")
-    if config["epochs"] is not None:
-        config.pop("budget")
-    in_memory = config.pop("in_memory")
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        named, in_memory = config.pop("source"), config.pop("in_memory")
+        if config["epochs"] is not None:
+            config.pop("budget")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise SourceError(f"{path} is missing or damaged; start the run again with leadline fit.") from error
     if source is None and in_memory:
         raise SourceError(f"{folder} was run on a {named} in memory; give it again, as in ll.resume(run, source).")
     return from_mapping(config), named if source is None else source
