@@ -558,6 +558,7 @@ def test_colours_can_be_read_on_their_ground() -> None:
     grounds = [
         dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)[:2]
     ]
+    assert len(grounds) == 2 and grounds[0] != grounds[1]  # by day and by night
     for colours in grounds:
         for ground in ("paper", "shoal"):
             for ink in ("ink", "quiet", "deep", "classical", "signal"):
