@@ -110,7 +110,7 @@ def take(path: Path, *, shared: bool = False) -> Lock | None:
 def holder(path: Path) -> int | None:
     """The number of the process that holds this lock for itself; None where nobody does, or nobody can tell."""
     try:
-        file = os.open(path, os.O_RDWR)
+        file = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
