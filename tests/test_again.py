@@ -141,6 +141,11 @@ def test_what_cannot_go_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             (empty / "config.yaml").write_text(config)
         with pytest.raises(LeadlineError, match=r"config\.yaml is missing or damaged; start the run again"):
             ll.resume()
+    (tmp_path / "runs" / "early").mkdir()
+    with pytest.raises(
+        LeadlineError, match=r"early was made by another run since; move it away, or remove .*early\.part"
+    ):
+        ll.resume()
     assert not holder(empty / "lock")  # a refusal leaves it free
 
 

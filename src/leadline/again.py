@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from leadline.config import Settings, from_mapping
-from leadline.errors import SourceError
+from leadline.errors import OutputError, SourceError
 from leadline.folder import finish, hold, left, made_by, making, name_of
 from leadline.judge.verdict import Verdict
 from leadline.lock import Lock
@@ -151,9 +151,11 @@ def _held(partial: Path) -> Iterator[Lock | None]:
     name, lock = name_of(partial), hold(partial)
     if lock is None and (other := made_by(partial)) is not None:
         raise SourceError(f"{name} is still running, as process {other}; wait for it, or end it.")
-    if not partial.is_dir():
-        raise SourceError(f"{name} was finished at this moment, so there is nothing to go on with.")
     try:
+        if not partial.is_dir():
+            raise SourceError(f"{name} was finished at this moment, so there is nothing to go on with.")
+        if (made := partial.with_name(name)).exists():
+            raise OutputError(f"{made} was made by another run since; move it away, or remove {partial}.")
         yield lock
     finally:
         if lock is not None:

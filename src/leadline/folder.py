@@ -50,7 +50,8 @@ def making(final: Path) -> Iterator[Path]:
     """Where to write what will be `final`, which appears whole or not at all; locked meanwhile."""
     if final.exists():
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
-    if (other := next(filter(None, map(made_by, left(final.parent, final.name))), None)) is not None:
+    makers = (made_by(partial) for partial in left(final.parent, final.name))
+    if (other := next((process for process in makers if process is not None), None)) is not None:
         raise OutputError(f"{final} is being made by process {other}; choose another --out, or wait for it.")
     alone = not final.parent.exists()
     try:

@@ -157,6 +157,8 @@ class Model:
             data = path.read_bytes()
         except PermissionError as error:
             raise ModelError(f"{path} may not be opened by this user; give yourself permission to it.") from error
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read ({error.strerror}); copy it to a place that can be.") from error
         if (why := damage(data)) is not None:
             raise ModelError(f"{path} is damaged ({why}); copy it again from where it was made, or fit again.")
         try:
