@@ -1,8 +1,8 @@
 """A loss function of the user's own, tried on a few rows before the first step.
 
 Enters: the function, outputs of the first rows and their targets. Leaves: nothing, or one sentence where the function
-cannot compare the two, or compares every row with every target: outputs [N, 1] and targets [N] become [N, N] by
-PyTorch's broadcasting, and what is learned is the mean of all targets for each row. Such a loss gives the same number
+cannot compare the two, or compares every row with every target: outputs [N, 1] and targets [N] (or the other way
+round) become [N, N] by PyTorch's broadcasting, and what is learned is the mean of all targets for each row. Such a loss gives the same number
 whatever the order of the targets, which no loss that compares rows with their own targets does.
 """
 
@@ -37,7 +37,7 @@ def check_own(loss: Own, out: Tensor, y: Tensor, what: str) -> None:
                 f"The loss function could not compare outputs {_rows(out)} with y of {what} {_rows(y)} of {y.dtype}: "
                 f"{reason}; reshape or convert y, or give the last layer another number of outputs."
             ) from error
-        if out.shape[1:] != y.shape[1:] and _all_with_all(loss, out, y):
+        if {out.shape[1:], y.shape[1:]} == {(), (1,)} and _all_with_all(loss, out, y):
             raise LeadlineError(
                 f"The loss function compares every row with every target, for the module gives {_rows(out)} and y of "
                 f"{what} has shape {_rows(y)}; reshape y to {_rows(out)}."
