@@ -2,8 +2,8 @@
 
 Enters: the function, outputs of the first rows and their targets. Leaves: nothing, or one sentence where the function
 cannot compare the two, or compares every row with every target: outputs [N, 1] and targets [N] (or the other way
-round) become [N, N] by PyTorch's broadcasting, and what is learned is the mean of all targets for each row. Such a loss gives the same number
-whatever the order of the targets, which no loss that compares rows with their own targets does.
+round) become [N, N] by PyTorch's broadcasting, and what is learned is the mean of all targets for each row. Such a loss
+gives the same number whatever the order of the targets, which no loss that compares rows with their own targets does.
 """
 
 from __future__ import annotations
