@@ -39,6 +39,8 @@ MOST_SAMPLES = 2e9  # of all rows together: 4 GB on disk
 STEPS = 16  # spectra in a sound, at least: a shorter one counts as if silence followed
 MELS, CEPSTRA = 64, 20
 EPS = 1e-6  # added to the power of a band before its logarithm: the loudest is about 1
+SILENT = 33  # of 32,767: 60 dB under the loudest that a file can hold
+CANCELLED = 0.05  # of the loudest channel's power that the sum of all must have, or they cancel each other out
 GRID = 64.0  # parts of a unit to which features are rounded
 
 
@@ -104,6 +106,7 @@ class Audio:
     name = "audio"
     joint = False
     ragged = True
+    blank_is = "silent"
     sample = 64
     onnx_input = "int16"
     native: str | None = None
@@ -130,6 +133,11 @@ class Audio:
                     why = "no sound is found in it; it may be cut short"
                 bad[position] = f"{_place(cell)} cannot be read as audio ({why})"
         return Decoded(values=values, bad=bad)
+
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Encoded rows int16 [n, samples], filled up with marks -> bool [n]: those in which nothing sounds."""
+        heard = np.where(rows == PADDING, 0, np.abs(np.where(rows == PADDING, 0, rows)))
+        return np.asarray(heard.max(axis=1) < SILENT)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         rate = int(settings["rate"])
@@ -264,7 +272,21 @@ def _open(cell: Any, root: Path | None, rate: int) -> np.ndarray:
     if broken.mean() > 0.5:
         raise ValueError("most of its samples are not numbers")
     sound[broken] = 0.0
-    return _resampled(np.clip(sound, -1.0, 1.0, out=sound).mean(axis=1), given, rate)
+    return _resampled(_mixed(np.clip(sound, -1.0, 1.0, out=sound)), given, rate)
+
+
+def _mixed(sound: np.ndarray) -> np.ndarray:
+    """float32 [samples, channels] -> [samples]: their mean, or the loudest where they cancel each other out.
+
+    A channel that is another one upside down is heard well by two ears, and is silence as a mean.
+    """
+    mean = sound.mean(axis=1)
+    if sound.shape[1] == 1:
+        return np.asarray(mean)
+    power = np.square(sound).mean(axis=0)
+    loudest = int(power.argmax())
+    kept = np.square(mean).mean() * sound.shape[1] ** 2 > CANCELLED * power[loudest]
+    return np.asarray(mean if kept else sound[:, loudest])
 
 
 def _resampled(sound: np.ndarray, given: int, rate: int) -> np.ndarray:

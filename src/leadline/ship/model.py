@@ -136,6 +136,7 @@ class Model:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._origin = self.path.resolve()  # for a copy that is opened in another folder
         try:
             if not self.path.is_file():
                 raise ModelError(f"There is no model at {path}; `leadline fit` writes model.onnx into its run folder.")
@@ -169,6 +170,10 @@ class Model:
         if self.contract["task"] == "language":
             raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
+
+    def __reduce__(self) -> tuple[type[Model], tuple[Path]]:
+        """Pickled and copied by its path: the file is opened again where it is unpickled."""
+        return type(self), (self._origin,)
 
     def reader(self, threads: int | None = None) -> language.Reader:
         """The step of a language model, on all cores or so many. Raises `ModelError` where this is none."""
