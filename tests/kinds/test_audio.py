@@ -125,6 +125,23 @@ def test_channels_that_cancel_out_are_no_silence(second: float, channels: int) -
     assert Audio().blank(sound[None]).tolist() == [False]
 
 
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("chunk", [b"", b"LIST\x04\0\0\0INFO"])
+@pytest.mark.parametrize("form", ["bytes", "path"])
+def test_a_wav_that_was_written_into_a_pipe_is_read(size: int, chunk: bytes, form: str, tmp_path: Path) -> None:
+    content = _bytes(_tone(0.5))
+    place = content.find(b"data")
+    streamed = content[:place] + chunk + b"data" + size.to_bytes(4, "little") + content[place + 8 :]
+    (tmp_path / "a.wav").write_bytes(streamed)
+    decoded = _decode(streamed) if form == "bytes" else _decode("a.wav", root=tmp_path)
+    assert not decoded.bad
+    np.testing.assert_array_equal(decoded.values[0], _decode(content).values[0])
+
+
+def test_a_wav_without_samples_is_bad() -> None:
+    assert "holds no samples" in _decode(_bytes(np.zeros(0))).bad[0]
+
+
 def test_silent_sounds_are_blank() -> None:
     rows = np.full((3, 100), PADDING, np.int16)
     rows[0, :50], rows[1, :50] = 3, -3

@@ -29,6 +29,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", "
 MPEG = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")  # versions 1, 2 and 2.5
 MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", *MPEG)
 CONTAINERS = {b"RIFF": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}  # pictures come in RIFF too
+HEAD_BYTES = 4_096  # of a WAV, in which the chunk of its samples begins
 PADDING = -32_768  # marks what is no sample; samples are -32767 to 32767
 HIGHEST, LOWEST = 22_050, 4_000  # samples a second
 MOST_SECONDS = 600.0  # decoded of one file
@@ -193,13 +194,27 @@ def _file(cell: Any, root: Path | None) -> Any:
     if cell is None:
         raise ValueError("the cell is empty")
     if not isinstance(cell, str):
-        return io.BytesIO(cell)
+        return io.BytesIO(_with_size(cell) if _is_streamed(cell[:HEAD_BYTES]) else cell)
     path = Path(cell) if root is None else root / cell
     if not path.is_file():
         raise ValueError("no such file")
     if not path.stat().st_size:
         raise ValueError("the file is empty")
-    return str(path)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return io.BytesIO(_with_size(path.read_bytes())) if _is_streamed(head) else str(path)
+
+
+def _is_streamed(head: bytes) -> bool:
+    """Whether a WAV states no size of its samples, as programs leave it that write into a pipe."""
+    place = head.find(b"data") if head[:4] == b"RIFF" else -1
+    return place >= 0 and head[place + 4 : place + 8] == bytes(4) and len(head) > place + 8
+
+
+def _with_size(content: bytes) -> bytes:
+    """The same file with the size of its samples stated: all that follows."""
+    place = content.find(b"data") + 4
+    return content[:place] + (len(content) - place - 4).to_bytes(4, "little") + content[place + 4 :]
 
 
 class _Hush:
