@@ -30,7 +30,7 @@ def is_pattern(text: str) -> bool:
 
 def matches(pattern: str) -> list[Path]:
     """The files of a pattern in order of name. Raises SourceError where there are none, or only media or folders."""
-    found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+    found = sorted(Path(name) for name in glob.glob(_literal_folders(pattern), recursive=True))
     files = [path for path in found if path.is_file() and not litter(path.name)]
     if kinds := [kind for kind in (medium_of(file.name) for file in files) if kind]:
         raise SourceError(
@@ -42,6 +42,17 @@ def matches(pattern: str) -> list[Path]:
         remedy = "give one folder, or a pattern of files" if found else "check the pattern, and quote it"
         raise SourceError(f"{pattern!r} names {what} in {Path.cwd()}; {remedy}")
     return files
+
+
+def _literal_folders(pattern: str) -> str:
+    """The pattern with signs that stand in the names of folders taken as they are, as in 'sales [2024]/*.csv'."""
+    whole, kept = Path(pattern), Path()
+    for part in whole.parts:
+        if not (kept / part).is_dir():
+            break
+        kept /= part
+    rest = whole.relative_to(kept) if kept.parts else whole
+    return os.path.join(glob.escape(str(kept)), str(rest)) if kept.parts else pattern
 
 
 def one_table(files: list[Path], cache: Path) -> Layout:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
@@ -89,6 +90,16 @@ class Kind(Protocol):
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
+
+
+@runtime_checkable
+class Perceived(Protocol):
+    """A kind that a person sees or hears: what shows nothing is worth a sentence."""
+
+    blank_is: str  # what a blank row is called: 'of one colour', 'silent'
+
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Encoded rows [n, ...] -> bool [n]: those in which there is nothing to see or hear."""
 
 
 def share(flags: pl.Series) -> float:

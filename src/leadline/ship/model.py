@@ -141,6 +141,7 @@ class Model:
     def __init__(self, path: str | Path) -> None:
         """Raises `ModelError` where the file is none of Leadline's, or not as it was written."""
         self.path = Path(path)
+        self._origin = self.path.resolve()  # for a copy that is opened in another folder
         self._session = self._open(threads=os.cpu_count() or 1)
         self.contract = _contract(self._session, self.path)
         self.classes: list[str] = self.contract["classes"]
@@ -191,6 +192,10 @@ class Model:
         if self.contract["task"] == "language":
             raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
+
+    def __reduce__(self) -> tuple[type[Model], tuple[Path]]:
+        """Pickled and copied by its path: the file is opened again where it is unpickled."""
+        return type(self), (self._origin,)
 
     def reader(self, threads: int | None = None) -> language.Reader:
         """The step of a language model, on all cores or so many. Raises `ModelError` where this is none."""
