@@ -171,7 +171,7 @@ def column_of(
         how = KINDS[kind].sniff(cells, source.root)
         if how is not None and kind in MEDIA and cells.dtype == pl.String:
             _check_files(name, cells, source.root)
-        if how is not None or (stated and kind not in (*MEDIA, "time")):
+        if how is not None or (stated and kind not in (*MEDIA, "time", "series")):
             return Column(name=name, kind=kind, settings=how or {})
     if stated:
         raise SourceError(f"Column {name!r} holds {_cells_of(cells.dtype)}, which cannot be read as {stated}.")
