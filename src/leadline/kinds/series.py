@@ -1,6 +1,6 @@
 """Series: measurements in order, several a row; float64 in, float32 out, centred and scaled by train quartiles.
 
-Enters: a column whose cells are lists (or fixed-size arrays) of numbers, or such lists written as text, `[0.1, 0.2]` or,
+Enters: a column of lists (or fixed-size arrays) of numbers, or of such lists written as text, `[0.1, 0.2]` or,
 as pixels of a picture often are, `70 80 82 ...` with as many in each; NaN or null for a missing step. Where lengths
 differ, steps that a row has not are missing ones at its end.
 Leaves: float32 [N, T, 1]. One centre and one spread serve all steps, so that what is seen at one step looks the same at
