@@ -14,6 +14,8 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.data import marks
+from leadline.data.guess import Guess, classes_or_quantity
+from leadline.data.media import MEDIA
 from leadline.data.part import USUAL_TARGETS, agreed
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS
@@ -25,7 +27,6 @@ from leadline.kinds.lists import lists
 
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
 ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
-MOST_CLASSES = 20  # more distinct whole numbers than this are a quantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,9 @@ def labels_of(
         for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
     ]
     numbers = _numbers(kept)
-    name = settings.task or _told(kept, numbers)
+    guess = _guess(kept, numbers, source, settings, target)
+    name = settings.task or ("multiclass" if guess.classes else "regression")
+    notes = () if settings.task or guess.note is None else (guess.note,)
     if name == "regression":
         if numbers is None:
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
@@ -150,7 +153,7 @@ def labels_of(
         for row in np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy() & (part < len(PARTS))):
             reason = f"the target {target!r} is {cells[int(row)]!r}, which is no finite number"
             bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
-        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad)
+        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad, notes=notes)
     words = _words(cells)
     alone = _alone(words.filter(pl.Series(part == 0)))
     bad += [
@@ -165,7 +168,7 @@ def labels_of(
     for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
     task = task_of("binary" if len(classes) == 2 else "multiclass", target, classes, settings)
-    return Target(task=task, labels=labels, bad=bad)
+    return Target(task=task, labels=labels, bad=bad, notes=notes)
 
 
 def _labelled(
@@ -179,15 +182,15 @@ def _labelled(
         several: the columns that the labels are the names of, if they are.
         told: nobody said that the cells hold lists.
     """
-    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().value_counts().sort(target)
-    if never := [name for name in several if name not in counted[target]]:
+    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().alias("label").value_counts().sort("label")
+    if never := [name for name in several if name not in counted["label"]]:
         raise TargetError(f"Column {never[0]!r} never says yes in the rows to learn from; leave it out of --target.")
     if len(counted) < 2:
         raise TargetError(
             f"Column {target!r} holds {'one label' if len(counted) else 'no label'}, where at least two were expected; "
             "choose another --target."
         )
-    kept = counted.sort("count", descending=True, maintain_order=True)[target].to_list()
+    kept = counted.sort("count", descending=True, maintain_order=True)["label"].to_list()
     kept, rest = sorted(kept[: marks.MOST], key=_natural), kept[marks.MOST :]
     borne = np.stack([cells.list.contains(label).fill_null(False).to_numpy() for label in kept], axis=1)
     labels = marks.packed(borne)
@@ -242,13 +245,17 @@ def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
     return cells.cast(pl.Float64, strict=False)
 
 
-def _told(kept: pl.Series, numbers: pl.Series | None) -> str:
+def _guess(
+    kept: pl.Series, numbers: pl.Series | None, source: Source, settings: Settings, target: str
+) -> Guess:  # fmt: skip
+    """Whether the target is classes, told by its values in train, its name, and what the rows are."""
     if numbers is None:
-        return "multiclass"
-    known = numbers.drop_nulls()
-    whole = bool((known == known.round()).all())
-    few = known.n_unique() <= (MOST_CLASSES if whole else 2) and known.n_unique() <= max(2, len(known) // 3)
-    return "multiclass" if few else "regression"
+        return Guess(True)
+    media = any(kind in MEDIA for kind in source.kinds.values()) or any(
+        isinstance(dtype, pl.Array) and len(dtype.shape) > 1 for dtype in source.train.collect_schema().dtypes()
+    )
+    named = settings.target is not None or source.target is None
+    return classes_or_quantity(numbers.drop_nulls(), target, named=named, media=media)
 
 
 def _words(cells: pl.Series) -> pl.Series:
@@ -259,14 +266,14 @@ def _words(cells: pl.Series) -> pl.Series:
 
 def _alone(words: pl.Series) -> list[str]:
     """Classes of one row: nothing can be learned of them and tested too. None where fewer than two others are left."""
-    counts = words.drop_nulls().value_counts()
-    single = counts.filter(pl.col("count") == 1)[words.name].to_list()
+    counts = words.drop_nulls().alias("class").value_counts()  # a column may itself be called count
+    single = counts.filter(pl.col("count") == 1)["class"].to_list()
     return single if len(counts) - len(single) >= 2 and len(single) <= ALONE * len(words) else []
 
 
 def _classes(words: pl.Series, target: str, task: str) -> tuple[str, ...]:
-    counted = words.drop_nulls().value_counts(sort=True)
-    counts = dict(zip(counted[words.name].to_list(), counted["count"].to_list(), strict=True))
+    counted = words.drop_nulls().alias("class").value_counts(sort=True)
+    counts = dict(zip(counted["class"].to_list(), counted["count"].to_list(), strict=True))
     if len(counts) > max(50, sum(counts.values()) // 3):
         raise TargetError(
             f"Column {target!r} has {len(counts):,} different values in {sum(counts.values()):,} rows, too many for "
