@@ -20,6 +20,7 @@ import polars as pl
 
 from leadline.data.nested import flat
 from leadline.data.part import Part, counted, frame_digest
+from leadline.data.plain import plain
 from leadline.errors import SourceError
 
 __all__ = ["from_arrays", "from_frame", "from_memory", "in_memory"]
@@ -38,7 +39,7 @@ def from_memory(source: object, *, cache: Path) -> tuple[Part, str | None]:
     Raises SourceError for zero rows, lengths that differ, and shapes that are no table.
     """
     if isinstance(source, pl.LazyFrame):
-        return _checked(_settled(source, cache)), None
+        return _checked(_settled(source, cache), memory=False), None
     if isinstance(source, pl.DataFrame):
         return _checked(source.lazy()), None
     if isinstance(source, dict):
@@ -96,7 +97,7 @@ def _is_pandas(value: object) -> bool:
     return type(value).__module__.split(".")[0] == "pandas"
 
 
-def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None) -> Part:
+def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None, memory: bool = True) -> Part:
     schema = frame.collect_schema()
     if not len(schema) or not frame.select(pl.len()).collect().item():
         raise SourceError(f"the frame has {counted(len(schema), 'column')} and no row; give it at least one row")
@@ -105,6 +106,8 @@ def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None) -> Part:
         kinds = {n: "image" for n, t in schema.items() if isinstance(t, pl.Array) and len(t.shape) > 1}
     digest = frame_digest(frame)
     frame, notes = flat(frame, kinds)
+    frame = plain(frame, kinds)
+    frame = frame.collect().lazy() if memory else frame  # what is in its one form already is shared, not copied
     return Part(frame=frame, digest=digest, kinds=kinds, notes=tuple(f"column {note}" for note in notes))
 
 

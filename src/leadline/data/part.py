@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.plain import composed
 from leadline.errors import SourceError
 
 __all__ = [
@@ -130,7 +131,7 @@ def called_as(frame: pl.LazyFrame, wanted: Sequence[str]) -> tuple[pl.LazyFrame,
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_]+", " ", name.casefold()).strip()
+    return re.sub(r"[\s_]+", " ", composed(name).casefold()).strip()
 
 
 def agreed(number: int, one: str, many: str) -> str:

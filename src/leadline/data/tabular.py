@@ -24,6 +24,7 @@ from leadline.data.media import medium_of_bytes
 from leadline.data.nested import flat
 from leadline.data.packed import packing_of, unpack_file, without_packing
 from leadline.data.part import BadRow, Part, combine, counted, file_digest
+from leadline.data.plain import decomposed_columns, plain
 from leadline.data.workbook import WORKBOOKS, sheet_as_csv
 from leadline.errors import SourceError
 
@@ -82,7 +83,19 @@ def read_table(path: Path | list[Path], cache: Path, sheet: str | None = None) -
     binary = table_suffix(paths[0]) in (*PARQUET, *ARROW)
     part = _read_typed(paths, cache) if binary else _read_text(paths[0], cache, sheet)
     frame, notes = flat(part.frame, part.kinds)
+    frame = plain(frame, part.kinds, _decomposed(frame, part, cache))
     return replace(part, frame=frame, notes=(*part.notes, *(f"column {note}" for note in notes)))
+
+
+def _decomposed(frame: pl.LazyFrame, part: Part, cache: Path) -> list[str]:
+    """The columns of text that are not composed, looked for once a file."""
+    known = cache / "tables" / f"{part.digest}-composed"
+    if not known.exists():
+        with tempfile.TemporaryDirectory(dir=known.parent) as folder:
+            fresh = Path(folder) / known.name
+            fresh.write_text(json.dumps(decomposed_columns(frame, part.kinds)), encoding="utf-8")
+            os.replace(fresh, known)
+    return list(json.loads(known.read_text(encoding="utf-8")))
 
 
 # --- text, by way of a Parquet file in the cache ---------------------------------------------------------------------

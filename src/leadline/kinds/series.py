@@ -40,7 +40,7 @@ class Series:
                 return None  # the usual column of text costs one look
             if share(words.str.contains(WRITTEN)) < PARSES:
                 return None
-            cells = _lists(words)
+            cells = lists_of(words)
         elif not isinstance(cells.dtype, pl.List | pl.Array) or not _inner(cells).is_numeric():
             return None
         if isinstance(cells.dtype, pl.Array) and len(cells.dtype.shape) > 1:
@@ -56,7 +56,7 @@ class Series:
         length, given = int(settings["length"]), cells.is_not_null().to_numpy()
         values = np.full((len(cells), length), np.nan)
         if cells.dtype == pl.String:
-            cells = _lists(cells)
+            cells = lists_of(cells)
         if not isinstance(cells.dtype, pl.List | pl.Array):
             return Decoded(values=values, bad=dict.fromkeys(range(len(cells)), f"it is no list of {length} numbers"))
         lengths = _lengths(cells).fill_null(0).to_numpy()
@@ -107,7 +107,7 @@ def _inner(cells: pl.Series) -> pl.DataType:
     return inner() if isinstance(inner, type) else inner  # type: ignore[no-any-return]
 
 
-def _lists(words: pl.Series) -> pl.Series:
+def lists_of(words: pl.Series) -> pl.Series:
     """`[0.1, 0.2]`, with or without commas -> lists of float64, null where a cell is no list."""
     inner = words.set(~words.str.contains(WRITTEN).fill_null(False), None).str.strip_chars("[]() \t\r\n,")
     parts = inner.str.replace_all(r"[\s,;]+", " ").str.split(" ")
