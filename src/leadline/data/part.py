@@ -238,7 +238,7 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
         cells = column.drop_nulls().to_list()
         total.update(np.array([len(cell) for cell in cells], np.int64).tobytes())
         total.update(b"".join(cells))
-    elif isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Decimal):
+    elif isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Decimal | pl.Int128 | pl.UInt128):
         text = column.drop_nulls().cast(pl.String)
         total.update(text.str.len_bytes().cast(pl.Int64).to_numpy().tobytes())
         total.update("".join(text.to_list()).encode())
