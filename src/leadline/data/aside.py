@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from leadline.data.media import listed
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.data.target import missing
@@ -42,6 +43,15 @@ def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
     if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
         return None
     return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
+
+
+def kept_apart(store: Store) -> list[str]:
+    """What is said where a word for 'missing' is a value of its own."""
+    return [
+        f"In {name!r} {listed(map(repr, words))} and the other missing cells are kept apart: the target differs."
+        for block in store.blocks
+        for name, words in block.settings.get("apart", {}).items()
+    ]
 
 
 def shortened(store: Store) -> list[str]:

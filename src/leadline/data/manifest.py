@@ -25,6 +25,7 @@ import polars as pl
 from leadline.data.archive import names_in, unpack
 from leadline.data.media import MEDIA, NOUNS, PROSE, Layout, files_below, listed, litter, medium_of
 from leadline.data.part import combine, counted, files_digest, part_of
+from leadline.data.plain import composed
 from leadline.errors import SourceError
 
 __all__ = ["media_columns", "with_media"]
@@ -173,7 +174,7 @@ def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]
     ends = {posixpath.basename(plain).lower() for plain in wanted.values()}
     named: dict[str, list[str]] = {}
     for name in names:
-        end = posixpath.basename(name).lower()
+        end = composed(posixpath.basename(name)).lower()
         for key in (end, posixpath.splitext(end)[0] if medium_of(end) else end):
             if key in ends and name not in (known := named.setdefault(key, [])):
                 known.append(name)
@@ -181,9 +182,13 @@ def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]
     for cell, plain in wanted.items():
         there = named.get(posixpath.basename(plain).lower(), [])
         fits = (
-            [name for name in there if _ends(name, plain)]
-            or [name for name in there if _ends(name.lower(), plain.lower())]
-            or [name for name in there if medium_of(name) and _ends(posixpath.splitext(name)[0].lower(), plain.lower())]
+            [name for name in there if _ends(composed(name), plain)]
+            or [name for name in there if _ends(composed(name).lower(), plain.lower())]
+            or [
+                name
+                for name in there
+                if medium_of(name) and _ends(posixpath.splitext(composed(name))[0].lower(), plain.lower())
+            ]
         )
         if fits:
             found[cell] = sorted(fits)
@@ -200,7 +205,7 @@ def _plain(cell: str) -> str:
     >>> _plain("..\\\\clips\\\\1.wav"), _plain("./clips//1.wav")
     ('clips/1.wav', 'clips/1.wav')
     """
-    return re.sub(r"^(\.\./|/)+", "", posixpath.normpath(cell.strip().replace("\\", "/")))
+    return re.sub(r"^(\.\./|/)+", "", posixpath.normpath(composed(cell).strip().replace("\\", "/")))
 
 
 def _paths(root: Path, cells: list[str], part: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ from leadline.data.table import Column, Table
 from leadline.data.target import Task
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Decoded, Fit, Kind, Limits
+from leadline.kinds.kind import Decoded, Fit, Kind, Limits, absent
 from leadline.ship.runtime import Session
 
-FORMAT = 10  # raised when the content of a store changes
+FORMAT = 11  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_CELLS = 2**21  # read at once
@@ -302,14 +302,18 @@ def _fit(
             f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
             f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
         )
-    limits = Limits(rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names)
+    limits = Limits(
+        rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names,
+        labels=table.labels[rows],
+    )  # fmt: skip
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
     block = described(name, columns, fit)
     if not kind.ragged:
-        return block, 0.0
+        missing = {each: round(float(absent(values).mean()), 4) for each, values in zip(names, samples, strict=True)}
+        return replace(block, settings={**block.settings, "missing": missing}), 0.0
     if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
         began = time.perf_counter()
         samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]

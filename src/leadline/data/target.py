@@ -21,11 +21,12 @@ from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS
 from leadline.errors import TargetError
 from leadline.judge.metrics import choose
-from leadline.kinds import KINDS, figures
-from leadline.kinds.kind import present
+from leadline.kinds import KINDS, figures, spelling
+from leadline.kinds.kind import MISSING, present
 from leadline.kinds.lists import lists
 
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
+NONE = "None"
 ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
 
 
@@ -74,8 +75,7 @@ def together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tup
     cells = frame.select(several).collect()
     said = []
     for name in several:
-        words = _words(cells[name].cast(pl.Int64) if cells[name].dtype == pl.Boolean else cells[name])
-        words = present(words.str.to_lowercase())
+        words = present(spelling.spelled(cells[name]).str.to_lowercase())
         known = set(words.drop_nulls().unique().to_list())
         if not known <= {*YES, *NO}:
             raise TargetError(
@@ -120,12 +120,9 @@ def labels_of(
             f"Column {target!r} holds {cells.dtype}, where one class or number a row was expected, or lists of labels "
             "as text; write it so, or choose another --target."
         )
+    notes: list[str] = []
     if cells.dtype == pl.String:
-        # A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers.
-        plain = cells.str.strip_chars()
-        cells = plain.set(plain == "", None)
-        if _numbers(present(cells).drop_nulls()) is not None:
-            cells = present(cells)
+        cells, notes = _present(source, cells, part, target, settings)
     if cells.dtype.is_float():
         cells = cells.fill_nan(None)
     train = cells.filter(pl.Series(part == 0))
@@ -144,7 +141,8 @@ def labels_of(
     numbers = _numbers(kept)
     guess = _guess(kept, numbers, source, settings, target)
     name = settings.task or ("multiclass" if guess.classes else "regression")
-    notes = () if settings.task or guess.note is None else (guess.note,)
+    if guess.note is not None and settings.task is None:
+        notes.append(guess.note)
     if name == "regression":
         if numbers is None:
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
@@ -153,8 +151,8 @@ def labels_of(
         for row in np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy() & (part < len(PARTS))):
             reason = f"the target {target!r} is {cells[int(row)]!r}, which is no finite number"
             bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
-        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad, notes=notes)
-    words = _words(cells)
+        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad, notes=tuple(notes))
+    words = _named(cells, part)
     alone = _alone(words.filter(pl.Series(part == 0)))
     bad += [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} has this row alone")
@@ -168,7 +166,37 @@ def labels_of(
     for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
     task = task_of("binary" if len(classes) == 2 else "multiclass", target, classes, settings)
-    return Target(task=task, labels=labels, bad=bad, notes=notes)
+    return Target(task=task, labels=labels, bad=bad, notes=tuple(notes))
+
+
+def _present(
+    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings
+) -> tuple[pl.Series, list[str]]:  # fmt: skip
+    """Text without what stands for 'missing' in it, and what is to be said of that.
+
+    A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers. Where these are
+    classes, 'None' is one as well if that many rows hold it: no program writes it for a number that it does not know.
+    """
+    plain = cells.str.strip_chars()
+    cells = plain.set(plain == "", None)
+    known = present(cells)
+    numbers = _numbers(known.filter(pl.Series(part == 0)).drop_nulls())
+    if numbers is None:
+        return cells, []
+    counts = cells.filter(cells.is_in(MISSING) & pl.Series(part < len(PARTS))).alias("word").value_counts(sort=True)
+    words = dict(zip(counts["word"].to_list(), counts["count"].to_list(), strict=True))
+    asked = None if settings.task is None else settings.task != "regression"
+    classes = _guess(known, numbers, source, settings, target).classes if asked is None else asked
+    if classes and words.get(NONE, 0) > ALONE * len(cells):
+        return known.zip_with((cells != NONE).fill_null(True), cells), [
+            f"{words[NONE]:,} rows of {target!r} hold {NONE!r}, which is read as a class; empty cells are missing."
+        ]
+    lost = {word: count for word, count in words.items() if count > ALONE * len(cells)}
+    return known, [
+        f"{count:,} of {len(cells):,} rows of {target!r} hold {word!r}, which is read as missing: they are left out; "
+        "where it is a class, give it another name."
+        for word, count in lost.items()
+    ]
 
 
 def _labelled(
@@ -258,10 +286,30 @@ def _guess(
     return classes_or_quantity(numbers.drop_nulls(), target, named=named, media=media)
 
 
-def _words(cells: pl.Series) -> pl.Series:
-    if cells.dtype.is_float() and bool((cells.drop_nulls() == cells.drop_nulls().round()).all()):
-        cells = cells.cast(pl.Int64)
-    return cells.cast(pl.String)
+def _named(cells: pl.Series, part: np.ndarray) -> pl.Series:
+    """The class of each row, spelled in one way: 1, 1.0 and "1" are one, and so are True and TRUE.
+
+    Numbers that are spelled in one way in the train part keep that, such as 02139 or 0.50, however they are spelled
+    elsewhere.
+    """
+    words = spelling.spelled(cells)
+    train = words.filter(pl.Series(part == 0)).drop_nulls()
+    how = spelling.told(train)
+    if not how or "boolean" in how:
+        return spelling.read(words, how)
+    known = train.unique()
+    numbers = {float(word): word for word in known.to_list()}
+    others = words.filter(~words.is_in(known.implode())).drop_nulls().unique().to_list()
+    found = {word: numbers[value] for word in others if (value := _number(word)) in numbers}
+    found |= {spelling.TRUE: "1", spelling.FALSE: "0"} if set(known) == {"0", "1"} else {}
+    return words.replace(found) if found else words
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def _alone(words: pl.Series) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Limits:
     rows: int  # train rows
     seconds: float  # the whole budget
     columns: tuple[str, ...]  # names of the block's columns, for the graph's inputs
+    labels: np.ndarray | None = None  # the target of the samples' rows, where it is known: class numbers, or values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,15 @@ class Kind(Protocol):
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
+
+
+def absent(values: np.ndarray) -> np.ndarray:
+    """Which decoded cells are missing, bool [rows]: NaN, the smallest whole number, or a word for it."""
+    if values.dtype.kind == "f":
+        return np.asarray(np.isnan(values).reshape(len(values), -1).all(axis=1))
+    if values.dtype.kind == "i":
+        return np.asarray(values == np.iinfo(np.int64).min)
+    return pl.Series(values.tolist(), dtype=pl.String).is_in(MISSING).to_numpy()
 
 
 def share(flags: pl.Series) -> float:

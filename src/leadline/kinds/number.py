@@ -31,7 +31,7 @@ class Number:
     native: str | None = "dense"
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
-        if cells.dtype.is_numeric() or cells.dtype == pl.Boolean:
+        if cells.dtype.is_numeric():
             return None if compact(cells) or since_1970(cells) else {}
         if cells.dtype in (pl.Duration, pl.Time):
             return {"clock": True}
@@ -48,12 +48,7 @@ class Number:
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells)
-        if cells.dtype == pl.String and settings:
-            numbers = figures.read(words, settings)
-        elif cells.dtype in (pl.Duration, pl.Time):
-            numbers = words.cast(pl.Duration("ns")).dt.total_microseconds().cast(pl.Float64) / 1e6
-        else:
-            numbers = words.cast(pl.Float64, strict=False)
+        numbers = parsed(words, settings)
         wrong = (words.is_not_null() & numbers.is_null()).arg_true().to_list()
         values = numbers.fill_null(float("nan")).to_numpy()
         return Decoded(
@@ -66,6 +61,21 @@ class Number:
         centre = np.array([middle for _, middle, _ in marks])
         spread = np.array([high - low for low, _, high in marks])
         return Fit(settings={}, encode=matrix(limits.columns, centre, spread))
+
+
+def parsed(words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
+    """Cells without their words for 'missing' as float64 [rows], null where one is no number."""
+    if words.dtype in (pl.Duration, pl.Time):
+        return words.cast(pl.Duration("ns")).dt.total_microseconds().cast(pl.Float64) / 1e6
+    if words.dtype != pl.String:
+        return words.cast(pl.Float64, strict=False)
+    if settings:
+        return figures.read(words, settings)
+    numbers = words.cast(pl.Float64, strict=False)
+    if numbers.null_count() > words.null_count():  # truth, where the train rows held it as 0 and 1
+        truth = words.str.to_lowercase().replace_strict({"true": 1.0, "false": 0.0}, default=None)
+        numbers = numbers.zip_with(numbers.is_not_null(), truth.cast(pl.Float64))
+    return numbers
 
 
 def quartiles(values: np.ndarray) -> tuple[float, float, float]:

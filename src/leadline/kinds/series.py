@@ -44,7 +44,7 @@ class Series:
                 return None  # the usual column of text costs one look
             if share(words.str.contains(WRITTEN)) < PARSES and not (_is_bare(words) and _of_one_length(words)):
                 return None
-            cells = _lists(words)
+            cells = lists_of(words)
         elif not isinstance(cells.dtype, pl.List | pl.Array) or not _inner(cells).is_numeric():
             return None
         if isinstance(cells.dtype, pl.Array) and len(cells.dtype.shape) > 1:
@@ -60,7 +60,7 @@ class Series:
         length, given = int(settings["length"]), cells.is_not_null().to_numpy()
         values = np.full((len(cells), length), np.nan)
         if cells.dtype == pl.String:
-            cells = _lists(cells)
+            cells = lists_of(cells)
         if not isinstance(cells.dtype, pl.List | pl.Array):
             return Decoded(values=values, bad=dict.fromkeys(range(len(cells)), f"it is no list of {length} numbers"))
         lengths = _lengths(cells).fill_null(0).to_numpy()
@@ -122,7 +122,7 @@ def _of_one_length(words: pl.Series) -> bool:
     return share(lengths == lengths.mode()[0]) >= PARSES
 
 
-def _lists(words: pl.Series) -> pl.Series:
+def lists_of(words: pl.Series) -> pl.Series:
     """`[0.1, 0.2]`, or without brackets or commas -> lists of float64, null where a cell is no list."""
     known = words.str.contains(WRITTEN) | words.str.contains(BARE)
     inner = words.set(~known.fill_null(False), None).str.strip_chars("[]() \t\r\n,")
