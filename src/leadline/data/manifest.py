@@ -73,7 +73,7 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
 def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
     """{column: kind} of the text columns whose cells name files of one kind of media without their suffix."""
     head = frame.select(name for name, dtype in frame.collect_schema().items() if dtype == pl.String)
-    columns = [column for column in head.head(LOOKED_AT).collect().get_columns() if _may_name(column)]
+    columns = _may_name(head.head(LOOKED_AT).collect())
     if not columns:
         return {}
     ends: dict[str, str] = {}
@@ -95,10 +95,17 @@ def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
     return found
 
 
-def _may_name(column: pl.Series) -> bool:
-    """Whether the cells differ enough to be names of files, which few rows share, and are short enough."""
-    most, cells = column.str.len_chars().max(), column.drop_nulls().n_unique()
-    return cells >= max(FEWEST, len(column) / MOST_ROWS) and isinstance(most, int) and most <= LONGEST
+def _may_name(frame: pl.DataFrame) -> list[pl.Series]:
+    """Columns whose cells differ enough to be names of files, which few rows share, and are short enough."""
+    if not frame.width:
+        return []
+    longest = frame.select(pl.all().str.len_chars().max()).row(0)
+    nulls, different = frame.null_count().row(0), frame.select(pl.all().n_unique()).row(0)
+    return [
+        column
+        for column, most, gone, cells in zip(frame.get_columns(), longest, nulls, different, strict=True)
+        if cells - (gone > 0) >= max(FEWEST, len(column) / MOST_ROWS) and most is not None and most <= LONGEST
+    ]
 
 
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:

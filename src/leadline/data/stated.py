@@ -134,8 +134,10 @@ def _usual(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Sett
 def _seem_parts(frame: pl.LazyFrame, names: Sequence[str]) -> set[str]:
     """Columns of any name whose first cells all name parts, in small letters: what they say must not be learned."""
     head = frame.select(names).head(GLANCED).collect()
-    words = head.select(pl.col(pl.String).str.strip_chars().str.to_lowercase())
-    return {column.name.lower() for column in words if len(column) and column.is_in(list(WORDS)).all()}
+    first = head.row(0, named=True) if len(head) else {}
+    seem = [name for name, cell in first.items() if isinstance(cell, str) and cell.strip().lower() in WORDS]
+    words = head.select(pl.col(seem).str.strip_chars().str.to_lowercase().is_in(list(WORDS)).all())
+    return {name.lower() for name, yes in words.row(0, named=True).items() if yes} if seem else set()
 
 
 def _words(frame: pl.LazyFrame, column: str) -> pl.Series:

@@ -30,7 +30,7 @@ from leadline.data.table import Column, Table
 from leadline.data.target import Task
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Decoded, Fit, Kind, Limits, absent
+from leadline.kinds.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
 from leadline.ship.runtime import Session
 
 FORMAT = 11  # raised when the content of a store changes
@@ -294,7 +294,11 @@ def _fit(
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
     began = time.perf_counter()
-    decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    if kind.ragged:
+        decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    else:
+        found = decode_columns(kind, frame, table.source.root, {c.name: c.settings for c in columns})
+        decoded = [found[c.name] for c in columns]
     spent = time.perf_counter() - began
     samples = [cells.values for cells in decoded]
     if kind.ragged and all(value is None for value in samples[0]):
@@ -391,10 +395,8 @@ class _Job:
 
     def _encoded(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
         block, kind = self.block, KINDS[self.block.kind]
-        decoded = {
-            name: kind.decode(frame[name].slice(first, step), self.table.source.root, block.decode[name])
-            for name in block.columns
-        }
+        ways = {name: block.decode[name] for name in block.columns}
+        decoded = decode_columns(kind, frame.select(block.columns).slice(first, step), self.table.source.root, ways)
         for item in decoded.values():
             for position, reason in item.bad.items():
                 self.bad[start + first + position] = reason

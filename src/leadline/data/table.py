@@ -21,6 +21,7 @@ from leadline.config import Settings
 from leadline.data.media import MEDIA
 from leadline.data.part import agreed, called_as
 from leadline.data.plain import composed
+from leadline.data.plain_numbers import plain_numbers
 from leadline.data.reading import Reading, reading, rewritten
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
@@ -247,10 +248,16 @@ def _columns(
     """Every column, told by a sample of its train rows, and settled by all of them where a sample may mislead."""
     rows = np.flatnonzero(part == 0)
     sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
-    columns = {name: column_of(name, sample[name], source, settings, target, dropped.get(name)) for name in names}
+    stated = {*settings.kinds, *source.kinds}
+    plain = plain_numbers(sample) - stated - {target, *dropped, *settings.drop}
+    columns = {
+        name: Column(name=name, kind="number", settings={})
+        if name in plain
+        else column_of(name, sample[name], source, settings, target, dropped.get(name))
+        for name in names
+    }
     if len(sample) == len(rows):
         return list(columns.values())
-    stated = {*settings.kinds, *source.kinds}
     text = [name for name in names if sample[name].dtype == pl.String and columns[name].role == "input"]
     asked = [name for name in text if columns[name].kind in SETTLED]
     numbers = [name for name in asked if columns[name].kind == "number" and not columns[name].settings]

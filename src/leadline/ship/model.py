@@ -19,7 +19,7 @@ import polars as pl
 from leadline.errors import ModelError
 from leadline.judge.metrics import LIKELY
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Decoded, Kind
+from leadline.kinds.kind import Decoded, Kind, decode_columns
 from leadline.ship import language
 from leadline.ship.runtime import Session
 
@@ -231,6 +231,22 @@ class Model:
         ((_, feeds),) = self._feeds(frame, root, {}, 0)
         return feeds
 
+    def _decoded(
+        self, frame: pl.DataFrame, root: Path | None, ways: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Decoded]:  # fmt: skip
+        """The cells of every column, in the order of the inputs; those of one kind together."""
+        by_kind: dict[str, list[str]] = {}
+        for name, facts in self.contract["inputs"].items():
+            by_kind.setdefault(facts["kind"], []).append(name)
+        found: dict[str, Decoded] = {}
+        for kind_name, names in by_kind.items():
+            kind = KINDS[kind_name]
+            if kind.ragged:
+                found |= {name: _one_by_one(kind, frame[name], root, ways[name]) for name in names}
+            else:
+                found |= decode_columns(kind, frame, root, {name: ways[name] for name in names})
+        return {name: found[name] for name in self.contract["inputs"]}
+
     def _feeds(
         self, frame: pl.DataFrame, root: Path | None, bad: dict[int, str], start: int, watch: Watch | None = None
     ) -> list[tuple[np.ndarray, dict[str, Any]]]:
@@ -239,10 +255,12 @@ class Model:
         groups: dict[tuple[Any, ...], list[int]] = {}
         shapes: list[tuple[Any, ...]] = [()] * len(frame)
         broken: set[int] = set()
-        for name, facts in self.contract["inputs"].items():
-            kind = KINDS[facts["kind"]]
-            how = facts["decode"] if watch is None else watch.settings(name)
-            decoded = _decode(kind, frame[name], root, how)
+        ways = {
+            name: facts["decode"] if watch is None else watch.settings(name)
+            for name, facts in self.contract["inputs"].items()
+        }
+        for name, decoded in self._decoded(frame, root, ways).items():
+            kind = KINDS[self.contract["inputs"][name]["kind"]]
             columns[name] = values = decoded.values
             if kind.ragged:
                 bad |= {start + row: why for row, why in decoded.bad.items()}
@@ -267,9 +285,9 @@ class Model:
         return calls
 
 
-def _decode(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-    """Decoded cells of one column; pictures on all cores."""
-    if not kind.ragged or isinstance(cells.dtype, pl.Array):
+def _one_by_one(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+    """Decoded cells of one column of pictures or sounds, on all cores."""
+    if isinstance(cells.dtype, pl.Array):
         return kind.decode(cells, root, settings)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         parts = list(pool.map(lambda i: kind.decode(cells.slice(i, 1), root, settings), range(len(cells))))
