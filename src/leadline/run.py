@@ -24,7 +24,7 @@ from leadline import __version__, trials
 from leadline.config import Settings, from_mapping, gigabytes
 from leadline.contenders.contender import Clock, Data, readings
 from leadline.data import samples
-from leadline.data.aside import blank, quarantine, shortened
+from leadline.data.aside import notes_of, quarantine
 from leadline.data.audit import audit
 from leadline.data.drawn import draw
 from leadline.data.kept import in_use
@@ -167,7 +167,7 @@ def journey(go: Go) -> dict[str, Any]:
             )  # fmt: skip
         if "interpretable" in asked.need and importlib.util.find_spec("interpret") is None:
             said = (*said, "glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'.")
-        warnings = [*given.notes, *said, *quarantine(folder, table, store), *shortened(store), *blank(store)]
+        warnings = [*given.notes, *said, *quarantine(folder, table, store), *notes_of(store)]
         go.watch(
             journal.write(
                 "encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings,

@@ -254,6 +254,8 @@ def kept_line(each: Kept) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.4g}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.6g}"
 
 

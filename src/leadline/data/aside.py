@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from leadline.data.media import listed
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.data.target import missing
@@ -50,6 +51,11 @@ def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
     return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
 
 
+def notes_of(store: Store) -> list[str]:
+    """What is said of encoded columns: sounds cut short, blank ones, words for 'missing' that are values."""
+    return [*shortened(store), *blank(store), *kept_apart(store)]
+
+
 def blank(store: Store) -> list[str]:
     """What is said where many pictures show one colour, or sounds nothing, once they are decoded."""
     said = []
@@ -71,6 +77,15 @@ def blank(store: Store) -> list[str]:
 def chunks(rows: np.ndarray) -> list[np.ndarray]:
     """A few rows at a time: a row may be a minute of sound."""
     return np.array_split(rows, max(1, -(-len(rows) // CHUNK)))
+
+
+def kept_apart(store: Store) -> list[str]:
+    """What is said where a word for 'missing' is a value of its own."""
+    return [
+        f"In {name!r} {listed(map(repr, words))} and the other missing cells are kept apart: the target differs."
+        for block in store.blocks
+        for name, words in block.settings.get("apart", {}).items()
+    ]
 
 
 def shortened(store: Store) -> list[str]:

@@ -19,6 +19,7 @@ CALIB, MOST_CALIB = 0.05, 5_000
 SMALL = 1_000  # rows; below, valid gets a fifth
 CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
 MOST_ROWS = 2_000  # of running text to test on, half as many to select by; a row is a kilobyte
+RARE = 0.1  # of a drawn part, that rows of classes which it lacks may be
 FEWEST = 8  # rows that can be split at all
 
 
@@ -84,6 +85,9 @@ def split(
         parts[name] = rows[chosen]
         low += share
     parts["train"] = rows[order >= low]
+    if labels.dtype.kind == "i" and group is None and time is None:
+        for name in [name for name, _ in shares if name != "calib"]:
+            _give_rare(parts, name, labels)
     for name in ("train", "valid", "test"):
         if not len(parts[name]):
             raise SourceError(
@@ -91,6 +95,21 @@ def split(
                 "rows, or finer groups."
             )
     return Split(**parts)
+
+
+def _give_rare(parts: dict[str, np.ndarray], name: str, labels: np.ndarray) -> None:
+    """A row of every class that a drawn part lacks, from train, which keeps one at least: few rows miss it by chance.
+
+    Where more classes are missing than a tenth of the part has rows, it stays as it was drawn.
+    """
+    lacking = np.setdiff1d(labels[parts["train"]], labels[parts[name]])
+    if len(lacking) > max(2, RARE * len(parts[name])):
+        return
+    for label in lacking:
+        held = parts["train"][labels[parts["train"]] == label]
+        if len(held) > 1:
+            parts[name] = np.sort(np.append(parts[name], held[0]))
+            parts["train"] = parts["train"][parts["train"] != held[0]]
 
 
 def folds_of(split: Split, part: np.ndarray) -> int:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from leadline.data.table import Column, Table
 from leadline.data.target import Task
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Decoded, Fit, Kind, Limits
+from leadline.kinds.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
 from leadline.ship.runtime import Session
 
 FORMAT = 11  # raised when the content of a store changes
@@ -294,7 +294,11 @@ def _fit(
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
     began = time.perf_counter()
-    decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    if kind.ragged:
+        decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    else:
+        found = decode_columns(kind, frame, table.source.root, {c.name: c.settings for c in columns})
+        decoded = [found[c.name] for c in columns]
     spent = time.perf_counter() - began
     samples = [cells.values for cells in decoded]
     if kind.ragged and all(value is None for value in samples[0]):
@@ -302,14 +306,18 @@ def _fit(
             f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
             f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
         )
-    limits = Limits(rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names)
+    limits = Limits(
+        rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names,
+        labels=table.labels[rows],
+    )  # fmt: skip
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
     block = described(name, columns, fit)
     if not kind.ragged:
-        return block, 0.0
+        missing = {each: round(float(absent(values).mean()), 4) for each, values in zip(names, samples, strict=True)}
+        return replace(block, settings={**block.settings, "missing": missing}), 0.0
     if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
         began = time.perf_counter()
         samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
@@ -387,10 +395,8 @@ class _Job:
 
     def _encoded(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
         block, kind = self.block, KINDS[self.block.kind]
-        decoded = {
-            name: kind.decode(frame[name].slice(first, step), self.table.source.root, block.decode[name])
-            for name in block.columns
-        }
+        ways = {name: block.decode[name] for name in block.columns}
+        decoded = decode_columns(kind, frame.select(block.columns).slice(first, step), self.table.source.root, ways)
         for item in decoded.values():
             for position, reason in item.bad.items():
                 self.bad[start + first + position] = reason
