@@ -81,7 +81,9 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int) -> Flaw | N
     drop = rows[~kept[rows]]
     learned = np.unique(group[np.setdiff1d(rows, store.split.test)])
     tested = store.split.test[np.isin(group[store.split.test], learned) & np.isin(store.split.test, rows)]
-    unlike = int((table.labels[found[:, 0]] != table.labels[found[:, 1]]).sum()) if store.task.classes else 0
+    one, other = table.labels[found].T
+    known = (one >= 0) & (other >= 0)  # before the verdict those of test rows are sealed
+    unlike = int((known & (one != other)).sum()) if store.task.classes else 0
     repeat = "repeats" if len(drop) == 1 else "repeat"
     have = "has" if len(tested) == 1 else "have"
     across = f"{len(tested):,} of {counted(len(store.split.test), 'test row')} {have} a twin that was learned from"

@@ -31,9 +31,10 @@ PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
 def contenders(
-    entries: list[Entry], scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store
-) -> list[dict[str, Any]]:
-    """The `contenders` of result.json."""
+    entries: list[Entry], scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store,
+    held: Sequence[Round],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all."""
     rows = []
     tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
     for entry in entries:
@@ -42,7 +43,8 @@ def contenders(
         rows.append({
             "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
             "score": found.score if found else None, "low": found.low if found else None,
-            "high": found.high if found else None, "valid_score": facts.get("score"), "seeds": 1,
+            "high": found.high if found else None, "valid_score": facts.get("score"),
+            "seeds": len({one.seed for one in held if entry.name in one.answers}),
             "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),
             "predict_us": facts.get("predict_us"), "one_us": facts.get("one_us"), "params": facts.get("params"),
             "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
