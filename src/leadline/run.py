@@ -37,7 +37,7 @@ from leadline.errors import LeadlineError, ModelError
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.look import priced
 from leadline.flaws.mend import write
-from leadline.flaws.scan import scan
+from leadline.flaws.scan import Scan, scan
 from leadline.folder import command, remarks, run_folder, source_of, write_config
 from leadline.judge import evidence
 from leadline.judge.certainty import Certainty, certainty, doubts
@@ -183,10 +183,10 @@ def journey(go: Go) -> dict[str, Any]:
             )  # fmt: skip
             if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
                 ends.enter_context(told_once())
-            table, flaws = held.opened(table), looked.told(held)
-            if more := [flaw.says for flaw in flaws if flaw.says not in [each.says for each in looked.flaws]]:
-                go.watch(journal.write("flaws", said=more, after=True))
-            result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, journal, gauge)
+            known, looked, table = looked, looked.opened(held), held.opened(table)
+            if more := looked.beyond(known):
+                go.watch(journal.write("flaws", said=more, after="the verdict"))
+            result, flaws = _finish(table, store, race, found, looked, [*warnings, *found.said], go, journal, gauge)
         finally:
             race.close()
         _report(folder, table, store, race, flaws, result)
@@ -266,7 +266,7 @@ def _prepare(store: Store, names: list[str]) -> None:
 
 
 def _finish(
-    table: Table, store: Store, race: Race, found: Trials, flaws: list[Flaw], warnings: list[str], go: Go,
+    table: Table, store: Store, race: Race, found: Trials, looked: Scan, warnings: list[str], go: Go,
     journal: Journal, gauge: Gauge,
 ) -> tuple[dict[str, Any], list[Flaw]]:  # fmt: skip
     """Ship what the verdict says, and write the result."""
@@ -278,8 +278,7 @@ def _finish(
     scored = score(truth, answers, metric, asked.seed, found.group)
     verdict = found.verdict
     verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, journal)
-    if shipped is not None:
-        flaws = priced(flaws, store, truth, answers, shipped)
+    flaws = looked.flaws if shipped is None else priced(looked.flaws, store, truth, answers, shipped)
     write(flaws, folder / "flaws.csv")
     result = {
         "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
@@ -298,7 +297,7 @@ def _finish(
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in asked.fixes} for flaw in flaws],
-        "quarantined": len(table.bad) + len(store.bad),
+        "looked_for": looked.looked_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
     readable = "interpretable" in asked.need
     expected = expect(table, store.split.counts(), machine(), interpretable=readable, seconds=asked.seconds)

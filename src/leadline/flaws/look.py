@@ -71,7 +71,8 @@ class Look:
     """What was found before the race, and what the labels of test rows are held against after it."""
 
     flaws: list[Flaw]
-    left_out: list[str]  # what was not looked for, in a sentence
+    left_out: list[str]  # what there was no time to look for, in a sentence
+    looked_for: list[str]  # each in a few words
     store: Store
     answered: Answered | None = None
     drift: Drift | None = None
@@ -111,12 +112,15 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
     rows = _rows(store, ("train", "valid"))
     probe = Probe(store, threads)
     found: list[Flaw | None] = []
-    kept = Look(flaws=[], left_out=[], store=store)
+    kept, looked_for = Look(flaws=[], left_out=[], looked_for=[], store=store), ["rows that repeat another"]
     if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.several:
         probe.load()
 
         def part(name: str, share: float = PARTS["rest"]) -> float:
-            return pace.part(share, name)
+            seconds = pace.part(share, name)
+            if seconds:
+                looked_for.append(name)
+            return seconds
 
         if seconds := part("columns that give the target away", PARTS["leak"]):
             found.append(_leak(table, probe, rows, seconds))
@@ -124,7 +128,11 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
         if seconds := part("traces of files"):
             found += _traces(table, store, threads, rows, seconds)
         if seconds := part("groups that the split parts"):
-            found += _groups(table, probe, rows, asked, seconds)
+            mine = some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
+            if len(mine) < 0.5 * len(rows):  # a thin sample holds one row a group, and tells nothing of them
+                looked_for.pop()
+            else:
+                found += _groups(table, probe, mine, asked)
         if seconds := part("what changes with time"):
             found += _times(table, probe, rows, asked, seconds)
         if seconds := part("labels that look wrong", PARTS["labels"]):
@@ -134,13 +142,16 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
                 answered = label_errors.answered(probe, table, every, rows, may)
                 found.append(label_errors.before(probe, table, answered))
                 kept = replace(kept, answered=answered, effort=may)
+            else:
+                looked_for.pop()
         if seconds := part("a test unlike the rest"):
             kept = replace(kept, drift=_drift(table, store, probe, rows, seconds))
             found.append(None if kept.drift is None else kept.drift.flaw)
     said = []
     if pace.left_out:
         said = [f"Time was short, so these flaws were not looked for: {', '.join(pace.left_out)}."]
-    return replace(kept, flaws=[flaw for flaw in found if flaw is not None], left_out=said)
+    flaws = [flaw for flaw in found if flaw is not None]
+    return replace(kept, flaws=flaws, left_out=said, looked_for=looked_for)
 
 
 def chosen(table: Table, store: Store, names: Sequence[str], first: Look, threads: int) -> list[Flaw]:
@@ -268,10 +279,7 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
     return found
 
 
-def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, seconds: float) -> list[Flaw]:
-    mine = some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
-    if len(mine) < 0.5 * len(rows):
-        return []  # a thin sample holds one row a group, and tells nothing of them
+def _groups(table: Table, probe: Probe, mine: np.ndarray, asked: Settings) -> list[Flaw]:
     metric, found = METRICS[table.task.metric], []
     for name, group in belonging.grouping(table, mine, asked).items():
         y = table.labels[mine]

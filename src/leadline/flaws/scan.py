@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leadline.config import Settings
 from leadline.contenders.contender import Clock
@@ -36,13 +36,23 @@ class Scan:
     said: list[str] = field(default_factory=list)
     first: Look | None = None  # None of running text, which is not looked over
     twins: Repeats | None = None
-    flaws: list[Flaw] = field(default_factory=list)  # as they are known before the verdict
+    flaws: list[Flaw] = field(default_factory=list)  # as far as they are known
 
-    def told(self, held: HeldOut) -> list[Flaw]:
-        """All flaws, with what the labels of test rows add; after the verdict."""
+    @property
+    def looked_for(self) -> list[str]:
+        """Each in a few words."""
+        return [] if self.first is None else self.first.looked_for
+
+    def opened(self, held: HeldOut) -> Scan:
+        """The same after the verdict: flaws with what the labels of test rows add."""
         if self.first is None or self.twins is None:
-            return []
-        return told(self.first, self.twins, held)
+            return self
+        return replace(self, flaws=told(self.first, self.twins, held))
+
+    def beyond(self, known: Scan) -> list[str]:
+        """What is said of flaws and was not yet."""
+        before = {flaw.says for flaw in known.flaws}
+        return [flaw.says for flaw in self.flaws if flaw.says not in before]
 
     @contextmanager
     def fold(self, held: HeldOut, asked: Settings, threads: int, fold: int, seed: int) -> Iterator[Store]:

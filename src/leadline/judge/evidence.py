@@ -74,7 +74,10 @@ def certainties(
 ) -> dict[str, Any]:
     """The `calibration` and `conformal` of result.json, measured on the test rows."""
     made = {
-        name: calibrate.summary(each.calibrator, truth, raw[name])
+        name: {
+            **calibrate.summary(each.calibrator, truth, raw[name]),
+            "changed": changed(raw[name], each(raw[name]), isinstance(each.calibrator, calibrate.LabelCalibrator)),
+        }
         for name, each in certain.items()
         if each.calibrator is not None
     }
@@ -85,6 +88,13 @@ def certainties(
     if isinstance(its.calibrator, calibrate.LabelCalibrator):
         truth = unpacked(truth, answers.shape[1])
     return {"calibration": made or None, "conformal": conformal.seen(its.conformal, truth, answers)}
+
+
+def changed(before: np.ndarray, after: np.ndarray, several: bool) -> int:
+    """How many rows [n, classes] are decided otherwise."""
+    if several:
+        return int(((before >= LIKELY) != (after >= LIKELY)).any(axis=1).sum())
+    return int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
 
 
 def sampled(entries: list[Entry]) -> list[str]:
