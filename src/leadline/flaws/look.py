@@ -50,9 +50,14 @@ class Repeats:
     pairs: np.ndarray  # [pairs, 2] row numbers
     looked: int
 
-    def flaw(self, table: Table) -> Flaw | None:
-        """The finding, with what the labels of `table` tell of it."""
-        return repeated.flaw(self.pairs, table, self.store, self.looked)
+    def flaw(self) -> Flaw | None:
+        """The finding before the verdict: of pairs with a test row nobody knows whether their labels differ."""
+        known = self.pairs[~np.isin(self.pairs, self.store.split.test).any(axis=1)]
+        return repeated.flaw(self.pairs, self.table, self.store, self.looked, repeated.unlike(known, self.table))
+
+    def opened(self, table: Table) -> Flaw | None:
+        """The finding after it, by all labels."""
+        return repeated.flaw(self.pairs, table, self.store, self.looked, repeated.unlike(self.pairs, table))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +179,7 @@ def told(first: Look, twins: Repeats, held: HeldOut) -> list[Flaw]:
     """All flaws again, after the verdict, with what the labels of test rows add."""
     table = held.opened(twins.table)
     found = {flaw.name: [each for each in first.flaws if each.name == flaw.name] for flaw in first.flaws}
-    again = {"twins": twins.flaw(table), "rare": _rare(table, first.store)}
+    again = {"twins": twins.opened(table), "rare": _rare(table, first.store)}
     if first.answered is not None:
         again["labels"] = label_errors.after(table, first.answered, next(iter(found.get("labels", [])), None))
     if first.drift is not None:

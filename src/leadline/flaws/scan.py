@@ -82,7 +82,7 @@ def scan(table: Table, store: Store, encode: Encode, asked: Settings, threads: i
         return Scan(table=table, store=store, base=table)
     pace = Pace(clock, asked.seconds)
     found = repeats(table, store, pace)
-    twins, said = found.flaw(table), list[str]()
+    twins, said = found.flaw(), list[str]()
     if twins is not None and "twins" in asked.fixes:
         with pace.paused():
             table, said = mended(table, [twins], ["twins"])
