@@ -9,7 +9,7 @@ import pytest
 from leadline.report.certainty import certainty
 from leadline.report.facts import Facts
 from leadline.report.flaws import flaws
-from leadline.report.origin import rule
+from leadline.report.origin import data, rule
 from leadline.report.room import Room
 
 ROWS = {"train": 480, "valid": 60, "calib": 0, "test": 100}
@@ -40,6 +40,12 @@ def test_a_result_that_counted_nothing_states_nothing() -> None:
 def test_what_was_not_looked_for_is_not_called_absent() -> None:
     page = flaws(Facts.of({"flaws": [], "looked_for": ["rows that repeat another"]}), {}, Room(0))
     assert page == "<p>Nothing was found. Looked for: rows that repeat another.</p>"
+
+
+def test_distinct_values_that_were_estimated_are_called_so() -> None:
+    column = {"name": "x", "kind": "number", "role": "input", "missing": 0.0, "unique": 1_234_000}
+    pages = [data(Facts.of({"rows": ROWS, "columns": [{**column, "estimated": told}]})) for told in (True, False)]
+    assert ["about 1,234,000" in page for page in pages] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.audit import COUNTED
 from leadline.data.marks import joined, unpacked
 from leadline.data.store import Store
 from leadline.data.table import Table
@@ -104,10 +105,11 @@ def sampled(entries: list[Entry]) -> list[str]:
 
 
 def columns(table: Table) -> list[dict[str, Any]]:
-    """The `columns` of result.json."""
+    """The `columns` of result.json; `estimated`: of so many rows distinct values are not counted one by one."""
     return [
         {
             "name": c.name, "kind": c.kind, "role": c.role, "missing": c.missing, "unique": c.unique, "note": c.note,
+            "estimated": c.unique is not None and table.rows > COUNTED,
         }
         for c in table.columns
     ]  # fmt: skip

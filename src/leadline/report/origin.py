@@ -66,7 +66,7 @@ def _columns(facts: Facts) -> str:
             tag("b", name(c.get("name"))),
             *(tag("bdi", clip(c.get(key) or "–", 200)) for key in ("kind", "role", "note")),
             percent(number(c.get("missing"))),
-            count(number(c.get("unique"))),
+            f"{'about ' if c.get('estimated') else ''}{count(number(c.get('unique')))}",
         )
         for c in columns[:COLUMNS]
     ]
