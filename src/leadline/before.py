@@ -314,7 +314,8 @@ def _columns(listed: list[dict[str, Any]]) -> Iterator[str]:
     for column in shown:
         kind = column["kind"] if column["role"] == "input" else column["role"]
         told = [f"{column['missing']:.1%} missing"] if column["missing"] else []
-        told += [f"{column['unique']:,} distinct"] if column["unique"] is not None else []
+        about = "about " if column.get("estimated") else ""
+        told += [f"{about}{column['unique']:,} distinct"] if column["unique"] is not None else []
         told += [column["note"]] if column["note"] else []
         yield f"  {column['name'][:WIDEST]:{wide}}  {kind or '':8}  {'; '.join(told)}".rstrip()
     if len(listed) > SHOWN:

@@ -1,7 +1,7 @@
 """Table -> frozen row numbers: train, valid, calib, test.
 
-Valid stops and selects; only calibration sees calib; test is sealed until the judge opens it. What the source or the
-user states is kept; the rest is drawn by the seed: a stratified fifth for test, a tenth of what is left for valid.
+Valid stops and selects; only calibration sees calib; the labels of test are held out (`heldout.py`). What the source or
+the user states is kept; the rest is drawn by the seed: a stratified fifth for test, a tenth of what is left for valid.
 """
 
 from __future__ import annotations
@@ -113,13 +113,13 @@ def _give_rare(parts: dict[str, np.ndarray], name: str, labels: np.ndarray) -> N
 
 
 def folds_of(split: Split, part: np.ndarray) -> int:
-    """Folds that cover every row once; 1 where the test part is stated, and so cannot be drawn again."""
-    return 1 if (part == 2).any() or not len(split.test) else max(1, int(1 / share_of(split) + 1e-9))
+    """Folds that cover every row once; 1 where the test part is stated, and so cannot be drawn again.
 
-
-def share_of(split: Split) -> float:
-    """The share of the rows that is tested on."""
-    return len(split.test) / sum(split.counts().values())
+    Told by how many rows there are: whole groups, and rows that were taken out of train, change the share of a part.
+    """
+    if (part == 2).any() or not len(split.test):
+        return 1
+    return int(1 / min(TEST, MOST_TEST / sum(split.counts().values())) + 1e-9)
 
 
 def stretches(part: np.ndarray) -> Split:
