@@ -1,12 +1,13 @@
 """The rounds of a run: how many there is time for, what each is drawn from, and what they come to.
 
-Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test is opened here.
+Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test rows are evaluated here.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from leadline.config import Settings
-from leadline.data.drawn import draw, groups
+from leadline.data.drawn import groups
+from leadline.data.heldout import HeldOut
 from leadline.data.split import CALIBRATED, folds_of
 from leadline.data.store import Store
 from leadline.data.table import Table
@@ -41,6 +43,8 @@ class Trials:
     needs: dict[str, Any] | None  # what --need asked, ruled out and cost
     group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
     said: list[str]
+    openings: int  # how often the labels of the first round's test rows were handed out for scores
+    evaluations: dict[str, Any]  # the same of all rounds, as `HeldOut` counted it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +71,12 @@ def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int
 
 
 def run(
-    race: Race, table: Table, asked: Settings, planned: Plan, *, seconds: float, until: float, folder: Path,
-    start: Callable[[Store, int, Path, int], Race], costs: Mapping[str, float], journal: Journal,
+    race: Race, table: Table, held: HeldOut, asked: Settings, planned: Plan, *, seconds: float, until: float,
+    folder: Path, start: Callable[[Store, int, Path, int], Race],
+    stores: Callable[[int, int], AbstractContextManager[Store]], costs: Mapping[str, float], journal: Journal,
     watch: Callable[[dict[str, Any]], None],
 ) -> Trials:  # fmt: skip
-    """Open the test, run further rounds, and weigh them.
+    """Score the first race on its test rows, run further rounds, and weigh them.
 
     Args:
         race: the first one, which took `seconds`.
@@ -79,10 +84,11 @@ def run(
         folder: of the rounds.
         costs: microseconds a row of contenders, where an earlier run measured them.
         start: sets up a race: of a store, from a seed, in a folder, as round so and so.
+        stores: the store of a fold, of the order that a seed draws.
     """
     store, folds = race.store, planned.folds
-    first = round_of(race, store, asked.seed, seconds, 0 if folds > 1 else None)
-    journal.write("test opened", openings=1)
+    first = round_of(race, held, asked.seed, seconds, 0 if folds > 1 else None)
+    journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
     group, said = _group(table, store, asked)
     ruled = ruled_out(asked.needs, {e.name: e.facts for e in race.entries if e.done and e.family != "floor"})
     scales = Scales(
@@ -98,30 +104,33 @@ def run(
         rows=sum(store.split.counts().values()),
     )  # fmt: skip
     rounds = Rounds(
-        store=store, table=table, folds=folds, seed=asked.seed, folder=folder, start=start,
-        draw=lambda fold, seed: draw(table, asked, fold, seed),
+        store=store, held=held, folds=folds, seed=asked.seed, folder=folder, start=start, stores=stores
     )  # fmt: skip
-    held, verdict = [first], None
+    ended, verdict = [first], None
     for one in rounds.after(first, planned.each, until, 1 if race.stopped else planned.most):
-        held.append(one)
+        ended.append(one)
         watch(journal.write("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores))
-        verdict = scales.until_sure(held, ended=False) if asked.until_sure else None
+        verdict = scales.until_sure(ended, ended=False) if asked.until_sure else None
         if verdict is not None:
             break
-    journal.write("rounds", count=len(held))
+    journal.write("rounds", count=len(ended))
     if verdict is None:
-        verdict = scales.until_sure(held, ended=True) if asked.until_sure else scales.verdict(held)
+        verdict = scales.until_sure(ended, ended=True) if asked.until_sure else scales.verdict(ended)
     assert verdict is not None
-    if 1 < len(held) < FEWEST_SEEDS or (len(held) == 1 and (asked.until_sure or (asked.rounds or 1) > 1)):
+    if 1 < len(ended) < FEWEST_SEEDS or (len(ended) == 1 and (asked.until_sure or (asked.rounds or 1) > 1)):
         said.append(
-            f"The time was enough for {len(held)} of the rounds asked for; fewer than {FEWEST_SEEDS} tell nothing."
+            f"The time was enough for {len(ended)} of the rounds asked for; fewer than {FEWEST_SEEDS} tell nothing."
         )
     paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
         verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
     needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
-    return Trials(rounds=held, verdict=verdict, within=scales.within(held), group=group, needs=needs, said=said)
+    held.decide()
+    return Trials(
+        rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, said=said,
+        openings=held.openings(first.rows), evaluations=held.counted(),
+    )  # fmt: skip
 
 
 def _group(table: Table, store: Store, asked: Settings) -> tuple[np.ndarray | None, list[str]]:

@@ -105,3 +105,13 @@ def test_a_slow_machine_is_known_from_what_was_tried(monkeypatch: pytest.MonkeyP
     machine.now += 3.0
     assert pace.slowness(1.0) == pytest.approx(2.7)
     assert pace.slowness(1.0) == 1.0
+
+
+def test_what_is_no_part_of_the_look_costs_it_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    pace = Pace(Clock(100.0), 100.0)
+    given = pace.part(0.4)
+    machine.now += given
+    with pace.paused():
+        machine.now += 30.0  # the rows are encoded again
+    assert pace.part(0.4, "labels") == pytest.approx(given) and pace.left_out == []

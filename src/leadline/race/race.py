@@ -236,7 +236,7 @@ class Race:
         path.write_text(json.dumps(job))
         with (entry.folder / "log.txt").open("w") as log:
             entry.process = subprocess.Popen(
-                [sys.executable, "-m", "leadline.race.worker", str(path)], stdin=subprocess.PIPE,
+                [sys.executable, "-P", "-m", "leadline.race.worker", str(path)], stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=_environment(threads, self._tight),
                 start_new_session=True,  # Ctrl-C is for the race to pass on
             )  # fmt: skip
@@ -246,7 +246,8 @@ class Race:
     def _read(self, entry: Entry, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            self._inbox.put((entry, json.loads(line)))
+            if message := _message(line):
+                self._inbox.put((entry, message))
         process.stdout.close()
         self._inbox.put((entry, None))
 
@@ -365,6 +366,15 @@ class Race:
             self.journal.write(event, round=self._number, **facts)
         else:
             self._watch(self.journal.write(event, **facts))
+
+
+def _message(line: str) -> Event | None:
+    """What a worker says; None where something that Python runs at its start, as sitecustomize, printed a line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "event" in found else None
 
 
 def _environment(threads: int, tight: bool) -> dict[str, str]:

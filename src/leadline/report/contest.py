@@ -38,7 +38,7 @@ def _row(facts: Facts, c: Contender) -> str:
     """One contender that has a score."""
     badges = tag("span", "shipped", "badge signal") if c is facts.shipped else ""
     badges += tag("span", "cut by the budget", "badge") if c.get("status") == "cut" else ""
-    seeds = f", {count(c['seeds'])} seeds" if (number(c.get("seeds")) or 1) > 1 else ""
+    seeds = f", the first of {count(c['seeds'])} trainings" if (number(c.get("seeds")) or 1) > 1 else ""
     peak = number(c.get("peak_mb"))
     costs = (
         seconds(number(c.get("fit_s"))),
