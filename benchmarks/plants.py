@@ -4,7 +4,7 @@
 
 Each plant is a source of its own, run by `leadline fit` as a user would. The true price is measured apart: the file
 that ships from the flawed source and one from the same rows without the flaw answer thousands of rows that neither has
-seen.
+seen. The rows 'clean-...' are of data without a flaw: how much of it is called near duplicates (`clean.py`).
 Appends to benchmarks/results/plants.csv.
 """
 
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from clean import folders, tables
 from PIL import Image
 from record import Found, run
 
@@ -327,4 +328,5 @@ def prices(data: Path, folder: Path) -> Found:
 
 
 if __name__ == "__main__":
-    sys.exit(run(__doc__, RESULTS, FIELDS, {**{name: _all(name) for name in PLANTS}, "prices": prices}))
+    clean = {"clean-tables": tables, "clean-folders": folders}
+    sys.exit(run(__doc__, RESULTS, FIELDS, {**{name: _all(name) for name in PLANTS}, "prices": prices, **clean}))

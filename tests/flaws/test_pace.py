@@ -2,11 +2,15 @@
 
 import math
 import time
+from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
 from leadline.contenders.contender import Clock
 from leadline.flaws.pace import OVER, Pace
+from leadline.flaws.probe import FEWEST_ROUNDS, Probe
 
 PARTS = ("leaks", "groups", "labels")
 
@@ -61,6 +65,46 @@ def test_without_a_budget_nothing_hangs_on_the_time(monkeypatch: pytest.MonkeyPa
     machine = Machine(monkeypatch)
     given, left_out = _go(machine, Clock(math.inf), 50.0)
     assert (len(set(given)), left_out) == (1, [])
+
+
+def test_what_learns_in_rounds_ends_when_its_seconds_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    pace = Pace(Clock(100.0), 100.0)
+    late = pace.watch(2.0)
+    assert not late()
+    machine.now += 2.1
+    assert late()
+    assert not Pace(Clock(math.inf), 100.0).watch(0.0)()
+
+
+def test_trees_of_the_probe_end_early_on_a_slow_machine(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    made = prepare(pl.DataFrame({f"x{i}": x[:, i] for i in range(3)} | {"y": np.where(x[:, 0] > 0, "a", "b")}))
+    rows = np.arange(400)
+    quick = Probe(made.store, 1).answers(rows, made.table.labels, rows)
+    machine = Machine(monkeypatch)
+    clock = Clock(100.0)
+    probe = Probe(made.store, 1, Pace(clock, 100.0))
+    probe.most_rows(1.0, 5)
+    before = len(clock.readings)
+    monkeypatch.setattr(time, "monotonic", lambda: setattr(machine, "now", machine.now + 0.1) or machine.now)
+    slow = probe.answers(rows, made.table.labels, rows)
+    assert FEWEST_ROUNDS <= len(clock.readings) - before <= FEWEST_ROUNDS + 2
+    assert np.abs(slow - 0.5).mean() < np.abs(quick - 0.5).mean(), "fewer rounds are less sure"
+    again = Probe(made.store, 1, Pace(Clock(100.0, readings=clock.readings), 100.0))
+    again.most_rows(1.0, 5)
+    monkeypatch.setattr(time, "monotonic", lambda: machine.now)
+    assert np.array_equal(again.answers(rows, made.table.labels, rows), slow), "a repetition ends where the first did"
+
+
+def test_a_slow_machine_is_known_from_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    pace = Pace(Clock(100.0), 100.0)
+    pace.part(0.5)
+    machine.now += 3.0
+    assert pace.slowness(1.0) == pytest.approx(2.7)
+    assert pace.slowness(1.0) == 1.0
 
 
 def test_what_is_no_part_of_the_look_costs_it_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Repeats:
     store: Store
     pairs: np.ndarray  # [pairs, 2] row numbers
     looked: int
+    together: Flaw | None = None  # close rows that are no copies, but belong together
+    said: list[str] = field(default_factory=list)  # of rows that are equal, and no flaw
 
     def flaw(self) -> Flaw | None:
         """The finding before the verdict: of pairs with a test row nobody knows whether their labels differ."""
@@ -85,6 +87,15 @@ class Look:
     effort: Effort | None = None  # that went into labels
 
 
+def joined(first: Look, twins: Repeats, table: Table, asked: Settings) -> Look:
+    """The look with rows that belong together, unless these were found with their price, or are kept whole already."""
+    parted = asked.group is None and asked.time is None and not (table.part == 2).any()
+    known = {flaw.columns for flaw in first.flaws if flaw.name == "groups"}
+    if twins.together is None or not parted or twins.together.columns in known:
+        return first
+    return replace(first, flaws=[*first.flaws, twins.together])
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Products of matrices run on one thread meanwhile.
@@ -101,10 +112,13 @@ def repeats(table: Table, store: Store, pace: Pace) -> Repeats:
     """Rows that repeat another, of all rows: no label is read to find them."""
     rows = _rows(store, ("train", "valid", "calib", "test"))
     seconds = pace.part(PARTS["twins"])
-    most = int(len(rows) * min(1.0, seconds / max(1e-9, repeated.seconds(store, table, len(rows)))))
-    mine = some(rows, max(most, 100))
     with quiet():
-        return Repeats(table=table, store=store, pairs=repeated.twins(table, store, mine), looked=len(mine))
+        mine = repeated.affordable(table, store, rows, seconds, pace)
+        found = repeated.twins(table, store, mine)
+    return Repeats(
+        table=table, store=store, pairs=found.pairs, looked=len(mine), together=found.together(len(mine)),
+        said=found.said(len(mine)),
+    )  # fmt: skip
 
 
 def look(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> Look:
@@ -115,7 +129,7 @@ def look(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) 
 
 def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> Look:
     rows = _rows(store, ("train", "valid"))
-    probe = Probe(store, threads)
+    probe = Probe(store, threads, pace)
     found: list[Flaw | None] = []
     kept, looked_for = Look(flaws=[], left_out=[], looked_for=[], store=store), ["rows that repeat another"]
     if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.several:

@@ -2,7 +2,7 @@
 
 Rows to be looked at are counted by what they take on a quiet machine. Where a part took longer than that, those that
 come after it get fewer rows; where the time is up, they are left out, and the run says so. A run that is repeated is
-told the same readings again (decision 0014), so it finds the same.
+told the same readings again (decision 0014), so it finds the same. What learns in rounds asks within a part, too.
 
     >>> pace = Pace(Clock(600.0), 600.0)
     >>> round(pace.part(0.5)), pace.left_out
@@ -11,7 +11,7 @@ told the same readings again (decision 0014), so it finds the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from leadline.contenders.contender import Clock
@@ -20,7 +20,7 @@ __all__ = ["Pace"]
 
 SHARE = 0.1  # of the budget
 LATE = 0.2  # of what is left of it when the look begins, at most
-OVER = 1.3  # parts together may ask for so much of this: what each is given is seldom all used
+OVER = 1.1  # parts together may ask for so much of this: what each is given is seldom all used
 SLOWEST = 10.0  # times as long as on a quiet machine; what is slower was a pause
 TICK = 0.3  # seconds that anything may take
 ENDLESS = 60.0  # seconds where there is no budget
@@ -65,3 +65,18 @@ class Pace:
         if left <= 0 and name is not None and name not in self.left_out:
             self.left_out.append(name)
         return self._given
+
+    def slowness(self, expected: float) -> float:
+        """How many times as long as expected, on a quiet machine, what came since the last reading took: at least 1."""
+        if self._clock.endless:
+            return 1.0
+        now = self._clock.left()
+        spent, self._before = self._before - now, now
+        return min(SLOWEST, max(1.0, (spent - TICK) / max(expected, TICK)))
+
+    def watch(self, seconds: float) -> Callable[[], bool]:
+        """Asked again and again: whether so many seconds are gone since now, or all of the look."""
+        if self._clock.endless:
+            return lambda: False
+        until = max(self._clock.left() - seconds, self._until)
+        return lambda: self._clock.left() <= until

@@ -8,8 +8,9 @@ of the time, so that it can learn from about as many rows as a contender does.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,15 @@ import numpy as np
 from leadline.contenders.features import layout
 from leadline.contenders.linear import Design
 from leadline.data.store import Store
+from leadline.flaws.pace import Pace
 from leadline.kinds import KINDS
 from leadline.kinds.time import NEVER
 
 ROUNDS, ITERATIONS = 80, 60
+FEWEST_ROUNDS = 5
 TREES = {
     "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 30, "lambda_l2": 5.0, "cat_smooth": 20.0, "seed": 0,
+    "max_bin": 63,
     "verbose": -1, "force_col_wise": True, "deterministic": True,
 }  # fmt: skip
 STRENGTH = {"bag": 3.0, "codes": 1.0, "dense": 0.01}  # C of the linear probe, by the first form that it reads
@@ -39,8 +43,10 @@ A_PRODUCT = 2e-10  # seconds for two numbers
 class Probe:
     """Fit on some rows, answer others."""
 
-    def __init__(self, store: Any, threads: int) -> None:
-        self.store, self.threads = store, threads
+    def __init__(self, store: Any, threads: int, pace: Pace | None = None) -> None:
+        """`pace` bounds how long a fit may take; without one, it takes what it takes."""
+        self.store, self.threads, self.pace = store, threads, pace
+        self._a_fit = math.inf  # seconds
         self.classes = len(store.task.classes)
         kinds = {block.kind for block in store.blocks}
         self.trees = kinds <= {"number", "category", "time", "list"}
@@ -70,7 +76,8 @@ class Probe:
             import sklearn.linear_model  # noqa: F401
 
     def most_rows(self, seconds: float, fits: int) -> int:
-        """Rows that one fit may have, where so many fits are to take so long."""
+        """Rows that one fit may have, where so many fits are to take so long; none that follows takes much longer."""
+        self._a_fit = seconds / max(1, fits)
         kind = "trees" if self.trees else "bag" if "bag" in self.plan.forms else "dense"
         if self.squared:
             a_row = self._wide**2 * A_PRODUCT
@@ -141,7 +148,9 @@ class Probe:
                            categorical_feature=self.plan.categories)  # fmt: skip
         threads = self.threads if len(train) * sum(self.plan.widths) > FEW_CELLS else 1
         rounds = ROUNDS if self.classes <= 2 else max(20, 2 * ROUNDS // self.classes)
-        booster = lgb.train({**TREES, **goal, "num_threads": threads}, data, rounds)
+        late = self.pace.watch(self._a_fit) if self.pace is not None else None
+        ends = [] if late is None else [_until(late)]
+        booster = lgb.train({**TREES, **goal, "num_threads": threads}, data, rounds, callbacks=ends)
         raw = np.asarray(booster.predict(matrix(store, self.plan, rows)))
         if not self.classes:
             return np.asarray(raw * spread + mean)
@@ -168,6 +177,17 @@ class Probe:
             part = rows[start : start + 8_192]
             scores[start : start + len(part), model.classes_.astype(int)] = model.predict_proba(design(store, part))
         return scores
+
+
+def _until(late: Callable[[], bool]) -> Callable[[Any], None]:
+    """A callback that ends a training when it is late, not before its first few rounds."""
+    from lightgbm.callback import EarlyStopException
+
+    def look(state: Any) -> None:
+        if late() and state.iteration + 1 >= FEWEST_ROUNDS:
+            raise EarlyStopException(state.iteration, state.evaluation_result_list or [])
+
+    return look
 
 
 def _least_squares(x: Any, labels: np.ndarray, tried: Any, classes: int) -> np.ndarray:

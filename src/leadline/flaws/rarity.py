@@ -1,76 +1,139 @@
-"""How many other rows would have the same cells by chance, told of each row from how often its cells go together.
+"""How surprising it is that two rows agree where they do: the number of other rows that would by chance.
 
-Enters: cells as numbers, [rows, columns]. Leaves: an expected number a row. The chance of a row is that of a tree of
-columns, each given the one that tells most of it (Chow and Liu 1968): what two columns have in common counts once, and
-a common profile is told from a rare one. A row's own cells are not counted as evidence that they are frequent.
+Enters: cells as codes [rows, columns] and pairs of rows. Leaves: the logarithm of an expected number, a pair. The
+chance is that of a tree of columns, each given the one that tells most of it (Chow and Liu 1968): what two columns have
+in common counts once, and a common profile is told from a rare one. A pair is no evidence of how frequent its own cells
+are: both of its rows are left out of the counts. Where few rows have a cell (a ticket), what follows from it is known
+from how often rows that share such a cell agree in other columns, whatever the cell: a family has one fare.
 
     >>> rng = np.random.default_rng(0)
     >>> town = rng.integers(0, 50, 4_000)
     >>> cells = np.stack([town, town % 10, rng.integers(0, 4, 4_000)], axis=1)  # the second follows from the first
-    >>> int(Tree(cells).partners((0, 1, 2)).mean().round())  # 4,000 / 50 / 4
+    >>> all_agree = np.ones((4_000, 3), bool)
+    >>> int(np.exp(Surprise(cells)(np.arange(4_000), all_agree)).mean().round(-1))  # 4,000 / 50 / 4
     20
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-FALSE = 0.1  # of the pairs that are told, as many may be expected to be by chance
+MOST_TREE = 24  # columns; of more, each is taken for itself
+TREE_ROWS = 4_000  # that the tree is told from
+FEWEST = 30  # pairs of rows with the same cell
+UNLIKE, FOLLOWS = 0.5, 0.9  # rows of a group agree in some column less than this, in others more; 0 chance, 1 always
+SEVERAL = 0.25  # of the rows at least have a fellow in their group: copies are fewer
+WEIGHT = 1.0  # rows that what is known of a column alone counts for, beside those that agree in another one
 
 
-class Tree:
-    """What pairs of columns tell of each other, from which the tree of any of the columns is made."""
+class Surprise:
+    """Counts of cells and of pairs of cells, made once for any number of pairs of rows."""
 
-    def __init__(self, cells: np.ndarray) -> None:
-        columns = cells.shape[1]
-        self.codes = np.stack([np.unique(cells[:, k], return_inverse=True)[1] for k in range(columns)], axis=1)
+    def __init__(self, codes: np.ndarray) -> None:
+        """
+        Args:
+            codes: whole numbers from 0 up, [rows, columns].
+        """
+        self.codes = codes.astype(np.int64)
+        n, columns = codes.shape
         self.counts = [np.bincount(self.codes[:, k]) for k in range(columns)]
-        self.told = np.full((columns, columns), -np.inf)  # mutual information, bits
-        single = [_entropy(counts) for counts in self.counts]
-        n = len(cells)
-        for a in range(columns):
-            for b in range(a):
-                pairs = np.unique(self._both(a, b), return_counts=True)[1]
-                chance = (len(pairs) - len(self.counts[a]) - len(self.counts[b]) + 1) / (2 * n * np.log(2))
-                self.told[a, b] = self.told[b, a] = single[a] + single[b] - _entropy(pairs) - chance  # Miller (1955)
+        self.told = _information(self.codes) if columns <= MOST_TREE else None
+        self.order = list(range(columns)) if self.told is None else _grown(self.told)
+        self.follows = np.zeros((columns, columns)) if self.told is None else _follows(self.codes)
+        self._shared: dict[tuple[int, int], np.ndarray] = {}
 
-    def partners(self, columns: Sequence[int]) -> np.ndarray:
-        """[n] expected numbers of other rows that agree in these columns."""
+    def __call__(self, rows: np.ndarray, agree: np.ndarray, grouped: bool = False) -> np.ndarray:
+        """[pairs] log of the expected number of other rows that agree with `rows` [pairs] in columns `agree`.
+
+        Args:
+            grouped: count what follows from a rare cell, too. Copies are such rows as well, so it makes them look more
+                like chance than they are: good for a bound, less good to tell one from the other.
+        """
         n = len(self.codes)
-        first, *rest = columns
-        tree = [first]
-        chance = np.log(np.maximum(self._often(first) - 1, 1) / max(1, n - 1))
-        while rest:
-            parent, place = np.unravel_index(self.told[np.ix_(tree, rest)].argmax(), (len(tree), len(rest)))
-            near, new = tree[int(parent)], rest.pop(int(place))
-            _, where, both = np.unique(self._both(near, new), return_inverse=True, return_counts=True)
-            chance += np.log(np.maximum(both[where] - 1, 1) / np.maximum(self._often(near) - 1, 1))
-            tree.append(new)
-        return np.asarray((n - 1) * np.exp(chance))
-
-    def _often(self, column: int) -> np.ndarray:
-        return np.asarray(self.counts[column][self.codes[:, column]])
+        found = np.full(len(rows), np.log(max(1, n - 1)))
+        for place, k in enumerate(self.order):
+            alone = np.maximum(self.counts[k][self.codes[rows, k]] - 2, 0.5) / n
+            chance = alone
+            if self.told is not None and place:
+                earlier = np.array(self.order[:place])
+                worth = np.where(agree[:, earlier], self.told[k, earlier], -np.inf)
+                best = worth.argmax(axis=1)
+                parent = np.where(np.isfinite(worth[np.arange(len(rows)), best]), earlier[best], -1)
+                for p in np.unique(parent[parent >= 0]):
+                    here = parent == p
+                    both = np.maximum(self._both(k, int(p))[rows[here]] - 2, 0)
+                    often = np.maximum(self.counts[p][self.codes[rows[here], p]] - 2, 0)
+                    shared = self.follows[k, p] if grouped else 0.0
+                    chance[here] = (both + WEIGHT * (shared + (1 - shared) * alone[here])) / (often + WEIGHT)
+            found += np.where(agree[:, k], np.log(chance), 0.0)
+        return found
 
     def _both(self, a: int, b: int) -> np.ndarray:
-        return np.asarray(self.codes[:, a].astype(np.int64) * len(self.counts[b]) + self.codes[:, b])
+        """[rows] how many rows have this row's cells in both columns."""
+        place = (min(a, b), max(a, b))
+        if place not in self._shared:
+            self._shared[place] = _together(
+                self.codes[:, place[0]], self.codes[:, place[1]], len(self.counts[place[1]])
+            )
+        return self._shared[place]
 
 
-def rare(expected: np.ndarray, partners: np.ndarray) -> float:
-    """The expected number of chance partners up to which rows that have one are told.
+def _together(one: np.ndarray, other: np.ndarray, values: int) -> np.ndarray:
+    """[rows] how many rows have the same two codes."""
+    key = one * values + other
+    if int(key.max(initial=0)) < 4 * len(key):
+        return np.asarray(np.bincount(key)[key])
+    _, where, count = np.unique(key, return_inverse=True, return_counts=True)
+    return np.asarray(count[where])
 
-    Args:
-        expected: of each row, by chance.
-        partners: of each row, as found, those left out that are told without.
 
-    As large as it can be while of the pairs found no more than FALSE are expected by chance; 0 where that is never so.
+def _information(codes: np.ndarray) -> np.ndarray:
+    """[columns, columns] mutual information in nats, less what chance gives it (Miller 1955)."""
+    n = len(codes)
+    some = codes if n <= TREE_ROWS else codes[np.sort(np.random.default_rng(0).choice(n, TREE_ROWS, replace=False))]
+    some = np.stack([np.unique(some[:, k], return_inverse=True)[1] for k in range(codes.shape[1])], axis=1)
+    values = some.max(axis=0) + 1
+    single = [_entropy(np.bincount(some[:, k])) for k in range(some.shape[1])]
+    told = np.full((some.shape[1],) * 2, -np.inf)
+    for a in range(some.shape[1]):
+        for b in range(a):
+            counts = np.unique(some[:, a] * values[b] + some[:, b], return_counts=True)[1]
+            chance = (len(counts) - values[a] - values[b] + 1) / (2 * len(some))
+            told[a, b] = told[b, a] = single[a] + single[b] - _entropy(counts) - chance
+    return told
+
+
+def _follows(codes: np.ndarray) -> np.ndarray:
+    """[columns, columns]: how much more than chance rows that share a cell of the second column agree in the first.
+
+    Of columns whose cells name a group: rows that share one differ somewhere as rows at random do, so are no copies.
     """
-    order = np.argsort(expected, kind="stable")
-    enough = np.flatnonzero(np.cumsum(expected[order]) <= FALSE * np.cumsum(partners[order]))
-    return float(expected[order[enough[-1]]]) if len(enough) else 0.0
+    n, columns = codes.shape
+    found = np.zeros((columns, columns))
+    mixed = np.random.default_rng(0).permutation(n)
+    usual = (codes == codes[mixed]).mean(axis=0)
+    for p in range(columns):
+        cells = codes[:, p]
+        order = np.argsort(cells.astype(np.uint16) if cells.max(initial=0) < 65_536 else cells, kind="stable")
+        same = np.flatnonzero(cells[order[1:]] == cells[order[:-1]])
+        if len(same) < FEWEST:
+            continue
+        agree = (codes[order[same]] == codes[order[same + 1]]).mean(axis=0)
+        more = np.maximum(agree - usual, 0) / np.maximum(1 - usual, 1e-9)
+        several = (np.bincount(cells)[cells] > 1).mean()
+        if several >= SEVERAL and (np.delete(more, p) < UNLIKE).any():
+            found[:, p] = np.where(more >= FOLLOWS, np.minimum(more, 1.0), 0.0)
+    return found
+
+
+def _grown(told: np.ndarray) -> list[int]:
+    """The order in which columns join the tree of most information (Prim 1957)."""
+    tree, rest = [0], list(range(1, len(told)))
+    while rest:
+        tree.append(rest.pop(int(told[np.ix_(tree, rest)].max(axis=0).argmax())))
+    return tree
 
 
 def _entropy(counts: np.ndarray) -> float:
     share = counts / counts.sum()
-    return float(-(share * np.log2(share)).sum())
+    return float(-(share * np.log(share)).sum())

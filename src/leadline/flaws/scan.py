@@ -17,7 +17,7 @@ from leadline.data.heldout import HeldOut
 from leadline.data.store import Store, again
 from leadline.data.table import Table
 from leadline.flaws.flaw import Flaw
-from leadline.flaws.look import Look, Repeats, chosen, look, repeats, told
+from leadline.flaws.look import Look, Repeats, chosen, joined, look, repeats, told
 from leadline.flaws.mend import mended
 from leadline.flaws.pace import Pace
 
@@ -87,7 +87,7 @@ def scan(table: Table, store: Store, encode: Encode, asked: Settings, threads: i
         with pace.paused():
             table, said = mended(table, [twins], ["twins"])
             table, store = encode(table, store)
-    base, first = table, look(table, store, asked, threads, pace)
+    base, first = table, joined(look(table, store, asked, threads, pace), found, table, asked)
     names = [flaw.name for flaw in first.flaws if flaw.name in asked.fixes]
     if names:
         table, more = mended(table, first.flaws, names)
@@ -95,5 +95,6 @@ def scan(table: Table, store: Store, encode: Encode, asked: Settings, threads: i
         said += more
     flaws = [*([] if twins is None else [twins]), *first.flaws]
     return Scan(
-        table=table, store=store, base=base, said=[*first.left_out, *said], first=first, twins=found, flaws=flaws
+        table=table, store=store, base=base, said=[*found.said, *first.left_out, *said], first=first, twins=found,
+        flaws=flaws,
     )  # fmt: skip

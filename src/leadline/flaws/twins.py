@@ -2,56 +2,130 @@
 
 Pictures and sounds are compared by how they look (`looks.py`), texts by their wording (`wording.py`), series as
 vectors. Other columns are compared cell by cell: rows are twins that agree in all cells but one or two, where so much
-agreement cannot be chance. Where agreement in all cells but one is common, rows are that have rare cells (`rarity.py`).
+agreement is neither chance nor that of a group (`chance.py`). What chance or a group makes close is said, and kept.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
+from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from leadline.data.part import agreed, counted
 from leadline.data.store import Block, Store
 from leadline.data.table import Table
+from leadline.flaws.chance import MOST_PAIRED, among, codes_of, copies, sharing
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.looks import alike
 from leadline.flaws.near import neighbours, pairs
-from leadline.flaws.rarity import Tree, rare
+from leadline.flaws.pace import Pace
+from leadline.flaws.probe import some
+from leadline.flaws.waveforms import same
 from leadline.flaws.wording import pairs_of
 
 BY_CONTENT = ("image", "audio", "text", "series")
-MOST_PAIRED = 24  # columns; of more, rows that differ in two cells are not looked for
-HALF = 0.5  # share of the other cells in which twins by content agree
 RATES = {"image": 6_000.0, "audio": 400.0, "text": 5_000.0, "series": 10_000.0}  # rows a second
 SPECTRA = 64  # of a sound
 LONGER = 1.15  # times as long as the other one a twin may be
 CHUNK = 2_048  # pictures held at once
-CELLS_RATE = 1e7  # cells a second, squared where pairs of columns are left out
+A_CELL, A_WAY = 4e-7, 2e-8  # seconds for a cell, for a row in which some cells are left out
+AT_LEAST = 0.2  # seconds for what nearest rows are sought
+CLOSE_CALL = 0.4  # of the time allowed: if all rows take longer, a few are tried first
+TRIED, FEWEST = 3_000, 100  # rows
 
 
-def twins(table: Table, store: Store, rows: np.ndarray) -> np.ndarray:
-    """[pairs, 2] row numbers of twins, lower first."""
+@dataclass(frozen=True, kw_only=True)
+class Twins:
+    """What was found among some rows of a table."""
+
+    pairs: np.ndarray  # [pairs, 2] row numbers of twins, lower first
+    equal: int = 0  # rows that equal another in all cells, as chance makes them
+    group: str | None = None  # a column whose rare values close rows have in common
+    grouped: int = 0  # rows that are close to another of the group
+
+    def together(self, looked: int) -> Flaw | None:
+        """The finding that close rows belong together, with the way to split that keeps them so."""
+        if self.group is None:
+            return None
+        says = (
+            f"{self.grouped:,} of {looked:,} rows are close to another of the same {self.group!r}, but no copies: "
+            f"they belong together, and --group {self.group} keeps them on one side of the split."
+        )
+        return Flaw(name="groups", columns=(self.group,), says=says)
+
+    def said(self, looked: int) -> list[str]:
+        """Of rows that are equal, and no flaw."""
+        if not self.equal or self.group is not None:
+            return []
+        are, them, were = ("equal", "they", "were") if self.equal > 1 else ("equals", "it", "was")
+        return [
+            f"{self.equal:,} of {looked:,} rows {are} another in every input. That may be chance, for rows that "
+            f"all but equal another are as common: {them} {were} kept."
+        ]
+
+
+def twins(table: Table, store: Store, rows: np.ndarray) -> Twins:
+    """Rows that repeat another among `rows`, and what is close but does not."""
     content = [block for block in store.blocks if block.kind in BY_CONTENT]
-    found: set[tuple[int, int]] | None = None
+    columns = [c for c in table.inputs if c.kind not in BY_CONTENT]
+    found: dict[tuple[int, int], float] | None = None
     for block in content:
-        mine = {(a, b) for a, b in _by_content(block, table, store, rows).tolist()}
-        found = mine if found is None else found & mine
-    cells = [c.name for c in table.inputs if c.kind not in BY_CONTENT]
+        pairs, away = _by_content(block, table, store, rows)
+        mine = dict(zip(map(tuple, pairs.tolist()), away.tolist(), strict=True))
+        found = mine if found is None else {pair: max(found[pair], mine[pair]) for pair in found.keys() & mine.keys()}
+    if found is not None and not (columns and found):
+        return Twins(pairs=rows[np.array(sorted(found), np.int64).reshape(-1, 2)])
+    if not columns:
+        return Twins(pairs=np.empty((0, 2), np.int64))
+    frame = table.take(rows, [c.name for c in columns])
+    hashed = np.stack([cells.hash(seed=k).to_numpy() for k, cells in enumerate(frame.get_columns())], axis=1)
     if found is None:
-        return rows[_by_cells(_hashed(table, cells, rows))] if cells else np.empty((0, 2), np.int64)
-    held = np.array(sorted(found), np.int64).reshape(-1, 2)
-    if cells and len(held):
-        hashed = _hashed(table, cells, rows)
-        held = held[(hashed[held[:, 0]] == hashed[held[:, 1]]).mean(axis=1) >= HALF]
-    return rows[held]
+        close = copies(hashed)
+    else:
+        order = sorted(found)
+        close = among(hashed, np.array(order, np.int64), np.array([found[pair] for pair in order]))
+    names = [k for k, c in enumerate(columns) if _may_name(frame[c.name], c.kind)]
+    place = sharing(codes_of(hashed[:, names]), close.chance) if names else None
+    alike = close.chance
+    if place is not None:
+        alike = alike[hashed[alike[:, 0], names[place]] == hashed[alike[:, 1], names[place]]]
+    return Twins(
+        pairs=rows[close.told], equal=len(np.unique(close.equal)),
+        group=None if place is None else columns[names[place]].name, grouped=len(np.unique(alike)),
+    )  # fmt: skip
+
+
+def _may_name(cells: pl.Series, kind: str) -> bool:
+    """Whether the values of a column can name what rows belong to: words and whole numbers can."""
+    if kind != "number":
+        return kind == "category"
+    values = cells.cast(pl.Float64, strict=False).drop_nulls().to_numpy()
+    return bool((values == np.round(values)).all())
+
+
+def affordable(table: Table, store: Store, rows: np.ndarray, allowed: float, pace: Pace) -> np.ndarray:
+    """Those of `rows` that there is time for, in `allowed` seconds; a few are tried first where that hangs on it."""
+    expected = seconds(store, table, len(rows))
+    if expected > CLOSE_CALL * allowed and len(rows) > 2 * TRIED:
+        few = some(rows, TRIED)
+        twins(table, store, few)
+        slow = pace.slowness(seconds(store, table, len(few)))
+    else:
+        slow = 1.0
+    most = int(len(rows) * min(1.0, allowed / max(1e-9, slow * expected)))
+    return some(rows, max(most, FEWEST))
 
 
 def seconds(store: Store, table: Table, rows: int) -> float:
-    """How long `twins` takes, about."""
+    """How long `twins` takes, about, on a quiet machine."""
     content = sum(rows / RATES[block.kind] for block in store.blocks if block.kind in BY_CONTENT)
     columns = len([c for c in table.inputs if c.kind not in BY_CONTENT])
-    return content + rows * columns * (columns if not content and columns <= MOST_PAIRED else 1) / CELLS_RATE
+    cells = rows * columns * A_CELL
+    if not content and columns:
+        ways = 1 + columns + (columns * (columns - 1) // 2 if columns <= MOST_PAIRED else 0)
+        cells += rows * ways * A_WAY + AT_LEAST
+    return content + cells
 
 
 def groups(found: np.ndarray, rows: int) -> np.ndarray:
@@ -105,11 +179,17 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int, unlike: int
     )  # fmt: skip
 
 
-def _by_content(block: Block, table: Table, store: Store, rows: np.ndarray) -> np.ndarray:
-    """[pairs, 2] positions in `rows`."""
+def _by_content(block: Block, table: Table, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """([pairs, 2] positions in `rows`, how far apart each is, from 0 to 1 as far as that is known)."""
     if block.kind == "text":
         texts = table.take(rows, [block.columns[0]])[block.columns[0]].fill_null("").to_list()
         return pairs_of(texts)
+    found = _by_tensor(block, store, rows)
+    return found, np.zeros(len(found))
+
+
+def _by_tensor(block: Block, store: Store, rows: np.ndarray) -> np.ndarray:
+    """[pairs, 2] positions in `rows`."""
     tensor = store.tensor(block.name)
     if block.kind == "image":
         return alike(tensor[rows[start : start + CHUNK]] for start in range(0, len(rows), CHUNK))
@@ -122,60 +202,10 @@ def _by_content(block: Block, table: Table, store: Store, rows: np.ndarray) -> n
             for row, length in zip(rows, lengths, strict=True)
         )  # fmt: skip
         low, high = np.sort(lengths[found], axis=1).T
-        return np.asarray(found[high <= LONGER * low])  # a picture of all of it says nothing of how long it took
+        near = found[high <= LONGER * low]  # a picture of all of it says nothing of how long it took
+        sounds = [(tensor[rows[a]][: lengths[a]], tensor[rows[b]][: lengths[b]]) for a, b in near]
+        return np.asarray(near[[same(*both) for both in sounds]].reshape(-1, 2))
     vectors = np.nan_to_num(tensor[rows].reshape(len(rows), -1).astype(np.float32))
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
     return pairs(*neighbours([vectors]))
-
-
-def _hashed(table: Table, columns: list[str], rows: np.ndarray) -> np.ndarray:
-    """A number a cell, the same for equal cells of a column: uint64 [rows, columns]."""
-    frame = table.take(rows, columns)
-    return np.stack([frame[name].hash(seed=place).to_numpy() for place, name in enumerate(columns)], axis=1)
-
-
-def _by_cells(hashed: np.ndarray) -> np.ndarray:
-    """[pairs, 2] positions of rows that agree in all cells but two, as far as that cannot be chance.
-
-    Columns taken for independent, n rows have n^2 / 2 * product(c) such pairs by chance, c the share of pairs that
-    agree in a column. Where that is above one half, agreement alone tells nothing; then, of rows that differ in one
-    cell, those are taken that are too rare to have a partner by chance.
-    """
-    n, columns = hashed.shape
-    bits = np.array([_bits(hashed[:, place]) for place in range(columns)])
-    needed = 2 * np.log2(max(n, 2))
-    left_out: list[tuple[int, ...]] = [()]
-    left_out += [(a,) for a in range(columns)]
-    left_out += list(combinations(range(columns), 2)) if columns <= MOST_PAIRED else []
-    whole = hashed.sum(axis=1, dtype=np.uint64)
-    found = [np.empty((0, 2), np.int64)]
-    tree = None
-    for less in left_out:
-        certain = bits.sum() - bits[list(less)].sum() >= needed
-        if not certain and (len(less) != 1 or not 2 < columns <= MOST_PAIRED):
-            continue
-        key = whole - hashed[:, list(less)].sum(axis=1, dtype=np.uint64)
-        order = np.argsort(key, kind="stable")
-        same = np.flatnonzero(key[order][1:] == key[order][:-1])
-        mine = np.sort(np.stack([order[same], order[same + 1]], axis=1), axis=1)
-        if not certain and len(mine):
-            tree = tree or Tree(hashed)
-            expected = tree.partners([k for k in range(columns) if k not in less])
-            mine = mine[(expected[mine] <= rare(expected, _others(key) - _others(whole))).all(axis=1)]
-        found.append(mine)
-    return np.unique(np.concatenate(found), axis=0)
-
-
-def _others(key: np.ndarray) -> np.ndarray:
-    """[n] how many other rows have the same key."""
-    _, group, count = np.unique(key, return_inverse=True, return_counts=True)
-    return np.asarray(count[group] - 1)
-
-
-def _bits(cells: np.ndarray) -> float:
-    """What agreement in a column is worth: minus the logarithm of the share of pairs that agree."""
-    _, counts = np.unique(cells, return_counts=True)
-    n = len(cells)
-    agree = float((counts * (counts - 1.0)).sum()) / max(1.0, n * (n - 1.0))
-    return float(-np.log2(max(agree, 1 / n**2)))

@@ -4,7 +4,7 @@ Enters: texts. Leaves: pairs of those that share most of their four-letter piece
 fifth nearest text: sentences of one template do not count as twins of one another.
 
     >>> pairs_of(["the quick brown fox jumps over the lazy dog", "a text of its own",
-    ...           "the quick brown fox jumped over the lazy dog"]).tolist()
+    ...           "the quick brown fox jumped over the lazy dog"])[0].tolist()
     [[0, 2]]
 """
 
@@ -24,20 +24,20 @@ CROWD = 40  # texts in one bucket of a band; of larger ones, neighbours alone ar
 PRIME = np.uint64((1 << 31) - 1)
 
 
-def pairs_of(texts: Sequence[str]) -> np.ndarray:
-    """[pairs, 2] positions of texts that are nearly one, lower first."""
+def pairs_of(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """([pairs, 2] positions of texts that are nearly one, lower first; [pairs] how far apart: 1 - similarity)."""
     pieces = [_pieces(text) for text in texts]
     ends = np.cumsum([0, *map(len, pieces)])
     flat = np.concatenate(pieces) if len(pieces) else np.empty(0, np.uint64)
     found = _met(flat, ends)
     if not len(found):
-        return found
+        return found, np.empty(0)
     like = _similarity(flat, ends, found)
     away = 1 - like
     usual = _fifth(found, away, len(texts))
     near = like >= LIKE
     near &= (away < CLOSER * np.maximum(usual[found[:, 0]], usual[found[:, 1]])) | (like >= CERTAIN)
-    return found[near]
+    return found[near], away[near]
 
 
 def _pieces(text: str) -> np.ndarray:

@@ -80,7 +80,8 @@ def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
     if flaw.get("fixed") and flaw.get("fixes"):
         return "not learned from" if flaw.get("name") == "labels" else "taken out", "–", "–"
     if not price:
-        return "–", "–", "nothing that is scored here would change, or too few rows to tell"
+        none = "not measured" if flaw.get("columns") else "nothing that is scored here would change, or too few rows"
+        return "–", "–", none
     size, low, high = (number(price.get(key)) or 0.0 for key in ("size", "low", "high"))
     metric = str(price.get("metric"))
     mine = Measure.fit(metric, True, [size, low, high], step=max(abs(high - low), abs(size), 1e-12) / 20)
