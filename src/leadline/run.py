@@ -53,6 +53,7 @@ from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
+from leadline.stages import EARLIER, Stages
 from leadline.stop import told_once
 from leadline.trials import Trials
 
@@ -137,6 +138,15 @@ class Go:
     def cache(self) -> Path:
         return cache_of(self.asked)
 
+    def stages(self, journal: Journal) -> Stages:
+        """Begun with what was spent before: by an earlier go, and from the moment that the user asked."""
+        stages = Stages(journal=journal, last=self.began)
+        if self.past is not None and self.until is None:  # resumed, not repeated
+            stages.put(EARLIER, self.past.spent_s)
+            stages.last += self.past.spent_s
+        stages.end("read")
+        return stages
+
 
 def journey(go: Go) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
@@ -150,15 +160,19 @@ def journey(go: Go) -> dict[str, Any]:
             epochs=asked.epochs, machine=machine(), versions=versions(), leadline=__version__,
         )  # fmt: skip
         go.watch({**started, "event": "begin"})
+        stages = go.stages(journal)
         table, said = audit(understand(given, asked), asked)
+        stages.end("audit")
         share = None if past is None else past.share
         store = build(
             table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
         )  # fmt: skip
+        stages.end("encode")
         clock = Clock(asked.seconds, began=go.began, readings=readings(folder / LOOKED))
         flaws, missed = look(table, store, asked, cores(), clock)
         clock.write(folder / LOOKED)
         go.watch(journal.write("flaws", said=[flaw.says for flaw in flaws]))
+        stages.end("flaws")
         said = (*said, *missed)
         if asked.fix:
             table, mends = mended(table, flaws, asked.fixes)
@@ -178,22 +192,25 @@ def journey(go: Go) -> dict[str, Any]:
         )  # fmt: skip
         names = entrants(store, asked.only, READABLE if "interpretable" in asked.need else ())
         start = _starter(names, go, journal)
+        stages.end("encode")  # again, where flaws were taken out
         race = start(store, asked.seed, folder / "contenders", 0)
         try:
             until = go.until or go.began + asked.seconds - reserve(store, names, asked.seconds)
             began = time.monotonic()
             planned = trials.plan(table, store, asked, until - began, None if past is None else past.ended)
             race.run(until=began + planned.each)
+            stages.end("race")
             found = trials.run(
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
-                start=start, costs={} if past is None else past.costs, journal=journal, watch=go.watch,
+                start=start, past=past, journal=journal, watch=go.watch,
             )  # fmt: skip
+            stages.end("repeats")
             if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
                 ends.enter_context(told_once())
-            result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, journal, gauge)
+            result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, stages, gauge)
         finally:
             race.close()
-        _report(folder, table, store, race, flaws, result)
+        _report(table, store, race, flaws, result, go, stages)
     for kept in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(kept)  # nothing is left to go on from
     return result
@@ -258,17 +275,18 @@ def _prepare(store: Store, names: list[str]) -> None:
 
 def _finish(
     table: Table, store: Store, race: Race, found: Trials, flaws: list[Flaw], warnings: list[str], go: Go,
-    journal: Journal, gauge: Gauge,
+    stages: Stages, gauge: Gauge,
 ) -> tuple[dict[str, Any], list[Flaw]]:  # fmt: skip
-    """Ship what the verdict says, and write the result."""
+    """Ship what the verdict says; what result.json will hold, and the flaws with their price."""
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
     certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
     warnings += doubts(store, raw, certain) + evidence.sampled(race.entries)
     answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)
+    stages.end("judge")
     verdict = found.verdict
-    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, journal)
+    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, stages)
     if shipped is not None:
         flaws = priced(flaws, store, truth, answers, shipped)
     write(flaws, folder / "flaws.csv")
@@ -283,7 +301,7 @@ def _finish(
         "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
         "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
         "needs": found.needs, "within": [dataclasses.asdict(each) for each in found.within],
-        "rounds_run": evidence.rounds(found.rounds),
+        "rounds_run": evidence.rounds(found.rounds), "ended": dataclasses.asdict(found.ending),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in asked.fixes} for flaw in flaws],
@@ -293,9 +311,6 @@ def _finish(
     expected = expect(table, store.split.counts(), machine(), interpretable=readable, seconds=asked.seconds)
     result["expected"] = dataclasses.asdict(expected)
     evidence.predictions(store, truth, answers, shipped, certain).write_parquet(folder / "predictions.parquet")
-    result["spent_s"] = round(time.monotonic() - go.began, 1)
-    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
-    go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result, flaws
 
 
@@ -334,7 +349,7 @@ def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
 
 def _ship(
     folder: Path, table: Table, store: Store, race: Race, verdict: Verdict, scored: dict[str, Scored],
-    answers: dict[str, np.ndarray], certain: dict[str, Certainty], warnings: list[str], journal: Journal,
+    answers: dict[str, np.ndarray], certain: dict[str, Certainty], warnings: list[str], stages: Stages,
 ) -> tuple[Verdict, str | None, Parity | None]:  # fmt: skip
     """Export the winner and check it row by row; where that fails, say so and ship the other one."""
     for name in dict.fromkeys([verdict.winner, verdict.against]):
@@ -349,13 +364,15 @@ def _ship(
         try:
             model = assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name))
             path.write_bytes(model.SerializeToString())
+            stages.end("export")
             parity = check(Model(path), table, store, answers[entry.name])
+            stages.end("parity")
         except LeadlineError as error:
             path.unlink(missing_ok=True)
             warnings.append(str(error))
-            journal.write("not shipped", contender=name, why=str(error))
+            stages.journal.write("not shipped", contender=name, why=str(error))
             continue
-        journal.write("shipped", contender=name, **dataclasses.asdict(parity))
+        stages.journal.write("shipped", contender=name, **dataclasses.asdict(parity))
         if name != verdict.winner:
             why = f"{verdict.why} {verdict.winner} could not be exported, so {name} is shipped."
             verdict = dataclasses.replace(verdict, winner=name, against=verdict.winner, why=why)
@@ -363,7 +380,11 @@ def _ship(
     return verdict, None, None
 
 
-def _report(folder: Path, table: Table, store: Store, race: Race, flaws: list[Flaw], result: dict[str, Any]) -> None:
+def _report(
+    table: Table, store: Store, race: Race, flaws: list[Flaw], result: dict[str, Any], go: Go, stages: Stages
+) -> None:
+    """Write the page and result.json, which say how long everything took up to here."""
+    folder = go.folder
     predictions = pl.read_parquet(folder / "predictions.parquet")
     shown = []
     if result["shipped"] is not None:
@@ -372,4 +393,8 @@ def _report(folder: Path, table: Table, store: Store, race: Race, flaws: list[Fl
         shown = evidence.examples(table, store, store.sealed(), entry.scores())
     found = evidence.shown_flaws(table, store, flaws)
     way = None if result["shipped"] is None else evidence.way(table, store, Model(folder / "model.onnx"))
+    stages.end("report")
+    result |= {"seconds": stages.rounded(), "spent_s": round(sum(stages.seconds.values()), 1)}
     (folder / "report.html").write_text(render(result, predictions, shown, found, way), encoding="utf-8")
+    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+    go.watch(stages.journal.write("verdict", spent_s=result["spent_s"], **result["verdict"]))

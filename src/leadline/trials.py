@@ -6,6 +6,7 @@ Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test is o
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +24,13 @@ from leadline.judge.cost import price, ruled_out
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict, Within
 from leadline.judge.weigh import Known, Scales
+from leadline.race.ending import Ending, Held, ending
 from leadline.race.journal import Journal
+from leadline.race.past import Past
 from leadline.race.race import Race
 from leadline.race.rounds import ENOUGH, MOST, Round, Rounds, round_of
 
-ROUNDS_FROM = 50.0  # seconds of the race; with less all of it goes to one round, unless more are asked for
+ROUNDS_FROM = 50.0  # seconds of the race that are shared among rounds; with less the first one may take all of it
 FEWEST_GROUPS = 10  # in the test, to be drawn again; fewer tell nothing of how groups differ
 
 
@@ -40,35 +43,43 @@ class Trials:
     within: list[Within]
     needs: dict[str, Any] | None  # what --need asked, ruled out and cost
     group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
+    ending: Ending
     said: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Seconds of a round, and rounds at most; `folds` is 1 where the test rows stay the same."""
+    """Seconds of a round, and rounds at most; `folds` is 1 where the test rows stay the same.
+
+    `spare`: the first round may take all seconds. Others follow in what it leaves, where there is a pair of families to
+    compare and time for so many that they tell anything.
+    """
 
     each: float
     most: int
     folds: int
+    spare: bool = False
 
 
 def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int | None) -> Plan:
     """How the seconds of the race are shared among rounds; `ended`: as many as an earlier go had."""
     folds = 1 if asked.time or store.task.name == "language" else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
-    each, most = seconds, 1
+    each, most, spare = seconds, 1, False
     if asked.until_sure:
         each, most = seconds / FEWEST_SEEDS, MOST
     elif asked.rounds is not None:
         each, most = seconds / asked.rounds, asked.rounds
     elif few and folds > 1 and ROUNDS_FROM <= seconds < math.inf:
         each, most = seconds / FEWEST_SEEDS, ENOUGH
-    return Plan(each=each, most=most if ended is None else ended, folds=folds)
+    elif asked.epochs is None:
+        most, spare = ENOUGH, True
+    return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)
 
 
 def run(
     race: Race, table: Table, asked: Settings, planned: Plan, *, seconds: float, until: float, folder: Path,
-    start: Callable[[Store, int, Path, int], Race], costs: Mapping[str, float], journal: Journal,
+    start: Callable[[Store, int, Path, int], Race], past: Past | None, journal: Journal,
     watch: Callable[[dict[str, Any]], None],
 ) -> Trials:  # fmt: skip
     """Open the test, run further rounds, and weigh them.
@@ -77,10 +88,11 @@ def run(
         race: the first one, which took `seconds`.
         until: the monotonic moment by which the last round ends.
         folder: of the rounds.
-        costs: microseconds a row of contenders, where an earlier run measured them.
+        past: an earlier go, whose costs of contenders and whose ending count.
         start: sets up a race: of a store, from a seed, in a folder, as round so and so.
     """
     store, folds = race.store, planned.folds
+    costs = {} if past is None else past.costs
     first = round_of(race, store, asked.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", openings=1)
     group, said = _group(table, store, asked)
@@ -102,13 +114,26 @@ def run(
         draw=lambda fold, seed: draw(table, asked, fold, seed),
     )  # fmt: skip
     held, verdict = [first], None
-    for one in rounds.after(first, planned.each, until, 1 if race.stopped else planned.most):
+    families = len({entry.family for entry in race.entries if entry.done and entry.family != "floor"})
+    most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
+    for one in rounds.after(first, race.given(), until, most, FEWEST_SEEDS if planned.spare else 0):
         held.append(one)
         watch(journal.write("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores))
         verdict = scales.until_sure(held, ended=False) if asked.until_sure else None
         if verdict is not None:
             break
     journal.write("rounds", count=len(held))
+    ended = ending(
+        Held(
+            rounds=len(held), most=planned.most, longest=max(one.seconds for one in held),
+            left=until - time.monotonic(), budget=None if asked.epochs else asked.seconds,
+            asked=asked.rounds is not None or asked.until_sure, fewest=FEWEST_SEEDS if planned.spare else 1,
+            stopped=race.stopped or rounds.stopped, sure=verdict is not None, late=rounds.late, families=families,
+        )
+    )  # fmt: skip
+    if past is not None and past.ending is not None:
+        ended = Ending(**past.ending)
+    journal.write("race ended", code=ended.code, why=ended.why)
     if verdict is None:
         verdict = scales.until_sure(held, ended=True) if asked.until_sure else scales.verdict(held)
     assert verdict is not None
@@ -121,7 +146,9 @@ def run(
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
         verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
     needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
-    return Trials(rounds=held, verdict=verdict, within=scales.within(held), group=group, needs=needs, said=said)
+    return Trials(
+        rounds=held, verdict=verdict, within=scales.within(held), group=group, needs=needs, ending=ended, said=said
+    )
 
 
 def _group(table: Table, store: Store, asked: Settings) -> tuple[np.ndarray | None, list[str]]:

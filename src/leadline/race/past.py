@@ -36,6 +36,7 @@ class Past:
     share: float | None  # of the rows that were decoded; None where the run did not come so far
     rounds: Mapping[int, Mapping[str, Fate]]  # of every round; the first is number 0
     ended: int | None  # rounds that the run had in all; None where it had not come so far
+    ending: Mapping[str, str] | None = None  # why its race ended
     costs: Mapping[str, float] = field(default_factory=dict)  # microseconds a row, where a replay is to ship by them
 
     @property
@@ -56,7 +57,7 @@ def read(folder: Path) -> Past:
     events = [json.loads(line) for line in lines]
     if not events or events[0]["event"] != "begin":
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
-    share, ended, rounds = None, None, defaultdict[int, dict[str, Fate]](dict)
+    share, ended, ending, rounds = None, None, None, defaultdict[int, dict[str, Fate]](dict)
     started: dict[tuple[int, str], float] = {}
     for event in events:
         name, number = event.get("contender"), event.get("round", 0)
@@ -65,6 +66,8 @@ def read(folder: Path) -> Past:
             share = event["share"]
         elif event["event"] == "rounds":
             ended = event["count"]
+        elif event["event"] == "race ended":
+            ending = {"code": event["code"], "why": event["why"]}
         elif event["event"] == "start":
             seconds = float("inf") if event["seconds"] is None else event["seconds"]
             fates[name] = Fate(seconds=seconds, threads=event["threads"])
@@ -78,7 +81,7 @@ def read(folder: Path) -> Past:
             fate = fates.setdefault(name, Fate(seconds=0.0, threads=1))
             fate.status, fate.why = event["status"], event["why"]
             fate.facts = {key: value for key, value in event.items() if key not in ENVELOPE}
-    return Past(begin=events[0], spent_s=events[-1]["t"], share=share, rounds=rounds, ended=ended)
+    return Past(begin=events[0], spent_s=events[-1]["t"], share=share, rounds=rounds, ended=ended, ending=ending)
 
 
 ENVELOPE = (

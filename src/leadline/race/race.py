@@ -125,17 +125,31 @@ class Race:
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
+        self.late = False  # a further round that was given up, as its time was over
         for entry in self.entries:
             fate = self._past.get(entry.name)
             if fate is not None and fate.status != "running":
                 entry.status, entry.why, entry.facts = fate.status, fate.why, fate.facts
-                entry.curve, entry.notes = fate.curve, fate.notes
+                entry.curve, entry.notes, entry.seconds = fate.curve, fate.notes, fate.seconds
 
-    def run(self, until: float) -> None:
-        """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far."""
+    def given(self) -> dict[str, float]:
+        """{contender: the seconds it was given}, of those that finished."""
+        return {entry.name: entry.seconds for entry in self.entries if entry.done}
+
+    def run(self, until: float, given: Mapping[str, float] | None = None) -> None:
+        """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
+
+        Args:
+            given: seconds of each contender, of a further round: as many as it had in the first one, so that it plans
+                the same; the others sit it out. A round that has not ended at `until` is given up: it is `late`.
+        """
+        self._given, self._deadline = given, math.inf if given is None else until
         waiting = [entry for entry in self.entries if entry.family != "floor" and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
-        if until - time.monotonic() < TINY:
+        for entry in waiting if given is not None else []:
+            if entry.name not in given and entry.name not in self._past:
+                self._end(entry, "skipped", "it did not finish the first round")
+        if given is None and until - time.monotonic() < TINY:
             for entry in waiting:
                 if entry.name != FASTEST and any(e.name == FASTEST for e in waiting):
                     self._end(entry, "skipped", "the budget is too small to train it")
@@ -149,7 +163,8 @@ class Race:
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
             self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
-            self._lanes(second, until, lanes=1, threads=self.cores)
+            if not self.late:
+                self._lanes(second, until, lanes=1, threads=self.cores)
 
     def _note(self) -> None:
         self._asked = True
@@ -165,6 +180,11 @@ class Race:
                     if (fate := self._past.get(entry.name)) is not None:
                         entry.lane_s = fate.seconds
                         self._start(entry, fate.seconds, fate.threads, lanes)
+                        running.append(entry)
+                        continue
+                    if self._given is not None:
+                        entry.lane_s = self._given[entry.name]
+                        self._start(entry, entry.lane_s, threads if lanes == 1 or self.cores == 1 else 1, lanes)
                         running.append(entry)
                         continue
                     mine = WEIGHTS.get(entry.name, 3.0)
@@ -184,6 +204,9 @@ class Race:
                     for entry in queue:
                         self._end(entry, "skipped", "stopped before its turn")
                     queue = []
+                if time.monotonic() > self._deadline:
+                    self._give_up([*running, *queue])
+                    return
                 for entry in running:
                     self._supervise(entry)
                 running = [entry for entry in running if entry.status == "running" or self._leaves(entry)]
@@ -201,6 +224,13 @@ class Race:
         for entry in running:
             self._command(entry, "stop")
             entry.seconds = min(entry.seconds, time.monotonic() - entry.began + 20.0)
+
+    def _give_up(self, entries: list[Entry]) -> None:
+        """The time of a further round is over: what has not ended is ended, and the round does not count."""
+        self.late = True
+        for entry in entries:
+            if entry.process is not None and entry.process.poll() is None:
+                self._kill(entry, "the time of this round was over")
 
     def _leaves(self, entry: Entry) -> bool:
         """Whether it has ended but still holds memory, where that is short."""
