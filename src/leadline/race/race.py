@@ -146,8 +146,8 @@ class Race:
         self._given, self._deadline = given, math.inf if given is None else until
         waiting = [entry for entry in self.entries if entry.family != "floor" and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
-        for entry in waiting if given is not None else []:
-            if entry.name not in given and entry.name not in self._past:
+        for entry in waiting:
+            if given is not None and entry.name not in given and entry.name not in self._past:
                 self._end(entry, "skipped", "it did not finish the first round")
         if given is None and until - time.monotonic() < TINY:
             for entry in waiting:

@@ -66,7 +66,8 @@ def round_of(race: Race, store: Store, seed: int, seconds: float, fold: int | No
 class Rounds:
     """How further rounds are run.
 
-    `stopped` and `late` say whether the user, or the clock, cut the last one short. `draw` gives the split of a fold, of the order that a seed draws; `start` sets up a race in a folder.
+    `draw` gives the split of a fold, of the order that a seed draws; `start` sets up a race in a folder. `stopped` and
+    `late` say whether the user or the clock cut the last one short.
     """
 
     store: Store
