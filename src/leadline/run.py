@@ -299,7 +299,11 @@ def _finish(
         "memory_cap_gb": _memory(asked), "seed": asked.seed,
         "test_openings": 1, "command": command(source_of(folder), asked), "data_hash": table.source.digest,
         "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
-        "contenders": evidence.contenders(race.entries, scored, answers, store), "verdict": dataclasses.asdict(verdict),
+        "contenders": [
+            row | {"ran_s": race.ran(row["name"], go.began)}
+            for row in evidence.contenders(race.entries, scored, answers, store)
+        ],
+        "verdict": dataclasses.asdict(verdict),
         "needs": found.needs, "within": [dataclasses.asdict(each) for each in found.within],
         "rounds_run": evidence.rounds(found.rounds), "ended": dataclasses.asdict(found.ending),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),

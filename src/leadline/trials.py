@@ -133,7 +133,7 @@ def run(
     )  # fmt: skip
     if past is not None and past.ending is not None:
         ended = Ending(**past.ending)
-    journal.write("race ended", code=ended.code, why=ended.why)
+    watch(journal.write("race ended", code=ended.code, why=ended.why))
     if verdict is None:
         verdict = scales.until_sure(held, ended=True) if asked.until_sure else scales.verdict(held)
     assert verdict is not None

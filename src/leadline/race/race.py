@@ -136,6 +136,13 @@ class Race:
         """{contender: the seconds it was given}, of those that finished."""
         return {entry.name: entry.seconds for entry in self.entries if entry.done}
 
+    def ran(self, name: str, since: float) -> tuple[float, float] | None:
+        """Seconds after `since` at which a contender started and ended; None where it did not run in this go."""
+        entry = next(entry for entry in self.entries if entry.name == name)
+        if not entry.began:
+            return None
+        return round(entry.began - since, 2), round(entry.ended - since, 2)
+
     def run(self, until: float, given: Mapping[str, float] | None = None) -> None:
         """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
 
