@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -45,10 +46,11 @@ from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
-from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
+from leadline.race.measure import Gauge, cores, machine, memory_gb, slowdown, versions
 from leadline.race.past import Past
-from leadline.race.race import Event, Race, entrants
+from leadline.race.race import TIGHT, TINY, Event, Race, entrants, family_of, spawn
 from leadline.race.reserve import reserve
+from leadline.race.spare import Spares
 from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
@@ -161,6 +163,7 @@ def journey(go: Go) -> dict[str, Any]:
         )  # fmt: skip
         go.watch({**started, "event": "begin"})
         stages = go.stages(journal)
+        spares = ends.enter_context(closing(_spares(asked)))
         table, said = audit(understand(given, asked), asked)
         stages.end("audit")
         share = None if past is None else past.share
@@ -191,14 +194,17 @@ def journey(go: Go) -> dict[str, Any]:
             )
         )  # fmt: skip
         names = entrants(store, asked.only, READABLE if "interpretable" in asked.need else ())
-        start = _starter(names, go, journal)
+        slow = slowdown()
+        journal.write("slowdown", times=round(slow, 2))
+        start = _starter(names, go, journal, spares, slow)
         stages.end("encode")  # again, where flaws were taken out
         race = start(store, asked.seed, folder / "contenders", 0)
         try:
-            until = go.until or go.began + asked.seconds - reserve(store, names, asked.seconds)
+            until = go.until or go.began + asked.seconds - reserve(store, names, asked.seconds, slow)
             began = time.monotonic()
             planned = trials.plan(table, store, asked, until - began, None if past is None else past.ended)
             race.run(until=began + planned.each)
+            race.begin_exports()
             stages.end("race")
             found = trials.run(
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
@@ -246,15 +252,30 @@ def _blocks(store: Store) -> list[str]:
     ]
 
 
-def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int, Path, int], Race]:
+def _spares(asked: Settings) -> Spares:
+    """A process that imports PyTorch meanwhile, where there is memory for it and a network to be trained."""
+    wanted = asked.only is None or any(family_of(word) == "deep" for word in asked.only.split(","))
+    if not wanted or _memory(asked) < TIGHT or asked.seconds < 2 * TINY:
+        return Spares(None)
+    spares = Spares(lambda: spawn([], subprocess.DEVNULL, 1, tight=False))
+    spares.ready()
+    return spares
+
+
+def _starter(
+    names: list[str], go: Go, journal: Journal, spares: Spares, slow: float
+) -> Callable[[Store, int, Path, int], Race]:
     """Sets up a race: the run's own, or one of another round."""
     memory = _memory(go.asked)
 
     def start(store: Store, seed: int, folder: Path, number: int) -> Race:
+        if number:
+            spares.ready()
         _prepare(store, names)
         return Race(
             store, names, folder, cores=cores(), seed=seed, journal=journal, watch=go.watch, memory_gb=memory,
             epochs=go.asked.epochs, past=None if go.past is None else go.past.rounds.get(number), number=number,
+            spares=spares, slow=slow,
         )  # fmt: skip
 
     return start

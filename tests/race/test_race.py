@@ -86,7 +86,7 @@ def test_one_for_which_no_time_is_left_is_skipped(race: Any, monkeypatch: pytest
 
 
 def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TINY", "LEAST", "GRACE_LEAST"):
+    for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST"):
         monkeypatch.setattr(f"leadline.race.race.{name}", 1.0)
     began = time.monotonic()
     contest, _ = race({"linear": "fine", "boosting": "silent"}, seconds=3.0)
@@ -107,14 +107,14 @@ def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_one_without_which_nothing_could_be_shipped_may_overrun(
     behaviour: dict[str, str], status: dict[str, str], race: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("TINY", "LEAST", "GRACE_LEAST"):
+    for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST"):
         monkeypatch.setattr(f"leadline.race.race.{name}", 0.5)
     contest, _ = race(behaviour, seconds=1.5)
     assert _status(contest) == status
 
 
 def test_the_last_hope_has_an_end(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TINY", "LEAST", "LAST_HOPE"):
+    for name in ("TINY", "LEAST", "IMPORTS", "LAST_HOPE"):
         monkeypatch.setattr(f"leadline.race.race.{name}", 1.0)
     began = time.monotonic()
     contest, _ = race({"linear": "silent"}, seconds=1.0)

@@ -18,24 +18,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
 from leadline.errors import LeadlineError
+from leadline.judge.metrics import METRICS
 from leadline.race.journal import Journal
 from leadline.race.measure import tree_gb, used_gb
 from leadline.race.past import Fate
+from leadline.race.spare import Spares
 from leadline.stop import deaf, noted
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 LEAST = 4.0  # seconds of any contender: it has libraries to import
+IMPORTS = 2.5  # seconds that these and a first model take on a quiet machine
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
+SHORT = 10.0  # seconds of a race on a quiet machine, with less of which all run side by side
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
 PARENT = 0.35  # GB that the run's own process holds
@@ -64,6 +68,7 @@ class Entry:
     facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
     process: subprocess.Popen[str] | None = None
     notes: list[str] = field(default_factory=list)
+    exporting: bool = False  # it was asked for its graph
 
     @property
     def done(self) -> bool:
@@ -77,6 +82,12 @@ class Entry:
         """What it answered on the calib rows, where there are any."""
         path = self.folder / "calib.npy"
         return np.asarray(np.load(path)) if path.exists() else None
+
+
+def family_of(word: str) -> str | None:
+    """The family that a word of --only names, or the contender of that name is of."""
+    word = word.strip()
+    return PORTFOLIO[word].family if word in PORTFOLIO else word
 
 
 def entrants(store: Store, only: str | None, requested: Sequence[str] = ()) -> list[str]:
@@ -111,6 +122,7 @@ class Race:
         self, store: Store, names: list[str], folder: Path, *, cores: int, seed: int, journal: Journal,
         watch: Callable[[Event], None], memory_gb: float, epochs: int | None = None,
         past: Mapping[str, Fate] | None = None, number: int = 0,
+        spares: Spares | None = None, slow: float = 1.0,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -118,9 +130,11 @@ class Race:
             epochs: passes of every network, in place of a budget.
             past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
                 given and from what its folder holds; the others stay as they were.
+            spares: processes that have their libraries imported.
+            slow: times longer than alone that the machine takes now (`slowdown`).
         """
         self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
-        self._tight = memory_gb < TIGHT
+        self._tight, self._spares, self._slow = memory_gb < TIGHT, spares or Spares(None), slow
         self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
@@ -162,9 +176,8 @@ class Race:
                     self._end(entry, "skipped", "the budget is too small to train it")
             until = time.monotonic() + TINY
         waiting = [entry for entry in waiting if entry.status == "waiting"]
-        first = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "one"]
-        second = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "all"]
         left = until - time.monotonic()
+        first, second = self._order(waiting, left)
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
@@ -172,6 +185,23 @@ class Race:
             self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
             if not self.late:
                 self._lanes(second, until, lanes=1, threads=self.cores)
+
+    def _order(self, waiting: list[Entry], left: float) -> tuple[list[Entry], list[Entry]]:
+        """Those that run side by side, and those that follow one at a time.
+
+        Where `left` seconds are short for as busy a machine, all run side by side: the cheapest of each family first,
+        so that there is something to compare, and then whoever there is time for.
+        """
+        if self._given is None and left < SHORT * self._slow:
+            cheapest = {entry.family: entry.name for entry in reversed(waiting)}  # they come in that order
+            return sorted(waiting, key=lambda entry: entry.name not in cheapest.values()), []
+        one = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "one"]
+        return one, [entry for entry in waiting if entry not in one]
+
+    def _need(self, entry: Entry) -> float:
+        """Seconds without which it is not begun: fewer where its family has nobody else."""
+        others = [e for e in self.entries if e is not entry and e.family == entry.family]
+        return max(LEAST, IMPORTS * self._slow) if any(e.done or e.status == "running" for e in others) else LEAST
 
     def _note(self) -> None:
         self._asked = True
@@ -197,7 +227,7 @@ class Race:
                     mine = WEIGHTS.get(entry.name, 3.0)
                     others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
                     entry.lane_s = until - time.monotonic()
-                    if entry.lane_s < LEAST and entry.name != FASTEST:
+                    if entry.lane_s < self._need(entry) and entry.name != FASTEST:
                         self._end(entry, "skipped", "the budget left no time for it")
                         continue
                     seconds = entry.lane_s * mine / (mine + others / lanes)
@@ -271,12 +301,13 @@ class Race:
         }  # fmt: skip
         path = entry.folder / "job.json"
         path.write_text(json.dumps(job))
-        with (entry.folder / "log.txt").open("w") as log:
-            entry.process = subprocess.Popen(
-                [sys.executable, "-m", "leadline.race.worker", str(path)], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=_environment(threads, self._tight),
-                start_new_session=True,  # Ctrl-C is for the race to pass on
-            )  # fmt: skip
+        deep = entry.family == "deep"  # whose threads are PyTorch's alone, and told it by the job
+        entry.process = self._spares.take() if deep else None
+        if entry.process is not None:
+            self._command(entry, str(path.resolve()))
+        else:
+            with (entry.folder / "log.txt").open("w") as log:
+                entry.process = spawn([str(path)], log, 1 if deep else threads, self._tight)
         threading.Thread(target=self._read, args=(entry, entry.process), daemon=True).start()
         self._say("start", contender=entry.name, seconds=budget, threads=threads)
 
@@ -357,12 +388,25 @@ class Race:
         except OSError:  # it has died; its end is already on the way
             return
 
+    def begin_exports(self) -> None:
+        """Have the best of each family by valid make its graph while the test is scored: most likely one is shipped."""
+        metric = METRICS[self.store.task.metric]
+        for family in ("deep", "classical"):
+            able = [e for e in self.entries if e.family == family and e.done and e.process is not None]
+            if able and not self._tight:
+                self._begin_export(max(able, key=lambda entry: metric.sign * entry.facts["score"]))
+
+    def _begin_export(self, entry: Entry) -> None:
+        if not entry.exporting:
+            entry.exporting = True
+            self._command(entry, "export")
+
     def export(self, entry: Entry, patience: float) -> bytes:
         """The trained contender as an ONNX graph, made by its own process."""
         if entry.process is None:
             self._repeat(entry)
         if not self._tight:
-            self._command(entry, "export")
+            self._begin_export(entry)
         until = time.monotonic() + patience
         while not entry.facts.get("exported"):
             gone = entry.process is None or entry.process.poll() is not None
@@ -402,6 +446,15 @@ class Race:
             self.journal.write(event, round=self._number, **facts)
         else:
             self._watch(self.journal.write(event, **facts))
+
+
+def spawn(words: list[str], log: IO[str] | int, threads: int, tight: bool) -> subprocess.Popen[str]:
+    """A worker, with its log or none."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "leadline.race.worker", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=log, text=True, encoding="utf-8", env=_environment(threads, tight),
+        start_new_session=True,  # Ctrl-C is for the race to pass on
+    )  # fmt: skip
 
 
 def _environment(threads: int, tight: bool) -> dict[str, str]:
