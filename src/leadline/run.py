@@ -302,7 +302,7 @@ def _finish(
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
     certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
-    warnings += doubts(store, raw, certain) + evidence.sampled(race.entries)
+    warnings += doubts(store, raw, certain, found.advice) + evidence.sampled(race.entries)
     answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)
     stages.end("judge")

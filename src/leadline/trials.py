@@ -19,6 +19,7 @@ from leadline.data.drawn import draw, groups
 from leadline.data.split import CALIBRATED, folds_of
 from leadline.data.store import Store
 from leadline.data.table import Table
+from leadline.judge.advice import Advice, missing
 from leadline.judge.compare import FEWEST_SEEDS
 from leadline.judge.cost import price, ruled_out
 from leadline.judge.metrics import METRICS
@@ -44,6 +45,7 @@ class Trials:
     needs: dict[str, Any] | None  # what --need asked, ruled out and cost
     group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
     ending: Ending
+    advice: Advice
     said: list[str]
 
 
@@ -107,7 +109,7 @@ def run(
             if e.done and e.family != "floor" and e.name not in ruled
         },
         metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=group,
-        rows=sum(store.split.counts().values()),
+        rows=sum(store.split.counts().values()), advice=(advice := _advice(race, asked, folds)),
     )  # fmt: skip
     rounds = Rounds(
         store=store, table=table, folds=folds, seed=asked.seed, folder=folder, start=start,
@@ -137,18 +139,41 @@ def run(
     if verdict is None:
         verdict = scales.until_sure(held, ended=True) if asked.until_sure else scales.verdict(held)
     assert verdict is not None
-    if 1 < len(held) < FEWEST_SEEDS or (len(held) == 1 and (asked.until_sure or (asked.rounds or 1) > 1)):
-        said.append(
-            f"The time was enough for {len(held)} of the rounds asked for; fewer than {FEWEST_SEEDS} tell nothing."
-        )
+    said += _too_few(len(held), asked, ended)
     paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
         verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
     needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
     return Trials(
-        rounds=held, verdict=verdict, within=scales.within(held), group=group, needs=needs, ending=ended, said=said
+        rounds=held,
+        verdict=verdict,
+        within=scales.within(held),
+        group=group,
+        needs=needs,
+        ending=ended,
+        advice=advice,
+        said=said,
     )
+
+
+def _too_few(held: int, asked: Settings, ended: Ending) -> list[str]:
+    """What is said where rounds were asked for, and too few were held to tell anything."""
+    if held >= FEWEST_SEEDS or not (asked.until_sure or (asked.rounds or 1) > 1):
+        return []
+    tell = f"fewer than {FEWEST_SEEDS} tell nothing of methods"
+    if ended.code == "rounds":  # no more than these were asked for
+        return [f"{held} rounds were asked for, and {tell}."]
+    until = "The race was stopped after" if ended.code == "stopped" else "The time was enough for"
+    return [f"{until} {held} of the rounds asked for; {tell}."]
+
+
+def _advice(race: Race, asked: Settings, folds: int) -> Advice:
+    """What could be changed of such a run."""
+    return Advice(
+        passes=asked.epochs is not None, only=asked.only is not None, rounds=asked.rounds,
+        until_sure=asked.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
+    )  # fmt: skip
 
 
 def _group(table: Table, store: Store, asked: Settings) -> tuple[np.ndarray | None, list[str]]:

@@ -41,6 +41,7 @@ def contenders(
         facts = entry.facts
         rows.append({
             "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
+            "code": entry.code,
             "score": found.score if found else None, "low": found.low if found else None,
             "high": found.high if found else None, "valid_score": facts.get("score"), "seeds": 1,
             "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),

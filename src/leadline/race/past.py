@@ -24,6 +24,7 @@ class Fate:
     threads: int
     status: str = "running"
     why: str | None = None
+    code: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     curve: list[tuple[float, int, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -79,7 +80,7 @@ def read(folder: Path) -> Past:
                 fates[name].notes.append(event["note"])
         elif event["event"] == "end":
             fate = fates.setdefault(name, Fate(seconds=0.0, threads=1))
-            fate.status, fate.why = event["status"], event["why"]
+            fate.status, fate.why, fate.code = event["status"], event["why"], event.get("code")
             fate.facts = {key: value for key, value in event.items() if key not in ENVELOPE}
     return Past(begin=events[0], spent_s=events[-1]["t"], share=share, rounds=rounds, ended=ended, ending=ending)
 
@@ -91,4 +92,5 @@ ENVELOPE = (
     "contender",
     "status",
     "why",
+    "code",
 )  # of an end; the rest is what the contender said of itself

@@ -60,6 +60,8 @@ class Entry:
     folder: Path
     status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
     why: str | None = None
+    # Why it has no answers, for programs: no_time, stopped, first_round, overran, memory, late, crashed or error.
+    code: str | None = None
     seconds: float = 0.0
     lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
@@ -143,7 +145,7 @@ class Race:
         for entry in self.entries:
             fate = self._past.get(entry.name)
             if fate is not None and fate.status != "running":
-                entry.status, entry.why, entry.facts = fate.status, fate.why, fate.facts
+                entry.status, entry.why, entry.code, entry.facts = fate.status, fate.why, fate.code, fate.facts
                 entry.curve, entry.notes, entry.seconds = fate.curve, fate.notes, fate.seconds
 
     def given(self) -> dict[str, float]:
@@ -169,11 +171,11 @@ class Race:
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
-                self._end(entry, "skipped", "it did not finish the first round")
+                self._end(entry, "skipped", "it did not finish the first round", "first_round")
         if given is None and until - time.monotonic() < TINY:
             for entry in waiting:
                 if entry.name != FASTEST and any(e.name == FASTEST for e in waiting):
-                    self._end(entry, "skipped", "the budget is too small to train it")
+                    self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         left = until - time.monotonic()
@@ -228,7 +230,7 @@ class Race:
                     others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
                     entry.lane_s = until - time.monotonic()
                     if entry.lane_s < self._need(entry) and entry.name != FASTEST:
-                        self._end(entry, "skipped", "the budget left no time for it")
+                        self._end(entry, "skipped", "the budget left no time for it", "no_time")
                         continue
                     seconds = entry.lane_s * mine / (mine + others / lanes)
                     seconds -= LEAVING[entry.family] if self._tight else 0.0
@@ -239,7 +241,7 @@ class Race:
                     self._interrupt(running)
                 if self.stopped:
                     for entry in queue:
-                        self._end(entry, "skipped", "stopped before its turn")
+                        self._end(entry, "skipped", "stopped before its turn", "stopped")
                     queue = []
                 if time.monotonic() > self._deadline:
                     self._give_up([*running, *queue])
@@ -267,7 +269,7 @@ class Race:
         self.late = True
         for entry in entries:
             if entry.process is not None and entry.process.poll() is None:
-                self._kill(entry, "the time of this round was over")
+                self._kill(entry, "the time of this round was over", "late")
 
     def _leaves(self, entry: Entry) -> bool:
         """Whether it has ended but still holds memory, where that is short."""
@@ -288,7 +290,7 @@ class Race:
             return
         largest = max(mine, key=lambda entry: used_gb(entry.process.pid) if entry.process else 0.0)
         needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held, self._memory_gb))
-        self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory")
+        self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory", "memory")
 
     def _start(self, entry: Entry, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
@@ -333,7 +335,7 @@ class Race:
             if entry.status == "running":
                 code = entry.process.wait() if entry.process else 0
                 ended = f"ended with code {code}" if code >= 0 else f"was ended from outside, by signal {-code}"
-                self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt")
+                self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt", "crashed")
             return
         event = message.pop("event")
         if event == "progress":
@@ -348,7 +350,7 @@ class Race:
             entry.facts = message
             self._end(entry, "cut" if cut else "finished", None)
         elif event == "failed":
-            self._end(entry, "failed", message["why"])
+            self._end(entry, "failed", message["why"], "error")
         elif event == "exported":
             entry.facts["exported"] = True
 
@@ -359,7 +361,7 @@ class Race:
         # On a busy machine importing alone may outlast a small share: the fastest contender gets the time of all.
         limit = max(entry.seconds, entry.lane_s) if entry.name == FASTEST else entry.seconds
         if spent > limit + (LAST_HOPE if self._last_hope(entry) else max(GRACE_LEAST, GRACE * limit)):
-            self._kill(entry, f"it ran over its {entry.seconds:.0f} s")
+            self._kill(entry, f"it ran over its {entry.seconds:.0f} s", "overran")
 
     def _last_hope(self, entry: Entry) -> bool:
         """Whether nothing is there to ship, and nobody sooner to give it: the fastest, or the last that runs."""
@@ -368,15 +370,15 @@ class Race:
             return False
         return entry.name == FASTEST or not any(other.status in ("waiting", "running") for other in others)
 
-    def _kill(self, entry: Entry, why: str) -> None:
+    def _kill(self, entry: Entry, why: str, code: str) -> None:
         assert entry.process is not None
         entry.process.kill()
         entry.process.wait()
-        self._end(entry, "failed", why)
+        self._end(entry, "failed", why, code)
 
-    def _end(self, entry: Entry, status: str, why: str | None) -> None:
-        entry.status, entry.why, entry.ended = status, why, time.monotonic()
-        self._say("end", contender=entry.name, status=status, why=why, **entry.facts)
+    def _end(self, entry: Entry, status: str, why: str | None, code: str | None = None) -> None:
+        entry.status, entry.why, entry.code, entry.ended = status, why, code, time.monotonic()
+        self._say("end", contender=entry.name, status=status, why=why, code=code, **entry.facts)
         if status == "failed" and entry.process is not None and entry.process.stdin is not None:
             entry.process.stdin.close()
 

@@ -53,7 +53,7 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str
     if not found:
         return (
             "<p>Nothing was found: no repeated rows, no column or file that gives the answer away, no labels that look "
-            "wrong, as far as the budget allowed to look.</p>"
+            f"wrong{'' if facts.result.get('epochs') else ', as far as the budget allowed to look'}.</p>"
         )
     rows = []
     for flaw in found:
