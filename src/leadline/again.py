@@ -20,9 +20,9 @@ from leadline.errors import OutputError, SourceError
 from leadline.folder import PARTIAL, alive
 from leadline.judge.verdict import Verdict
 from leadline.race import past as journals
+from leadline.race.entry import Event
 from leadline.race.measure import machine, versions
 from leadline.race.past import Fate, Past
-from leadline.race.race import Event
 from leadline.race.worker import CLOCK
 from leadline.refused import removed, spoken
 from leadline.run import LOOKED, Go, Run, find, journey

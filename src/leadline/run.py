@@ -45,12 +45,14 @@ from leadline.judge.cost import READABLE
 from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
+from leadline.race.entry import Event, entrants, family_of
 from leadline.race.journal import Journal
-from leadline.race.measure import Gauge, cores, machine, memory_gb, slowdown, versions
+from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
-from leadline.race.race import TIGHT, TINY, Event, Race, entrants, family_of, spawn
+from leadline.race.race import TIGHT, TINY, Race
 from leadline.race.reserve import reserve
-from leadline.race.spare import Spares
+from leadline.race.slowdown import slowdown
+from leadline.race.spare import Spares, spawn
 from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
@@ -271,7 +273,6 @@ def _starter(
     def start(store: Store, seed: int, folder: Path, number: int) -> Race:
         if number:
             spares.ready()
-        _prepare(store, names)
         return Race(
             store, names, folder, cores=cores(), seed=seed, journal=journal, watch=go.watch, memory_gb=memory,
             epochs=go.asked.epochs, past=None if go.past is None else go.past.rounds.get(number), number=number,
@@ -284,14 +285,6 @@ def _starter(
 def _memory(asked: Settings) -> float:
     """GB that the run may hold, with all that it starts."""
     return gigabytes(asked.memory) if asked.memory else round(0.75 * (memory_gb() or 1e6), 3)
-
-
-def _prepare(store: Store, names: list[str]) -> None:
-    """Make every tensor that a contender will read, once, before they race for it."""
-    from leadline.contenders.portfolio import PORTFOLIO
-
-    for tensor in dict.fromkeys(t for name in names for t in PORTFOLIO[name].inputs(store)):
-        store.tensor(tensor)
 
 
 def _finish(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -68,13 +69,13 @@ def race(
     def go(behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, **facts: Any) -> Any:
         script = tmp_path / "fake.py"
         script.write_text(FAKE.replace("BEHAVIOUR", json.dumps(behaviour), 1))
-        popen = Race._start.__globals__["subprocess"].Popen
+        popen = subprocess.Popen
 
         def fake(command: list[str], **options: Any) -> Any:
             assert command[:3] == [sys.executable, "-m", "leadline.race.worker"]
             return popen([sys.executable, str(script), command[3]], **options)
 
-        monkeypatch.setattr("leadline.race.race.subprocess.Popen", fake)
+        monkeypatch.setattr("leadline.race.spare.subprocess.Popen", fake)
         watched: list[dict[str, Any]] = []
         settings = {"memory_gb": 50.0, **facts}
         contest = Race(

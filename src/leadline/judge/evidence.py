@@ -18,7 +18,7 @@ from leadline.judge.compare import Scored
 from leadline.judge.journey import journey
 from leadline.judge.metrics import LIKELY
 from leadline.judge.shown import picture, sound
-from leadline.race.race import Entry
+from leadline.race.entry import Entry
 from leadline.race.rounds import Round
 from leadline.report.page import Example, Found, Journey
 from leadline.ship.model import Model

@@ -7,8 +7,6 @@ import platform
 import re
 import sys
 import threading
-import time
-from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 PACKAGES = ("torch", "numpy", "polars", "scikit-learn", "lightgbm", "onnx", "onnxruntime", "pillow")
 
 
-PROBE_S = 0.06  # seconds of work that tell how busy the machine is
 LOOKS_S = 0.2  # seconds between two looks at the memory
 
 
@@ -33,18 +30,6 @@ def busy() -> float:
         return min(4.0, max(1.0, os.getloadavg()[0] / cores()))
     except (AttributeError, OSError):  # this system does not say
         return 1.0
-
-
-def slowdown() -> float:
-    """How many times longer than alone one thread takes here and now: measured on a little work, 1 to 8.
-
-    Unlike the load average it knows of a share of the cores (a container's), and forgets what has ended.
-    """
-    block = bytes(100_000)
-    wall, work = time.perf_counter(), time.thread_time()
-    while (worked := time.thread_time() - work) < PROBE_S:
-        blake2b(block)
-    return min(8.0, max(1.0, (time.perf_counter() - wall) / worked))
 
 
 def memory_gb() -> float:

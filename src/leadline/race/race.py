@@ -11,35 +11,30 @@ import json
 import math
 import os
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import IO, Any
-
-import numpy as np
+from typing import Any
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
 from leadline.errors import LeadlineError
 from leadline.judge.metrics import METRICS
+from leadline.race.entry import Entry, Event
 from leadline.race.journal import Journal
 from leadline.race.measure import tree_gb, used_gb
+from leadline.race.order import LEAST, SHORT, make, need, ordered
 from leadline.race.past import Fate
-from leadline.race.spare import Spares
+from leadline.race.spare import Spares, spawn
 from leadline.stop import deaf, noted
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
-LEAST = 4.0  # seconds of any contender: it has libraries to import
-IMPORTS = 2.5  # seconds that these and a first model take on a quiet machine
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
-SHORT = 10.0  # seconds of a race on a quiet machine, with less of which all run side by side
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
 PARENT = 0.35  # GB that the run's own process holds
@@ -47,74 +42,6 @@ TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
 LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over a graph
-
-Event = dict[str, Any]
-
-
-@dataclass
-class Entry:
-    """A contender in the race: what it was given, and what became of it."""
-
-    name: str
-    family: str
-    folder: Path
-    status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
-    why: str | None = None
-    # Why it has no answers, for programs: no_time, stopped, first_round, overran, memory, late, crashed or error.
-    code: str | None = None
-    seconds: float = 0.0
-    lane_s: float = 0.0  # seconds left in its lane when it started
-    began: float = 0.0
-    ended: float = 0.0
-    curve: list[tuple[float, int, float]] = field(default_factory=list)  # seconds, step, score on valid
-    facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
-    process: subprocess.Popen[str] | None = None
-    notes: list[str] = field(default_factory=list)
-    exporting: bool = False  # it was asked for its graph
-
-    @property
-    def done(self) -> bool:
-        return self.status in ("finished", "cut")
-
-    def scores(self) -> np.ndarray:
-        """What it answered on the test rows."""
-        return np.asarray(np.load(self.folder / "test.npy"))
-
-    def calib(self) -> np.ndarray | None:
-        """What it answered on the calib rows, where there are any."""
-        path = self.folder / "calib.npy"
-        return np.asarray(np.load(path)) if path.exists() else None
-
-
-def family_of(word: str) -> str | None:
-    """The family that a word of --only names, or the contender of that name is of."""
-    word = word.strip()
-    return PORTFOLIO[word].family if word in PORTFOLIO else word
-
-
-def entrants(store: Store, only: str | None, requested: Sequence[str] = ()) -> list[str]:
-    """Names of the contenders that can learn from these blocks, of those that the user wants.
-
-    One that races on request takes part where `only` or `requested` names it.
-    """
-    wanted = [word.strip() for word in only.split(",")] if only else None
-    families = {contender.family for contender in PORTFOLIO.values()}
-    for word in wanted or []:
-        if word not in PORTFOLIO and word not in families:
-            known = ", ".join([*PORTFOLIO, *sorted(families)])
-            raise LeadlineError(f"--only {word} is not known; contenders and families are {known}.")
-    named = {*requested, *(wanted or [])}
-    able = [
-        name
-        for name, contender in PORTFOLIO.items()
-        if contender.inputs(store) and (name in named or not getattr(contender, "on_request", False))
-    ]
-    if wanted is None:
-        return able
-    chosen = [n for n in able if n == "floor" or n in wanted or PORTFOLIO[n].family in wanted]
-    if chosen == ["floor"] and wanted != ["floor"]:
-        raise LeadlineError(f"--only {only} leaves no contender for these columns; {', '.join(able)} could race.")
-    return chosen
 
 
 class Race:
@@ -178,8 +105,11 @@ class Race:
                     self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
         waiting = [entry for entry in waiting if entry.status == "waiting"]
+        short = given is None and until - time.monotonic() < SHORT * self._slow
+        for entry in waiting if not short else []:
+            make(entry, self.store)
         left = until - time.monotonic()
-        first, second = self._order(waiting, left)
+        first, second = ordered(waiting, self.store, short)
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
@@ -187,23 +117,6 @@ class Race:
             self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
             if not self.late:
                 self._lanes(second, until, lanes=1, threads=self.cores)
-
-    def _order(self, waiting: list[Entry], left: float) -> tuple[list[Entry], list[Entry]]:
-        """Those that run side by side, and those that follow one at a time.
-
-        Where `left` seconds are short for as busy a machine, all run side by side: the cheapest of each family first,
-        so that there is something to compare, and then whoever there is time for.
-        """
-        if self._given is None and left < SHORT * self._slow:
-            cheapest = {entry.family: entry.name for entry in reversed(waiting)}  # they come in that order
-            return sorted(waiting, key=lambda entry: entry.name not in cheapest.values()), []
-        one = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "one"]
-        return one, [entry for entry in waiting if entry not in one]
-
-    def _need(self, entry: Entry) -> float:
-        """Seconds without which it is not begun: fewer where its family has nobody else."""
-        others = [e for e in self.entries if e is not entry and e.family == entry.family]
-        return max(LEAST, IMPORTS * self._slow) if any(e.done or e.status == "running" for e in others) else LEAST
 
     def _note(self) -> None:
         self._asked = True
@@ -216,20 +129,17 @@ class Race:
             try:  # a second Ctrl-C raises, and where somebody else handles signals the first one does
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
-                    if (fate := self._past.get(entry.name)) is not None:
-                        entry.lane_s = fate.seconds
-                        self._start(entry, fate.seconds, fate.threads, lanes)
-                        running.append(entry)
-                        continue
-                    if self._given is not None:
-                        entry.lane_s = self._given[entry.name]
-                        self._start(entry, entry.lane_s, threads if lanes == 1 or self.cores == 1 else 1, lanes)
+                    fate = self._past.get(entry.name)
+                    if fate is not None or self._given is not None:
+                        entry.lane_s = fate.seconds if fate is not None else (self._given or {})[entry.name]
+                        alone = threads if lanes == 1 or self.cores == 1 else 1
+                        self._start(entry, entry.lane_s, alone if fate is None else fate.threads, lanes)
                         running.append(entry)
                         continue
                     mine = WEIGHTS.get(entry.name, 3.0)
                     others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
                     entry.lane_s = until - time.monotonic()
-                    if entry.lane_s < self._need(entry) and entry.name != FASTEST:
+                    if entry.lane_s < need(entry, self.entries, self._slow) and entry.name != FASTEST:
                         self._end(entry, "skipped", "the budget left no time for it", "no_time")
                         continue
                     seconds = entry.lane_s * mine / (mine + others / lanes)
@@ -294,6 +204,7 @@ class Race:
 
     def _start(self, entry: Entry, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
+        make(entry, self.store)
         entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
         budget = None if math.isinf(seconds) else seconds
         job = {
@@ -448,19 +359,3 @@ class Race:
             self.journal.write(event, round=self._number, **facts)
         else:
             self._watch(self.journal.write(event, **facts))
-
-
-def spawn(words: list[str], log: IO[str] | int, threads: int, tight: bool) -> subprocess.Popen[str]:
-    """A worker, with its log or none."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "leadline.race.worker", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=log, text=True, encoding="utf-8", env=_environment(threads, tight),
-        start_new_session=True,  # Ctrl-C is for the race to pass on
-    )  # fmt: skip
-
-
-def _environment(threads: int, tight: bool) -> dict[str, str]:
-    """The process's environment, with the threads of every numerical library set before it is imported."""
-    arenas = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"} if tight else {}
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
-    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **arenas}

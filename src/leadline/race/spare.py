@@ -1,4 +1,4 @@
-"""A worker that imports its libraries before there is a job for it.
+"""How a worker is started, and one that imports its libraries before there is a job for it.
 
 PyTorch takes two seconds to import, and three times as many beside other work. Where memory is not short, a process
 does so while the run reads and encodes, and takes the first deep contender over.
@@ -6,8 +6,11 @@ does so while the run reads and encodes, and takes the first deep contender over
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
+from typing import IO
 
 
 class Spares:
@@ -38,3 +41,19 @@ class Spares:
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     stream.close()
+
+
+def spawn(words: list[str], log: IO[str] | int, threads: int, tight: bool) -> subprocess.Popen[str]:
+    """A worker, with its log or none."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "leadline.race.worker", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=log, text=True, encoding="utf-8", env=_environment(threads, tight),
+        start_new_session=True,  # Ctrl-C is for the race to pass on
+    )  # fmt: skip
+
+
+def _environment(threads: int, tight: bool) -> dict[str, str]:
+    """The process's environment, with the threads of every numerical library set before it is imported."""
+    arenas = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"} if tight else {}
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **arenas}

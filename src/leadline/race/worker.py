@@ -65,6 +65,7 @@ def _warmed() -> str:
         log = os.open(Path(path).parent / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        os.close(log)
     return path
 
 
