@@ -65,11 +65,14 @@ def race(
     """race({contender: behaviour}, seconds) -> (Race after its run, the events that were watched)."""
     store = prepare(mixed(200), target="y").store
     made: list[Race] = []
+    popen = subprocess.Popen
 
-    def go(behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, **facts: Any) -> Any:
+    def go(
+        behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, given: Any = None,
+        folder: str = "contenders", **facts: Any,
+    ) -> Any:  # fmt: skip
         script = tmp_path / "fake.py"
         script.write_text(FAKE.replace("BEHAVIOUR", json.dumps(behaviour), 1))
-        popen = subprocess.Popen
 
         def fake(command: list[str], **options: Any) -> Any:
             assert command[:3] == [sys.executable, "-m", "leadline.race.worker"]
@@ -79,13 +82,13 @@ def race(
         watched: list[dict[str, Any]] = []
         settings = {"memory_gb": 50.0, **facts}
         contest = Race(
-            store, list(behaviour), tmp_path / "contenders", cores=cores, seed=0,
+            store, list(behaviour), tmp_path / folder, cores=cores, seed=0,
             journal=Journal(tmp_path / "journal.jsonl", time.monotonic()), watch=watched.append, **settings,
         )  # fmt: skip
         made.append(contest)
         if before is not None:
             before(contest)
-        contest.run(time.monotonic() + seconds)
+        contest.run(time.monotonic() + seconds, given)
         return contest, watched
 
     yield go

@@ -25,22 +25,30 @@ class Spares:
 
     def ready(self) -> None:
         """Have one import, where none does."""
-        if self._spawn is not None and (self._waiting is None or self._waiting.poll() is not None):
+        if self._spawn is not None and self._waiting is None:
             self._waiting = self._spawn()
 
     def take(self) -> subprocess.Popen[str] | None:
         """The one that waits, if it still lives: it reads the path of its job from its input."""
         process, self._waiting = self._waiting, None
-        return process if process is not None and process.poll() is None else None
+        if process is None or process.poll() is None:
+            return process
+        _ended(process)
+        return None
 
     def close(self) -> None:
         """End the one that waits."""
         if (process := self.take()) is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
+            _ended(process)
+
+
+def _ended(process: subprocess.Popen[str]) -> None:
+    """End a process and let go of it."""
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
 
 
 def spawn(words: list[str], log: IO[str] | int, threads: int, tight: bool) -> subprocess.Popen[str]:
