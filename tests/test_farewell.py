@@ -25,7 +25,10 @@ def test_nothing_shipped_has_its_own_reason(winner: str | None, warnings: list[s
     contenders = [{"name": "floor", "status": "finished"}, {"name": "linear", "status": status}]
     contenders[1]["why"] = "the sea is too deep"
     run: Any = SimpleNamespace(
-        result={"shipped": None, "warnings": warnings, "spent_s": 3.0, "contenders": contenders}, folder=Path("run"),
+        result={
+            "shipped": None, "warnings": warnings, "budget_s": 30.0, "spent_s": 3.0, "contenders": contenders,
+        },
+        folder=Path("run"),
         verdict=SimpleNamespace(answer="unsure", why="Nothing finished.", winner=winner),
     )  # fmt: skip
     assert farewell(run).splitlines()[1] == f"Nothing is shipped: {why}"
