@@ -116,13 +116,18 @@ def fit(
 def _fit(
     source: Any, test: Any, watch: Callable[[Event], None] | None, asked: Settings, began: float
 ) -> Run:  # fmt: skip
-    given = find(source, test, asked)
-    with run_folder(asked, given.name) as (folder, final):
+    with ExitStack() as ends:
+        spares = ends.enter_context(closing(_spares(asked)))
+        given = find(source, test, asked)
+        folder, final = ends.enter_context(run_folder(asked, given.name))
         if any(left != folder for left in final.parent.glob(f".{final.name}.partial-*")):
             killed = f"An earlier run into {final} was killed: leadline resume {final} goes on with it."
             given = dataclasses.replace(given, notes=(*given.notes, killed))
         write_config(folder, source, asked)
-        result = journey(Go(asked=asked, given=given, folder=folder, began=began, watch=watch or (lambda event: None)))
+        go = Go(
+            asked=asked, given=given, folder=folder, began=began, spares=spares, watch=watch or (lambda event: None)
+        )
+        result = journey(go)
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
 
@@ -137,6 +142,7 @@ class Go:
     watch: Callable[[Event], None]
     past: Past | None = None  # what an earlier go left behind, to be gone on from
     until: float | None = None  # monotonic end of the race (default: by the budget)
+    spares: Spares = dataclasses.field(default_factory=lambda: Spares(None))
 
     @property
     def cache(self) -> Path:
@@ -165,7 +171,6 @@ def journey(go: Go) -> dict[str, Any]:
         )  # fmt: skip
         go.watch({**started, "event": "begin"})
         stages = go.stages(journal)
-        spares = ends.enter_context(closing(_spares(asked)))
         table, said = audit(understand(given, asked), asked)
         stages.end("audit")
         share = None if past is None else past.share
@@ -198,7 +203,7 @@ def journey(go: Go) -> dict[str, Any]:
         names = entrants(store, asked.only, READABLE if "interpretable" in asked.need else ())
         slow = slowdown()
         journal.write("slowdown", times=round(slow, 2))
-        start = _starter(names, go, journal, spares, slow)
+        start = _starter(names, go, journal, slow)
         stages.end("encode")  # again, where flaws were taken out
         race = start(store, asked.seed, folder / "contenders", 0)
         try:
@@ -212,7 +217,8 @@ def journey(go: Go) -> dict[str, Any]:
                 race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
                 start=start, past=past, journal=journal, watch=go.watch,
             )  # fmt: skip
-            stages.end("repeats")
+            if found.raced_until is not None:
+                stages.end("repeats", at=found.raced_until)
             if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
                 ends.enter_context(told_once())
             result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, stages, gauge)
@@ -264,19 +270,17 @@ def _spares(asked: Settings) -> Spares:
     return spares
 
 
-def _starter(
-    names: list[str], go: Go, journal: Journal, spares: Spares, slow: float
-) -> Callable[[Store, int, Path, int], Race]:
+def _starter(names: list[str], go: Go, journal: Journal, slow: float) -> Callable[[Store, int, Path, int], Race]:
     """Sets up a race: the run's own, or one of another round."""
     memory = _memory(go.asked)
 
     def start(store: Store, seed: int, folder: Path, number: int) -> Race:
         if number:
-            spares.ready()
+            go.spares.ready()
         return Race(
             store, names, folder, cores=cores(), seed=seed, journal=journal, watch=go.watch, memory_gb=memory,
             epochs=go.asked.epochs, past=None if go.past is None else go.past.rounds.get(number), number=number,
-            spares=spares, slow=slow,
+            spares=go.spares, slow=slow,
         )  # fmt: skip
 
     return start

@@ -36,11 +36,11 @@ class Stages:
     last: float
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def end(self, name: str) -> None:
-        """The stage `name` of `STAGES` ends now; one that is entered again goes on."""
-        now = time.monotonic()
-        self.put(name, now - self.last)
-        self.last = now
+    def end(self, name: str, at: float | None = None) -> None:
+        """The stage `name` ends now, or ended `at` a monotonic moment; one that is entered again goes on."""
+        moment = time.monotonic() if at is None else at
+        self.put(name, moment - self.last)
+        self.last = moment
 
     def put(self, name: str, seconds: float) -> None:
         """Seconds of a stage that were counted elsewhere."""

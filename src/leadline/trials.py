@@ -45,6 +45,7 @@ class Trials:
     needs: dict[str, Any] | None  # what --need asked, ruled out and cost
     group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
     ending: Ending
+    raced_until: float | None  # monotonic moment at which the last further round ended; None where none was begun
     advice: Advice
     said: list[str]
 
@@ -124,6 +125,7 @@ def run(
         verdict = scales.until_sure(held, ended=False) if asked.until_sure else None
         if verdict is not None:
             break
+    raced_until = time.monotonic() if rounds.begun else None
     journal.write("rounds", count=len(held))
     ended = ending(
         Held(
@@ -152,6 +154,7 @@ def run(
         group=group,
         needs=needs,
         ending=ended,
+        raced_until=raced_until,
         advice=advice,
         said=said,
     )

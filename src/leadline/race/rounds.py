@@ -66,8 +66,8 @@ def round_of(race: Race, store: Store, seed: int, seconds: float, fold: int | No
 class Rounds:
     """How further rounds are run.
 
-    `draw` gives the split of a fold, of the order that a seed draws; `start` sets up a race in a folder. `stopped` and
-    `late` say whether the user or the clock cut the last one short.
+    `draw` gives the split of a fold, of the order that a seed draws; `start` sets up a race in a folder. `begun` counts
+    them; `stopped` and `late` say whether the user or the clock cut the last one short.
     """
 
     store: Store
@@ -77,6 +77,7 @@ class Rounds:
     folder: Path
     draw: Callable[[int, int], Split]
     start: Callable[[Store, int, Path, int], Race]  # store, seed, folder, number
+    begun: int = 0
     stopped: bool = False
     late: bool = False
 
@@ -98,6 +99,7 @@ class Rounds:
             began, slack = time.monotonic(), min(SLACK * longest, SLACK_S)
             if began + max(1, fewest - number) * longest > until + (0.0 if fewest else slack):
                 return
+            self.begun += 1
             repetition, fold = divmod(number, self.folds)
             stores: AbstractContextManager[Store] = nullcontext(self.store)
             if self.folds > 1:
