@@ -213,8 +213,9 @@ def journey(go: Go) -> dict[str, Any]:
             race.run(until=began + planned.each)
             race.begin_exports()
             stages.end("race")
+            raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored
             found = trials.run(
-                race, table, asked, planned, seconds=time.monotonic() - began, until=until, folder=folder / "rounds",
+                race, table, asked, planned, seconds=raced_s, until=until, folder=folder / "rounds",
                 start=start, past=past, journal=journal, watch=go.watch,
             )  # fmt: skip
             if found.raced_until is not None:

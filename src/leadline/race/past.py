@@ -38,6 +38,7 @@ class Past:
     rounds: Mapping[int, Mapping[str, Fate]]  # of every round; the first is number 0
     ended: int | None  # rounds that the run had in all; None where it had not come so far
     ending: Mapping[str, str] | None = None  # why its race ended
+    raced_s: float = 0.0  # seconds from the first start to the last end of the first round
     costs: Mapping[str, float] = field(default_factory=dict)  # microseconds a row, where a replay is to ship by them
 
     @property
@@ -60,6 +61,7 @@ def read(folder: Path) -> Past:
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
     share, ended, ending, rounds = None, None, None, defaultdict[int, dict[str, Fate]](dict)
     started: dict[tuple[int, str], float] = {}
+    raced_s = 0.0
     for event in events:
         name, number = event.get("contender"), event.get("round", 0)
         fates = rounds[number]
@@ -81,8 +83,18 @@ def read(folder: Path) -> Past:
         elif event["event"] == "end":
             fate = fates.setdefault(name, Fate(seconds=0.0, threads=1))
             fate.status, fate.why, fate.code = event["status"], event["why"], event.get("code")
+            if number == 0 and started:
+                raced_s = event["t"] - min(started.values())
             fate.facts = {key: value for key, value in event.items() if key not in ENVELOPE}
-    return Past(begin=events[0], spent_s=events[-1]["t"], share=share, rounds=rounds, ended=ended, ending=ending)
+    return Past(
+        begin=events[0],
+        spent_s=events[-1]["t"],
+        share=share,
+        rounds=rounds,
+        ended=ended,
+        ending=ending,
+        raced_s=raced_s,
+    )
 
 
 ENVELOPE = (
