@@ -9,7 +9,6 @@ import dataclasses
 import importlib.util
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -45,19 +44,19 @@ from leadline.judge.cost import READABLE
 from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
-from leadline.race.entry import Event, entrants, family_of
+from leadline.race.entry import Event, entrants
 from leadline.race.journal import Journal
 from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
-from leadline.race.race import TIGHT, TINY, Race
+from leadline.race.race import Race
 from leadline.race.reserve import reserve
 from leadline.race.slowdown import slowdown
-from leadline.race.spare import Spares, spawn
+from leadline.race.spare import Spares, spares_for
 from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
-from leadline.stages import EARLIER, Stages
+from leadline.stages import Stages
 from leadline.stop import told_once
 from leadline.trials import Trials
 
@@ -117,7 +116,7 @@ def _fit(
     source: Any, test: Any, watch: Callable[[Event], None] | None, asked: Settings, began: float
 ) -> Run:  # fmt: skip
     with ExitStack() as ends:
-        spares = ends.enter_context(closing(_spares(asked)))
+        spares = ends.enter_context(closing(spares_for(asked.only, asked.seconds, _memory(asked))))
         given = find(source, test, asked)
         folder, final = ends.enter_context(run_folder(asked, given.name))
         if any(left != folder for left in final.parent.glob(f".{final.name}.partial-*")):
@@ -148,15 +147,6 @@ class Go:
     def cache(self) -> Path:
         return cache_of(self.asked)
 
-    def stages(self, journal: Journal) -> Stages:
-        """Begun with what was spent before: by an earlier go, and from the moment that the user asked."""
-        stages = Stages(journal=journal, last=self.began)
-        if self.past is not None and self.until is None:  # resumed, not repeated
-            stages.put(EARLIER, self.past.spent_s)
-            stages.last += self.past.spent_s
-        stages.end("read")
-        return stages
-
 
 def journey(go: Go) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
@@ -170,7 +160,8 @@ def journey(go: Go) -> dict[str, Any]:
             epochs=asked.epochs, machine=machine(), versions=versions(), leadline=__version__,
         )  # fmt: skip
         go.watch({**started, "event": "begin"})
-        stages = go.stages(journal)
+        earlier = past.spent_s if past is not None and go.until is None else 0.0  # resumed, not repeated
+        stages = Stages.begun(journal, go.began, earlier)
         table, said = audit(understand(given, asked), asked)
         stages.end("audit")
         share = None if past is None else past.share
@@ -261,16 +252,6 @@ def _blocks(store: Store) -> list[str]:
     ]
 
 
-def _spares(asked: Settings) -> Spares:
-    """A process that imports PyTorch meanwhile, where there is memory for it and a network to be trained."""
-    wanted = asked.only is None or any(family_of(word) == "deep" for word in asked.only.split(","))
-    if not wanted or _memory(asked) < TIGHT or asked.seconds < 2 * TINY:
-        return Spares(None)
-    spares = Spares(lambda: spawn([], subprocess.DEVNULL, 1, tight=False))
-    spares.ready()
-    return spares
-
-
 def _starter(names: list[str], go: Go, journal: Journal, slow: float) -> Callable[[Store, int, Path, int], Race]:
     """Sets up a race: the run's own, or one of another round."""
     memory = _memory(go.asked)
@@ -318,12 +299,8 @@ def _finish(
         "memory_cap_gb": _memory(asked), "seed": asked.seed,
         "test_openings": 1, "command": command(source_of(folder), asked), "data_hash": table.source.digest,
         "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
-        "contenders": [
-            row | {"ran_s": race.ran(row["name"], go.began)}
-            for row in evidence.contenders(race.entries, scored, answers, store)
-        ],
-        "verdict": dataclasses.asdict(verdict),
-        "needs": found.needs, "within": [dataclasses.asdict(each) for each in found.within],
+        "contenders": evidence.contenders(race, scored, answers, store, go.began),
+        "verdict": dataclasses.asdict(verdict), "needs": found.needs, "within": [dataclasses.asdict(each) for each in found.within],
         "rounds_run": evidence.rounds(found.rounds), "ended": dataclasses.asdict(found.ending),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,

@@ -36,6 +36,16 @@ class Stages:
     last: float
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def begun(cls, journal: Journal, began: float, earlier: float) -> Stages:
+        """Of a run that began at a monotonic moment; so many of the seconds since were spent by an `earlier` go."""
+        stages = cls(journal=journal, last=began)
+        if earlier:
+            stages.put(EARLIER, earlier)
+            stages.last += earlier
+        stages.end("read")
+        return stages
+
     def end(self, name: str, at: float | None = None) -> None:
         """The stage `name` ends now, or ended `at` a monotonic moment; one that is entered again goes on."""
         moment = time.monotonic() if at is None else at

@@ -19,6 +19,7 @@ from leadline.judge.journey import journey
 from leadline.judge.metrics import LIKELY
 from leadline.judge.shown import picture, sound
 from leadline.race.entry import Entry
+from leadline.race.race import Race
 from leadline.race.rounds import Round
 from leadline.report.page import Example, Found, Journey
 from leadline.ship.model import Model
@@ -31,17 +32,17 @@ PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
 def contenders(
-    entries: list[Entry], scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store
+    race: Race, scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store, began: float
 ) -> list[dict[str, Any]]:
-    """The `contenders` of result.json."""
+    """The `contenders` of result.json, of a run that began at a monotonic moment."""
     rows = []
     tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
-    for entry in entries:
+    for entry in race.entries:
         found = scored.get(entry.name)
         facts = entry.facts
         rows.append({
             "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
-            "code": entry.code,
+            "code": entry.code, "ran_s": race.ran(entry.name, began),
             "score": found.score if found else None, "low": found.low if found else None,
             "high": found.high if found else None, "valid_score": facts.get("score"), "seeds": 1,
             "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),

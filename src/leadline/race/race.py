@@ -27,7 +27,7 @@ from leadline.race.journal import Journal
 from leadline.race.measure import tree_gb, used_gb
 from leadline.race.order import LEAST, SHORT, make, need, ordered
 from leadline.race.past import Fate
-from leadline.race.spare import Spares, spawn
+from leadline.race.spare import TIGHT, Spares, spawn
 from leadline.stop import deaf, noted
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
@@ -38,7 +38,6 @@ WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
 PARENT = 0.35  # GB that the run's own process holds
-TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before the next one starts
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
 LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over a graph

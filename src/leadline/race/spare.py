@@ -12,6 +12,11 @@ import sys
 from collections.abc import Callable
 from typing import IO
 
+from leadline.race.entry import family_of
+
+TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before the next one starts
+LEAST_S = 12.0  # seconds of a budget; with less the fastest contender races alone, and needs the machine for itself
+
 
 class Spares:
     """At most one process that waits; a context of a run closes it.
@@ -40,6 +45,16 @@ class Spares:
         """End the one that waits."""
         if (process := self.take()) is not None:
             _ended(process)
+
+
+def spares_for(only: str | None, seconds: float, memory_gb: float) -> Spares:
+    """Of a run with such an --only and budget: one that imports at once, where there is memory and a use for it."""
+    wanted = only is None or any(family_of(word) == "deep" for word in only.split(","))
+    if not wanted or memory_gb < TIGHT or seconds < LEAST_S:
+        return Spares(None)
+    spares = Spares(lambda: spawn([], subprocess.DEVNULL, 1, tight=False))
+    spares.ready()
+    return spares
 
 
 def _ended(process: subprocess.Popen[str]) -> None:
