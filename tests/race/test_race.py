@@ -17,6 +17,7 @@ from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import entrants
 from leadline.race.measure import Gauge, tree_gb
+from leadline.race.past import Fate
 from leadline.race.race import TINY
 
 
@@ -263,3 +264,11 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
     finally:
         contest.close()
         journal.close()
+
+
+def test_one_that_repeats_an_earlier_race_may_take_longer(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST", "LAST_HOPE"):
+        _set(monkeypatch, name, 0.2)
+    past = {name: Fate(seconds=0.5, threads=1) for name in ("linear", "boosting")}
+    contest, _ = race({"linear": "late", "boosting": "late"}, seconds=float("inf"), past=past)
+    assert _status(contest) == {"linear": "finished", "boosting": "finished"}
