@@ -10,7 +10,7 @@ sources := src tests examples benchmarks
 # Byte code is made for these only: all of it would be 0.3 GB more, and none would cost the first run its seconds.
 warm := import lightgbm, onnxruntime, polars, scipy.sparse, sklearn.linear_model, torch.export, torch.onnx
 
-.PHONY: help setup demo test tiny golden check bench clean
+.PHONY: help setup demo test tiny golden check docs bench clean
 
 help:
 	@echo "make setup   a virtual environment with Leadline and its tools, in $(VENV)"
@@ -19,6 +19,7 @@ help:
 	@echo "make test    every test"
 	@echo "make golden  write the first losses of each architecture anew, where they were meant to change"
 	@echo "make check   lint, format, types, and every test"
+	@echo "make docs    run what README shows, and write its outputs anew: on a machine that does nothing else"
 	@echo "make bench   measure Leadline against its peers"
 	@echo "make clean   remove all that these made, but no run"
 
@@ -50,6 +51,9 @@ check: setup
 	$(bin)/mypy
 	$(MAKE) test
 
+docs: setup
+	$(bin)/python benchmarks/shown.py
+
 # A benchmark that falls short of a figure ends with 1, and the next one is run all the same.
 bench: setup
 	-$(bin)/python benchmarks/journey.py
@@ -60,6 +64,8 @@ bench: setup
 	-$(bin)/python benchmarks/train.py
 	-$(bin)/python benchmarks/devices.py
 	-$(bin)/python benchmarks/evidence.py
+	-$(bin)/python benchmarks/damage.py
+	-$(bin)/python benchmarks/resume.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

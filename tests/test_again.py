@@ -19,6 +19,7 @@ from PIL import Image
 import leadline as ll
 from leadline.cli import main
 from leadline.errors import LeadlineError
+from leadline.lock import holder
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ def _start(source: Path, out: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
 
 
+def _start_uncollected(source: Path, out: Path, *words: str) -> tuple[subprocess.Popen[bytes], int]:
+    """(a process that never collects its child, the run that is its child)."""
+    code = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(600)"
+    command = [sys.executable, "-m", "leadline", "fit", str(source), "--out", str(out), "--quiet", *words]
+    parent = subprocess.Popen([sys.executable, "-c", code, *command], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    return parent, int(parent.stdout.readline())
+
+
 def _wait(seen: Any, seconds: float = 60) -> Any:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -55,16 +65,19 @@ def _digests(run: Path) -> dict[str, str]:
 def test_a_killed_run_goes_on_to_the_same_file(pictures: Path, tmp_path: Path) -> None:
     words = ("--epochs", "16", "--only", "cnn,linear")
     assert _start(pictures, tmp_path / "whole", *words).wait() == 0
-    process = _start(pictures, tmp_path / "killed", *words)
+    parent, process = _start_uncollected(pictures, tmp_path / "killed", *words)
     _wait(lambda: list(tmp_path.glob(".killed.partial-*/contenders/cnn/checkpoints/0*")))
-    partial = tmp_path / f".killed.partial-{process.pid}"
-    with pytest.raises(LeadlineError, match=f"killed is still running, as process {process.pid}; wait for it"):
+    partial = tmp_path / f".killed.partial-{process}"
+    with pytest.raises(LeadlineError, match=f"killed is still running, as process {process}; wait for it"):
         ll.resume(tmp_path / "killed")
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    os.kill(process, signal.SIGKILL)
+    _wait(lambda: "State:\tZ" in Path(f"/proc/{process}/status").read_text())  # its number stays taken
     with (partial / "journal.jsonl").open("a") as journal:
         journal.write('{"t": 1.0, "ev')  # it was writing this line
     assert main(["resume", str(tmp_path / "killed"), "--quiet"]) == 0
+    os.kill(process, 0)
+    parent.kill()
+    parent.communicate()
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert _digests(whole) == _digests(killed) and _digests(whole).keys() == {"cnn", "linear"}
     assert (whole / "model.onnx").read_bytes() == (killed / "model.onnx").read_bytes()
@@ -72,6 +85,7 @@ def test_a_killed_run_goes_on_to_the_same_file(pictures: Path, tmp_path: Path) -
     assert [e["event"] for e in events].count("resumed") == 1
     assert [e["t"] for e in events] == sorted(e["t"] for e in events)
     assert any(e.get("note") == "goes on from its last checkpoint" for e in events)
+    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
     assert not list(killed.glob("contenders/*/checkpoints")) and not list(tmp_path.glob(".killed*"))
     with pytest.raises(LeadlineError, match="killed is finished, so there is nothing to go on with"):
         ll.resume(killed)
@@ -110,10 +124,29 @@ def test_what_cannot_go_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ll.resume("nowhere")
     with pytest.raises(LeadlineError, match="nowhere holds no finished run; leadline resume goes on"):
         ll.replay("nowhere")
-    empty = tmp_path / "runs" / ".early.partial-999999"
+    empty = tmp_path / "runs" / f".early.partial-{os.getppid()}"  # the number of a process that lives, but is another
     empty.mkdir(parents=True)
     with pytest.raises(LeadlineError, match="holds no journal of a run that began"):
         ll.resume()
+    journal = empty / "journal.jsonl"
+    for damaged in ('{"event": "begin"\n', '{"event": "begin", "t": 0}\n{"event": "progress"}\n', "[1]\n", '"begin"\n'):
+        journal.write_text(damaged)
+        with pytest.raises(
+            LeadlineError, match=r"journal\.jsonl is damaged and cannot be followed; start the run again"
+        ):
+            ll.resume()
+    journal.write_text('{"event": "begin", "t": 0, "digest": "0"}\n')
+    for config in (None, "source: [", "budget: 8s\n", "text"):
+        if config is not None:
+            (empty / "config.yaml").write_text(config)
+        with pytest.raises(LeadlineError, match=r"config\.yaml is missing or damaged; start the run again"):
+            ll.resume()
+    (tmp_path / "runs" / "early").mkdir()
+    with pytest.raises(
+        LeadlineError, match=r"early was made by another run since; move it away, or remove .*early\.part"
+    ):
+        ll.resume()
+    assert not holder(empty / "lock")  # a refusal leaves it free
 
 
 def test_arrays_have_to_be_given_again(bars: Any, tmp_path: Path, own_cache: Path) -> None:

@@ -116,7 +116,9 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
     for sentence in ("--group q is not a column; columns are ", "'a' is not a column of table; columns are ",
                      "'b' is not a column of table; columns are ", "rows cannot be read, such as row "):  # fmt: skip
         assert said.count(sentence) == 1, sentence
-    for problem in ll.check("table.csv", target="y", group="q", drop=["a", "b"]).problems:
+    problems = ll.check("table.csv", target="y", group="q", drop=["a", "b"]).problems
+    assert len(problems) == 3
+    for problem in problems:
         wrong = {"group": "q"} if "group" in problem else {"drop": [problem[1]]}
         with pytest.raises(ll.LeadlineError) as refused:
             ll.fit("table.csv", target="y", **wrong)

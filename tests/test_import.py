@@ -56,7 +56,7 @@ def test_predict_loads_nothing_heavy(kind: str, prepare: Any, mixed: Any, messag
         frame.write_csv(new)
     fitted: Any = list(PORTFOLIO["linear"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
     model = assemble(made.store, fitted.graph().SerializeToString(), {})
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "model.onnx").write_bytes(model)
     code = "import sys\nfrom leadline.cli import main\nassert main(sys.argv[1:]) == 0"
     done = _run(code, "predict", str(tmp_path), str(new), "--out", str(tmp_path / "out.csv"))
     assert done.returncode == 0, done.stderr
@@ -73,7 +73,7 @@ def test_generate_loads_nothing_heavy(prepare: Any, story: Any, tmp_path: Path) 
     made = prepare(story())
     fitted: Any = list(PORTFOLIO["ngram"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
     model = assemble(made.store, fitted.graph().SerializeToString(), {})
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "model.onnx").write_bytes(model)
     code = "import sys\nfrom leadline.cli import main\nassert main(sys.argv[1:]) == 0"
     done = _run(code, "generate", str(tmp_path / "model.onnx"), "--length", "20")
     assert done.returncode == 0 and len(done.stdout) >= 20, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +55,8 @@ def _sound(run: leadline.Run) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((run.folder / "result.json").read_text())
     assert result == json.loads(json.dumps(run.result))
     assert run.verdict.winner is not None and result["shipped"]["parity"]["decisions_differ"] == 0
-    assert run.report().read_text(encoding="utf-8").startswith("<!doctype html>") or run.report().stat().st_size > 1_000
+    page = run.report().read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>") and html.escape(run.verdict.why) in page
     families = {row["family"] for row in result["contenders"] if row["status"] in ("finished", "cut")}
     assert "classical" in families and "floor" in families
     assert result["spent_s"] < result["budget_s"] + 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 import leadline as ll
 from leadline.cli import main
+from leadline.config import Settings
 from leadline.errors import SourceError
+from leadline.folder import run_folder
 
 
 @pytest.fixture
@@ -37,7 +40,10 @@ def test_runs_are_listed_and_opened(two: list[ll.Run], capsys: Any) -> None:
     assert first.startswith("runs/b  2026-01-01 10:00  unsure: ships linear, accuracy 0.") and second.startswith(
         "runs/a"
     )
-    assert third == "c: killed, or under way; leadline resume runs/c goes on with it"
+    assert third == "c: killed; leadline resume runs/c goes on with it"
+    with run_folder(Settings(out="runs/d"), "d"):
+        assert main(["runs"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"d: under way, as process {os.getpid()}"
     assert main(["runs", "--json"]) == 0
     assert [one["folder"] for one in json.loads(capsys.readouterr().out)] == ["runs/b", "runs/a"]
     assert main(["show"]) == 0

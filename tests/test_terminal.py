@@ -82,9 +82,20 @@ def test_a_file_gets_plain_lines_whatever_is_forced(monkeypatch: pytest.MonkeyPa
     for more in ({}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}):
         shown = show(monkeypatch, screen=more.get("TERM") == "dumb", **more)
         assert "\x1b" not in shown and "\r" not in shown
-        assert "   1.0 s  mlp        step 0 of 12,000: 0.5000 on valid" in shown or "mlp        starts" in shown
-        assert shown.count("mlp        starts, up to 12 s\n") == 1
+        assert [line for line in shown.splitlines() if " mlp " in line] == ["   0.2 s  mlp        starts, up to 12 s"]
         assert "   9.1 s  the race ends: The time for racing is used up.\n" in shown
+
+
+def test_plain_lines_of_steps_come_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"event": "progress", "contender": "mlp", "steps": 400, "score": 0.5}
+    with Terminal() as terminal:
+        terminal.take({"event": "start", "t": 0.2, "contender": "mlp", "seconds": None})
+        for t in range(1, 32):
+            terminal.take({**told, "t": float(t), "step": 10 * t})
+    assert capsys.readouterr().out.splitlines() == [
+        "   0.2 s  mlp        starts",
+        *(f"  {t}.0 s  mlp        step {10 * t} of 400: 0.5000 on valid" for t in (10, 20, 30)),
+    ]
 
 
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

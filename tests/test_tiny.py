@@ -14,6 +14,7 @@ import leadline
 from leadline.cli import main
 from leadline.judge.metrics import METRICS
 
+WORDS = {"deep": "deep learning", "classical": "classical", "tie": "tie", "unsure": "unsure"}
 KEYS = {
     "leadline", "source", "target", "task", "metric", "rows", "budget_s", "spent_s", "machine", "versions",
     "contenders", "verdict", "shipped", "warnings",
@@ -43,7 +44,8 @@ def test_from_raw_rows_to_answers(
     assert {"floor", "linear", "boosting", "bag"} == scores.keys()
     assert shipped["score"] == scores[shipped["contender"]] > scores["floor"]
     assert shipped["parity"]["rows"] == 60 and shipped["parity"]["decisions_differ"] == 0
-    assert result["verdict"]["answer"] in ("deep", "classical", "tie", "unsure") and result["verdict"]["why"] in said
+    _told_by_its_interval(result, scores)
+    assert said.splitlines()[-4] == f"{WORDS[result['verdict']['answer']]}: {result['verdict']['why']}"
 
     for name in ("model.onnx", "report.html", "predictions.parquet", "config.yaml", "journal.jsonl"):
         assert (run / name).stat().st_size > 0, name
@@ -59,6 +61,25 @@ def test_from_raw_rows_to_answers(
     assert frame["y"].gather(rows).to_list() == judged["truth"].to_list()
     hits = judged["prediction"] == judged["truth"]
     assert float(hits.mean() or 0) == pytest.approx(shipped["score"]) and METRICS[result["metric"]].higher_is_better
+
+
+def _told_by_its_interval(result: dict[str, Any], scores: dict[str, float]) -> None:
+    """The answer is what README's four rows say of the interval, and the gap is that of the scores that are shown."""
+    verdict = result["verdict"]
+    family = {row["name"]: row["family"] for row in result["contenders"]}
+    deep, classical = sorted((verdict["winner"], verdict["against"]), key=lambda name: family[name] != "deep")
+    assert (family[deep], family[classical]) == ("deep", "classical")
+    low, gap, high, region = (verdict[name] for name in ("low", "gap", "high", "region"))
+    assert gap == pytest.approx(scores[deep] - scores[classical]) and low <= gap <= high and region == 0.005
+    answer = "unsure"
+    if max(abs(low), abs(high)) <= region:
+        answer = "tie"
+    elif low > 0 or high < 0:
+        answer = "deep" if low > 0 else "classical"
+    behind = deep if gap < 0 else classical
+    undertrained = f"{behind} had too little time to learn" in verdict["why"]
+    assert verdict["answer"] == ("unsure" if undertrained else answer)
+    assert ("too close to call" in verdict["why"]) == (verdict["answer"] == "unsure" and not undertrained)
 
 
 def test_rows_that_do_not_tell_their_target_may_be_most(tmp_path: Path, mixed: Any) -> None:

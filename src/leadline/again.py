@@ -1,31 +1,32 @@
 """A run again: gone on from where it was killed, or followed from its journal to the same bytes.
 
-Enters: a run folder. A run that was killed lies beside its name, as `.NAME.partial-PID`; all that depends on time is
-in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes out again.
+Enters: a run folder. A run that was killed lies beside its name, and its lock is free (folder.py); all that depends on
+time is in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes out again.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from leadline.config import Settings, from_mapping
 from leadline.errors import OutputError, SourceError
-from leadline.folder import PARTIAL, alive
+from leadline.folder import finish, hold, left, made_by, making, name_of
 from leadline.judge.verdict import Verdict
+from leadline.lock import Lock
 from leadline.race import past as journals
 from leadline.race.entry import Event
 from leadline.race.measure import machine, versions
 from leadline.race.past import Fate, Past
 from leadline.race.worker import CLOCK
-from leadline.refused import removed, spoken
-from leadline.run import LOOKED, Go, Run, find, journey
+from leadline.refused import spoken
+from leadline.run import LOOKED, Go, Run, cache_of, find, journey
 
 
 def resume(
@@ -45,21 +46,18 @@ def resume(
         LeadlineError: where no such run was cut short, or the source has changed.
     """
     partial = _killed(Path("runs") if run is None else Path(run), run is None)
-    found = PARTIAL.fullmatch(partial.name)
-    assert found is not None
-    final = partial.with_name(found["name"])
-    past = journals.read(partial)
-    asked, source = _config(partial, source)
-    given = _same(find(source, asked.test, asked), past, partial)
-    mine = partial.with_name(f".{final.name}.partial-{os.getpid()}")
-    partial.rename(mine)
-    go = Go(
-        asked=asked, given=given, folder=mine, began=time.monotonic() - past.spent_s, past=past,
-        watch=watch or (lambda event: None),
-    )  # fmt: skip
-    with spoken(cache=go.cache, out=final):
-        result = journey(go)
-        mine.rename(final)
+    final = partial.with_name(name_of(partial))
+    with _held(partial) as lock:
+        past = journals.read(partial)
+        asked, source = _config(partial, source)
+        given = _same(find(source, asked.test, asked), past, partial)
+        go = Go(
+            asked=asked, given=given, folder=partial, began=time.monotonic() - past.spent_s, past=past,
+            watch=watch or (lambda event: None),
+        )  # fmt: skip
+        with spoken(cache=go.cache, out=final):
+            result = journey(go)
+            finish(partial, final, lock)
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
 
@@ -104,11 +102,6 @@ def replay(
     past = journals.read(folder)
     asked, source = _config(folder, source)
     final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
-    if final.exists():
-        raise OutputError(f"{final} already exists; choose another --out, or remove it.")
-    given = _same(find(source, asked.test, asked), past, folder)
-    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
-    _copy(folder, partial)
     went = replace(
         past,
         rounds={
@@ -117,17 +110,14 @@ def replay(
         # The cheaper ships where it is a tie: by what was measured then, for it decides which file there is.
         costs={name: fate.facts["predict_us"] for name, fate in past.fates.items() if "predict_us" in fate.facts},
     )
-    go = Go(
-        asked=asked, given=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
-        watch=watch or (lambda event: None),
-    )  # fmt: skip
-    try:
-        with spoken(cache=go.cache, out=final):
-            result = journey(go)
-            partial.rename(final)
-    except BaseException:
-        removed(partial)
-        raise
+    with spoken(cache=cache_of(asked), out=final), making(final) as partial:
+        given = _same(find(source, asked.test, asked), past, folder)
+        _copy(folder, partial)
+        go = Go(
+            asked=asked, given=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
+            watch=watch or (lambda event: None),
+        )  # fmt: skip
+        result = journey(go)
     after = journals.read(final).fates
     here = {**machine(), **versions()}
     there = {**past.begin["machine"], **past.begin["versions"]}
@@ -148,31 +138,41 @@ def replay(
 
 def _killed(run: Path, newest: bool) -> Path:
     """The folder that a killed run left; `run` is the name it was to have, or the folder of all runs."""
-    where = run if newest else run.parent
-    left = sorted(
-        (path for path in where.glob(".*.partial-*") if PARTIAL.fullmatch(path.name)),
-        key=lambda path: path.stat().st_mtime,
-    )
-    if not newest:
-        left = [path for path in left if path == run or path.name.startswith(f".{run.name}.partial-")]
-    if not left:
+    found = left(run) if newest else [path for path in left(run.parent) if run.name in (path.name, name_of(path))]
+    if not found:
         known = "is finished" if (run / "result.json").exists() and not newest else "was not begun, or left nothing"
         raise SourceError(f"{run} {known}, so there is nothing to go on with; start it with leadline fit.")
-    found = PARTIAL.fullmatch(left[-1].name)
-    assert found is not None
-    if alive(int(found["pid"])):
-        raise SourceError(f"{found['name']} is still running, as process {found['pid']}; wait for it, or end it.")
-    return left[-1]
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+@contextmanager
+def _held(partial: Path) -> Iterator[Lock | None]:
+    """Go on with a run that nobody else makes."""
+    name, lock = name_of(partial), hold(partial)
+    if lock is None and (other := made_by(partial)) is not None:
+        raise SourceError(f"{name} is still running, as process {other}; wait for it, or end it.")
+    try:
+        if not partial.is_dir():
+            raise SourceError(f"{name} was finished at this moment, so there is nothing to go on with.")
+        if (made := partial.with_name(name)).exists():
+            raise OutputError(f"{made} was made by another run since; move it away, or remove {partial}.")
+        yield lock
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _config(folder: Path, source: Any) -> tuple[Settings, Any]:
     import yaml
 
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    named = config.pop("source")
-    if config["epochs"] is not None:
-        config.pop("budget")
-    in_memory = config.pop("in_memory")
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        named, in_memory = config.pop("source"), config.pop("in_memory")
+        if config["epochs"] is not None:
+            config.pop("budget")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise SourceError(f"{path} is missing or damaged; start the run again with leadline fit.") from error
     if source is None and in_memory:
         raise SourceError(f"{folder} was run on a {named} in memory; give it again, as in ll.resume(run, source).")
     return from_mapping(config), named if source is None else source
@@ -189,7 +189,6 @@ def _same(given: Any, past: Past, folder: Path) -> Any:
 
 def _copy(folder: Path, partial: Path) -> None:
     """What a repetition starts from: the journal, the settings, and every clock."""
-    partial.mkdir(parents=True)
     for name in ("journal.jsonl", "config.yaml"):
         shutil.copyfile(folder / name, partial / name)
     clocks = [folder / LOOKED, *folder.glob(f"contenders/*/{CLOCK}"), *folder.glob(f"rounds/*/*/{CLOCK}")]

@@ -7,6 +7,8 @@ import dataclasses
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,9 +203,11 @@ def _runs(given: argparse.Namespace) -> int:
     widest = max((len(str(run.folder)) for run in found), default=0)
     for run in found:
         print(line_of(run, widest))
-    for path in unfinished(given.folder):
-        name = path.name[1:].rpartition(".partial-")[0]
-        print(f"{name}: killed, or under way; leadline resume {path.with_name(name)} goes on with it")
+    for path, process in unfinished(given.folder):
+        known = (
+            f"killed; leadline resume {path} goes on with it" if process is None else f"under way, as process {process}"
+        )
+        print(f"{path.name}: {known}")
     if not found:
         print(f"{given.folder} holds no finished run; leadline fit makes one.")
     return 0
@@ -271,15 +275,13 @@ def _predict(given: argparse.Namespace) -> int:
         from leadline.ship.model import Model
         from leadline.use.predict import check_out, flat, write
 
-    model = Model(_model(given))
+    with _warned():
+        model = Model(_model(given))
     out: Any = Path(given.out) if given.out else None
     if out is not None:
         check_out(out)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with _warned():
         answers = model.predict(given.source)
-    for warning in caught:
-        print(f"leadline: {warning.message}", file=sys.stderr)
     if out is None:
         sys.stdout.write(flat(answers).write_csv())
     else:
@@ -293,8 +295,10 @@ def _generate(given: argparse.Namespace) -> int:
         from leadline.ship.model import Model
         from leadline.use.generate import generate
 
+    with _warned():
+        model = Model(_model(given))
     pieces = generate(
-        Model(_model(given)), given.prompt, length=given.length, temperature=given.temperature, top_k=given.top_k,
+        model, given.prompt, length=given.length, temperature=given.temperature, top_k=given.top_k,
         top_p=given.top_p, seed=given.seed,
     )  # fmt: skip
     sys.stdout.write(given.prompt.lstrip("\n"))
@@ -303,6 +307,16 @@ def _generate(given: argparse.Namespace) -> int:
         sys.stdout.flush()
     sys.stdout.write("\n")
     return 0
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    """Warnings as lines, without the place in the code."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"leadline: {warning.message}", file=sys.stderr)
 
 
 def _model(given: argparse.Namespace) -> Path:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 from leadline.errors import SourceError
+from leadline.folder import left, made_by, name_of
 from leadline.judge.verdict import Verdict
 from leadline.run import Run
 
@@ -49,9 +49,9 @@ def runs(within: str | Path = "runs") -> list[Run]:
     return sorted(found, key=lambda run: (str(run.result["created"]), run.folder.name))
 
 
-def unfinished(within: str | Path = "runs") -> Iterator[Path]:
-    """What runs left that were killed, or are under way."""
-    yield from sorted(Path(within).glob(".*.partial-*"))
+def unfinished(within: str | Path = "runs") -> list[tuple[Path, int | None]]:
+    """(the folder that a run will be, the process that makes it); None where it was killed."""
+    return [(path.with_name(name_of(path)), made_by(path)) for path in left(Path(within))]
 
 
 def _opened(folder: Path) -> Run | None:

@@ -36,7 +36,7 @@ from leadline.errors import LeadlineError, ModelError
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.look import look, priced
 from leadline.flaws.mend import mended, write
-from leadline.folder import command, run_folder, source_of, write_config
+from leadline.folder import command, remarks, run_folder, source_of, write_config
 from leadline.judge import evidence
 from leadline.judge.certainty import Certainty, certainty, doubts
 from leadline.judge.compare import Scored, score
@@ -119,9 +119,7 @@ def _fit(
         spares = ends.enter_context(closing(spares_for(asked.only, asked.seconds, _memory(asked))))
         given = find(source, test, asked)
         folder, final = ends.enter_context(run_folder(asked, given.name))
-        if any(left != folder for left in final.parent.glob(f".{final.name}.partial-*")):
-            killed = f"An earlier run into {final} was killed: leadline resume {final} goes on with it."
-            given = dataclasses.replace(given, notes=(*given.notes, killed))
+        given = dataclasses.replace(given, notes=(*given.notes, *remarks(folder, final)))
         write_config(folder, source, asked)
         go = Go(
             asked=asked, given=given, folder=folder, began=began, spares=spares, watch=watch or (lambda event: None)
@@ -363,8 +361,7 @@ def _ship(
         }  # fmt: skip
         path = folder / "model.onnx"
         try:
-            model = assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name))
-            path.write_bytes(model.SerializeToString())
+            path.write_bytes(assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name)))
             stages.end("export")
             parity = check(Model(path), table, store, answers[entry.name])
             stages.end("parity")

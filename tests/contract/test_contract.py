@@ -205,7 +205,7 @@ def trained(
     made = prepare(source, **settings)
     *progress, fitted = _learn(name, made.store)
     path = tmp_path_factory.mktemp("contract") / "model.onnx"
-    path.write_bytes(assemble(made.store, fitted.graph().SerializeToString(), {"contender": name}).SerializeToString())
+    path.write_bytes(assemble(made.store, fitted.graph().SerializeToString(), {"contender": name}))
     return Trained(name, made, fitted, progress, Model(path))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from leadline.data.source import Source, cache_folder, read
+from leadline.data.source import cache_folder, read
 from leadline.errors import LeadlineError, SourceError
 
 
@@ -186,8 +186,7 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_source_is_frozen(cache: Path) -> None:
     source = read(pl.DataFrame({"a": [1]}), cache=cache)
-    assert isinstance(source, Source)
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="cannot assign to field 'name'"):
         source.name = "other"  # type: ignore[misc]
 
 

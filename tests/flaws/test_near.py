@@ -89,8 +89,7 @@ def test_a_sound_saved_again_is_a_twin_and_the_same_tune_played_slower_is_not(pr
     sounds += [_tune(tunes[0], 1.2), _tune(tunes[1], 1.2), _tune(tunes[1], 1.2, "OGG"), _tune(tunes[0], 2.4)]
     made = prepare(pl.DataFrame({"sound": sounds, "label": ["a", "b"] * 32}))
     found = {tuple(pair) for pair in twins(made.table, made.store, np.arange(64)).tolist()}
-    assert (61, 62) in found and (60, 63) not in found and (0, 63) not in found
-    assert all(pair[0] % 60 < 4 for pair in found), "other tunes are no twins"
+    assert {(0, 60), (61, 62)} <= found <= {(0, 60), (1, 61), (1, 62), (61, 62)}, "other tunes, or slower, are no twins"
 
 
 def test_a_text_with_a_word_changed_is_a_twin_and_a_template_is_not() -> None:

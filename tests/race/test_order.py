@@ -41,6 +41,14 @@ def test_a_further_one_of_a_family_waits_for_more_time_on_a_slow_machine() -> No
     assert need(mlp, entries, slow=4.0) == LEAST
 
 
+def test_in_a_short_race_the_first_of_each_family_gets_all_the_time(race: Any) -> None:
+    contest, _ = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=8.0)
+    given = {entry.name: entry.seconds for entry in contest.entries}
+    assert given["linear"] == pytest.approx(8.0, abs=2.5) and given["mlp"] == pytest.approx(8.0, abs=2.5)
+    plenty, _ = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=60.0, folder="plenty")
+    assert plenty.entries[0].seconds < 20.0
+
+
 def test_a_slow_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     from leadline.race import slowdown as module
 

@@ -381,7 +381,7 @@ def test_a_page_is_whole_and_small_and_loads_nothing(pages: dict[str, str], key:
 @pytest.mark.parametrize("key", CASES)
 def test_every_picture_has_words(pages: dict[str, str], key: str) -> None:
     pictures = re.findall(r'<svg[^>]*role="img"[^>]*>', pages[key])
-    assert all(re.search(r'aria-label="[^"]{5,}"', picture) for picture in pictures)
+    assert pictures and all(re.search(r'aria-label="[^"]{5,}"', picture) for picture in pictures)
     assert all(value for tag, name, value in read(pages[key]).attributes if (tag, name) == ("img", "alt"))
 
 
@@ -558,6 +558,7 @@ def test_colours_can_be_read_on_their_ground() -> None:
     grounds = [
         dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)[:2]
     ]
+    assert len(grounds) == 2 and grounds[0] != grounds[1]  # by day and by night
     for colours in grounds:
         for ground in ("paper", "shoal"):
             for ink in ("ink", "quiet", "deep", "classical", "signal"):

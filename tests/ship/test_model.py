@@ -14,8 +14,9 @@ import pytest
 from leadline.contenders.contender import Clock, Data
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.errors import ModelError, SourceError
+from leadline.ship.digest import CONTRACT, with_digest
 from leadline.ship.graph import Graph
-from leadline.ship.model import CONTRACT, VERSION, Model, assemble
+from leadline.ship.model import VERSION, Model, assemble
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,7 @@ def ship(prepare: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         data = Data(store=made.store, clock=Clock(20.0), threads=1)
         fitted: Any = list(PORTFOLIO["linear"].fit(data, 0))[-1]
         path = tmp_path_factory.mktemp("model") / "model.onnx"
-        path.write_bytes(
-            assemble(made.store, fitted.graph().SerializeToString(), {"contender": "linear"}).SerializeToString()
-        )
+        path.write_bytes(assemble(made.store, fitted.graph().SerializeToString(), {"contender": "linear"}))
         return made, Model(path)
 
     return run
@@ -152,10 +151,12 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
         Model(tmp_path / "junk.onnx")
     g = Graph("plain")
     g.output("y", g.op("Neg", g.input("x", np.float32, ["N"])), np.float32, ["N"])
-    (tmp_path / "plain.onnx").write_bytes(g.model().SerializeToString())
+    other = g.model()
+    other.producer_name = "another"
+    (tmp_path / "plain.onnx").write_bytes(other.SerializeToString())
     with pytest.raises(ModelError, match=r"plain\.onnx is an ONNX file, but not one that Leadline wrote"):
         Model(tmp_path / "plain.onnx")
-    newer = g.model({CONTRACT: json.dumps({"version": VERSION + 1, "classes": []})})
-    (tmp_path / "newer.onnx").write_bytes(newer.SerializeToString())
+    newer = g.model({CONTRACT: json.dumps({"version": VERSION + 1, "classes": []})}).SerializeToString()
+    (tmp_path / "newer.onnx").write_bytes(with_digest(newer))
     with pytest.raises(ModelError, match=r"newer\.onnx was written by a newer Leadline; update with"):
         Model(tmp_path / "newer.onnx")

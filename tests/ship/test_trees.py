@@ -125,6 +125,7 @@ def test_deep_chains_need_no_recursion() -> None:
 def test_thresholds_at_adjacent_floats() -> None:
     """Two neighbours of float32 that a split parts: no rounding of the threshold may join them."""
     rng = np.random.default_rng(0)
+    parted = 0
     for start in (*rng.normal(size=40), 1e-30, 16_777_215.0, 1e30, -1.0, 1.0, 0.1):
         low = np.float32(start)
         high = np.nextafter(low, np.float32(np.inf))
@@ -133,7 +134,9 @@ def test_thresholds_at_adjacent_floats() -> None:
         own = booster.predict(np.array([[low], [high]], np.float32))
         if own[0] == own[1]:  # LightGBM itself saw no gap
             continue
+        parted += 1
         np.testing.assert_allclose(_convert(booster, 1)([[low], [high]])[:, 0], own, atol=1e-6)
+    assert parted > 20
 
 
 @pytest.mark.parametrize("threshold", [0.1, 1 / 3, 1e-40, 16_777_217.0, -0.1, -1 / 3, 0.0, 1e300, -1e300, 5.0])

@@ -37,7 +37,15 @@ def played(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_processor_is_always_there() -> None:
     assert device.chosen("cpu") == CPU
-    assert device.chosen("auto").type in ("cpu", "cuda", "mps", "xpu", "xla")
+    assert device.chosen() == device.chosen("auto")
+
+
+@pytest.mark.parametrize("found", ["cuda:1", "mps", None])
+def test_the_accelerator_is_taken_where_there_is_one(found: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = None if found is None else torch.device(found)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: there)
+    monkeypatch.setattr(device, "_xla", lambda: None)
+    assert device.chosen("auto") == (CPU if there is None else there)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "mps" if not torch.backends.mps.is_available() else "xpu", "toaster"])

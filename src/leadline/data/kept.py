@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leadline.errors import LeadlineError
+from leadline.lock import take
 
 FOLDERS = {"stores": "encoded", "tables": "table", "unpacked": "unpacked"}
 UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
@@ -74,20 +75,16 @@ def in_use(cache: Path) -> AbstractContextManager[bool]:
 def _locked(cache: Path, alone: bool) -> Iterator[bool]:
     """Whether the lock was had. A cache that nobody can write to is cleaned by nobody, and needs none."""
     try:
-        import fcntl
-
         cache.mkdir(parents=True, exist_ok=True)
-        file = (cache / "lock").open("a")
-    except (ImportError, OSError):  # Windows does not let anyone delete what is read
+        lock = take(cache / "lock", shared=not alone)
+    except OSError:
         yield True
         return
-    with file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _folder(cache: str | Path | None) -> Path:

@@ -31,10 +31,13 @@ def ordered(waiting: list[Entry], store: Store, short: bool) -> tuple[list[Entry
 
 def need(entry: Entry, entries: Sequence[Entry], slow: float) -> float:
     """Seconds without which it is not begun: fewer where its family has nobody else."""
+    return LEAST if leads(entry, entries) else max(LEAST, IMPORTS * slow)
+
+
+def leads(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether its family has nobody else who has finished or runs."""
     others = [other for other in entries if other is not entry and other.family == entry.family]
-    if any(other.done or other.status == "running" for other in others):
-        return max(LEAST, IMPORTS * slow)
-    return LEAST
+    return not any(other.done or other.status == "running" for other in others)
 
 
 def made(entry: Entry, store: Store) -> bool:

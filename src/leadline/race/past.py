@@ -53,10 +53,18 @@ class Past:
 
 
 def read(folder: Path) -> Past:
-    """Raises SourceError where the folder holds no journal that began."""
+    """Raises SourceError where the folder holds no journal that began, or one that was damaged."""
     path = folder / "journal.jsonl"
     lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []  # what follows the last newline is torn
-    events = [json.loads(line) for line in lines]
+    try:
+        return _told(folder, [json.loads(line) for line in lines])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(
+            f"{path} is damaged and cannot be followed; start the run again with leadline fit."
+        ) from error
+
+
+def _told(folder: Path, events: Any) -> Past:
     if not events or events[0]["event"] != "begin":
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
     share, ended, ending, rounds = None, None, None, defaultdict[int, dict[str, Fate]](dict)

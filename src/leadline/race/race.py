@@ -25,7 +25,7 @@ from leadline.judge.metrics import METRICS
 from leadline.race.entry import Entry, Event
 from leadline.race.journal import Journal
 from leadline.race.measure import tree_gb, used_gb
-from leadline.race.order import LEAST, SHORT, make, need, ordered
+from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
 from leadline.race.past import Fate
 from leadline.race.spare import TIGHT, Spares, spawn
 from leadline.stop import deaf, noted
@@ -92,7 +92,7 @@ class Race:
             given: seconds of each contender, of a further round: as many as it had in the first one, so that it plans
                 the same; the others sit it out. A round that has not ended at `until` is given up: it is `late`.
         """
-        self._given, self._until = given, until
+        self._given, self._until, self._short = given, until, False
         waiting = [entry for entry in self.entries if entry.family != "floor" and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
         for entry in waiting:
@@ -104,11 +104,11 @@ class Race:
                     self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
         waiting = [entry for entry in waiting if entry.status == "waiting"]
-        short = given is None and until - time.monotonic() < SHORT * self._slow
-        for entry in waiting if not short else []:
+        self._short = given is None and until - time.monotonic() < SHORT * self._slow
+        for entry in waiting if not self._short else []:
             make(entry, self.store)
         left = until - time.monotonic()
-        first, second = ordered(waiting, self.store, short)
+        first, second = ordered(waiting, self.store, self._short)
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
@@ -141,6 +141,8 @@ class Race:
                     if entry.lane_s < need(entry, self.entries, self._slow) and entry.name != FASTEST:
                         self._end(entry, "skipped", "the budget left no time for it", "no_time")
                         continue
+                    if self._short and leads(entry, self.entries):
+                        others = 0.0  # one that finishes is more than two that do not
                     seconds = entry.lane_s * mine / (mine + others / lanes)
                     seconds -= LEAVING[entry.family] if self._tight else 0.0
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)

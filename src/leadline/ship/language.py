@@ -8,13 +8,12 @@ next call. An axis of a state that grows with the text begins with length 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.kinds import KINDS
-from leadline.ship.runtime import Session
 from leadline.use.language import State
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
     from leadline.data.store import Store
     from leadline.ship.graph import Graph
+
+Run = Callable[[Mapping[str, Any], Sequence[str]], dict[str, np.ndarray]]  # the graph: inputs, names of outputs
 
 
 def join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
@@ -63,8 +64,8 @@ def join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
 class Reader:
     """A shipped language model as a step (`use/language.py`)."""
 
-    def __init__(self, session: Session, contract: Mapping[str, Any]) -> None:
-        self._session, self._state = session, contract["state"]
+    def __init__(self, run: Run, contract: Mapping[str, Any]) -> None:
+        self._run, self._state = run, contract["state"]
         (self._text,) = contract["inputs"]
         self._outputs = ["log_probabilities", *(item["next"] for item in self._state)]
 
@@ -78,5 +79,5 @@ class Reader:
         """ids [N, T] -> log p [N, tokens of text + T, V] and the new state."""
         feeds: dict[str, Any] = {self._text: np.array([text], object), "ids": np.asarray(ids, np.int64)}
         feeds |= {item["name"]: value for item, value in zip(self._state, state, strict=True)}
-        odds, *after = self._session(feeds, self._outputs).values()
+        odds, *after = self._run(feeds, self._outputs).values()
         return odds, tuple(after)

@@ -1,15 +1,18 @@
 """The shipped file: made by joining graphs, and read back as a `Model` that answers rows.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
-takes, how their cells are decoded, its classes, its origin. Reading and running it needs neither torch nor onnx.
+takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (digest.py), and a
+file that does not match it is refused. Reading and running it needs neither torch nor onnx.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from leadline.errors import ModelError
 from leadline.judge.metrics import LIKELY
 from leadline.kinds import KINDS
 from leadline.ship import language
+from leadline.ship.digest import CONTRACT, WITHOUT, damage, with_digest
 from leadline.ship.runtime import Session
 
 if TYPE_CHECKING:
@@ -31,16 +35,16 @@ if TYPE_CHECKING:
     from leadline.judge.conformal import Conformal
     from leadline.ship.graph import Graph
 
-CONTRACT = "leadline.contract"
-VERSION = 1
+VERSION = 2  # of the contract; from 2 on the file has a digest
+KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
 BATCH = 512  # rows in one call
 PICTURES = 16  # rows decoded together where each may be a picture of any size
 
 
 def assemble(
     store: Store, scores: bytes, facts: Mapping[str, Any], certain: Certainty | None = None
-) -> onnx.ModelProto:  # fmt: skip
-    """Join encode graphs, feature graphs and a contender's graph, and write the contract into the metadata.
+) -> bytes:  # fmt: skip
+    """Join encode graphs, feature graphs and a contender's graph: the bytes of the file, with contract and digest.
 
     Args:
         scores: the contender's graph, from tensors of the store to 'scores'.
@@ -57,7 +61,7 @@ def assemble(
         "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
         **joined, **facts,
     }  # fmt: skip
-    return g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)})
+    return with_digest(g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)}).SerializeToString())
 
 
 def _join(g: Graph, store: Store, inner: onnx.ModelProto, certain: Certainty | None) -> dict[str, Any]:
@@ -135,28 +139,46 @@ class Model:
     """
 
     def __init__(self, path: str | Path) -> None:
+        """Raises `ModelError` where the file is none of Leadline's, or not as it was written."""
         self.path = Path(path)
+        self._session = self._open(threads=os.cpu_count() or 1)
+        self.contract = _contract(self._session, self.path)
+        self.classes: list[str] = self.contract["classes"]
+        if self.contract["version"] == WITHOUT:
+            said = f"{path} has no digest, as files of an earlier Leadline: whether it is damaged cannot be checked."
+            warnings.warn(said, stacklevel=2)
+
+    def _open(self, threads: int) -> Session:
+        """The graph, loaded from the very bytes that were checked."""
+        path = self.path
         try:
-            if not self.path.is_file():
+            if not path.is_file():
                 raise ModelError(f"There is no model at {path}; `leadline fit` writes model.onnx into its run folder.")
-            self._session = Session(self.path, threads=os.cpu_count() or 1)
-        except ModelError:
-            raise
+            data = path.read_bytes()
         except PermissionError as error:
             raise ModelError(f"{path} may not be opened by this user; give yourself permission to it.") from error
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read ({error.strerror}); copy it to a place that can be.") from error
+        if (why := damage(data)) is not None:
+            raise ModelError(f"{path} is damaged ({why}); copy it again from where it was made, or fit again.")
+        try:
+            return Session(data, threads=threads)
+        except ModelError:
+            raise
         except Exception as error:  # ONNX Runtime has an exception type for every way a file can be wrong
-            reason = str(error).rsplit(" : ", 1)[-1].strip().rstrip(".")[:200]
             raise ModelError(
-                f"{path} cannot be loaded as an ONNX model ({reason}); give a model.onnx, or the run folder "
+                f"{path} cannot be loaded as an ONNX model ({_reason(error)}); give a model.onnx, or the run folder "
                 "that holds it."
             ) from error
-        text = self._session.metadata.get(CONTRACT)
-        if text is None:
-            raise ModelError(f"{path} is an ONNX file, but not one that Leadline wrote: it holds no contract.")
-        self.contract: dict[str, Any] = json.loads(text)
-        if self.contract["version"] > VERSION:
-            raise ModelError(f"{path} was written by a newer Leadline; update with `pip install -U leadline`.")
-        self.classes: list[str] = self.contract["classes"]
+
+    def _run(self, session: Session, feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
+        try:
+            return session(feeds, names)
+        except Exception as error:  # of as many types
+            raise ModelError(
+                f"ONNX Runtime cannot run {self.path} on these rows ({_reason(error)}); where it answered such rows "
+                "before, copy it again from where it was made, or fit again."
+            ) from error
 
     def predict(self, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
         """Answers for every row of a source: `prediction`, of several labels a list, and `p_<class>` of classes.
@@ -174,8 +196,8 @@ class Model:
         """The step of a language model, on all cores or so many. Raises `ModelError` where this is none."""
         if self.contract["task"] != "language":
             raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
-        session = self._session if threads is None else Session(self.path, threads=threads)
-        return language.Reader(session, self.contract)
+        session = self._session if threads is None else self._open(threads)
+        return language.Reader(partial(self._run, session), self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
         """Text that goes on from the prompt; `settings` are those of `leadline.use.generate.generate`."""
@@ -205,7 +227,7 @@ class Model:
         step = BATCH if sized else PICTURES
         for start in range(0, len(frame), step):
             for rows, feeds in self._feeds(frame.slice(start, step), root, bad, start):
-                outputs = self._session(feeds)
+                outputs = self._run(self._session, feeds, list(self.contract["outputs"].values()))
                 for role, name in self.contract["outputs"].items():
                     found[role][rows] = outputs[name]
         return found, bad
@@ -243,6 +265,30 @@ class Model:
             }
             calls.append((np.array(rows) + start, feeds))
         return calls
+
+
+def _reason(error: Exception) -> str:
+    """What ONNX Runtime says, without the places in its own code."""
+    return str(error).rsplit(" : ", 1)[-1].strip().rstrip(".")[:200]
+
+
+def _contract(session: Session, path: Path) -> dict[str, Any]:
+    text = session.metadata.get(CONTRACT)
+    if text is None:
+        raise ModelError(f"{path} is an ONNX file, but not one that Leadline wrote: it holds no contract.")
+    try:
+        contract = json.loads(text)
+        if contract["version"] > VERSION:
+            raise ModelError(f"{path} was written by a newer Leadline; update with `pip install -U leadline`.")
+        wrong = [key for key, kind in KEYS.items() if not isinstance(contract[key], kind)]
+        wrong += [
+            name for name, facts in contract["inputs"].items() if facts["kind"] not in KINDS or "decode" not in facts
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):  # only in a file without a digest
+        wrong = ["JSON"]
+    if wrong:
+        raise ModelError(f"{path} is damaged (its contract cannot be read); copy it again, or fit again.")
+    return dict(contract)
 
 
 def _decode(

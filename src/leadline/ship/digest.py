@@ -1,0 +1,55 @@
+"""The digest that ends a shipped file: what is read is what was written, byte for byte, or it is refused.
+
+The last field of the file is a metadata entry of ONNX, `leadline.digest`: 64 hex digits, the BLAKE2b-256 of every byte
+before them. So the graph, the contract, the header and the digest's own entry are all covered, bytes that are appended
+are found, and nothing has to be parsed first. Fields of a protobuf message may be written one after another in any
+order, and repeated ones add up, so any reader of ONNX sees one more metadata entry. To check a file without Leadline:
+
+    data = open("model.onnx", "rb").read()
+    assert hashlib.blake2b(data[:-64], digest_size=32).hexdigest() == data[-64:].decode()
+
+    >>> made = with_digest(b"graph and contract")
+    >>> damage(made), damage(made[:-1]) is None, damage(made.replace(b"graph", b"grape"))
+    (None, False, 'its bytes are not those that its digest was taken of')
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+
+__all__ = ["CONTRACT", "DIGEST", "damage", "with_digest"]
+
+CONTRACT, DIGEST = "leadline.contract", "leadline.digest"  # keys in the metadata
+WITHOUT = 1  # the version of contracts whose files have no digest
+HEX = 64
+_ENTRY = b"\x0a" + bytes([len(DIGEST)]) + DIGEST.encode() + b"\x12" + bytes([HEX])  # StringStringEntryProto: key, value
+_FIELD = b"\x72" + bytes([len(_ENTRY) + HEX]) + _ENTRY  # ModelProto.metadata_props, up to the digits
+_HEADER = re.compile(rb"\x08.\x12\x08leadline", re.DOTALL)  # ModelProto.ir_version and producer_name
+_VERSION = re.compile(CONTRACT.encode() + rb'\x12[\x80-\xff]*[\x00-\x7f]\{"version": (\d+),')
+
+
+def with_digest(data: bytes) -> bytes:
+    """A serialised ONNX model, with its digest as the last entry of its metadata."""
+    return data + _FIELD + _digest(data + _FIELD)
+
+
+def _digest(data: bytes | memoryview) -> bytes:
+    return blake2b(data, digest_size=HEX // 2).hexdigest().encode()
+
+
+def damage(data: bytes) -> str | None:
+    """What shows that these bytes are not those that Leadline wrote; None where nothing does.
+
+    Nothing does where the digest is right, in a file of the first version, which has none, and in one that was never
+    Leadline's.
+    """
+    if data[:-HEX].endswith(_FIELD):
+        same = _digest(memoryview(data)[:-HEX]) == data[-HEX:]
+        return None if same else "its bytes are not those that its digest was taken of"
+    if DIGEST.encode() in data:
+        return "its digest is not where the file ends"
+    if (found := _VERSION.search(data)) is not None:
+        return "its digest is missing" if int(found[1]) > WITHOUT else None
+    ours = CONTRACT.encode() in data or _HEADER.match(data) is not None
+    return "its contract is missing or cannot be read" if ours else None
