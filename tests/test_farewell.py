@@ -40,3 +40,31 @@ def test_a_budget_counts_from_when_the_user_started(tmp_path: Path) -> None:
     run = ll.fit(table, only="linear", budget="60s", began=time.monotonic() - 55.0, out=tmp_path / "run")
     assert 55.0 < run.result["spent_s"] < 110.0
     assert run.result["shipped"] is not None
+
+
+@pytest.mark.parametrize(
+    ("task", "differ", "openings", "said"),
+    [
+        (
+            "binary",
+            0,
+            1,
+            "on 60 test rows, scored once; 12 µs a row, 5 kB; the file decides as it does on all 58 rows.",
+        ),
+        ("binary", 2, 3, "scored 3 times; 12 µs a row, 5 kB; the file decides 2 of 58 rows otherwise, where rounding"),
+        ("regression", 0, 1, "the file differs from it by at most 2.5e-05 on 58 rows."),
+        ("language", 0, 1, "the file differs from it by at most 2.5e-05 of the bits of a row on 58 rows."),
+    ],
+)
+def test_the_file_is_said_to_agree_as_far_as_that_was_counted(task: str, differ: int, openings: int, said: str) -> None:
+    parity = {"rows": 58, "max_difference": 2.5e-5, "decisions_differ": differ}
+    linear = {"name": "linear", "low": 0.8, "high": 0.9, "score": 0.85, "predict_us": 12.0}
+    run: Any = SimpleNamespace(
+        result={
+            "shipped": {"contender": "linear", "bytes": 5_000, "parity": parity}, "metric": "accuracy", "task": task,
+            "classes": ["a", "b"] if task == "binary" else None, "rows": {"test": 60}, "spent_s": 3.0,
+            "test_openings": openings, "contenders": [linear],
+        },
+        folder=Path("run"), verdict=SimpleNamespace(answer="tie", why="They are the same.", winner="linear"),
+    )  # fmt: skip
+    assert said in farewell(run).splitlines()[1]

@@ -33,7 +33,7 @@ from leadline.folder import command
 from leadline.judge.evidence import columns
 from leadline.judge.expect import Expectation, expect
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Limits, present, share
+from leadline.kinds.kind import Limits, decode_columns, present, share
 from leadline.race.entry import entrants
 from leadline.race.measure import machine
 from leadline.refused import spoken
@@ -192,7 +192,9 @@ def _decoded(
     blocks = []
     for name, block_columns in grouped(table.inputs):
         kind = KINDS[block_columns[0].kind]
-        decoded = [kind.decode(frame[c.name], table.source.root, c.settings) for c in block_columns]
+        ways = {column.name: column.settings for column in block_columns}
+        found = decode_columns(kind, frame, table.source.root, ways)
+        decoded = [found[column.name] for column in block_columns]
         bad |= {int(rows[place]): why for found in decoded for place, why in found.bad.items()}
         if len(bad) < len(rows):
             blocks.append(_fitted(name, block_columns, [found.values for found in decoded], len(rows), asked))
@@ -312,7 +314,8 @@ def _columns(listed: list[dict[str, Any]]) -> Iterator[str]:
     for column in shown:
         kind = column["kind"] if column["role"] == "input" else column["role"]
         told = [f"{column['missing']:.1%} missing"] if column["missing"] else []
-        told += [f"{column['unique']:,} distinct"] if column["unique"] is not None else []
+        about = "about " if column.get("estimated") else ""
+        told += [f"{about}{column['unique']:,} distinct"] if column["unique"] is not None else []
         told += [column["note"]] if column["note"] else []
         yield f"  {column['name'][:WIDEST]:{wide}}  {kind or '':8}  {'; '.join(told)}".rstrip()
     if len(listed) > SHOWN:

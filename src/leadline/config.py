@@ -167,7 +167,10 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         values["kind"] = tuple(f"{column}={kind}" for column, kind in values["kind"].items())
     for name in ("kind", "drop", "need"):
         if name in values:
-            values[name] = (values[name],) if isinstance(values[name], str) else tuple(values[name])
+            values[name] = (values[name],) if isinstance(values[name], str) else tuple(map(str, values[name]))
+    for name in ("target", "group", "time", "split"):  # columns of a frame may have names that are no text
+        if name in values:
+            values[name] = str(values[name])
     if not isinstance(values.get("only", ""), str):
         values["only"] = ",".join(values["only"])
     return Settings(**values)

@@ -6,6 +6,7 @@ Start here. Each stage receives the last one's result as a frozen value and neve
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import shutil
@@ -24,9 +25,9 @@ from leadline import __version__, trials
 from leadline.config import Settings, from_mapping, gigabytes
 from leadline.contenders.contender import Clock, Data, readings
 from leadline.data import samples
-from leadline.data.aside import quarantine, shortened
+from leadline.data.aside import notes_of, quarantine
 from leadline.data.audit import audit
-from leadline.data.drawn import draw
+from leadline.data.heldout import HeldOut
 from leadline.data.kept import in_use
 from leadline.data.source import Source, cache_folder, read
 from leadline.data.store import Store, build
@@ -34,8 +35,9 @@ from leadline.data.table import Table
 from leadline.data.table import read as understand
 from leadline.errors import LeadlineError, ModelError
 from leadline.flaws.flaw import Flaw
-from leadline.flaws.look import look, priced
-from leadline.flaws.mend import mended, write
+from leadline.flaws.look import priced
+from leadline.flaws.mend import write
+from leadline.flaws.scan import Scan, scan
 from leadline.folder import command, remarks, run_folder, source_of, write_config
 from leadline.judge import evidence
 from leadline.judge.certainty import Certainty, certainty, doubts
@@ -162,27 +164,19 @@ def journey(go: Go) -> dict[str, Any]:
         stages = Stages.begun(journal, go.began, earlier)
         table, said = audit(understand(given, asked), asked)
         stages.end("audit")
-        share = None if past is None else past.share
-        store = build(
-            table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
-        )  # fmt: skip
+        held, share = HeldOut(table), None if past is None else past.share
+        encode = functools.partial(_encoded, held, go)
+        table, store = encode(table, None, share)
         stages.end("encode")
         clock = Clock(asked.seconds, began=go.began, readings=readings(folder / LOOKED))
-        flaws, missed = look(table, store, asked, cores(), clock)
+        looked = scan(table, store, encode, asked, cores(), clock)
         clock.write(folder / LOOKED)
-        go.watch(journal.write("flaws", said=[flaw.says for flaw in flaws]))
+        go.watch(journal.write("flaws", said=[flaw.says for flaw in looked.flaws]))
+        table, store, said = looked.table, looked.store, (*said, *looked.said)
         stages.end("flaws")
-        said = (*said, *missed)
-        if asked.fix:
-            table, mends = mended(table, flaws, asked.fixes)
-            said = (*said, *mends)
-            store = build(
-                table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=store.share,
-                like=None if any(flaw.columns for flaw in flaws) else store,
-            )  # fmt: skip
         if "interpretable" in asked.need and importlib.util.find_spec("interpret") is None:
             said = (*said, "glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'.")
-        warnings = [*given.notes, *said, *quarantine(folder, table, store), *shortened(store)]
+        warnings = [*given.notes, *said, *quarantine(folder, table, store), *notes_of(store)]
         go.watch(
             journal.write(
                 "encoded", rows=store.split.counts(), task=store.task.name, blocks=_blocks(store), said=warnings,
@@ -204,14 +198,18 @@ def journey(go: Go) -> dict[str, Any]:
             stages.end("race")
             raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored
             found = trials.run(
-                race, table, asked, planned, seconds=raced_s, until=until, folder=folder / "rounds",
-                start=start, past=past, journal=journal, watch=go.watch,
+                race, table, held, asked, planned, seconds=raced_s, until=until, folder=folder / "rounds", start=start,
+                stores=functools.partial(looked.fold, held, asked, cores()), past=past, journal=journal, watch=go.watch,
             )  # fmt: skip
             if found.raced_until is not None:
                 stages.end("repeats", at=found.raced_until)
             if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
                 ends.enter_context(told_once())
-            result, flaws = _finish(table, store, race, found, flaws, [*warnings, *found.said], go, stages, gauge)
+            known, looked, table = looked, looked.opened(held), held.opened(table)
+            if more := looked.beyond(known):
+                go.watch(journal.write("flaws", said=more, after="the verdict"))
+            stages.end("judge")
+            result, flaws = _finish(table, store, race, found, looked, [*warnings, *found.said], go, stages, gauge)
         finally:
             race.close()
         _report(table, store, race, flaws, result, go, stages)
@@ -231,6 +229,19 @@ def find(source: Any, test: Any, asked: Settings) -> Source:
     if isinstance(source, str) and not Path(source).exists() and (asked.data or samples.is_known(source)):
         source = samples.load(source, data=asked.data, cache=cache, running=asked.running)
     return read(source, test, cache=cache, running=asked.running)
+
+
+def _encoded(
+    held: HeldOut, go: Go, table: Table, like: Store | None, share: float | None = None
+) -> tuple[Table, Store]:
+    """The table split, its test labels sealed, and encoded; what `like` has decoded is not decoded again."""
+    split = held.split(table, go.asked)
+    table = held.without(table, split)
+    store = build(
+        table, split, go.cache, seconds=go.asked.seconds, key=_key(go.asked, table), like=like,
+        share=share if like is None else like.share,
+    )  # fmt: skip
+    return table, store
 
 
 def _key(asked: Settings, table: Table) -> dict[str, Any]:
@@ -272,7 +283,7 @@ def _memory(asked: Settings) -> float:
 
 
 def _finish(
-    table: Table, store: Store, race: Race, found: Trials, flaws: list[Flaw], warnings: list[str], go: Go,
+    table: Table, store: Store, race: Race, found: Trials, looked: Scan, warnings: list[str], go: Go,
     stages: Stages, gauge: Gauge,
 ) -> tuple[dict[str, Any], list[Flaw]]:  # fmt: skip
     """Ship what the verdict says; what result.json will hold, and the flaws with their price."""
@@ -285,8 +296,7 @@ def _finish(
     stages.end("judge")
     verdict = found.verdict
     verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, stages)
-    if shipped is not None:
-        flaws = priced(flaws, store, truth, answers, shipped)
+    flaws = looked.flaws if shipped is None else priced(looked.flaws, store, truth, answers, shipped)
     write(flaws, folder / "flaws.csv")
     result = {
         "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
@@ -294,17 +304,18 @@ def _finish(
         "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
         "rows": store.split.counts(), "budget_s": None if asked.epochs else asked.seconds,
         "epochs": asked.epochs, "spent_s": 0.0, "peak_memory_gb": round(gauge.peak, 3),
-        "memory_cap_gb": _memory(asked), "seed": asked.seed,
-        "test_openings": 1, "command": command(source_of(folder), asked), "data_hash": table.source.digest,
-        "machine": machine(), "versions": versions(), "columns": evidence.columns(table),
-        "contenders": evidence.contenders(race, scored, answers, store, go.began),
+        "memory_cap_gb": _memory(asked), "seed": asked.seed, "test_openings": found.openings,
+        "evaluations": found.evaluations, "command": command(source_of(folder), asked),
+        "data_hash": table.source.digest, "machine": machine(), "versions": versions(),
+        "columns": evidence.columns(table),
+        "contenders": evidence.contenders(race, scored, answers, store, found.rounds, go.began),
         "verdict": dataclasses.asdict(verdict), "needs": found.needs,
         "within": [dataclasses.asdict(each) for each in found.within],
         "rounds_run": evidence.rounds(found.rounds), "ended": dataclasses.asdict(found.ending),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in asked.fixes} for flaw in flaws],
-        "quarantined": len(table.bad) + len(store.bad),
+        "looked_for": looked.looked_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
     readable = "interpretable" in asked.need
     expected = expect(table, store.split.counts(), machine(), interpretable=readable, seconds=asked.seconds)
@@ -388,7 +399,7 @@ def _report(
     if result["shipped"] is not None:
         name = result["shipped"]["contender"]
         entry = next(entry for entry in race.entries if entry.name == name)
-        shown = evidence.examples(table, store, store.sealed(), entry.scores())
+        shown = evidence.examples(table, store, table.labels[store.split.test], entry.scores())
     found = evidence.shown_flaws(table, store, flaws)
     way = None if result["shipped"] is None else evidence.way(table, store, Model(folder / "model.onnx"))
     stages.end("report")

@@ -230,8 +230,8 @@ def farewell(run: Run) -> str:
         low, high = _number(facts["low"]), _number(facts["high"])
         lines.append(
             f"{shipped['contender']} is shipped: {result['metric']} {_number(facts['score'])} ({low} to {high}) on "
-            f"{result['rows']['test']:,} test rows, {facts['predict_us']:,.0f} µs a row, {_bytes(shipped['bytes'])}, "
-            f"the file agrees with it on every row."
+            f"{result['rows']['test']:,} test rows, scored {_times(result['test_openings'])}; "
+            f"{facts['predict_us']:,.0f} µs a row, {_bytes(shipped['bytes'])}; {_checked(result)}."
         )
         lines.append(f"model   {run.folder / 'model.onnx'}")
     lines.append(f"report  {run.folder / 'report.html'}   ({_spent(result)})")
@@ -242,6 +242,22 @@ def _spent(result: dict[str, Any]) -> str:
     """Seconds, and of how many."""
     given = "" if result["budget_s"] is None else f" of {_time(result['budget_s'])}"
     return f"{_time(result['spent_s'])}{given}"
+
+
+def _checked(result: dict[str, Any]) -> str:
+    """How far the file is from the trained contender, as it was counted."""
+    parity = result["shipped"]["parity"]
+    rows, differ = parity["rows"], parity["decisions_differ"]
+    if not result["classes"]:
+        of = " of the bits of a row" if result["task"] == "language" else ""
+        return f"the file differs from it by at most {parity['max_difference']:.2g}{of} on {rows:,} rows"
+    if differ:  # any other difference would have kept it from being shipped
+        return f"the file decides {differ:,} of {rows:,} rows otherwise, where rounding decides"
+    return f"the file decides as it does on all {rows:,} rows"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def line_of(run: Run, width: int) -> str:
@@ -263,6 +279,8 @@ def kept_line(each: Kept) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.4g}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.6g}"
 
 

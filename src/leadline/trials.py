@@ -1,6 +1,6 @@
 """The rounds of a run: how many there is time for, what each is drawn from, and what they come to.
 
-Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test is opened here.
+Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test rows are evaluated here.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from leadline.config import Settings
-from leadline.data.drawn import draw, groups
+from leadline.data.drawn import groups
+from leadline.data.heldout import HeldOut
 from leadline.data.split import CALIBRATED, folds_of
 from leadline.data.store import Store
 from leadline.data.table import Table
@@ -48,6 +50,8 @@ class Trials:
     raced_until: float | None  # monotonic moment at which the last further round ended; None where none was begun
     advice: Advice
     said: list[str]
+    openings: int  # how often the labels of the first round's test rows were handed out for scores
+    evaluations: dict[str, Any]  # the same of all rounds, as `HeldOut` counted it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +85,12 @@ def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int
 
 
 def run(
-    race: Race, table: Table, asked: Settings, planned: Plan, *, seconds: float, until: float, folder: Path,
-    start: Callable[[Store, int, Path, int], Race], past: Past | None, journal: Journal,
+    race: Race, table: Table, held: HeldOut, asked: Settings, planned: Plan, *, seconds: float, until: float,
+    folder: Path, start: Callable[[Store, int, Path, int], Race],
+    stores: Callable[[int, int], AbstractContextManager[Store]], past: Past | None, journal: Journal,
     watch: Callable[[dict[str, Any]], None],
 ) -> Trials:  # fmt: skip
-    """Open the test, run further rounds, and weigh them.
+    """Score the first race on its test rows, run further rounds, and weigh them.
 
     Args:
         race: the first one, which took `seconds`.
@@ -93,11 +98,12 @@ def run(
         folder: of the rounds.
         past: an earlier go, whose costs of contenders and whose ending count.
         start: sets up a race: of a store, from a seed, in a folder, as round so and so.
+        stores: the store of a fold, of the order that a seed draws.
     """
     store, folds = race.store, planned.folds
     costs = {} if past is None else past.costs
-    first = round_of(race, store, asked.seed, seconds, 0 if folds > 1 else None)
-    journal.write("test opened", openings=1)
+    first = round_of(race, held, asked.seed, seconds, 0 if folds > 1 else None)
+    journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
     group, said = _group(table, store, asked)
     ruled = ruled_out(asked.needs, {e.name: e.facts for e in race.entries if e.done and e.family != "floor"})
     scales = Scales(
@@ -113,51 +119,45 @@ def run(
         rows=sum(store.split.counts().values()), advice=(advice := _advice(race, asked, folds)),
     )  # fmt: skip
     rounds = Rounds(
-        store=store, table=table, folds=folds, seed=asked.seed, folder=folder, start=start,
-        draw=lambda fold, seed: draw(table, asked, fold, seed),
+        store=store, held=held, folds=folds, seed=asked.seed, folder=folder, start=start, stores=stores
     )  # fmt: skip
-    held, verdict = [first], None
+    ended, verdict = [first], None
     families = len({entry.family for entry in race.entries if entry.done and entry.family != "floor"})
     most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
     for one in rounds.after(first, race.given(), until, most, FEWEST_SEEDS if planned.spare else 0):
-        held.append(one)
+        ended.append(one)
         watch(journal.write("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores))
-        verdict = scales.until_sure(held, ended=False) if asked.until_sure else None
+        verdict = scales.until_sure(ended, ended=False) if asked.until_sure else None
         if verdict is not None:
             break
     raced_until = time.monotonic() if rounds.begun else None
-    journal.write("rounds", count=len(held))
-    ended = ending(
+    journal.write("rounds", count=len(ended))
+    why = ending(
         Held(
-            rounds=len(held), most=planned.most, longest=max(one.seconds for one in held),
+            rounds=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
             left=until - time.monotonic(), budget=None if asked.epochs else asked.seconds,
             asked=asked.rounds is not None or asked.until_sure, fewest=FEWEST_SEEDS if planned.spare else 1,
             stopped=race.stopped or rounds.stopped, sure=verdict is not None, late=rounds.late, families=families,
         )
     )  # fmt: skip
     if past is not None and past.ending is not None:
-        ended = Ending(**past.ending)
-    watch(journal.write("race ended", code=ended.code, why=ended.why))
+        why = Ending(**past.ending)
+    watch(journal.write("race ended", code=why.code, why=why.why))
     if verdict is None:
-        verdict = scales.until_sure(held, ended=True) if asked.until_sure else scales.verdict(held)
+        verdict = scales.until_sure(ended, ended=True) if asked.until_sure else scales.verdict(ended)
     assert verdict is not None
-    said += _too_few(len(held), asked, ended)
+    said += _too_few(len(ended), asked, why)
     paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
         verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
     needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
+    held.decide()
     return Trials(
-        rounds=held,
-        verdict=verdict,
-        within=scales.within(held),
-        group=group,
-        needs=needs,
-        ending=ended,
-        raced_until=raced_until,
-        advice=advice,
-        said=said,
-    )
+        rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
+        raced_until=raced_until, advice=advice, said=said, openings=held.openings(first.rows),
+        evaluations=held.counted(),
+    )  # fmt: skip
 
 
 def _too_few(held: int, asked: Settings, ended: Ending) -> list[str]:

@@ -70,3 +70,12 @@ def test_a_folder_of_several_tables_tells_of_patterns(sales: Path) -> None:
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
     (tmp_path / "sales [may].csv").write_text("a,b\n1,2\n")
     assert read(tmp_path / "sales [may].csv", cache=tmp_path / "cache").train.collect().height == 1
+
+
+def test_signs_in_the_names_of_folders_are_taken_as_they_are(sales: Path, own_cache: Path) -> None:
+    folder = sales.parent / "[set 1] a?b"
+    folder.mkdir()
+    for file in sales.glob("*.csv"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    plain, signs = (read(f"{where}/*.csv", cache=own_cache).train.collect() for where in (sales, folder))
+    assert plain.equals(signs) and len(plain)

@@ -187,7 +187,22 @@ def test_a_column_called_split_is_taken_by_itself(found: Any) -> None:
     assert timed.said[0] == "Column 'split' is left out: it names parts." and len(timed.split.valid) > 8
 
 
-@pytest.mark.parametrize("columns", [{"split": _repeated("train", "test", "odd")}, {"set": _repeated("train", "test")}])
+def test_what_competitions_call_their_parts_is_followed(found: Any) -> None:
+    done = found({"Usage": ["Training"] * 40 + ["PublicTest"] * 8 + ["PrivateTest"] * 12})
+    assert done.split.counts() == {"train": 40, "valid": 8, "calib": 0, "test": 12} and done.inputs() == ["x"]
+
+
+def test_a_column_of_any_name_that_names_parts_is_not_learned_from(found: Any) -> None:
+    done = found({"set": _repeated("Train", "test")})
+    said = "it names parts, and --split set tests on its test rows"
+    assert done.inputs() == ["x"] and done.said == (f"Column 'set' is left out: {said}.",)
+    assert found({"set": _repeated("Train", "Train", "test")}, split="set").values("set")["test"] == {"test"}
+    assert found({"set": _repeated("train", "test")}, kind="set=category").inputs() == ["x", "set"]
+
+
+@pytest.mark.parametrize(
+    "columns", [{"split": _repeated("train", "test", "odd")}, {"vehicle": _repeated("train", "car")}]
+)  # fmt: skip
 def test_other_columns_are_inputs(columns: dict[str, Any], found: Any) -> None:
     assert found(columns).inputs() == ["x", *columns]
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from leadline.contenders.contender import Clock, Data
 from leadline.data.split import split
 from leadline.data.store import again
 from leadline.errors import SourceError
@@ -23,11 +24,14 @@ def test_labels_of_test_rows_are_sealed(task: str, mixed: Any, prepare: Any) -> 
     store, truth = made.store, made.table.labels
     hidden = store.labels[store.split.test]
     assert len(hidden) and (np.isnan(hidden) if task == "regression" else hidden == -1).all()
-    np.testing.assert_array_equal(store.sealed(), truth[store.split.test])
     for part in (store.split.train, store.split.valid):
         np.testing.assert_array_equal(store.labels[part], truth[part])
     on_disk = np.load(store.path / "labels.npy")
     np.testing.assert_array_equal(on_disk, store.labels)
+    data = Data(store=store, clock=Clock(1.0), threads=1)
+    np.testing.assert_array_equal(data.labels(store.split.valid), truth[store.split.valid])
+    with pytest.raises(AssertionError, match="a label of a test row was asked for"):
+        data.labels(store.split.test[:1])
 
 
 def test_blocks_hold_the_columns_of_a_kind(mixed: Any, prepare: Any) -> None:
@@ -147,7 +151,6 @@ def test_another_split_of_the_same_rows_learns_anew(mixed: Any, prepare: Any) ->
     with again(made.store, made.table, parts) as store:
         np.testing.assert_array_equal(store.split.test, parts.test)
         assert (store.labels[parts.test] == -1).all() and (store.labels[made.store.split.test] >= 0).all()
-        np.testing.assert_array_equal(store.sealed(), labels[parts.test])
         assert [block.name for block in store.blocks] == [block.name for block in made.store.blocks]
         assert store.graph("number") != made.store.graph("number")  # quartiles of other train rows
         path = store.path

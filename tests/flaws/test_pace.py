@@ -61,3 +61,13 @@ def test_without_a_budget_nothing_hangs_on_the_time(monkeypatch: pytest.MonkeyPa
     machine = Machine(monkeypatch)
     given, left_out = _go(machine, Clock(math.inf), 50.0)
     assert (len(set(given)), left_out) == (1, [])
+
+
+def test_what_is_no_part_of_the_look_costs_it_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    pace = Pace(Clock(100.0), 100.0)
+    given = pace.part(0.4)
+    machine.now += given
+    with pace.paused():
+        machine.now += 30.0  # the rows are encoded again
+    assert pace.part(0.4, "labels") == pytest.approx(given) and pace.left_out == []

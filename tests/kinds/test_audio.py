@@ -114,6 +114,41 @@ def test_a_source_of_broken_files_is_refused_in_one_sentence(prepare: Any) -> No
         prepare(frame, target="y")
 
 
+@pytest.mark.parametrize("second", [-1.0, -0.9, 0.0, 1.0])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_channels_that_cancel_out_are_no_silence(second: float, channels: int) -> None:
+    """A channel upside down, as a badly wired cable leaves it, is heard well by two ears."""
+    wave = _tone(1.0)
+    (sound,) = _decode(_bytes(np.stack([wave, second * wave] * (channels // 2), axis=1))).values
+    loudness = np.abs(sound).max() / 32_767
+    assert loudness == pytest.approx(0.5 if second < 0 else 0.5 * (1 + second) / 2, abs=0.01)
+    assert Audio().blank(sound[None]).tolist() == [False]
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("chunk", [b"", b"LIST\x04\0\0\0INFO"])
+@pytest.mark.parametrize("form", ["bytes", "path"])
+def test_a_wav_that_was_written_into_a_pipe_is_read(size: int, chunk: bytes, form: str, tmp_path: Path) -> None:
+    content = _bytes(_tone(0.5))
+    place = content.find(b"data")
+    streamed = content[:place] + chunk + b"data" + size.to_bytes(4, "little") + content[place + 8 :]
+    (tmp_path / "a.wav").write_bytes(streamed)
+    decoded = _decode(streamed) if form == "bytes" else _decode("a.wav", root=tmp_path)
+    assert not decoded.bad
+    np.testing.assert_array_equal(decoded.values[0], _decode(content).values[0])
+
+
+def test_a_wav_without_samples_is_bad() -> None:
+    assert "holds no samples" in _decode(_bytes(np.zeros(0))).bad[0]
+
+
+def test_silent_sounds_are_blank() -> None:
+    rows = np.full((3, 100), PADDING, np.int16)
+    rows[0, :50], rows[1, :50] = 3, -3
+    rows[2, 10] = -2_000
+    assert Audio().blank(rows).tolist() == [True, True, False]
+
+
 def test_of_many_channels_less_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadline.kinds.audio.MOST_VALUES", 4 * RATE)
     (sound,) = _decode(_bytes(np.zeros((2 * RATE, 8), np.int16))).values

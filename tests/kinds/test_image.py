@@ -74,6 +74,69 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
         assert np.abs(decoded - ramp / 257).max() <= 1
 
 
+def _stripes(count: int, low: float, high: float) -> np.ndarray:
+    """Pictures [count, 16, 16] of stripes between two levels, with a little noise."""
+    rng = np.random.default_rng(0)
+    waves = np.sin(np.arange(16) * np.pi / 4)[None, :, None] + rng.normal(0, 0.1, (count, 16, 16))
+    return np.asarray(low + (high - low) * (waves.clip(-1, 1) + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1_200), (0, 255), (0, 20), (800, 1_300), (0, 65_535), (30_000, 31_000)]
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["png", "tiff", "array", "float tiff"])
+def test_more_than_eight_bits_are_read_by_the_range_of_the_data(form: str, low: int, high: int) -> None:
+    """12-bit sensors, tomographs around 1,000, masks of few levels: what a person sees after stretching is seen."""
+    pictures = _stripes(30, low, high)
+    if form == "array":
+        cells = pl.Series("image", pictures.astype(np.uint16))
+    elif form == "float tiff":
+        cells = pl.Series([_bytes(Pillow.fromarray(p.astype(np.float32)), "TIFF") for p in pictures])
+    else:
+        cells = pl.Series([_bytes(Pillow.fromarray(p.round().astype(np.uint16)), form.upper()) for p in pictures])
+    settings = IMAGE.sniff(cells, None)
+    assert settings["channels"] == 1
+    decoded = np.stack(IMAGE.decode(cells, None, settings).values)
+    assert np.ptp(decoded) > 120
+    assert np.corrcoef(decoded.ravel(), pictures.ravel())[0, 1] > 0.99
+    alone = IMAGE.decode(cells[3:4], None, settings).values[0]
+    np.testing.assert_array_equal(alone, decoded[3])
+
+
+def test_a_few_bright_points_on_black_stay_to_be_seen() -> None:
+    values = np.zeros((5, 64, 64), np.uint16)
+    values[:, 3, 4] = 60_000
+    cells = pl.Series([_bytes(Pillow.fromarray(picture)) for picture in values])
+    settings = IMAGE.sniff(cells, None)
+    assert IMAGE.decode(cells, None, settings).values[0].max() > 200
+
+
+def test_an_old_file_reads_as_it_did() -> None:
+    ramp = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8)
+    old = IMAGE.decode(pl.Series(ramp), None, {"channels": 1, "scale": 255.0}).values[0][..., 0]
+    np.testing.assert_array_equal(old, (ramp[0] * 255).round())
+
+
+@pytest.mark.parametrize(("shape", "ground"), [("white", "black"), ("black", "white"), ("both", "#808080")])
+def test_a_transparent_picture_is_laid_on_a_ground_that_shows_its_shape(shape: str, ground: str) -> None:
+    pictures = []
+    for place in range(8):
+        colour = {"both": "white" if place % 2 else "black"}.get(shape, shape)
+        picture = Pillow.new("RGBA", (16, 16), (255, 255, 255, 0) if colour == "white" else (0, 0, 0, 0))
+        picture.paste(Pillow.new("RGBA", (6, 6), colour), (5, 5))
+        pictures.append(_bytes(picture))
+    settings = IMAGE.sniff(pl.Series(pictures), None)
+    assert settings.get("ground") == ground
+    decoded = np.stack(IMAGE.decode(pl.Series(pictures), None, settings).values)
+    assert not IMAGE.blank(decoded).any()
+
+
+def test_pictures_of_one_colour_are_blank() -> None:
+    rows = np.full((3, 8, 8, 3), [200, 10, 10], np.uint8)
+    rows[2, 4, 4] = 0
+    assert IMAGE.blank(rows).tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_pictures_stand_as_the_camera_held_them(turn: int, colours: np.ndarray) -> None:
     undo = {
@@ -109,11 +172,11 @@ def test_a_picture_of_too_many_pixels_is_set_aside(monkeypatch: pytest.MonkeyPat
 
 def test_what_is_an_image(colours: np.ndarray, tmp_path: Path) -> None:
     colour, grey = _bytes(Pillow.fromarray(colours)), _bytes(Pillow.fromarray(colours[:, :, 0]))
-    assert IMAGE.sniff(pl.Series([colour]), None) == {"channels": 3, "scale": 1.0, "draft": DRAFT}
+    assert IMAGE.sniff(pl.Series([colour]), None) == {"channels": 3, "draft": DRAFT}
     assert IMAGE.sniff(pl.Series([{"bytes": grey, "path": "a.png"}]), None)["channels"] == 1
     assert IMAGE.sniff(pl.Series([grey, colour]), None)["channels"] == 3
     (tmp_path / "a.PNG").write_bytes(grey)
-    assert IMAGE.sniff(pl.Series(["a.PNG"]), tmp_path) == {"channels": 1, "scale": 1.0, "draft": DRAFT}
+    assert IMAGE.sniff(pl.Series(["a.PNG"]), tmp_path) == {"channels": 1, "draft": DRAFT}
     assert IMAGE.sniff(pl.Series(["a.png", "b.txt"]), tmp_path) is None
     assert IMAGE.sniff(pl.Series([1, 2]), None) is None
 
@@ -125,7 +188,7 @@ def test_arrays_of_any_layout_and_scale(order: str, unit: Any, colours: np.ndarr
     array = array if unit is np.uint8 else (array / 255).astype(unit)
     cells = pl.Series(np.ascontiguousarray(array))
     settings = IMAGE.sniff(cells, None)
-    assert settings == {"channels": 3, "scale": 1.0 if unit is np.uint8 else 255.0}
+    assert settings == {"channels": 3} | ({} if unit is np.uint8 else {"range": [0.0, 1.0]})
     np.testing.assert_array_equal(IMAGE.decode(cells, None, settings).values[0], colours)
 
 

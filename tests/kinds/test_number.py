@@ -13,7 +13,7 @@ from leadline.kinds import KINDS
 NUMBER = KINDS["number"]
 
 
-@pytest.mark.parametrize("cells", [[1, 2], [1.5, None], [True, False], ["1", " 2.5 ", "?", "-3e4"], ["NA", "1"]])
+@pytest.mark.parametrize("cells", [[1, 2], [1.5, None], ["1", " 2.5 ", "?", "-3e4"], ["NA", "1"]])
 def test_numbers_are_recognised(cells: list[Any]) -> None:
     assert NUMBER.sniff(pl.Series(cells), None) == {}
 

@@ -76,6 +76,35 @@ def test_text_that_is_no_list_of_numbers_stays_text(cell: str) -> None:
     assert SERIES.sniff(pl.Series([cell] * 3), None) is None
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["70 80 82 72", "1 2 3 4", " 5 6  7 8 "], ["0.5 -1e3 nan 4"] * 3, [",".join(map(str, range(8)))] * 3,
+        ["1;2;3;4;5;6;7;8"] * 2,
+    ],
+)  # fmt: skip
+def test_as_many_numbers_in_each_cell_are_a_series(cells: list[str]) -> None:
+    """Pixels of a picture in a cell, as data sets of competitions have them."""
+    settings = SERIES.sniff(pl.Series(cells), None)
+    assert settings == {"length": 4 if " " in cells[0] else 8, "written": True}
+    decoded = SERIES.decode(pl.Series([*cells, "", None]), None, settings)
+    assert np.isfinite(decoded.values[0]).sum() >= 3 and np.isnan(decoded.values[-1]).all()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["0049 30 1234 5678"] * 3,  # telephone numbers
+        ["1,234,567,890"] * 3,  # a number with its thousands
+        ["10 20 30 40", "10 20 30 40 50", "1 2 3 4 5 6"],  # as many as there are: no samples of one thing
+        ["12 angry men and 4 others"] * 3,
+        ["3 5 7"] * 3,
+    ],
+)
+def test_other_numbers_in_a_cell_are_not(cells: list[str]) -> None:
+    assert SERIES.sniff(pl.Series(cells), None) is None
+
+
 def test_lists_written_as_text_are_learned_and_predicted(waves: Any, tmp_path: Path) -> None:
     def written(frame: pl.DataFrame) -> pl.DataFrame:
         cells = [str([round(v, 3) for v in row][: 12 + place % 9]) for place, row in enumerate(frame["wave"].to_list())]

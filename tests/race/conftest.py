@@ -75,8 +75,8 @@ def race(
         script.write_text(FAKE.replace("BEHAVIOUR", json.dumps(behaviour), 1))
 
         def fake(command: list[str], **options: Any) -> Any:
-            assert command[:3] == [sys.executable, "-m", "leadline.race.worker"]
-            return popen([sys.executable, str(script), command[3]], **options)
+            assert command[:4] == [sys.executable, "-P", "-m", "leadline.race.worker"]
+            return popen([sys.executable, str(script), command[4]], **options)
 
         monkeypatch.setattr("leadline.race.spare.subprocess.Popen", fake)
         watched: list[dict[str, Any]] = []

@@ -49,7 +49,7 @@ class Clock:
     def rounds(self) -> Rounds:
         nothing: Any = None
         return Rounds(
-            store=nothing, table=nothing, folds=1, seed=0, folder=Path("rounds"), draw=nothing, start=self.start
+            store=nothing, held=nothing, folds=1, seed=0, folder=Path("rounds"), stores=nothing, start=self.start
         )  # fmt: skip
 
 

@@ -152,6 +152,18 @@ def _frozen() -> nn.Module:
     return net
 
 
+def _with_weight_hook() -> nn.Module:
+    net = _net("tanh")
+    net[0].weight.register_post_accumulate_grad_hook(lambda p: None)
+    return net
+
+
+def _replaced() -> nn.Module:
+    net = copy.deepcopy(_net("tanh"))
+    net[0].forward = lambda x: x
+    return net
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "dropout": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Dropout()), "it holds a layer of type Dropout"),
     "a norm": (lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), "it holds a layer of type BatchNorm1d"),
@@ -160,6 +172,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "no sequence": (lambda: nn.Linear(4, 4), "it is a Linear, not an nn.Sequential"),
     "another GELU": (lambda: nn.Sequential(nn.Linear(4, 4), nn.GELU("tanh")), "its GELU is the approximate one"),
     "a hook": (_with_hook, "it has hooks"),
+    "a hook on a weight": (_with_weight_hook, "it has hooks"),
+    "a replaced forward": (_replaced, "the forward of its Linear is replaced"),
     "tied": (_tied, "layers share a parameter"),
     "frozen": (_frozen, "some parameters are frozen"),
     "empty": (lambda: nn.Sequential(), "it does not begin with a Linear layer"),
@@ -174,6 +188,16 @@ REFUSED: dict[str, tuple[Any, str]] = {
 def test_what_is_no_stack_is_told_why(name: str) -> None:
     make, why = REFUSED[name]
     assert why_not(make(), axes=2) == why
+
+
+def test_what_changes_every_module_forbids_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, out: None)
+    assert why_not(_net("relu"), 2) == "it has hooks"
+    handle.remove()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert why_not(_net("relu"), 2) == "autocast is on around it"
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: 2 * x)
+    assert why_not(_net("relu"), 2) == "the forward of its ReLU is replaced"
 
 
 def test_what_is_a_stack_and_which_batches_it_takes() -> None:

@@ -563,7 +563,7 @@ def test_the_drawing_stands_alone(tmp_path: Path) -> None:
             lambda: nn.Linear(6, 3),
             lambda: _batch(4, 6),
             {"loss": lambda out, y: out @ out},
-            "The loss could not be taken of the module's output and y",
+            "The loss function could not compare outputs",
         ),
     ],
 )

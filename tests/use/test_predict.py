@@ -18,7 +18,7 @@ from leadline.use.predict import predict
 def _model(**inputs: str) -> Any:
     """A model that answers 'yes' where the first file is there, and has no answer where it is not."""
 
-    def answer(frame: pl.DataFrame, root: Path) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    def answer(frame: pl.DataFrame, root: Path, watch: Any) -> tuple[dict[str, np.ndarray], dict[int, str]]:
         there = [(root / cell).is_file() for cell in frame[next(iter(inputs))]]
         chances = np.array([[0.75, 0.25] if found else [np.nan, np.nan] for found in there], np.float32)
         bad = {i: "no such file" for i, found in enumerate(there) if not found}

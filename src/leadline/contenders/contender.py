@@ -114,7 +114,10 @@ class Data:
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The truth as a metric takes it: class numbers, `marks` of several labels, or values in the target's unit."""
-        return np.asarray(self.store.labels[rows])
+        found = np.asarray(self.store.labels[rows])
+        known = found >= 0 if found.dtype.kind == "i" else ~np.isnan(found)
+        assert known.all(), "a label of a test row was asked for"
+        return found
 
     def borne(self, rows: np.ndarray) -> np.ndarray:
         """Where rows may bear several labels: float32 [n, classes], 1 for each that is borne."""

@@ -23,7 +23,7 @@ from leadline.data.dialect import NO_SEPARATOR, SEPARATORS, Dialect, is_data, sn
 __all__ = ["Top", "is_lined_up", "look", "without"]
 
 COMMENT = re.compile(r"^\s*(#|//)")
-STATED = re.compile(r"^sep=(.)\s*$", re.IGNORECASE)
+STATED = re.compile(r"^(?P<quote>\"?)sep=(.)(?P=quote)[;,\t]*\s*$", re.IGNORECASE)
 CELL = re.compile(r'"[^"]*"|\'[^\']*\'|[^ \t]+')
 MOST_TITLE = 10  # lines that may stand above a header
 FEWEST = 3  # lines that say how a table goes on
@@ -53,7 +53,7 @@ def look(text: str, separator: str | None = None) -> Top:
     lines = text.splitlines(keepends=True)
     skip, stated = 0, None
     if separator is None and lines and (said := STATED.match(lines[0])):
-        skip, stated = 1, said[1]
+        skip, stated = 1, said[2]
         separator = stated
     end = skip
     while end < len(lines) and (COMMENT.match(lines[end]) or (end > skip and not lines[end].strip())):

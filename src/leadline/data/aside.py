@@ -1,7 +1,7 @@
 """What is set aside: rows that cannot be used, written down, said, and too many of them refused; and ends of sounds.
 
 Enters: the table's rows without a target, and the store's that could not be decoded. Leaves: quarantine.csv, and what
-is said of it.
+is said of it and of pictures and sounds that show nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from leadline.data.media import listed
 from leadline.data.store import Store
 from leadline.data.table import Table
 from leadline.data.target import missing
 from leadline.errors import SourceError
+from leadline.kinds import KINDS
 from leadline.kinds.audio import LONGEST
+from leadline.kinds.kind import Perceived
+
+GLANCED, CHUNK = 1_000, 32  # train rows that are looked at for blank ones, and at once
+MANY_BLANK = 0.05  # share of them that is worth a sentence
 
 
 def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
@@ -42,6 +49,43 @@ def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
     if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
         return None
     return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
+
+
+def notes_of(store: Store) -> list[str]:
+    """What is said of encoded columns: sounds cut short, blank ones, words for 'missing' that are values."""
+    return [*shortened(store), *blank(store), *kept_apart(store)]
+
+
+def blank(store: Store) -> list[str]:
+    """What is said where many pictures show one colour, or sounds nothing, once they are decoded."""
+    said = []
+    train = store.split.train
+    few = np.sort(train[:: max(1, len(train) // GLANCED)])
+    for block in store.blocks:
+        kind = KINDS[block.kind]
+        if not isinstance(kind, Perceived):
+            continue
+        empty = np.concatenate([kind.blank(np.asarray(store.tensor(block.name)[part])) for part in chunks(few)])
+        if empty.mean() >= MANY_BLANK:
+            said.append(
+                f"{empty.mean():.0%} of the values in {block.columns[0]!r} are {kind.blank_is} once decoded, such as "
+                f"row {few[empty.argmax()] + 1}; check how they were saved."
+            )
+    return said
+
+
+def chunks(rows: np.ndarray) -> list[np.ndarray]:
+    """A few rows at a time: a row may be a minute of sound."""
+    return np.array_split(rows, max(1, -(-len(rows) // CHUNK)))
+
+
+def kept_apart(store: Store) -> list[str]:
+    """What is said where a word for 'missing' is a value of its own."""
+    return [
+        f"In {name!r} {listed(map(repr, words))} and the other missing cells are kept apart: the target differs."
+        for block in store.blocks
+        for name, words in block.settings.get("apart", {}).items()
+    ]
 
 
 def shortened(store: Store) -> list[str]:

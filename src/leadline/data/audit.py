@@ -15,6 +15,7 @@ from leadline.config import Settings
 from leadline.data.marks import unpacked
 from leadline.data.media import MEDIA, listed
 from leadline.data.part import agreed
+from leadline.data.plain_numbers import AT_ONCE
 from leadline.data.table import Column, Table
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
@@ -30,15 +31,14 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
         return table, ()
     scalar = [c.name for c in table.columns if c.kind not in MEDIA and c.note is None]
     rows = int((table.part == 0).sum())
-    unique, missing = _counted(table, scalar, rows)
+    held = table.frame.select(scalar).collect() if table.rows * len(scalar) <= MOST_CELLS // 16 else None
+    unique, missing = _counted(table, scalar, rows) if held is None else _counted_at_once(held, table.part == 0)
+    fractions = set() if held is None else _with_fractions(held)
     columns, said = [], []
-    near = table  # to open a file of thousands of columns for each of them takes seconds
-    if table.rows * len(scalar) <= MOST_CELLS // 16:
-        near = dataclasses.replace(table, frame=table.frame.select(scalar).collect().lazy())
     for column in table.columns:
         if column.name in unique:
             column = dataclasses.replace(column, unique=unique[column.name], missing=missing[column.name])
-        column = _judged(column, near, settings, rows)
+        column = _judged(column, table, settings, rows, whole=column.name not in fractions)
         if column.role == "dropped":
             said.append(f"Column {column.name!r} is left out: {column.note}.")
         columns.append(column)
@@ -71,7 +71,27 @@ def _counted(table: Table, names: list[str], rows: int) -> tuple[dict[str, int],
     return unique, missing
 
 
-def _judged(column: Column, table: Table, settings: Settings, rows: int) -> Column:
+def _counted_at_once(held: pl.DataFrame, train: np.ndarray) -> tuple[dict[str, int], dict[str, float]]:
+    """The same of a table in memory: to open a file of thousands of columns for each of them takes seconds."""
+    rows = held.filter(pl.Series(train))
+    nothing = rows.null_count().row(0)
+    different = rows.select(pl.all().n_unique()).row(0)
+    unique = {name: count - (nulls > 0) for name, count, nulls in zip(rows.columns, different, nothing, strict=True)}
+    return unique, {name: nulls / max(1, len(rows)) for name, nulls in zip(rows.columns, nothing, strict=True)}
+
+
+def _with_fractions(held: pl.DataFrame) -> set[str]:
+    """Columns that hold a number with a fraction: they count nothing."""
+    found: set[str] = set()
+    names = [name for name, dtype in held.schema.items() if dtype == pl.String or dtype.is_float()]
+    for start in range(0, len(names), AT_ONCE):
+        numbers = held.select(pl.col(names[start : start + AT_ONCE]).cast(pl.Float64, strict=False))
+        broken = numbers.select((pl.all() != pl.all().round()).any()).row(0)
+        found |= {name for name, yes in zip(numbers.columns, broken, strict=True) if yes}
+    return found
+
+
+def _judged(column: Column, table: Table, settings: Settings, rows: int, whole: bool) -> Column:
     if column.role != "input" or column.name in settings.kinds or column.unique is None:
         return column
     note = None
@@ -84,7 +104,7 @@ def _judged(column: Column, table: Table, settings: Settings, rows: int) -> Colu
     elif rows >= 20 and column.unique >= 0.99 * rows * (1 - column.missing) and column.missing < 0.01:
         if column.kind == "category":
             note = "nearly every row has its own value, as an identifier has"
-        elif column.kind == "number" and _counts_up(table, column.name):
+        elif column.kind == "number" and whole and _counts_up(table, column.name):
             note = "it counts the rows, as an identifier does"
     return column if note is None else dataclasses.replace(column, role="dropped", note=note)
 

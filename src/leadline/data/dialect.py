@@ -99,12 +99,13 @@ def _unique(names: list[str]) -> tuple[str, ...]:
     >>> _unique(["x", "y", "x", "x_2"])
     ('x', 'y', 'x_3', 'x_2')
     """
-    taken, found = set(names), list[str]()
+    taken, seen, found = set(names), set[str](), list[str]()
     for name in names:
-        if name in found:
+        if name in seen:
             number = next(n for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)
             name = f"{name}_{number}"
             taken.add(name)
+        seen.add(name)
         found.append(name)
     return tuple(found)
 

@@ -11,7 +11,8 @@ from leadline.config import Settings
 from leadline.data.marks import rarest
 from leadline.data.split import Split, split, stretches
 from leadline.data.table import Table
-from leadline.errors import LeadlineError
+from leadline.errors import LeadlineError, SourceError
+from leadline.judge.metrics import METRICS
 
 
 def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) -> Split:
@@ -24,9 +25,24 @@ def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) 
         labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold,
         of=table.source.name,
     )  # fmt: skip
+    if fold == 0:
+        _check_metric(table, drawn)
     if table.doubtful is None:
         return drawn
     return replace(drawn.without(table.doubtful.tolist()), test=drawn.test)
+
+
+def _check_metric(table: Table, drawn: Split) -> None:
+    """One sentence before anything is trained where a part cannot be scored by the metric."""
+    needed = METRICS[table.task.metric].classes_needed
+    for name in ("test", "valid"):
+        held = np.unique(table.labels[getattr(drawn, name)])
+        if len(held) < needed:
+            rows = len(getattr(drawn, name))
+            raise SourceError(
+                f"All {rows:,} {name} rows are {table.task.classes[int(held[0])]!r}, where {table.task.metric} needs "
+                f"rows of {needed} classes; give {name} rows of another class, or another --metric, such as accuracy."
+            )
 
 
 def groups(table: Table, asked: Settings) -> np.ndarray | None:

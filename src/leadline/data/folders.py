@@ -39,6 +39,7 @@ from leadline.data.media import (
 )
 from leadline.data.packed import without_packing
 from leadline.data.part import PART_TOKENS, USUAL_TARGETS, Part, counted, frame_digest, part_of
+from leadline.data.partitions import partition_files
 from leadline.data.several import one_table
 from leadline.data.tabular import TABLE_SUFFIXES, read_table, table_suffix
 from leadline.errors import SourceError
@@ -64,6 +65,8 @@ def read_folder(folder: Path, cache: Path) -> Layout:
         )
     if any(is_idx(file) for file in files):
         return read_idx([file for file in files if is_idx(file)])
+    if tables_below := partition_files(files, subfolders):
+        return one_table(tables_below, cache)
     media = {subfolder.name: media_below(subfolder) for subfolder in subfolders}
     archives = [file for file in files if is_archive(file)]
     if manifest := _manifest(folder, files, media, archives, cache):

@@ -1,7 +1,9 @@
 """Data that is already in memory: frames of polars and pandas, arrays of NumPy and PyTorch.
 
-Enters: a frame, an array X, a pair (X, y), or a dict of name -> array. Leaves: a `Part` and the target that the form
-itself gives ("label" for a pair). pandas and PyTorch are recognised by the name of their module, never imported: who
+Enters: a frame, an array X, a pair (X, y), a dict of name -> array, or a list of rows as dicts. Leaves: a `Part` and
+the target that the form itself gives (for a pair the name of y, else "label"). Columns are called as the frame calls
+them, and names that are no text as Python writes them: 4 is '4'. An index of pandas that has a name, or holds times, is
+a column too. pandas and PyTorch are recognised by the name of their module, never imported: who
 hands over such an object has imported them already.
 
     >>> import numpy as np
@@ -11,6 +13,7 @@ hands over such an object has imported them already.
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ import polars as pl
 
 from leadline.data.nested import flat
 from leadline.data.part import Part, counted, frame_digest
+from leadline.data.plain import plain
 from leadline.errors import SourceError
 
 __all__ = ["from_arrays", "from_frame", "from_memory", "in_memory"]
@@ -29,7 +33,8 @@ Array = np.ndarray[Any, Any]
 
 def in_memory(source: object) -> bool:
     """Whether `from_memory` reads this."""
-    return isinstance(source, pl.DataFrame | pl.LazyFrame | tuple | dict | np.ndarray) or _is_foreign(source)
+    rows = isinstance(source, list) and bool(source) and all(isinstance(row, dict) for row in source)
+    return rows or isinstance(source, pl.DataFrame | pl.LazyFrame | tuple | dict | np.ndarray) or _is_foreign(source)
 
 
 def from_memory(source: object, *, cache: Path) -> tuple[Part, str | None]:
@@ -38,18 +43,55 @@ def from_memory(source: object, *, cache: Path) -> tuple[Part, str | None]:
     Raises SourceError for zero rows, lengths that differ, and shapes that are no table.
     """
     if isinstance(source, pl.LazyFrame):
-        return _checked(_settled(source, cache)), None
+        return _checked(_settled(source, cache), memory=False), None
     if isinstance(source, pl.DataFrame):
         return _checked(source.lazy()), None
+    if isinstance(source, list):
+        names = dict.fromkeys(name for row in source for name in row)
+        return _checked(pl.DataFrame([_objects(str(n), [row.get(n) for row in source]) for n in names]).lazy()), None
     if isinstance(source, dict):
         return _checked(_from_dict(source).lazy()), None
     if isinstance(source, tuple):
         if len(source) != 2:
             raise SourceError(f"the tuple holds {counted(len(source), 'thing')}, where two were expected: (X, y)")
-        return from_arrays(*source), "label"
+        return _pair(*source)
     if _is_pandas(source):
         return _checked(_from_pandas(source).lazy()), None
     return from_arrays(source, None), None
+
+
+def _pair(x: object, y: object) -> tuple[Part, str]:
+    """(X, y) as one frame: columns of a frame X keep their names and types, and a y with a name keeps that."""
+    if not (isinstance(x, pl.DataFrame | pl.LazyFrame) or (_is_pandas(x) and hasattr(x, "columns"))):
+        return from_arrays(x, y), "label"
+    held: Any = x
+    frame = _from_pandas(held) if _is_pandas(x) else held.lazy().collect()
+    column = _target(y)
+    taken = column.name in frame.columns
+    if taken and not frame[column.name].equals(column, null_equal=True):
+        raise SourceError(f"X has a column {column.name!r}, and so is y called; rename one of them")
+    if len(column) != len(frame):
+        raise SourceError(
+            f"X has {counted(len(frame), 'row')} and y has {len(column):,}, where as many were expected; cut one to fit"
+        )
+    return _checked((frame if taken else frame.with_columns(column)).lazy()), column.name
+
+
+def _target(y: object) -> pl.Series:
+    """y as one column, by its own name where it has one."""
+    held: Any = y
+    if isinstance(y, pl.DataFrame) or (_is_pandas(y) and hasattr(y, "columns")):
+        if held.shape[1] != 1:
+            raise SourceError(
+                f"y has {held.shape[1]:,} columns, where one was expected; join the frames, name a --target"
+            )
+        held = held.to_series() if isinstance(y, pl.DataFrame) else held.iloc[:, 0]
+    if isinstance(held, pl.Series):
+        return held.alias(held.name or "label")
+    if _is_pandas(held):
+        return _pandas_column("label" if getattr(held, "name", None) is None else str(held.name), held)
+    values = _array(held, "y")
+    return _column("label", values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values)
 
 
 def from_arrays(x: object, y: object) -> Part:
@@ -96,7 +138,7 @@ def _is_pandas(value: object) -> bool:
     return type(value).__module__.split(".")[0] == "pandas"
 
 
-def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None) -> Part:
+def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None, memory: bool = True) -> Part:
     schema = frame.collect_schema()
     if not len(schema) or not frame.select(pl.len()).collect().item():
         raise SourceError(f"the frame has {counted(len(schema), 'column')} and no row; give it at least one row")
@@ -105,6 +147,8 @@ def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None) -> Part:
         kinds = {n: "image" for n, t in schema.items() if isinstance(t, pl.Array) and len(t.shape) > 1}
     digest = frame_digest(frame)
     frame, notes = flat(frame, kinds)
+    frame = plain(frame, kinds)
+    frame = frame.collect().lazy() if memory else frame  # what is in its one form already is shared, not copied
     return Part(frame=frame, digest=digest, kinds=kinds, notes=tuple(f"column {note}" for note in notes))
 
 
@@ -205,10 +249,24 @@ def _from_pandas(source: Any) -> pl.DataFrame:
     if not hasattr(source, "columns"):
         source = source.to_frame(source.name if source.name is not None else "x0")
     names = [str(name) for name in source.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise SourceError(f"the frame has more than one column named {_listed(twice)}; rename all but one")
-    return pl.DataFrame([_pandas_column(name, source.iloc[:, i]) for i, name in enumerate(names)])
+    columns = [_pandas_column(name, source.iloc[:, i]) for i, name in enumerate(names)]
+    return pl.DataFrame([*_index(source, set(names)), *columns])
+
+
+def _index(source: Any, names: set[str]) -> list[pl.Series]:
+    """Levels of the index that say something of their rows: those with a name, and times. Others only count rows."""
+    found = []
+    for place in range(source.index.nlevels):
+        level = source.index.get_level_values(place)
+        timed = type(level).__name__ in ("DatetimeIndex", "PeriodIndex")
+        name = str(level.name) if level.name is not None else "index"
+        if (level.name is not None or timed) and name not in names:
+            names.add(name)
+            found.append(_pandas_column(name, level.to_series(index=source.index)))
+    return found
 
 
 def _pandas_column(name: str, column: Any) -> pl.Series:

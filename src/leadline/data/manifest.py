@@ -25,6 +25,7 @@ import polars as pl
 from leadline.data.archive import names_in, unpack
 from leadline.data.media import MEDIA, NOUNS, PROSE, Layout, files_below, listed, litter, medium_of
 from leadline.data.part import combine, counted, files_digest, part_of
+from leadline.data.plain import composed
 from leadline.errors import SourceError
 
 __all__ = ["media_columns", "with_media"]
@@ -72,7 +73,7 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
 def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
     """{column: kind} of the text columns whose cells name files of one kind of media without their suffix."""
     head = frame.select(name for name, dtype in frame.collect_schema().items() if dtype == pl.String)
-    columns = [column for column in head.head(LOOKED_AT).collect().get_columns() if _may_name(column)]
+    columns = _may_name(head.head(LOOKED_AT).collect())
     if not columns:
         return {}
     ends: dict[str, str] = {}
@@ -94,10 +95,17 @@ def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
     return found
 
 
-def _may_name(column: pl.Series) -> bool:
-    """Whether the cells differ enough to be names of files, which few rows share, and are short enough."""
-    most, cells = column.str.len_chars().max(), column.drop_nulls().n_unique()
-    return cells >= max(FEWEST, len(column) / MOST_ROWS) and isinstance(most, int) and most <= LONGEST
+def _may_name(frame: pl.DataFrame) -> list[pl.Series]:
+    """Columns whose cells differ enough to be names of files, which few rows share, and are short enough."""
+    if not frame.width:
+        return []
+    longest = frame.select(pl.all().str.len_chars().max()).row(0)
+    nulls, different = frame.null_count().row(0), frame.select(pl.all().n_unique()).row(0)
+    return [
+        column
+        for column, most, gone, cells in zip(frame.get_columns(), longest, nulls, different, strict=True)
+        if cells - (gone > 0) >= max(FEWEST, len(column) / MOST_ROWS) and most is not None and most <= LONGEST
+    ]
 
 
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:
@@ -173,7 +181,7 @@ def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]
     ends = {posixpath.basename(plain).lower() for plain in wanted.values()}
     named: dict[str, list[str]] = {}
     for name in names:
-        end = posixpath.basename(name).lower()
+        end = composed(posixpath.basename(name)).lower()
         for key in (end, posixpath.splitext(end)[0] if medium_of(end) else end):
             if key in ends and name not in (known := named.setdefault(key, [])):
                 known.append(name)
@@ -181,9 +189,13 @@ def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]
     for cell, plain in wanted.items():
         there = named.get(posixpath.basename(plain).lower(), [])
         fits = (
-            [name for name in there if _ends(name, plain)]
-            or [name for name in there if _ends(name.lower(), plain.lower())]
-            or [name for name in there if medium_of(name) and _ends(posixpath.splitext(name)[0].lower(), plain.lower())]
+            [name for name in there if _ends(composed(name), plain)]
+            or [name for name in there if _ends(composed(name).lower(), plain.lower())]
+            or [
+                name
+                for name in there
+                if medium_of(name) and _ends(posixpath.splitext(composed(name))[0].lower(), plain.lower())
+            ]
         )
         if fits:
             found[cell] = sorted(fits)
@@ -200,7 +212,7 @@ def _plain(cell: str) -> str:
     >>> _plain("..\\\\clips\\\\1.wav"), _plain("./clips//1.wav")
     ('clips/1.wav', 'clips/1.wav')
     """
-    return re.sub(r"^(\.\./|/)+", "", posixpath.normpath(cell.strip().replace("\\", "/")))
+    return re.sub(r"^(\.\./|/)+", "", posixpath.normpath(composed(cell).strip().replace("\\", "/")))
 
 
 def _paths(root: Path, cells: list[str], part: str) -> dict[str, str]:

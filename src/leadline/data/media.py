@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from leadline.data.part import Part, counted, files_digest, is_utf8, part_of
+from leadline.data.plain import composed
 from leadline.errors import SourceError
 from leadline.kinds.audio import MAGIC as AUDIO_MAGIC
 from leadline.kinds.audio import SUFFIXES as AUDIO_SUFFIXES
@@ -191,7 +192,7 @@ def _class_part(root: Path, below: str, kind: str, cache: Path) -> Part:
             continue
         others += [f"{prefix}/{name}" for name in files if medium_of(name) is None]
         paths += [f"{prefix}/{name}" for name in found]
-        labels += [folder.name] * len(found)
+        labels += [composed(folder.name)] * len(found)
     if others:
         wanted = "an image" if kind == "image" else "audio"
         notes.append(f"{counted(len(others), 'file')} in class folders not {wanted}, such as {others[0]}, left out")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.plain import composed
 from leadline.errors import SourceError
 
 __all__ = [
@@ -130,7 +131,7 @@ def called_as(frame: pl.LazyFrame, wanted: Sequence[str]) -> tuple[pl.LazyFrame,
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_]+", " ", name.casefold()).strip()
+    return re.sub(r"[\s_]+", " ", composed(name).casefold()).strip()
 
 
 def agreed(number: int, one: str, many: str) -> str:
@@ -237,7 +238,7 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
         cells = column.drop_nulls().to_list()
         total.update(np.array([len(cell) for cell in cells], np.int64).tobytes())
         total.update(b"".join(cells))
-    elif isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Decimal):
+    elif isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Decimal | pl.Int128 | pl.UInt128):
         text = column.drop_nulls().cast(pl.String)
         total.update(text.str.len_bytes().cast(pl.Int64).to_numpy().tobytes())
         total.update("".join(text.to_list()).encode())

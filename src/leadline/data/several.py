@@ -1,16 +1,19 @@
 """Several files as one source, by a pattern: `leadline fit "sales/*.csv"`.
 
 Enters: a pattern with `*`, `?`, `[...]` or `**`. Leaves: a `Layout`. Tables of the same columns are one table, in order
-of name; where the names state parts (train-1.csv, test-1.csv), one table a part.
+of name; where the names state parts (train-1.csv, test-1.csv), one table a part. Folders called COLUMN=VALUE are
+columns (`partitions.py`).
 """
 
 import glob
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from leadline.data import partitions
 from leadline.data.media import NOUNS, Layout, listed, litter, medium_of, parts_note
 from leadline.data.part import Part, combine, counted, part_of
 from leadline.data.tabular import read_table
@@ -30,7 +33,7 @@ def is_pattern(text: str) -> bool:
 
 def matches(pattern: str) -> list[Path]:
     """The files of a pattern in order of name. Raises SourceError where there are none, or only media or folders."""
-    found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+    found = sorted(Path(name) for name in glob.glob(_literal_folders(pattern), recursive=True))
     files = [path for path in found if path.is_file() and not litter(path.name)]
     if kinds := [kind for kind in (medium_of(file.name) for file in files) if kind]:
         raise SourceError(
@@ -44,6 +47,17 @@ def matches(pattern: str) -> list[Path]:
     return files
 
 
+def _literal_folders(pattern: str) -> str:
+    """The pattern with signs that stand in the names of folders taken as they are, as in 'sales [2024]/*.csv'."""
+    whole, kept = Path(pattern), Path()
+    for part in whole.parts:
+        if not (kept / part).is_dir():
+            break
+        kept /= part
+    rest = whole.relative_to(kept) if kept.parts else whole
+    return os.path.join(glob.escape(str(kept)), str(rest)) if kept.parts else pattern
+
+
 def one_table(files: list[Path], cache: Path) -> Layout:
     """Read files as one table, or as one a part. Raises SourceError where their columns differ."""
     root = Path(os.path.commonpath([file.parent for file in files]))
@@ -52,13 +66,17 @@ def one_table(files: list[Path], cache: Path) -> Layout:
         stated.setdefault(part_of(file.stem) or "", []).append(file)
     if "" in stated or "train" not in stated:
         stated = {"train": files}
-    parts = {part: _joined(mine, cache) for part, mine in stated.items()}
+    named = {file: partitions.stated(file, root) for file in files}
+    columns = [column for column in named[files[0]] if all(column in values for values in named.values())]
+    values = {file: {column: named[file][column] for column in columns} for file in files}
+    parts = {part: _joined(mine, cache, values) for part, mine in stated.items()}
     notes = (parts_note({part: listed(f.name for f in mine) for part, mine in stated.items()}),)
-    return Layout(root=root, parts=parts, notes=notes if len(parts) > 1 else ())
+    said = (partitions.note(columns),) if columns else ()
+    return Layout(root=root, parts=parts, notes=(*said, *(notes if len(parts) > 1 else ())))
 
 
-def _joined(files: list[Path], cache: Path) -> Part:
-    parts = [read_table(file, cache) for file in files]
+def _joined(files: list[Path], cache: Path, values: Mapping[Path, dict[str, str | None]]) -> Part:
+    parts = [partitions.with_partitions(read_table(file, cache), values[file]) for file in files]
     if len(parts) == 1:
         return parts[0]
     names = parts[0].frame.collect_schema().names()

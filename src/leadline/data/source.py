@@ -28,6 +28,7 @@ from leadline.data.tabular import read_table
 from leadline.data.texts import is_running, read_parts, texts_below, texts_in
 from leadline.data.workbook import named_sheet
 from leadline.errors import SourceError
+from leadline.system.forks import alive
 
 __all__ = ["BadRow", "Source", "cache_folder", "from_parts", "read"]
 
@@ -80,6 +81,7 @@ def read(source: object, test: object = None, *, cache: Path, running: bool | No
 
     Raises SourceError: one sentence that says what was found, what was expected and how to mend it.
     """
+    alive("Reading data")
     found = _read(source, cache, running)
     return found if test is None else _with_test(found, _read(test, cache, running))
 

@@ -1,7 +1,7 @@
 """Table -> frozen row numbers: train, valid, calib, test.
 
-Valid stops and selects; only calibration sees calib; test is sealed until the judge opens it. What the source or the
-user states is kept; the rest is drawn by the seed: a stratified fifth for test, a tenth of what is left for valid.
+Valid stops and selects; only calibration sees calib; the labels of test are held out (`heldout.py`). What the source or
+the user states is kept; the rest is drawn by the seed: a stratified fifth for test, a tenth of what is left for valid.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ CALIB, MOST_CALIB = 0.05, 5_000
 SMALL = 1_000  # rows; below, valid gets a fifth
 CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
 MOST_ROWS = 2_000  # of running text to test on, half as many to select by; a row is a kilobyte
+RARE = 0.1  # of a drawn part, that rows of classes which it lacks may be
 FEWEST = 8  # rows that can be split at all
 
 
@@ -84,6 +85,9 @@ def split(
         parts[name] = rows[chosen]
         low += share
     parts["train"] = rows[order >= low]
+    if labels.dtype.kind == "i" and group is None and time is None:
+        for name in [name for name, _ in shares if name != "calib"]:
+            _give_rare(parts, name, labels)
     for name in ("train", "valid", "test"):
         if not len(parts[name]):
             raise SourceError(
@@ -93,14 +97,29 @@ def split(
     return Split(**parts)
 
 
+def _give_rare(parts: dict[str, np.ndarray], name: str, labels: np.ndarray) -> None:
+    """A row of every class that a drawn part lacks, from train, which keeps one at least: few rows miss it by chance.
+
+    Where more classes are missing than a tenth of the part has rows, it stays as it was drawn.
+    """
+    lacking = np.setdiff1d(labels[parts["train"]], labels[parts[name]])
+    if len(lacking) > max(2, RARE * len(parts[name])):
+        return
+    for label in lacking:
+        held = parts["train"][labels[parts["train"]] == label]
+        if len(held) > 1:
+            parts[name] = np.sort(np.append(parts[name], held[0]))
+            parts["train"] = parts["train"][parts["train"] != held[0]]
+
+
 def folds_of(split: Split, part: np.ndarray) -> int:
-    """Folds that cover every row once; 1 where the test part is stated, and so cannot be drawn again."""
-    return 1 if (part == 2).any() or not len(split.test) else max(1, int(1 / share_of(split) + 1e-9))
+    """Folds that cover every row once; 1 where the test part is stated, and so cannot be drawn again.
 
-
-def share_of(split: Split) -> float:
-    """The share of the rows that is tested on."""
-    return len(split.test) / sum(split.counts().values())
+    Told by how many rows there are: whole groups, and rows that were taken out of train, change the share of a part.
+    """
+    if (part == 2).any() or not len(split.test):
+        return 1
+    return int(1 / min(TEST, MOST_TEST / sum(split.counts().values())) + 1e-9)
 
 
 def stretches(part: np.ndarray) -> Split:

@@ -25,7 +25,9 @@ __all__ = ["PARTS", "Stated", "stated_split"]
 
 PARTS = ("train", "valid", "test")
 NONE = 3  # the part of a row that is in none
-USUAL = ("split",)
+USUAL = ("split", "usage")
+WORDS = {**PART_TOKENS, "publictest": "valid", "privatetest": "test"}  # the last two as competitions call them
+GLANCED = 200  # rows by which a column of any name may seem to state parts
 # In a table of any columns these may mean anything; beside media they are how data sets state their parts.
 USUAL_WITH_MEDIA = ("split", "set", "part", "partition", "subset", "fold")
 MOST_FOLDS = 20
@@ -108,12 +110,18 @@ def _usual(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Sett
     free = not part.any() and settings.time is None and settings.split is None
     dropped: dict[str, str] = {}
     found = part
+    seem = _seem_parts(frame, names)
     for name in names:
-        if name.lower() not in usual or name in settings.kinds or name in (*settings.drop, settings.group):
+        if name in settings.kinds or name in (*settings.drop, settings.group):
+            continue
+        if name.lower() not in (*usual, *seem):
             continue
         cells = _words(frame, name)
         told, counts = _parts(cells)
-        if counts[0] and not (told == NONE).any():
+        if name.lower() not in usual:
+            if counts[0] and any(counts[1:]) and not (told == NONE).any():
+                dropped[name] = f"it names parts, and --split {name} tests on its test rows"
+        elif counts[0] and not (told == NONE).any():
             dropped[name] = "it names parts"
             if free and counts[0] < len(cells):
                 free, found = False, told
@@ -121,6 +129,15 @@ def _usual(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Sett
         elif name.lower() == "fold" and (values := _folds(cells)):
             dropped[name] = f"it looks like folds, and --split {name}={values[0]} tests on fold {values[0]}"
     return Stated(part=found, dropped=dropped)
+
+
+def _seem_parts(frame: pl.LazyFrame, names: Sequence[str]) -> set[str]:
+    """Columns of any name whose first cells all name parts, in small letters: what they say must not be learned."""
+    head = frame.select(names).head(GLANCED).collect()
+    first = head.row(0, named=True) if len(head) else {}
+    seem = [name for name, cell in first.items() if isinstance(cell, str) and cell.strip().lower() in WORDS]
+    words = head.select(pl.col(seem).str.strip_chars().str.to_lowercase().is_in(list(WORDS)).all())
+    return {name.lower() for name, yes in words.row(0, named=True).items() if yes} if seem else set()
 
 
 def _words(frame: pl.LazyFrame, column: str) -> pl.Series:
@@ -137,7 +154,7 @@ def _words(frame: pl.LazyFrame, column: str) -> pl.Series:
 
 def _parts(cells: pl.Series) -> tuple[np.ndarray, list[int]]:
     """The part of each row, and the number of rows in each."""
-    known = {word: PARTS.index(part) for word, part in PART_TOKENS.items()}
+    known = {word: PARTS.index(part) for word, part in WORDS.items()}
     numbers = cells.str.to_lowercase().replace_strict(known, default=NONE, return_dtype=pl.UInt8)
     part = numbers.fill_null(NONE).to_numpy()
     return part, np.bincount(part, minlength=4)[:3].tolist()

@@ -2,7 +2,7 @@
 
 Every row passes once through the kinds' decode step and their ONNX encode graphs, in bounded memory, into .npy files
 that all contenders map. The store lives in the cache under a key made of everything that shaped it, so a second run of
-the same source starts at once. The labels of test rows are kept apart: a contender's store does not hold them.
+the same source starts at once. The labels of test rows are not in it (`heldout.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.heldout import hidden
 from leadline.data.ration import FEWEST, Ration
 from leadline.data.split import Split
 from leadline.data.table import Column, Table
 from leadline.data.target import Task
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Decoded, Fit, Kind, Limits
+from leadline.kinds.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
 from leadline.ship.runtime import Session
 
-FORMAT = 10  # raised when the content of a store changes
+FORMAT = 11  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_CELLS = 2**21  # read at once
@@ -42,7 +43,6 @@ MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may h
 # random part of the rows is read.
 DECODING = 0.35
 TRIED, LEAST_TRIED = 0.01, 4  # share of the budget, and rows, to know what a row takes
-SEALED = -1  # the label of a test row, in the store that contenders see
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +95,6 @@ class Store:
     def graph(self, name: str) -> bytes:
         """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it."""
         return (self.path / f"{name}.onnx").read_bytes()
-
-    def sealed(self) -> np.ndarray:
-        """The labels of the test rows, for the judge alone."""
-        return np.asarray(np.load(self.path / "sealed.npy"))
 
     def _make_form(self, block_name: str, form: str) -> None:
         block = self.block(block_name)
@@ -180,21 +176,20 @@ def again(store: Store, table: Table, split: Split) -> Iterator[Store]:
 def _write(
     folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None = None
 ) -> None:
-    kept = [] if like is None else [block for block in like.blocks if KINDS[block.kind].ragged]
+    groups = grouped(table.inputs)
+    kept = []
+    if like is not None:  # where a column was left out, others may have got its number
+        whole = {name: tuple(column.name for column in columns) for name, columns in groups}
+        kept = [b for b in like.blocks if KINDS[b.kind].ragged and whole.get(b.name) == b.columns]
     for block in kept:
         assert like is not None
         for path in like.path.glob(f"{block.name}.*"):
             os.link(path, folder / path.name)
     names = {block.name for block in kept}
-    fits = [
-        _fit(folder, name, columns, table, split, seconds)
-        for name, columns in grouped(table.inputs)
-        if name not in names
-    ]
+    fits = [_fit(folder, name, columns, table, split, seconds) for name, columns in groups if name not in names]
     fitted = [block for block, _ in fits]
-    blocks = (
-        fitted if like is None else sorted([*kept, *fitted], key=lambda b: [x.name for x in like.blocks].index(b.name))
-    )
+    order = [name for name, _ in groups]
+    blocks = sorted([*kept, *fitted], key=lambda block: order.index(block.name))
     a_row = sum(cost for _, cost in fits) if like is None else like.a_row
     if share is None:
         media = any(KINDS[block.kind].ragged for block in fitted)
@@ -220,10 +215,7 @@ def _write(
         writer.flush()
     unread = np.flatnonzero(~ration.drawn())
     split = split.without([*bad, *unread])
-    hidden = table.labels.copy()
-    hidden[split.test] = SEALED if hidden.dtype.kind == "i" else np.nan
-    np.save(folder / "labels.npy", hidden)
-    np.save(folder / "sealed.npy", table.labels[split.test])
+    np.save(folder / "labels.npy", hidden(table.labels, split.test))
     for part, rows in vars(split).items():
         np.save(folder / f"{part}.npy", rows)
     facts = {
@@ -294,7 +286,11 @@ def _fit(
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
     began = time.perf_counter()
-    decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    if kind.ragged:
+        decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    else:
+        found = decode_columns(kind, frame, table.source.root, {c.name: c.settings for c in columns})
+        decoded = [found[c.name] for c in columns]
     spent = time.perf_counter() - began
     samples = [cells.values for cells in decoded]
     if kind.ragged and all(value is None for value in samples[0]):
@@ -302,14 +298,18 @@ def _fit(
             f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
             f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
         )
-    limits = Limits(rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names)
+    limits = Limits(
+        rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names,
+        labels=table.labels[rows],
+    )  # fmt: skip
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
     block = described(name, columns, fit)
     if not kind.ragged:
-        return block, 0.0
+        missing = {each: round(float(absent(values).mean()), 4) for each, values in zip(names, samples, strict=True)}
+        return replace(block, settings={**block.settings, "missing": missing}), 0.0
     if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
         began = time.perf_counter()
         samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
@@ -387,10 +387,8 @@ class _Job:
 
     def _encoded(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
         block, kind = self.block, KINDS[self.block.kind]
-        decoded = {
-            name: kind.decode(frame[name].slice(first, step), self.table.source.root, block.decode[name])
-            for name in block.columns
-        }
+        ways = {name: block.decode[name] for name in block.columns}
+        decoded = decode_columns(kind, frame.select(block.columns).slice(first, step), self.table.source.root, ways)
         for item in decoded.values():
             for position, reason in item.bad.items():
                 self.bad[start + first + position] = reason

@@ -1,14 +1,16 @@
 """Source -> table: rows with typed columns, the target and the task read from them.
 
 Enters: a `Source`. Leaves: a `Table`, whose rows are those of train, valid and test one after the other.
-Nothing is decoded here but the target column (`target.py`); cells stay lazy until they are encoded.
+Nothing is decoded here but the target column (`target.py`); cells stay lazy until they are encoded. How a column is
+read is decided once, on its train rows: all of them, where a sample cannot tell. Valid and test parts that are written
+otherwise are written anew as the train part is (`reading.py`).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,21 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.data.media import MEDIA
-from leadline.data.part import called_as
+from leadline.data.part import agreed, called_as
+from leadline.data.plain import composed
+from leadline.data.plain_numbers import plain_numbers
+from leadline.data.reading import Reading, reading, rewritten
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
-from leadline.data.target import Task, chosen, labels_of, listing, several_of, task_of, together
+from leadline.data.target import Target, Task, chosen, labels_of, listing, several_of, task_of, together
 from leadline.errors import SourceError
 from leadline.kinds import KINDS
+from leadline.kinds.kind import MISSING
+from leadline.kinds.number import PARSES
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
+SETTLED = ("number", "time", "category")  # kinds whose notation is told by all train rows
+AT_ONCE = 64  # columns looked at together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +94,9 @@ def take(frame: pl.LazyFrame, rows: np.ndarray, columns: Sequence[str]) -> pl.Da
 
 def read(source: Source, settings: Settings) -> Table:
     """Understand a source: target, task, and the kind of every column."""
-    frame, part, notes = _joined(source)
+    settings = _composed(settings)
+    told = _contracts(source, settings)
+    frame, part, notes = _joined(source, told)
     if "tokens" in source.kinds.values():
         return _running(source, frame, part, settings)
     if settings.task == "language":
@@ -104,18 +115,16 @@ def read(source: Source, settings: Settings) -> Table:
         frame, target = together(source, frame, several)
     said = stated_split(source, frame, part, settings, target)
     read = labels_of(source, frame, said.part, target, settings, several)
-    rows = np.flatnonzero(said.part == 0)
-    sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
-    columns = [
-        column_of(name, sample[name], source, settings, target, said.dropped.get(name))
-        for name in names
-        if name not in several
-    ]
+    lost = _unusable(source, said.part, read)
+    wanted = [name for name in names if name not in several]
+    columns = _columns(frame, said.part, wanted, source, settings, target, said.dropped)
+    columns = [told.get(column.name, column) if column.role == "input" else column for column in columns]
     if several:
         columns.append(Column(name=target, kind="category", settings={}, role="target"))
     return Table(
         source=source, frame=frame, part=said.part, columns=tuple(columns), task=read.task, labels=read.labels,
-        bad=(*source.bad, *said.bad, *read.bad), whole=said.whole, notes=(*notes, *read.notes),
+        bad=(*source.bad, *said.bad, *read.bad), whole=said.whole,
+        notes=(*notes, *lost, *read.notes),
     )  # fmt: skip
 
 
@@ -132,10 +141,33 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
     )  # fmt: skip
 
 
-def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
+def _composed(settings: Settings) -> Settings:
+    """Settings with the names of columns as `plain` has them."""
+    words = {name: getattr(settings, name) for name in ("target", "group", "time", "split")}
+    words = {name: None if word is None else composed(word) for name, word in words.items()}
+    return replace(
+        settings, **words, kind=tuple(map(composed, settings.kind)), drop=tuple(map(composed, settings.drop))
+    )
+
+
+def _contracts(source: Source, settings: Settings) -> dict[str, Column]:
+    """How the train part's columns are read, where the source states other parts; else none."""
+    if source.valid is None and source.test is None:
+        return {}
+    if "tokens" in source.kinds.values():
+        return {}
+    names = source.train.collect_schema().names()
+    rows = int(source.train.select(pl.len()).collect().item())
+    target = settings.target or source.target or ""
+    columns = _columns(source.train, np.zeros(rows, np.uint8), names, source, settings, target, {})
+    return {column.name: column for column in columns}
+
+
+def _joined(source: Source, told: Mapping[str, Column]) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
     """All parts one under the other, the part of every row, and what is to be said."""
     frames, counts, notes = [], [], list[str]()
-    names = source.train.collect_schema().names()
+    types = source.train.collect_schema()
+    names = types.names()
     for part, frame in zip(PARTS, (source.train, source.valid, source.test), strict=True):
         if frame is None:
             counts.append(0)
@@ -148,6 +180,9 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
                 f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has; add it "
                 "there, or check its header."
             )
+        if part != "train":
+            frame, said = _as_train(frame, types, told, f"the {part} part of {source.name}")
+            notes += said
         frames.append(frame.select(names))
         counts.append(int(frame.select(pl.len()).collect().item()))
     if counts[0] == 0:
@@ -156,12 +191,114 @@ def _joined(source: Source) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
     return joined, np.repeat(np.arange(3, dtype=np.uint8), counts), notes
 
 
+def _as_train(
+    frame: pl.LazyFrame, types: pl.Schema, told: Mapping[str, Column], part: str
+) -> tuple[pl.LazyFrame, list[str]]:  # fmt: skip
+    """A part with its cells written as those of train are. Raises SourceError where none of a column can be read."""
+    schema = frame.collect_schema()
+    written, notes = list[pl.Series](), list[str]()
+    for name, column in told.items():
+        how = column.settings
+        kind = "number" if column.role == "target" and "decimal" in how else column.kind
+        if column.role == "dropped" or (column.role == "target" and kind != "number"):
+            continue
+        found = reading(frame, name, kind, how)
+        if found is not None and found.known and not found.read:
+            raise SourceError(
+                f"Column {name!r} of {part} holds cells such as {found.example!r}, of which none can be read as "
+                f"{kind}, as the train part's are; write them alike, or --drop {name}."
+            )
+        own = found or Reading(settings=how, known=0, read=0)
+        if own.says:
+            notes.append(f"In {part}, {own.says}")
+        alike = schema[name] == types[name] or (schema[name].is_numeric() and types[name].is_numeric())
+        if own.says or not alike:
+            cells = frame.select(name).collect()[name]
+            written.append(rewritten(cells, kind, own.settings, types[name], how))
+    return (frame.with_columns(written) if written else frame), notes
+
+
+def _unusable(source: Source, part: np.ndarray, read: Target) -> list[str]:
+    """What is to be said of stated valid and test rows whose target cannot be used. Raises SourceError where none can:
+    a part that is stated is never drawn in its place.
+    """
+    usable = np.isfinite(read.labels) if read.labels.dtype.kind == "f" else read.labels >= 0
+    said = []
+    for number, name in enumerate(PARTS[1:], start=1):
+        rows = part == number
+        lost = int((rows & ~usable).sum())
+        if not lost:
+            continue
+        places = {f"{source.name} row {row + 1}" for row in np.flatnonzero(rows & ~usable)}
+        first = next((f"{bad.place}: {bad.reason}" for bad in read.bad if bad.place in places), "the target is unknown")
+        if lost == rows.sum():
+            raise SourceError(
+                f"None of the {lost:,} stated {name} rows of {source.name} can be used, such as {first}; write the "
+                "target there as in the train part, or leave that part out."
+            )
+        many = agreed(lost, "1", "{}")
+        said.append(f"Of {int(rows.sum()):,} stated {name} rows {many} cannot be used, such as {first}.")
+    return said
+
+
+def _columns(
+    frame: pl.LazyFrame, part: np.ndarray, names: Sequence[str], source: Source, settings: Settings, target: str,
+    dropped: Mapping[str, str],
+) -> list[Column]:  # fmt: skip
+    """Every column, told by a sample of its train rows, and settled by all of them where a sample may mislead."""
+    rows = np.flatnonzero(part == 0)
+    sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
+    stated = {*settings.kinds, *source.kinds}
+    plain = plain_numbers(sample) - stated - {target, *dropped, *settings.drop}
+    columns = {
+        name: Column(name=name, kind="number", settings={})
+        if name in plain
+        else column_of(name, sample[name], source, settings, target, dropped.get(name))
+        for name in names
+    }
+    if len(sample) == len(rows):
+        return list(columns.values())
+    text = [name for name in names if sample[name].dtype == pl.String and columns[name].role == "input"]
+    asked = [name for name in text if columns[name].kind in SETTLED]
+    numbers = [name for name in asked if columns[name].kind == "number" and not columns[name].settings]
+    surely = _surely_numbers(frame, part, numbers)
+    for name in asked:
+        if name in surely:
+            continue
+        cells = frame.select(name).collect()[name].filter(pl.Series(part == 0))
+        how = KINDS[columns[name].kind].sniff(cells, source.root)
+        if how is not None:
+            columns[name] = replace(columns[name], settings=how)
+        elif name not in stated:
+            columns[name] = column_of(name, cells, source, settings, target, None)
+    return list(columns.values())
+
+
+def _surely_numbers(frame: pl.LazyFrame, part: np.ndarray, names: Sequence[str]) -> set[str]:
+    """Columns of text of which nearly all cells are plain numbers; some columns at a time."""
+    found: set[str] = set()
+    train = frame.filter(pl.Series(part == 0))
+    for some in (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)):
+        shares = train.select(
+            (pl.col(name).cast(pl.Float64, strict=False).count() / (pl.col(name).count() - _marks(name))).alias(name)
+            for name in some
+        )
+        found |= {name for name, share in shares.collect().row(0, named=True).items() if share >= PARSES}
+    return found
+
+
+def _marks(name: str) -> pl.Expr:
+    """How many cells are a word for 'missing'; NaN counts as a number."""
+    return pl.col(name).is_in([word for word in MISSING if word.lower() != "nan"]).sum()
+
+
 def column_of(
     name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None
 ) -> Column:  # fmt: skip
     """A column told by a sample of its cells; `split` says why a column that states the split is no input."""
     if name == target:  # its settings say only how its numbers are written, for the audit to tell
-        return Column(name=name, kind="category", settings=KINDS["number"].sniff(cells, None) or {}, role="target")
+        written = KINDS["number"].sniff(cells, None) or {}
+        return Column(name=name, kind="category", settings=written, role="target")
     if split is not None or name in settings.drop:
         return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
     stated = settings.kinds.get(name) or source.kinds.get(name)
@@ -171,7 +308,7 @@ def column_of(
         how = KINDS[kind].sniff(cells, source.root)
         if how is not None and kind in MEDIA and cells.dtype == pl.String:
             _check_files(name, cells, source.root)
-        if how is not None or (stated and kind not in (*MEDIA, "time")):
+        if how is not None or (stated and kind not in (*MEDIA, "time", "series")):
             return Column(name=name, kind=kind, settings=how or {})
     if stated:
         raise SourceError(f"Column {name!r} holds {_cells_of(cells.dtype)}, which cannot be read as {stated}.")

@@ -24,6 +24,7 @@ from leadline.data.media import medium_of_bytes
 from leadline.data.nested import flat
 from leadline.data.packed import packing_of, unpack_file, without_packing
 from leadline.data.part import BadRow, Part, combine, counted, file_digest
+from leadline.data.plain import decomposed_columns, plain
 from leadline.data.workbook import WORKBOOKS, sheet_as_csv
 from leadline.errors import SourceError
 
@@ -35,7 +36,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 JSON = (".json",)  # often holds settings, so it is a table only where a folder holds nothing surer
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", *WORKBOOKS, *PARQUET, *ARROW, *JSON_LINES)
 # Raised whenever the conversion would give other rows for the same content.
-VERSION = 4
+VERSION = 5
 HEAD_BYTES = 2**16
 SLICE_ROWS = 2**16
 
@@ -80,15 +81,17 @@ def read_table(path: Path | list[Path], cache: Path, sheet: str | None = None) -
     """
     paths = path if isinstance(path, list) else [path]
     binary = table_suffix(paths[0]) in (*PARQUET, *ARROW)
-    part = _read_typed(paths, cache) if binary else _read_text(paths[0], cache, sheet)
+    part, decomposed = _read_typed(paths, cache) if binary else _read_text(paths[0], cache, sheet)
     frame, notes = flat(part.frame, part.kinds)
+    frame = plain(frame, part.kinds, decomposed)
     return replace(part, frame=frame, notes=(*part.notes, *(f"column {note}" for note in notes)))
 
 
 # --- text, by way of a Parquet file in the cache ---------------------------------------------------------------------
 
 
-def _read_text(path: Path, cache: Path, sheet: str | None) -> Part:
+def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[str]]:
+    """The part, and the columns whose text is not all composed."""
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name} is empty, where a table was expected; check that it was saved or copied whole")
     digest = file_digest(path, cache)
@@ -111,19 +114,23 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> Part:
             else:
                 plain, notes = as_utf8(path, folder, "a table")
                 done = converters.get(suffix, convert)(plain, folder, path.name)
-            found = {"notes": [*notes, *done.notes], "bad": done.bad, "unit": done.unit}
+            decomposed = decomposed_columns(flat(pl.scan_parquet(done.table), {})[0])
+            found = {
+                "notes": [*notes, *done.notes], "bad": done.bad, "unit": done.unit, "decomposed": decomposed,
+            }  # fmt: skip
             (folder / "facts.json").write_text(json.dumps(found), encoding="utf-8")
             # The table comes last: where it stands, its facts stand too.
             os.replace(folder / "facts.json", facts)
             os.replace(done.table, stored)
     found = json.loads(facts.read_text(encoding="utf-8"))
-    return Part(
+    part = Part(
         frame=pl.scan_parquet(stored),
         digest=digest,
         # The name is not content, so it is put in here and not in the cache.
         notes=tuple(f"{path.name} {note}" for note in found["notes"]),
         bad=tuple(BadRow(f"{path.name} {found['unit']} {line}", reason) for line, reason in found["bad"]),
     )
+    return part, found["decomposed"]
 
 
 def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
@@ -167,10 +174,11 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
 # --- Parquet and Arrow -----------------------------------------------------------------------------------------------
 
 
-def _read_typed(paths: list[Path], cache: Path) -> Part:
+def _read_typed(paths: list[Path], cache: Path) -> tuple[Part, list[str]]:
+    """The part, and the columns whose text is not all composed."""
     name, parquet = paths[0].name, table_suffix(paths[0]) in PARQUET
     digest = combine(file_digest(path, cache) for path in paths)
-    known = cache / "tables" / f"{digest}-whole"
+    known = cache / "tables" / f"{digest}-whole-v{VERSION}"
     try:
         frame = pl.scan_parquet(paths) if parquet else pl.scan_ipc(paths)
         schema = frame.collect_schema()
@@ -186,17 +194,21 @@ def _read_typed(paths: list[Path], cache: Path) -> Part:
         raise SourceError(
             f"{name} is not a whole {form} file ({_first_line(error)}); copy or download it again"
         ) from error
-    known.parent.mkdir(parents=True, exist_ok=True)
-    known.touch()
     if not rows or not len(schema):
         raise SourceError(f"{name} has {counted(len(schema), 'column')} and no row; give a file with at least one row")
     kinds = _media(frame, schema)
+    if not known.exists():
+        known.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=known.parent) as folder:
+            fresh = Path(folder) / known.name
+            fresh.write_text(json.dumps(decomposed_columns(flat(frame, kinds)[0], kinds)), encoding="utf-8")
+            os.replace(fresh, known)
     classes = _class_names(metadata.get("huggingface", ""), schema)
     frame = frame.with_columns(
         pl.col(column).replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String)
         for column, names in classes.items()
     )
-    return Part(
+    part = Part(
         frame=frame,
         digest=digest,
         kinds=kinds,
@@ -205,6 +217,7 @@ def _read_typed(paths: list[Path], cache: Path) -> Part:
             for column, names in classes.items()
         ),
     )
+    return part, list(json.loads(known.read_text(encoding="utf-8")))
 
 
 def _first_line(error: BaseException) -> str:

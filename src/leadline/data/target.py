@@ -14,18 +14,20 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.data import marks
+from leadline.data.guess import Guess, classes_or_quantity
+from leadline.data.media import MEDIA
 from leadline.data.part import USUAL_TARGETS, agreed
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS
 from leadline.errors import TargetError
 from leadline.judge.metrics import choose
-from leadline.kinds import KINDS, figures
-from leadline.kinds.kind import present
+from leadline.kinds import KINDS, figures, spelling
+from leadline.kinds.kind import MISSING, present
 from leadline.kinds.lists import lists
 
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
+NONE = "None"
 ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
-MOST_CLASSES = 20  # more distinct whole numbers than this are a quantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +75,7 @@ def together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tup
     cells = frame.select(several).collect()
     said = []
     for name in several:
-        words = _words(cells[name].cast(pl.Int64) if cells[name].dtype == pl.Boolean else cells[name])
-        words = present(words.str.to_lowercase())
+        words = present(spelling.spelled(cells[name]).str.to_lowercase())
         known = set(words.drop_nulls().unique().to_list())
         if not known <= {*YES, *NO}:
             raise TargetError(
@@ -119,12 +120,9 @@ def labels_of(
             f"Column {target!r} holds {cells.dtype}, where one class or number a row was expected, or lists of labels "
             "as text; write it so, or choose another --target."
         )
+    notes: list[str] = []
     if cells.dtype == pl.String:
-        # A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers.
-        plain = cells.str.strip_chars()
-        cells = plain.set(plain == "", None)
-        if _numbers(present(cells).drop_nulls()) is not None:
-            cells = present(cells)
+        cells, notes = _present(source, cells, part, target, settings)
     if cells.dtype.is_float():
         cells = cells.fill_nan(None)
     train = cells.filter(pl.Series(part == 0))
@@ -141,7 +139,10 @@ def labels_of(
         for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
     ]
     numbers = _numbers(kept)
-    name = settings.task or _told(kept, numbers)
+    guess = _guess(kept, numbers, source, settings, target)
+    name = settings.task or ("multiclass" if guess.classes else "regression")
+    if guess.note is not None and settings.task is None:
+        notes.append(guess.note)
     if name == "regression":
         if numbers is None:
             raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
@@ -150,8 +151,8 @@ def labels_of(
         for row in np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy() & (part < len(PARTS))):
             reason = f"the target {target!r} is {cells[int(row)]!r}, which is no finite number"
             bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
-        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad)
-    words = _words(cells)
+        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad, notes=tuple(notes))
+    words = _named(cells, part)
     alone = _alone(words.filter(pl.Series(part == 0)))
     bad += [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} has this row alone")
@@ -165,7 +166,37 @@ def labels_of(
     for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
     task = task_of("binary" if len(classes) == 2 else "multiclass", target, classes, settings)
-    return Target(task=task, labels=labels, bad=bad)
+    return Target(task=task, labels=labels, bad=bad, notes=tuple(notes))
+
+
+def _present(
+    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings
+) -> tuple[pl.Series, list[str]]:  # fmt: skip
+    """Text without what stands for 'missing' in it, and what is to be said of that.
+
+    A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers. Where these are
+    classes, 'None' is one as well if that many rows hold it: no program writes it for a number that it does not know.
+    """
+    plain = cells.str.strip_chars()
+    cells = plain.set(plain == "", None)
+    known = present(cells)
+    numbers = _numbers(known.filter(pl.Series(part == 0)).drop_nulls())
+    if numbers is None:
+        return cells, []
+    counts = cells.filter(cells.is_in(MISSING) & pl.Series(part < len(PARTS))).alias("word").value_counts(sort=True)
+    words = dict(zip(counts["word"].to_list(), counts["count"].to_list(), strict=True))
+    asked = None if settings.task is None else settings.task != "regression"
+    classes = _guess(known, numbers, source, settings, target).classes if asked is None else asked
+    if classes and words.get(NONE, 0) > ALONE * len(cells):
+        return known.zip_with((cells != NONE).fill_null(True), cells), [
+            f"{words[NONE]:,} rows of {target!r} hold {NONE!r}, which is read as a class; empty cells are missing."
+        ]
+    lost = {word: count for word, count in words.items() if count > ALONE * len(cells)}
+    return known, [
+        f"{count:,} of {len(cells):,} rows of {target!r} hold {word!r}, which is read as missing: they are left out; "
+        "where it is a class, give it another name."
+        for word, count in lost.items()
+    ]
 
 
 def _labelled(
@@ -179,15 +210,15 @@ def _labelled(
         several: the columns that the labels are the names of, if they are.
         told: nobody said that the cells hold lists.
     """
-    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().value_counts().sort(target)
-    if never := [name for name in several if name not in counted[target]]:
+    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().alias("label").value_counts().sort("label")
+    if never := [name for name in several if name not in counted["label"]]:
         raise TargetError(f"Column {never[0]!r} never says yes in the rows to learn from; leave it out of --target.")
     if len(counted) < 2:
         raise TargetError(
             f"Column {target!r} holds {'one label' if len(counted) else 'no label'}, where at least two were expected; "
             "choose another --target."
         )
-    kept = counted.sort("count", descending=True, maintain_order=True)[target].to_list()
+    kept = counted.sort("count", descending=True, maintain_order=True)["label"].to_list()
     kept, rest = sorted(kept[: marks.MOST], key=_natural), kept[marks.MOST :]
     borne = np.stack([cells.list.contains(label).fill_null(False).to_numpy() for label in kept], axis=1)
     labels = marks.packed(borne)
@@ -242,31 +273,55 @@ def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
     return cells.cast(pl.Float64, strict=False)
 
 
-def _told(kept: pl.Series, numbers: pl.Series | None) -> str:
+def _guess(
+    kept: pl.Series, numbers: pl.Series | None, source: Source, settings: Settings, target: str
+) -> Guess:  # fmt: skip
+    """Whether the target is classes, told by its values in train, its name, and what the rows are."""
     if numbers is None:
-        return "multiclass"
-    known = numbers.drop_nulls()
-    whole = bool((known == known.round()).all())
-    few = known.n_unique() <= (MOST_CLASSES if whole else 2) and known.n_unique() <= max(2, len(known) // 3)
-    return "multiclass" if few else "regression"
+        return Guess(True)
+    media = any(kind in MEDIA for kind in source.kinds.values()) or any(
+        isinstance(dtype, pl.Array) and len(dtype.shape) > 1 for dtype in source.train.collect_schema().dtypes()
+    )
+    named = settings.target is not None or source.target is None
+    return classes_or_quantity(numbers.drop_nulls(), target, named=named, media=media)
 
 
-def _words(cells: pl.Series) -> pl.Series:
-    if cells.dtype.is_float() and bool((cells.drop_nulls() == cells.drop_nulls().round()).all()):
-        cells = cells.cast(pl.Int64)
-    return cells.cast(pl.String)
+def _named(cells: pl.Series, part: np.ndarray) -> pl.Series:
+    """The class of each row, spelled in one way: 1, 1.0 and "1" are one, and so are True and TRUE.
+
+    Numbers that are spelled in one way in the train part keep that, such as 02139 or 0.50, however they are spelled
+    elsewhere.
+    """
+    words = spelling.spelled(cells)
+    train = words.filter(pl.Series(part == 0)).drop_nulls()
+    how = spelling.told(train)
+    if not how or "boolean" in how:
+        return spelling.read(words, how)
+    known = train.unique()
+    numbers = {float(word): word for word in known.to_list()}
+    others = words.filter(~words.is_in(known.implode())).drop_nulls().unique().to_list()
+    found = {word: numbers[value] for word in others if (value := _number(word)) in numbers}
+    found |= {spelling.TRUE: "1", spelling.FALSE: "0"} if set(known) == {"0", "1"} else {}
+    return words.replace(found) if found else words
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def _alone(words: pl.Series) -> list[str]:
     """Classes of one row: nothing can be learned of them and tested too. None where fewer than two others are left."""
-    counts = words.drop_nulls().value_counts()
-    single = counts.filter(pl.col("count") == 1)[words.name].to_list()
+    counts = words.drop_nulls().alias("class").value_counts()  # a column may itself be called count
+    single = counts.filter(pl.col("count") == 1)["class"].to_list()
     return single if len(counts) - len(single) >= 2 and len(single) <= ALONE * len(words) else []
 
 
 def _classes(words: pl.Series, target: str, task: str) -> tuple[str, ...]:
-    counted = words.drop_nulls().value_counts(sort=True)
-    counts = dict(zip(counted[words.name].to_list(), counted["count"].to_list(), strict=True))
+    counted = words.drop_nulls().alias("class").value_counts(sort=True)
+    counts = dict(zip(counted["class"].to_list(), counted["count"].to_list(), strict=True))
     if len(counts) > max(50, sum(counts.values()) // 3):
         raise TargetError(
             f"Column {target!r} has {len(counts):,} different values in {sum(counts.values()):,} rows, too many for "

@@ -1,85 +1,191 @@
 """Look a table over: every flaw that can be found in a share of the budget, its rows, and where it can be its price.
 
-Enters: table, store, settings. Leaves: flaws. Nothing here touches what contenders see; `mend.py` does, on --fix.
-Labels of test rows are looked at, because flaws of the test are what makes a verdict wrong, but no test row is ever
-taken out for what a model thinks of its label. How many rows are looked at hangs on the budget and on a clock whose
-readings are written down (`pace.py`): a run that is repeated finds the same.
+Enters: a table in which the labels of test rows are sealed, its store, settings. Leaves: a `Look`. Whatever needs a
+label is told of train and valid rows; what --fix takes out rests on these alone. Test rows are compared with others by
+content, and the probe answers them as a contender does; what their labels tell is added after the verdict (`told`).
+How many rows are looked at hangs on the budget and on a clock whose readings are written down (`pace.py`): a run that
+is repeated finds the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from leadline.config import Settings
-from leadline.contenders.contender import Clock
+from leadline.data.heldout import HeldOut
 from leadline.data.part import counted
 from leadline.data.store import Store
 from leadline.data.table import Table
-from leadline.flaws import belonging, columns, labels, price, traces
+from leadline.flaws import belonging, columns, label_errors, labels, price, traces
 from leadline.flaws import twins as repeated
 from leadline.flaws.evened import EVENED, Sample, cost, evened
 from leadline.flaws.flaw import Flaw, Price
+from leadline.flaws.label_errors import Answered, Effort
 from leadline.flaws.pace import Pace
 from leadline.flaws.probe import Probe, some
 from leadline.judge.metrics import METRICS
 
 PROBED = 4.0  # seconds; with less, a probe's libraries alone would take what there is, and only twins are looked for
 FOLDS = 5  # of a price
-PARTED = 4  # folds that labels are looked for on
 FEWEST = 200  # rows, to tell anything of labels or groups
 MOST_TRACED, MOST_EVENED = 4_000, 3_000  # files
 PRICED = 2 * FOLDS + 2  # fits of one price, and as much as choosing C takes
 TRIED = 8  # rows tried, for one learned from
-AN_ANSWER = 3e-5  # seconds for one row and three classes
 RARE = 10  # rows of a class
 DRIFTED = 0.6  # AUC from which on a stated test is unlike the rest
 PARTS = {"twins": 0.5, "leak": 0.5, "labels": 0.35, "rest": 0.25}  # of the look; what is left is seldom all asked for
+ORDER = ("twins", "leak", "trace", "groups", "time", "labels", "drift", "rare")  # the most telling first
 
 
-def look(table: Table, store: Store, asked: Settings, threads: int, clock: Clock) -> tuple[list[Flaw], list[str]]:
-    """Every flaw that is found, the most telling first; and what was not looked for, in a sentence.
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """Rows that repeat another, told by content alone."""
 
-    `clock` is the run's: what it says is all that this hangs on besides data and settings. Products of matrices run on
-    one thread meanwhile: they are small, and on a machine that others use too two threads wait for each other ten times
-    as long as they work.
+    table: Table  # as it was looked at, with all rows
+    store: Store
+    pairs: np.ndarray  # [pairs, 2] row numbers
+    looked: int
+
+    def flaw(self) -> Flaw | None:
+        """The finding before the verdict: of pairs with a test row nobody knows whether their labels differ."""
+        known = self.pairs[~np.isin(self.pairs, self.store.split.test).any(axis=1)]
+        return repeated.flaw(self.pairs, self.table, self.store, self.looked, repeated.unlike(known, self.table))
+
+    def opened(self, table: Table) -> Flaw | None:
+        """The finding after it, by all labels."""
+        return repeated.flaw(self.pairs, table, self.store, self.looked, repeated.unlike(self.pairs, table))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """What a probe that learned from train rows says of rows held back and of a stated test."""
+
+    flaw: Flaw
+    tried: np.ndarray  # row numbers
+    test: np.ndarray
+    answers: np.ndarray  # to both, one after the other
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was found before the race, and what the labels of test rows are held against after it."""
+
+    flaws: list[Flaw]
+    left_out: list[str]  # what there was no time to look for, in a sentence
+    looked_for: list[str]  # each in a few words
+    store: Store
+    answered: Answered | None = None
+    drift: Drift | None = None
+    leaks: bool = False  # whether columns were looked for that give the target away
+    effort: Effort | None = None  # that went into labels
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Products of matrices run on one thread meanwhile.
+
+    They are small, and on a machine that others use too two threads wait for each other ten times as long as they work.
     """
     from threadpoolctl import threadpool_limits
 
-    if table.task.name == "language":
-        return [], []
     with threadpool_limits(1, "blas"):
-        return _looked(table, store, asked, threads, Pace(clock, asked.seconds))
+        yield
 
 
-def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> tuple[list[Flaw], list[str]]:
-    rows = np.sort(np.concatenate([getattr(store.split, part) for part in ("train", "valid", "calib", "test")]))
+def repeats(table: Table, store: Store, pace: Pace) -> Repeats:
+    """Rows that repeat another, of all rows: no label is read to find them."""
+    rows = _rows(store, ("train", "valid", "calib", "test"))
+    seconds = pace.part(PARTS["twins"])
+    most = int(len(rows) * min(1.0, seconds / max(1e-9, repeated.seconds(store, table, len(rows)))))
+    mine = some(rows, max(most, 100))
+    with quiet():
+        return Repeats(table=table, store=store, pairs=repeated.twins(table, store, mine), looked=len(mine))
+
+
+def look(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> Look:
+    """Every other flaw that is found, and what was not looked for, in a sentence."""
+    with quiet():
+        return _looked(table, store, asked, threads, pace)
+
+
+def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> Look:
+    rows = _rows(store, ("train", "valid"))
     probe = Probe(store, threads)
-    found = [_twins(table, store, rows, pace.part(PARTS["twins"]))]
+    found: list[Flaw | None] = []
+    kept, looked_for = Look(flaws=[], left_out=[], looked_for=[], store=store), ["rows that repeat another"]
     if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.several:
         probe.load()
 
         def part(name: str, share: float = PARTS["rest"]) -> float:
-            return pace.part(share, name)
+            seconds = pace.part(share, name)
+            if seconds:
+                looked_for.append(name)
+            return seconds
 
         if seconds := part("columns that give the target away", PARTS["leak"]):
             found.append(_leak(table, probe, rows, seconds))
+            kept = replace(kept, leaks=True)
         if seconds := part("traces of files"):
             found += _traces(table, store, threads, rows, seconds)
         if seconds := part("groups that the split parts"):
-            found += _groups(table, probe, rows, asked, seconds)
+            mine = some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
+            if len(mine) < 0.5 * len(rows):  # a thin sample holds one row a group, and tells nothing of them
+                looked_for.pop()
+            else:
+                found += _groups(table, probe, mine, asked)
         if seconds := part("what changes with time"):
             found += _times(table, probe, rows, asked, seconds)
         if seconds := part("labels that look wrong", PARTS["labels"]):
-            found.append(_labels(table, store, probe, rows, seconds))
+            every = _rows(store, ("train", "valid", "calib", "test"))
+            may = label_errors.effort(probe, len(every), seconds, FEWEST)
+            if may is not None:
+                answered = label_errors.answered(probe, table, every, rows, may)
+                found.append(label_errors.before(probe, table, answered))
+                kept = replace(kept, answered=answered, effort=may)
+            else:
+                looked_for.pop()
         if seconds := part("a test unlike the rest"):
-            found.append(_drift(table, store, probe, rows, seconds))
-    found.append(_rare(table, store))
+            kept = replace(kept, drift=_drift(table, store, probe, rows, seconds))
+            found.append(None if kept.drift is None else kept.drift.flaw)
     said = []
     if pace.left_out:
         said = [f"Time was short, so these flaws were not looked for: {', '.join(pace.left_out)}."]
-    return [flaw for flaw in found if flaw is not None], said
+    flaws = [flaw for flaw in found if flaw is not None]
+    return replace(kept, flaws=flaws, left_out=said, looked_for=looked_for)
+
+
+def chosen(table: Table, store: Store, names: Sequence[str], first: Look, threads: int) -> list[Flaw]:
+    """What --fix takes out of another round, told anew by its own train and valid rows, as far as the first look went.
+
+    What the first round found rests on rows that this one tests on.
+    """
+    rows, found = _rows(store, ("train", "valid")), list[Flaw | None]()
+    with quiet():
+        if "leak" in names and first.leaks:
+            found.append(_leak(table, Probe(store, threads), rows, 0.0))
+        if "labels" in names and first.effort is not None:
+            probe = Probe(store, threads)
+            said = label_errors.answered(probe, table, rows, rows, first.effort)
+            found.append(label_errors.before(probe, table, said))
+    return [flaw for flaw in found if flaw is not None]
+
+
+def told(first: Look, twins: Repeats, held: HeldOut) -> list[Flaw]:
+    """All flaws again, after the verdict, with what the labels of test rows add."""
+    table = held.opened(twins.table)
+    found = {flaw.name: [each for each in first.flaws if each.name == flaw.name] for flaw in first.flaws}
+    again = {"twins": twins.opened(table), "rare": _rare(table, first.store)}
+    if first.answered is not None:
+        again["labels"] = label_errors.after(table, first.answered, next(iter(found.get("labels", [])), None))
+    if first.drift is not None:
+        again["drift"] = _drifted(table, first.drift)
+    found |= {name: [] if flaw is None else [flaw] for name, flaw in again.items()}
+    return [flaw for name in ORDER for flaw in found.get(name, [])]
 
 
 def priced(flaws: list[Flaw], store: Store, truth: np.ndarray, answers: dict[str, np.ndarray], of: str) -> list[Flaw]:
@@ -90,11 +196,16 @@ def priced(flaws: list[Flaw], store: Store, truth: np.ndarray, answers: dict[str
             kept = ~np.isin(store.split.test, flaw.rows)
             how = f"{counted(int(kept.sum()), 'test row')} without them"
             flaw = replace(flaw, price=price.of_rows(truth, mine, kept, metric, of, how))
-        elif flaw.name == "labels":
+        elif flaw.name == "labels" and "learned" in flaw.facts:  # not where only labels of test rows told of it
             noise, learned = labels.Noise(**flaw.facts["noise"]), Price(**flaw.facts["learned"])
             flaw = replace(flaw, price=price.of_labels(truth, mine, noise, learned, len(store.task.classes), of))
         done.append(flaw)
     return done
+
+
+def _rows(store: Store, parts: Sequence[str]) -> np.ndarray:
+    """Row numbers of some parts, rising."""
+    return np.sort(np.concatenate([getattr(store.split, part) for part in parts]))
 
 
 def _folds(labels: np.ndarray) -> np.ndarray:
@@ -110,12 +221,6 @@ def _halves(rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     mixed = np.random.default_rng(1).permutation(rows)
     cut = min(most, int(0.7 * len(rows)))
     return np.sort(mixed[:cut]), np.sort(mixed[cut : cut + 20_000])
-
-
-def _twins(table: Table, store: Store, rows: np.ndarray, seconds: float) -> Flaw | None:
-    most = int(len(rows) * min(1.0, seconds / max(1e-9, repeated.seconds(store, table, len(rows)))))
-    mine = some(rows, max(most, 100))
-    return repeated.flaw(repeated.twins(table, store, mine), table, store, len(mine))
 
 
 def _leak(table: Table, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
@@ -179,10 +284,7 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
     return found
 
 
-def _groups(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, seconds: float) -> list[Flaw]:
-    mine = some(rows, max(FEWEST, probe.most_rows(seconds, 2)))
-    if len(mine) < 0.5 * len(rows):
-        return []  # a thin sample holds one row a group, and tells nothing of them
+def _groups(table: Table, probe: Probe, mine: np.ndarray, asked: Settings) -> list[Flaw]:
     metric, found = METRICS[table.task.metric], []
     for name, group in belonging.grouping(table, mine, asked).items():
         y = table.labels[mine]
@@ -214,69 +316,31 @@ def _times(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, second
     return []
 
 
-def _labels(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
-    classes = len(table.task.classes)
-    most = probe.most_rows(seconds, PARTED + 1)
-    if not classes or most < FEWEST:
-        return None
-    looked = min(len(rows), int(seconds / (AN_ANSWER * (1 + classes // 3))))
-    rows = some(rows, max(looked, FEWEST))
-    y = table.labels[rows]
-    fold = np.random.default_rng(3).permutation(len(rows)) % PARTED
-    answers = probe.crossed(rows, y, fold, most)
-    noise = labels.noise(answers, y)
-    if noise is None or noise.share < labels.LEAST:
-        return None
-    place = labels.suspects(answers, y, noise.share)
-    if not len(place):
-        return None
-    learned = _learned(probe, rows, y, place, fold, answers, most)
-    mine = rows[place]
-    tested = np.isin(mine, store.split.test)
-    verb = "looks" if len(mine) == 1 else "look"
-    says = (
-        f"{len(mine):,} of {len(rows):,} labels {verb} wrong; about half of these should be. In all {noise.low:.1%} to "
-        f"{noise.high:.1%} of the labels may be wrong, as far as {probe.name} can tell."
-    )
-    return Flaw(
-        name="labels", rows=mine, drop=mine[~tested], says=says,
-        said=tuple(table.task.classes[k] for k in answers[place].argmax(axis=1)),
-        facts={"noise": vars(noise), "learned": vars(learned)},
-    )  # fmt: skip
-
-
-def _learned(
-    probe: Probe, rows: np.ndarray, y: np.ndarray, place: np.ndarray, fold: np.ndarray, answers: np.ndarray, most: int
-) -> Price:
-    """What the probe gains on the last fold, labels as given, where it learned without the suspects."""
-    tried = np.flatnonzero(fold == PARTED - 1)
-    train = some(np.flatnonzero(fold != PARTED - 1), most, seed=PARTED - 1)
-    train = np.setdiff1d(train, place)
-    again = probe.answers(rows[train], y[train], rows[tried])
-    metric = METRICS["accuracy"]
-    return price.paired(y[tried], answers[tried], again, metric, probe.name, "learned without the suspects")
-
-
-def _drift(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw | None:
+def _drift(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: float) -> Drift | None:
+    """Whether a stated test is unlike the rows to learn from; what it costs, its labels tell later."""
     if not (table.part == 2).any():
         return None
-    mine = some(rows, probe.most_rows(seconds, 2))
+    mine = some(np.sort(np.concatenate([rows, store.split.test])), probe.most_rows(seconds, 2))
     auc = belonging.drift(store, table, mine, probe.threads)
     if auc is None or auc < DRIFTED:
         return None
-    y, stated = table.labels, table.part[mine] == 2
+    stated = table.part[mine] == 2
     train, tried = _halves(mine[~stated], len(mine))
     test = mine[stated]
-    answers = probe.answers(train, y[train], np.concatenate([tried, test]))
-    metric = METRICS[table.task.metric]
+    says = f"The stated test is unlike the rows to learn from: {probe.name} tells them apart, AUC {auc:.2f}."
+    answers = probe.answers(train, table.labels[train], np.concatenate([tried, test]))
+    flaw = Flaw(name="drift", facts={"auc": auc}, says=says)
+    return Drift(flaw=flaw, tried=tried, test=test, answers=answers, by=probe.name)
+
+
+def _drifted(table: Table, found: Drift) -> Flaw:
+    """The finding with its price."""
+    many, y = len(found.tried), table.labels
     paid = price.apart(
-        (y[test], answers[len(tried) :]), (y[tried], answers[: len(tried)]), metric, probe.name,
-        "on rows held back from train",
+        (y[found.test], found.answers[many:]), (y[found.tried], found.answers[:many]), METRICS[table.task.metric],
+        found.by, "on rows held back from train",
     )  # fmt: skip
-    return Flaw(
-        name="drift", price=paid, facts={"auc": auc},
-        says=f"The stated test is unlike the rows to learn from: {probe.name} tells them apart, AUC {auc:.2f}.",
-    )  # fmt: skip
+    return replace(found.flaw, price=paid)
 
 
 def _rare(table: Table, store: Store) -> Flaw | None:

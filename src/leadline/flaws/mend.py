@@ -23,7 +23,7 @@ def mended(table: Table, flaws: Sequence[Flaw], names: Sequence[str]) -> tuple[T
     Twins leave it; rows with suspect labels are no longer learned from, but still tested on, since a test without the
     rows that a model gets wrong would flatter it; leaking columns are dropped.
     """
-    part, bad, said, columns = table.part.copy(), list(table.bad), [], table.columns
+    part, bad, said, columns = table.part.copy(), list(table.bad), list[str](), table.columns
     doubtful = np.empty(0, np.int64)
     for flaw in flaws:
         if flaw.name not in names:

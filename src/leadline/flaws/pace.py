@@ -11,6 +11,9 @@ told the same readings again (decision 0014), so it finds the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from leadline.contenders.contender import Clock
 
 __all__ = ["Pace"]
@@ -38,6 +41,16 @@ class Pace:
         self._until = self._before - OVER * self.seconds
         self._given, self._slow = 0.0, 1.0
         self.left_out: list[str] = []
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """For what is no part of the look, but must be done before it goes on: it costs no part its seconds."""
+        self.part(0.0)
+        yield
+        if not self._clock.endless:
+            now = self._clock.left()
+            self._until -= self._before - now
+            self._before = now
 
     def part(self, share: float, name: str | None = None) -> float:
         """Seconds for a part that may take this share of the look; 0 where the time is up, and it is left out."""

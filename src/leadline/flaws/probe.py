@@ -92,19 +92,21 @@ class Probe:
 
     def crossed(
         self, rows: np.ndarray, labels: np.ndarray, fold: np.ndarray, most: int, hidden: Sequence[str] = (),
-        choose: bool = False,
+        choose: bool = False, known: np.ndarray | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Answers to all `rows`, each from a model that learned from at most so many rows of the other folds.
 
         Args:
             fold: the number of each row's fold [n].
+            known: bool [n], rows that may be learned from (default: all). The labels of others are not read.
             choose: the strength of regularisation anew, as a contender would: without it a model that reads less, or
                 something else, is no fair second to one for which the strength was right.
         """
         found = np.zeros((len(rows), self.classes) if self.classes else len(rows), np.float32)
         strength = None
         for number in np.unique(fold):
-            train = some(np.flatnonzero(fold != number), most, seed=int(number))
+            apart = fold != number
+            train = some(np.flatnonzero(apart if known is None else apart & known), most, seed=int(number))
             if choose and strength is None and not self.trees and not self.squared:
                 strength = self._chosen(rows[train], labels[train], hidden)
             tried = fold == number

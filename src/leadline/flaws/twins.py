@@ -63,8 +63,17 @@ def groups(found: np.ndarray, rows: int) -> np.ndarray:
     return np.asarray(connected_components(links, directed=False)[1])
 
 
-def flaw(found: np.ndarray, table: Table, store: Store, looked: int) -> Flaw | None:
-    """The finding: all but one of each group are too many; of a stated test none is taken out."""
+def unlike(found: np.ndarray, table: Table) -> int:
+    """How many of the pairs bear different labels."""
+    return int((table.labels[found[:, 0]] != table.labels[found[:, 1]]).sum()) if table.task.classes else 0
+
+
+def flaw(found: np.ndarray, table: Table, store: Store, looked: int, unlike: int) -> Flaw | None:
+    """The finding: all but one of each group are too many; of a stated test none is taken out.
+
+    Args:
+        unlike: pairs that bear different labels, of those whose labels may be read.
+    """
     if not len(found):
         return None
     group = groups(found, table.rows)
@@ -81,7 +90,6 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int) -> Flaw | N
     drop = rows[~kept[rows]]
     learned = np.unique(group[np.setdiff1d(rows, store.split.test)])
     tested = store.split.test[np.isin(group[store.split.test], learned) & np.isin(store.split.test, rows)]
-    unlike = int((table.labels[found[:, 0]] != table.labels[found[:, 1]]).sum()) if store.task.classes else 0
     repeat = "repeats" if len(drop) == 1 else "repeat"
     have = "has" if len(tested) == 1 else "have"
     across = f"{len(tested):,} of {counted(len(store.split.test), 'test row')} {have} a twin that was learned from"

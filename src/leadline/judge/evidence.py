@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.data.audit import COUNTED
 from leadline.data.marks import joined, unpacked
 from leadline.data.store import Store
 from leadline.data.table import Table
@@ -32,9 +33,13 @@ PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
 def contenders(
-    race: Race, scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store, began: float
-) -> list[dict[str, Any]]:
-    """The `contenders` of result.json, of a run that began at a monotonic moment."""
+    race: Race, scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store, held: Sequence[Round],
+    began: float,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
+
+    `began`: the monotonic moment at which the run did.
+    """
     rows = []
     tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
     for entry in race.entries:
@@ -44,7 +49,8 @@ def contenders(
             "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
             "code": entry.code, "ran_s": race.ran(entry.name, began),
             "score": found.score if found else None, "low": found.low if found else None,
-            "high": found.high if found else None, "valid_score": facts.get("score"), "seeds": 1,
+            "high": found.high if found else None, "valid_score": facts.get("score"),
+            "seeds": len({one.seed for one in held if entry.name in one.answers}),
             "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),
             "predict_us": facts.get("predict_us"), "one_us": facts.get("one_us"), "params": facts.get("params"),
             "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
@@ -74,7 +80,10 @@ def certainties(
 ) -> dict[str, Any]:
     """The `calibration` and `conformal` of result.json, measured on the test rows."""
     made = {
-        name: calibrate.summary(each.calibrator, truth, raw[name])
+        name: {
+            **calibrate.summary(each.calibrator, truth, raw[name]),
+            "changed": changed(raw[name], each(raw[name]), isinstance(each.calibrator, calibrate.LabelCalibrator)),
+        }
         for name, each in certain.items()
         if each.calibrator is not None
     }
@@ -87,6 +96,13 @@ def certainties(
     return {"calibration": made or None, "conformal": conformal.seen(its.conformal, truth, answers)}
 
 
+def changed(before: np.ndarray, after: np.ndarray, several: bool) -> int:
+    """How many rows [n, classes] are decided otherwise."""
+    if several:
+        return int(((before >= LIKELY) != (after >= LIKELY)).any(axis=1).sum())
+    return int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
+
+
 def sampled(entries: list[Entry]) -> list[str]:
     """Contenders for which memory was too short to learn from every row."""
     found = [(e.name, line) for e in entries for line in e.facts.get("describe", []) if "to fit into memory" in line]
@@ -94,10 +110,11 @@ def sampled(entries: list[Entry]) -> list[str]:
 
 
 def columns(table: Table) -> list[dict[str, Any]]:
-    """The `columns` of result.json."""
+    """The `columns` of result.json; `estimated`: of so many rows distinct values are not counted one by one."""
     return [
         {
             "name": c.name, "kind": c.kind, "role": c.role, "missing": c.missing, "unique": c.unique, "note": c.note,
+            "estimated": c.unique is not None and table.rows > COUNTED,
         }
         for c in table.columns
     ]  # fmt: skip

@@ -241,9 +241,14 @@ def _in_order(table: Table) -> int:
     scaled = (values - values.mean(axis=0))[:, spread > 0] / spread[spread > 0]
     if scaled.shape[1] < IN_ORDER:
         return 0
-    alike = np.abs(scaled.T @ scaled) / len(scaled)
-    near, far = (float(np.median(np.diagonal(alike, away))) for away in (1, alike.shape[0] // 2))
+    near, far = (_alike(scaled, away) for away in (1, scaled.shape[1] // 2))
     return len(run) if near > ALIKE and near > MORE_ALIKE * far else 0
+
+
+def _alike(scaled: np.ndarray, away: int) -> float:
+    """How strongly columns [rows, columns] that stand so far apart are correlated: the median."""
+    products = np.einsum("rc,rc->c", scaled[:, :-away], scaled[:, away:]) / len(scaled)
+    return float(np.median(np.abs(products)))
 
 
 def _numbered(names: list[str]) -> list[str]:

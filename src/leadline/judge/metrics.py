@@ -39,6 +39,7 @@ class Metric:
     influence: Callable[[np.ndarray, np.ndarray], Inner]
     share: bool = True  # the inner value lies in [0, 1]; else it is above zero
     finish: Callable[[np.ndarray], np.ndarray] = np.asarray
+    classes_needed: int = 1  # different classes among the rows, without which the score says nothing
 
     def __call__(self, truth: np.ndarray, scores: np.ndarray) -> float:
         """The score of answers against the truth."""
@@ -222,9 +223,9 @@ METRICS = {
     for metric in (
         Metric("accuracy", True, CLASSES, _accuracy),
         Metric("balanced accuracy", True, CLASSES, _balanced),
-        Metric("auc", True, CLASSES, _auc),
-        Metric("f1", True, CLASSES, _f1),
-        Metric("average precision", True, CLASSES, _average_precision),
+        Metric("auc", True, CLASSES, _auc, classes_needed=2),
+        Metric("f1", True, CLASSES, _f1, classes_needed=2),
+        Metric("average precision", True, CLASSES, _average_precision, classes_needed=2),
         Metric("log loss", False, CLASSES, _log_loss, share=False),
         Metric("micro f1", True, ("multilabel",), _micro_f1),
         Metric("macro f1", True, ("multilabel",), _macro_f1),

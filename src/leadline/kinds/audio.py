@@ -29,6 +29,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", "
 MPEG = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")  # versions 1, 2 and 2.5
 MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", *MPEG)
 CONTAINERS = {b"RIFF": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}  # pictures come in RIFF too
+HEAD_BYTES = 4_096  # of a WAV, in which the chunk of its samples begins
 PADDING = -32_768  # marks what is no sample; samples are -32767 to 32767
 HIGHEST, LOWEST = 22_050, 4_000  # samples a second
 MOST_SECONDS = 600.0  # decoded of one file
@@ -39,6 +40,8 @@ MOST_SAMPLES = 2e9  # of all rows together: 4 GB on disk
 STEPS = 16  # spectra in a sound, at least: a shorter one counts as if silence followed
 MELS, CEPSTRA = 64, 20
 EPS = 1e-6  # added to the power of a band before its logarithm: the loudest is about 1
+SILENT = 33  # of 32,767: 60 dB under the loudest that a file can hold
+CANCELLED = 0.05  # of the loudest channel's power that the sum of all must have, or they cancel each other out
 GRID = 64.0  # parts of a unit to which features are rounded
 
 
@@ -104,6 +107,7 @@ class Audio:
     name = "audio"
     joint = False
     ragged = True
+    blank_is = "silent"
     sample = 64
     onnx_input = "int16"
     native: str | None = None
@@ -130,6 +134,11 @@ class Audio:
                     why = "no sound is found in it; it may be cut short"
                 bad[position] = f"{_place(cell)} cannot be read as audio ({why})"
         return Decoded(values=values, bad=bad)
+
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Encoded rows int16 [n, samples], filled up with marks -> bool [n]: those in which nothing sounds."""
+        heard = np.where(rows == PADDING, 0, np.abs(np.where(rows == PADDING, 0, rows)))
+        return np.asarray(heard.max(axis=1) < SILENT)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         rate = int(settings["rate"])
@@ -185,13 +194,27 @@ def _file(cell: Any, root: Path | None) -> Any:
     if cell is None:
         raise ValueError("the cell is empty")
     if not isinstance(cell, str):
-        return io.BytesIO(cell)
+        return io.BytesIO(_with_size(cell) if _is_streamed(cell[:HEAD_BYTES]) else cell)
     path = Path(cell) if root is None else root / cell
     if not path.is_file():
         raise ValueError("no such file")
     if not path.stat().st_size:
         raise ValueError("the file is empty")
-    return str(path)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return io.BytesIO(_with_size(path.read_bytes())) if _is_streamed(head) else str(path)
+
+
+def _is_streamed(head: bytes) -> bool:
+    """Whether a WAV states no size of its samples, as programs leave it that write into a pipe."""
+    place = head.find(b"data") if head[:4] == b"RIFF" else -1
+    return place >= 0 and head[place + 4 : place + 8] == bytes(4) and len(head) > place + 8
+
+
+def _with_size(content: bytes) -> bytes:
+    """The same file with the size of its samples stated: all that follows."""
+    place = content.find(b"data") + 4
+    return content[:place] + (len(content) - place - 4).to_bytes(4, "little") + content[place + 4 :]
 
 
 class _Hush:
@@ -264,7 +287,21 @@ def _open(cell: Any, root: Path | None, rate: int) -> np.ndarray:
     if broken.mean() > 0.5:
         raise ValueError("most of its samples are not numbers")
     sound[broken] = 0.0
-    return _resampled(np.clip(sound, -1.0, 1.0, out=sound).mean(axis=1), given, rate)
+    return _resampled(_mixed(np.clip(sound, -1.0, 1.0, out=sound)), given, rate)
+
+
+def _mixed(sound: np.ndarray) -> np.ndarray:
+    """float32 [samples, channels] -> [samples]: their mean, or the loudest where they cancel each other out.
+
+    A channel that is another one upside down is heard well by two ears, and is silence as a mean.
+    """
+    mean = sound.mean(axis=1)
+    if sound.shape[1] == 1:
+        return np.asarray(mean)
+    power = np.square(sound).mean(axis=0)
+    loudest = int(power.argmax())
+    kept = np.square(mean).mean() * sound.shape[1] ** 2 > CANCELLED * power[loudest]
+    return np.asarray(mean if kept else sound[:, loudest])
 
 
 def _resampled(sound: np.ndarray, given: int, rate: int) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Categories: text in, int32 out. 0 is missing, 1 is unseen or rare, 2 and up by falling frequency in train."""
+"""Categories: text in, int32 out. 0 is missing, 1 is unseen or rare, 2 and up by falling frequency in train.
+
+The words for 'missing' (NA, None, an empty cell, ...) are one missing value, save those of which the target says
+something else than of the other missing cells: these are values of their own (`_apart`).
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present
+from leadline.kinds import spelling
+from leadline.kinds.kind import MISSING, Decoded, Fit, Limits, Tensor, present
 
 LARGEST = 2_000  # more values than this a column are 'rare'
 FEWEST = 2  # rows that a value must have to be a value of its own
+ENOUGH = 10  # rows that a word for 'missing' must have, to be told from the others
+BY_CHANCE = 1e-4  # how often one such word in all of a table may be taken for a value of its own by chance
 
 
 class Category:
@@ -24,16 +31,19 @@ class Category:
     native: str | None = "codes"
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
-        if cells.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Boolean):
+        if cells.dtype == pl.Boolean:
+            return {"marks": True, "boolean": True}
+        if cells.dtype.is_numeric():
+            return {"marks": True, "numbers": True}
+        if cells.dtype not in (pl.String, pl.Categorical, pl.Enum):
             return None
-        return {}
+        words = spelling.spelled(cells.cast(pl.String))
+        return {"marks": True} | spelling.told(present(words))
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-        if cells.dtype.is_float():  # 3.0 and 3 are one category, whatever reader they came through
-            whole = cells.drop_nulls().drop_nans()
-            if len(whole) == 0 or (whole == whole.round()).all():
-                cells = cells.fill_nan(None).cast(pl.Int64, strict=False)
-        words = present(cells.cast(pl.String))
+        words = spelling.read(cells, settings)
+        if not settings.get("marks"):  # the graphs of earlier versions know no words for 'missing'
+            words = present(words)
         return Decoded(values=words.fill_null("").to_numpy().astype(object))
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
@@ -42,17 +52,61 @@ class Category:
         g = Graph("category")
         axis = g.const(np.array([1], np.int64))
         codes, sizes = [], []
+        levels: dict[str, list[str]] = {}
+        apart: dict[str, list[str]] = {}
         for name, sample in zip(limits.columns, samples, strict=True):
-            values, counts = np.unique(sample[sample != ""].astype(str), return_counts=True)
+            marks = _apart(sample, limits)
+            missing = [mark for mark in MISSING if mark not in marks]
+            values, counts = np.unique(sample[~np.isin(sample, missing)].astype(str), return_counts=True)
             order = np.lexsort((values, -counts))[:LARGEST]
             known = [str(values[i]) for i in order if counts[i] >= FEWEST]
             sizes.append(len(known) + 2)
+            levels[name] = known
+            apart |= {name: marks} if marks else {}
             code = g.op(
                 "LabelEncoder", g.input(name, np.str_, ["N"]), domain="ai.onnx.ml",
-                keys_strings=["", *known], values_int64s=[0, *range(2, len(known) + 2)], default_int64=1,
+                keys_strings=[*missing, *known], values_int64s=[*[0] * len(missing), *range(2, len(known) + 2)],
+                default_int64=1,
             )  # fmt: skip
             codes.append(g.op("Unsqueeze", code, axis))
         x = g.op("Cast", g.op("Concat", *codes, axis=1), to=6)
         g.output("encoded", x, np.int32, ["N", len(codes)])
         encode = Tensor(graph=g.model(), shape=(len(codes),), dtype="int32")
-        return Fit(settings={"sizes": sizes}, encode=encode)
+        return Fit(settings={"sizes": sizes, "levels": levels, "apart": apart}, encode=encode)
+
+
+def _apart(sample: np.ndarray, limits: Limits) -> list[str]:
+    """The words for 'missing' of which the target says something else than of the other missing cells of the column.
+
+    Each is held against the others by the target of train rows: its classes by a chi-squared test of independence, its
+    values by that of Mann and Whitney. The level is shared out to all words and columns (Bonferroni).
+    """
+    if limits.labels is None:
+        return []
+    places = np.flatnonzero(np.isin(sample, MISSING))
+    words, labels = sample[places].astype(str), np.asarray(limits.labels)[places]
+    marks, counts = np.unique(words, return_counts=True)
+    asked = [str(mark) for mark, count in zip(marks, counts, strict=True) if mark and count >= ENOUGH]
+    if len(marks) < 2 or not asked:
+        return []
+    level = BY_CHANCE / (len(asked) * len(limits.columns))
+    return [mark for mark in asked if _differ(labels[words == mark], labels[words != mark]) < level]
+
+
+def _differ(some: np.ndarray, others: np.ndarray) -> float:
+    """The probability that labels of the same distribution differ so much; 1 where there are too few to tell."""
+    from scipy.stats import chi2_contingency, mannwhitneyu
+
+    if min(len(some), len(others)) < ENOUGH:
+        return 1.0
+    if some.dtype.kind == "f":
+        return float(mannwhitneyu(some, others).pvalue)
+    found = np.unique(np.concatenate([some, others]))
+    counts = np.array([[(part == label).sum() for label in found] for part in (some, others)])
+    expected = counts.sum(axis=0) * min(len(some), len(others)) / counts.sum()
+    rare = expected < 5  # classes too rare for the test count as one
+    counts = np.column_stack([counts[:, ~rare], counts[:, rare].sum(axis=1)]) if rare.any() else counts
+    counts = counts[:, counts.sum(axis=0) > 0]
+    if counts.shape[1] < 2 or (counts.sum(axis=0) * min(counts.sum(axis=1)) / counts.sum()).min() < 1:
+        return 1.0
+    return float(chi2_contingency(counts).pvalue)

@@ -50,8 +50,8 @@ def told(words: pl.Series) -> dict[str, Any] | None:
 
 def read(words: pl.Series, how: Mapping[str, Any]) -> pl.Series:
     """Stripped cells -> float64, as `told` says that they are written; times of day and durations in seconds."""
-    if how.get("clock"):
-        return _seconds(words)
+    if how.get("clock"):  # seconds as such are of no other meaning
+        return _seconds(words).fill_null(words.cast(pl.Float64, strict=False))
     decimal, plain = how["decimal"], _western(words.str.strip_chars())
     if unit := how.get("unit"):
         plain = plain.str.replace(rf"\s*{re.escape(unit)}\.?$", "")

@@ -1,6 +1,7 @@
 """Images: uint8 pixels [height, width, channels] of any size in, uint8 at one size out.
 
-Decoding (container, a coarser scale of a large JPEG, EXIF turn, colour to grey or RGB) is outside the graph, by Pillow;
+Decoding (container, a coarser scale of a large JPEG, EXIF turn, values beyond 8 bits by the range of the data set, a
+ground under what is transparent, colour to grey or RGB) is outside the graph, by Pillow;
 resizing is inside it (ONNX Runtime's antialiased linear Resize), because Pillow's own differs from it by up to 11
 levels.
 
@@ -11,14 +12,18 @@ a last bit in a convolution cannot flip a tree.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
 MOST_PIXELS = 100_000_000  # a picture above is set aside: a small file can unpack to any size
@@ -29,12 +34,19 @@ SIZES = (32, 48, 64, 96, 128, 160)
 SPARE = 2
 DRAFT = SPARE * SIZES[-1]
 ORIENTATIONS = 8
+GLANCED, MEASURED = 32, 256  # pictures that are looked at, and those that tell the range of values beyond 8 bits
+ODD = 1e-3  # share of a picture's values that is left out at each end of its range
+TOPS = (1.0, 255.0, 65_535.0)  # of the ranges in which pictures are usually held
+ONE_COLOUR = 2  # levels of 255 between the darkest and the lightest of a picture that shows nothing
+GROUNDS = ("white", "black", "#808080")  # on which transparent pictures may be laid; the first in doubt
+CLEARLY = 0.5  # of the best contrast that an earlier one of these grounds must give
 
 
 class Image:
     name = "image"
     joint = False
     ragged = True
+    blank_is = "of one colour"
     sample = 24
     onnx_input = "uint8"
     native: str | None = None
@@ -43,35 +55,46 @@ class Image:
         cells = cells.drop_nulls()
         if not len(cells) or not _looks_like_image(cells):
             return None
-        few = cells.gather_every(max(1, len(cells) // 32))
-        scale = 1.0
+        few = cells.gather_every(max(1, len(cells) // GLANCED))
         if isinstance(cells.dtype, pl.Array):
-            values = few.to_numpy()
-            scale = 255.0 if values.dtype.kind == "f" and values.max(initial=0) <= 1.0 else 1.0
-            greys = [_is_grey(picture) for picture in self.decode(few, root, {"channels": 3, "scale": scale}).values]
-        else:
-            greys = [grey for grey in (_glance(cell, root) for cell in few.to_list()) if grey is not None]
-        if cells.dtype == pl.Binary and not greys:
+            values = cells.gather_every(max(1, len(cells) // MEASURED)).to_numpy()
+            span = None if values.dtype == np.uint8 else _span([_ends(picture) for picture in values])
+            settings: dict[str, Any] = {"range": span} if span else {}
+            greys = [_is_grey(picture) for picture in self.decode(few, root, {"channels": 3, **settings}).values]
+            return {"channels": 1 if all(greys) else 3, **settings}
+        seen = [look for look in (_glance(cell, root) for cell in few.to_list()) if look is not None]
+        if cells.dtype == pl.Binary and not seen:
             return None  # bytes, but of no picture
-        drafted = {} if isinstance(cells.dtype, pl.Array) else {"draft": DRAFT}
-        return {"channels": 1 if all(greys) else 3, "scale": scale, **drafted}
+        settings = {"channels": 1 if all(look.grey for look in seen) else 3, "draft": DRAFT}
+        if any(look.ends for look in seen):  # the range is that of the data set: more pictures are asked for theirs
+            more = cells.gather_every(max(1, len(cells) // MEASURED)).to_list()
+            seen += [look for look in (_glance(cell, root) for cell in more) if look is not None]
+            settings["range"] = _span([look.ends for look in seen if look.ends])
+        if contrasts := [look.contrasts for look in seen if look.contrasts]:
+            settings["ground"] = _ground(contrasts)
+        return settings
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         channels = int(settings["channels"])
         if isinstance(cells.dtype, pl.Array):
-            scale = float(settings.get("scale", 1.0))
-            pixels = cells.to_numpy()
-            return Decoded(values=[_channels(_to_uint8(p, scale), channels) for p in pixels])
+            # Files of contract version 1 from before ranges were measured state a factor.
+            span = settings.get("range") or [0.0, 255.0 / float(settings.get("scale", 1.0))]
+            return Decoded(values=[_channels(_to_uint8(p, span), channels) for p in cells.to_numpy()])
         values: list[Any] = []
         bad: dict[int, str] = {}
         for position, cell in enumerate(cells.to_list()):
             try:
-                values.append(_open(cell, root, channels, int(settings.get("draft", 0))))
+                values.append(_pixels(_load(cell, root, int(settings.get("draft", 0))), channels, settings))
             except Exception as error:  # Pillow raises many types for a broken file; each sets one row aside
                 values.append(None)
                 why = "it holds none, or none that is whole" if _is_none(error) else error
                 bad[position] = f"{_place(cell)} cannot be read as an image ({why})"
         return Decoded(values=values, bad=bad)
+
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Encoded rows uint8 [n, height, width, channels] -> bool [n]: those of one colour."""
+        flat = rows.reshape(len(rows), -1, rows.shape[-1])
+        return np.asarray((np.ptp(flat, axis=1) <= ONE_COLOUR).all(axis=1))
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         pictures = [picture for picture in samples[0] if picture is not None]
@@ -91,12 +114,57 @@ def _is_grey(picture: np.ndarray) -> bool:
     return bool((picture[..., :1] == picture).all())
 
 
-def _glance(cell: Any, root: Path | None) -> bool | None:
-    """Whether a picture is grey; None where it cannot be read."""
+@dataclass(frozen=True)
+class _Look:
+    """What one picture says of how all are to be decoded."""
+
+    grey: bool
+    ends: tuple[float, float] | None  # of its values, where they have more than 8 bits
+    contrasts: tuple[float, ...]  # of the picture on each of `GROUNDS`, where it is transparent
+
+
+def _glance(cell: Any, root: Path | None) -> _Look | None:
+    """A look at a picture; None where it cannot be read."""
     try:
-        return _is_grey(_open(cell, root, 3, draft=1))
+        picture = _load(cell, root, draft=1)
+        ends = _ends(np.asarray(picture, np.float32)) if _is_deep(picture) else None
+        grey = _is_grey(_pixels(picture, 3, {"range": ends and _span([ends])}))
+        contrasts = [_pixels(picture, 1, {"ground": ground}).std() for ground in GROUNDS] if _is_clear(picture) else []
+        return _Look(grey=grey, ends=ends, contrasts=tuple(map(float, contrasts)))
     except Exception:  # Pillow raises many types; what is wrong is said where every row is decoded
         return None
+
+
+def _ends(values: np.ndarray) -> tuple[float, float] | None:
+    """The range of a picture's values without a thousandth at each end: dead and hot pixels do not count."""
+    values = values.astype(np.float32)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    low, high = np.quantile(values, [ODD, 1 - ODD])
+    least, most = values.min(), values.max()
+    if high - low <= ODD * (most - least):  # nearly all of it is one level: what is rare is all that there is to see
+        low, high = least, most
+    return float(low), float(high)
+
+
+def _span(ends: Sequence[tuple[float, float] | None]) -> list[float] | None:
+    """The range [low, high] of a data set, which becomes 0 to 255: a common one where the values fill it by half."""
+    there = [each for each in ends if each]
+    if not there:
+        return None
+    low, high = min(low for low, _ in there), max(high for _, high in there)
+    for top in TOPS:
+        if low >= 0 and top / 2 < high <= top:
+            return [0.0, top]
+    return [low, high if high > low else low + 1.0]
+
+
+def _ground(contrasts: Sequence[tuple[float, ...]]) -> str:
+    """The ground on which the picture that is hardest to see is seen best; white where that is as good."""
+    worst = [min(values) for values in zip(*contrasts, strict=True)]
+    best = max(worst)
+    return next(ground for ground, value in zip(GROUNDS, worst, strict=True) if value >= CLEARLY * best)
 
 
 def _looks_like_image(cells: pl.Series) -> bool:
@@ -124,8 +192,8 @@ def _place(cell: Any) -> str:
     return str(cell) if isinstance(cell, str) else "an encoded image"
 
 
-def _open(cell: Any, root: Path | None, channels: int, draft: int = 0) -> np.ndarray:
-    """Pixels as the camera held them; of a JPEG a half, a quarter or an eighth as many a side, if that is `draft`."""
+def _load(cell: Any, root: Path | None, draft: int) -> Pillow.Image:
+    """A picture as the camera held it; of a JPEG a half, a quarter or an eighth as many a side, if that is `draft`."""
     from PIL import Image as Pillow
     from PIL import ImageOps
 
@@ -145,22 +213,42 @@ def _open(cell: Any, root: Path | None, channels: int, draft: int = 0) -> np.nda
             raise ValueError(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
         if draft:
             picture.draft(None, (draft, draft))
-        ImageOps.exif_transpose(picture, in_place=True)
-        turned: Pillow.Image = picture
-        if turned.mode.startswith("I") or turned.mode == "F":  # Pillow would clip, not scale
-            deep = np.asarray(turned, np.float32)
-            sixteen = turned.mode.startswith("I;16") or deep.max(initial=0) > 255
-            turned = Pillow.fromarray((deep / (257.0 if sixteen else 1.0)).clip(0, 255).round().astype(np.uint8))
-        if "A" in turned.getbands() or "transparency" in turned.info:  # transparent shows as white
-            clear = turned.convert("RGBA")
-            turned = Pillow.alpha_composite(Pillow.new("RGBA", clear.size, "white"), clear)
-        return _channels(np.asarray(turned.convert("L" if channels == 1 else "RGB")), channels)
+        picture.load()
+        return ImageOps.exif_transpose(picture)
 
 
-def _to_uint8(pixels: np.ndarray, scale: float) -> np.ndarray:
+def _pixels(picture: Pillow.Image, channels: int, settings: Mapping[str, Any]) -> np.ndarray:
+    """uint8 [height, width, channels]."""
+    from PIL import Image as Pillow
+
+    if _is_deep(picture):
+        deep = np.asarray(picture, np.float32)
+        span = settings.get("range")
+        if span is None:  # files from before ranges were measured: each picture by itself
+            span = [0.0, 65_535.0 if picture.mode.startswith("I;16") or deep.max(initial=0) > 255 else 255.0]
+        picture = Pillow.fromarray(_to_uint8(deep, span))
+    if _is_clear(picture):
+        clear = picture.convert("RGBA")
+        picture = Pillow.alpha_composite(Pillow.new("RGBA", clear.size, settings.get("ground", GROUNDS[0])), clear)
+    return _channels(np.asarray(picture.convert("L" if channels == 1 else "RGB")), channels)
+
+
+def _is_deep(picture: Pillow.Image) -> bool:
+    """Whether its values have more than 8 bits; Pillow would clip them, not scale."""
+    return picture.mode.startswith("I") or picture.mode == "F"
+
+
+def _is_clear(picture: Pillow.Image) -> bool:
+    return "A" in picture.getbands() or "transparency" in picture.info
+
+
+def _to_uint8(pixels: np.ndarray, span: Sequence[float]) -> np.ndarray:
+    """Values from `span` [low, high] to 0 to 255."""
     if pixels.dtype == np.uint8:
         return pixels
-    return np.asarray((np.nan_to_num(pixels.astype(np.float32)) * scale).clip(0, 255).round(), np.uint8)
+    low, high = span
+    scaled = (np.nan_to_num(pixels.astype(np.float32), nan=low) - np.float32(low)) * np.float32(255.0 / (high - low))
+    return np.asarray(scaled.clip(0, 255).round(), np.uint8)
 
 
 def _channels(pixels: np.ndarray, channels: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Limits:
     rows: int  # train rows
     seconds: float  # the whole budget
     columns: tuple[str, ...]  # names of the block's columns, for the graph's inputs
+    labels: np.ndarray | None = None  # the target of the samples' rows, where it is known: class numbers, or values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,44 @@ class Kind(Protocol):
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
+
+
+@runtime_checkable
+class Perceived(Protocol):
+    """A kind that a person sees or hears: what shows nothing is worth a sentence."""
+
+    blank_is: str  # what a blank row is called: 'of one colour', 'silent'
+
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Encoded rows [n, ...] -> bool [n]: those in which there is nothing to see or hear."""
+
+
+def absent(values: np.ndarray) -> np.ndarray:
+    """Which decoded cells are missing, bool [rows]: NaN, the smallest whole number, or a word for it."""
+    if values.dtype.kind == "f":
+        return np.asarray(np.isnan(values).reshape(len(values), -1).all(axis=1))
+    if values.dtype.kind == "i":
+        return np.asarray(values == np.iinfo(np.int64).min)
+    return pl.Series(values.tolist(), dtype=pl.String).is_in(MISSING).to_numpy()
+
+
+@runtime_checkable
+class Columnwise(Protocol):
+    """A kind that decodes many columns faster together than one by one."""
+
+    def decode_columns(
+        self, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Decoded]:
+        """Cells of columns to arrays, as `decode` does for each."""
+
+
+def decode_columns(
+    kind: Kind, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Decoded]:
+    """The columns of a block, each by its own settings."""
+    if isinstance(kind, Columnwise):
+        return kind.decode_columns(frame, root, settings)
+    return {name: kind.decode(frame[name], root, how) for name, how in settings.items()}
 
 
 def share(flags: pl.Series) -> float:

@@ -1,7 +1,8 @@
 """Series: measurements in order, several a row; float64 in, float32 out, centred and scaled by train quartiles.
 
-Enters: a column whose cells are lists (or fixed-size arrays) of numbers, or such lists written as text, `[0.1, 0.2]`;
-NaN or null for a missing step. Where lengths differ, steps that a row has not are missing ones at its end.
+Enters: a column of lists (or fixed-size arrays) of numbers, or of such lists written as text, `[0.1, 0.2]` or,
+as pixels of a picture often are, `70 80 82 ...` with as many in each; NaN or null for a missing step. Where lengths
+differ, steps that a row has not are missing ones at its end.
 Leaves: float32 [N, T, 1]. One centre and one spread serve all steps, so that what is seen at one step looks the same at
 another.
 """
@@ -21,6 +22,9 @@ from leadline.kinds.number import PARSES, quartiles
 SHORTEST = 4  # steps; fewer are no series
 LONG = 2.0  # times as long as 95 of 100 rows: the end of what is longer is cut off
 NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[nN][aA][nN]|None|null)"
+# Without brackets: 8 numbers at least, or 4 with nothing but space between, and none that begins with a needless 0.
+BARE = rf"^\s*(?:{NUMBER}(?:\s+{NUMBER}){{3,}}|{NUMBER}(?:\s*[,;|]\s*{NUMBER}){{7,}})\s*$"
+CODES = r"(?:^|[\s,;|])[-+]?0\d|^\s*\d{1,3}(?:,\d{3})+\s*$"  # telephone numbers; one number with its thousands
 WRITTEN = rf"^\s*[\[(]\s*(?:{NUMBER}(?:[\s,;]+{NUMBER})*)?[\s,]*[\])]\s*$"
 
 
@@ -36,11 +40,11 @@ class Series:
         written = cells.dtype == pl.String
         if written:
             words = present(cells).drop_nulls()
-            if not len(words) or not words[0].startswith(("[", "(")):
+            if not len(words) or not (words[0].startswith(("[", "(")) or _is_bare(words[:1])):
                 return None  # the usual column of text costs one look
-            if share(words.str.contains(WRITTEN)) < PARSES:
+            if share(words.str.contains(WRITTEN)) < PARSES and not (_is_bare(words) and _of_one_length(words)):
                 return None
-            cells = _lists(words)
+            cells = lists_of(words)
         elif not isinstance(cells.dtype, pl.List | pl.Array) or not _inner(cells).is_numeric():
             return None
         if isinstance(cells.dtype, pl.Array) and len(cells.dtype.shape) > 1:
@@ -56,7 +60,7 @@ class Series:
         length, given = int(settings["length"]), cells.is_not_null().to_numpy()
         values = np.full((len(cells), length), np.nan)
         if cells.dtype == pl.String:
-            cells = _lists(cells)
+            cells = lists_of(cells)
         if not isinstance(cells.dtype, pl.List | pl.Array):
             return Decoded(values=values, bad=dict.fromkeys(range(len(cells)), f"it is no list of {length} numbers"))
         lengths = _lengths(cells).fill_null(0).to_numpy()
@@ -107,10 +111,22 @@ def _inner(cells: pl.Series) -> pl.DataType:
     return inner() if isinstance(inner, type) else inner  # type: ignore[no-any-return]
 
 
-def _lists(words: pl.Series) -> pl.Series:
-    """`[0.1, 0.2]`, with or without commas -> lists of float64, null where a cell is no list."""
-    inner = words.set(~words.str.contains(WRITTEN).fill_null(False), None).str.strip_chars("[]() \t\r\n,")
-    parts = inner.str.replace_all(r"[\s,;]+", " ").str.split(" ")
+def _is_bare(words: pl.Series) -> bool:
+    """Whether cells are numbers in a row, without brackets."""
+    return share(words.str.contains(BARE)) >= PARSES and not words.str.contains(CODES).any()
+
+
+def _of_one_length(words: pl.Series) -> bool:
+    """Whether nearly all cells hold as many numbers: pixels and samples do, lists of anything else do not."""
+    lengths = words.str.count_matches(NUMBER)
+    return share(lengths == lengths.mode()[0]) >= PARSES
+
+
+def lists_of(words: pl.Series) -> pl.Series:
+    """`[0.1, 0.2]`, or without brackets or commas -> lists of float64, null where a cell is no list."""
+    known = words.str.contains(WRITTEN) | words.str.contains(BARE)
+    inner = words.set(~known.fill_null(False), None).str.strip_chars("[]() \t\r\n,")
+    parts = inner.str.replace_all(r"[\s,;|]+", " ").str.split(" ")
     return parts.list.eval(pl.element().filter(pl.element() != "").cast(pl.Float64, strict=False))
 
 

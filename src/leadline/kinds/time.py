@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
+from leadline.kinds.spelling import spelled
 
 if TYPE_CHECKING:
     from leadline.ship.graph import Graph
@@ -27,6 +28,7 @@ NEVER = int(np.iinfo(np.int64).min)
 DAY_MS = 86_400_000
 YEAR_1000 = -30_610_224_000_000
 PARSES = 0.98
+TRIED = 200  # different words by which forms that none of them has are passed over
 FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%#z", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%#z",
@@ -39,6 +41,8 @@ FORMATS = (
  "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z",
     COMPACT := "%Y%m%d",
 )  # fmt: skip
+# Forms that begin with the year: a cell of one of them is never one of another, whatever its column says.
+ISO = tuple(pattern for pattern in FORMATS if pattern.startswith("%Y") and pattern != COMPACT)
 EIGHT = (
     r"^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"  # of a hundred numbers of eight digits four, by chance
 )
@@ -84,12 +88,13 @@ def _is_called_a_time(name: str) -> bool:
 
 def compact(words: pl.Series) -> bool:
     """Whether nearly all of these are dates such as 20241231, as text or as whole numbers."""
-    if words.dtype.is_integer():
+    if words.dtype.is_numeric():
         first = words.drop_nulls().head(1)
         if not len(first) or not 19_000_101 <= first[0] <= 20_991_231:
-            return False  # the usual column of whole numbers costs one look
-        words = words.cast(pl.String)
-    return words.dtype == pl.String and share(words.drop_nulls().str.contains(EIGHT)) >= PARSES
+            return False  # the usual column of numbers costs one look
+    elif words.dtype != pl.String:
+        return False
+    return share(spelled(words).drop_nulls().str.contains(EIGHT)) >= PARSES
 
 
 class Time:
@@ -105,7 +110,7 @@ class Time:
             return {"format": None}
         if cells.dtype.is_numeric() and (unit := since_1970(cells)):
             return {"format": unit}
-        if cells.dtype.is_integer() and compact(cells):
+        if cells.dtype.is_numeric() and compact(cells):
             return {"format": COMPACT}
         if cells.dtype != pl.String:
             return None
@@ -114,20 +119,12 @@ class Time:
             return None
         if unit := since_1970(cells):
             return {"format": unit}
-        for pattern in FORMATS:
-            if share(_parse(words, pattern).is_not_null()) >= PARSES:
-                return {"format": pattern}
-        return None
+        best, found = told(words)
+        return {"format": best[0]} if best and found >= PARSES else None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-        words = present(cells.cast(pl.String) if cells.dtype.is_numeric() else cells)
-        if settings.get("format") in SINCE and words.dtype == pl.String:
-            numbers = words.cast(pl.Float64, strict=False) * SINCE[settings["format"]][0]
-            moments = numbers.set(~numbers.is_finite().fill_null(False), None).round().cast(pl.Int64, strict=False)
-        elif words.dtype == pl.String:
-            moments = _parse_any(words, settings["format"])
-        else:
-            moments = cells.cast(pl.Datetime("ms")).cast(pl.Int64)
+        words = present(spelled(cells) if cells.dtype.is_numeric() else cells)
+        moments = parsed(words, settings)
         wrong = (words.is_not_null() & moments.is_null()).arg_true().to_list()
         return Decoded(
             values=moments.fill_null(NEVER).to_numpy(),
@@ -148,11 +145,59 @@ class Time:
         return Fit(settings={}, encode=Tensor(graph=g.model(), shape=(width,), dtype="float32"))
 
 
+def told(words: pl.Series) -> tuple[list[str], float]:
+    """The forms by which most of these words are dates or times, the likelier first, and the share of them that are.
+
+    All words have one say: of 04/03 and 04/25 the second tells how the first is meant. Several forms are left where no
+    word tells.
+
+    >>> told(pl.Series(["04/03/2023", "04/25/2023"])), told(pl.Series(["04/03/2023"]))[0]
+    ((['%m/%d/%Y'], 1.0), ['%d/%m/%Y', '%m/%d/%Y'])
+    """
+    counted = words.alias("word").value_counts(name="count")
+    cells, count = counted["word"], counted["count"]
+    few = cells.head(TRIED)
+    likely = [pattern for pattern in FORMATS if _parse(few, pattern).is_not_null().any()]
+    shares = {pattern: _share(_parse_any(cells, pattern), count) for pattern in likely}
+    best = max(shares.values(), default=0.0)
+    forms = [pattern for pattern in likely if shares[pattern] == best]
+    whole = [pattern for pattern in forms if _parse(cells, pattern).null_count() == cells.null_count()] or forms
+    return [pattern for pattern in whole if pattern in (whole[0], _swapped(whole[0]))], best
+
+
+def _swapped(pattern: str) -> str:
+    """The same form with day and month in the other order."""
+    return pattern.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
+
+
+def _share(moments: pl.Series, count: pl.Series) -> float:
+    return int(count.filter(moments.is_not_null()).sum()) / int(count.sum()) if len(count) else 0.0
+
+
+def parsed(words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
+    """Cells without their words for 'missing' as milliseconds UTC, int64 [rows], null where one is no time."""
+    if words.dtype != pl.String:
+        return words.cast(pl.Datetime("ms")).cast(pl.Int64)
+    if settings.get("format") in SINCE:
+        numbers = words.cast(pl.Float64, strict=False) * SINCE[settings["format"]][0]
+        moments = numbers.set(~numbers.is_finite().fill_null(False), None).round().cast(pl.Int64, strict=False)
+        return _by_year(words, moments)
+    return _parse_any(words, settings["format"])
+
+
 def _parse_any(words: pl.Series, pattern: str | None) -> pl.Series:
-    """By `pattern`; where the train cells were no text, each cell by the first form that fits it."""
-    moments = _parse(words, pattern or FORMATS[0])
-    for other in FORMATS[1:] if pattern is None else ():
-        moments = moments.zip_with(moments.is_not_null(), _parse(words, other))
+    """By `pattern`, or as any form that begins with the year."""
+    if pattern is None:
+        return _by_year(words, pl.Series(words.name, [None] * len(words), dtype=pl.Int64))
+    return _by_year(words, _parse(words, pattern))
+
+
+def _by_year(words: pl.Series, moments: pl.Series) -> pl.Series:
+    """Moments, with those that are still unknown read by the forms of ISO."""
+    for pattern in ISO:
+        if moments.null_count() == words.null_count():
+            break
+        moments = moments.zip_with(moments.is_not_null(), _parse(words, pattern))
     return moments
 
 

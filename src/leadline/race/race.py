@@ -228,7 +228,8 @@ class Race:
     def _read(self, entry: Entry, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            self._inbox.put((entry, json.loads(line)))
+            if message := _message(line):
+                self._inbox.put((entry, message))
         process.stdout.close()
         self._inbox.put((entry, None))
 
@@ -360,3 +361,12 @@ class Race:
             self.journal.write(event, round=self._number, **facts)
         else:
             self._watch(self.journal.write(event, **facts))
+
+
+def _message(line: str) -> Event | None:
+    """What a worker says; None where something that Python runs at its start, as sitecustomize, printed a line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "event" in found else None

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from leadline.data.split import Split
-from leadline.data.store import Store, again
-from leadline.data.table import Table
+from leadline.data.heldout import HeldOut
+from leadline.data.store import Store
 from leadline.judge.metrics import METRICS, Metric
 from leadline.race.race import Race
 
@@ -50,9 +49,10 @@ class Round:
         return found
 
 
-def round_of(race: Race, store: Store, seed: int, seconds: float, fold: int | None, number: int = 0) -> Round:
-    """A race that has ended, scored on its test rows."""
-    metric, truth = METRICS[store.task.metric], store.sealed()
+def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | None, number: int = 0) -> Round:
+    """A race that has ended, scored on its test rows: here their labels are handed out."""
+    store = race.store
+    metric, truth = METRICS[store.task.metric], held.evaluate(store.split.test)
     done = [entry for entry in race.entries if entry.done and entry.family != "floor"]
     answers = {entry.name: entry.scores() for entry in done}
     return Round(
@@ -66,16 +66,16 @@ def round_of(race: Race, store: Store, seed: int, seconds: float, fold: int | No
 class Rounds:
     """How further rounds are run.
 
-    `draw` gives the split of a fold, of the order that a seed draws; `start` sets up a race in a folder. `begun` counts
-    them; `stopped` and `late` say whether the user or the clock cut the last one short.
+    `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race in a folder. `begun`
+    counts them; `stopped` and `late` say whether the user or the clock cut the last one short.
     """
 
     store: Store
-    table: Table
+    held: HeldOut
     folds: int  # 1: the test part is stated
     seed: int
     folder: Path
-    draw: Callable[[int, int], Split]
+    stores: Callable[[int, int], AbstractContextManager[Store]]
     start: Callable[[Store, int, Path, int], Race]  # store, seed, folder, number
     begun: int = 0
     stopped: bool = False
@@ -103,8 +103,7 @@ class Rounds:
             repetition, fold = divmod(number, self.folds)
             stores: AbstractContextManager[Store] = nullcontext(self.store)
             if self.folds > 1:
-                split = self.draw(fold, self.seed + repetition).without([row for row, _ in self.store.bad])
-                stores = again(self.store, self.table, split)
+                stores = self.stores(fold, self.seed + repetition)
             with stores as store:
                 race = self.start(store, self.seed + number, self.folder / str(number), number)
                 try:
@@ -113,7 +112,7 @@ class Rounds:
                     if race.stopped or race.late:
                         return
                     made = round_of(
-                        race, store, self.seed + number, time.monotonic() - began,
+                        race, self.held, self.seed + number, time.monotonic() - began,
                         fold if self.folds > 1 else None, number,
                     )  # fmt: skip
                 finally:

@@ -69,7 +69,7 @@ def _ended(process: subprocess.Popen[str]) -> None:
 def spawn(words: list[str], log: IO[str] | int, threads: int, tight: bool) -> subprocess.Popen[str]:
     """A worker, with its log or none."""
     return subprocess.Popen(
-        [sys.executable, "-m", "leadline.race.worker", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-P", "-m", "leadline.race.worker", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=log, text=True, encoding="utf-8", env=_environment(threads, tight),
         start_new_session=True,  # Ctrl-C is for the race to pass on
     )  # fmt: skip

@@ -115,7 +115,7 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     assert fitted is not None
     record.write_clock()
     fit_s, fit_cpu_s = record.spent_s(), time.process_time()
-    say("progress", step=0, score=None, note="scoring the test rows", facts={})
+    say("progress", step=0, score=None, note="answering the test rows", facts={})
     import numpy as np
 
     began = time.perf_counter()

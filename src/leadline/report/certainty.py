@@ -42,9 +42,26 @@ def _held(facts: Facts) -> str:
         what = f"Each answer comes with a <code>set</code> of classes, {plain(size)} of them on average{none}"
     return (
         f"<p>{what}. It is stated {told.format(percent(stated))} <b>{percent(seen)}</b> (95% interval {span}). The "
-        f"threshold comes from {count(number(found.get('rows')))} rows that took no part in training. It holds for "
-        "rows that are drawn like these.</p>"
+        f"threshold comes from {count(number(found.get('rows')))} rows{_unseen(facts)}. It holds for rows that are "
+        "drawn like these.</p>"
     )
+
+
+def _unseen(facts: Facts) -> str:
+    """Of which rows the threshold was learned: the calib part, or those that other folds test on."""
+    if number((facts.result.get("rows") or {}).get("calib")):
+        return " that took no part in training"
+    return " of other folds, each answered by a contender that was trained without it"
+
+
+def _changed(found: dict[str, Any]) -> str:
+    """How many answers to test rows were changed, as far as that was counted."""
+    counts = [number(one.get("changed")) for one in found.values()]
+    if None in counts:
+        return ""
+    many = int(sum(each or 0 for each in counts))
+    of = "" if len(counts) == 1 else f", of {len(counts)} contenders together"
+    return f" On the test rows it changed {count(many) if many else 'no'} answer{'' if many == 1 else 's'}{of}."
 
 
 def _calibrated(facts: Facts) -> str:
@@ -61,8 +78,9 @@ def _calibrated(facts: Facts) -> str:
         return ""
     head = ("Contender", "Calibration", "Error before", "after", "Log loss before", "after")
     note = (
-        "<p>Calibration changes how sure an answer is, never the answer. The error is the expected calibration error "
-        "on the test rows: by how much the probability of the answers misses the share that is right.</p>"
+        f"<p>Calibration is to change how sure an answer is, and not the answer.{_changed(found)} The error is the "
+        "expected calibration error on the test rows: by how much the probability of the answers misses the share that "
+        "is right.</p>"
     )
     return f"<h3>Calibration</h3>{_picture(facts, found)}{note}{grid(head, rows, 2, 'Calibration')}"
 

@@ -40,7 +40,7 @@ def _row(facts: Facts, c: Contender) -> str:
     stopped = (facts.result.get("ended") or {}).get("code") == "stopped"
     cut = "stopped" if stopped else "cut by the budget"
     badges += tag("span", cut, "badge") if c.get("status") == "cut" else ""
-    seeds = f", {count(c['seeds'])} seeds" if (number(c.get("seeds")) or 1) > 1 else ""
+    seeds = f", the first of {count(c['seeds'])} trainings" if (number(c.get("seeds")) or 1) > 1 else ""
     peak = number(c.get("peak_mb"))
     costs = (
         seconds(number(c.get("fit_s"))),

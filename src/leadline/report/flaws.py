@@ -47,14 +47,11 @@ class Found:
 
 def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str:
     """Every flaw with its price, then some rows of each; a plain word where there is none."""
-    found = facts.result.get("flaws")
+    found, looked = facts.result.get("flaws"), _looked_for(facts)
     if found is None:
         return ""
     if not found:
-        return (
-            "<p>Nothing was found: no repeated rows, no column or file that gives the answer away, no labels that look "
-            f"wrong{'' if facts.result.get('epochs') else ', as far as the budget allowed to look'}.</p>"
-        )
+        return f"<p>Nothing was found.{looked}</p>"
     rows = []
     for flaw in found:
         size, span, where = _price(facts, flaw)
@@ -62,9 +59,15 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str
     table = grid(("Flaw", "Measured on", "Rows", "Without it", "95% interval"), rows, 2, "Flaws and their prices")
     return (
         "<p>The price of a flaw is the score without it, less the score with it. All rows are in "
-        f"<code>flaws.csv</code>.</p>{table}"
+        f"<code>flaws.csv</code>.{looked}</p>{table}"
         + "".join(_flaw(flaw, shown.get(str(flaw["name"]), ()), room) for flaw in found)
     )
+
+
+def _looked_for(facts: Facts) -> str:
+    """What was looked for: what is not named here may be there."""
+    names = facts.result.get("looked_for")
+    return f" Looked for: {clip(', '.join(map(str, names)), 400)}." if names else ""
 
 
 def _count(flaw: Mapping[str, Any]) -> str:
@@ -75,7 +78,7 @@ def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
     """What the score would be without it, its interval, and how that was measured."""
     price = flaw.get("price")
     if flaw.get("fixed") and flaw.get("fixes"):
-        return "taken out", "–", "–"
+        return "not learned from" if flaw.get("name") == "labels" else "taken out", "–", "–"
     if not price:
         return "–", "–", "nothing that is scored here would change, or too few rows to tell"
     size, low, high = (number(price.get(key)) or 0.0 for key in ("size", "low", "high"))

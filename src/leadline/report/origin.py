@@ -66,7 +66,7 @@ def _columns(facts: Facts) -> str:
             tag("b", name(c.get("name"))),
             *(tag("bdi", clip(c.get(key) or "–", 200)) for key in ("kind", "role", "note")),
             percent(number(c.get("missing"))),
-            count(number(c.get("unique"))),
+            f"{'about ' if c.get('estimated') else ''}{count(number(c.get('unique')))}",
         )
         for c in columns[:COLUMNS]
     ]
@@ -141,10 +141,6 @@ def rule(facts: Facts) -> str:
     """The one rule, in the run's own units."""
     region = number(facts.verdict.get("region"))
     here = f", here ± {facts.measure.difference(region)}" if region is not None else ""
-    opened = number(facts.result.get("test_openings"))
-    times = "once" if opened == 1 else f"{count(opened)} times"
-    seal = f"The test rows were sealed until the end and have been opened {times}." if opened is not None else ""
-    doubt = " Every further opening makes the interval a little too hopeful." if (opened or 0) > 1 else ""
     method = {
         "folds": "Each round trains all contenders anew on a fold of its own; the best of each family by the fold's "
         "valid rows answer its test rows. The interval is the correlated t-test's (Nadeau and Bengio): folds share "
@@ -163,5 +159,35 @@ def rule(facts: Facts) -> str:
         "<li>The whole interval favours deep: <b>yes, deep learning</b>.</li>"
         "<li>The whole interval favours classical: <b>no, stay classical</b>.</li>"
         "<li>Otherwise: <b>too close to call</b>, with the number of test rows that would settle it.</li></ol>"
-        f"<p>{seal}{doubt} The floor is what guessing gives: the commonest class or the mean.</p>"
+        f"<p>{_evaluated(facts)}The floor is what guessing gives: the commonest class or the mean.</p>"
     )
+
+
+def _evaluated(facts: Facts) -> str:
+    """How often the labels of test rows were handed out to score contenders, as it was counted."""
+    opened, found = number(facts.result.get("test_openings")), facts.result.get("evaluations") or {}
+    if not opened:
+        return ""
+    sets, most = number(found.get("sets")) or 1, number(found.get("most")) or opened
+    if sets > 1:
+        told = (
+            f"The labels of test rows were held out of each race: each of {count(sets)} folds was scored "
+            f"{_times(most)}, after its race, {count(number(found.get('rows')))} rows in all, a row at most "
+            f"{_times(number(found.get('most_a_row')) or 1)}, by contenders that were trained without it."
+        )
+    else:
+        rows = count(number((facts.result.get("rows") or {}).get("test")))
+        told = f"The labels of the {rows} test rows were held out until the race had ended, and scored {_times(most)}"
+        told += f": {count(most)} trainings were scored on the same rows." if most > 1 else "."
+        paid = facts.level != "95%"
+        if most > 1:
+            told += (
+                f" Whether to go on was read from them, for which an interval of {facts.level} pays."
+                if paid
+                else " Nothing was chosen by what they showed."
+            )
+    return f"{told} After the verdict they were read for this page. Earlier runs on these rows are not counted. "
+
+
+def _times(many: float) -> str:
+    return "once" if many == 1 else f"{count(many)} times"

@@ -22,6 +22,7 @@ import polars as pl
 from leadline.errors import ModelError
 from leadline.judge.metrics import LIKELY
 from leadline.kinds import KINDS
+from leadline.kinds.kind import Decoded, Kind, decode_columns
 from leadline.ship import language
 from leadline.ship.digest import CONTRACT, WITHOUT, damage, with_digest
 from leadline.ship.runtime import Session
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from leadline.judge.certainty import Certainty
     from leadline.judge.conformal import Conformal
     from leadline.ship.graph import Graph
+    from leadline.use.watch import Watch
 
-VERSION = 2  # of the contract; from 2 on the file has a digest
+VERSION = 2  # of the contract; 1: no digest, and cells read without the contract of the whole column; it still predicts
 KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
 BATCH = 512  # rows in one call
+MANY = 4_096  # the same, where a cell is one number or word
 PICTURES = 16  # rows decoded together where each may be a picture of any size
 
 
@@ -78,6 +81,7 @@ def _join(g: Graph, store: Store, inner: onnx.ModelProto, certain: Certainty | N
             for name in block.columns:
                 g.input(name, kind.onnx_input, _shape(name, block))
                 inputs[name] = {"kind": block.kind, "dtype": kind.onnx_input, "decode": block.decode[name]}
+                inputs[name] |= _of_train(name, block)
             encode = onnx.load_from_string(store.graph(block_name))
             (made[block_name],) = g.add(encode, {n: n for n in block.columns}, f"encode.{block_name}").values()
         if value.name != block_name:
@@ -89,6 +93,12 @@ def _join(g: Graph, store: Store, inner: onnx.ModelProto, certain: Certainty | N
     held = None if certain is None else certain.conformal
     outputs = _outputs(g, answer, store.task, held, taken=set(inputs))
     return {"inputs": inputs, "outputs": outputs, **({} if held is None else {"coverage": held.coverage})}
+
+
+def _of_train(name: str, block: Block) -> dict[str, Any]:
+    """What the train rows' cells were, by which later ones are seen to differ: `levels`, and the share `missing`."""
+    facts = {"levels": block.settings.get("levels"), "missing": block.settings.get("missing")}
+    return {fact: held[name] for fact, held in facts.items() if held is not None}
 
 
 def _shape(name: str, block: Block) -> list[str | int]:
@@ -141,6 +151,7 @@ class Model:
     def __init__(self, path: str | Path) -> None:
         """Raises `ModelError` where the file is none of Leadline's, or not as it was written."""
         self.path = Path(path)
+        self._origin = self.path.resolve()  # for a copy that is opened in another folder
         self._session = self._open(threads=os.cpu_count() or 1)
         self.contract = _contract(self._session, self.path)
         self.classes: list[str] = self.contract["classes"]
@@ -192,6 +203,10 @@ class Model:
             raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
 
+    def __reduce__(self) -> tuple[type[Model], tuple[Path]]:
+        """Pickled and copied by its path: the file is opened again where it is unpickled."""
+        return type(self), (self._origin,)
+
     def reader(self, threads: int | None = None) -> language.Reader:
         """The step of a language model, on all cores or so many. Raises `ModelError` where this is none."""
         if self.contract["task"] != "language":
@@ -205,8 +220,13 @@ class Model:
 
         return "".join(generate(self, prompt, **settings))
 
-    def answer(self, frame: pl.DataFrame, root: Path | None) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    def answer(
+        self, frame: pl.DataFrame, root: Path | None, watch: Watch | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[int, str]]:  # fmt: skip
         """Run the graph on the rows of a frame.
+
+        Args:
+            watch: how the cells are read, where not as the contract says, and who notes what they were.
 
         Returns:
             By role prediction [n] (strings, or float64; of several labels bool [n, classes]); of classes also
@@ -225,8 +245,9 @@ class Model:
         inputs = self.contract["inputs"].items()
         sized = all(isinstance(frame[name].dtype, pl.Array) for name, facts in inputs if KINDS[facts["kind"]].ragged)
         step = BATCH if sized else PICTURES
+        step = MANY if all(KINDS[facts["kind"]].joint for _, facts in inputs) else step
         for start in range(0, len(frame), step):
-            for rows, feeds in self._feeds(frame.slice(start, step), root, bad, start):
+            for rows, feeds in self._feeds(frame.slice(start, step), root, bad, start, watch):
                 outputs = self._run(self._session, feeds, list(self.contract["outputs"].values()))
                 for role, name in self.contract["outputs"].items():
                     found[role][rows] = outputs[name]
@@ -237,17 +258,41 @@ class Model:
         ((_, feeds),) = self._feeds(frame, root, {}, 0)
         return feeds
 
+    def _decoded(
+        self, frame: pl.DataFrame, root: Path | None, ways: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Decoded]:  # fmt: skip
+        """The cells of every column, in the order of the inputs; those of one kind together."""
+        by_kind: dict[str, list[str]] = {}
+        for name, facts in self.contract["inputs"].items():
+            by_kind.setdefault(facts["kind"], []).append(name)
+        found: dict[str, Decoded] = {}
+        for kind_name, names in by_kind.items():
+            kind = KINDS[kind_name]
+            if kind.ragged:
+                found |= {name: _one_by_one(kind, frame[name], root, ways[name]) for name in names}
+            else:
+                found |= decode_columns(kind, frame, root, {name: ways[name] for name in names})
+        return {name: found[name] for name in self.contract["inputs"]}
+
     def _feeds(
-        self, frame: pl.DataFrame, root: Path | None, bad: dict[int, str], start: int
+        self, frame: pl.DataFrame, root: Path | None, bad: dict[int, str], start: int, watch: Watch | None = None
     ) -> list[tuple[np.ndarray, dict[str, Any]]]:
         """(row numbers, inputs) of each call that a batch needs: rows with pictures of one size go together."""
         columns: dict[str, Any] = {}
         groups: dict[tuple[Any, ...], list[int]] = {}
         shapes: list[tuple[Any, ...]] = [()] * len(frame)
         broken: set[int] = set()
-        for name, facts in self.contract["inputs"].items():
-            kind = KINDS[facts["kind"]]
-            columns[name] = values = _decode(kind, frame[name], root, facts["decode"], bad, start)
+        ways = {
+            name: facts["decode"] if watch is None else watch.settings(name)
+            for name, facts in self.contract["inputs"].items()
+        }
+        for name, decoded in self._decoded(frame, root, ways).items():
+            kind = KINDS[self.contract["inputs"][name]["kind"]]
+            columns[name] = values = decoded.values
+            if kind.ragged:
+                bad |= {start + row: why for row, why in decoded.bad.items()}
+            elif watch is not None:
+                watch.note(name, decoded, start)
             if kind.ragged:
                 broken |= {i for i, value in enumerate(values) if value is None}
                 shapes = [
@@ -291,15 +336,12 @@ def _contract(session: Session, path: Path) -> dict[str, Any]:
     return dict(contract)
 
 
-def _decode(
-    kind: Any, cells: pl.Series, root: Path | None, settings: Mapping[str, Any], bad: dict[int, str], start: int
-) -> Any:
-    """Decoded cells of one column; pictures on all cores."""
-    if not kind.ragged or isinstance(cells.dtype, pl.Array):
-        decoded = kind.decode(cells, root, settings)
-        bad |= {start + row: why for row, why in decoded.bad.items() if kind.ragged}
-        return decoded.values
+def _one_by_one(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+    """Decoded cells of one column of pictures or sounds, on all cores."""
+    if isinstance(cells.dtype, pl.Array):
+        return kind.decode(cells, root, settings)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         parts = list(pool.map(lambda i: kind.decode(cells.slice(i, 1), root, settings), range(len(cells))))
-    bad |= {start + i: part.bad[0] for i, part in enumerate(parts) if part.bad}
-    return [part.values[0] for part in parts]
+    return Decoded(
+        values=[part.values[0] for part in parts], bad={i: part.bad[0] for i, part in enumerate(parts) if part.bad}
+    )

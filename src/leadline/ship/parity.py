@@ -21,9 +21,9 @@ TIED = 16 * float(np.finfo(np.float32).eps)  # relative: of two classes that lie
 class Parity:
     """How far the file and the contender are apart."""
 
-    rows: int
+    rows: int  # that were compared
     max_difference: float
-    decisions_differ: int  # each hangs on rounding, or the file would not be shipped
+    decisions_differ: int  # each hangs on rounding, or the file would not be shipped; 0 where there are no classes
 
 
 def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
@@ -39,6 +39,11 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
         found, _ = model.answer(frame, table.source.root)
         answers.append(found["probabilities"] if store.task.classes else found["prediction"].astype(np.float64))
     shipped = np.concatenate(answers)
+    if shipped.shape != scores.shape:
+        raise ModelError(
+            f"The exported file gives answers of shape {list(shipped.shape)} where the trained contender gives "
+            f"{list(scores.shape)}, so it is not shipped."
+        )
     apart = np.abs(shipped - scores)
     flipped = tied = np.zeros(len(rows), bool)
     if store.task.classes:
@@ -54,7 +59,7 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
             f"The exported file answers {int(wrong.sum())} of {len(rows)} test rows otherwise than the trained "
             f"contender (rows {shown}; largest difference {apart.max():.3g}), so it is not shipped."
         )
-    return Parity(rows=len(rows), max_difference=float(apart.max()), decisions_differ=int(flipped.sum()))
+    return Parity(rows=len(apart), max_difference=float(apart.max()), decisions_differ=int(flipped.sum()))
 
 
 def _decisions(shipped: np.ndarray, scores: np.ndarray, several: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -78,4 +83,4 @@ def _language(model: Model, store: Store, scores: np.ndarray) -> Parity:
             f"The exported file finds {int(wrong.sum())} of {len(rows)} test rows otherwise likely than the trained "
             f"contender (rows {shown}; largest difference {apart.max():.3g} of its bits), so it is not shipped."
         )
-    return Parity(rows=len(rows), max_difference=float(apart.max()), decisions_differ=0)
+    return Parity(rows=len(apart), max_difference=float(apart.max()), decisions_differ=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,30 +29,44 @@ class Session:
     """
 
     def __init__(self, model: str | Path | bytes | onnx.ModelProto, threads: int = 1) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = ERROR
         if not isinstance(model, (str, Path, bytes)):
             model = model.SerializeToString()
+        self._model, self._threads = model, threads
+        self._open()
+
+    def _open(self) -> None:
+        import onnxruntime as ort
+
+        model = self._model
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = ERROR
         data = model if isinstance(model, bytes) else Path(model).read_bytes()
         if EXTENSIONS.encode() in data:
             options.register_custom_ops_library(_extensions())
         self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._process = os.getpid()
         self.inputs: list[str] = [value.name for value in self._session.get_inputs()]
         self.outputs: list[str] = [value.name for value in self._session.get_outputs()]
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         names = list(outputs) if outputs is not None else self.outputs
-        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        return dict(zip(names, self._here().run(names, dict(feeds)), strict=True))
 
     def only(self, feeds: Mapping[str, Any]) -> np.ndarray:
         """The one output of a graph that has one."""
-        (value,) = self._session.run(None, dict(feeds))
+        (value,) = self._here().run(None, dict(feeds))
         return np.asarray(value)
+
+    def _here(self) -> Any:
+        """The session of this process: the threads of another one's do not come along in a fork."""
+        if self._process != os.getpid():
+            # To end a session is to wait for its threads, which are not there: this one is never ended.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+            self._open()
+        return self._session
 
 
 def _extensions() -> str:

@@ -89,13 +89,17 @@ def inputs(x: Any, what: str) -> tuple[Tensor, ...]:
 def tensor(value: Any, what: str) -> Tensor:
     """An array as a tensor that shares its memory."""
     if isinstance(value, Tensor):
-        found = value.detach().cpu()
+        found = _plain(value, what)
     else:
-        array = np.asarray(value)
+        if np.ma.is_masked(value):
+            raise LeadlineError(
+                f"{what} has masked values, where a number in each place was expected; fill them with "
+                ".filled(VALUE), or leave their rows out."
+            )
+        array = _array(value, what)
         if array.dtype.kind not in "biuf":
             raise LeadlineError(
-                f"{what} holds {array.dtype}, where numbers were expected; number its classes from 0, as "
-                "np.unique(y, return_inverse=True)[1] does."
+                f"{what} holds {array.dtype}, where real numbers were expected; {_remedy(array.dtype.kind)}."
             )
         if array.dtype in (np.uint16, np.uint32, np.uint64):
             array = array.astype(np.int64)
@@ -106,6 +110,43 @@ def tensor(value: Any, what: str) -> Tensor:
     if found.ndim == 0:
         raise LeadlineError(f"{what} is a single number, where an array of rows was expected.")
     return found
+
+
+def _plain(value: Tensor, what: str) -> Tensor:
+    """A dense tensor on the CPU that lies in plain memory; other sorts are one sentence."""
+    if value.is_meta:
+        raise LeadlineError(f"{what} lies on the device 'meta', where numbers were expected; make it on 'cpu'.")
+    if value.layout != torch.strided or value.is_nested or value.is_quantized:
+        remedy = ".dequantize()" if value.is_quantized else ".to_padded_tensor(0)" if value.is_nested else ".to_dense()"
+        sort = "quantised" if value.is_quantized else "nested" if value.is_nested else str(value.layout)
+        raise LeadlineError(f"{what} is a {sort} tensor, where a dense one was expected; convert it with {remedy}.")
+    if value.is_complex():
+        raise LeadlineError(f"{what} holds {value.dtype}, where real numbers were expected; {_remedy('c')}.")
+    if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        raise LeadlineError(
+            f"{what} is a {type(value).__name__}, where a plain tensor was expected; convert it first, as "
+            ".to_tensor(0) does with a MaskedTensor."
+        )
+    return value.detach().as_subclass(Tensor).resolve_neg().cpu()
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:  # lists of unequal length, objects that are no arrays
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise LeadlineError(f"{what} cannot be read as an array: {reason}; give rows of equal shape.") from error
+
+
+def _remedy(kind: str) -> str:
+    """How to make numbers of what NumPy calls this kind of type."""
+    if kind == "c":
+        return "give its real and imaginary parts as two columns, as torch.view_as_real does"
+    if kind in "mM":
+        return "convert times to a number of seconds or days first"
+    if kind in "V":
+        return "give its fields as columns"
+    return "number its classes from 0, as np.unique(y, return_inverse=True)[1] does"
 
 
 def _columns(source: Source, what: str, part: str) -> tuple[Any, Any]:
@@ -136,30 +177,39 @@ def _columns(source: Source, what: str, part: str) -> tuple[Any, Any]:
 class Batches:
     """Gathers batches into memory that the next batch takes again; drawn anew for every pass over the rows.
 
+    Memory of a batch that somebody still holds, as a module that keeps what it was given, is left to them.
+
     Rows are fetched for a few batches at a time: they lie anywhere in memory, and waiting for many at once is shorter.
     """
 
     def __init__(
         self, rows: Rows, size: int, dtype: torch.dtype, normalise: Normalise | None = None, seed: int = 0,
-        layout: torch.memory_format = torch.contiguous_format, device: torch.device = CPU,
+        layout: torch.memory_format = torch.contiguous_format, device: torch.device = CPU, least: int = 1,
     ) -> None:  # fmt: skip
+        """
+        Args:
+            least: rows of the last batch of a pass under which they join the batch before it.
+        """
         if normalise is not None and len(rows.x) > 1:
             raise LeadlineError(
                 f"normalise={normalise!r} was given with {len(rows.x)} inputs, where one was expected; normalise X."
             )
         self.rows, self.size, self._device = rows, min(size, len(rows)), device
+        left = len(rows) % self.size
+        self._joined = left if left < least else 0  # rows that the last batch has more than the others
         self._generator = torch.Generator().manual_seed(seed)
         self._order = torch.empty(0, dtype=torch.long)
         self._next = len(self)  # batch of the order
         a_batch = sum(x[0].numel() * x.element_size() for x in rows.x) * self.size
         self._ahead = AHEAD if a_batch < LARGE else 1
         self._fetched = range(0)  # batches that lie ready
-        self._inputs = [_Input(x, self.size, dtype, normalise, layout, device) for x in rows.x]
+        most = self.size + self._joined
+        self._inputs = [_Input(x, most, dtype, normalise, layout, device) for x in rows.x]
         self._y = rows.y[:0]
 
     def __len__(self) -> int:
-        """Batches in one pass; the last one may be smaller."""
-        return -(-len(self.rows) // self.size)
+        """Batches in one pass; the last one may be smaller, or hold a few rows more."""
+        return -(-(len(self.rows) - self._joined) // self.size)
 
     def draw(self) -> tuple[tuple[Tensor, ...], Tensor]:
         """The next batch of a random order without repetition."""
@@ -168,24 +218,27 @@ class Batches:
             self._next, self._fetched = 0, range(0)
         if self._next not in self._fetched:
             self._fetched = range(self._next, self._next + self._ahead)
-            self._fetch(self._order[self._next * self.size : self._fetched.stop * self.size])
+            self._fetch(self._order[self._next * self.size : self._end(self._fetched.stop)])
         first = (self._next - self._fetched.start) * self.size
         self._next += 1
-        return self._batch(first)
+        return self._batch(first, self._end(self._next) - self._fetched.start * self.size)
 
     def gather(self, places: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The rows at `places` [N], at most `size` of them."""
         self._fetched = range(0)
         self._fetch(places.to(self.rows.y.device))
-        return self._batch(0)
+        return self._batch(0, len(places))
+
+    def _end(self, batch: int) -> int:
+        """The place in the order where the batches before this one end."""
+        return len(self.rows) if batch >= len(self) else batch * self.size
 
     def _fetch(self, places: Tensor) -> None:
         self._y = self.rows.y.index_select(0, places).to(self._device)
         for each in self._inputs:
             each.fetch(places)
 
-    def _batch(self, first: int) -> tuple[tuple[Tensor, ...], Tensor]:
-        stop = first + self.size
+    def _batch(self, first: int, stop: int) -> tuple[tuple[Tensor, ...], Tensor]:
         return tuple(each.batch(first, stop) for each in self._inputs), self._y[first:stop]
 
     def state(self) -> dict[str, Any]:
@@ -207,6 +260,7 @@ class _Input:
     ) -> None:  # fmt: skip
         self._rows, self._size, self._device = rows, size, device
         self._room = self._fetched = rows.new_empty(0, *rows.shape[1:])
+        self._idle = _holders(self._room)
         self._scale, self._shift = _affine(rows, dtype, normalise)
         if device != CPU:
             self._scale, self._shift = _there(self._scale, dtype, device), _there(self._shift, dtype, device)
@@ -225,8 +279,9 @@ class _Input:
             self._fetched = room.to(self._device, non_blocking=locked)
             return
         # Into the same memory each time: memory that is new has to be mapped in, page by page.
-        if len(self._room) < len(places):
-            self._room = self._rows.new_empty(len(places), *self._rows.shape[1:])
+        del self._fetched
+        if len(self._room) < len(places) or _holders(self._room) > self._idle:
+            self._room = self._rows.new_empty(max(len(places), len(self._room)), *self._rows.shape[1:])
         self._fetched = self._room[: len(places)]
         torch.index_select(self._rows, 0, places, out=self._fetched)
 
@@ -234,13 +289,20 @@ class _Input:
         stored = self._fetched[first:stop]
         if not self._copied:
             return stored
+        if _holders(self._x) > self._idle:
+            self._x = torch.empty_like(self._x)
         n = len(stored)
-        x = self._x if n == self._size else self._x[:n]
+        x = self._x.view_as(self._x) if n == self._size else self._x[:n]
         if self._scale is None:
             return x.copy_(stored)
         if isinstance(self._scale, float):  # one pass over memory in place of three
             return torch.add(self._shift, stored, alpha=self._scale, out=x)
         return x.copy_(stored).mul_(self._scale).add_(self._shift)
+
+
+def _holders(t: Tensor) -> int:
+    """How many tensors lie in the memory of this one, with it."""
+    return torch._C._storage_Use_Count(t.untyped_storage()._cdata)
 
 
 def _there(value: Any, dtype: torch.dtype, device: torch.device) -> Any:

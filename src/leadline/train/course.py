@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from leadline.errors import LeadlineError
 from leadline.race.measure import peak_mb
+from leadline.train.accumulate import by_count, by_outputs, split
 from leadline.train.batches import Batches, Rows
 from leadline.train.checkpoint import restore
 from leadline.train.choice import Choice
@@ -27,6 +28,7 @@ from leadline.train.history import PARTS, Check, History, Scores
 from leadline.train.how import How
 from leadline.train.layers import Layer
 from leadline.train.loop import Plan
+from leadline.train.losses import Own
 from leadline.train.memory import too_large
 from leadline.train.scoring import score, type_of
 from leadline.train.steps import way_for
@@ -45,13 +47,17 @@ class Course:
     """The state of a run; `Optimizer` of `loop.train` in its own person."""
 
     def __init__(
-        self, module: nn.Module, flat: Flat, rows: Rows, held: Rows | None, how: How, choice: Choice
+        self, module: nn.Module, flat: Flat, rows: Rows, held: Rows | None, how: How, choice: Choice, least: int = 1
     ) -> None:  # fmt: skip
+        """
+        Args:
+            least: rows that a step needs, as `lone_rows.least_rows` found.
+        """
+        self._least = least
         self._module, self._flat, self._rows, self._held, self._how = module, flat, rows, held, how
         self._choice, self._began, self._device = choice, time.perf_counter(), home(module)
         self.history = History()
         self.layers: Callable[[], list[Layer]] = list  # measures them on a batch of the rows
-        self.shapes = [list(p.shape) for p in module.parameters()]
         self._way, why = way_for(module, flat, how.loss, [x.ndim for x in rows.x], choice)
         self._start()
         shapes = " and ".join(f"{list(x.shape[1:])} {str(x.dtype).split('.')[1]}" for x in rows.x)
@@ -74,7 +80,7 @@ class Course:
         seed(self._device, how.seed)
         self._batches = Batches(
             self._rows, how.batch_size, type_of(self._module), how.normalise, how.seed, self._choice.layout,
-            self._device,
+            self._device, self._least,
         )  # fmt: skip
         self._rules = how.optimizer.begin(self._module, self._flat)
         self._average = None if how.ema is None else self._flat.values.clone()
@@ -170,22 +176,20 @@ class Course:
         return loss
 
     def _in_parts(self, x: tuple[Tensor, ...], y: Tensor) -> Tensor:
-        """The gradient of the whole batch, part by part: each is weighed by the items that its mean is over."""
-        count, total = self._how.loss.count, torch.zeros_like(self._flat.gradient)
-        items, loss = max(1, count(y)), total.new_zeros(())
-        parts = min(self.parts, len(y))
-        for *x_part, y_part in zip(*(torch.tensor_split(t, parts) for t in (*x, y)), strict=True):
-            share = count(y_part) / items
-            loss.add_(self._pass(tuple(x_part), y_part), alpha=share)
-            total.add_(self._flat.gradient, alpha=share)
-        self._flat.gradient.copy_(total)
-        return loss
+        """The gradient of the whole batch, part by part."""
+        parts, loss = split(x, y, self.parts, self._least), self._how.loss
+        if not isinstance(loss, Own):
+            return by_count(self._pass, loss, self._flat, parts)
+        began = self._now()
+        value = by_outputs(self._way, loss, self._flat, self._module, parts)
+        self._note(2, began, self._now())
+        return value
 
     def _smaller(self, error: RuntimeError | MemoryError, rows: int) -> None:
         """After a step that did not fit into memory, halve its parts; any other error is not ours."""
         if not too_large(error):
             raise error
-        if self.parts >= rows:
+        if self.parts >= rows // self._least:
             raise LeadlineError(
                 "One row alone does not fit into memory; make the module smaller, or its rows."
             ) from error

@@ -59,13 +59,15 @@ class Linear:
         self._dx = None if first else self._weight.new_empty(rows, layer.in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        self._x = x
+        self._x: Tensor | None = x
         if self._bias is None:
             return torch.mm(x, self._transposed, out=self._y)
         return torch.addmm(self._bias, x, self._transposed, out=self._y)
 
     def backward(self, dy: Tensor) -> Tensor:
-        torch.mm(dy.t(), self._x, out=self._dweight)
+        x, self._x = self._x, None  # the batch is let go of: its memory is taken again only where nobody holds it
+        assert x is not None
+        torch.mm(dy.t(), x, out=self._dweight)
         if self._dbias is not None:
             torch.sum(dy, 0, out=self._dbias)
         return dy if self._dx is None else torch.mm(dy, self._weight, out=self._dx)
@@ -182,11 +184,30 @@ def why_not(module: nn.Module, axes: int) -> str:
         return "layers share a parameter"
     if not all(p.requires_grad for p in parameters):
         return "some parameters are frozen"
-    if any(_hooked(each) for each in module.modules()) or any(p._backward_hooks for p in parameters):
+    if hooked(module):
         return "it has hooks"
+    if replaced := next((each for each in module.modules() if not _as_made(each)), None):
+        return f"the forward of its {type(replaced).__name__} is replaced"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on around it"
     return ""
 
 
-def _hooked(module: nn.Module) -> bool:
-    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(module, kind) for kind in kinds)
+MODULE_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+GLOBAL_HOOKS = (
+    "_global_forward_hooks", "_global_forward_pre_hooks", "_global_backward_hooks", "_global_backward_pre_hooks",
+)  # fmt: skip
+
+
+def hooked(module: nn.Module) -> bool:
+    """Whether hooks on the module, its parts, its parameters, or on all modules, would run in a step."""
+    on_all = any(getattr(nn.modules.module, kind) for kind in GLOBAL_HOOKS)
+    on_parts = any(getattr(each, kind) for each in module.modules() for kind in MODULE_HOOKS)
+    on_weights = any(p._backward_hooks or p._post_accumulate_grad_hooks for p in module.parameters())
+    return on_all or on_parts or on_weights
+
+
+def _as_made(module: nn.Module) -> bool:
+    """Whether a call of the module runs PyTorch's own code: neither it nor its class was given another forward."""
+    own = {"forward", "__call__", "_call_impl", "_wrapped_call_impl", "_compiled_call_impl"} & set(vars(module))
+    return not own and getattr(type(module).forward, "__module__", "").startswith("torch.nn.modules.")

@@ -13,6 +13,8 @@ are views. One call on 235,000 numbers costs less than six calls on the six tens
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +35,8 @@ class Flat:
                 "The module has lazy layers whose shapes are not known yet, where weights were expected; call it once "
                 "on a batch before it is trained."
             )
+        _check_made(module)
+        _check_apart(parameters)
         kinds = {(p.dtype, str(p.device)) for p in parameters}
         if len(kinds) > 1 or {dtype for dtype, _ in kinds} - {torch.float32, torch.float64}:
             found = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds))
@@ -56,6 +60,22 @@ class Flat:
         ends = torch.tensor([0, *(p.numel() for p in self.parameters)]).cumsum(0).tolist()
         return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
 
+    def add(self, gradients: Sequence[Tensor | None]) -> None:
+        """Add to the gradient of each parameter, where there is something to add."""
+        for p, gradient in zip(self.parameters, gradients, strict=False):
+            if gradient is not None and p.grad is not None:
+                p.grad.add_(gradient)
+
+    def collect(self) -> None:
+        """Take gradients that a hook removed (zero), or put elsewhere, back into the flat tensor."""
+        for p, place in zip(self.parameters, self._places(), strict=True):
+            part = _view(self.gradient[place], p)
+            if p.grad is None:
+                part.zero_()
+            elif p.grad.data_ptr() != part.data_ptr():
+                part.copy_(p.grad)
+            p.grad = part
+
     def clip(self, most: float) -> None:
         """Shorten the gradient where its norm is above `most`: Pascanu et al. 2013."""
         norm = float(self.gradient.norm())
@@ -67,6 +87,46 @@ class Flat:
         for p in self.parameters:
             p.data = p.data.clone()
             p.grad = None
+
+
+def _check_made(module: nn.Module) -> None:
+    """A LeadlineError where parameters or buffers are no plain tensors with numbers in memory."""
+    for name, t in [*module.named_parameters(), *module.named_buffers()]:
+        if t.is_meta:
+            raise LeadlineError(
+                f"{name} of the module lies on the device 'meta', where numbers were expected; make the module on "
+                "'cpu', or call .to_empty(device='cpu') and give it weights."
+            )
+        if t.is_inference():
+            raise LeadlineError(
+                f"{name} of the module was made inside torch.inference_mode(), so no gradient can reach it; make the "
+                "module outside of it."
+            )
+        if type(t.data) is not Tensor or t.layout != torch.strided:
+            found = type(t.data).__name__ if type(t.data) is not Tensor else str(t.layout)
+            raise LeadlineError(f"{name} of the module is a {found}, where a plain dense tensor was expected.")
+
+
+def _check_apart(parameters: list[nn.Parameter]) -> None:
+    """A LeadlineError where two parameters lie in the same memory: one flat tensor would part them."""
+    spans = sorted(_span(p) for p in parameters if p.numel() and not nn.parameter.is_lazy(p))
+    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        if start < end:
+            raise LeadlineError(
+                "Two parameters of the module share memory, where each was expected to have its own; use one "
+                "nn.Parameter in both places to tie weights."
+            )
+    for p in parameters:
+        if not nn.parameter.is_lazy(p) and any(
+            step == 0 and size > 1 for step, size in zip(p.stride(), p.shape, strict=True)
+        ):
+            raise LeadlineError("A parameter of the module is an expanded tensor; make it with .contiguous().")
+
+
+def _span(p: Tensor) -> tuple[int, int]:
+    """First and last address of a parameter."""
+    last = sum(step * (size - 1) for step, size in zip(p.stride(), p.shape, strict=True))
+    return p.data_ptr(), p.data_ptr() + (last + 1) * p.element_size()
 
 
 def _view(part: Tensor, p: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral
 
 from leadline.errors import LeadlineError
@@ -63,8 +63,3 @@ class How:
 
     def _lengths(self) -> dict[str, float | None]:
         return {"epochs": self.epochs, "steps": self.steps, "budget": self.budget}
-
-    def facts(self) -> dict[str, str]:
-        """Every setting in words, by which a checkpoint tells whether it is of this training."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: getattr(value, "__name__", repr(value)) for name, value in values.items()}

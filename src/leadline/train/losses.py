@@ -15,7 +15,7 @@ the derivative of that mean by each output, for a backward pass that is written 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -244,6 +244,13 @@ class Own:
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             found = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             raise LeadlineError(f"The loss function gave {found}, where one number was expected; take its mean.")
+        if not loss.is_floating_point():
+            raise LeadlineError(f"The loss function gave a number of {loss.dtype}, where a real float was expected.")
+        if torch.is_grad_enabled() and out.requires_grad and not loss.requires_grad:
+            raise LeadlineError(
+                "The loss function gave a number that autograd cannot follow back to the outputs, where one computed "
+                "from them was expected; leave out .detach(), .item(), .numpy() and argmax."
+            )
         return loss
 
     def count(self, y: Tensor) -> int:
@@ -251,6 +258,20 @@ class Own:
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor:
         return _by_autograd(self, out, y, into)
+
+    def gradients(
+        self, out: Tensor, y: Tensor, parameters: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """(loss, its derivative by each output, its derivative by each parameter that the function itself uses).
+
+        A penalty on the weights, or a second call of the module, reaches parameters beside the outputs; None where the
+        function does not use a parameter.
+        """
+        with torch.enable_grad():
+            leaf = out.detach().requires_grad_()
+            value = self(leaf, y)
+            by_out, *beside = torch.autograd.grad(value.reshape(()), [leaf, *parameters], allow_unused=True)
+        return value.detach().reshape(()), torch.zeros_like(out) if by_out is None else by_out, list(beside)
 
 
 Known = CrossEntropy | BCE | MSE | L1 | Huber | Quantile | CTC | NextToken

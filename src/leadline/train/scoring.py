@@ -16,6 +16,7 @@ from leadline.train.batches import Batches, Normalise, Rows
 from leadline.train.device import home
 from leadline.train.history import Scores
 from leadline.train.losses import BCE, CTC, CrossEntropy, Loss, NextToken, Own, Quantile
+from leadline.train.own_loss import check_own
 
 FIRST, SCORED = 16, 512  # rows at once, in the first batch and in those after it
 MOST_VALUES = 2**26  # outputs at once: a language model gives thousands for each token
@@ -52,8 +53,8 @@ def probe(module: nn.Module, rows: Rows, normalise: Normalise | None, what: str)
         reason = str(error).strip().split("\n")[0]
         shapes = " and ".join(f"shape {['N', *x.shape[1:]]} of {x.dtype}" for x in rows.x)
         raise LeadlineError(
-            f"The module could not read X of {what} with {shapes}: {reason}; reshape X, or put a layer first that "
-            "reads it, such as nn.Flatten()."
+            f"The module could not read X of {what} with {shapes}: {reason}; reshape or convert X, or put a layer "
+            "first that reads it, such as nn.Flatten()."
         ) from error
     if not isinstance(out, Tensor) or len(out) != len(few):
         found = f"shape {list(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
@@ -66,7 +67,9 @@ def probe(module: nn.Module, rows: Rows, normalise: Normalise | None, what: str)
 def fitted(loss: Loss, out: Tensor, y: Tensor, what: str) -> Tensor:
     """The targets y [N, ...] in the type and shape that the loss compares with outputs like `out` [n, ...]."""
     if isinstance(loss, Own):
-        return y.to(out.dtype) if y.is_floating_point() else y
+        y = y.to(out.dtype) if y.is_floating_point() else y
+        check_own(loss, out, y, what)
+        return y
     if isinstance(loss, CrossEntropy):
         return _classes(out, y, what)
     if isinstance(loss, CTC):

@@ -13,32 +13,52 @@ from torch import Tensor, nn
 
 from leadline.train.choice import Choice
 from leadline.train.compiling import compiled
-from leadline.train.dense import Stack, why_not
+from leadline.train.dense import Stack, hooked, why_not
 from leadline.train.flat import Flat
-from leadline.train.losses import Loss
+from leadline.train.losses import Loss, Own
 
 Inputs = tuple[Tensor, ...]
 
 
 class Way(Protocol):
-    def forward(self, x: Inputs, y: Tensor) -> Tensor: ...
+    def forward(self, x: Inputs, y: Tensor) -> Tensor:
+        """The loss of a batch, a scalar."""
 
-    def backward(self) -> None: ...
+    def backward(self) -> None:
+        """The gradient of that loss, which fills the flat gradient."""
+
+    def outputs(self, x: Inputs) -> Tensor:
+        """The outputs alone, in the type of the parameters; the next call may take their memory again."""
+
+    def push(self, dout: Tensor) -> None:
+        """From the derivative by the last outputs to the flat gradient."""
 
 
 class WrittenOut:
     """Without autograd: `dense.py`."""
 
-    def __init__(self, module: nn.Sequential, loss: Loss) -> None:
-        self._stack, self._loss = Stack(module), loss
+    def __init__(self, module: nn.Sequential, flat: Flat, loss: Loss) -> None:
+        self._stack, self._flat, self._loss = Stack(module), flat, loss
+        self._beside: list[Tensor | None] = []  # derivatives by parameters that a loss of the user's own uses itself
 
     def forward(self, x: Inputs, y: Tensor) -> Tensor:
-        out = self._stack.forward(x[0])
+        out = self.outputs(x)
+        if isinstance(self._loss, Own):
+            # A function of the user's own may keep what it is given, so it gets memory that nobody takes again.
+            loss, self._dout, self._beside = self._loss.gradients(out.clone(), y, self._flat.parameters)
+            return loss
         self._dout = torch.empty_like(out)
         return self._loss.gradient(out, y, into=self._dout)
 
     def backward(self) -> None:
-        self._stack.backward(self._dout)
+        self.push(self._dout)
+        self._flat.add(self._beside)
+
+    def outputs(self, x: Inputs) -> Tensor:
+        return self._stack.forward(x[0])
+
+    def push(self, dout: Tensor) -> None:
+        self._stack.backward(dout)
 
 
 class Autograd:
@@ -48,21 +68,37 @@ class Autograd:
         self._module, self._flat, self._loss, self._choice = module, flat, loss, choice
         self._compiled = compiled(module) if choice.compiled else module
         self._rows = 0  # of a whole batch
+        self._moved = hooked(module)  # hooks may put another tensor in the place of a gradient
 
     def forward(self, x: Inputs, y: Tensor) -> Tensor:
-        self._rows = self._rows or len(y)
-        # The last batch of a pass may be smaller: to compile once more for it would take longer than it gains.
-        module = self._compiled if len(y) == self._rows else self._module
-        with self._choice.forward(self._flat.values.device):
-            out = module(*x)
+        out = self.outputs(x)
         with torch.enable_grad():
-            self._value = self._loss(out.to(self._flat.values.dtype), y)
+            self._value = self._loss(out, y)
         return self._value.detach().reshape(())
 
     def backward(self) -> None:
         self._flat.gradient.zero_()  # autograd adds into the views that the parameters hold
         self._value.backward()  # type: ignore[no-untyped-call]
         del self._value  # and with it all that it keeps for a second backward pass
+        if self._moved:
+            self._flat.collect()
+
+    def outputs(self, x: Inputs) -> Tensor:
+        self._rows = self._rows or len(x[0])
+        # The last batch of a pass may be smaller: to compile once more for it would take longer than it gains.
+        module = self._compiled if len(x[0]) == self._rows else self._module
+        with self._choice.forward(self._flat.values.device):
+            self._out: Tensor = module(*x)
+        with torch.enable_grad():
+            found: Tensor = self._out.to(self._flat.values.dtype)
+            return found
+
+    def push(self, dout: Tensor) -> None:
+        self._flat.gradient.zero_()
+        self._out.backward(dout.to(self._out.dtype))  # type: ignore[no-untyped-call]
+        del self._out
+        if self._moved:
+            self._flat.collect()
 
 
 def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: list[int], choice: Choice) -> tuple[Way, str]:
@@ -71,7 +107,9 @@ def way_for(module: nn.Module, flat: Flat, loss: Loss, axes: list[int], choice: 
         return Autograd(module, flat, loss, choice), "autograd, compiled by torch.compile"
     why = "bfloat16" if choice.low else written_out(module, axes)
     if not why and isinstance(module, nn.Sequential):
-        return WrittenOut(module, loss), "forward and backward written out: a stack of Linear layers and activations"
+        return WrittenOut(
+            module, flat, loss
+        ), "forward and backward written out: a stack of Linear layers and activations"
     return Autograd(module, flat, loss, choice), f"eager autograd: {why}"
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,12 @@ from leadline.train.choice import Choice, choose, lay_out
 from leadline.train.compiling import compile_or_not
 from leadline.train.course import Course
 from leadline.train.device import CPU, chosen, exact, holds, home, noise_kept, on
+from leadline.train.fingerprint import in_words, of_rows, of_structure
 from leadline.train.flat import Flat
 from leadline.train.history import Check, History, Scores
 from leadline.train.how import How
 from leadline.train.layers import Layer, measured
+from leadline.train.lone_rows import least_rows
 from leadline.train.loop import Plan, Standing
 from leadline.train.losses import Loss
 from leadline.train.optim import Optimizer
@@ -106,7 +108,8 @@ def train(
             rest), or one of `leadline.train.optim` with settings, such as SGD(momentum=0.9, nesterov=True). Parameters
             that a batch does not reach have a gradient of zero.
         lr: the learning rate at the schedule's peak.
-        batch_size: rows a step; the last step of a pass takes those that are left.
+        batch_size: rows a step; the last step of a pass takes those that are left. One row that is left joins the step
+            before it where the module cannot take a row alone, as with batch norm.
         epochs, steps, budget: exactly one of them: passes over the rows, updates, or seconds (30, '30s', '5m').
         valid: (X, y), or None; a source that states valid rows brings them itself.
         schedule: 'constant', 'linear', 'cosine', 'one_cycle', 'trapezoid', or a function of step / steps.
@@ -115,10 +118,12 @@ def train(
         normalise: (mean, std), one number or one a channel (axis 1), of bytes after they became shares of 255.
         clip: the largest norm of the whole gradient.
         ema: decay of an average of the weights, which is then what is validated and kept.
-        accumulate: parts that a batch is cut into, one at a time in memory, with the gradient of the whole.
+        accumulate: parts that a batch is cut into, one at a time in memory, with the gradient of the whole, whatever
+            the loss is; a function of your own takes one forward pass more. Batch norm sees the parts.
         patience: checks without a better loss on valid rows after which it stops, with the weights of the best.
         seed: of the order of the rows and of noise in the module (dropout). The module's first weights are the user's.
-        folder: where checkpoints are kept, the newest two; one that holds them already is gone on from.
+        folder: where checkpoints are kept, the newest two; one that holds them already is gone on from. It belongs
+            to one training: other rows, labels, layers, settings, or another loss are refused.
         callbacks: called with each `Check`: after every pass, or ten times in a budget.
         device: 'cpu', 'cuda', 'cuda:1', 'mps', 'xla' and so on; 'auto' is the device of the module, or where that is
             the CPU the accelerator that PyTorch finds.
@@ -140,6 +145,7 @@ def train(
         precision=precision, normalise=normalise, clip=clip, ema=ema, accumulate=accumulate, patience=patience,
         seed=seed, compile=compile, device=str(_place(device, module)),
     )  # fmt: skip
+    Flat.check(module)
     began = time.monotonic()
     held = None if valid is None else rows_of(valid, "valid")
     if isinstance(data, Source) and data.valid is not None and valid is None:
@@ -153,23 +159,26 @@ def train(
             "expected; convert it with .float()."
         )
     kept = None if folder is None else Checkpoints(Path(folder))
-    Flat.check(module)
     there = torch.device(how.device)
     # Dropout takes its noise from the global generators, which are given back as they were.
-    with on(module, there), noise_kept(there), exact(there), torch.no_grad():
+    with torch.inference_mode(False), on(module, there), noise_kept(there), exact(there), torch.no_grad():
         rows = _ready(module, rows_of(data, "data"), how.loss, normalise, "data")
         held = None if held is None else _ready(module, held, how.loss, normalise, "valid")
         if there != CPU and holds(there, rows.size):
             rows = rows.to(there)
-        past = None if kept is None else _past(kept, how, rows, module)
+        key = {} if kept is None else _key(how, rows, held, module)
+        past = None if kept is None else _past(kept, key)
+        least = least_rows(module, rows, how)
         choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
         lay_out(module, choice.layout)
         flat = Flat(module)
         try:
-            course = Course(module, flat, rows, held, how, choice)
+            course = Course(module, flat, rows, held, how, choice, least)
             few = min(LOOKED, how.batch_size)
-            course.layers = lambda: measured(module, *_batch(module, rows, how, few // course.parts or 1), how.loss)
-            _run(course, how, choice, kept, past, rows, began, callbacks)
+            course.layers = lambda: measured(
+                module, *_batch(module, rows, how, max(least, few // course.parts)), how.loss
+            )
+            _run(course, how, choice, kept, past, key, began, callbacks)
         finally:
             flat.release()
             lay_out(module, torch.contiguous_format)
@@ -192,8 +201,8 @@ def _measured_there(module: nn.Module, device: torch.device, measure: Callable[[
 
 
 def _run(
-    course: Course, how: How, choice: Choice, kept: Checkpoints | None, past: dict[str, Any] | None, rows: Rows,
-    began: float, callbacks: Sequence[Callable[[Check], None]],
+    course: Course, how: How, choice: Choice, kept: Checkpoints | None, past: dict[str, Any] | None,
+    key: dict[str, Any], began: float, callbacks: Sequence[Callable[[Check], None]],
 ) -> None:  # fmt: skip
     """The loop, from the first step or from a checkpoint."""
     history = course.history
@@ -206,9 +215,8 @@ def _run(
 
     def state() -> dict[str, Any]:
         return {
-            "how": how.facts(), "rows": _shapes(rows), "module": course.shapes, "choice": asdict(choice),
-            "plan": asdict(plan), "standing": asdict(standing), "spent_s": time.monotonic() - began,
-            "course": course.state(),
+            "key": key, "choice": asdict(choice), "plan": asdict(plan), "standing": asdict(standing),
+            "spent_s": time.monotonic() - began, "course": course.state(),
         }  # fmt: skip
 
     lower = float.__lt__
@@ -227,24 +235,47 @@ def _run(
     course.finish()
 
 
-def _past(kept: Checkpoints, how: How, rows: Rows, module: nn.Module) -> dict[str, Any] | None:
+def _key(how: How, rows: Rows, held: Rows | None, module: nn.Module) -> dict[str, Any]:
+    """What makes this training this one: two that differ in any of it share no checkpoint."""
+    settings = {field.name: in_words(getattr(how, field.name), module) for field in fields(how)}
+    shapes = {"X": [list(x.shape) for x in rows.x], "y": list(rows.y.shape), "module": _shapes(module)}
+    digests = {"structure": of_structure(module), "train": of_rows(rows), "valid": of_rows(held)}
+    return {"settings": settings, "shapes": shapes, "digests": digests}
+
+
+DIFFERENT = {
+    "structure": "module has other layers, settings or code",
+    "train": "data has other values or labels",
+    "valid": "valid rows have other values or labels",
+}
+
+
+def _past(kept: Checkpoints, key: dict[str, Any]) -> dict[str, Any] | None:
     """The newest checkpoint of this very training; None where the folder holds none."""
     state = kept.newest()
     if state is None:
         return None
-    asked = {**how.facts(), "rows": _shapes(rows), "module": [list(p.shape) for p in module.parameters()]}
-    held = {**state["how"], "rows": state["rows"], "module": state["module"]}
-    for name, value in asked.items():
-        if (found := held.get(name)) != value:
+    remedy = "choose another folder, or remove it."
+    held = state.get("key")
+    if held is None:
+        raise LeadlineError(f"{kept.folder} holds a checkpoint of an older version of Leadline; {remedy}")
+    for part in ("settings", "shapes"):
+        for name, value in key[part].items():
+            if (found := held[part].get(name)) != value:
+                raise LeadlineError(
+                    f"{kept.folder} holds the checkpoint of another training, with {name}={found} where {value} is "
+                    f"asked for; {remedy}"
+                )
+    for name, value in key["digests"].items():
+        if held["digests"].get(name) != value:
             raise LeadlineError(
-                f"{kept.folder} holds the checkpoint of another training, with {name}={found} where {value} is asked "
-                "for; choose another folder, or remove it."
+                f"{kept.folder} holds the checkpoint of another training, whose {DIFFERENT[name]}; {remedy}"
             )
     return state
 
 
-def _shapes(rows: Rows) -> list[list[int]]:
-    return [list(t.shape) for t in (*rows.x, rows.y)]
+def _shapes(module: nn.Module) -> list[list[int]]:
+    return [list(p.shape) for p in module.parameters()]
 
 
 def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:

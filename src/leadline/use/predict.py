@@ -15,15 +15,18 @@ import polars as pl
 from leadline.data.archive import is_archive, unpack
 from leadline.data.media import MEDIA, listed, medium_of, visible
 from leadline.data.part import called_as
+from leadline.data.reading import reading
 from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
 from leadline.kinds import KINDS
 from leadline.refused import NUMBERED, spoken
+from leadline.use.watch import Watch
 
 if TYPE_CHECKING:
     from leadline.ship.model import Model
 
-CHUNK = 4_096
+CHUNK = 4_096  # rows read together
+MANY = 32_768  # the same, where a cell is one number or word
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
     ".csv": lambda frame, path: flat(frame).write_csv(path),
     ".parquet": pl.DataFrame.write_parquet, ".jsonl": pl.DataFrame.write_ndjson,
@@ -43,8 +46,8 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
     parts = [part for part in (given.train, given.valid, given.test) if part is not None]
     wanted = list(model.contract["inputs"])
-    frames, row = [], 0
-    odd: dict[str, list[str]] = {}
+    frames = []
+    watch = Watch(model.contract["inputs"])
     for part in parts:
         part, renamed = called_as(part, wanted)
         if renamed:
@@ -65,20 +68,20 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
                 )
         rows = int(part.select(pl.len()).collect().item())
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
-        for start in range(0, rows, CHUNK):
-            frame = part.select(wanted).slice(start, CHUNK).collect()
-            found, bad = model.answer(frame, given.root)
-            _note_odd(odd, model, frame, row)
+        watch.own = _readings(part, model)
+        chunk = MANY if all(KINDS[facts["kind"]].joint for facts in model.contract["inputs"].values()) else CHUNK
+        for start in range(0, rows, chunk):
+            frame = part.select(wanted).slice(start, chunk).collect()
+            found, bad = model.answer(frame, given.root, watch)
             answers = _columns(found, model.classes, bad)
             frames.append(answers.with_columns(frame[name] for name in path))
             for position, why in sorted(bad.items())[:3]:
-                warnings.warn(f"Row {row + position + 1} has no answer: {why}.", stacklevel=2)
-            row += len(frame)
+                warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
+            watch.row += len(frame)
     if not frames:
         raise SourceError(f"{given.name} holds no rows to predict.")
-    for name, places in odd.items():
-        many = "1 cell counts" if len(places) == 1 else f"{len(places):,} cells count"
-        warnings.warn(f"Of column {name!r} {many} as missing, such as {places[0]}.", stacklevel=2)
+    for sentence in watch.said():
+        warnings.warn(sentence, stacklevel=2)
     return pl.concat(frames)
 
 
@@ -90,13 +93,15 @@ def _lacks(given: Source, lacking: list[str], names: list[str]) -> str:
     return f"{given.name} lacks column {which}, which the model reads; it has {listed(names)}; {remedy}."
 
 
-def _note_odd(odd: dict[str, list[str]], model: Model, frame: pl.DataFrame, first: int) -> None:
-    """Cells of text that should be numbers or times and are none, by column: 'row 7, 'n.k.' is not a number'."""
+def _readings(part: pl.LazyFrame, model: Model) -> dict[str, Mapping[str, Any]]:
+    """How columns are decoded that are not written as the contract says, by all cells of the part; it is said."""
+    found: dict[str, Mapping[str, Any]] = {}
     for name, facts in model.contract["inputs"].items():
-        if facts["kind"] in ("number", "time") and frame[name].dtype == pl.String:
-            bad = KINDS[facts["kind"]].decode(frame[name], None, facts["decode"]).bad
-            if bad:
-                odd.setdefault(name, []).extend(f"row {first + row + 1} ({why})" for row, why in bad.items())
+        own = reading(part, name, facts["kind"], facts["decode"])
+        if own is not None and own.says is not None:
+            found[name] = own.settings
+            warnings.warn(f"In {own.says}", stacklevel=2)
+    return found
 
 
 def _columns(found: dict[str, np.ndarray], classes: list[str], bad: Mapping[int, str]) -> pl.DataFrame:

@@ -1,0 +1,88 @@
+"""Cells in one form, whoever read them: the types of a frame made few, before any kind sees them.
+
+Enters: a lazy frame as a reader made it. Leaves: the same with these types of cells, and no others, in columns that
+hold one value a cell:
+
+    text       from text, categories and enumerations; composed (Unicode NFC), null where empty
+    numbers    whole ones as they are, DECIMAL and integers beyond 64 bits as float64
+    moments    dates, and datetimes in milliseconds, in UTC where they know their zone
+    truth      booleans
+
+Names of columns are composed too. Lists, bytes and structs of media stay as they are, and so do paths of files, which
+must be spelled as the disk spells them.
+
+    >>> plain(pl.LazyFrame({"é": pl.Series(["e\\u0301", ""], dtype=pl.Categorical)})).collect().to_dict(as_series=False)
+    {'é': ['é', None]}
+"""
+
+import unicodedata
+from collections.abc import Callable, Collection
+
+import polars as pl
+
+__all__ = ["composed", "decomposed_columns", "plain"]
+
+TEXT = (pl.String, pl.Categorical, pl.Enum)
+WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
+NOT_ASCII = r"[^\x00-\x7F]"
+AT_ONCE = 64  # columns
+
+
+def composed(text: str) -> str:
+    """Text in Unicode's normal form C: one é, whether a Mac or another system wrote it."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def plain(
+    frame: pl.LazyFrame, keep: Collection[str] = (), decomposed: Collection[str] | None = None
+) -> pl.LazyFrame:  # fmt: skip
+    """The frame with its cells in one form.
+
+    Args:
+        keep: columns that stay as they are: those of media.
+        decomposed: the columns whose text is not all composed (default: they are looked for).
+    """
+    schema = frame.collect_schema()
+    if decomposed is None:
+        decomposed = decomposed_columns(frame, keep)
+    changed = [
+        cell.alias(name)
+        for name, dtype in schema.items()
+        if name not in keep and (cell := _cell(name, dtype, name in decomposed)) is not None
+    ]
+    names = {name: composed(name) for name in schema}
+    renamed = {old: new for old, new in names.items() if old != new and new not in schema}
+    frame = frame.with_columns(changed) if changed else frame
+    return frame.rename(renamed) if renamed else frame
+
+
+def _cell(name: str, dtype: pl.DataType, decomposed: bool) -> pl.Expr | None:
+    """A column in its one form; None where it has that already."""
+    cell = pl.col(name)
+    if dtype in TEXT:
+        text = cell if dtype == pl.String else cell.cast(pl.String)
+        text = text.str.normalize("NFC") if decomposed else text
+        return pl.when(text != "").then(text)
+    if isinstance(dtype, pl.Decimal) or dtype in WIDE:
+        return cell.cast(pl.Float64)
+    if isinstance(dtype, pl.Datetime):
+        cell = cell.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else cell
+        return cell if dtype.time_zone is None and dtype.time_unit == "ms" else cell.cast(pl.Datetime("ms"))
+    return None
+
+
+def decomposed_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str]:
+    """The columns of text of which some cell is not composed."""
+    names = [name for name, dtype in frame.collect_schema().items() if dtype in TEXT and name not in keep]
+    found = []
+    for some in (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)):
+        foreign = _those(frame, some, lambda cell: cell.str.contains(NOT_ASCII).any())
+        found += _those(frame, foreign, lambda cell: (cell.str.normalize("NFC") != cell).any())
+    return found
+
+
+def _those(frame: pl.LazyFrame, names: list[str], asked: Callable[[pl.Expr], pl.Expr]) -> list[str]:
+    if not names:
+        return []
+    said = frame.select(asked(pl.col(name).cast(pl.String)).alias(name) for name in names).collect().row(0, named=True)
+    return [name for name in names if said[name]]
