@@ -30,7 +30,7 @@ $(installed): pyproject.toml requirements/cpu.txt
 	$(PYTHON) -m venv $(VENV)
 	$(pip) --requirement requirements/cpu.txt
 	$(pip) --no-deps --no-build-isolation --editable .
-	PYTHONDONTWRITEBYTECODE= $(bin)/python -c "$(warm)"
+	@PYTHONDONTWRITEBYTECODE= $(bin)/python -c "$(warm)"
 	@touch $@
 
 demo: setup

@@ -1,4 +1,5 @@
-"""Sources as strangers send them: 200 damaged ones, and real folders with no option but the target.
+"""Sources as strangers send them: 200 damaged ones, and real folders with no option but the target, also beside other
+work; and where the seconds of a budget go.
 
     python benchmarks/strangers.py [--data ../shared/data] [NAME ...]
 
@@ -21,6 +22,7 @@ from typing import Any
 
 from record import Found, run
 from strange_sources import CASES, Case, make
+from strange_times import beside, parts
 
 RESULTS = Path(__file__).parent / "results" / "strangers.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "wall_s", "machine", "versions")
@@ -134,8 +136,18 @@ def _alive(where: Path) -> bool:
 
 def folders(data: Path, folder: Path) -> Found:
     """Real data as it lies there."""
-    (folder / "crops").mkdir()
-    sources: dict[str, tuple[Path, tuple[str, ...]]] = {
+    return [_folder(name, *given, folder) for name, given in _sources(data, folder).items()]
+
+
+def crowded(data: Path, folder: Path) -> Found:
+    """The same beside two busy processes."""
+    return beside(_sources(data, folder), folder)
+
+
+def _sources(data: Path, folder: Path) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    """Ten real folders, and the options that each needs."""
+    (folder / "crops").mkdir(exist_ok=True)
+    return {
         "bccd crops": (_crops(data / "bccd" / "bccd-voc.zip", folder / "crops"), ()),
         "esc10": (data / "esc10", ()),
         "adult": (data / "adult", ("--target", "income")),
@@ -147,7 +159,6 @@ def folders(data: Path, folder: Path) -> Found:
         "snips": (data / "snips", ("--target", "intent")),
         "cifar10": (data / "cifar10", ()),
     }
-    return [_folder(name, *given, folder) for name, given in sources.items()]
 
 
 def _folder(name: str, source: Path, options: tuple[str, ...], folder: Path) -> dict[str, Any]:
@@ -195,7 +206,9 @@ def _crops(archive: Path, folder: Path) -> Path:
     return folder
 
 
-ROWS: dict[str, Callable[[Path, Path], Found]] = {"fuzz": fuzz, "folders": folders}
+ROWS: dict[str, Callable[[Path, Path], Found]] = {
+    "fuzz": fuzz, "folders": folders, "parts": parts, "folders beside two busy processes": crowded,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from leadline.judge.compare import Gap
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Rival, Trial, judge
 from leadline.kinds import KINDS
+from leadline.race.ending import Held, ending
 from leadline.ship.model import Model, assemble
 from leadline.terminal import WORDS, Terminal
 
@@ -178,12 +179,15 @@ def test_the_first_output_of_the_readme_is_what_a_run_prints(
         terminal.take({"event": "progress", "t": 12.0, "contender": "cnn", "step": 9, "steps": 99, "score": 0.5})
         for status in ("finished", "cut"):
             terminal.take({"event": "end", "t": 9.0, "contender": "cnn", "status": status, "why": None, "score": 0.5})
+        for left, fewest in ((1.0, 3), (8.0, 3), (8.0, 1)):  # used up; no time for two more, for one more
+            facts = {"rounds": 1, "most": 25, "longest": 17.0, "left": left, "budget": 30.0, "fewest": fewest}
+            terminal.take({"event": "race ended", "t": 9.0, "why": ending(Held(**facts)).why})
     known = {_shape(line) for line in (*run, *capsys.readouterr().out.splitlines())}
     *race, verdict, shipped, model, report = shown_lines
     assert not [line for line in (*race, shipped, model, report) if _shape(line) not in known]
     assert _shape(verdict) in _sentences()
     # What is said of it below holds of it.
-    (seconds,) = re.findall(r"\((\d+) s\)", report)
+    (seconds,) = re.findall(r"\((\d+) s of 30 s\)", report)
     assert f"That was two cores and {seconds} seconds." in README and "on 2 cores" in race[0]
     assert ("too close to call" in verdict) == ('"too close to call" is an answer' in README)
 

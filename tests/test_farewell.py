@@ -25,7 +25,10 @@ def test_nothing_shipped_has_its_own_reason(winner: str | None, warnings: list[s
     contenders = [{"name": "floor", "status": "finished"}, {"name": "linear", "status": status}]
     contenders[1]["why"] = "the sea is too deep"
     run: Any = SimpleNamespace(
-        result={"shipped": None, "warnings": warnings, "spent_s": 3.0, "contenders": contenders}, folder=Path("run"),
+        result={
+            "shipped": None, "warnings": warnings, "budget_s": 30.0, "spent_s": 3.0, "contenders": contenders,
+        },
+        folder=Path("run"),
         verdict=SimpleNamespace(answer="unsure", why="Nothing finished.", winner=winner),
     )  # fmt: skip
     assert farewell(run).splitlines()[1] == f"Nothing is shipped: {why}"
@@ -59,7 +62,7 @@ def test_the_file_is_said_to_agree_as_far_as_that_was_counted(task: str, differ:
     run: Any = SimpleNamespace(
         result={
             "shipped": {"contender": "linear", "bytes": 5_000, "parity": parity}, "metric": "accuracy", "task": task,
-            "classes": ["a", "b"] if task == "binary" else None, "rows": {"test": 60}, "spent_s": 3.0,
+            "classes": ["a", "b"] if task == "binary" else None, "rows": {"test": 60}, "budget_s": 30.0, "spent_s": 3.0,
             "test_openings": openings, "contenders": [linear],
         },
         folder=Path("run"), verdict=SimpleNamespace(answer="tie", why="They are the same.", winner="linear"),

@@ -60,7 +60,28 @@ def _sound(run: leadline.Run) -> dict[str, Any]:
     families = {row["family"] for row in result["contenders"] if row["status"] in ("finished", "cut")}
     assert "classical" in families and "floor" in families
     assert result["spent_s"] < result["budget_s"] + 10
+    _timed(run)
     return result
+
+
+def _timed(run: leadline.Run) -> None:
+    """Every second is of a stage, and the race ended for a reason; the page and the journal say so too."""
+    result, page = run.result, run.report().read_text(encoding="utf-8")
+    events = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
+    assert sum(result["seconds"].values()) == pytest.approx(result["spent_s"], abs=0.06)
+    assert {"read", "audit", "encode", "flaws", "race", "judge", "export", "parity", "report"} <= set(result["seconds"])
+    summed: dict[str, float] = {}
+    for event in events:
+        if event["event"] == "stage":
+            summed[event["stage"]] = summed.get(event["stage"], 0.0) + event["seconds"]
+    assert summed == pytest.approx(result["seconds"], abs=0.01)
+    ((code, why),) = [(event["code"], event["why"]) for event in events if event["event"] == "race ended"]
+    assert result["ended"] == {"code": code, "why": why}
+    assert "Where the seconds went" in page and f"The race ended for this reason: {why}" in page
+    race = result["seconds"]["race"]
+    for row in result["contenders"]:
+        if row["family"] != "floor" and row["status"] in ("finished", "cut"):
+            assert 0 < row["ran_s"][1] - row["ran_s"][0] < race + 0.1
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:

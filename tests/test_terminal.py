@@ -29,6 +29,7 @@ EVENTS: list[dict[str, Any]] = [
     ],
     {"event": "end", "t": 9.0, "contender": "boosting", "status": "failed", "why": "it crashed [see its log]"},
 ]  # fmt: skip
+ENDED = {"event": "race ended", "t": 9.1, "code": "used", "why": "The time for racing is used up."}
 VERDICT = {"event": "verdict", "t": 12.0, "spent_s": 12.0}
 
 
@@ -60,7 +61,7 @@ def show(
     monkeypatch.setattr(sys, "stdout", stream)
     plainly()
     with Terminal() as terminal:
-        for event in [*EVENTS, VERDICT]:
+        for event in [*EVENTS, ENDED, VERDICT]:
             terminal.take(event)
     return stream.text()
 
@@ -82,6 +83,7 @@ def test_a_file_gets_plain_lines_whatever_is_forced(monkeypatch: pytest.MonkeyPa
         shown = show(monkeypatch, screen=more.get("TERM") == "dumb", **more)
         assert "\x1b" not in shown and "\r" not in shown
         assert [line for line in shown.splitlines() if " mlp " in line] == ["   0.2 s  mlp        starts, up to 12 s"]
+        assert "   9.1 s  the race ends: The time for racing is used up.\n" in shown
 
 
 def test_plain_lines_of_steps_come_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,4 +161,6 @@ def test_the_verdict_is_four_lines(table: str, capsys: pytest.CaptureFixture[str
     assert main(["fit", table, "--target", "y", "--budget", "1s", "--out", "run", "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and lines[0].startswith("unsure: ") and " is shipped: " in lines[1]
-    assert lines[2:] == ["model   run/model.onnx", lines[3]] and lines[3].startswith("report  run/report.html")
+    assert lines[2:] == ["model   run/model.onnx", lines[3]] and re.fullmatch(
+        r"report  run/report.html   \(\d+ s of 1 s\)", lines[3]
+    )

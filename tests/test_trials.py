@@ -59,8 +59,8 @@ def test_a_stated_test_is_judged_over_seeds_until_it_is_sure(mixed: Any, tmp_pat
     ("settings", "rows", "seconds", "each", "most"),
     [
         ({}, 4_000, 300.0, 100.0, 25),  # few rows: folds, as many as there is time for
-        ({}, 4_000, 30.0, 30.0, 1),  # too little time to share
-        ({}, 6_000, 300.0, 300.0, 1),  # many rows: one training
+        ({}, 4_000, 30.0, 30.0, 25),  # too little time to share: others follow in what the first round leaves
+        ({}, 6_000, 300.0, 300.0, 25),  # many rows: the same
         ({"rounds": 4}, 6_000, 300.0, 75.0, 4),
         ({"rounds": 1}, 4_000, 300.0, 300.0, 1),
         ({"until_sure": True}, 6_000, 300.0, 100.0, 100),

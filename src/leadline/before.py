@@ -34,8 +34,8 @@ from leadline.judge.evidence import columns
 from leadline.judge.expect import Expectation, expect
 from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits, decode_columns, present, share
+from leadline.race.entry import entrants
 from leadline.race.measure import machine
-from leadline.race.race import entrants
 from leadline.refused import spoken
 from leadline.run import cache_of, find
 

@@ -41,8 +41,8 @@ class Settings:
         "what is scored, stops and selects: accuracy, auc, log loss, rmse, … (default: accuracy, rmse or bits a byte)",
     )
     rounds: int | None = _setting(
-        None, "races to judge by: other folds, or other seeds where the test part is stated (default: as many as the "
-        "budget allows under 5,000 rows, else 1)"
+        None, "races to judge by: other folds, or other seeds where the test part is stated (default: as many as "
+        "there is time for, 25 at most)"
     )  # fmt: skip
     coverage: float = _setting(0.9, "share of the rows whose truth lies in the shipped file's sets or intervals")
     until_sure: bool = _setting(False, "go on with such rounds until the verdict is sure, within the budget")

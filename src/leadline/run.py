@@ -46,15 +46,19 @@ from leadline.judge.cost import READABLE
 from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
+from leadline.race.entry import Event, entrants
 from leadline.race.journal import Journal
 from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
-from leadline.race.race import Event, Race, entrants
+from leadline.race.race import Race
 from leadline.race.reserve import reserve
+from leadline.race.slowdown import slowdown
+from leadline.race.spare import Spares, spares_for
 from leadline.refused import spoken
 from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
+from leadline.stages import Stages
 from leadline.stop import told_once
 from leadline.trials import Trials
 
@@ -113,11 +117,16 @@ def fit(
 def _fit(
     source: Any, test: Any, watch: Callable[[Event], None] | None, asked: Settings, began: float
 ) -> Run:  # fmt: skip
-    given = find(source, test, asked)
-    with run_folder(asked, given.name) as (folder, final):
+    with ExitStack() as ends:
+        spares = ends.enter_context(closing(spares_for(asked.only, asked.seconds, _memory(asked))))
+        given = find(source, test, asked)
+        folder, final = ends.enter_context(run_folder(asked, given.name))
         given = dataclasses.replace(given, notes=(*given.notes, *remarks(folder, final)))
         write_config(folder, source, asked)
-        result = journey(Go(asked=asked, given=given, folder=folder, began=began, watch=watch or (lambda event: None)))
+        go = Go(
+            asked=asked, given=given, folder=folder, began=began, spares=spares, watch=watch or (lambda event: None)
+        )
+        result = journey(go)
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
 
@@ -132,6 +141,7 @@ class Go:
     watch: Callable[[Event], None]
     past: Past | None = None  # what an earlier go left behind, to be gone on from
     until: float | None = None  # monotonic end of the race (default: by the budget)
+    spares: Spares = dataclasses.field(default_factory=lambda: Spares(None))
 
     @property
     def cache(self) -> Path:
@@ -150,15 +160,20 @@ def journey(go: Go) -> dict[str, Any]:
             epochs=asked.epochs, machine=machine(), versions=versions(), leadline=__version__,
         )  # fmt: skip
         go.watch({**started, "event": "begin"})
+        earlier = past.spent_s if past is not None and go.until is None else 0.0  # resumed, not repeated
+        stages = Stages.begun(journal, go.began, earlier)
         table, said = audit(understand(given, asked), asked)
+        stages.end("audit")
         held, share = HeldOut(table), None if past is None else past.share
         encode = functools.partial(_encoded, held, go)
         table, store = encode(table, None, share)
+        stages.end("encode")
         clock = Clock(asked.seconds, began=go.began, readings=readings(folder / LOOKED))
         looked = scan(table, store, encode, asked, cores(), clock)
         clock.write(folder / LOOKED)
         go.watch(journal.write("flaws", said=[flaw.says for flaw in looked.flaws]))
         table, store, said = looked.table, looked.store, (*said, *looked.said)
+        stages.end("flaws")
         if "interpretable" in asked.need and importlib.util.find_spec("interpret") is None:
             said = (*said, "glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'.")
         warnings = [*given.notes, *said, *quarantine(folder, table, store), *notes_of(store)]
@@ -169,27 +184,35 @@ def journey(go: Go) -> dict[str, Any]:
             )
         )  # fmt: skip
         names = entrants(store, asked.only, READABLE if "interpretable" in asked.need else ())
-        start = _starter(names, go, journal)
+        slow = slowdown()
+        journal.write("slowdown", times=round(slow, 2))
+        start = _starter(names, go, journal, slow)
+        stages.end("encode")  # again, where flaws were taken out
         race = start(store, asked.seed, folder / "contenders", 0)
         try:
-            until = go.until or go.began + asked.seconds - reserve(store, names, asked.seconds)
+            until = go.until or go.began + asked.seconds - reserve(store, names, asked.seconds, slow)
             began = time.monotonic()
             planned = trials.plan(table, store, asked, until - began, None if past is None else past.ended)
             race.run(until=began + planned.each)
+            race.begin_exports()
+            stages.end("race")
+            raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored
             found = trials.run(
-                race, table, held, asked, planned, seconds=time.monotonic() - began, until=until,
-                folder=folder / "rounds", start=start, stores=functools.partial(looked.fold, held, asked, cores()),
-                costs={} if past is None else past.costs, journal=journal, watch=go.watch,
+                race, table, held, asked, planned, seconds=raced_s, until=until, folder=folder / "rounds", start=start,
+                stores=functools.partial(looked.fold, held, asked, cores()), past=past, journal=journal, watch=go.watch,
             )  # fmt: skip
+            if found.raced_until is not None:
+                stages.end("repeats", at=found.raced_until)
             if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
                 ends.enter_context(told_once())
             known, looked, table = looked, looked.opened(held), held.opened(table)
             if more := looked.beyond(known):
                 go.watch(journal.write("flaws", said=more, after="the verdict"))
-            result, flaws = _finish(table, store, race, found, looked, [*warnings, *found.said], go, journal, gauge)
+            stages.end("judge")
+            result, flaws = _finish(table, store, race, found, looked, [*warnings, *found.said], go, stages, gauge)
         finally:
             race.close()
-        _report(folder, table, store, race, flaws, result)
+        _report(table, store, race, flaws, result, go, stages)
     for kept in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(kept)  # nothing is left to go on from
     return result
@@ -238,15 +261,17 @@ def _blocks(store: Store) -> list[str]:
     ]
 
 
-def _starter(names: list[str], go: Go, journal: Journal) -> Callable[[Store, int, Path, int], Race]:
+def _starter(names: list[str], go: Go, journal: Journal, slow: float) -> Callable[[Store, int, Path, int], Race]:
     """Sets up a race: the run's own, or one of another round."""
     memory = _memory(go.asked)
 
     def start(store: Store, seed: int, folder: Path, number: int) -> Race:
-        _prepare(store, names)
+        if number:
+            go.spares.ready()
         return Race(
             store, names, folder, cores=cores(), seed=seed, journal=journal, watch=go.watch, memory_gb=memory,
             epochs=go.asked.epochs, past=None if go.past is None else go.past.rounds.get(number), number=number,
+            spares=go.spares, slow=slow,
         )  # fmt: skip
 
     return start
@@ -257,27 +282,20 @@ def _memory(asked: Settings) -> float:
     return gigabytes(asked.memory) if asked.memory else round(0.75 * (memory_gb() or 1e6), 3)
 
 
-def _prepare(store: Store, names: list[str]) -> None:
-    """Make every tensor that a contender will read, once, before they race for it."""
-    from leadline.contenders.portfolio import PORTFOLIO
-
-    for tensor in dict.fromkeys(t for name in names for t in PORTFOLIO[name].inputs(store)):
-        store.tensor(tensor)
-
-
 def _finish(
     table: Table, store: Store, race: Race, found: Trials, looked: Scan, warnings: list[str], go: Go,
-    journal: Journal, gauge: Gauge,
+    stages: Stages, gauge: Gauge,
 ) -> tuple[dict[str, Any], list[Flaw]]:  # fmt: skip
-    """Ship what the verdict says, and write the result."""
+    """Ship what the verdict says; what result.json will hold, and the flaws with their price."""
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
     certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
-    warnings += doubts(store, raw, certain) + evidence.sampled(race.entries)
+    warnings += doubts(store, raw, certain, found.advice) + evidence.sampled(race.entries)
     answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)
+    stages.end("judge")
     verdict = found.verdict
-    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, journal)
+    verdict, shipped, parity = _ship(folder, table, store, race, verdict, scored, answers, certain, warnings, stages)
     flaws = looked.flaws if shipped is None else priced(looked.flaws, store, truth, answers, shipped)
     write(flaws, folder / "flaws.csv")
     result = {
@@ -290,10 +308,10 @@ def _finish(
         "evaluations": found.evaluations, "command": command(source_of(folder), asked),
         "data_hash": table.source.digest, "machine": machine(), "versions": versions(),
         "columns": evidence.columns(table),
-        "contenders": evidence.contenders(race.entries, scored, answers, store, found.rounds),
+        "contenders": evidence.contenders(race, scored, answers, store, found.rounds, go.began),
         "verdict": dataclasses.asdict(verdict), "needs": found.needs,
         "within": [dataclasses.asdict(each) for each in found.within],
-        "rounds_run": evidence.rounds(found.rounds),
+        "rounds_run": evidence.rounds(found.rounds), "ended": dataclasses.asdict(found.ending),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
         **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in asked.fixes} for flaw in flaws],
@@ -303,9 +321,6 @@ def _finish(
     expected = expect(table, store.split.counts(), machine(), interpretable=readable, seconds=asked.seconds)
     result["expected"] = dataclasses.asdict(expected)
     evidence.predictions(store, truth, answers, shipped, certain).write_parquet(folder / "predictions.parquet")
-    result["spent_s"] = round(time.monotonic() - go.began, 1)
-    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
-    go.watch(journal.write("verdict", spent_s=result["spent_s"], **dataclasses.asdict(verdict)))
     return result, flaws
 
 
@@ -344,7 +359,7 @@ def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
 
 def _ship(
     folder: Path, table: Table, store: Store, race: Race, verdict: Verdict, scored: dict[str, Scored],
-    answers: dict[str, np.ndarray], certain: dict[str, Certainty], warnings: list[str], journal: Journal,
+    answers: dict[str, np.ndarray], certain: dict[str, Certainty], warnings: list[str], stages: Stages,
 ) -> tuple[Verdict, str | None, Parity | None]:  # fmt: skip
     """Export the winner and check it row by row; where that fails, say so and ship the other one."""
     for name in dict.fromkeys([verdict.winner, verdict.against]):
@@ -358,13 +373,15 @@ def _ship(
         path = folder / "model.onnx"
         try:
             path.write_bytes(assemble(store, race.export(entry, patience=60.0), facts, certain.get(entry.name)))
+            stages.end("export")
             parity = check(Model(path), table, store, answers[entry.name])
+            stages.end("parity")
         except LeadlineError as error:
             path.unlink(missing_ok=True)
             warnings.append(str(error))
-            journal.write("not shipped", contender=name, why=str(error))
+            stages.journal.write("not shipped", contender=name, why=str(error))
             continue
-        journal.write("shipped", contender=name, **dataclasses.asdict(parity))
+        stages.journal.write("shipped", contender=name, **dataclasses.asdict(parity))
         if name != verdict.winner:
             why = f"{verdict.why} {verdict.winner} could not be exported, so {name} is shipped."
             verdict = dataclasses.replace(verdict, winner=name, against=verdict.winner, why=why)
@@ -372,7 +389,11 @@ def _ship(
     return verdict, None, None
 
 
-def _report(folder: Path, table: Table, store: Store, race: Race, flaws: list[Flaw], result: dict[str, Any]) -> None:
+def _report(
+    table: Table, store: Store, race: Race, flaws: list[Flaw], result: dict[str, Any], go: Go, stages: Stages
+) -> None:
+    """Write the page and result.json, which say how long everything took up to here."""
+    folder = go.folder
     predictions = pl.read_parquet(folder / "predictions.parquet")
     shown = []
     if result["shipped"] is not None:
@@ -381,4 +402,8 @@ def _report(folder: Path, table: Table, store: Store, race: Race, flaws: list[Fl
         shown = evidence.examples(table, store, table.labels[store.split.test], entry.scores())
     found = evidence.shown_flaws(table, store, flaws)
     way = None if result["shipped"] is None else evidence.way(table, store, Model(folder / "model.onnx"))
+    stages.end("report")
+    result |= {"seconds": stages.rounded(), "spent_s": round(sum(stages.seconds.values()), 1)}
     (folder / "report.html").write_text(render(result, predictions, shown, found, way), encoding="utf-8")
+    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+    go.watch(stages.journal.write("verdict", spent_s=result["spent_s"], **result["verdict"]))

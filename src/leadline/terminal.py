@@ -165,6 +165,9 @@ class Terminal:
         self._rounds = f"round {event['number'] + 1} ({what}): {scores} on test"
         self._plain(f"{event['t']:6.1f} s  {self._rounds}")
 
+    def _race_ended(self, event: dict[str, Any]) -> None:
+        self._say(f"{event['t']:6.1f} s  the race ends: {event['why']}")
+
     def _stopping(self, event: dict[str, Any]) -> None:
         self._say("Stopping: each contender ends with its best so far (Ctrl-C again to leave at once).")
 
@@ -231,8 +234,14 @@ def farewell(run: Run) -> str:
             f"{facts['predict_us']:,.0f} µs a row, {_bytes(shipped['bytes'])}; {_checked(result)}."
         )
         lines.append(f"model   {run.folder / 'model.onnx'}")
-    lines.append(f"report  {run.folder / 'report.html'}   ({result['spent_s']:.0f} s)")
+    lines.append(f"report  {run.folder / 'report.html'}   ({_spent(result)})")
     return "\n".join(lines)
+
+
+def _spent(result: dict[str, Any]) -> str:
+    """Seconds, and of how many."""
+    given = "" if result["budget_s"] is None else f" of {_time(result['budget_s'])}"
+    return f"{_time(result['spent_s'])}{given}"
 
 
 def _checked(result: dict[str, Any]) -> str:

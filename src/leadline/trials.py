@@ -6,7 +6,8 @@ Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test rows
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +21,19 @@ from leadline.data.heldout import HeldOut
 from leadline.data.split import CALIBRATED, folds_of
 from leadline.data.store import Store
 from leadline.data.table import Table
+from leadline.judge.advice import Advice, missing
 from leadline.judge.compare import FEWEST_SEEDS
 from leadline.judge.cost import price, ruled_out
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict, Within
 from leadline.judge.weigh import Known, Scales
+from leadline.race.ending import Ending, Held, ending
 from leadline.race.journal import Journal
+from leadline.race.past import Past
 from leadline.race.race import Race
 from leadline.race.rounds import ENOUGH, MOST, Round, Rounds, round_of
 
-ROUNDS_FROM = 50.0  # seconds of the race; with less all of it goes to one round, unless more are asked for
+ROUNDS_FROM = 50.0  # seconds of the race that are shared among rounds; with less the first one may take all of it
 FEWEST_GROUPS = 10  # in the test, to be drawn again; fewer tell nothing of how groups differ
 
 
@@ -42,6 +46,9 @@ class Trials:
     within: list[Within]
     needs: dict[str, Any] | None  # what --need asked, ruled out and cost
     group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
+    ending: Ending
+    raced_until: float | None  # monotonic moment at which the last further round ended; None where none was begun
+    advice: Advice
     said: list[str]
     openings: int  # how often the labels of the first round's test rows were handed out for scores
     evaluations: dict[str, Any]  # the same of all rounds, as `HeldOut` counted it
@@ -49,31 +56,38 @@ class Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Seconds of a round, and rounds at most; `folds` is 1 where the test rows stay the same."""
+    """Seconds of a round, and rounds at most; `folds` is 1 where the test rows stay the same.
+
+    `spare`: the first round may take all seconds. Others follow in what it leaves, where there is a pair of families to
+    compare and time for so many that they tell anything.
+    """
 
     each: float
     most: int
     folds: int
+    spare: bool = False
 
 
 def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int | None) -> Plan:
     """How the seconds of the race are shared among rounds; `ended`: as many as an earlier go had."""
     folds = 1 if asked.time or store.task.name == "language" else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
-    each, most = seconds, 1
+    each, most, spare = seconds, 1, False
     if asked.until_sure:
         each, most = seconds / FEWEST_SEEDS, MOST
     elif asked.rounds is not None:
         each, most = seconds / asked.rounds, asked.rounds
     elif few and folds > 1 and ROUNDS_FROM <= seconds < math.inf:
         each, most = seconds / FEWEST_SEEDS, ENOUGH
-    return Plan(each=each, most=most if ended is None else ended, folds=folds)
+    elif asked.epochs is None:
+        most, spare = ENOUGH, True
+    return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)
 
 
 def run(
     race: Race, table: Table, held: HeldOut, asked: Settings, planned: Plan, *, seconds: float, until: float,
     folder: Path, start: Callable[[Store, int, Path, int], Race],
-    stores: Callable[[int, int], AbstractContextManager[Store]], costs: Mapping[str, float], journal: Journal,
+    stores: Callable[[int, int], AbstractContextManager[Store]], past: Past | None, journal: Journal,
     watch: Callable[[dict[str, Any]], None],
 ) -> Trials:  # fmt: skip
     """Score the first race on its test rows, run further rounds, and weigh them.
@@ -82,11 +96,12 @@ def run(
         race: the first one, which took `seconds`.
         until: the monotonic moment by which the last round ends.
         folder: of the rounds.
-        costs: microseconds a row of contenders, where an earlier run measured them.
+        past: an earlier go, whose costs of contenders and whose ending count.
         start: sets up a race: of a store, from a seed, in a folder, as round so and so.
         stores: the store of a fold, of the order that a seed draws.
     """
     store, folds = race.store, planned.folds
+    costs = {} if past is None else past.costs
     first = round_of(race, held, asked.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
     group, said = _group(table, store, asked)
@@ -101,26 +116,37 @@ def run(
             if e.done and e.family != "floor" and e.name not in ruled
         },
         metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=group,
-        rows=sum(store.split.counts().values()),
+        rows=sum(store.split.counts().values()), advice=(advice := _advice(race, asked, folds)),
     )  # fmt: skip
     rounds = Rounds(
         store=store, held=held, folds=folds, seed=asked.seed, folder=folder, start=start, stores=stores
     )  # fmt: skip
     ended, verdict = [first], None
-    for one in rounds.after(first, planned.each, until, 1 if race.stopped else planned.most):
+    families = len({entry.family for entry in race.entries if entry.done and entry.family != "floor"})
+    most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
+    for one in rounds.after(first, race.given(), until, most, FEWEST_SEEDS if planned.spare else 0):
         ended.append(one)
         watch(journal.write("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores))
         verdict = scales.until_sure(ended, ended=False) if asked.until_sure else None
         if verdict is not None:
             break
+    raced_until = time.monotonic() if rounds.begun else None
     journal.write("rounds", count=len(ended))
+    why = ending(
+        Held(
+            rounds=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
+            left=until - time.monotonic(), budget=None if asked.epochs else asked.seconds,
+            asked=asked.rounds is not None or asked.until_sure, fewest=FEWEST_SEEDS if planned.spare else 1,
+            stopped=race.stopped or rounds.stopped, sure=verdict is not None, late=rounds.late, families=families,
+        )
+    )  # fmt: skip
+    if past is not None and past.ending is not None:
+        why = Ending(**past.ending)
+    watch(journal.write("race ended", code=why.code, why=why.why))
     if verdict is None:
         verdict = scales.until_sure(ended, ended=True) if asked.until_sure else scales.verdict(ended)
     assert verdict is not None
-    if 1 < len(ended) < FEWEST_SEEDS or (len(ended) == 1 and (asked.until_sure or (asked.rounds or 1) > 1)):
-        said.append(
-            f"The time was enough for {len(ended)} of the rounds asked for; fewer than {FEWEST_SEEDS} tell nothing."
-        )
+    said += _too_few(len(ended), asked, why)
     paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
@@ -128,8 +154,28 @@ def run(
     needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
     held.decide()
     return Trials(
-        rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, said=said,
-        openings=held.openings(first.rows), evaluations=held.counted(),
+        rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
+        raced_until=raced_until, advice=advice, said=said, openings=held.openings(first.rows),
+        evaluations=held.counted(),
+    )  # fmt: skip
+
+
+def _too_few(held: int, asked: Settings, ended: Ending) -> list[str]:
+    """What is said where rounds were asked for, and too few were held to tell anything."""
+    if held >= FEWEST_SEEDS or not (asked.until_sure or (asked.rounds or 1) > 1):
+        return []
+    tell = f"fewer than {FEWEST_SEEDS} tell nothing of methods"
+    if ended.code == "rounds":  # no more than these were asked for
+        return [f"{held} rounds were asked for, and {tell}."]
+    until = "The race was stopped after" if ended.code == "stopped" else "The time was enough for"
+    return [f"{until} {held} of the rounds asked for; {tell}."]
+
+
+def _advice(race: Race, asked: Settings, folds: int) -> Advice:
+    """What could be changed of such a run."""
+    return Advice(
+        passes=asked.epochs is not None, only=asked.only is not None, rounds=asked.rounds,
+        until_sure=asked.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
     )  # fmt: skip
 
 

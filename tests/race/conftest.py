@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -64,27 +65,30 @@ def race(
     """race({contender: behaviour}, seconds) -> (Race after its run, the events that were watched)."""
     store = prepare(mixed(200), target="y").store
     made: list[Race] = []
+    popen = subprocess.Popen
 
-    def go(behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, **facts: Any) -> Any:
+    def go(
+        behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, given: Any = None,
+        folder: str = "contenders", **facts: Any,
+    ) -> Any:  # fmt: skip
         script = tmp_path / "fake.py"
         script.write_text(FAKE.replace("BEHAVIOUR", json.dumps(behaviour), 1))
-        popen = Race._start.__globals__["subprocess"].Popen
 
         def fake(command: list[str], **options: Any) -> Any:
-            assert command[:3] == [sys.executable, "-m", "leadline.race.worker"]
-            return popen([sys.executable, str(script), command[3]], **options)
+            assert command[:4] == [sys.executable, "-P", "-m", "leadline.race.worker"]
+            return popen([sys.executable, str(script), command[4]], **options)
 
-        monkeypatch.setattr("leadline.race.race.subprocess.Popen", fake)
+        monkeypatch.setattr("leadline.race.spare.subprocess.Popen", fake)
         watched: list[dict[str, Any]] = []
         settings = {"memory_gb": 50.0, **facts}
         contest = Race(
-            store, list(behaviour), tmp_path / "contenders", cores=cores, seed=0,
+            store, list(behaviour), tmp_path / folder, cores=cores, seed=0,
             journal=Journal(tmp_path / "journal.jsonl", time.monotonic()), watch=watched.append, **settings,
         )  # fmt: skip
         made.append(contest)
         if before is not None:
             before(contest)
-        contest.run(time.monotonic() + seconds)
+        contest.run(time.monotonic() + seconds, given)
         return contest, watched
 
     yield go

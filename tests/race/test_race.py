@@ -13,8 +13,18 @@ import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.errors import LeadlineError
+from leadline.race import order
+from leadline.race import race as racing
+from leadline.race.entry import entrants
 from leadline.race.measure import Gauge, tree_gb
-from leadline.race.race import TINY, entrants
+from leadline.race.past import Fate
+from leadline.race.race import TINY
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
+    for module in (racing, order):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
 
 
 def _status(contest: Any) -> dict[str, str]:
@@ -79,15 +89,15 @@ def test_one_that_the_system_ends_costs_nobody_else(race: Any) -> None:
 
 def test_one_for_which_no_time_is_left_is_skipped(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadline.race.race.TINY", 1.0)
-    monkeypatch.setattr("leadline.race.race.LEAST", 100.0)
+    _set(monkeypatch, "LEAST", 100.0)
     contest, _ = race({"linear": "fine", "boosting": "fine"}, seconds=5.0)
     assert _status(contest) == {"linear": "finished", "boosting": "skipped"}
     assert _why(contest, "boosting") == "the budget left no time for it"
 
 
 def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TINY", "LEAST", "GRACE_LEAST"):
-        monkeypatch.setattr(f"leadline.race.race.{name}", 1.0)
+    for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST"):
+        _set(monkeypatch, name, 1.0)
     began = time.monotonic()
     contest, _ = race({"linear": "fine", "boosting": "silent"}, seconds=3.0)
     assert _status(contest) == {"linear": "finished", "boosting": "failed"}
@@ -107,15 +117,15 @@ def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_one_without_which_nothing_could_be_shipped_may_overrun(
     behaviour: dict[str, str], status: dict[str, str], race: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("TINY", "LEAST", "GRACE_LEAST"):
-        monkeypatch.setattr(f"leadline.race.race.{name}", 0.5)
+    for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST"):
+        _set(monkeypatch, name, 0.5)
     contest, _ = race(behaviour, seconds=1.5)
     assert _status(contest) == status
 
 
 def test_the_last_hope_has_an_end(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TINY", "LEAST", "LAST_HOPE"):
-        monkeypatch.setattr(f"leadline.race.race.{name}", 1.0)
+    for name in ("TINY", "LEAST", "IMPORTS", "LAST_HOPE"):
+        _set(monkeypatch, name, 1.0)
     began = time.monotonic()
     contest, _ = race({"linear": "silent"}, seconds=1.0)
     assert _status(contest) == {"linear": "failed"} and 1.9 < time.monotonic() - began < 8
@@ -254,3 +264,11 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
     finally:
         contest.close()
         journal.close()
+
+
+def test_one_that_repeats_an_earlier_race_may_take_longer(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST", "LAST_HOPE"):
+        _set(monkeypatch, name, 0.2)
+    past = {name: Fate(seconds=0.5, threads=1) for name in ("linear", "boosting")}
+    contest, _ = race({"linear": "late", "boosting": "late"}, seconds=float("inf"), past=past)
+    assert _status(contest) == {"linear": "finished", "boosting": "finished"}

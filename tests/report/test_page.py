@@ -582,7 +582,43 @@ def contrast(one: str, other: str) -> float:
 def test_who_ran_over_its_time_is_named_where_it_would_change_the_answer() -> None:
     made, frame, shown = multiclass()
     made["contenders"] = [c for c in made["contenders"] if c["family"] != "deep"]
-    made["contenders"].append(contender("gpt", "deep", None, status="failed", why="it ran over its 5 s"))
+    made["contenders"].append(
+        contender("gpt", "deep", None, status="failed", why="it ran over its 5 s", code="overran")
+    )
     made["verdict"] |= {"answer": "unsure", "winner": "boosting", "against": None, "gap": None, "low": None}
     text = words(render(made, frame, shown))
     assert "More time: gpt ran over the time given and had to be ended." in text
+
+
+def test_where_the_seconds_went_and_why_the_race_ended() -> None:
+    made, frame, shown = multiclass()
+    made |= {
+        "seconds": {"read": 2.0, "race": 150.0, "export": 8.0, "report": 11.2}, "spent_s": 171.2,
+        "ended": {"code": "no_room", "why": "Every contender has ended, and another round takes 99 s."},
+    }  # fmt: skip
+    made["contenders"][0]["ran_s"] = [10.0, 140.0]
+    page = render(made, frame, shown)
+    text = words(page)
+    assert "The run took 2 min 51 s of a budget of 3 min." in text
+    assert "The race ended for this reason: Every contender has ended, and another round takes 99 s." in text
+    part = page[page.index('id="seconds"') :]
+    part = part[: part.index("</section>")]
+    assert re.findall(r'<i class="(\w+)" style="left:([\d.]+)%', part) == [
+        ("stage", "0.00"), ("stage", "1.17"), ("deep", "5.84"), ("stage", "88.79"), ("stage", "93.46"),
+    ]  # fmt: skip
+    assert sum(float(width) for width in re.findall(r'"stage" style="left:[\d.]+%;width:([\d.]+)%', part)) == (
+        pytest.approx(100, abs=0.1)
+    )
+    assert 'id="seconds"' not in render(made | {"seconds": {}}, frame, shown)
+
+
+def test_advice_on_time_fits_how_the_run_was_started() -> None:
+    made, frame, shown = multiclass()
+    made["contenders"][1]["status"] = "cut"
+    assert "More time: the budget cut mlp short." in words(render(made, frame, shown))
+    stopped = words(render(made | {"ended": {"code": "stopped", "why": "You stopped it."}}, frame, shown))
+    assert "More time: stopping the race cut mlp short." in stopped and "cut by the budget" not in stopped
+    made["verdict"] |= {"answer": "unsure", "gap": -0.02, "low": -0.03, "high": -0.01}
+    assert "A larger budget: cnn had too little time" in words(render(made, frame, shown))
+    passes = words(render(made | {"epochs": 3, "budget_s": None}, frame, shown))
+    assert "More passes: cnn had too little time" in passes and "A larger budget" not in passes

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.data.marks import unpacked
+from leadline.judge.advice import Advice
 from leadline.judge.calibrate import Calibrator, LabelCalibrator, calibrator, label_calibrator
 from leadline.judge.conformal import Conformal, conformal
 
@@ -57,14 +58,17 @@ def certainty(
     return found
 
 
-def doubts(store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty]) -> list[str]:
+def doubts(
+    store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty], advice: Advice
+) -> list[str]:
     """What is to be said where answers could not be made to say how sure they are."""
     if store.task.name == "language" or not answers:
         return []
     if not certain:
+        how = "" if advice.calibrate is None else f", or {advice.calibrate}"
         return [
             "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
-            "More rows would mend it, or a longer budget, which races on folds."
+            f"More rows would mend it{how}."
         ]
     if any(each.conformal is None for each in certain.values()):
         return [

@@ -19,7 +19,8 @@ from leadline.judge.compare import Scored
 from leadline.judge.journey import journey
 from leadline.judge.metrics import LIKELY
 from leadline.judge.shown import picture, sound
-from leadline.race.race import Entry
+from leadline.race.entry import Entry
+from leadline.race.race import Race
 from leadline.race.rounds import Round
 from leadline.report.page import Example, Found, Journey
 from leadline.ship.model import Model
@@ -32,17 +33,21 @@ PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
 def contenders(
-    entries: list[Entry], scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store,
-    held: Sequence[Round],
+    race: Race, scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store, held: Sequence[Round],
+    began: float,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all."""
+    """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
+
+    `began`: the monotonic moment at which the run did.
+    """
     rows = []
     tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
-    for entry in entries:
+    for entry in race.entries:
         found = scored.get(entry.name)
         facts = entry.facts
         rows.append({
             "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
+            "code": entry.code, "ran_s": race.ran(entry.name, began),
             "score": found.score if found else None, "low": found.low if found else None,
             "high": found.high if found else None, "valid_score": facts.get("score"),
             "seeds": len({one.seed for one in held if entry.name in one.answers}),

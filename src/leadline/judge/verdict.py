@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from leadline.judge.advice import PLAIN, Advice
 from leadline.judge.compare import LEVEL, Gap
 from leadline.judge.metrics import Metric
 
@@ -116,10 +117,13 @@ def region_of(metric: Metric, classical: float) -> float:
     return POINTS if metric.name == "accuracy" else RELATIVE * abs(classical)
 
 
-def judge(deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: Metric, trial: Trial) -> Verdict:
+def judge(
+    deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: Metric, trial: Trial,
+    advice: Advice = PLAIN,
+) -> Verdict:  # fmt: skip
     """Apply the rule to the best of each family, whose difference is `gap`."""
     if deep is None or classical is None or gap is None:
-        return _alone(deep, classical)
+        return _alone(deep, classical, advice)
     low, high = gap.interval(trial.level)
     region = region_of(metric, classical.score)
     answer = rule(low, high, region)
@@ -139,7 +143,7 @@ def judge(deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: 
         smallest=None if metric.share and shows >= 1 else shows, settle_rounds=rounds,
         settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
     )  # fmt: skip
-    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, starved)})
+    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, starved, advice)})
 
 
 def _settling(gap: Gap, half: float, region: float, trial: Trial) -> tuple[int, int | None]:
@@ -175,7 +179,9 @@ def _ship(
     return deep if metric.better(deep.valid, classical.valid) else classical
 
 
-def _why(made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Metric, starved: Rival | None) -> str:
+def _why(
+    made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Metric, starved: Rival | None, advice: Advice
+) -> str:
     assert made.gap is not None and made.low is not None and made.high is not None and made.region is not None
     share = metric.name == "accuracy"
 
@@ -200,7 +206,7 @@ def _why(made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Me
     if starved is not None:
         return (
             f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
-            f"give a larger budget, and until then {winner.name} is shipped."
+            f"{advice.time}, and until then {winner.name} is shipped."
         )
     unseen = f"{'any gap' if made.smallest is None else f'a gap under {say(made.smallest)}'} could have stayed unseen"
     settle = f"; about {made.settle_rows:,} test rows would settle it{_cost(made)}" if made.settle_rows else ""
@@ -246,14 +252,15 @@ def _figure(value: float, digits: int = 4) -> str:
     return f"{value:,.0f}" if whole else f"{value:,.{digits}g}"
 
 
-def _alone(deep: Rival | None, classical: Rival | None) -> Verdict:
+def _alone(deep: Rival | None, classical: Rival | None, advice: Advice) -> Verdict:
     rival = deep or classical
+    lost = "deep" if deep is None else "classical"
     found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the floor finished"
     until = f"; until then {rival.name} is shipped" if rival else ""
     return Verdict(
         answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,
         p_deep=None, p_same=None, p_classical=None, of="model", settle_rows=None,
-        why=f"{found}, so deep and classical cannot be compared; give more time, or race both{until}.",
+        why=f"{found}, so deep and classical cannot be compared: {advice.both(lost)}{until}.",
     )  # fmt: skip
 
 

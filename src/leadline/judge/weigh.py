@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.judge.advice import PLAIN, Advice
 from leadline.judge.compare import FEWEST_SEEDS, LEVEL, Gap, folds_gap, rows_gap
 from leadline.judge.looks import level, looks
 from leadline.judge.metrics import Metric
@@ -49,13 +50,14 @@ class Scales:
     folds: int  # 1: the rounds share their test rows
     rows: int  # of all parts together
     group: np.ndarray | None = None  # of the first round's test rows
+    advice: Advice = PLAIN
 
     def verdict(self, rounds: Sequence[Round], at: float = LEVEL) -> Verdict:
         """The verdict on the best of each family, of each round by its own valid rows; and what is shipped."""
         deep, classical = self._best(rounds, "deep"), self._best(rounds, "classical")
         weighed = self._weigh(rounds, self._pick("deep"), self._pick("classical"))
         if weighed is None:
-            return judge(deep, classical, None, self.metric, Trial(rows=len(rounds[0].truth)))
+            return judge(deep, classical, None, self.metric, Trial(rows=len(rounds[0].truth)), self.advice)
         gap, by, count = weighed
         tested = self.rows if by == "folds" else len(rounds[0].truth)
         pair = [rival.name for rival in (deep, classical) if rival is not None]
@@ -63,7 +65,7 @@ class Scales:
             rows=tested, by=by, rounds=count, level=at, round_s=float(np.mean([r.seconds for r in rounds])),
             reach=self.rows if self.folds > 1 else None, chosen=self.chosen(rounds, pair) if len(rounds) > 1 else None,
         )  # fmt: skip
-        return judge(deep, classical, gap, self.metric, trial)
+        return judge(deep, classical, gap, self.metric, trial, self.advice)
 
     def within(self, rounds: Sequence[Round]) -> list[Within]:
         """The chosen one of each family against each other one of it."""

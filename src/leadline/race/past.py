@@ -24,6 +24,7 @@ class Fate:
     threads: int
     status: str = "running"
     why: str | None = None
+    code: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     curve: list[tuple[float, int, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -36,6 +37,8 @@ class Past:
     share: float | None  # of the rows that were decoded; None where the run did not come so far
     rounds: Mapping[int, Mapping[str, Fate]]  # of every round; the first is number 0
     ended: int | None  # rounds that the run had in all; None where it had not come so far
+    ending: Mapping[str, str] | None = None  # why its race ended
+    raced_s: float = 0.0  # seconds from the first start to the last end of the first round
     costs: Mapping[str, float] = field(default_factory=dict)  # microseconds a row, where a replay is to ship by them
 
     @property
@@ -64,8 +67,9 @@ def read(folder: Path) -> Past:
 def _told(folder: Path, events: Any) -> Past:
     if not events or events[0]["event"] != "begin":
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
-    share, ended, rounds = None, None, defaultdict[int, dict[str, Fate]](dict)
+    share, ended, ending, rounds = None, None, None, defaultdict[int, dict[str, Fate]](dict)
     started: dict[tuple[int, str], float] = {}
+    raced_s = 0.0
     for event in events:
         name, number = event.get("contender"), event.get("round", 0)
         fates = rounds[number]
@@ -73,6 +77,8 @@ def _told(folder: Path, events: Any) -> Past:
             share = event["share"]
         elif event["event"] == "rounds":
             ended = event["count"]
+        elif event["event"] == "race ended":
+            ending = {"code": event["code"], "why": event["why"]}
         elif event["event"] == "start":
             seconds = float("inf") if event["seconds"] is None else event["seconds"]
             fates[name] = Fate(seconds=seconds, threads=event["threads"])
@@ -84,9 +90,19 @@ def _told(folder: Path, events: Any) -> Past:
                 fates[name].notes.append(event["note"])
         elif event["event"] == "end":
             fate = fates.setdefault(name, Fate(seconds=0.0, threads=1))
-            fate.status, fate.why = event["status"], event["why"]
+            fate.status, fate.why, fate.code = event["status"], event["why"], event.get("code")
+            if number == 0 and started:
+                raced_s = event["t"] - min(started.values())
             fate.facts = {key: value for key, value in event.items() if key not in ENVELOPE}
-    return Past(begin=events[0], spent_s=events[-1]["t"], share=share, rounds=rounds, ended=ended)
+    return Past(
+        begin=events[0],
+        spent_s=events[-1]["t"],
+        share=share,
+        rounds=rounds,
+        ended=ended,
+        ending=ending,
+        raced_s=raced_s,
+    )
 
 
 ENVELOPE = (
@@ -96,4 +112,5 @@ ENVELOPE = (
     "contender",
     "status",
     "why",
+    "code",
 )  # of an end; the rest is what the contender said of itself

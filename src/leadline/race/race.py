@@ -11,97 +11,36 @@ import json
 import math
 import os
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import numpy as np
-
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
 from leadline.errors import LeadlineError
+from leadline.judge.metrics import METRICS
+from leadline.race.entry import Entry, Event
 from leadline.race.journal import Journal
 from leadline.race.measure import tree_gb, used_gb
+from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
 from leadline.race.past import Fate
+from leadline.race.spare import TIGHT, Spares, spawn
 from leadline.stop import deaf, noted
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
-LEAST = 4.0  # seconds of any contender: it has libraries to import
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
 FASTEST = "linear"
 PARENT = 0.35  # GB that the run's own process holds
-TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before the next one starts
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
 LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over a graph
-
-Event = dict[str, Any]
-
-
-@dataclass
-class Entry:
-    """A contender in the race: what it was given, and what became of it."""
-
-    name: str
-    family: str
-    folder: Path
-    status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
-    why: str | None = None
-    seconds: float = 0.0
-    lane_s: float = 0.0  # seconds left in its lane when it started
-    began: float = 0.0
-    ended: float = 0.0
-    curve: list[tuple[float, int, float]] = field(default_factory=list)  # seconds, step, score on valid
-    facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
-    process: subprocess.Popen[str] | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def done(self) -> bool:
-        return self.status in ("finished", "cut")
-
-    def scores(self) -> np.ndarray:
-        """What it answered on the test rows."""
-        return np.asarray(np.load(self.folder / "test.npy"))
-
-    def calib(self) -> np.ndarray | None:
-        """What it answered on the calib rows, where there are any."""
-        path = self.folder / "calib.npy"
-        return np.asarray(np.load(path)) if path.exists() else None
-
-
-def entrants(store: Store, only: str | None, requested: Sequence[str] = ()) -> list[str]:
-    """Names of the contenders that can learn from these blocks, of those that the user wants.
-
-    One that races on request takes part where `only` or `requested` names it.
-    """
-    wanted = [word.strip() for word in only.split(",")] if only else None
-    families = {contender.family for contender in PORTFOLIO.values()}
-    for word in wanted or []:
-        if word not in PORTFOLIO and word not in families:
-            known = ", ".join([*PORTFOLIO, *sorted(families)])
-            raise LeadlineError(f"--only {word} is not known; contenders and families are {known}.")
-    named = {*requested, *(wanted or [])}
-    able = [
-        name
-        for name, contender in PORTFOLIO.items()
-        if contender.inputs(store) and (name in named or not getattr(contender, "on_request", False))
-    ]
-    if wanted is None:
-        return able
-    chosen = [n for n in able if n == "floor" or n in wanted or PORTFOLIO[n].family in wanted]
-    if chosen == ["floor"] and wanted != ["floor"]:
-        raise LeadlineError(f"--only {only} leaves no contender for these columns; {', '.join(able)} could race.")
-    return chosen
 
 
 class Race:
@@ -111,6 +50,7 @@ class Race:
         self, store: Store, names: list[str], folder: Path, *, cores: int, seed: int, journal: Journal,
         watch: Callable[[Event], None], memory_gb: float, epochs: int | None = None,
         past: Mapping[str, Fate] | None = None, number: int = 0,
+        spares: Spares | None = None, slow: float = 1.0,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -118,38 +58,64 @@ class Race:
             epochs: passes of every network, in place of a budget.
             past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
                 given and from what its folder holds; the others stay as they were.
+            spares: processes that have their libraries imported.
+            slow: times longer than alone that the machine takes now (`slowdown`).
         """
         self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
-        self._tight = memory_gb < TIGHT
+        self._tight, self._spares, self._slow = memory_gb < TIGHT, spares or Spares(None), slow
         self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
+        self.late = False  # a further round that was given up, as its time was over
         for entry in self.entries:
             fate = self._past.get(entry.name)
             if fate is not None and fate.status != "running":
-                entry.status, entry.why, entry.facts = fate.status, fate.why, fate.facts
-                entry.curve, entry.notes = fate.curve, fate.notes
+                entry.status, entry.why, entry.code, entry.facts = fate.status, fate.why, fate.code, fate.facts
+                entry.curve, entry.notes, entry.seconds = fate.curve, fate.notes, fate.seconds
 
-    def run(self, until: float) -> None:
-        """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far."""
+    def given(self) -> dict[str, float]:
+        """{contender: the seconds it was given}, of those that finished."""
+        return {entry.name: entry.seconds for entry in self.entries if entry.done}
+
+    def ran(self, name: str, since: float) -> tuple[float, float] | None:
+        """Seconds after `since` at which a contender started and ended; None where it did not run in this go."""
+        entry = next(entry for entry in self.entries if entry.name == name)
+        if not entry.began:
+            return None
+        return round(entry.began - since, 2), round(entry.ended - since, 2)
+
+    def run(self, until: float, given: Mapping[str, float] | None = None) -> None:
+        """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
+
+        Args:
+            given: seconds of each contender, of a further round: as many as it had in the first one, so that it plans
+                the same; the others sit it out. A round that has not ended at `until` is given up: it is `late`.
+        """
+        self._given, self._until, self._short = given, until, False
         waiting = [entry for entry in self.entries if entry.family != "floor" and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
-        if until - time.monotonic() < TINY:
+        for entry in waiting:
+            if given is not None and entry.name not in given and entry.name not in self._past:
+                self._end(entry, "skipped", "it did not finish the first round", "first_round")
+        if given is None and until - time.monotonic() < TINY:
             for entry in waiting:
                 if entry.name != FASTEST and any(e.name == FASTEST for e in waiting):
-                    self._end(entry, "skipped", "the budget is too small to train it")
+                    self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
         waiting = [entry for entry in waiting if entry.status == "waiting"]
-        first = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "one"]
-        second = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "all"]
+        self._short = given is None and until - time.monotonic() < SHORT * self._slow
+        for entry in waiting if not self._short else []:
+            make(entry, self.store)
         left = until - time.monotonic()
+        first, second = ordered(waiting, self.store, self._short)
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
             self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
-            self._lanes(second, until, lanes=1, threads=self.cores)
+            if not self.late:
+                self._lanes(second, until, lanes=1, threads=self.cores)
 
     def _note(self) -> None:
         self._asked = True
@@ -162,17 +128,21 @@ class Race:
             try:  # a second Ctrl-C raises, and where somebody else handles signals the first one does
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
-                    if (fate := self._past.get(entry.name)) is not None:
-                        entry.lane_s = fate.seconds
-                        self._start(entry, fate.seconds, fate.threads, lanes)
+                    fate = self._past.get(entry.name)
+                    if fate is not None or self._given is not None:
+                        entry.lane_s = fate.seconds if fate is not None else (self._given or {})[entry.name]
+                        alone = threads if lanes == 1 or self.cores == 1 else 1
+                        self._start(entry, entry.lane_s, alone if fate is None else fate.threads, lanes)
                         running.append(entry)
                         continue
                     mine = WEIGHTS.get(entry.name, 3.0)
                     others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
                     entry.lane_s = until - time.monotonic()
-                    if entry.lane_s < LEAST and entry.name != FASTEST:
-                        self._end(entry, "skipped", "the budget left no time for it")
+                    if entry.lane_s < need(entry, self.entries, self._slow) and entry.name != FASTEST:
+                        self._end(entry, "skipped", "the budget left no time for it", "no_time")
                         continue
+                    if self._short and leads(entry, self.entries):
+                        others = 0.0  # one that finishes is more than two that do not
                     seconds = entry.lane_s * mine / (mine + others / lanes)
                     seconds -= LEAVING[entry.family] if self._tight else 0.0
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)
@@ -182,8 +152,11 @@ class Race:
                     self._interrupt(running)
                 if self.stopped:
                     for entry in queue:
-                        self._end(entry, "skipped", "stopped before its turn")
+                        self._end(entry, "skipped", "stopped before its turn", "stopped")
                     queue = []
+                if self._given is not None and time.monotonic() > self._until:
+                    self._give_up([*running, *queue])
+                    return
                 for entry in running:
                     self._supervise(entry)
                 running = [entry for entry in running if entry.status == "running" or self._leaves(entry)]
@@ -201,6 +174,13 @@ class Race:
         for entry in running:
             self._command(entry, "stop")
             entry.seconds = min(entry.seconds, time.monotonic() - entry.began + 20.0)
+
+    def _give_up(self, entries: list[Entry]) -> None:
+        """The time of a further round is over: what has not ended is ended, and the round does not count."""
+        self.late = True
+        for entry in entries:
+            if entry.process is not None and entry.process.poll() is None:
+                self._kill(entry, "the time of this round was over", "late")
 
     def _leaves(self, entry: Entry) -> bool:
         """Whether it has ended but still holds memory, where that is short."""
@@ -221,10 +201,11 @@ class Race:
             return
         largest = max(mine, key=lambda entry: used_gb(entry.process.pid) if entry.process else 0.0)
         needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held, self._memory_gb))
-        self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory")
+        self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory", "memory")
 
     def _start(self, entry: Entry, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
+        make(entry, self.store)
         entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
         budget = None if math.isinf(seconds) else seconds
         job = {
@@ -234,12 +215,13 @@ class Race:
         }  # fmt: skip
         path = entry.folder / "job.json"
         path.write_text(json.dumps(job))
-        with (entry.folder / "log.txt").open("w") as log:
-            entry.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "leadline.race.worker", str(path)], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8", env=_environment(threads, self._tight),
-                start_new_session=True,  # Ctrl-C is for the race to pass on
-            )  # fmt: skip
+        deep = entry.family == "deep"  # whose threads are PyTorch's alone, and told it by the job
+        entry.process = self._spares.take() if deep else None
+        if entry.process is not None:
+            self._command(entry, str(path.resolve()))
+        else:
+            with (entry.folder / "log.txt").open("w") as log:
+                entry.process = spawn([str(path)], log, 1 if deep else threads, self._tight)
         threading.Thread(target=self._read, args=(entry, entry.process), daemon=True).start()
         self._say("start", contender=entry.name, seconds=budget, threads=threads)
 
@@ -266,7 +248,7 @@ class Race:
             if entry.status == "running":
                 code = entry.process.wait() if entry.process else 0
                 ended = f"ended with code {code}" if code >= 0 else f"was ended from outside, by signal {-code}"
-                self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt")
+                self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt", "crashed")
             return
         event = message.pop("event")
         if event == "progress":
@@ -281,18 +263,18 @@ class Race:
             entry.facts = message
             self._end(entry, "cut" if cut else "finished", None)
         elif event == "failed":
-            self._end(entry, "failed", message["why"])
+            self._end(entry, "failed", message["why"], "error")
         elif event == "exported":
             entry.facts["exported"] = True
 
     def _supervise(self, entry: Entry) -> None:
-        if entry.status != "running" or entry.process is None:
-            return
+        if entry.status != "running" or entry.process is None or math.isinf(self._until):
+            return  # repeated by the readings of its clock, or by passes: on a busier machine it takes longer
         spent = time.monotonic() - entry.began
         # On a busy machine importing alone may outlast a small share: the fastest contender gets the time of all.
         limit = max(entry.seconds, entry.lane_s) if entry.name == FASTEST else entry.seconds
         if spent > limit + (LAST_HOPE if self._last_hope(entry) else max(GRACE_LEAST, GRACE * limit)):
-            self._kill(entry, f"it ran over its {entry.seconds:.0f} s")
+            self._kill(entry, f"it ran over its {entry.seconds:.0f} s", "overran")
 
     def _last_hope(self, entry: Entry) -> bool:
         """Whether nothing is there to ship, and nobody sooner to give it: the fastest, or the last that runs."""
@@ -301,15 +283,15 @@ class Race:
             return False
         return entry.name == FASTEST or not any(other.status in ("waiting", "running") for other in others)
 
-    def _kill(self, entry: Entry, why: str) -> None:
+    def _kill(self, entry: Entry, why: str, code: str) -> None:
         assert entry.process is not None
         entry.process.kill()
         entry.process.wait()
-        self._end(entry, "failed", why)
+        self._end(entry, "failed", why, code)
 
-    def _end(self, entry: Entry, status: str, why: str | None) -> None:
-        entry.status, entry.why, entry.ended = status, why, time.monotonic()
-        self._say("end", contender=entry.name, status=status, why=why, **entry.facts)
+    def _end(self, entry: Entry, status: str, why: str | None, code: str | None = None) -> None:
+        entry.status, entry.why, entry.code, entry.ended = status, why, code, time.monotonic()
+        self._say("end", contender=entry.name, status=status, why=why, code=code, **entry.facts)
         if status == "failed" and entry.process is not None and entry.process.stdin is not None:
             entry.process.stdin.close()
 
@@ -321,12 +303,25 @@ class Race:
         except OSError:  # it has died; its end is already on the way
             return
 
+    def begin_exports(self) -> None:
+        """Have the best of each family by valid make its graph while the test is scored: most likely one is shipped."""
+        metric = METRICS[self.store.task.metric]
+        for family in ("deep", "classical"):
+            able = [e for e in self.entries if e.family == family and e.done and e.process is not None]
+            if able and not self._tight:
+                self._begin_export(max(able, key=lambda entry: metric.sign * entry.facts["score"]))
+
+    def _begin_export(self, entry: Entry) -> None:
+        if not entry.exporting:
+            entry.exporting = True
+            self._command(entry, "export")
+
     def export(self, entry: Entry, patience: float) -> bytes:
         """The trained contender as an ONNX graph, made by its own process."""
         if entry.process is None:
             self._repeat(entry)
         if not self._tight:
-            self._command(entry, "export")
+            self._begin_export(entry)
         until = time.monotonic() + patience
         while not entry.facts.get("exported"):
             gone = entry.process is None or entry.process.poll() is not None
@@ -375,10 +370,3 @@ def _message(line: str) -> Event | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and "event" in found else None
-
-
-def _environment(threads: int, tight: bool) -> dict[str, str]:
-    """The process's environment, with the threads of every numerical library set before it is imported."""
-    arenas = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"} if tight else {}
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
-    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **arenas}

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leadline.data.store import Store
-from leadline.race.measure import busy
 
 USUAL = 3.5  # seconds
 LONGER = {"crnn": 4.5, "lstm": 5.0, "gpt": 6.0}  # for these contenders
@@ -17,9 +16,8 @@ A_COLUMN = 2.5e-3  # seconds for a column of a table: each is decoded by itself
 MOST, MOST_USUAL = 0.4, 0.2  # of the budget; for all, and for what hangs on neither rows nor columns
 
 
-def reserve(store: Store, names: Sequence[str], seconds: float) -> float:
-    """Seconds of a budget to keep for it, as busy as the machine is now."""
-    slow = busy()
+def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> float:
+    """Seconds of a budget to keep for it, on a machine that is so many times slower than alone (`slowdown`)."""
     usual = min(slow * max(LONGER.get(name, USUAL) for name in names), MOST_USUAL * seconds)
     row = max(store.a_row, *(slow * A_ROW.get(block.kind, 3e-5) for block in store.blocks))  # the first was measured
     columns = slow * A_COLUMN * sum(len(block.columns) for block in store.blocks)

@@ -9,7 +9,7 @@ the test part is stated only the seed changes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,11 @@ import numpy as np
 from leadline.data.heldout import HeldOut
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS, Metric
-from leadline.race.race import TINY, Race
+from leadline.race.race import Race
 
 ENOUGH = 25  # rounds that are worth their seconds where nobody asked for more: five times five folds
 MOST = 100
-LEAST = TINY + 2.0  # seconds of a round: with less only the fastest contender would race
+SLACK, SLACK_S = 0.25, 5.0  # share of a round, and seconds at most, that one may end late: the smaller of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,12 @@ def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | N
     )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Rounds:
     """How further rounds are run.
 
-    `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race in a folder.
+    `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race in a folder. `begun`
+    counts them; `stopped` and `late` say whether the user or the clock cut the last one short.
     """
 
     store: Store
@@ -76,18 +77,29 @@ class Rounds:
     folder: Path
     stores: Callable[[int, int], AbstractContextManager[Store]]
     start: Callable[[Store, int, Path, int], Race]  # store, seed, folder, number
+    begun: int = 0
+    stopped: bool = False
+    late: bool = False
 
-    def after(self, first: Round, each: float, until: float, most: int) -> Iterator[Round]:
+    def after(
+        self, first: Round, given: Mapping[str, float], until: float, most: int, fewest: int = 0
+    ) -> Iterator[Round]:
         """Rounds after the first one, as many as fit before the monotonic moment `until`, and at most `most` in all.
 
-        Each may take the seconds that the first one was allowed, and is begun where as many are left as one took so
-        far: the clock alone ends them, never what they show. Ctrl-C does too; a round that it cut short does not count.
+        Each contender gets the seconds that it was given in the first one, and a round is begun where as many are left
+        as the longest took so far: the clock alone ends them, never what they show. Ctrl-C does too. A round that was
+        cut short does not count.
+
+        Args:
+            given: {contender: seconds}, of those that finished the first round.
+            fewest: rounds in all that there must be time for, to begin with the second.
         """
-        longest = max(first.seconds, LEAST)
+        longest = first.seconds
         for number in range(1, most):
-            began = time.monotonic()
-            if began + longest > until:
+            began, slack = time.monotonic(), min(SLACK * longest, SLACK_S)
+            if began + max(1, fewest - number) * longest > until + (0.0 if fewest else slack):
                 return
+            self.begun += 1
             repetition, fold = divmod(number, self.folds)
             stores: AbstractContextManager[Store] = nullcontext(self.store)
             if self.folds > 1:
@@ -95,8 +107,9 @@ class Rounds:
             with stores as store:
                 race = self.start(store, self.seed + number, self.folder / str(number), number)
                 try:
-                    race.run(until=min(until, began + each))
-                    if race.stopped:
+                    race.run(until=until + slack, given=given)
+                    self.stopped, self.late = race.stopped, race.late
+                    if race.stopped or race.late:
                         return
                     made = round_of(
                         race, self.held, self.seed + number, time.monotonic() - began,

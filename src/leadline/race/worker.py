@@ -1,4 +1,6 @@
-"""One contender in a process of its own: `python -m leadline.race.worker JOB.json`.
+"""One contender in a process of its own: `python -m leadline.race.worker [JOB.json]`.
+
+Without a job it imports what a network needs, and waits for the path of one on standard input (`spare.py`).
 
 Reads commands on standard input, a word a line: `stop` (end with the best so far), `export` (write the ONNX graph);
 the end of the input ends the process, so none outlives the race. Writes messages on standard output, a JSON line each:
@@ -28,10 +30,12 @@ SAID_EVERY = 0.5  # seconds between two messages that only say which step it is
 CROWDED = 1.3  # processes a core from which on threads that wait give their core away
 
 
-def main(job_path: str) -> None:
+def main(job_path: str | None = None) -> None:
     """Run one job to its end."""
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # libraries that print to standard output must not break the protocol
+    if job_path is None and not (job_path := _warmed()):
+        return
     job = json.loads(Path(job_path).read_text())
     stop: threading.Event = threading.Event()
     commands: SimpleQueue[str] = SimpleQueue()
@@ -47,6 +51,22 @@ def main(job_path: str) -> None:
         traceback.print_exc()
         say("failed", why=f"{type(error).__name__}: {error}"[:500])
         sys.exit(1)
+
+
+def _warmed() -> str:
+    """Import what a network needs; the path of its job, and from then on its log, or nothing where none comes."""
+    import leadline.contenders.deep
+    import leadline.contenders.portfolio
+    import leadline.data.store
+    import leadline.train.loop  # noqa: F401
+
+    path = sys.stdin.readline().strip()
+    if path:
+        log = os.open(Path(path).parent / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+    return path
 
 
 def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
@@ -179,4 +199,4 @@ class Record:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:2])

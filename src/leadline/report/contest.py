@@ -37,7 +37,9 @@ def contenders(facts: Facts) -> str:
 def _row(facts: Facts, c: Contender) -> str:
     """One contender that has a score."""
     badges = tag("span", "shipped", "badge signal") if c is facts.shipped else ""
-    badges += tag("span", "cut by the budget", "badge") if c.get("status") == "cut" else ""
+    stopped = (facts.result.get("ended") or {}).get("code") == "stopped"
+    cut = "stopped" if stopped else "cut by the budget"
+    badges += tag("span", cut, "badge") if c.get("status") == "cut" else ""
     seeds = f", the first of {count(c['seeds'])} trainings" if (number(c.get("seeds")) or 1) > 1 else ""
     peak = number(c.get("peak_mb"))
     costs = (

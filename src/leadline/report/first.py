@@ -164,20 +164,20 @@ def _about_others(facts: Facts) -> list[str]:
 def _about_effort(facts: Facts) -> list[str]:
     """More seconds or more seeds."""
     cut = [name(c.get("name")) for c in facts.contenders if c.get("status") == "cut"]
-    late = [
-        name(c.get("name")) for c in facts.contenders if c.get("status") == "skipped" and "budget" in str(c.get("why"))
-    ]
-    over = [name(c.get("name")) for c in facts.contenders if str(c.get("why")).startswith("it ran over")]
-    found = [f"<b>More time:</b> the budget cut {' and '.join(cut[:3])} short."] if cut else []
+    late = [name(c.get("name")) for c in facts.contenders if c.get("code") == "no_time"]
+    over = [name(c.get("name")) for c in facts.contenders if c.get("code") == "overran"]
+    by = "stopping the race" if (facts.result.get("ended") or {}).get("code") == "stopped" else "the budget"
+    found = [f"<b>More time:</b> {by} cut {' and '.join(cut[:3])} short."] if cut else []
     found += (
         [f"<b>More time:</b> {' and '.join(over[:3])} ran over the time given and had to be ended."] if over else []
     )
     found += [f"<b>More time:</b> the budget left none for {' and '.join(late[:3])}."] if late and not cut else []
     compared = number(facts.verdict.get("gap")) is not None
     if facts.verdict.get("of") == "model" and facts.verdict.get("winner") and compared and not _starved(facts):
+        short = (facts.result.get("ended") or {}).get("code") in ("used", "late", "no_room")
+        how = "for which a larger budget has time" if short else "<code>--rounds 3</code>"
         found.append(
-            "<b>More trainings:</b> this speaks of these trained models; three rounds "
-            "(<code>--rounds 3</code>) speak of methods."
+            f"<b>More trainings:</b> this speaks of these trained models; three rounds ({how}) speak of methods."
         )
     return found
 
@@ -187,7 +187,8 @@ def _about_starved(facts: Facts) -> list[str]:
     if not _starved(facts):
         return []
     loser = _sides(facts)[0 if (number(facts.verdict.get("high")) or 0.0) < 0 else 1]
-    return [f"<b>A larger budget:</b> {name(loser)} had too little time to learn; the picture shows what it had."]
+    more = "More passes" if facts.result.get("epochs") else "A larger budget"
+    return [f"<b>{more}:</b> {name(loser)} had too little time to learn; the picture shows what it had."]
 
 
 def _key_facts(facts: Facts) -> str:

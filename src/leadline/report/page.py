@@ -29,6 +29,7 @@ from leadline.report.gallery import Example, gallery
 from leadline.report.journey import Journey, Step, journey
 from leadline.report.mistakes import agreement, answers
 from leadline.report.room import Room
+from leadline.report.spent import spent
 from leadline.report.words import clip, count, name, tag
 from leadline.report.writing import writing
 
@@ -103,6 +104,7 @@ def _sections(
     ]
     after = [
         ("expected", "What the textbook expected", expected(facts)),
+        ("seconds", "Where the seconds went", spent(facts)),
         ("warnings", f"Warnings ({warned})", origin.warnings(facts)),
         ("reproduce", "Do it again", origin.reproduce(facts)),
         ("rule", "How the verdict is made", origin.rule(facts)),

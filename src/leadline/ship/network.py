@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Tensors = tuple[Tensor, ...]
 
+ROWS, FREE = "N", "free"  # axes: the rows; and one that hangs on nothing else
 CLOSE = 1e-4  # of the largest answer, by which a traced graph may differ from its module: sums run in another order
 
 
@@ -38,8 +39,7 @@ def export(net: Any, samples: Mapping[str, np.ndarray], unequal: Collection[str]
 
     names = list(samples)
     inputs = tuple(torch.from_numpy(samples[name]) for name in names)
-    rows, free = torch.export.Dim("N", min=1), torch.export.Dim.DYNAMIC
-    shapes = tuple({0: rows, 1: free} if name in unequal else {0: rows} for name in names)
+    shapes = tuple({0: ROWS, 1: FREE} if name in unequal else {0: ROWS} for name in names)
     one = tuple(x[1:] for x in inputs)
     more = tuple(
         torch.cat((x, x), dim=1)[[0, 1, 0]] if name in unequal else x[[0, 1, 0]]
@@ -64,18 +64,17 @@ def export_step(net: Any) -> onnx.ModelProto:
             logits, after = self.net(ids, state)
             return (torch.log_softmax(logits, dim=-1), *after)
 
-    free = torch.export.Dim.DYNAMIC
     ids = torch.zeros(2, 7, dtype=torch.long)
     with torch.no_grad():
         state = net(ids, net.initial(2))[1]
         more = (ids[:1].repeat(3, 1), *net(ids[:1].repeat(3, 2), net.initial(3))[1])
         other = net(more[0], more[1:])[1]
     sizes = [list(zip(part.shape, changed.shape, strict=True)) for part, changed in zip(state, other, strict=True)]
-    shapes = tuple({axis: free for axis, (a, b) in enumerate(part) if a != b} for part in sizes)
+    shapes = tuple({axis: FREE for axis, (a, b) in enumerate(part) if a != b} for part in sizes)
     names = [f"{word}_{i}" for word in ("state", "next") for i in range(len(state))]
     inputs, outputs = ["ids", *names[: len(state)]], ["log_probabilities", *names[len(state) :]]
     others = (more, (more[0][:, :1], *more[1:]))  # three texts; and one token at a time, as a text is written
-    model = _export(Step(), (ids, *state), inputs, outputs, ({0: free, 1: free}, shapes), others)
+    model = _export(Step(), (ids, *state), inputs, outputs, ({0: FREE, 1: FREE}, shapes), others)
     named = {"ids": [(2, 3), (7, 8)], **dict(zip(names, [*sizes, *sizes], strict=True))}
     for value in [*model.graph.input, *model.graph.output]:
         for dim, (a, b) in zip(value.type.tensor_type.shape.dim, named.get(value.name, []), strict=False):
@@ -151,10 +150,13 @@ def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str])
 
 def _exported(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto:
     import torch
+    from torch.utils._pytree import tree_map
 
+    rows = torch.export.Dim("N", min=1)  # imports SymPy, which takes a second: the tracing exporter needs none of it
+    dims = tree_map(lambda mark: rows if mark == ROWS else torch.export.Dim.DYNAMIC, shapes)
     program = torch.onnx.export(
         net, inputs, dynamo=True, verbose=False, opset_version=OPSETS[""],
-        input_names=names, output_names=outputs, dynamic_shapes=shapes,
+        input_names=names, output_names=outputs, dynamic_shapes=dims,
     )  # fmt: skip
     assert program is not None
     return program.model_proto

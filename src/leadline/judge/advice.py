@@ -1,0 +1,84 @@
+"""What could be done about a run, in words that fit how it was started and what became of it.
+
+Every sentence that advises more time, more rounds or another contender takes its words from here: a run by passes has
+no budget, --only may be why a family is missing, and a stated test has no folds.
+
+    >>> Advice(passes=True).time, Advice().time
+    ('give more passes (--epochs)', 'give a larger budget')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+FAMILIES = ("deep", "classical")
+CALIBRATION_FOLDS = 5  # rounds of which four leave rows to calibrate on
+
+
+class Ran(Protocol):
+    """A contender in the race."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def code(self) -> str | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What a user may change."""
+
+    passes: bool = False  # --epochs were given, in place of a budget
+    only: bool = False  # --only left contenders out
+    rounds: int | None = None  # as --rounds says
+    until_sure: bool = False
+    folds: bool = True  # other test rows can be drawn
+    stopped: bool = False  # by the user
+    # {family: why it has nobody who finished}: absent, time, memory or failed
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def time(self) -> str:
+        """How to let contenders learn for longer."""
+        return "give more passes (--epochs)" if self.passes else "give a larger budget"
+
+    def both(self, family: str) -> str:
+        """How to have this family, of which nobody finished, compared."""
+        why = self.missing.get(family, "time")
+        if self.stopped and why != "absent":
+            return "let the race run to its end"
+        return {
+            "absent": "leave out --only to race both" if self.only else f"no {family} contender reads such columns",
+            "time": self.time,
+            "memory": "raise --memory",
+            "failed": "the report says what went wrong",
+        }[why]
+
+    @property
+    def calibrate(self) -> str | None:
+        """How to have rows to calibrate on, besides more of them; None where nothing else gives any."""
+        if not self.folds:
+            return None
+        if self.passes or self.rounds is not None:
+            return None if (self.rounds or 1) >= CALIBRATION_FOLDS else f"--rounds {CALIBRATION_FOLDS}"
+        return "a larger budget, which races on folds"
+
+
+PLAIN = Advice()  # of a run under a budget with no other option
+
+
+def missing(entries: Iterable[Ran]) -> dict[str, str]:
+    """{family: why it has nobody who finished}, by the codes of its contenders' ends."""
+    entries, found = list(entries), {}
+    for family in FAMILIES:
+        its = [entry for entry in entries if entry.family == family]
+        codes: set[Any] = {entry.code for entry in its}
+        if not its:
+            found[family] = "absent"
+        elif not any(entry.done for entry in its):
+            found[family] = "time" if codes & {"no_time", "overran"} else "memory" if "memory" in codes else "failed"
+    return found

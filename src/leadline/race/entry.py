@@ -1,0 +1,86 @@
+"""Who races, and what becomes of each.
+
+Enters: a store, what the user wants. Leaves: names of contenders that can learn from it, and an `Entry` for each.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.data.store import Store
+from leadline.errors import LeadlineError
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Entry:
+    """A contender in the race: what it was given, and what became of it."""
+
+    name: str
+    family: str
+    folder: Path
+    status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
+    why: str | None = None
+    # Why it has no answers, for programs: no_time, stopped, first_round, overran, memory, late, crashed or error.
+    code: str | None = None
+    seconds: float = 0.0
+    lane_s: float = 0.0  # seconds left in its lane when it started
+    began: float = 0.0
+    ended: float = 0.0
+    curve: list[tuple[float, int, float]] = field(default_factory=list)  # seconds, step, score on valid
+    facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
+    process: subprocess.Popen[str] | None = None
+    notes: list[str] = field(default_factory=list)
+    exporting: bool = False  # it was asked for its graph
+
+    @property
+    def done(self) -> bool:
+        return self.status in ("finished", "cut")
+
+    def scores(self) -> np.ndarray:
+        """What it answered on the test rows."""
+        return np.asarray(np.load(self.folder / "test.npy"))
+
+    def calib(self) -> np.ndarray | None:
+        """What it answered on the calib rows, where there are any."""
+        path = self.folder / "calib.npy"
+        return np.asarray(np.load(path)) if path.exists() else None
+
+
+def family_of(word: str) -> str | None:
+    """The family that a word of --only names, or the contender of that name is of."""
+    word = word.strip()
+    return PORTFOLIO[word].family if word in PORTFOLIO else word
+
+
+def entrants(store: Store, only: str | None, requested: Sequence[str] = ()) -> list[str]:
+    """Names of the contenders that can learn from these blocks, of those that the user wants.
+
+    One that races on request takes part where `only` or `requested` names it.
+    """
+    wanted = [word.strip() for word in only.split(",")] if only else None
+    families = {contender.family for contender in PORTFOLIO.values()}
+    for word in wanted or []:
+        if word not in PORTFOLIO and word not in families:
+            known = ", ".join([*PORTFOLIO, *sorted(families)])
+            raise LeadlineError(f"--only {word} is not known; contenders and families are {known}.")
+    named = {*requested, *(wanted or [])}
+    able = [
+        name
+        for name, contender in PORTFOLIO.items()
+        if contender.inputs(store) and (name in named or not getattr(contender, "on_request", False))
+    ]
+    if wanted is None:
+        return able
+    chosen = [n for n in able if n == "floor" or n in wanted or PORTFOLIO[n].family in wanted]
+    if chosen == ["floor"] and wanted != ["floor"]:
+        raise LeadlineError(f"--only {only} leaves no contender for these columns; {', '.join(able)} could race.")
+    return chosen

@@ -1,0 +1,51 @@
+"""Who races first: side by side where the time is short, else those that use one core before those that use all.
+
+Where the time is short for as busy a machine, the cheapest of each family come first, so that there is something to
+compare, and then whoever there is time for. What one of them reads may have to be made first, while the other learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.data.store import Store
+
+if TYPE_CHECKING:
+    from leadline.race.entry import Entry
+
+SHORT = 10.0  # seconds of a race on a quiet machine, with less of which all run side by side
+LEAST = 4.0  # seconds of any contender: it has libraries to import
+IMPORTS = 2.5  # seconds that these and a first model take on a quiet machine
+
+
+def ordered(waiting: list[Entry], store: Store, short: bool) -> tuple[list[Entry], list[Entry]]:
+    """Those that run side by side, and those that follow one at a time."""
+    if short:
+        cheapest = {entry.family: entry for entry in reversed(waiting)}  # they come in that order
+        return sorted(waiting, key=lambda entry: (entry is not cheapest[entry.family], not made(entry, store))), []
+    one = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "one"]
+    return one, [entry for entry in waiting if entry not in one]
+
+
+def need(entry: Entry, entries: Sequence[Entry], slow: float) -> float:
+    """Seconds without which it is not begun: fewer where its family has nobody else."""
+    return LEAST if leads(entry, entries) else max(LEAST, IMPORTS * slow)
+
+
+def leads(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether its family has nobody else who has finished or runs."""
+    others = [other for other in entries if other is not entry and other.family == entry.family]
+    return not any(other.done or other.status == "running" for other in others)
+
+
+def made(entry: Entry, store: Store) -> bool:
+    """Whether all that it reads is there."""
+    return all((store.path / f"{name}.npy").exists() for name in PORTFOLIO[entry.name].inputs(store))
+
+
+def make(entry: Entry, store: Store) -> None:
+    """Make the tensors that it reads, before it starts: two that need the same would both make it."""
+    for name in PORTFOLIO[entry.name].inputs(store):
+        store.tensor(name)
