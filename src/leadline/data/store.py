@@ -34,7 +34,7 @@ from leadline.kinds import KINDS
 from leadline.kinds.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
 from leadline.ship.runtime import Session
 
-FORMAT = 11  # raised when the content of a store changes
+FORMAT = 12  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_CELLS = 2**21  # read at once

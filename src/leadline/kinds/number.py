@@ -120,9 +120,9 @@ def matrix(columns: tuple[str, ...], centre: np.ndarray, spread: np.ndarray) -> 
     from leadline.ship.graph import Graph
 
     g = Graph("number")
-    axis = g.const(np.array([1], np.int64))
-    parts = [g.op("Unsqueeze", g.input(name, np.float64, ["N"]), axis) for name in columns]
-    x = g.op("Concat", *parts, axis=1)
+    # One node for all columns: with one for each, ONNX Runtime takes seconds to load thousands of them.
+    x = g.op("Concat", *[g.input(name, np.float64, ["N"]) for name in columns], axis=0)
+    x = g.op("Transpose", g.op("Reshape", x, g.const(np.array([len(columns), -1], np.int64))), perm=[1, 0])
     x = g.op("Div", g.op("Sub", x, g.const(centre)), g.const(spread))
     # float32 overflows beyond 3e38: clip, so that a wild cell is a large number and not an infinity.
     x = g.op("Clip", x, g.const(np.float64(-1e30)), g.const(np.float64(1e30)))
