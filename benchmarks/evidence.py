@@ -13,8 +13,11 @@ from pathlib import Path
 
 from evidence_1d import mnist1d
 from evidence_conformal import sets_and_intervals
+from evidence_few import few_false_wins, few_folds, few_power, few_seeds
+from evidence_prior import learned, tested
 from evidence_real import small
 from evidence_sets import intervals
+from evidence_settle import settling
 from evidence_stubs import false_wins, power, ties, until_sure
 from record import run
 
@@ -26,6 +29,13 @@ ROWS = {
     "power": power,
     "ties": ties,
     "until sure": until_sure,
+    "few folds": few_folds,
+    "few false wins": few_false_wins,
+    "few power": few_power,
+    "few seeds": few_seeds,
+    "settling": settling,
+    "training noise": learned,
+    "few real": tested,
     "real": small,
     "intervals": intervals,
     "conformal": sets_and_intervals,

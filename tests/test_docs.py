@@ -25,7 +25,7 @@ from leadline.cli import _parser, _settings, main
 from leadline.config import from_mapping
 from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.judge.compare import Gap
+from leadline.judge.compare import Gap, Outlook
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Rival, Trial, judge
 from leadline.kinds import KINDS
@@ -149,12 +149,20 @@ def _sentences() -> set[str]:
     spread = np.linspace(-1, 1, 2_001)
     trials = [
         ("model", Trial(rows=400)),
-        ("model", Trial(rows=400, reach=90_000, round_s=3.0)),
+        ("model", Trial(rows=400, round_s=3.0, over=lambda folds: Outlook.of(0.01 + 0.001 * spread))),
         ("method", Trial(rows=400, by="folds", rounds=5)),
         ("method", Trial(rows=400, by="seeds", rounds=3)),
     ]
     made = []
-    for centre, width in ((0.1, 0.01), (-0.1, 0.01), (0.0, 0.001), (0.0, 0.02), (0.0, 0.9)):
+    for centre, width in (
+        (0.1, 0.01),
+        (-0.1, 0.01),
+        (0.0, 0.001),
+        (0.0, 0.02),
+        (0.01, 0.02),
+        (-0.01, 0.02),
+        (0.0, 0.9),
+    ):
         gap = {"size": centre, "draws": centre + width * spread}
         for costs in ((1.0, 9.0), (1.0, 1.0)):
             for starved in (False, True):

@@ -24,9 +24,10 @@ from leadline.data.table import Table
 from leadline.judge.advice import Advice, missing
 from leadline.judge.compare import FEWEST_SEEDS
 from leadline.judge.cost import price, ruled_out
+from leadline.judge.folds import FEWEST_FOLDS
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict, Within
-from leadline.judge.weigh import Known, Scales
+from leadline.judge.weigh import FEWEST_GROUPS, Known, Scales
 from leadline.race.ending import Ending, Held, ending
 from leadline.race.journal import Journal
 from leadline.race.past import Past
@@ -34,7 +35,6 @@ from leadline.race.race import Race
 from leadline.race.rounds import ENOUGH, MOST, Round, Rounds, round_of
 
 ROUNDS_FROM = 50.0  # seconds of the race that are shared among rounds; with less the first one may take all of it
-FEWEST_GROUPS = 10  # in the test, to be drawn again; fewer tell nothing of how groups differ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def run(
     costs = {} if past is None else past.costs
     first = round_of(race, held, asked.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
-    group, said = _group(table, store, asked)
+    every, group, said = _group(table, store, asked)
     ruled = ruled_out(asked.needs, {e.name: e.facts for e in race.entries if e.done and e.family != "floor"})
     scales = Scales(
         known={
@@ -115,7 +115,7 @@ def run(
             for e in race.entries
             if e.done and e.family != "floor" and e.name not in ruled
         },
-        metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=group,
+        metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=every,
         rows=sum(store.split.counts().values()), advice=(advice := _advice(race, asked, folds)),
     )  # fmt: skip
     rounds = Rounds(
@@ -146,7 +146,7 @@ def run(
     if verdict is None:
         verdict = scales.until_sure(ended, ended=True) if asked.until_sure else scales.verdict(ended)
     assert verdict is not None
-    said += _too_few(len(ended), asked, why)
+    said += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, asked, why)
     paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
@@ -160,11 +160,11 @@ def run(
     )  # fmt: skip
 
 
-def _too_few(held: int, asked: Settings, ended: Ending) -> list[str]:
-    """What is said where rounds were asked for, and too few were held to tell anything."""
-    if held >= FEWEST_SEEDS or not (asked.until_sure or (asked.rounds or 1) > 1):
+def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str]:
+    """What is said where rounds were asked for, and fewer were held than tell anything."""
+    if held >= fewest or not (asked.until_sure or (asked.rounds or 1) > 1):
         return []
-    tell = f"fewer than {FEWEST_SEEDS} tell nothing of methods"
+    tell = f"fewer than {fewest} tell nothing of methods"
     if ended.code == "rounds":  # no more than these were asked for
         return [f"{held} rounds were asked for, and {tell}."]
     until = "The race was stopped after" if ended.code == "stopped" else "The time was enough for"
@@ -179,15 +179,22 @@ def _advice(race: Race, asked: Settings, folds: int) -> Advice:
     )  # fmt: skip
 
 
-def _group(table: Table, store: Store, asked: Settings) -> tuple[np.ndarray | None, list[str]]:
-    """The group of each test row, where rows of one group are drawn together; and what is to be said of it."""
+def _group(
+    table: Table, store: Store, asked: Settings
+) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:  # fmt: skip
+    """The group of each row; of each test row, where these are of enough groups; and what is to be said of it."""
     group = None if store.task.name == "language" else groups(table, asked)
     if group is None:
-        return None, []
-    mine = np.asarray(group[store.split.test])
+        return None, None, []
+    every = np.asarray(group)
+    mine = every[store.split.test]
     if (count := len(np.unique(mine))) < FEWEST_GROUPS:
-        return None, [
-            f"The test rows are of {count} groups, too few to tell how groups differ: the intervals take rows for "
-            "independent, and may be too narrow."
-        ]
-    return mine, []
+        return (
+            every,
+            None,
+            [
+                f"The test rows are of {count} groups, too few to tell how groups differ: intervals on these test rows "
+                "take rows for independent, and may be too narrow."
+            ],
+        )
+    return every, mine, []

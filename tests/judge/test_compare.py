@@ -1,14 +1,12 @@
-"""Intervals cover the truth about as often as they say; differences are paired; folds and seeds count their noise."""
+"""Intervals cover the truth about as often as they say; differences are paired; seeds count their noise."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from leadline.judge.compare import LEVEL, MOST_UNITS, RESAMPLES, folds_gap, rows_gap, score
+from leadline.judge.compare import LEVEL, MOST_UNITS, RESAMPLES, rows_gap, score
 from leadline.judge.metrics import METRICS
 
 ACCURACY, RMSE, AUC = METRICS["accuracy"], METRICS["rmse"], METRICS["auc"]
@@ -112,43 +110,6 @@ def test_three_seeds_bring_in_the_noise_between_them() -> None:
     assert rows_gap(truth, trainings[:2], steady[:2], ACCURACY, 0).of == "model"  # two tell nothing of it
 
 
-def test_folds_have_the_correlated_t_interval() -> None:
-    gaps = [0.01, 0.03, 0.02, 0.00, 0.04]
-    found = folds_gap(gaps, 0.2)
-    error = np.sqrt((1 / 5 + 0.25) * np.var(gaps, ddof=1))
-    expected = stats.t.interval(0.95, 4, loc=0.02, scale=error)
-    assert found.size == pytest.approx(0.02) and found.of == "method"
-    assert found.interval() == (pytest.approx(expected[0], abs=1e-4), pytest.approx(expected[1], abs=1e-4))
-    assert found.above(0.005) == pytest.approx(stats.t.sf(0.005, 4, loc=0.02, scale=error), abs=1e-3)
-
-
-def test_folds_that_agree_by_chance_are_not_the_same_beyond_doubt() -> None:
-    low, high = folds_gap([0.0] * 5, 0.2, rows=10).interval()
-    assert low == pytest.approx(-high) and 0.05 < high < 0.2  # fifty rows, none of which parted the two
-    assert folds_gap([0.0] * 5, 0.2, rows=10_000).interval()[1] < 2e-4
-    gaps = [0.01, 0.03, 0.02, 0.00, 0.04]  # more than rows alone would spread them
-    assert folds_gap(gaps, 0.2, rows=5_000).interval() == folds_gap(gaps, 0.2).interval()
-    low, high = folds_gap([0.1] * 5, 0.2, rows=10).interval()
-    assert low < 0.05 and high > 0.15
-
-
-@pytest.mark.parametrize(("folds", "rows"), [(3, 12), (5, 10), (5, 40)])
-@pytest.mark.parametrize(("first", "second"), [(0.01, 0.0), (0.01, 0.01), (0.05, 0.0), (0.1, 0.05)])
-def test_folds_hold_the_true_gap_as_often_as_they_say(folds: int, rows: int, first: float, second: float) -> None:
-    """Methods that part on few rows, as near-equal ones do: each alone has right a share of all rows there are."""
-    rng = np.random.default_rng(0)
-    parted = rng.multinomial(rows, [first, second, 1 - first - second], (2_000, folds))[..., :2] / rows
-    seen = Counter(tuple(sorted(gaps)) for gaps in parted[..., 0] - parted[..., 1])  # few differ where few rows part
-    held = dict.fromkeys((None, rows), 0)
-    for gaps, often in seen.items():
-        for known in held:
-            low, high = folds_gap(gaps, 1 / folds, rows=known).interval()
-            held[known] += often * (low <= first - second <= high)
-    assert held[rows] >= 0.95 * len(parted)
-    if first == 0.01 and second == 0 and rows < 40:
-        assert held[None] < 0.6 * len(parted)  # most often no row parts them, and the interval had no width
-
-
 def test_the_seed_decides() -> None:
     truth = np.random.default_rng(0).normal(size=100)
     a, b = truth + 0.1 * np.sin(np.arange(100)), truth + 0.2
@@ -170,5 +131,19 @@ def test_two_shares_never_differ_by_more_than_one() -> None:
     right, wrong = np.eye(2)[truth], np.eye(2)[1 - truth]
     low, high = rows_gap(truth, [right], [wrong], METRICS["accuracy"], 0).interval()
     assert -1 <= low <= 1 and high <= 1
-    low, high = folds_gap([1.0, -0.5, 1.0], 0.2, rows=10).interval()
-    assert low >= -1 and high <= 1
+
+
+def test_more_rows_narrow_what_rows_leave_open_and_more_seeds_what_seeds_do() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.zeros(400, np.int64)
+    base = rng.random(400)
+    sides = [[_answers(base < share + step) for step in (-0.05, 0.0, 0.05)] for share in (0.8, 0.7)]
+
+    def half(draws: np.ndarray) -> float:
+        return float(np.diff(np.quantile(draws, [0.025, 0.975]))[0]) / 2
+
+    one = rows_gap(truth, sides[0][:1], sides[1][:1], ACCURACY, 0)
+    assert half(one.after(16.0).draws) == pytest.approx(half(one.draws) / 4, rel=0.1)
+    three = rows_gap(truth, sides[0], sides[1], ACCURACY, 0)
+    assert half(three.after(1e6).draws) > 0.8 * half(three.draws)  # the seeds differ
+    assert half(three.after(1.0, 12).draws) < 0.5 * half(three.draws)

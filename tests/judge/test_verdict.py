@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from leadline.judge.compare import Gap
+from leadline.judge.compare import Gap, Outlook
 from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import POINTS, RELATIVE, Rival, Trial, cheaper, judge, rule, within
+from leadline.judge.rule import rule
+from leadline.judge.verdict import POINTS, RELATIVE, Rival, Trial, cheaper, judge, within
 
 R = 0.005
 UP, DOWN = math.nextafter(R, 1), math.nextafter(R, 0)
@@ -55,6 +57,7 @@ def _pair(gaps: Any, trial: Trial = ROWS, of: str = "model", noise: float = 0.0,
 
 
 SPREAD = np.linspace(-1, 1, 2_001)
+NORMAL = np.sort(stats.norm.ppf((np.arange(4_000) + 0.5) / 4_000))
 
 
 def test_deep_and_classical_ship_the_winner_whatever_it_costs() -> None:
@@ -93,30 +96,70 @@ def test_unsure_ships_the_best_on_valid_or_a_safe_cheaper_one(losing: float, dee
 
 
 def test_unsure_says_how_many_rows_would_settle_it() -> None:
-    made = _pair(0.02 * SPREAD)
-    expected = 1_000 * ((made.high - made.low) / 2 / POINTS) ** 2
-    assert made.settle_rows == math.ceil(expected)
-    assert f"about {made.settle_rows:,} test rows would settle it" in made.why and "too close to call" in made.why
+    made = _pair(NORMAL / 100)  # no gap, known to 1 point: a tie, which misses the region on either side
+    assert made.settle_rows == pytest.approx(1_000 * ((1.96 + 1.28) * 0.01 / POINTS) ** 2, rel=0.1)
+    assert made.settle_answer == "tie" and made.settle_none is None and "too close to call" in made.why
+    assert (
+        f"if the gap stays as it is, about {made.settle_rows:,} test rows would settle it as 'tie' in four runs of five"
+    ) in made.why
+
+
+def test_a_gap_that_is_there_is_settled_by_far_fewer_rows_than_a_tie_would_take() -> None:
+    made = _pair(0.135 + 0.10 * NORMAL, Trial(rows=150))
+    assert made.settle_rows == pytest.approx(150 * ((1.96 + 0.84) * 0.10 / 0.135) ** 2, rel=0.03)  # not 200,000
+    assert made.settle_answer == "deep"
+    lost = _pair(-0.135 + 0.10 * NORMAL, Trial(rows=150, by="folds", rounds=3), of="method")
+    assert lost.settle_answer == "classical" and f"about {lost.settle_rows:,} rows in all would settle it" in lost.why
+    small = _pair(0.004 + 0.01 * NORMAL)  # inside the region, and nearer to its edge than to zero: a tie now and then
+    assert small.settle_rows == pytest.approx(1_000 * (2.8 * 0.01 / 0.004) ** 2, rel=0.25)
+    inside = _pair(0.001 + 0.01 * NORMAL)
+    assert inside.settle_answer == "tie"
+    assert inside.settle_rows == pytest.approx(1_000 * (2.8 * 0.01 / 0.004) ** 2, rel=0.2)  # the far edge matters too
+
+
+def test_where_no_rows_settle_it_the_reason_is_a_code() -> None:
+    gap = Gap(size=0.0, draws=0.1 * NORMAL, of="model")
+    nothing = judge(_rival("mlp", 0.0), _rival("boosting", 0.0), gap, METRICS["rmse"], ROWS)
+    assert (nothing.settle_rows, nothing.settle_none) == (None, "out_of_reach")  # no region, and no gap
+    assert "no number of rows within reach would settle it" in nothing.why
+    seeds = Gap(
+        size=0.01,
+        draws=0.01 + 0.02 * NORMAL,
+        of="method",
+        noise=0.9,
+        more=lambda rows, n: Outlook.of(0.01 + 0.02 * NORMAL),
+    )
+    trial = Trial(rows=1_000, by="seeds", rounds=3)
+    noisy = judge(_rival("cnn", 0.91), _rival("linear"), seeds, METRICS["accuracy"], trial)
+    assert (noisy.settle_rows, noisy.settle_none) == (None, "training_noise")
+    assert "trainings differ more than rows do" in noisy.why
 
 
 def test_unsure_says_what_would_have_shown_and_what_it_takes() -> None:
-    made = _pair(0.02 * SPREAD, Trial(rows=1_000, round_s=7.0, reach=50_000))
-    half = (made.high - made.low) / 2
-    assert made.smallest == pytest.approx(half * 2.8 / 1.96)
-    assert made.settle_rounds == math.ceil(made.settle_rows / 1_000) - 1
-    assert made.settle_s == made.settle_rounds * 7.0
-    assert f"({made.settle_rounds} more folds, about {made.settle_s:,.0f} s: --until-sure)" in made.why
+    def over(folds: int) -> Outlook:
+        return Outlook.of(0.02 + 0.02 * NORMAL / math.sqrt(folds))
+
+    made = _pair(0.02 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=over))
+    assert made.smallest == pytest.approx(0.02 * 2.8, rel=0.01)
+    assert made.settle_rounds == 7 and made.settle_s == 49.0  # 2.8 squared is 7.8: eight in all
+    assert "(7 more folds, about 49 s: --rounds 8)" in made.why
     few = _pair(1.0 * SPREAD, Trial(rows=10))
     assert few.smallest is None and "any gap could have stayed unseen" in few.why
-    assert "a gap under 2.7" in made.why  # points
-    far = _pair(0.02 * SPREAD, Trial(rows=1_000, round_s=7.0, reach=5_000))
-    assert (far.settle_rounds, far.settle_s) == (None, None) and "--until-sure" not in far.why
+    assert "a gap under 5.6" in made.why  # points
+    far = _pair(0.002 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=lambda n: Outlook.of(0.002 + 0.02 * NORMAL)))
+    assert (far.settle_rounds, far.settle_s) == (None, None) and "--rounds" not in far.why
 
 
 def test_noise_between_seeds_is_settled_by_seeds() -> None:
-    made = _pair(0.006 * SPREAD, Trial(rows=10_000, by="seeds", rounds=3, round_s=60.0), of="method", noise=0.9)
-    assert made.answer == "unsure" and made.settle_rounds == math.ceil(3 * ((made.high - made.low) / 2 / POINTS) ** 2)
-    assert "more seeds, about" in made.why and made.why.startswith("Over 3 seeds: cnn scores")
+    def over(seeds: int) -> Outlook:
+        return Outlook.of(0.02 + 0.02 * NORMAL * math.sqrt(3 / seeds))
+
+    seeds = Gap(size=0.02, draws=over(3).draws, of="method", noise=0.9, more=lambda rows, n: over(n or 3))
+    trial = Trial(rows=10_000, by="seeds", rounds=3, round_s=60.0, over=over)
+    made = judge(_rival("cnn", 0.92), _rival("linear"), seeds, METRICS["accuracy"], trial)
+    assert made.answer == "unsure" and made.settle_rounds == math.ceil(3 * 2.8**2) - 3 and made.settle_rows is None
+    assert "21 more seeds, about 1,260 s: --rounds 24 would settle it in four runs of five" in made.why
+    assert made.why.startswith("Over 3 seeds: cnn scores")
 
 
 def test_over_rounds_the_sentence_is_about_the_method() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ def _round(number: int, scores: dict[str, float], n: int = 200, valid: dict[str,
     for name, share in scores.items():
         hits = np.isin(np.arange(n), rng.permutation(n)[: round(share * n)])
         answers[name] = np.stack([hits, ~hits], axis=1).astype(np.float32)
+    valid, scores = valid or scores, {name: round(share * n) / n for name, share in scores.items()}
     return Round(
         number=number, fold=number % 5, seed=number, seconds=4.0, rows=np.arange(n), truth=np.zeros(n, np.int64),
-        answers=answers, valid=valid or scores, scores=scores,
+        answers=answers, valid=valid, scores=scores,
     )  # fmt: skip
 
 
@@ -42,10 +44,11 @@ def _spread(count: int, gap: float = 0.03) -> list[Round]:
 def test_one_round_is_weighed_by_its_rows() -> None:
     made = _scales().verdict(_spread(1))
     assert (made.of, made.by, made.rounds) == ("model", "rows", 1)
-    assert _scales().verdict(_spread(2)).by == "rows"  # two folds tell nothing of how folds differ
+    assert _scales(folds=1).verdict(_spread(2)).by == "rows"  # two seeds tell nothing of how seeds differ
 
 
-def test_three_folds_are_weighed_as_folds_and_each_by_its_own_best() -> None:
+def test_two_folds_or_more_are_weighed_as_folds_and_each_by_its_own_best() -> None:
+    assert _scales().verdict(_spread(2)).by == "folds"
     rounds = _spread(6)
     made = _scales().verdict(rounds)
     assert (made.of, made.by, made.rounds, made.answer) == ("method", "folds", 6, "deep")
@@ -116,3 +119,16 @@ def test_of_near_equal_contenders_the_cheaper_is_shipped_and_only_of_those() -> 
 def test_a_family_that_did_not_finish_leaves_it_open() -> None:
     made = _scales().verdict([_round(0, {"linear": 0.9})])
     assert made.answer == "unsure" and made.gap is None and made.winner == "linear"
+
+
+def test_rows_of_one_group_are_one_in_every_fold() -> None:
+    rounds = [_round(k, {"cnn": 0.9, "mlp": 0.8, "linear": 0.85}) for k in range(3)]
+    names = np.arange(1_000) // 20
+    for one in rounds:  # whole groups are right or wrong
+        for name, answers in one.answers.items():
+            hits = np.repeat(np.random.default_rng(len(name) + one.number).random(10) < 0.8, 20)
+            answers[:] = np.stack([hits, ~hits], axis=1)
+    rounds = [replace(one, rows=np.arange(200) + 200 * k) for k, one in enumerate(rounds)]
+    alone, grouped = _scales().verdict(rounds), replace(_scales(), group=names).verdict(rounds)
+    assert alone.low is not None and grouped.low is not None and alone.high is not None and grouped.high is not None
+    assert grouped.high - grouped.low > 2.5 * (alone.high - alone.low)  # ten groups of twenty rows

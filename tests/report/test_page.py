@@ -433,7 +433,12 @@ def test_no_probability_is_written_as_a_certainty() -> None:
 
 
 def test_an_unsure_page_says_how_many_rows_would_settle_it(pages: dict[str, str]) -> None:
-    assert "about 41,000 would settle it; this run tested on 10,000" in words(pages["unsure"])
+    text = words(pages["unsure"])
+    assert "if the gap stays as it is, about 41,000 settle it in 4 of 5 runs; here 10,000" in text
+    made, frame, shown = unsure()
+    made["verdict"] |= {"by": "folds", "rounds": 3, "settle_rounds": 4, "settle_s": 60.0, "settle_rows": None}
+    text = words(render(made, frame, shown))
+    assert "4 more folds (60 s) settle it in 4 of 5 runs, if the gap stays as it is: --rounds 7" in text
 
 
 def test_a_tie_says_from_which_tolerance_it_would_be_none() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from leadline.flaws.flaw import Price
 from leadline.flaws.labels import Noise, cleaned
-from leadline.judge.compare import Gap, folds_gap, rows_gap, without_gap
+from leadline.judge.compare import Gap, rows_gap, without_gap
+from leadline.judge.folds import fold_of, folds_gap
 from leadline.judge.metrics import METRICS, Metric
 
 
@@ -18,15 +19,14 @@ def crossed(
 ) -> Price:
     """Of something that can be hidden from the learner: what it costs on each fold, learned from the others.
 
-    The interval is that of the method, not of two models that happened to be trained (`compare.folds_gap`): it holds
+    The interval is that of the method, not of two models that happened to be trained (`folds.folds_gap`): it holds
     the noise between trainings beside that between rows.
     """
-    gaps = []
-    for number in np.unique(fold):
-        mine = fold == number
-        gaps.append(metric.sign * (metric(truth[mine], without[mine]) - metric(truth[mine], with_it[mine])))
-    rows = len(truth) // len(gaps) if metric.share else None
-    return _of_gap(folds_gap(gaps, 1 / len(gaps), rows=rows), metric, of, how)
+    each = [
+        fold_of(truth[mine], without[mine], with_it[mine], metric)
+        for mine in (fold == number for number in np.unique(fold))
+    ]
+    return _of_gap(folds_gap(each, 1 / len(each), shares=metric.share), metric, of, how)
 
 
 def paired(truth: np.ndarray, with_it: np.ndarray, without: np.ndarray, metric: Metric, of: str, how: str) -> Price:

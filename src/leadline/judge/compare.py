@@ -1,4 +1,4 @@
-"""Intervals: of one score on the test rows, of a difference between two contenders, over rows, seeds or folds.
+"""Intervals: of one score on the test rows, of a difference between two contenders, over rows or seeds.
 
 Enters: truth [n], answers of each training, a metric. Leaves: `Scored`, and a `Gap` with what may be thought of its
 size. Methods and sources are told in docs/evidence.md; in short:
@@ -7,7 +7,7 @@ size. Methods and sources are told in docs/evidence.md; in short:
             hard cancel out. Rows of one group are drawn together. Expanded as Hesterberg (2015) does, by Student's t
             with as many degrees as the rows that bear the difference.
     seeds   the bootstrap of the mean over trainings, and Student's t for the noise between them
-    folds   the correlated t-test (Nadeau and Bengio 2003; Corani and Benavoli 2015): folds share train rows
+    folds   in folds.py: what their rows leave open, and what is known of the noise of training
 
 A metric is drawn again through the influence of each row (`metrics.py`), exact where it is a mean.
 """
@@ -15,8 +15,9 @@ A metric is drawn again through the influence of each row (`metrics.py`), exact 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,19 @@ class Scored:
     high: float
 
 
+class Outlook(NamedTuple):
+    """What another race would state, were the true difference the one that was seen."""
+
+    draws: np.ndarray  # rising
+    error: float  # standard deviation of its difference from one race to the next
+
+    @classmethod
+    def of(cls, draws: np.ndarray) -> Outlook:
+        """Of draws in any order: their middle says how races scatter, their far ends what one does not know of it."""
+        draws = np.sort(draws)
+        return cls(draws, float(np.diff(np.quantile(draws, [0.1587, 0.8413]))[0]) / 2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gap:
     """How much better one is than the other, in the metric's unit; above zero is better for the first.
@@ -48,10 +62,17 @@ class Gap:
     draws: np.ndarray  # rising
     of: str  # 'model': these trained ones. 'method': whatever they are trained on or from which seed
     noise: float = 0.0  # share of the variance that comes from training, not from too few rows
+    more: Callable[[float, int | None], Outlook] | None = None  # of so many times the rows, or of so many trainings
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
+
+    def after(self, times: float = 1.0, trainings: int | None = None) -> Outlook:
+        """What a race would state with so many times the rows, or so many trainings, were this the true difference."""
+        if self.more is None:
+            return Outlook.of(self.size + (self.draws - self.size) / math.sqrt(times))
+        return self.more(times, trainings)
 
     def above(self, value: float) -> float:
         """The probability that the difference is more than `value`."""
@@ -70,7 +91,7 @@ def score(
     """
     inner = {name: metric.influence(truth, scores) for name, scores in answers.items()}
     rng = np.random.default_rng(seed)
-    moves = _units(np.stack([each for _, each in inner.values()], axis=1), group, rng)
+    moves = units(np.stack([each for _, each in inner.values()], axis=1), group, rng)
     found = {}
     drawn = None if metric.share else _bootstrap(moves, rng)
     for place, (name, (value, _)) in enumerate(inner.items()):
@@ -91,11 +112,13 @@ def rows_gap(
         first, second: the answers of each training; with three or more of both the noise between trainings counts, and
             the gap is one of methods.
     """
+    from scipy.special import stdtrit
+
     sides = [[metric.influence(truth, answers) for answers in side] for side in (first, second)]
     values = [np.array([value for value, _ in side]) for side in sides]
     means = [float(side.mean()) for side in values]
     rng = np.random.default_rng(seed)
-    moves = _units(np.stack([np.mean([each for _, each in side], axis=0) for side in sides], axis=1), group, rng)
+    moves = units(np.stack([np.mean([each for _, each in side], axis=0) for side in sides], axis=1), group, rng)
     # Two rows more, one that each alone has right (Bonett and Price 2012): that no row of fifty parted them does not
     # say that none will.
     unseen = np.eye(2) / len(truth) if metric.share else np.empty((0, 2))
@@ -103,14 +126,34 @@ def rows_gap(
     ends = [float(metric.finish(np.asarray(mean))) for mean in means]
     size = metric.sign * (ends[0] - ends[1])
     away = metric.sign * (drawn[:, 0] - drawn[:, 1]) - size
-    away *= _expansion(_slope(metric, means[0]) * moves[:, 0] - _slope(metric, means[1]) * moves[:, 1])
-    count = min(len(first), len(second))
+    borne = slope(metric, means[0]) * moves[:, 0] - slope(metric, means[1]) * moves[:, 1]
+    degrees, count = _degrees(borne), min(len(first), len(second))
+    away *= _expansion(degrees)
+    alone = 2 / len(truth) ** 2 if metric.share else 0.0
+    alone /= (
+        float((borne**2).sum()) + alone or 1.0
+    )  # what the two rows more add to the variance: half as much by twice n
+    spreads = (
+        sum(float(np.asarray(metric.finish(side)).var(ddof=1)) / len(side) for side in values) if count > 1 else 0.0
+    )
+    chance = rng.random(RESAMPLES)
+
+    def spread(times: float, trainings: int | None) -> np.ndarray:
+        scale = math.sqrt((1 - alone) / times + alone / times**2) * _expansion(degrees * times) / _expansion(degrees)
+        if count < FEWEST_SEEDS:
+            return np.asarray(size + scale * away)
+        trained = trainings or count
+        noise = math.sqrt(spreads * count / trained) * stdtrit(trained - 1, chance)
+        return np.asarray(size + scale * away + noise)
+
+    def more(times: float, trainings: int | None) -> Outlook:
+        return Outlook.of(spread(times, trainings))
+
+    draws = possible(spread(1.0, None), metric.share)
     if count < FEWEST_SEEDS:
-        return Gap(size=size, draws=_possible(size + away, metric.share), of="model")
-    spreads = [np.asarray(metric.finish(side)).var(ddof=1) / len(side) for side in values]
-    noise = np.sqrt(sum(spreads)) * rng.standard_t(count - 1, RESAMPLES)
-    share = float(sum(spreads) / (sum(spreads) + away.var() or 1.0))
-    return Gap(size=size, draws=_possible(size + away + noise, metric.share), of="method", noise=share)
+        return Gap(size=size, draws=draws, of="model", more=more)
+    share = spreads / (spreads + float(away.var()) or 1.0)
+    return Gap(size=size, draws=draws, of="method", noise=share, more=more)
 
 
 def without_gap(truth: np.ndarray, answers: np.ndarray, kept: np.ndarray, metric: Metric, seed: int) -> Gap:
@@ -124,61 +167,33 @@ def without_gap(truth: np.ndarray, answers: np.ndarray, kept: np.ndarray, metric
     value, moves = metric.influence(truth, answers)
     less, part = metric.influence(truth[kept], answers[kept])
     moved = np.zeros(n)
-    moved[kept] = _slope(metric, less) * part * n / kept.sum()
-    moved -= _slope(metric, value) * moves
+    moved[kept] = slope(metric, less) * part * n / kept.sum()
+    moved -= slope(metric, value) * moves
     rng = np.random.default_rng(seed)
-    units = _units(moved[:, None], None, rng)
-    away = metric.sign * _bootstrap(units, rng)[:, 0] * _expansion(units[:, 0])
+    parts = units(moved[:, None], None, rng)
+    away = metric.sign * _bootstrap(parts, rng)[:, 0] * _expansion(_degrees(parts[:, 0]))
     ends = metric.finish(np.array([value, less]))
     size = metric.sign * float(ends[1] - ends[0])
-    return Gap(size=size, draws=_possible(size + away, metric.share), of="model")
+    return Gap(size=size, draws=possible(size + away, metric.share), of="model")
 
 
-def folds_gap(gaps: Sequence[float], share: float, *, rows: int | None = None) -> Gap:
-    """The difference between two methods from their differences on folds, whose train rows overlap.
-
-    Args:
-        gaps: one a fold, at least two; above zero is better for the first.
-        share: of the rows that a fold is tested on; the correlation between folds (Nadeau and Bengio 2003).
-        rows: that a fold is tested on, where the metric lies in [0, 1]. Few folds may agree by chance, up to a spread
-            of zero, but no steadier than so few rows allow are the folds themselves.
-    """
-    from scipy.special import stdtrit
-
-    values = np.asarray(gaps, np.float64)
-    count, mean = len(values), float(values.mean())
-    spread = float(values.var(ddof=1))
-    if rows is not None:
-        spread = max(spread, _least_spread(mean, rows, min(count * rows, rows / share)))
-    error = math.sqrt((1 / count + share / (1 - share)) * spread)
-    draws = mean + error * stdtrit(count - 1, (np.arange(RESAMPLES) + 0.5) / RESAMPLES)
-    return Gap(size=mean, draws=_possible(draws, rows is not None), of="method")
-
-
-def _least_spread(gap: float, rows: int, seen: float) -> float:
-    """The variance of such a difference of shares from one fold to the next, by its test rows alone, at the least.
-
-    At least a share `gap` of the rows seen parts the two. As in `rows_gap`, there are two rows more, one that each
-    alone has right (Bonett and Price 2012).
-    """
-    one, other = (abs(gap) * seen + 1) / (seen + 2), 1 / (seen + 2)
-    return (one + other - (one - other) ** 2) / rows
-
-
-def _possible(draws: np.ndarray, shares: bool) -> np.ndarray:
+def possible(draws: np.ndarray, shares: bool) -> np.ndarray:
     """In rising order; two shares differ by 1 at most, whatever a handful of rows may seem to say."""
     return np.sort(np.clip(draws, -1.0, 1.0) if shares else draws)
 
 
-def _units(moves: np.ndarray, group: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Influences [n, contenders] over n, summed over what is drawn together: [units, contenders]."""
+def units(moves: np.ndarray, group: np.ndarray | None, rng: np.random.Generator | None) -> np.ndarray:
+    """Influences [n, contenders] over n, summed over what is drawn together: [units, contenders].
+
+    With an `rng` many of them are pooled at random.
+    """
     n = len(moves)
     if group is not None:
         _, unit = np.unique(group, return_inverse=True)
     else:
         unit = np.arange(n)
     count = int(unit.max()) + 1
-    if count > MOST_UNITS:
+    if count > MOST_UNITS and rng is not None:
         unit, count = (rng.permutation(count) % MOST_UNITS)[unit], MOST_UNITS
     return np.stack([np.bincount(unit, weights=column, minlength=count) for column in moves.T], axis=1) / n
 
@@ -196,26 +211,28 @@ def _bootstrap(moves: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return found
 
 
-def _expansion(moves: np.ndarray) -> float:
-    """By how much few units, or few that bear a difference, widen the bootstrap: Student's t over the normal.
+def _degrees(moves: np.ndarray) -> float:
+    """How many units bear a difference, less one: (sum m^2)^2 / sum m^4.
 
-    Units of equal weight count fully, (sum m^2)^2 / sum m^4; one that outweighs all others leaves next to none.
+    Units of equal weight count fully; one that outweighs all others leaves next to none.
     """
+    squares = moves**2
+    return max(1.0, float(squares.sum() ** 2 / (squares**2).sum()) - 1) if squares.any() else math.inf
+
+
+def _expansion(degrees: float) -> float:
+    """By how much few units, or few that bear a difference, widen the bootstrap: Student's t over the normal."""
     from scipy.special import ndtri, stdtrit
 
-    squares = moves**2
-    if not squares.any():
-        return 1.0
-    degrees = max(1.0, float(squares.sum() ** 2 / (squares**2).sum()) - 1)
     tail = (1 + LEVEL) / 2
-    return float(stdtrit(degrees, tail) / ndtri(tail))
+    return float(stdtrit(degrees, tail) / ndtri(tail)) if degrees < math.inf else 1.0
 
 
 def _expanded(value: float, away: np.ndarray, moves: np.ndarray) -> tuple[float, float]:
     """The expanded percentile interval of something above zero, on its logarithm."""
     if value <= 0:
         return value, value
-    logs = np.log(np.maximum(value + away, 1e-3 * value) / value) * _expansion(moves)
+    logs = np.log(np.maximum(value + away, 1e-3 * value) / value) * _expansion(_degrees(moves))
     low, high = np.quantile(logs, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(value * np.exp(low)), float(value * np.exp(high))
 
@@ -228,14 +245,14 @@ def _wilson(value: float, moves: np.ndarray, rows: int) -> tuple[float, float]:
     """
     from scipy.special import ndtri
 
-    z = float(ndtri((1 + LEVEL) / 2)) * (1.0 if len(np.unique(moves)) <= 2 else _expansion(moves))
+    z = float(ndtri((1 + LEVEL) / 2)) * (1.0 if len(np.unique(moves)) <= 2 else _expansion(_degrees(moves)))
     variance = float((moves**2).sum()) * len(moves) / max(1, len(moves) - 1)
     n = min(value * (1 - value) / variance, 1e12) if variance > 0 and 0 < value < 1 else len(moves)
     middle, half = value + z * z / (2 * n), z * np.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
     return max(0.0, float(middle - half) / (1 + z * z / n)), min(1.0, float(middle + half) / (1 + z * z / n))
 
 
-def _slope(metric: Metric, value: float) -> float:
+def slope(metric: Metric, value: float) -> float:
     """Of `finish` at a value."""
     step = 1e-4 * max(abs(value), 1e-12)
     ends = metric.finish(np.array([max(value - step, 0.0), value + step]))

@@ -10,20 +10,21 @@ training the sentence is about this model; from folds, or three seeds, about the
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from leadline.judge.advice import PLAIN, Advice
-from leadline.judge.compare import LEVEL, Gap
+from leadline.judge.compare import LEVEL, Gap, Outlook
 from leadline.judge.metrics import Metric
+from leadline.judge.rule import rule
+from leadline.judge.settle import TRAINING_NOISE, Settling, rows_to_settle, trainings_to_settle
 
 POINTS = 0.005  # region for accuracy: half a point
 RELATIVE = 0.01  # region for other metrics: 1% of the classical score
 RISK = 0.2
 ALIKE = 2.0  # times a row up to so many times the least are no difference in cost
-POWER = (1.96 + 0.84) / 1.96  # a gap of so many half-widths shows four times in five
+SHOWS = 0.8416  # standard errors beyond the half-width, from which on a gap shows four times in five
 
 
 class Costs(Protocol):
@@ -59,7 +60,7 @@ class Trial:
     rounds: int = 1
     level: float = LEVEL  # of the interval; higher where several looks were taken
     round_s: float | None = None  # seconds of one more round
-    reach: int | None = None  # test rows of all folds together, where folds can be drawn
+    over: Callable[[int], Outlook] | None = None  # what so many folds or seeds would state, where they can be had
     chosen: str | None = None  # of the two, by the valid rows of all rounds
 
 
@@ -79,28 +80,17 @@ class Verdict:
     p_classical: float | None
     of: str  # 'model': these trained ones. 'method': over seeds or folds
     why: str
-    settle_rows: int | None  # test rows that would settle an unsure answer
+    settle_rows: (
+        int | None
+    )  # rows that would settle an unsure answer four times in five: of the test, or over folds in all
     by: str = "rows"  # rows, seeds or folds
     rounds: int = 1
     level: float = LEVEL
     smallest: float | None = None  # gap that would have shown four times in five; None where not even the largest would
     settle_rounds: int | None = None  # seeds or folds that would settle it, where those rows are at hand
     settle_s: float | None = None  # and their seconds
-
-
-def rule(low: float, high: float, region: float) -> str:
-    """The answer for the interval [low, high] of deep minus classical.
-
-    >>> rule(-0.001, 0.004, 0.005), rule(0.001, 0.02, 0.005), rule(-0.02, -0.001, 0.005), rule(-0.01, 0.02, 0.005)
-    ('tie', 'deep', 'classical', 'unsure')
-    """
-    if -region <= low and high <= region:
-        return "tie"
-    if low > 0:
-        return "deep"
-    if high < 0:
-        return "classical"
-    return "unsure"
+    settle_answer: str | None = None  # what it would come to, where that can be told
+    settle_none: str | None = None  # why no rows are stated: training_noise or out_of_reach (settle.py)
 
 
 def cheaper(rivals: Sequence[R]) -> R:
@@ -132,33 +122,28 @@ def judge(
         answer, starved = "unsure", behind
     p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
     winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
-    rows, rounds = None, None
-    if answer == "unsure" and starved is None and region > 0:
-        rows, rounds = _settling(gap, (high - low) / 2, region, trial)
-    shows = POWER * (high - low) / 2
+    settling, rounds = Settling(), None
+    if answer == "unsure" and starved is None:
+        settling = rows_to_settle(gap, trial.rows, region, trial.level)
+        rounds = _rounds(gap, region, trial)
+    shows = (high - low) / 2 + SHOWS * Outlook.of(gap.draws).error
     made = Verdict(
         answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap.size, low=low,
         high=high, region=region, p_deep=p_deep, p_same=max(0.0, 1 - p_deep - p_classical), p_classical=p_classical,
-        of=gap.of, why="", settle_rows=rows, by=trial.by, rounds=trial.rounds, level=trial.level,
+        of=gap.of, why="", settle_rows=settling.rows, by=trial.by, rounds=trial.rounds, level=trial.level,
         smallest=None if metric.share and shows >= 1 else shows, settle_rounds=rounds,
         settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
+        settle_answer=settling.answer, settle_none=settling.reason,
     )  # fmt: skip
     return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, starved, advice)})
 
 
-def _settling(gap: Gap, half: float, region: float, trial: Trial) -> tuple[int, int | None]:
-    """Test rows that would shrink the interval to the region; and the rounds, where those rows are at hand.
-
-    The noise of rows shrinks by more rows, that of training by more rounds; more rounds than twenty are not proposed.
-    """
-    times = (half / region) ** 2
-    rows = math.ceil(trial.rows * times)
-    if gap.noise > 0.5:  # the rows would do: it is the seeds that differ
-        rounds = math.ceil(trial.rounds * times)
-        return rows, rounds if rounds <= 20 else None
-    if trial.by == "rows" and trial.reach is not None and rows <= trial.reach:
-        return rows, max(2, math.ceil(rows / trial.rows) - 1)
-    return rows, None
+def _rounds(gap: Gap, region: float, trial: Trial) -> int | None:
+    """How many more folds or seeds would settle it; None where they would not, or cannot be had."""
+    if trial.over is None:
+        return None
+    needed = trainings_to_settle(gap.size, trial.over, trial.rounds, region, trial.level)
+    return None if needed is None else needed - trial.rounds
 
 
 def _ship(
@@ -209,10 +194,9 @@ def _why(
             f"{advice.time}, and until then {winner.name} is shipped."
         )
     unseen = f"{'any gap' if made.smallest is None else f'a gap under {say(made.smallest)}'} could have stayed unseen"
-    settle = f"; about {made.settle_rows:,} test rows would settle it{_cost(made)}" if made.settle_rows else ""
     return (
-        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {unseen}){settle}; until then "
-        f"{winner.name} is shipped."
+        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {unseen}){_settle(made)}; "
+        f"until then {winner.name} is shipped."
     )
 
 
@@ -221,13 +205,23 @@ def _over(made: Verdict) -> str:
     return "" if made.of == "model" else f"Over {made.rounds} {made.by}: "
 
 
-def _cost(made: Verdict) -> str:
-    """What it would take to have those rows tested on."""
-    if made.settle_rounds is None:
-        return ""
-    seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
-    what = "seeds" if made.by == "seeds" else "folds"
-    return f" ({made.settle_rounds} more {what}{seconds}: --until-sure)"
+def _settle(made: Verdict) -> str:
+    """What would settle it, and what that assumes."""
+    more = ""
+    if made.settle_rounds is not None:
+        seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
+        what = ("seed" if made.by == "seeds" else "fold") + ("s" if made.settle_rounds > 1 else "")
+        more = f"{made.settle_rounds} more {what}{seconds}: --rounds {made.rounds + made.settle_rounds}"
+    if made.settle_rows is None and not more:
+        told = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
+        return told.get(made.settle_none or "", "; no number of rows within reach would settle it")
+    if made.settle_rows is not None:
+        of = "rows in all" if made.by == "folds" else "test rows"
+        more = f"about {made.settle_rows:,} {of} would settle it" + (f" ({more})" if more else "")
+    else:
+        more = f"{more} would settle it"
+    as_ = "" if made.settle_answer is None else f" as {made.settle_answer!r}"
+    return f"; if the gap stays as it is, {more}{as_} in four runs of five"
 
 
 def _other(answer: str) -> str:

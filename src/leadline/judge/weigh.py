@@ -1,8 +1,8 @@
 """From rounds to a verdict: which difference is taken, and by which method its size is known.
 
 Enters: rounds (`race/rounds.py`), and what is known of the first one's contenders. Leaves: a `Verdict`, and how
-contenders of one family stand to each other. Three rounds on folds or more are weighed by the correlated t-test, three
-seeds or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first round.
+contenders of one family stand to each other. Two rounds on folds or more are weighed by folds (`folds.py`), three seeds
+or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first round.
 
 Two choices are made by valid, and they are not the same. In each round its own valid rows choose who answers its test
 rows: nothing has seen them, so that difference is a fair one. What is shipped, of each family and of both, is chosen by
@@ -14,18 +14,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadline.judge.advice import PLAIN, Advice
-from leadline.judge.compare import FEWEST_SEEDS, LEVEL, Gap, folds_gap, rows_gap
+from leadline.judge.compare import FEWEST_SEEDS, LEVEL, Gap, Outlook, rows_gap
+from leadline.judge.folds import FEWEST_FOLDS, Fold, fold_of, folds_gap, spread
 from leadline.judge.looks import level, looks
 from leadline.judge.metrics import Metric
 from leadline.judge.verdict import Rival, Trial, Verdict, Within, cheaper, judge, within
 
 if TYPE_CHECKING:
     from leadline.race.rounds import Round
+
+FEWEST_GROUPS = 10  # in the test, to be drawn again; fewer tell nothing of how groups differ
 
 Pick = Callable[["Round"], str | None]  # the contender of a round that stands for something
 
@@ -49,7 +53,7 @@ class Scales:
     seed: int
     folds: int  # 1: the rounds share their test rows
     rows: int  # of all parts together
-    group: np.ndarray | None = None  # of the first round's test rows
+    group: np.ndarray | None = None  # what each row of the table belongs to, where rows of one group go together
     advice: Advice = PLAIN
 
     def verdict(self, rounds: Sequence[Round], at: float = LEVEL) -> Verdict:
@@ -60,10 +64,11 @@ class Scales:
             return judge(deep, classical, None, self.metric, Trial(rows=len(rounds[0].truth)), self.advice)
         gap, by, count = weighed
         tested = self.rows if by == "folds" else len(rounds[0].truth)
+        over = self._over_folds(rounds[0], gap) if by == "rows" else partial(gap.after, 1.0)
         pair = [rival.name for rival in (deep, classical) if rival is not None]
         trial = Trial(
             rows=tested, by=by, rounds=count, level=at, round_s=float(np.mean([r.seconds for r in rounds])),
-            reach=self.rows if self.folds > 1 else None, chosen=self.chosen(rounds, pair) if len(rounds) > 1 else None,
+            over=over, chosen=self.chosen(rounds, pair) if len(rounds) > 1 else None,
         )  # fmt: skip
         return judge(deep, classical, gap, self.metric, trial, self.advice)
 
@@ -129,7 +134,7 @@ class Scales:
             return None
         known = self.known[name]
         picked = [(one, its) for one in rounds if (its := self._pick(family)(one)) is not None]
-        if len(picked) < FEWEST_SEEDS:
+        if len(picked) < (FEWEST_FOLDS if self.folds > 1 else FEWEST_SEEDS):
             picked = picked[:1]
         return Rival(
             name=name, cost=known.cost, size=known.size, starved=known.starved,
@@ -143,16 +148,34 @@ class Scales:
         both = [(one, a, b) for one, a, b in pairs if a in one.answers and b in one.answers]
         if not both or both[0][0] is not rounds[0]:
             return None
-        if self.folds > 1 and len(both) >= FEWEST_SEEDS:
-            gaps = [self.metric.sign * (one.scores[a] - one.scores[b]) for one, a, b in both if a and b]
-            tested = len(rounds[0].truth)
-            gap = folds_gap(gaps, tested / self.rows, rows=tested if self.metric.share else None)
-            return gap, "folds", len(both)
+        if self.folds > 1 and len(both) >= FEWEST_FOLDS:
+            held = [self._fold(one, a, b) for one, a, b in both if a and b]
+            return folds_gap(held, self._share(rounds[0]), shares=self.metric.share), "folds", len(both)
         if self.folds > 1 or len(both) < FEWEST_SEEDS:
             both = both[:1]
         sides = [[one.answers[pair[side]] for one, *pair in both if pair[side]] for side in (0, 1)]
-        gap = rows_gap(rounds[0].truth, sides[0], sides[1], self.metric, self.seed, self.group)
+        group = self._groups(rounds[0])
+        if group is not None and len(np.unique(group)) < FEWEST_GROUPS:
+            group = None
+        gap = rows_gap(rounds[0].truth, sides[0], sides[1], self.metric, self.seed, group)
         return gap, "seeds" if len(both) > 1 else "rows", len(both)
+
+    def _fold(self, one: Round, first: str, second: str) -> Fold:
+        return fold_of(one.truth, one.answers[first], one.answers[second], self.metric, self._groups(one))
+
+    def _groups(self, one: Round) -> np.ndarray | None:
+        return None if self.group is None else self.group[one.rows]
+
+    def _share(self, first: Round) -> float:
+        return len(first.truth) / self.rows
+
+    def _over_folds(self, first: Round, gap: Gap) -> Callable[[int], Outlook] | None:
+        """What so many folds would state, as far as one fold tells; None where none can be drawn."""
+        pair = [self._pick(family)(first) for family in ("deep", "classical")]
+        if self.folds == 1 or pair[0] is None or pair[1] is None:
+            return None
+        made = spread([self._fold(first, pair[0], pair[1])], self._share(first), self.metric.share)
+        return None if made is None else lambda count: made.more(folds=count).outlook(gap.size)
 
 
 def _named(name: str) -> Pick:

@@ -111,18 +111,23 @@ def _about_rows(facts: Facts) -> list[str]:
     """What would settle it, and the smallest difference that could have shown."""
     rows, rounds = (number(facts.verdict.get(f"settle_{what}")) for what in ("rows", "rounds"))
     have = facts.result.get("rows") or {}
-    tested = sum(have.values()) if facts.verdict.get("by") == "folds" else have.get("test")
-    if not rows:
+    over = facts.verdict.get("by") == "folds"
+    if not rows and not rounds:
         return []
     least = number(facts.verdict.get("smallest"))
     gap = "Any gap" if least is None else f"A gap under {facts.measure.difference(least)}"
-    more = f"<b>More test rows:</b> about {count(rows)} would settle it; this run tested on {count(number(tested))}"
+    found = []
+    if rows:
+        tested = count(number(sum(have.values()) if over else have.get("test")))
+        title, here = ("More rows", f"this run has {tested} in all") if over else ("More test rows", f"here {tested}")
+        found.append(f"<b>{title}:</b> if the gap stays as it is, about {count(rows)} settle it in 4 of 5 runs; {here}")
     if rounds:
-        spent = number(facts.verdict.get("settle_s"))
-        what = "seeds" if facts.verdict.get("by") == "seeds" else "folds"
-        more += f", and {count(rounds)} more {what}{f' ({seconds(spent)})' if spent else ''} would do: "
-        more += "<code>--until-sure</code>"
-    return [f"{more}. {gap} could have stayed unseen."]
+        spent, what = number(facts.verdict.get("settle_s")), "seed" if facts.verdict.get("by") == "seeds" else "fold"
+        total = count((number(facts.verdict.get("rounds")) or 1) + rounds)
+        also = "would do as well" if rows else "settle it in 4 of 5 runs, if the gap stays as it is"
+        more = f"{count(rounds)} more {what}{'s' if rounds > 1 else ''}{f' ({seconds(spent)})' if spent else ''}"
+        found.append(f"<b>More {what}s:</b> {more} {also}: <code>--rounds {total}</code>")
+    return [f"{'. '.join(found)}. {gap} could have stayed unseen."]
 
 
 def _about_region(facts: Facts) -> list[str]:

@@ -143,8 +143,8 @@ def rule(facts: Facts) -> str:
     here = f", here ± {facts.measure.difference(region)}" if region is not None else ""
     method = {
         "folds": "Each round trains all contenders anew on a fold of its own; the best of each family by the fold's "
-        "valid rows answer its test rows. The interval is the correlated t-test's (Nadeau and Bengio): folds share "
-        "train rows.",
+        "valid rows answer its test rows. The interval holds what these rows leave open and the noise of training: "
+        "what real races show of it, corrected by how the folds at hand scatter.",
         "seeds": "Each round trains all contenders from another seed; the best of each family by valid answer the same "
         "test rows. Rows are drawn again by the bootstrap, and the noise between seeds is added.",
     }.get(
@@ -158,7 +158,7 @@ def rule(facts: Facts) -> str:
         "<li>The interval lies inside the region: <b>either will do</b>, and the cheaper one ships.</li>"
         "<li>The whole interval favours deep: <b>yes, deep learning</b>.</li>"
         "<li>The whole interval favours classical: <b>no, stay classical</b>.</li>"
-        "<li>Otherwise: <b>too close to call</b>, with the number of test rows that would settle it.</li></ol>"
+        "<li>Otherwise: <b>too close to call</b>, with the number of rows that would settle it.</li></ol>"
         f"<p>{_evaluated(facts)}The floor is what guessing gives: the commonest class or the mean.</p>"
     )
 
