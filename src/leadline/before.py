@@ -34,10 +34,10 @@ from leadline.judge.evidence import columns
 from leadline.judge.expect import Expectation, expect
 from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits, present, share
-from leadline.race.measure import machine
 from leadline.race.race import entrants
 from leadline.refused import spoken
 from leadline.run import cache_of, find
+from leadline.system.resources import machine
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
 BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without

@@ -45,7 +45,6 @@ from leadline.judge.expect import expect
 from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.journal import Journal
-from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Event, Race, entrants
 from leadline.race.reserve import reserve
@@ -54,6 +53,7 @@ from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
 from leadline.stop import told_once
+from leadline.system.resources import Gauge, cores, machine, memory_gb, versions
 from leadline.trials import Trials
 
 LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for

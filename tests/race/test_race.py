@@ -13,8 +13,8 @@ import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.errors import LeadlineError
-from leadline.race.measure import Gauge, tree_gb
 from leadline.race.race import TINY, entrants
+from leadline.system.resources import Gauge, tree_gb
 
 
 def _status(contest: Any) -> dict[str, str]:

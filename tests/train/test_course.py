@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_steps_back_at_half_the_rate(points: Any, blin
         ll.train(Trips({10, 11, 12, 13}), points, epochs=40, batch_size=32, precision="float32")
 
 
-def test_weights_that_were_lost_come_back(points: Any, blind: None) -> None:
+def test_weights_that_were_lost_come_back(points: Any, blind: None, one_thread: None) -> None:
     """The gradient of one step is not finite though its loss is: the next loss shows it."""
 
     class Poisoned(torch.autograd.Function):

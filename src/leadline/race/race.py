@@ -26,9 +26,9 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
 from leadline.errors import LeadlineError
 from leadline.race.journal import Journal
-from leadline.race.measure import tree_gb, used_gb
 from leadline.race.past import Fate
 from leadline.stop import deaf, noted
+from leadline.system.resources import tree_gb, used_gb
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race

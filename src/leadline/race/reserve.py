@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leadline.data.store import Store
-from leadline.race.measure import busy
+from leadline.system.resources import busy
 
 USUAL = 3.5  # seconds
 LONGER = {"crnn": 4.5, "lstm": 5.0, "gpt": 6.0}  # for these contenders

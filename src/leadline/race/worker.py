@@ -60,7 +60,7 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
 
 
 def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str], say: Any) -> None:
-    from leadline.race.measure import busy, peak_mb
+    from leadline.system.resources import busy, peak_mb
 
     os.environ["OMP_NUM_THREADS"] = str(job["threads"])  # before any library starts its pool
     if busy() > CROWDED:
