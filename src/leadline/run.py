@@ -53,7 +53,7 @@ from leadline.report.page import render
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
 from leadline.stop import told_once
-from leadline.system.resources import Gauge, cores, machine, memory_gb, versions
+from leadline.system.resources import Gauge, cores, machine, memory_gb, most_threads, versions
 from leadline.trials import Trials
 
 LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
@@ -154,7 +154,7 @@ def journey(go: Go) -> dict[str, Any]:
             table, draw(table, asked), go.cache, seconds=asked.seconds, key=_key(asked, table), share=share
         )  # fmt: skip
         clock = Clock(asked.seconds, began=go.began, readings=readings(folder / LOOKED))
-        flaws, missed = look(table, store, asked, cores(), clock)
+        flaws, missed = look(table, store, asked, most_threads(), clock)
         clock.write(folder / LOOKED)
         go.watch(journal.write("flaws", said=[flaw.says for flaw in flaws]))
         said = (*said, *missed)

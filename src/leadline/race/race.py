@@ -28,7 +28,7 @@ from leadline.errors import LeadlineError
 from leadline.race.journal import Journal
 from leadline.race.past import Fate
 from leadline.stop import deaf, noted
-from leadline.system.resources import tree_gb, used_gb
+from leadline.system.resources import limit, most_threads, tree_gb, used_gb
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -120,6 +120,7 @@ class Race:
                 given and from what its folder holds; the others stay as they were.
         """
         self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
+        self._most = min(cores, most_threads())  # of one contender
         self._tight = memory_gb < TIGHT
         self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
@@ -148,8 +149,8 @@ class Race:
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
-            self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
-            self._lanes(second, until, lanes=1, threads=self.cores)
+            self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self._most if lanes == 1 else 1)
+            self._lanes(second, until, lanes=1, threads=self._most)
 
     def _note(self) -> None:
         self._asked = True
@@ -368,7 +369,13 @@ class Race:
 
 
 def _environment(threads: int, tight: bool) -> dict[str, str]:
-    """The process's environment, with the threads of every numerical library set before it is imported."""
+    """The process's environment, with the threads of every numerical library set before it is imported.
+
+    What the user set stays, and is never raised. Threads that wait sleep: beside other work one that spins takes the
+    core from the one that it waits for, and steps so small that spinning would save something run on one thread.
+    """
     arenas = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"} if tight else {}
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
-    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **arenas}
+    user = os.environ
+    bounds = {name: str(min(threads, limit(user.get(name, "")) or threads)) for name in names}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **user, **bounds, **arenas}

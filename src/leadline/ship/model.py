@@ -8,7 +8,6 @@ file that does not match it is refused. Reading and running it needs neither tor
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from leadline.kinds import KINDS
 from leadline.ship import language
 from leadline.ship.digest import CONTRACT, WITHOUT, damage, with_digest
 from leadline.ship.runtime import Session
+from leadline.system.resources import most_threads
 
 if TYPE_CHECKING:
     import onnx
@@ -141,7 +141,7 @@ class Model:
     def __init__(self, path: str | Path) -> None:
         """Raises `ModelError` where the file is none of Leadline's, or not as it was written."""
         self.path = Path(path)
-        self._session = self._open(threads=os.cpu_count() or 1)
+        self._session = self._open(threads=1)
         self.contract = _contract(self._session, self.path)
         self.classes: list[str] = self.contract["classes"]
         if self.contract["version"] == WITHOUT:
@@ -192,11 +192,11 @@ class Model:
             raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
 
-    def reader(self, threads: int | None = None) -> language.Reader:
-        """The step of a language model, on all cores or so many. Raises `ModelError` where this is none."""
+    def reader(self, threads: int = 1) -> language.Reader:
+        """The step of a language model, on one thread or so many. Raises `ModelError` where this is none."""
         if self.contract["task"] != "language":
             raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
-        session = self._session if threads is None else self._open(threads)
+        session = self._session if threads == 1 else self._open(threads)
         return language.Reader(partial(self._run, session), self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
@@ -224,12 +224,18 @@ class Model:
         bad: dict[int, str] = {}
         inputs = self.contract["inputs"].items()
         sized = all(isinstance(frame[name].dtype, pl.Array) for name, facts in inputs if KINDS[facts["kind"]].ragged)
-        step = BATCH if sized else PICTURES
-        for start in range(0, len(frame), step):
+        step = BATCH if sized else PICTURES  # whatever the machine: the last bits of an answer depend on it
+
+        def one(start: int) -> None:
             for rows, feeds in self._feeds(frame.slice(start, step), root, bad, start):
                 outputs = self._run(self._session, feeds, list(self.contract["outputs"].values()))
                 for role, name in self.contract["outputs"].items():
                     found[role][rows] = outputs[name]
+
+        # A call runs on one thread, and as many calls side by side as there are cores: none waits for another one, and
+        # an answer does not depend on how many there are.
+        with ThreadPoolExecutor(most_threads()) as pool:
+            list(pool.map(one, range(0, len(frame), step)))
         return found, bad
 
     def feeds(self, frame: pl.DataFrame, root: Path | None) -> dict[str, Any]:
@@ -294,12 +300,11 @@ def _contract(session: Session, path: Path) -> dict[str, Any]:
 def _decode(
     kind: Any, cells: pl.Series, root: Path | None, settings: Mapping[str, Any], bad: dict[int, str], start: int
 ) -> Any:
-    """Decoded cells of one column; pictures on all cores."""
+    """Decoded cells of one column."""
     if not kind.ragged or isinstance(cells.dtype, pl.Array):
         decoded = kind.decode(cells, root, settings)
         bad |= {start + row: why for row, why in decoded.bad.items() if kind.ragged}
         return decoded.values
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        parts = list(pool.map(lambda i: kind.decode(cells.slice(i, 1), root, settings), range(len(cells))))
+    parts = [kind.decode(cells.slice(i, 1), root, settings) for i in range(len(cells))]
     bad |= {start + i: part.bad[0] for i, part in enumerate(parts) if part.bad}
     return [part.values[0] for part in parts]

@@ -32,6 +32,8 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that wait by spinning take the core from whom they wait for, where other work shares the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = ERROR
         if not isinstance(model, (str, Path, bytes)):
             model = model.SerializeToString()

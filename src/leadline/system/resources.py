@@ -33,10 +33,10 @@ def cores() -> int:
 
 def most_threads() -> int:
     """Threads that this process may keep busy: a core each, and no more than the user's environment allows."""
-    return min([cores(), *(limit for name in LIMITS if (limit := _limit(os.environ.get(name, ""))) is not None)])
+    return min([cores(), *(most for name in LIMITS if (most := limit(os.environ.get(name, ""))) is not None)])
 
 
-def _limit(text: str) -> int | None:
+def limit(text: str) -> int | None:
     """A limit as OpenMP reads it, of several levels the first; None where there is none."""
     first = text.split(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) > 0 else None

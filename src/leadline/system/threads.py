@@ -22,7 +22,8 @@ from typing import Any
 
 PAYS = 1.3  # times as fast must twice as many threads be
 WON, LOST = 3, 2  # pairs of trials that decide, for more threads and against them
-BLOCK_S = 0.01  # seconds that one side of a pair takes, at least
+SHORT = 3e-4  # seconds of a step, under which more threads are not even tried
+BLOCK_S = 0.005  # seconds that one side of a pair takes, at least
 LONG = 0.5  # seconds of trials after which those that there were decide
 SLOW, SLOWER = 3.0, 1.5  # times the usual seconds of a step, from which on threads are tried again: at once, or in time
 WINDOW, WINDOW_S = 16, 0.05  # steps and seconds over which a step's time is told
@@ -149,17 +150,19 @@ def counted(threads: int) -> str:
 def pays(fewer: int, more: int, seconds_on: Callable[[int], float], lost: int = LOST) -> tuple[bool, float]:
     """Whether more threads are so much faster, the best of a few pairs of trials; and the seconds that these took.
 
-    Both of a pair follow each other, so that they meet the same machine. The first pair is not counted where it is
-    short: it meets cold caches.
+    Both of a pair follow each other, so that they meet the same machine.
     """
     need = PAYS ** math.log2(more / fewer)
+    cold = seconds_on(fewer)
+    if cold < SHORT or math.isinf(cold):
+        return False, cold
     one, many = seconds_on(fewer), seconds_on(more)
-    spent, for_it, against = one + many, 0, 0
-    if spent < LONG:
+    spent, for_it, against = cold + one + many, 0, 0
+    if spent < LONG:  # the first of both meets cold caches, and threads that are only now begun
         one, many = seconds_on(fewer), seconds_on(more)
         spent += one + many
     while True:
-        if need * many <= one < math.inf:
+        if need * many <= one:
             for_it += 1
         else:
             against += 1
