@@ -123,7 +123,9 @@ class Threads:
         return seconds
 
     def __str__(self) -> str:
-        tried = ", ".join(f"{1e3 * spent:.3g} ms on {threads}" for threads, spent in self.measured.items())
+        tried = ", ".join(
+            f"{1e3 * spent:.3g} ms on {threads}" for threads, spent in self.measured.items() if spent < math.inf
+        )
         return f"{self.now} of {self.most}" + (f"; a trial of a step: {tried}" if tried else "")
 
     def _climb(self, threads: int, lost: int, twice: float = 1.0) -> None:
