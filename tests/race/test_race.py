@@ -13,7 +13,7 @@ import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.errors import LeadlineError
-from leadline.race.race import TINY, entrants
+from leadline.race.race import TINY, _environment, entrants
 from leadline.system.resources import Gauge, tree_gb
 
 
@@ -254,3 +254,15 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
     finally:
         contest.close()
         journal.close()
+
+
+def test_a_worker_has_no_more_threads_than_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MKL_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "16")
+    found = _environment(2, tight=False)
+    assert [found[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS")] == ["1", "2", "2"]
+    assert found["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert _environment(2, tight=False)["OMP_WAIT_POLICY"] == "ACTIVE"
