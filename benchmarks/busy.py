@@ -234,10 +234,12 @@ def _group() -> Path | None:
         except OSError:
             continue
         try:
-            (group / name).write_text(f"{HALF} 100000" if name == "cpu.max" else HALF)
-            return group
+            if (group / "cgroup.procs").exists() and (group / name).exists():  # it may be an ordinary folder
+                (group / name).write_text(f"{HALF} 100000" if name == "cpu.max" else HALF)
+                return group
         except OSError:
-            group.rmdir()
+            pass
+        group.rmdir()
     return None
 
 
