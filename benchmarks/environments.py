@@ -53,7 +53,7 @@ def versions(python: Path) -> dict[str, str]:
 
 def said(peers: list[str]) -> str:
     """Our versions and, by peer, those of what its environment was made of and of NumPy beneath it, as JSON."""
-    from leadline.race.measure import versions as ours
+    from leadline.system.resources import versions as ours
 
     found: dict[str, object] = dict(ours())
     for peer in peers:

@@ -118,7 +118,10 @@ def forms(drawn: Drawn, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]
     yield "xlsx", lambda: _workbook(drawn, folder / "t.xlsx")
     yield "json lines", lambda: _json_lines(drawn, folder / "t.jsonl")
     yield "parquet", lambda: _saved(_polars(drawn), folder / "t.parquet")
-    yield "parquet, decimal, dictionary", lambda: _saved(_polars(drawn, text="category", whole="decimal"), folder / "d.parquet")
+    yield (
+        "parquet, decimal, dictionary",
+        lambda: _saved(_polars(drawn, text="category", whole="decimal"), folder / "d.parquet"),
+    )
     yield "feather", lambda: _saved(_polars(drawn), folder / "t.feather")
     yield "polars", lambda: _polars(drawn)
     yield "polars enum, int128", lambda: _polars(drawn, text="enum", whole="int128")
@@ -170,8 +173,13 @@ def _json_lines(drawn: Drawn, path: Path) -> Path:
     columns = {}
     for name, (_, values) in drawn.columns.items():
         cells = [plain(value) for value in values]
-        columns[name] = [None if c is None else str(c) for c in cells] if any(isinstance(c, str) for c in cells) else cells
-    lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in zip(*columns.values(), strict=True))
+        columns[name] = (
+            [None if c is None else str(c) for c in cells] if any(isinstance(c, str) for c in cells) else cells
+        )
+    lines = (
+        json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False)
+        for row in zip(*columns.values(), strict=True)
+    )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

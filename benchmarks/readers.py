@@ -64,7 +64,9 @@ def shipped(store: Any, path: Path) -> Any:
         x = g.op("Where", g.op("IsNaN", x), g.const(np.float32(0.37)), x)
         x = g.op("Reshape", x, g.const(np.array([-1, width], np.int64)))
         x = g.op("Tanh", g.op("Mul", x, g.const(np.float32(0.3))))
-        parts.append(g.op("MatMul", x, g.const(rng.normal(size=(width, len(store.task.classes) or 1)).astype(np.float32))))
+        parts.append(
+            g.op("MatMul", x, g.const(rng.normal(size=(width, len(store.task.classes) or 1)).astype(np.float32)))
+        )
     total = parts[0]
     for part in parts[1:]:
         total = g.op("Add", total, part)

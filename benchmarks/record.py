@@ -38,7 +38,7 @@ def run(
 
 def write(path: Path, fields: Sequence[str], rows: Found) -> None:
     """Print rows, and add them to the file with the time, the machine and the versions; a new one gets its header."""
-    from leadline.race.measure import machine, versions
+    from leadline.system.resources import machine, versions
 
     facts = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"), "machine": json.dumps(machine()),

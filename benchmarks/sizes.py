@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 from record import Found, run
 
 import leadline as ll
-from leadline.race.measure import tree_gb
+from leadline.system.resources import tree_gb
 
 RESULTS = Path(__file__).parent / "results" / "sizes.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "wall_s", "machine", "versions")

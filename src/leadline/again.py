@@ -22,11 +22,11 @@ from leadline.judge.verdict import Verdict
 from leadline.lock import Lock
 from leadline.race import past as journals
 from leadline.race.entry import Event
-from leadline.race.measure import machine, versions
 from leadline.race.past import Fate, Past
 from leadline.race.worker import CLOCK
 from leadline.refused import spoken
 from leadline.run import LOOKED, Go, Run, cache_of, find, journey
+from leadline.system.resources import machine, versions
 
 
 def resume(

@@ -35,9 +35,9 @@ from leadline.judge.expect import Expectation, expect
 from leadline.kinds import KINDS
 from leadline.kinds.kind import Limits, decode_columns, present, share
 from leadline.race.entry import entrants
-from leadline.race.measure import machine
 from leadline.refused import spoken
 from leadline.run import cache_of, find
+from leadline.system.resources import machine
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
 BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without

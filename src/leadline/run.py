@@ -48,7 +48,6 @@ from leadline.judge.metrics import METRICS
 from leadline.judge.verdict import Verdict
 from leadline.race.entry import Event, entrants
 from leadline.race.journal import Journal
-from leadline.race.measure import Gauge, cores, machine, memory_gb, versions
 from leadline.race.past import Past
 from leadline.race.race import Race
 from leadline.race.reserve import reserve
@@ -60,6 +59,7 @@ from leadline.ship.model import Model, assemble
 from leadline.ship.parity import Parity, check
 from leadline.stages import Stages
 from leadline.stop import told_once
+from leadline.system.resources import Gauge, cores, machine, memory_gb, most_threads, versions
 from leadline.trials import Trials
 
 LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
@@ -169,7 +169,7 @@ def journey(go: Go) -> dict[str, Any]:
         table, store = encode(table, None, share)
         stages.end("encode")
         clock = Clock(asked.seconds, began=go.began, readings=readings(folder / LOOKED))
-        looked = scan(table, store, encode, asked, cores(), clock)
+        looked = scan(table, store, encode, asked, most_threads(), clock)
         clock.write(folder / LOOKED)
         go.watch(journal.write("flaws", said=[flaw.says for flaw in looked.flaws]))
         table, store, said = looked.table, looked.store, (*said, *looked.said)

@@ -13,6 +13,7 @@ import torch
 from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.data.store import Store
+from leadline.system import threads
 from leadline.train.checkpoint import Checkpoints
 
 TABLES = ("mixed", "regression", "text", "image", "audio", "tokens")
@@ -67,6 +68,29 @@ def test_the_same_clock_gives_the_same_bytes(name: str, stores: dict[str, Store]
         assert first.digest() == second.digest() and first.score == second.score, table
         assert [note for note in notes if note] == [note for note in told if note], table
         assert again.place == len(clock.readings), f"{table}: it read the clock less often than the first time"
+
+
+@pytest.mark.parametrize(("name", "table"), [("cnn", "image"), ("gpt", "tokens"), ("boosting", "mixed")])
+def test_the_same_clock_gives_the_same_threads_and_bytes(
+    name: str, table: str, stores: dict[str, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many threads pay is told by the clock, also in the middle of a training, so it comes out again."""
+    monkeypatch.setattr(threads, "WAIT", 0.3)
+    monkeypatch.setattr(threads, "SHARE", 0.5)
+    monkeypatch.setattr(threads, "SHORT", 0.0)
+    told: list[list[Any]] = []
+
+    def learn(clock: Clock) -> Any:
+        told.append([])
+        data = Data(store=stores[table], clock=clock, threads=2)
+        return _learn(name, data, watch=lambda item: told[-1].append((item.step, item.note, dict(item.facts))))
+
+    clock = Clock(3.0)
+    first = learn(clock)
+    again = Clock(3.0, readings=clock.readings)
+    second = learn(again)
+    assert first.digest() == second.digest() and told[0] == told[1] and first.describe == second.describe
+    assert again.place == len(clock.readings)
 
 
 @pytest.mark.parametrize("name", [name for name, contender in PORTFOLIO.items() if contender.family == "deep"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,7 @@ def test_decoding_that_slows_down_leaves_rows_out_at_random(
         return decode(*given)
 
     monkeypatch.setattr(kind, "decode", slow)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("leadline.data.store.most_threads", lambda: 2)
     made = prepare(tmp_path / "pictures", budget=f"{SECONDS:g}s")
     store, kept = made.store, np.sort(np.concatenate(list(vars(made.store.split).values())))
     assert FEWEST <= len(kept) < 0.9 * ROWS and store.unread == ROWS - len(kept)

@@ -16,9 +16,10 @@ from leadline.errors import LeadlineError
 from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import entrants
-from leadline.race.measure import Gauge, tree_gb
 from leadline.race.past import Fate
 from leadline.race.race import TINY
+from leadline.race.spare import _environment
+from leadline.system.resources import Gauge, tree_gb
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
@@ -272,3 +273,15 @@ def test_one_that_repeats_an_earlier_race_may_take_longer(race: Any, monkeypatch
     past = {name: Fate(seconds=0.5, threads=1) for name in ("linear", "boosting")}
     contest, _ = race({"linear": "late", "boosting": "late"}, seconds=float("inf"), past=past)
     assert _status(contest) == {"linear": "finished", "boosting": "finished"}
+
+
+def test_a_worker_has_no_more_threads_than_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MKL_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "16")
+    found = _environment(2, tight=False)
+    assert [found[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS")] == ["1", "2", "2"]
+    assert found["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert _environment(2, tight=False)["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -16,7 +16,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.errors import ModelError, SourceError
 from leadline.ship.digest import CONTRACT, with_digest
 from leadline.ship.graph import Graph
-from leadline.ship.model import VERSION, Model, assemble
+from leadline.ship.model import BATCH, VERSION, Model, assemble
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,16 @@ def test_answers_come_in_order_and_sum_to_one(mixed: Any, ship: Any) -> None:
     assert answers["prediction"].to_list() == chosen.tolist()
     assert (answers["prediction"] == frame["y"]).mean() > 0.85
     assert model.predict(frame.drop("y").reverse()).equals(answers.reverse())
+
+
+def test_answers_do_not_depend_on_the_number_of_threads(mixed: Any, ship: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, model = ship(mixed(), target="y")
+    frame = mixed(3 * BATCH + 7, seed=3)
+    answers = []
+    for threads in (1, 4):
+        monkeypatch.setattr("leadline.ship.model.most_threads", lambda threads=threads: threads)
+        answers.append(model.predict(frame))
+    assert answers[0].equals(answers[1]) and len(answers[0]) == len(frame)
 
 
 def test_extra_columns_and_their_order_do_not_matter(mixed: Any, ship: Any) -> None:

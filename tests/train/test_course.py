@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_steps_back_at_half_the_rate(points: Any, blin
         ll.train(Trips({10, 11, 12, 13}), points, epochs=40, batch_size=32, precision="float32")
 
 
-def test_weights_that_were_lost_come_back(points: Any, blind: None) -> None:
+def test_weights_that_were_lost_come_back(points: Any, blind: None, one_thread: None) -> None:
     """The gradient of one step is not finite though its loss is: the next loss shows it."""
 
     class Poisoned(torch.autograd.Function):
@@ -255,7 +255,7 @@ def test_a_budget_goes_on_with_what_was_left(points: Any, tmp_path: Path) -> Non
     assert torch.equal(_weights(first.module), _weights(again.module))
 
 
-def test_the_fastest_way_is_tried_once_and_remembered(tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_fastest_way_is_tried_once_and_remembered(tmp_path: Path, monkeypatch: Any, one_thread: None) -> None:
     monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path))
     X, y = torch.randn(256, 3, 16, 16), torch.arange(256) % 4
 
@@ -276,7 +276,7 @@ def test_the_fastest_way_is_tried_once_and_remembered(tmp_path: Path, monkeypatc
         assert p.is_contiguous() and p.dtype == torch.float32
 
 
-def test_a_trial_of_the_ways_leaves_no_trace(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_trial_of_the_ways_leaves_no_trace(tmp_path: Path, monkeypatch: Any, one_thread: None) -> None:
     """Neither in the noise, nor in the norm's statistics: a remembered choice gives the same losses as a fresh one."""
     monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path))
     X, y = torch.randn(64, 3, 8, 8), torch.arange(64) % 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.contenders.features import Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS, Metric
+from leadline.system.threads import Threads, timed
 
 if TYPE_CHECKING:
     import lightgbm
@@ -80,6 +81,8 @@ class Boosting:
         dataset = lgb.Dataset(
             x, y, categorical_feature=plan.categories, params=base, free_raw_data=False, init_score=_start(odds, x)
         )
+        if data.threads > 1 and not data.clock.endless:
+            base["num_threads"] = threads_for(base, dataset, data.threads, data.clock.spent, pull)
         checks = lgb.Dataset(
             x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base,
             init_score=_start(odds, x_valid),
@@ -142,6 +145,24 @@ class Boosting:
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
         yield FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], odds)
+
+
+def threads_for(
+    settings: Mapping[str, Any], dataset: lightgbm.Dataset, most: int, clock: Callable[[], float], pull: Any = None
+) -> int:
+    """Threads that pay for trees on this data, told by a few rounds that are thrown away."""
+    import lightgbm as lgb
+
+    grown: dict[int, lightgbm.Booster] = {}
+
+    def seconds_on(threads: int) -> float:
+        if threads not in grown:
+            grown[threads] = lgb.Booster({**settings, "num_threads": threads}, dataset)
+        return timed(lambda: grown[threads].update(fobj=pull), clock)
+
+    tried = Threads(most, seconds_on, lambda threads: None)
+    tried.begin()
+    return tried.now
 
 
 def _odds(borne: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, buil
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
+from leadline.system.threads import Threads, counted, timed
 
 if TYPE_CHECKING:
     import onnx
@@ -52,9 +53,7 @@ class Deep:
         return [f"{block.name}.bag" if block.kind == "text" else block.name for block in store.blocks]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        import torch
 
-        torch.set_num_threads(data.threads)
         run = _Run(self, data, seed)
         if state is None:
             yield run.prepare()
@@ -77,6 +76,7 @@ class _Run:
         self.mixed = self.conv == "audio" and data.classes > 0 and not data.several and len(self.names) == 1
         self.longest = LONGEST[bool(self.conv) or "series" in self._kinds()]
         self.metric = METRICS[data.store.task.metric]
+        self.changed: str | None = None  # a change of threads that is not told yet
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
         self.best: tuple[float, dict[str, Tensor]] | None = None
@@ -87,6 +87,9 @@ class _Run:
         self.y = torch.from_numpy(data.borne(self.rows) if data.several else labels)
         self.valid = self.store.split.valid
         self.batch = self._batch()
+        self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
+        self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
+        self.training = False  # whether its steps are those of the plan
 
     def prepare(self) -> Progress:
         """Choose width, precision and the number of steps; by a trial, or without a budget by rule."""
@@ -95,9 +98,9 @@ class _Run:
         else:
             self._plan_passes(self.data.epochs)
         at, dtype = self.standing, "bfloat16" if self.low_precision else "float32"
-        self.describe.append(f"{at.steps:,} steps of {self.batch} planned, {dtype}, {self.data.threads} threads")
+        self.describe.append(f"{at.steps:,} steps of {self.batch} planned, {dtype}, {counted(self.threads.now)}")
         facts: dict[str, Any] = {
-            "steps": at.steps, "batch": self.batch, "threads": self.data.threads, "dtype": dtype,
+            "steps": at.steps, "batch": self.batch, "threads": self.threads.now, "dtype": dtype,
         }  # fmt: skip
         if self.conv:
             facts["width"] = self.width
@@ -141,7 +144,7 @@ class _Run:
             "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
             "optimizer": self.optimizer.tensors, "order": self.order, "epoch": self.epoch,
             "generators": [generator.get_state() for generator in self._generators()], "noise": torch.get_rng_state(),
-            "best": self.best,
+            "best": self.best, "threads": self.threads.state(),
         }  # fmt: skip
 
     def restore(self, state: State) -> None:
@@ -161,6 +164,7 @@ class _Run:
         for generator, held in zip(self._generators(), state["generators"], strict=True):
             generator.set_state(held)
         self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        self.threads.restore(state["threads"])
         torch.set_rng_state(state["noise"])
 
     def _generators(self) -> list[torch.Generator]:
@@ -180,6 +184,7 @@ class _Run:
         widths: tuple[int, ...] = WIDTHS[self.conv] if self.conv else (0,)
         self.width = widths[0]
         self._start()
+        self.threads.begin()
         a_step = self._seconds_a_step(4 if self.conv else 12)
         while self.conv and a_step * FEW_STEPS > self.data.clock.left() and self.batch > LEAST_BATCH:
             self.batch = max(LEAST_BATCH, self.batch // 4)
@@ -194,6 +199,9 @@ class _Run:
             widest = widths[2] if len(self.rows) < 10_000 else widths[-1]  # few rows gain nothing from more width
             self.width = min(max(fitting, default=widths[0]), widest)
         self._start()
+        if self.conv and self.width > widths[0]:
+            self.threads.higher()
+            self._start()
         return float(a_step * (self.width / widths[0]) ** GROWTH) if self.conv else a_step
 
     def _passes(self) -> float:
@@ -258,6 +266,19 @@ class _Run:
             losses = [F.mse_loss(out[:, 0], y) for y, _ in aims]
         torch.stack(losses).sum(0).mean().backward()  # type: ignore[no-untyped-call]
 
+    def _seconds_on(self, threads: int) -> float:
+        """Seconds of a step on so many threads, told by steps that are learned from like all others."""
+        import torch
+
+        torch.set_num_threads(threads)
+        done = self.standing.step / self.standing.steps if self.training else 0.5
+
+        def once() -> None:
+            self._step_once()
+            self.optimizer.step(done)
+
+        return timed(once, self.data.clock.spent)
+
     def _seconds_a_step(self, count: int) -> float:
         times, clock = [], self.data.clock
         most = TRIAL * clock.left()
@@ -294,10 +315,24 @@ class _Run:
     def train(self) -> Iterator[Progress]:
         from leadline.train.loop import train
 
-        return train(
-            self._step_once, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
+        self.training = True
+        for progress in train(
+            self._step, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
             self.standing, self.state,
-        )  # fmt: skip
+        ):  # fmt: skip
+            yield progress
+            if self.changed is not None:
+                yield Progress(step=progress.step, steps=progress.steps, note=self.changed)
+                self.changed = None
+
+    def _step(self) -> None:
+        """A step of the training, on as many threads as pay now."""
+        if self.threads.fixed:
+            return self._step_once()
+        self.changed = self.threads.check() or self.changed
+        began = self.data.clock.spent()
+        self._step_once()
+        self.threads.note(self.data.clock.spent() - began)
 
     def fitted(self) -> FittedNet:
         import torch

@@ -17,6 +17,7 @@ import numpy as np
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
+from leadline.system.threads import Threads, counted, timed
 from leadline.use import language
 from leadline.use.language import bits, nats, spread, stream
 
@@ -55,9 +56,6 @@ class Writer:
         return [block.name for block in store.blocks if block.kind == "tokens"]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        import torch
-
-        torch.set_num_threads(data.threads)
         run = _Run(self.name, data, seed)
         if state is None:
             yield run.prepare()
@@ -88,6 +86,10 @@ class _Run:
         self.best: tuple[float, dict[str, Tensor]] | None = None
         self.more: int | None = None  # steps of the last stretch, when it has begun
         self.taken_more = 0
+        self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
+        self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
+        self.changed: str | None = None  # a change of threads that is not told yet
+        self.done = 0.5  # share of the steps, by which rates are told; a half in trials
 
     def prepare(self) -> Progress:
         """Choose precision, size and the number of steps; by a trial, or without a budget by rule."""
@@ -100,11 +102,11 @@ class _Run:
         dtype = "bfloat16" if self.low_precision else "float32"
         self.describe += [
             f"{layers} layers of {width}, windows of {self.window} tokens",
-            f"{at.steps:,} steps of {BATCH} planned, {dtype}, {self.data.threads} threads",
+            f"{at.steps:,} steps of {BATCH} planned, {dtype}, {counted(self.threads.now)}",
         ]
         facts = {
             "steps": at.steps, "batch": BATCH, "window": self.window, "layers": layers, "width": width,
-            "threads": self.data.threads, "dtype": dtype,
+            "threads": self.threads.now, "dtype": dtype,
         }  # fmt: skip
         return Progress(step=0, steps=at.steps, note="plan", facts=facts)
 
@@ -147,7 +149,7 @@ class _Run:
             "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
             "optimizer": self.optimizer.tensors, "generator": self.generator.get_state(),
             "noise": torch.get_rng_state(), "best": self.best, "more": self.more, "taken_more": self.taken_more,
-            "score": self.score, "starved": self.starved,
+            "score": self.score, "starved": self.starved, "threads": self.threads.state(),
         }  # fmt: skip
 
     def restore(self, state: State) -> None:
@@ -166,6 +168,7 @@ class _Run:
         self.generator.set_state(state["generator"])
         self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
         self.more, self.taken_more = state["more"], state["taken_more"]
+        self.threads.restore(state["threads"])
         self.score, self.starved = state["score"], state["starved"]
         if self.more is not None:
             self._add_valid()
@@ -183,6 +186,7 @@ class _Run:
                 break
             kept, self.size = self.size, size
             self._start()
+            self.threads.begin() if size == SIZES[0] else self.threads.higher()
             times = []
             both = size == SIZES[-1] or size == SIZES[1]  # large enough to tell the two precisions apart
             for low in (True, False) if both else (self.low_precision,):
@@ -238,6 +242,29 @@ class _Run:
             loss = self.net.losses(windows)
         loss.backward()
 
+    def _step(self) -> None:
+        """A step of the training, on as many threads as pay now."""
+        if self.threads.fixed:
+            return self._step_once()
+        at = self.standing
+        self.done = at.step / at.steps if self.more is None else 1.0  # where the last stretch is, rates are low
+        self.changed = self.threads.check() or self.changed
+        began = self.data.clock.spent()
+        self._step_once()
+        self.threads.note(self.data.clock.spent() - began)
+
+    def _seconds_on(self, threads: int) -> float:
+        """Seconds of a step on so many threads, told by steps that are learned from like all others."""
+        import torch
+
+        torch.set_num_threads(threads)
+
+        def once() -> None:
+            self._step_once()
+            self.optimizer.step(self.done)
+
+        return timed(once, self.data.clock.spent)
+
     def _seconds_a_step(self) -> float:
         times, clock = [], self.data.clock
         for _ in range(7):
@@ -268,10 +295,14 @@ class _Run:
     def train(self) -> Iterator[Progress]:
         from leadline.train.loop import train
 
-        return train(
-            self._step_once, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
+        for progress in train(
+            self._step, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
             self.standing, self.state,
-        )  # fmt: skip
+        ):  # fmt: skip
+            yield progress
+            if self.changed is not None:
+                yield Progress(step=progress.step, steps=progress.steps, note=self.changed)
+                self.changed = None
 
     def judged(self) -> Iterator[Progress]:
         """Score the best weights on all valid rows, and see what a last stretch may take."""
@@ -304,7 +335,7 @@ class _Run:
         """Learn from the valid rows too, at a low rate that falls to zero."""
         at, clock = self.standing, self.data.clock
         while self.more and self.taken_more < self.more:
-            self._step_once()
+            self._step()
             self.optimizer.step(1 - LAST * (1 - self.taken_more / self.more))
             self.taken_more += 1
             now = at.step + self.taken_more

@@ -43,6 +43,7 @@ from leadline.data.partitions import partition_files
 from leadline.data.several import one_table
 from leadline.data.tabular import TABLE_SUFFIXES, read_table, table_suffix
 from leadline.errors import SourceError
+from leadline.system.resources import most_threads
 
 __all__ = ["base_name", "beside", "idx_stem", "is_idx", "read_folder", "read_idx"]
 
@@ -176,7 +177,7 @@ def read_idx(files: list[Path]) -> Layout:
             names[part] = stem
         if "train" not in names:
             raise SourceError(f"the IDX pairs {listed(pairs)} hold none for training; add the train pair")
-    with ThreadPoolExecutor(2) as pool:  # unpacking lets the other one go on
+    with ThreadPoolExecutor(min(2, most_threads())) as pool:  # unpacking lets the other one go on
         parts = dict(zip(names, pool.map(lambda stem: _idx_pair(pairs[stem]), names.values()), strict=True))
     shown = {part: pairs[stem]["images"].name for part, stem in names.items()}
     notes = (parts_note(shown),) if len(shown) > 1 else ()

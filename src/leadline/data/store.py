@@ -33,6 +33,7 @@ from leadline.errors import SourceError
 from leadline.kinds import KINDS
 from leadline.kinds.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
 from leadline.ship.runtime import Session
+from leadline.system.resources import most_threads
 
 FORMAT = 12  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
@@ -115,7 +116,7 @@ class Store:
         temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
         try:
             out = _mapped(temporary, dtype, (self.rows, *shape))
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            with ThreadPoolExecutor(most_threads()) as pool:
                 list(pool.map(one, range(0, len(rows), step)))
             out.flush()
             temporary.replace(self.path / f"{block_name}.{form}.npy")
@@ -202,7 +203,7 @@ def _write(
         block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in fitted
     }
     sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in fitted}
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(most_threads()) as pool:
         for start, frame in (
             table.batches([c for block in fitted for c in block.columns], at_once(fitted)) if fitted else ()
         ):
@@ -332,7 +333,7 @@ def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[
     """A sample decoded as all rows will be: one by one on all cores, where each has a shape of its own."""
     if not kind.ragged or isinstance(cells.dtype, pl.Array):
         return kind.decode(cells, root, settings)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(most_threads()) as pool:
         each = list(pool.map(lambda row: kind.decode(cells.slice(row, 1), root, settings), range(len(cells))))
     return Decoded(
         values=[one.values[0] for one in each],
@@ -357,7 +358,7 @@ def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any], most: float) -> 
         spent = time.perf_counter() - began
         if spent > most and tried >= LEAST_TRIED:
             break
-    return spent / tried / (os.cpu_count() or 1)
+    return spent / tried / most_threads()
 
 
 @dataclass(frozen=True)
@@ -375,7 +376,7 @@ class _Job:
         """Rows are cut fine where each has a shape of its own: a picture may be a hundred megabytes."""
         kind = KINDS[self.block.kind]
         alone = kind.ragged and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
-        step = 1 if alone else max(CHUNK // 8, len(frame) // (4 * (os.cpu_count() or 1)))
+        step = 1 if alone else max(CHUNK // 8, len(frame) // (4 * most_threads()))
         pieces = self.ration.starts(slice(start, start + len(frame)), step)
         list(pool.map(lambda first: self._piece(frame, start, first - start, step), pieces))
 

@@ -9,6 +9,7 @@ of the time, so that it can learn from about as many rows as a contender does.
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,7 +35,7 @@ STRENGTHS = {"bag": (1.0, 3.0, 10.0), "codes": (0.1, 1.0, 10.0), "dense": (0.01,
 MOST_SQUARED = 1_500  # dense columns that are multiplied with each other
 RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squares: penalty, and its odds a step
 CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly hangs on how many there are
-FEW_CELLS = 500_000  # trees on fewer are grown by one thread: two would wait for each other
+FEW_CELLS = 500_000  # trees on fewer are grown by one thread, and no trial is worth its time
 MOST_CLASSES = 60
 A_CELL = {"trees": 1e-8, "dense": 5e-10, "bag": 5e-9}  # seconds a cell, round (or pass) and class
 A_PRODUCT = 2e-10  # seconds for two numbers
@@ -47,6 +48,7 @@ class Probe:
         """`pace` bounds how long a fit may take; without one, it takes what it takes."""
         self.store, self.threads, self.pace = store, threads, pace
         self._a_fit = math.inf  # seconds
+        self._paying: int | None = None  # threads, for trees
         self.classes = len(store.task.classes)
         kinds = {block.kind for block in store.blocks}
         self.trees = kinds <= {"number", "category", "time", "list"}
@@ -136,6 +138,7 @@ class Probe:
     def _trees(self, store: Any, train: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
         import lightgbm as lgb
 
+        from leadline.contenders.boosting import threads_for
         from leadline.contenders.features import matrix
 
         goal: dict[str, Any] = {"objective": "regression"}
@@ -144,14 +147,17 @@ class Probe:
             goal = (
                 {"objective": "binary"} if self.classes == 2 else {"objective": "multiclass", "num_class": self.classes}
             )
-        data = lgb.Dataset(matrix(store, self.plan, train), (labels - mean) / spread,
+        settings = {**TREES, **goal, "num_threads": 1}
+        data = lgb.Dataset(matrix(store, self.plan, train), (labels - mean) / spread, params=settings,
                            categorical_feature=self.plan.categories)  # fmt: skip
-        threads = self.threads if len(train) * sum(self.plan.widths) > FEW_CELLS else 1
+        if self._paying is None and self.threads > 1 and len(train) * sum(self.plan.widths) > FEW_CELLS:
+            self._paying = threads_for(settings, data, self.threads, time.perf_counter)
+        threads = self._paying or 1
         rounds = ROUNDS if self.classes <= 2 else max(20, 2 * ROUNDS // self.classes)
         late = self.pace.watch(self._a_fit) if self.pace is not None else None
         ends = [] if late is None else [_until(late)]
-        booster = lgb.train({**TREES, **goal, "num_threads": threads}, data, rounds, callbacks=ends)
-        raw = np.asarray(booster.predict(matrix(store, self.plan, rows)))
+        booster = lgb.train({**settings, "num_threads": threads}, data, rounds, callbacks=ends)
+        raw = np.asarray(booster.predict(matrix(store, self.plan, rows), num_threads=threads))
         if not self.classes:
             return np.asarray(raw * spread + mean)
         return np.asarray(np.stack([1 - raw, raw], axis=1) if self.classes == 2 else raw, np.float32)

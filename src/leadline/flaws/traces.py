@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from leadline.flaws.columns import RANGES
+from leadline.system.resources import most_threads
 
 TIED = 0.25  # share of the entropy that one tells of the other
 MOST_NAMES = 200  # shapes of file names that are a fact
@@ -33,7 +34,7 @@ def facts(cells: pl.Series, kind: str, root: Path | None) -> dict[str, np.ndarra
     if isinstance(cells.dtype, pl.Array):
         return {}
     look = _of_picture if kind == "image" else _of_sound
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(most_threads()) as pool:
         rows = list(pool.map(lambda cell: _looked(look, cell, root), cells.to_list()))
     names = sorted({name for row in rows for name in row})
     found = {name: np.array([str(row.get(name, "none")) for row in rows]) for name in names}

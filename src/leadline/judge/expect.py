@@ -122,7 +122,7 @@ def expect(
     Args:
         table: as the audit leaves it.
         rows: of each part of the split, by name.
-        machine: as `race.measure.machine` describes it: cores, memory_gb.
+        machine: as `system.resources.machine` describes it: cores, memory_gb.
         interpretable: the user must be able to read the model.
         seconds: the budget; inf for none.
     """

@@ -24,11 +24,11 @@ from leadline.errors import LeadlineError
 from leadline.judge.metrics import METRICS
 from leadline.race.entry import Entry, Event
 from leadline.race.journal import Journal
-from leadline.race.measure import tree_gb, used_gb
 from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
 from leadline.race.past import Fate
 from leadline.race.spare import TIGHT, Spares, spawn
 from leadline.stop import deaf, noted
+from leadline.system.resources import most_threads, tree_gb, used_gb
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -62,6 +62,7 @@ class Race:
             slow: times longer than alone that the machine takes now (`slowdown`).
         """
         self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
+        self._most = min(cores, most_threads())  # of one contender
         self._tight, self._spares, self._slow = memory_gb < TIGHT, spares or Spares(None), slow
         self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
@@ -113,9 +114,9 @@ class Race:
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
-            self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self.cores if lanes == 1 else 1)
+            self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self._most if lanes == 1 else 1)
             if not self.late:
-                self._lanes(second, until, lanes=1, threads=self.cores)
+                self._lanes(second, until, lanes=1, threads=self._most)
 
     def _note(self) -> None:
         self._asked = True

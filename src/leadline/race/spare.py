@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import IO
 
 from leadline.race.entry import family_of
+from leadline.system.resources import limit
 
 TIGHT = 3.0  # GB; with less, a contender hands over its graph and leaves before the next one starts
 LEAST_S = 12.0  # seconds of a budget; with less the fastest contender races alone, and needs the machine for itself
@@ -76,7 +77,13 @@ def spawn(words: list[str], log: IO[str] | int, threads: int, tight: bool) -> su
 
 
 def _environment(threads: int, tight: bool) -> dict[str, str]:
-    """The process's environment, with the threads of every numerical library set before it is imported."""
+    """The process's environment, with the threads of every numerical library set before it is imported.
+
+    What the user set stays, and is never raised. Threads that wait sleep: beside other work one that spins takes the
+    core from the one that it waits for, and steps so small that spinning would save something run on one thread.
+    """
     arenas = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1000000"} if tight else {}
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
-    return {**os.environ, **dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE", **arenas}
+    user = os.environ
+    bounds = {name: str(min(threads, limit(user.get(name, "")) or threads)) for name in names}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **user, **bounds, **arenas}

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
 ALONE, ALONE_S = 30, 0.5  # calls of one row that are timed, and the seconds for them, at most
 SAID_EVERY = 0.5  # seconds between two messages that only say which step it is
-CROWDED = 1.3  # processes a core from which on threads that wait give their core away
 
 
 def main(job_path: str | None = None) -> None:
@@ -80,15 +79,10 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
 
 
 def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str], say: Any) -> None:
-    from leadline.race.measure import busy, peak_mb
-
-    os.environ["OMP_NUM_THREADS"] = str(job["threads"])  # before any library starts its pool
-    if busy() > CROWDED:
-        # Alone, threads that spin save an eighth of a small step; beside two other processes they cost 3.5 times it.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from leadline.contenders.contender import Data, Progress
     from leadline.contenders.portfolio import PORTFOLIO
     from leadline.data.store import Store
+    from leadline.system.resources import peak_mb
 
     folder = Path(job["folder"])
     record = Record(folder, math.inf if job["seconds"] is None else job["seconds"], job["began"], stop)

@@ -8,7 +8,6 @@ file that does not match it is refused. Reading and running it needs neither tor
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from leadline.kinds.kind import Decoded, Kind, decode_columns
 from leadline.ship import language
 from leadline.ship.digest import CONTRACT, WITHOUT, damage, with_digest
 from leadline.ship.runtime import Session
+from leadline.system.resources import most_threads
 
 if TYPE_CHECKING:
     import onnx
@@ -152,7 +152,7 @@ class Model:
         """Raises `ModelError` where the file is none of Leadline's, or not as it was written."""
         self.path = Path(path)
         self._origin = self.path.resolve()  # for a copy that is opened in another folder
-        self._session = self._open(threads=os.cpu_count() or 1)
+        self._session = self._open(threads=1)
         self.contract = _contract(self._session, self.path)
         self.classes: list[str] = self.contract["classes"]
         if self.contract["version"] == WITHOUT:
@@ -207,11 +207,11 @@ class Model:
         """Pickled and copied by its path: the file is opened again where it is unpickled."""
         return type(self), (self._origin,)
 
-    def reader(self, threads: int | None = None) -> language.Reader:
-        """The step of a language model, on all cores or so many. Raises `ModelError` where this is none."""
+    def reader(self, threads: int = 1) -> language.Reader:
+        """The step of a language model, on one thread or so many. Raises `ModelError` where this is none."""
         if self.contract["task"] != "language":
             raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
-        session = self._session if threads is None else self._open(threads)
+        session = self._session if threads == 1 else self._open(threads)
         return language.Reader(partial(self._run, session), self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
@@ -244,18 +244,33 @@ class Model:
         bad: dict[int, str] = {}
         inputs = self.contract["inputs"].items()
         sized = all(isinstance(frame[name].dtype, pl.Array) for name, facts in inputs if KINDS[facts["kind"]].ragged)
-        step = BATCH if sized else PICTURES
+        step = BATCH if sized else PICTURES  # whatever the machine: the last bits of an answer depend on it
         step = MANY if all(KINDS[facts["kind"]].joint for _, facts in inputs) else step
-        for start in range(0, len(frame), step):
-            for rows, feeds in self._feeds(frame.slice(start, step), root, bad, start, watch):
+        ways = {name: facts["decode"] if watch is None else watch.settings(name) for name, facts in inputs}
+        kinds = {name: facts["kind"] for name, facts in inputs}
+
+        def one(start: int) -> list[tuple[str, Decoded]]:
+            decoded = self._decoded(frame.slice(start, step), root, ways)
+            for rows, feeds in self._feeds(decoded, min(step, len(frame) - start), bad, start):
                 outputs = self._run(self._session, feeds, list(self.contract["outputs"].values()))
                 for role, name in self.contract["outputs"].items():
                     found[role][rows] = outputs[name]
+            return [(name, held) for name, held in decoded.items() if not KINDS[kinds[name]].ragged]
+
+        # A call runs on one thread, and as many calls side by side as there are cores: none waits for another one, and
+        # an answer does not depend on how many there are.
+        with ThreadPoolExecutor(most_threads()) as pool:
+            starts = range(0, len(frame), step)
+            for start, columns in zip(starts, pool.map(one, starts), strict=True):
+                for name, decoded in columns:
+                    if watch is not None:
+                        watch.note(name, decoded, start)
         return found, bad
 
     def feeds(self, frame: pl.DataFrame, root: Path | None) -> dict[str, Any]:
         """Decoded values of a frame's rows, all of one shape, as the file takes them."""
-        ((_, feeds),) = self._feeds(frame, root, {}, 0)
+        ways = {name: facts["decode"] for name, facts in self.contract["inputs"].items()}
+        ((_, feeds),) = self._feeds(self._decoded(frame, root, ways), len(frame), {}, 0)
         return feeds
 
     def _decoded(
@@ -275,29 +290,20 @@ class Model:
         return {name: found[name] for name in self.contract["inputs"]}
 
     def _feeds(
-        self, frame: pl.DataFrame, root: Path | None, bad: dict[int, str], start: int, watch: Watch | None = None
+        self, decoded: Mapping[str, Decoded], count: int, bad: dict[int, str], start: int
     ) -> list[tuple[np.ndarray, dict[str, Any]]]:
         """(row numbers, inputs) of each call that a batch needs: rows with pictures of one size go together."""
-        columns: dict[str, Any] = {}
+        columns = {name: found.values for name, found in decoded.items()}
         groups: dict[tuple[Any, ...], list[int]] = {}
-        shapes: list[tuple[Any, ...]] = [()] * len(frame)
+        shapes: list[tuple[Any, ...]] = [()] * count
         broken: set[int] = set()
-        ways = {
-            name: facts["decode"] if watch is None else watch.settings(name)
-            for name, facts in self.contract["inputs"].items()
-        }
-        for name, decoded in self._decoded(frame, root, ways).items():
-            kind = KINDS[self.contract["inputs"][name]["kind"]]
-            columns[name] = values = decoded.values
-            if kind.ragged:
-                bad |= {start + row: why for row, why in decoded.bad.items()}
-            elif watch is not None:
-                watch.note(name, decoded, start)
-            if kind.ragged:
-                broken |= {i for i, value in enumerate(values) if value is None}
+        for name, found in decoded.items():
+            if KINDS[self.contract["inputs"][name]["kind"]].ragged:
+                bad.update({start + row: why for row, why in found.bad.items()})
+                broken |= {i for i, value in enumerate(found.values) if value is None}
                 shapes = [
                     (*shape, None if value is None else value.shape)
-                    for shape, value in zip(shapes, values, strict=True)
+                    for shape, value in zip(shapes, found.values, strict=True)
                 ]
         for i, shape in enumerate(shapes):
             if i not in broken:
@@ -337,11 +343,10 @@ def _contract(session: Session, path: Path) -> dict[str, Any]:
 
 
 def _one_by_one(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-    """Decoded cells of one column of pictures or sounds, on all cores."""
+    """Decoded cells of one column of pictures or sounds."""
     if isinstance(cells.dtype, pl.Array):
         return kind.decode(cells, root, settings)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        parts = list(pool.map(lambda i: kind.decode(cells.slice(i, 1), root, settings), range(len(cells))))
+    parts = [kind.decode(cells.slice(i, 1), root, settings) for i in range(len(cells))]
     return Decoded(
         values=[part.values[0] for part in parts], bad={i: part.bad[0] for i, part in enumerate(parts) if part.bad}
     )

@@ -11,6 +11,7 @@ from leadline.data.table import Table
 from leadline.errors import ModelError
 from leadline.judge.metrics import LIKELY
 from leadline.ship.model import Model
+from leadline.system.resources import most_threads
 from leadline.use.language import bits, nats
 
 TOLERANCE = 1e-4  # of a probability, or of the spread of the target
@@ -73,7 +74,7 @@ def _decisions(shipped: np.ndarray, scores: np.ndarray, several: bool) -> tuple[
 
 def _language(model: Model, store: Store, scores: np.ndarray) -> Parity:
     """The bits of every test row, by the step in the file."""
-    rows, reader = store.split.test, model.reader()
+    rows, reader = store.split.test, model.reader(most_threads())
     found = bits(store, rows, lambda tokens: nats(tokens, reader.step, reader.initial))
     apart = np.abs(found - scores) / np.maximum(scores, 1.0)
     wrong = ~(apart <= TOLERANCE)

@@ -41,6 +41,8 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
+        # Threads that wait by spinning take the core from whom they wait for, where other work shares the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = ERROR
         data = model if isinstance(model, bytes) else Path(model).read_bytes()
         if EXTENSIONS.encode() in data:

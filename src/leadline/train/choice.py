@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from leadline.data.source import cache_folder
-from leadline.race.measure import machine
+from leadline.system.resources import machine, most_threads
 from leadline.train.attention import written_out
 from leadline.train.device import CPU, fast_bfloat16, home, named, noise_kept, wait
 from leadline.train.losses import Loss
@@ -117,13 +117,14 @@ def _attends(module: nn.Module, x: tuple[Tensor, ...]) -> bool:
     return seen.called
 
 
-def _key(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> str:
+def place(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Any]) -> Path:
+    """The file in which the machine remembers what it chose among these options."""
     facts = [
         repr(module), [list(p.shape) for p in module.parameters()], [[list(x.shape), str(x.dtype)] for x in batch[0]],
-        [asdict(option) for option in options], torch.get_num_threads(), torch.__version__, machine(),
-        named(home(module)),
+        options, most_threads(), torch.__version__, machine(), named(home(module)),
     ]  # fmt: skip
-    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+    name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return cache_folder() / "choices" / f"{name}.json"
 
 
 def _times(
@@ -174,24 +175,28 @@ def seconds_of(
     return min(spent)
 
 
-def _path(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> Path:
-    return cache_folder() / "choices" / f"{_key(module, batch, options)}.json"
+def _place(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> Path:
+    return place(module, batch, [asdict(option) for option in options])
 
 
 def remembered(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice]) -> Choice | None:
     """What was chosen among these options before; None where nothing was."""
-    path = _path(module, batch, options)
+    path = _place(module, batch, options)
     return Choice(**json.loads(path.read_text())) if path.is_file() else None
 
 
 def remember(
     module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Choice], choice: Choice
 ) -> None:  # fmt: skip
-    path = _path(module, batch, options)
+    keep(_place(module, batch, options), asdict(choice))
+
+
+def keep(path: Path, choice: dict[str, Any]) -> None:
+    """Write a choice into its file, whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}-{os.getpid()}")
-        partial.write_text(json.dumps(asdict(choice)))
+        partial.write_text(json.dumps(choice))
         partial.replace(path)
     except OSError:
         return  # a home that cannot be written: the next run tries again

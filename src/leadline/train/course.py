@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from leadline.errors import LeadlineError
-from leadline.race.measure import peak_mb
+from leadline.system.resources import peak_mb
+from leadline.system.threads import Threads
 from leadline.train.accumulate import by_count, by_outputs, split
 from leadline.train.batches import Batches, Rows
 from leadline.train.checkpoint import restore
@@ -32,6 +33,7 @@ from leadline.train.losses import Own
 from leadline.train.memory import too_large
 from leadline.train.scoring import score, type_of
 from leadline.train.steps import way_for
+from leadline.train.threads import Batch, as_they_are, trial
 
 TRIED, SKIPPED = 12, 4  # steps of the trial under a budget, and those of them that are not timed
 CHECKS = 10  # of a run under a budget
@@ -58,6 +60,7 @@ class Course:
         self._choice, self._began, self._device = choice, time.perf_counter(), home(module)
         self.history = History()
         self.layers: Callable[[], list[Layer]] = list  # measures them on a batch of the rows
+        self.threads = as_they_are(torch.get_num_threads())
         self._way, why = way_for(module, flat, how.loss, [x.ndim for x in rows.x], choice)
         self._start()
         shapes = " and ".join(f"{list(x.shape[1:])} {str(x.dtype).split('.')[1]}" for x in rows.x)
@@ -68,11 +71,17 @@ class Course:
             "rows": f"{len(rows):,} of {shapes}",
             "batches": f"{len(self._batches):,} of {self._batches.size} a pass",
             "weights": f"{flat.values.numel():,}, moved by {how.optimizer}",
-            "threads": str(torch.get_num_threads()),
         }
         if self._device != CPU:
             kept = "the rows lie there" if rows.y.device != CPU else "the rows follow batch by batch"
             self.history.facts["device"] = f"{named(self._device)}; {kept}"
+
+    def take(self, threads: Threads, batch: Callable[[], Batch]) -> None:
+        """Train on these threads, and try others on a batch where steps become slow."""
+        self.threads = threads
+        threads.seconds_on = trial(self._module, self._how.loss, self._choice, batch)
+        threads.fixed = threads.fixed or self._choice.compiled  # compiled code is made for a number of threads
+        self.history.facts["threads"] = str(threads)
 
     def _start(self) -> None:
         """A fresh order of the rows, fresh noise, and fresh states of the optimizer and the average."""
@@ -125,10 +134,12 @@ class Course:
     def step_once(self) -> None:
         """Forward and backward of the next batch; where the loss is not finite, back to where all was well."""
         self._lost = False
+        if (changed := self.threads.check()) is not None:
+            self.history.notes.append(f"step {self._taken + 1:,}: {changed}")
         if self._taken % SAVED == 0:
             self._settle()
             self._save()
-        began = self._now()
+        began = self._step_began = self._now()
         x, y = self._batches.draw()
         self._note(0, began, self._now())
         loss = None
@@ -212,7 +223,9 @@ class Course:
             # A young average follows closely, or it would hold on to the first weights.
             self._average.lerp_(self._flat.values, 1 - min(how.ema, (1 + self._taken) / (10 + self._taken)))
         hand_over(self._device)
-        self._note(3, began, self._now())
+        ended = self._now()
+        self._note(3, began, ended)
+        self.threads.note(ended - self._step_began)
 
     def _held_state(self) -> list[Tensor]:
         """All tensors that a step moves."""
@@ -303,6 +316,7 @@ class Course:
             "checks": [asdict(check) for check in history.checks], "notes": history.notes, "spent": self._spent,
             "valid": self._valid, "seen": self._seen, "parts": self.parts, "share": self._share,
             "next_look": self._next_look, "strikes": self._strikes, "elapsed": time.perf_counter() - self._began,
+            "threads": self.threads.state(),
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -324,6 +338,8 @@ class Course:
         self._spent, self._valid, self._seen = list(state["spent"]), state["valid"], state["seen"]
         self.parts, self._share, self._strikes = state["parts"], state["share"], state["strikes"]
         self._next_look = state["next_look"]
+        self.threads.restore(state.get("threads", {"threads": self.threads.most}))  # of an older version: all
+        self.history.facts["threads"] = str(self.threads)
         self._began = time.perf_counter() - state["elapsed"]
 
     def finish(self) -> None:

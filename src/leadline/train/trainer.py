@@ -51,6 +51,7 @@ from leadline.train.optim import Optimizer
 from leadline.train.schedule import Schedule
 from leadline.train.scoring import fitted, outputs, probe, score, type_of
 from leadline.train.steps import written_out
+from leadline.train.threads import as_they_are, begin, threads_kept, untried
 
 LOOKED = 64  # rows at most by which layers are measured
 
@@ -64,18 +65,19 @@ class Trained:
     loss: Loss
     normalise: Normalise | None
     device: torch.device  # where it was trained; the module itself is back where it was before
+    threads: int  # of the processor, at the end of its training
 
     def predict(self, X: object) -> Tensor:
         """X [N, ...] as it was given to `train` -> the module's outputs [N, ...], on the CPU."""
         x = inputs(X, "X")
-        with on(self.module, self.device):
+        with threads_kept(self.threads), on(self.module, self.device):
             rows = Rows(x, torch.zeros(len(x[0])))
             return torch.cat([out.cpu() for out, _ in outputs(self.module, rows, self.normalise)])
 
     def evaluate(self, data: object) -> Scores:
         """Loss and accuracy on a pair (X, y), or on the test rows of a source."""
         rows = rows_of(data, "data", "test")
-        with on(self.module, self.device):
+        with threads_kept(self.threads), on(self.module, self.device):
             ready = _ready(self.module, rows, self.loss, self.normalise, "data")
             return score(self.module, ready, self.loss, self.normalise)
 
@@ -130,9 +132,14 @@ def train(
         compile: whether `torch.compile` makes the steps; 'auto' tries it where over five minutes are left, and takes
             it where it gains more than it costs.
 
-    The same arguments, first weights, machine and number of threads give the same bytes, also where it was killed and
-    went on from its folder; on an accelerator as far as the module's own operations do (docs/devices.md). Under a
-    budget they do not: the number of steps follows the clock.
+    On the processor it takes as many threads as pay, never more than PyTorch was set to: one, unless a short trial
+    shows several at least 1.3 times as fast, and other work beside it does not make their steps three times as slow.
+    `history.facts["threads"]` and the notes say what was found; the number is put back afterwards.
+
+    The same arguments, first weights, machine and threads give the same bytes, also where it was killed and went on
+    from its folder; on an accelerator as far as the module's own operations do (docs/devices.md). With
+    `torch.set_num_threads(1)` no trial is left that other work could change. Under a budget they do not: the number of
+    steps follows the clock.
 
     A loss that is not finite sends it back to the last good weights, at half the rate, three times at most; a step that
     does not fit into memory is cut into parts. Both are said in the notes of the history.
@@ -161,7 +168,10 @@ def train(
     kept = None if folder is None else Checkpoints(Path(folder))
     there = torch.device(how.device)
     # Dropout takes its noise from the global generators, which are given back as they were.
-    with torch.inference_mode(False), on(module, there), noise_kept(there), exact(there), torch.no_grad():
+    with (
+        torch.inference_mode(False), threads_kept() as most, on(module, there), noise_kept(there), exact(there),
+        torch.no_grad(),
+    ):  # fmt: skip
         rows = _ready(module, rows_of(data, "data"), how.loss, normalise, "data")
         held = None if held is None else _ready(module, held, how.loss, normalise, "valid")
         if there != CPU and holds(there, rows.size):
@@ -169,11 +179,20 @@ def train(
         key = {} if kept is None else _key(how, rows, held, module)
         past = None if kept is None else _past(kept, key)
         least = least_rows(module, rows, how)
+        at_once = max(least, how.batch_size // how.accumulate)
+        if there != CPU:
+            threads = as_they_are(most)
+        elif past is not None:
+            threads = untried(most)
+        else:
+            low = precision == "bfloat16"
+            threads = begin(module, lambda: _batch(module, rows, how, at_once), how.loss, low, most)
         choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
         lay_out(module, choice.layout)
         flat = Flat(module)
         try:
             course = Course(module, flat, rows, held, how, choice, least)
+            course.take(threads, lambda: _batch(module, rows, how, at_once))
             few = min(LOOKED, how.batch_size)
             course.layers = lambda: measured(
                 module, *_batch(module, rows, how, max(least, few // course.parts)), how.loss
@@ -183,8 +202,11 @@ def train(
             flat.release()
             lay_out(module, torch.contiguous_format)
             module.eval()
-    course.history.measure = lambda: _measured_there(module, there, course.layers)
-    return Trained(module=module, history=course.history, loss=how.loss, normalise=normalise, device=there)
+    trained = Trained(
+        module=module, history=course.history, loss=how.loss, normalise=normalise, device=there, threads=threads.now
+    )
+    course.history.measure = lambda: _measured_there(trained, course.layers)
+    return trained
 
 
 def _place(device: str | torch.device, module: nn.Module) -> torch.device:
@@ -195,8 +217,8 @@ def _place(device: str | torch.device, module: nn.Module) -> torch.device:
     return chosen(device)
 
 
-def _measured_there(module: nn.Module, device: torch.device, measure: Callable[[], list[Layer]]) -> list[Layer]:
-    with on(module, device):
+def _measured_there(trained: Trained, measure: Callable[[], list[Layer]]) -> list[Layer]:
+    with threads_kept(trained.threads), on(trained.module, trained.device):
         return measure()
 
 

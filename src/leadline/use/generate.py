@@ -39,7 +39,7 @@ def generate(
     """
     _check(length, temperature, top_k, top_p)
     # One thread: a step of one token is too small to share, and waiting for each other costs more than it takes.
-    reader, vocabulary = model.reader(threads=1), model.contract["vocabulary"]
+    reader, vocabulary = model.reader(), model.contract["vocabulary"]
     pieces, rng = decoded(vocabulary, model.contract["unit"]), np.random.default_rng(seed)
     spell = codecs.getincrementaldecoder("utf-8")("replace")  # a character may be spread over tokens
     prompt = prompt.replace("\x00", " ")

@@ -1,7 +1,12 @@
-"""What the machine has, and what a process uses of it."""
+"""What the machine has, what of it this process may use, and what it uses: the one place that counts cores.
+
+The cores are those that the process may run on (its affinity), or fewer where a container has a quota of their time:
+`cpu.max` of cgroups v2, or the quota of v1, of its own group and of all groups around it.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -17,19 +22,69 @@ PACKAGES = ("torch", "numpy", "polars", "scikit-learn", "lightgbm", "onnx", "onn
 LOOKS_S = 0.2  # seconds between two looks at the memory
 
 
+LIMITS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS")  # by which a user bounds the threads of a process
+
+
 def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use; half a core counts as one."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(found, quota())))
 
 
-def busy() -> float:
-    """How many times longer than on a quiet machine something takes beside what else is running now, about: 1 to 4."""
+def most_threads() -> int:
+    """Threads that this process may keep busy: a core each, and no more than the user's environment allows."""
+    return min([cores(), *(most for name in LIMITS if (most := limit(os.environ.get(name, ""))) is not None)])
+
+
+def limit(text: str) -> int | None:
+    """A limit as OpenMP reads it, of several levels the first; None where there is none."""
+    first = text.split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+def quota(process: Path = Path("/proc/self")) -> float:
+    """Cores' worth of time that the process's control groups leave it; inf where nothing is said."""
     try:
-        return min(4.0, max(1.0, os.getloadavg()[0] / cores()))
-    except (AttributeError, OSError):  # this system does not say
-        return 1.0
+        groups = [line.split(":", 2) for line in (process / "cgroup").read_text().splitlines()]
+        mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
+    except OSError:
+        return math.inf
+    found = math.inf
+    for mount in mounts:
+        root, place, kind = mount[3], Path(mount[4]), mount[mount.index("-") + 1]
+        if kind == "cgroup2":
+            own = next((group for number, _, group in groups if number == "0"), None)
+        elif kind == "cgroup" and "cpu" in mount[-1].split(","):
+            own = next((group for _, names, group in groups if "cpu" in names.split(",")), None)
+        else:
+            continue
+        if own is not None:
+            # In a container the mount may begin at its own group, which the group's path then begins with, too.
+            inner = own.removeprefix(root) if root != "/" else own
+            folder = place / inner.strip("/")
+            folders = [each for each in (folder, *folder.parents) if each == place or place in each.parents]
+            found = min([found, *map(_allowed, folders)])
+    return found
+
+
+def _allowed(group: Path) -> float:
+    """The quota of one group, in cores."""
+    try:
+        if (group / "cpu.max").exists():
+            most, period = (group / "cpu.max").read_text().split()
+        else:
+            most, period = ((group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return float(most) / float(period) if float(most) > 0 else math.inf
+    except (OSError, ValueError):  # no such file, or 'max'
+        return math.inf
+
+
+def running() -> int | None:
+    """Threads of the whole machine that want to run at this moment, this one included; None where it does not say."""
+    try:
+        return int(Path("/proc/loadavg").read_text().split()[3].split("/")[0])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def memory_gb() -> float:
