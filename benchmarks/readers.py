@@ -2,9 +2,9 @@
 
     python benchmarks/readers.py [all] [some]
 
-`all` is 2,000 tables, `some` 200. Of each table the store (encoded tensors, labels, classes) is built from every form, a
-file is shipped whose answers hang on every encoded value, and every form is asked of it, two of them row by row. Prints
-what must be and what was, and appends it to benchmarks/results/readers.csv with versions and machine.
+`all` is 2,000 tables, `some` 200. Of each table the store (encoded tensors, labels, classes) is built from every form,
+a file is shipped whose answers hang on every encoded value, and every form is asked of it, two of them row by row.
+Prints what must be and what was, and appends it to benchmarks/results/readers.csv with versions and machine.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def shipped(store: Any, path: Path) -> Any:
         x = g.op("Where", g.op("IsNaN", x), g.const(np.float32(0.37)), x)
         x = g.op("Reshape", x, g.const(np.array([-1, width], np.int64)))
         x = g.op("Tanh", g.op("Mul", x, g.const(np.float32(0.3))))
-        parts.append(g.op("MatMul", x, g.const(rng.normal(size=(width, len(store.task.classes) or 1)).astype(np.float32))))
+        parts.append(
+            g.op("MatMul", x, g.const(rng.normal(size=(width, len(store.task.classes) or 1)).astype(np.float32)))
+        )
     total = parts[0]
     for part in parts[1:]:
         total = g.op("Add", total, part)

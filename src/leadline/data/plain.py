@@ -25,7 +25,7 @@ __all__ = ["composed", "decomposed_columns", "plain"]
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
 NOT_ASCII = r"[^\x00-\x7F]"
-AT_ONCE = 64  # columns
+MOST_CELLS = 2**22  # looked at together: to open a file of thousands of columns for some of them takes a moment
 
 
 def composed(text: str) -> str:
@@ -74,8 +74,11 @@ def _cell(name: str, dtype: pl.DataType, decomposed: bool) -> pl.Expr | None:
 def decomposed_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str]:
     """The columns of text of which some cell is not composed."""
     names = [name for name, dtype in frame.collect_schema().items() if dtype in TEXT and name not in keep]
-    found = []
-    for some in (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)):
+    if not names:
+        return []
+    rows = int(frame.select(pl.len()).collect().item())
+    step, found = max(1, MOST_CELLS // max(1, rows)), list[str]()
+    for some in (names[start : start + step] for start in range(0, len(names), step)):
         foreign = _those(frame, some, lambda cell: cell.str.contains(NOT_ASCII).any())
         found += _those(frame, foreign, lambda cell: (cell.str.normalize("NFC") != cell).any())
     return found
