@@ -78,7 +78,7 @@ def shipped(store: Any, path: Path) -> Any:
     else:
         flat = g.op("Reshape", g.op("Cast", total, to=11), g.const(np.array([-1], np.int64)))
         g.output("scores", flat, np.float64, ["N"])
-    path.write_bytes(assemble(store, g.model().SerializeToString(), {}).SerializeToString())
+    path.write_bytes(assemble(store, g.model().SerializeToString(), {}))
     return Model(path)
 
 

@@ -149,7 +149,8 @@ def test_files_of_version_1_still_predict(ship: Any, tmp_path: Path) -> None:
 
     import onnx
 
-    from leadline.ship.model import CONTRACT, Model
+    from leadline.ship.digest import CONTRACT, DIGEST
+    from leadline.ship.model import Model
 
     frame = pl.DataFrame({"t": ["u", "v", "w"] * 20, "flag": [1.0, 0.0] * 30, "y": ["a", "b"] * 30})
     file = onnx.load(ship(frame).path)
@@ -159,8 +160,10 @@ def test_files_of_version_1_still_predict(ship: Any, tmp_path: Path) -> None:
         facts["decode"] = {}
         facts.pop("levels", None), facts.pop("missing", None)
     next(entry for entry in file.metadata_props if entry.key == CONTRACT).value = json.dumps(contract)
+    file.metadata_props.remove(next(entry for entry in file.metadata_props if entry.key == DIGEST))
     onnx.save(file, tmp_path / "old.onnx")
-    old = Model(tmp_path / "old.onnx")
+    with pytest.warns(UserWarning, match="old.onnx has no digest"):
+        old = Model(tmp_path / "old.onnx")
     answers = old.predict(pl.DataFrame({"t": ["u", None, "never"], "flag": [True, False, None]}))
     assert answers["prediction"].null_count() == 0
     text = old.predict(pl.DataFrame({"t": ["u", "", "never"], "flag": ["True", "FALSE", None]}))
