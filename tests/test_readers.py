@@ -32,7 +32,7 @@ def _pair_that_differs(drawn: reader_tables.Drawn, place: int, folder: Path) -> 
     one, two = (readers.stored(source, folder / "cache") for source in sources)
     if (found := readers.differs(one, two)) or isinstance(one, str):
         return found and f"fit, {name}: {found}"
-    model = readers.shipped(one, folder / "model.onnx")
+    model = readers.shipped(one.store, folder / "model.onnx")
     said = readers.apart(*(model.predict(source, cache=folder / "cache") for source in sources))
     return said and f"predict, {name}: {said}"
 
