@@ -3,8 +3,8 @@
 `tables()` draws a table; `forms()` writes it in every form. What a form cannot hold is left out of the tables or made
 the same, and is listed here:
 
-    XLSX            has no NaN or infinity (written as empty cells, and read as missing everywhere), no zones (such moments
-                    are ISO text), no times below a second; carriage returns in XML are line ends
+    XLSX            has no NaN or infinity (written as empty cells, and read as missing everywhere), no zones (such
+                    moments are ISO text), no times below a second; carriage returns in XML are line ends
     CSV, TSV, XLSX  tell no empty text from a missing one
     JSON            has no NaN or infinity (null) and no dates (ISO text); numbers beyond 64 bits are text there
     float64         holds whole numbers up to 2^53: larger ones are the same as numbers, and never categories here
@@ -36,7 +36,8 @@ WORDS = (
     "x,y", "tab\there", "null", "?", "-", "Ångström", "A\u030angstro\u0308m", "#1", "'", "=1+1", "1e5", "true",
 )  # fmt: skip
 TEXTS = (
-    "the cat sat on a mat", "  no, it did not!", 'she said "go" and went', "line one\nline two is here", "NA is not a word",
+    "the cat sat on a mat", "  no, it did not!", 'she said "go" and went', "line one\nline two is here",
+    "NA is not a word",
     "naïve café visit today", "nai\u0308ve cafe\u0301 visit today", "", "3 is a number, and 4.0 too",
 )  # fmt: skip
 ZONE = dt.timezone(dt.timedelta(hours=2))
@@ -61,8 +62,9 @@ class Drawn:
 
 def _cells() -> dict[str, st.SearchStrategy[Any]]:
     floats = st.one_of(
-        st.floats(-1e6, 1e6, allow_nan=False), st.sampled_from([-0.0, 0.0, math.inf, -math.inf, math.nan, 1e-300, 1e300, 0.1])
-    )  # fmt: skip
+        st.floats(-1e6, 1e6, allow_nan=False),
+        st.sampled_from([-0.0, 0.0, math.inf, -math.inf, math.nan, 1e-300, 1e300, 0.1]),
+    )
     seconds = st.integers(0, 2_000_000_000)
     moments = seconds.map(lambda s: dt.datetime(1970, 1, 1) + dt.timedelta(seconds=s))
     return {

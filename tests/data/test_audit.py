@@ -128,3 +128,13 @@ def test_a_target_that_counts_the_rows_is_asked_about(own_cache: Path) -> None:
     asked = from_mapping({"target": "y"})
     said = audit(read(read_source(frame, cache=own_cache), asked), asked)[1]
     assert said == ("The target 'y' counts the rows, as an identifier does; is it what is to be told?",)
+
+
+def test_constants_are_told_by_value_whoever_read_them(prepare: Any, tmp_path: Path) -> None:
+    cells = ["0.0", "-0.0", "nan", "inf"] * 10
+    (tmp_path / "t.csv").write_text("x,n,y\n" + "".join(f"{c},{i * i},{i % 2}\n" for i, c in enumerate(cells)))
+    numbers = [float(cell) for cell in cells]
+    frame = pl.DataFrame({"x": numbers, "n": [i * i for i in range(40)], "y": [0, 1] * 20})
+    found = [prepare(source, target="y").table.columns[0] for source in (tmp_path / "t.csv", frame)]
+    assert found[0].role == found[1].role and found[0].unique == found[1].unique == 1
+    assert found[0].missing == found[1].missing == 0.5

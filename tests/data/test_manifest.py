@@ -262,3 +262,14 @@ def test_notes_beside_every_clip_are_no_home(tmp_path: Path) -> None:
         (tmp_path / f"note{place}.{place:04}").write_text("")
         (tmp_path / f"note{place}.xml").write_text("")
     assert _read(_table(tmp_path / "ids.csv", [f"clip_{k}" for k in range(20)])).kinds == {"path": "audio"}
+
+
+def test_files_whose_names_are_composed_otherwise_are_found(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for number in range(3):
+        (tmp_path / "clips" / f"cafe\u0301 {number}.wav").write_bytes(b"sound")  # as a Mac writes it
+    rows = "".join(f"café {number}.wav,{number % 2}\n" for number in range(3))
+    (tmp_path / "clips.csv").write_text(f"path,label\n{rows}", encoding="utf-8")
+    source = read(tmp_path / "clips.csv", cache=tmp_path / "cache")
+    assert source.kinds == {"path": "audio"} and source.root is not None
+    assert all((source.root / path).is_file() for path in source.train.collect()["path"])

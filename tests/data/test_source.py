@@ -204,3 +204,45 @@ def test_a_path_that_is_no_text(tmp_path: Path, cache: Path) -> None:
         SourceError, match="the path .*caf\ufffd.csv is not UTF-8, so no report could name it; rename it"
     ):
         read(str(tmp_path / "caf\udce9.csv"), cache=cache)
+
+
+def test_a_pair_of_frame_and_target_keeps_names_and_types(cache: Path) -> None:
+    X = pd.DataFrame({"age": [1, 2, 3], "town": ["a", "b", "c"], 7: [True, False, True]})
+    for y, name in ((pd.Series([1, 2, 3], name="tier"), "tier"), (np.array([1, 2, 3]), "label"), ([1, 2, 3], "label")):
+        source = read((X, y), cache=cache)
+        assert source.target == name and source.train.collect_schema().names() == ["age", "town", "7", name]
+    polars = read((pl.DataFrame({"age": [1, 2]}), pl.Series("tier", ["u", "v"])), cache=cache)
+    assert polars.target == "tier" and polars.train.collect().columns == ["age", "tier"]
+    with pytest.raises(SourceError, match="X has 3 rows and y has 2, where as many were expected"):
+        read((X, [1, 2]), cache=cache)
+    with pytest.raises(SourceError, match="X has a column 'age', and so is y called; rename one of them"):
+        read((X, pd.Series([7, 8, 9], name="age")), cache=cache)
+
+
+def test_an_index_that_says_something_is_a_column(cache: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=3)
+    for index, names in (
+        (days, ["index", "v"]),
+        (days.rename("when"), ["when", "v"]),
+        (pd.Index([5, 6, 7]), ["v"]),
+        (pd.Index([5, 6, 7], name="shop"), ["shop", "v"]),
+        (pd.MultiIndex.from_arrays([[1, 2, 3], list("abc")], names=[None, "k"]), ["k", "v"]),
+        ([0, 0, 0], ["v"]),
+    ):
+        frame = read(pd.DataFrame({"v": [1, 2, 3]}, index=index), cache=cache).train.collect()
+        assert frame.columns == names and frame["v"].to_list() == [1, 2, 3]
+
+
+def test_rows_as_dicts(cache: Path) -> None:
+    frame = read([{"a": 1, "b": "u"}, {"a": None}], cache=cache).train.collect()
+    assert frame.to_dict(as_series=False) == {"a": [1, None], "b": ["u", None]}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl"])
+def test_text_is_composed_whoever_reads_it(name: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"cafe\u0301": ["cafe\u0301", "bar", "café"], "n": [1, 2, 3]})
+    path = tmp_path / name
+    {"t.csv": frame.write_csv, "t.parquet": frame.write_parquet, "t.jsonl": frame.write_ndjson}[name](path)
+    for _ in range(2):  # the second time from the cache
+        found = read(path, cache=tmp_path / "cache").train.collect()
+        assert found.columns == ["café", "n"] and found["café"].to_list() == ["café", "bar", "café"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from leadline.config import from_mapping
 from leadline.data.source import read as read_source
 from leadline.data.table import Table, read
 from leadline.errors import LeadlineError, SourceError, TargetError
+from leadline.kinds import KINDS
 
 
 @pytest.fixture
@@ -210,3 +212,125 @@ def test_rows_whose_target_is_no_finite_number_are_set_aside_with_a_word(underst
         "the target 'y' is 'inf', which is no finite number",
         "the target 'y' is 'x', which is no finite number",
     ]
+
+
+# --- one value, one reading ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (["0", "1"], [0.0, 1.0]),
+        ([0, 1], ["0.0", "1.0"]),
+        ([True, False], ["TRUE", "false"]),
+        (["True", "False"], ["1", "0"]),
+        (["café", "bar"], ["cafe\u0301", " bar "]),
+        (["02139", "10001"], [2139, 10001]),
+        (["0.50", "1.00"], [0.5, 1.0]),
+    ],
+)
+def test_classes_are_one_however_they_are_spelled(train: list[Any], test: list[Any], understand: Any) -> None:
+    table = understand(
+        pl.DataFrame({"x": range(12), "y": train * 6}), pl.DataFrame({"x": range(4), "y": test * 2}), target="y"
+    )
+    assert len(table.task.classes) == 2 and table.bad == ()
+    assert table.labels[12:].tolist() == table.labels[:4].tolist() and (table.part == 2).sum() == 4
+    if isinstance(train[0], str) and train[0].startswith("0") and len(train[0]) > 1:
+        assert set(table.task.classes) == {str(word).removesuffix(".00") for word in train}
+
+
+def test_a_stated_test_is_never_replaced(understand: Any) -> None:
+    train = pl.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
+    with pytest.raises(
+        SourceError, match=r"None of the 3 stated test rows of data can be used, such as data row 21: cl"
+    ):
+        understand(train, pl.DataFrame({"x": [1, 2, 3], "y": ["A", "B", "A"]}), target="y")
+    table = understand(train, pl.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]}), target="y")
+    assert table.notes == ("Of 3 stated test rows 1 cannot be used, such as data row 23: class 'c' is not in train.",)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "right"),
+    [
+        (["04/25/2023", "12/31/2022"], ["25/04/2023", "01/02/2023"], ["2023-04-25", "2023-02-01"]),
+        (["2023-04-25", "2022-12-31"], ["25.04.2023", "01.02.2023"], ["2023-04-25", "2023-02-01"]),
+        (["25.04.2023", "31.12.2022"], [date(2023, 4, 25), date(2023, 2, 1)], ["2023-04-25", "2023-02-01"]),
+        ([date(2023, 4, 25), date(2022, 12, 31)], ["04/25/2023", "02/01/2023"], ["2023-04-25", "2023-02-01"]),
+    ],
+)
+def test_days_of_a_test_part_are_read_in_its_own_form(
+    train: list[Any], test: list[Any], right: list[str], understand: Any
+) -> None:
+    table = understand(
+        pl.DataFrame({"d": train * 6, "x": range(12), "y": [0, 1] * 6}),
+        pl.DataFrame({"d": test, "x": [1, 2], "y": [0, 1]}),
+        target="y",
+    )
+    column = {column.name: column for column in table.columns}["d"]
+    cells = table.frame.collect()["d"].tail(2)
+    found = KINDS["time"].decode(cells, None, column.settings).values
+    assert found.tolist() == [int(pl.Series([day]).str.to_date().cast(pl.Datetime("ms")).cast(int)[0]) for day in right]
+    both_iso = isinstance(test[0], date)
+    assert any("are read as" in note for note in table.notes) == (not both_iso)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (["1.234,50", "0,25", "12,00"], [1234.5, 0.25, 12.0]),
+        (["1.234,50", "0,25", "12,00"], ["1234.5", "0.25", "12"]),
+        ([1234.5, 0.25, 12.0], ["1.234,50", "0,25", "12,00"]),
+        (["1234.5", "0.25", "12"], ["€ 1.234,50", "€ 0,25", "€ 12,00"]),
+    ],
+)
+def test_numbers_of_a_test_part_are_read_in_its_own_notation(
+    train: list[Any], test: list[Any], understand: Any
+) -> None:
+    table = understand(
+        pl.DataFrame({"n": train * 4, "y": [0, 1] * 6}), pl.DataFrame({"n": test, "y": [0, 1, 0]}), target="y"
+    )
+    column = {column.name: column for column in table.columns}["n"]
+    assert column.kind == "number"
+    cells = table.frame.collect()["n"]
+    found = KINDS["number"].decode(cells, None, column.settings).values
+    assert found[-3:].tolist() == found[:3].tolist() == [1234.5, 0.25, 12.0]
+
+
+def test_a_test_part_of_which_a_column_cannot_be_read_is_refused(understand: Any) -> None:
+    train = pl.DataFrame({"d": ["2023-04-25", "2022-12-31"] * 6, "y": [0, 1] * 6})
+    with pytest.raises(
+        SourceError, match=r"Column 'd' of the test part of data holds cells such as 'spring', of which n"
+    ):
+        understand(train, pl.DataFrame({"d": ["spring", "autumn"], "y": [0, 1]}), target="y")
+
+
+def test_the_form_of_days_is_told_by_all_train_rows(understand: Any) -> None:
+    days = ["04/03/2023"] * 5_999 + ["04/25/2023"]  # a sample hardly meets the one that tells
+    table = understand(pl.DataFrame({"d": days * 2, "x": range(12_000), "y": [0, 1] * 6_000}), target="y")
+    assert {column.name: dict(column.settings) for column in table.inputs}["d"] == {"format": "%m/%d/%Y"}
+
+
+def test_none_among_few_numbers_is_a_class_and_other_words_are_said(understand: Any) -> None:
+    def grades(word: str) -> Any:
+        return understand(pl.DataFrame({"x": range(60), "y": ["1", "2", word] * 20}), target="y")
+
+    table = grades("None")
+    assert (
+        table.task.classes == ("1", "2", "None") and "20 rows of 'y' hold 'None', which is read as a" in table.notes[0]
+    )
+    table = grades("NA")
+    assert table.task.classes == ("1", "2") and "20 of 60 rows of 'y' hold 'NA', which is read as m" in table.notes[0]
+
+
+@pytest.mark.parametrize("dtype", [pl.Decimal(12, 2), pl.Int128, pl.UInt64, pl.Int8])
+def test_numbers_of_any_type_are_columns_and_targets(dtype: Any, understand: Any) -> None:
+    numbers = pl.Series(list(range(60)), dtype=dtype)
+    table = understand(pl.DataFrame({"n": numbers, "y": numbers}), target="y")
+    assert _kinds(table)["n"] == "number" and table.task.name == "regression"
+
+
+def test_names_in_letters_composed_otherwise_are_one_name(understand: Any) -> None:
+    train = pl.DataFrame({"gro\u0308ße": range(12), "y": [0, 1] * 6})
+    test = pl.DataFrame({"größe": [1, 2], "y": [0, 1]})
+    table = understand(train, test, target="y", kind=("größe=number",), drop=())
+    assert [column.name for column in table.columns] == ["größe", "y"]

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from leadline.kinds import KINDS
+from leadline.kinds.kind import Limits
+from leadline.ship.runtime import Session
 
 CATEGORY = KINDS["category"]
 MISSING, OTHER = 0, 1
@@ -59,3 +61,28 @@ def test_columns_stand_side_by_side(fit: Any) -> None:
 def test_nul_in_a_value(fit: Any) -> None:
     _, run = fit("category", pl.Series("x", ["a\0b"] * 3 + ["c"] * 2))
     assert run(pl.Series(["a\0b", "c"]))[:, 0].tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("labels", [np.tile([0, 1], 200), np.random.default_rng(0).normal(size=400)])
+def test_words_for_missing_are_one_value_unless_the_target_differs(labels: np.ndarray) -> None:
+    order = np.argsort(labels, kind="stable")
+    told = np.array(["x"] * 400, object)
+    told[order[:60]], told[order[-60:]] = "NA", ""
+    alike = np.where(np.arange(400) % 3 == 0, "NA", np.where(np.arange(400) % 3 == 1, "", "x")).astype(object)
+    for sample, apart in ((told, ["NA"]), (alike, [])):
+        limits = Limits(rows=400, seconds=60.0, columns=("c",), labels=labels)
+        fitted = CATEGORY.fit([sample], {"marks": True}, limits)
+        assert fitted.settings["apart"].get("c", []) == apart
+        run = Session(fitted.encode.graph)
+        codes = run({"c": np.array(["NA", "", "None", "x", "new"], object)})["encoded"][:, 0].tolist()
+        assert codes[1:3] == [MISSING, MISSING] and (codes[0] > OTHER) == bool(apart) and codes[4] == OTHER
+
+
+def test_words_for_missing_are_hardly_ever_told_apart_by_chance() -> None:
+    found = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        sample = rng.choice(["NA", "", "None", "a"], 200).astype(object)
+        limits = Limits(rows=200, seconds=60.0, columns=("c",), labels=rng.integers(0, 3, 200))
+        found += bool(CATEGORY.fit([sample], {"marks": True}, limits).settings["apart"])
+    assert found == 0

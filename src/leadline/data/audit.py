@@ -32,7 +32,10 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     scalar = [c.name for c in table.columns if c.kind not in MEDIA and c.note is None]
     rows = int((table.part == 0).sum())
     held = table.frame.select(scalar).collect() if table.rows * len(scalar) <= MOST_CELLS // 16 else None
-    unique, missing = _counted(table, scalar, rows) if held is None else _counted_at_once(held, table.part == 0)
+    if held is None:
+        unique, missing = _counted(table, scalar, rows)
+    else:
+        unique, missing = _counted_at_once(_as_values(held.lazy(), table).collect(), table.part == 0)
     fractions = set() if held is None else _with_fractions(held)
     columns, said = [], []
     for column in table.columns:
@@ -53,9 +56,24 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     return dataclasses.replace(table, columns=tuple(columns)), tuple(said)
 
 
+def _as_values(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:
+    """Plain numbers as the values that they are, null where there is none: 0.0 and -0.0 are one, 'inf' is missing."""
+    schema = frame.collect_schema()
+    plain = [
+        column.name
+        for column in table.columns
+        if column.kind == "number" and not column.settings and column.name in schema
+    ]
+    names = [name for name in plain if schema[name] == pl.String or schema[name].is_float()]
+    if not names:
+        return frame
+    numbers = pl.col(names).cast(pl.Float64, strict=False)
+    return frame.with_columns(pl.when(numbers.is_finite()).then(numbers + 0.0))
+
+
 def _counted(table: Table, names: list[str], rows: int) -> tuple[dict[str, int], dict[str, float]]:
     """Distinct values and the share of missing cells, by column, over train rows; some columns at a time."""
-    train = table.frame.filter(pl.Series(table.part == 0))
+    train = _as_values(table.frame, table).filter(pl.Series(table.part == 0))
     distinct = pl.Expr.approx_n_unique if table.rows > COUNTED else pl.Expr.n_unique
     unique: dict[str, int] = {}
     missing: dict[str, float] = {}

@@ -20,12 +20,12 @@ from collections.abc import Callable, Collection
 
 import polars as pl
 
-__all__ = ["composed", "decomposed_columns", "plain"]
+__all__ = ["composed", "plain", "unplain_columns"]
 
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
-NOT_ASCII = r"[^\x00-\x7F]"
-AT_ONCE = 64  # columns
+LOOKED_AT = r"[^\x00-\x7F]|^$"  # what may have to be changed
+MOST_CELLS = 2**22  # looked at together: to open a file of thousands of columns for some of them takes a moment
 
 
 def composed(text: str) -> str:
@@ -34,21 +34,21 @@ def composed(text: str) -> str:
 
 
 def plain(
-    frame: pl.LazyFrame, keep: Collection[str] = (), decomposed: Collection[str] | None = None
+    frame: pl.LazyFrame, keep: Collection[str] = (), unplain: Collection[str] | None = None
 ) -> pl.LazyFrame:  # fmt: skip
     """The frame with its cells in one form.
 
     Args:
         keep: columns that stay as they are: those of media.
-        decomposed: the columns whose text is not all composed (default: they are looked for).
+        unplain: the columns of text that have to be changed (default: they are looked for).
     """
     schema = frame.collect_schema()
-    if decomposed is None:
-        decomposed = decomposed_columns(frame, keep)
+    if unplain is None:
+        unplain = unplain_columns(frame, keep)
     changed = [
         cell.alias(name)
         for name, dtype in schema.items()
-        if name not in keep and (cell := _cell(name, dtype, name in decomposed)) is not None
+        if name not in keep and (cell := _cell(name, dtype, name in unplain)) is not None
     ]
     names = {name: composed(name) for name in schema}
     renamed = {old: new for old, new in names.items() if old != new and new not in schema}
@@ -56,13 +56,15 @@ def plain(
     return frame.rename(renamed) if renamed else frame
 
 
-def _cell(name: str, dtype: pl.DataType, decomposed: bool) -> pl.Expr | None:
+def _cell(name: str, dtype: pl.DataType, unplain: bool) -> pl.Expr | None:
     """A column in its one form; None where it has that already."""
     cell = pl.col(name)
     if dtype in TEXT:
         text = cell if dtype == pl.String else cell.cast(pl.String)
-        text = text.str.normalize("NFC") if decomposed else text
-        return pl.when(text != "").then(text)
+        if unplain:
+            text = text.str.normalize("NFC")
+            return pl.when(text != "").then(text)
+        return None if dtype == pl.String else text
     if isinstance(dtype, pl.Decimal) or dtype in WIDE:
         return cell.cast(pl.Float64)
     if isinstance(dtype, pl.Datetime):
@@ -71,13 +73,16 @@ def _cell(name: str, dtype: pl.DataType, decomposed: bool) -> pl.Expr | None:
     return None
 
 
-def decomposed_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str]:
-    """The columns of text of which some cell is not composed."""
+def unplain_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str]:
+    """The columns of text of which some cell is not composed, or empty."""
     names = [name for name, dtype in frame.collect_schema().items() if dtype in TEXT and name not in keep]
-    found = []
-    for some in (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)):
-        foreign = _those(frame, some, lambda cell: cell.str.contains(NOT_ASCII).any())
-        found += _those(frame, foreign, lambda cell: (cell.str.normalize("NFC") != cell).any())
+    if not names:
+        return []
+    rows = int(frame.select(pl.len()).collect().item())
+    step, found = max(1, MOST_CELLS // max(1, rows)), list[str]()
+    for some in (names[start : start + step] for start in range(0, len(names), step)):
+        few = _those(frame, some, lambda cell: cell.str.contains(LOOKED_AT).any())
+        found += _those(frame, few, lambda cell: ((cell.str.normalize("NFC") != cell) | (cell == "")).any())
     return found
 
 

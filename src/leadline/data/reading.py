@@ -23,8 +23,9 @@ from leadline.kinds.kind import present
 from leadline.kinds.number import PARSES
 from leadline.kinds.spelling import spelled
 
-__all__ = ["Reading", "reading", "rewritten"]
+__all__ = ["Reading", "reading", "readings", "rewritten"]
 
+MOST_CELLS = 2**21  # that are held together
 SLICE = 2**17  # rows looked at together
 WRITTEN_DAY = "2024-05-17"
 PARSED = {"number": number.parsed, "time": time.parsed}
@@ -41,10 +42,21 @@ class Reading:
     says: str | None = None  # what is to be said, where the part is read otherwise than by the contract
 
 
-def reading(frame: pl.LazyFrame, name: str, kind: str, settings: Mapping[str, Any]) -> Reading | None:
-    """How a column of text is read as numbers or times; None where its cells are no text, or of another kind."""
-    if kind not in PARSED or frame.collect_schema()[name] != pl.String:
-        return None
+def readings(
+    frame: pl.LazyFrame, columns: Mapping[str, tuple[str, Mapping[str, Any]]]
+) -> dict[str, Reading]:  # fmt: skip
+    """How the columns of text among {column: (kind, settings)} are read that should be numbers or times."""
+    schema = frame.collect_schema()
+    asked = {n: how for n, how in columns.items() if how[0] in PARSED and schema[n] == pl.String}
+    frame = frame.select(list(asked))
+    # To open a file of thousands of columns for each of them takes seconds.
+    few = asked and len(asked) * int(frame.select(pl.len()).collect().item()) <= MOST_CELLS
+    frame = frame.collect().lazy() if few else frame
+    return {name: reading(frame, name, kind, settings) for name, (kind, settings) in asked.items()}
+
+
+def reading(frame: pl.LazyFrame, name: str, kind: str, settings: Mapping[str, Any]) -> Reading:
+    """How a column of text is read as numbers or times."""
     known = read = start = 0
     example = None
     while len(cells := frame.select(name).slice(start, SLICE).collect()[name]):

@@ -22,7 +22,7 @@ from leadline.data.media import MEDIA
 from leadline.data.part import agreed, called_as
 from leadline.data.plain import composed
 from leadline.data.plain_numbers import plain_numbers
-from leadline.data.reading import Reading, reading, rewritten
+from leadline.data.reading import Reading, readings, rewritten
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
 from leadline.data.target import Target, Task, chosen, labels_of, listing, several_of, task_of, together
@@ -33,7 +33,7 @@ from leadline.kinds.number import PARSES
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
 SETTLED = ("number", "time", "category")  # kinds whose notation is told by all train rows
-AT_ONCE = 64  # columns looked at together
+MOST_CELLS = 2**22  # looked at together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,12 +197,14 @@ def _as_train(
     """A part with its cells written as those of train are. Raises SourceError where none of a column can be read."""
     schema = frame.collect_schema()
     written, notes = list[pl.Series](), list[str]()
-    for name, column in told.items():
-        how = column.settings
-        kind = "number" if column.role == "target" and "decimal" in how else column.kind
-        if column.role == "dropped" or (column.role == "target" and kind != "number"):
-            continue
-        found = reading(frame, name, kind, how)
+    columns: dict[str, tuple[str, Mapping[str, Any]]] = {
+        name: ("number" if column.role == "target" else column.kind, column.settings)
+        for name, column in told.items()
+        if column.role == "input" or (column.role == "target" and "decimal" in column.settings)
+    }
+    read = readings(frame, columns)
+    for name, (kind, how) in columns.items():
+        found = read.get(name)
         if found is not None and found.known and not found.read:
             raise SourceError(
                 f"Column {name!r} of {part} holds cells such as {found.example!r}, of which none can be read as "
@@ -262,23 +264,29 @@ def _columns(
     asked = [name for name in text if columns[name].kind in SETTLED]
     numbers = [name for name in asked if columns[name].kind == "number" and not columns[name].settings]
     surely = _surely_numbers(frame, part, numbers)
-    for name in asked:
-        if name in surely:
-            continue
-        cells = frame.select(name).collect()[name].filter(pl.Series(part == 0))
-        how = KINDS[columns[name].kind].sniff(cells, source.root)
-        if how is not None:
-            columns[name] = replace(columns[name], settings=how)
-        elif name not in stated:
-            columns[name] = column_of(name, cells, source, settings, target, None)
+    train = frame.filter(pl.Series(part == 0))
+    for some in _some([name for name in asked if name not in surely], len(part)):
+        for cells in train.select(some).collect().get_columns():
+            name = cells.name
+            how = KINDS[columns[name].kind].sniff(cells, source.root)
+            if how is not None:
+                columns[name] = replace(columns[name], settings=how)
+            elif name not in stated:
+                columns[name] = column_of(name, cells, source, settings, target, None)
     return list(columns.values())
+
+
+def _some(names: Sequence[str], rows: int) -> Iterator[Sequence[str]]:
+    """Names in groups whose cells are held together: to open a wide file for each column takes seconds."""
+    step = max(1, MOST_CELLS // max(1, rows))
+    return (names[start : start + step] for start in range(0, len(names), step))
 
 
 def _surely_numbers(frame: pl.LazyFrame, part: np.ndarray, names: Sequence[str]) -> set[str]:
     """Columns of text of which nearly all cells are plain numbers; some columns at a time."""
     found: set[str] = set()
     train = frame.filter(pl.Series(part == 0))
-    for some in (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)):
+    for some in _some(names, len(part)):
         shares = train.select(
             (pl.col(name).cast(pl.Float64, strict=False).count() / (pl.col(name).count() - _marks(name))).alias(name)
             for name in some

@@ -24,7 +24,7 @@ from leadline.data.media import medium_of_bytes
 from leadline.data.nested import flat
 from leadline.data.packed import packing_of, unpack_file, without_packing
 from leadline.data.part import BadRow, Part, combine, counted, file_digest
-from leadline.data.plain import decomposed_columns, plain
+from leadline.data.plain import plain, unplain_columns
 from leadline.data.workbook import WORKBOOKS, sheet_as_csv
 from leadline.errors import SourceError
 
@@ -81,9 +81,9 @@ def read_table(path: Path | list[Path], cache: Path, sheet: str | None = None) -
     """
     paths = path if isinstance(path, list) else [path]
     binary = table_suffix(paths[0]) in (*PARQUET, *ARROW)
-    part, decomposed = _read_typed(paths, cache) if binary else _read_text(paths[0], cache, sheet)
+    part, unplain = _read_typed(paths, cache) if binary else _read_text(paths[0], cache, sheet)
     frame, notes = flat(part.frame, part.kinds)
-    frame = plain(frame, part.kinds, decomposed)
+    frame = plain(frame, part.kinds, unplain)
     return replace(part, frame=frame, notes=(*part.notes, *(f"column {note}" for note in notes)))
 
 
@@ -91,7 +91,7 @@ def read_table(path: Path | list[Path], cache: Path, sheet: str | None = None) -
 
 
 def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[str]]:
-    """The part, and the columns whose text is not all composed."""
+    """The part, and the columns of text that `plain` has to change."""
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name} is empty, where a table was expected; check that it was saved or copied whole")
     digest = file_digest(path, cache)
@@ -114,9 +114,9 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[s
             else:
                 plain, notes = as_utf8(path, folder, "a table")
                 done = converters.get(suffix, convert)(plain, folder, path.name)
-            decomposed = decomposed_columns(flat(pl.scan_parquet(done.table), {})[0])
+            unplain = unplain_columns(flat(pl.scan_parquet(done.table), {})[0])
             found = {
-                "notes": [*notes, *done.notes], "bad": done.bad, "unit": done.unit, "decomposed": decomposed,
+                "notes": [*notes, *done.notes], "bad": done.bad, "unit": done.unit, "unplain": unplain,
             }  # fmt: skip
             (folder / "facts.json").write_text(json.dumps(found), encoding="utf-8")
             # The table comes last: where it stands, its facts stand too.
@@ -130,7 +130,7 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[s
         notes=tuple(f"{path.name} {note}" for note in found["notes"]),
         bad=tuple(BadRow(f"{path.name} {found['unit']} {line}", reason) for line, reason in found["bad"]),
     )
-    return part, found["decomposed"]
+    return part, found["unplain"]
 
 
 def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
@@ -175,7 +175,7 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
 
 
 def _read_typed(paths: list[Path], cache: Path) -> tuple[Part, list[str]]:
-    """The part, and the columns whose text is not all composed."""
+    """The part, and the columns of text that `plain` has to change."""
     name, parquet = paths[0].name, table_suffix(paths[0]) in PARQUET
     digest = combine(file_digest(path, cache) for path in paths)
     known = cache / "tables" / f"{digest}-whole-v{VERSION}"
@@ -201,7 +201,7 @@ def _read_typed(paths: list[Path], cache: Path) -> tuple[Part, list[str]]:
         known.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=known.parent) as folder:
             fresh = Path(folder) / known.name
-            fresh.write_text(json.dumps(decomposed_columns(flat(frame, kinds)[0], kinds)), encoding="utf-8")
+            fresh.write_text(json.dumps(unplain_columns(flat(frame, kinds)[0], kinds)), encoding="utf-8")
             os.replace(fresh, known)
     classes = _class_names(metadata.get("huggingface", ""), schema)
     frame = frame.with_columns(

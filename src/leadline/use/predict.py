@@ -15,7 +15,7 @@ import polars as pl
 from leadline.data.archive import is_archive, unpack
 from leadline.data.media import MEDIA, listed, medium_of, visible
 from leadline.data.part import called_as
-from leadline.data.reading import reading
+from leadline.data.reading import readings
 from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
 from leadline.kinds import KINDS
@@ -96,9 +96,9 @@ def _lacks(given: Source, lacking: list[str], names: list[str]) -> str:
 def _readings(part: pl.LazyFrame, model: Model) -> dict[str, Mapping[str, Any]]:
     """How columns are decoded that are not written as the contract says, by all cells of the part; it is said."""
     found: dict[str, Mapping[str, Any]] = {}
-    for name, facts in model.contract["inputs"].items():
-        own = reading(part, name, facts["kind"], facts["decode"])
-        if own is not None and own.says is not None:
+    columns = {name: (facts["kind"], facts["decode"]) for name, facts in model.contract["inputs"].items()}
+    for name, own in readings(part, columns).items():
+        if own.says is not None:
             found[name] = own.settings
             warnings.warn(f"In {own.says}", stacklevel=2)
     return found
