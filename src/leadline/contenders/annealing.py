@@ -91,9 +91,9 @@ class Annealing:
         if self.plan is None or self.standing is None:
             return
         at = self.standing
+        tail = _Tail(of.optimizer, self.plan.steps / (self.plan.steps + self.best_step))
         found = train(
-            of.step_once, _Tail(of.optimizer, self.plan.steps / (self.plan.steps + self.best_step)), self.plan, of.clock, of.loss, lambda one, other: one < other, at,
-            of.state,
+            of.step_once, tail, self.plan, of.clock, of.loss, lambda one, other: one < other, at, of.state
         )  # fmt: skip
         for item in found:
             if item.state is not None:  # its notes and scores are of a whole training

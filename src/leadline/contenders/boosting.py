@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
-from leadline.contenders.features import Layout, affordable, layout, matrix, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS, Metric
 
@@ -44,6 +44,7 @@ LEAVES = 10  # that the train rows are enough for, however few: under 200 rows, 
 WIDE = 200  # features
 MANY = 2_000  # labels times features: a round is a tree a label
 SLOW = 0.2  # seconds of a round from which on valid is looked at after each of them
+FEW_LOOKS = 4  # of a trial that was cut; with fewer nobody can say whether it had learned
 FALLING = 0.01  # share of the valid loss by which it still fell: with more time the trees would be better
 STEEP = 0.3  # the largest learning rate, where there is time for a dozen rounds
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
@@ -145,6 +146,7 @@ class Boosting:
                 grown += "; grown again on train and valid rows"
         again = booster is not best.booster
         if not again:
+            said.append(NOT_AGAIN)
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
         fitted = FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], odds)
@@ -251,11 +253,12 @@ class _Trial:
         return self.rounds >= ROUNDS or since > max(PATIENCE, self.rounds // 8)
 
     def undertrained(self, metric: Metric) -> bool:
-        """Whether it ended for want of time, while the last quarter of its rounds still lowered the valid loss."""
+        """Whether it ended for want of time, while the last quarter of its looks still lowered the valid loss."""
         if self.full or self.stale(metric):
             return False
-        early = [look.loss for look in self.looks if look.round <= 0.75 * self.rounds]
-        return not early or min(look.loss for look in self.looks) < (1 - FALLING) * min(early)
+        losses = [look.loss for look in self.looks]
+        early = losses[: len(losses) * 3 // 4]
+        return len(losses) < FEW_LOOKS or min(losses) < (1 - FALLING) * min(early)
 
 
 def _chosen(trials: Sequence[_Trial], metric: Metric) -> tuple[_Trial, _Look]:

@@ -40,9 +40,10 @@ class Floor:
 def _answer(data: Data, rows: np.ndarray) -> np.ndarray:
     """Class shares, the share of rows that bear each label, or the mean."""
     if data.several:
-        return data.borne(rows).mean(axis=0)
+        return np.asarray(data.borne(rows).mean(axis=0))
     labels = data.labels(rows)
-    return np.bincount(labels, minlength=data.classes) / len(rows) if data.classes else np.asarray(labels.mean())
+    answer = np.bincount(labels, minlength=data.classes) / len(rows) if data.classes else labels.mean()
+    return np.asarray(answer)
 
 
 class FittedFloor:
@@ -54,7 +55,9 @@ class FittedFloor:
         self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)
         self._tensor, self._shape, self._dtype = store.blocks[0].name, store.blocks[0].shape, store.blocks[0].dtype
         self.params, self.bytes = answer.size, self._answer.nbytes
-        self.describe = ["the class shares of the train and valid rows" if answer.ndim else "the mean of the train and valid rows"]
+        self.describe = [
+            "the class shares of the train and valid rows" if answer.ndim else "the mean of the train and valid rows"
+        ]
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         return np.broadcast_to(self._answer, (len(rows), *self._answer.shape)).copy()

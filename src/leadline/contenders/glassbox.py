@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
-from leadline.contenders.features import Layout, affordable, layout, matrix, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
@@ -106,9 +106,9 @@ class Glassbox:
         undertrained = not clock.endless and len(rows) * rounds < FEW_PASSES * len(train) * ROUNDS_LEAST
         if undertrained:
             told.append("too little time to learn")
+        told.append("fitted again on train and valid rows" if refit else NOT_AGAIN)
         fitted = made(bags, told)
         if refit:
-            told.append("fitted again on train and valid rows")
             score, fitted = fitted.score, FittedGlassbox(_mean(again), plan, data.classes, scale, [*said, *told])
             fitted.score = score
         fitted.starved, fitted.trained_on_valid = undertrained, refit

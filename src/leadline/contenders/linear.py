@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Clock, Data, Fitted, Progress, State, digest
-from leadline.contenders.features import Layout, affordable, layout, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
@@ -75,7 +75,7 @@ class Linear:
             both = _stack(x, x_valid)
             y_both = np.concatenate([y, data.borne(valid) if data.several else y_valid])
             solved = _solve(both, y_both, strength, data, scale, solved)
-            said.append("fitted again on train and valid rows")
+        said.append("fitted again on train and valid rows" if again else NOT_AGAIN)
         fitted = FittedLinear(design, plan, solved.weights, data.classes, scale, score, said, data.several)
         fitted.starved, fitted.trained_on_valid = undertrained, again
         yield fitted
@@ -194,9 +194,7 @@ def _each(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Solved | 
     return Solved(weights=(weights, intercepts), iterations=min(cut, default=0), cut=bool(cut))
 
 
-def _logistic(
-    x: Any, y: np.ndarray, strength: float, clock: Clock, start: Solved | None, classes: int = 2
-) -> Solved:
+def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Solved | None, classes: int = 2) -> Solved:
     """A class without a row to learn from is hardly ever told: its intercept lies far below the rest."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

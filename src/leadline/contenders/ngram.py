@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
+from leadline.contenders.features import NOT_AGAIN
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 from leadline.kinds.tokens import START
@@ -71,13 +72,14 @@ class Ngram:
         orders = best[1]
         score = best[0] if len(looked) == len(split.valid) else _score(store, split.valid, orders, vocabulary)
         said.insert(0, f"order {len(orders)}, as valid chose, of up to {highest}")
-        fitted = FittedNgram(orders, vocabulary, score, said, undertrained)
-        if data.clock.left() > data.clock.spent():
+        again = data.clock.left() > data.clock.spent()
+        if again:
             both = np.sort(np.concatenate([split.train, split.valid]))
             orders = learn(_affordable(store, both, most)[0], vocabulary, len(orders))
             said[0] += "; counted again on train and valid rows"
-            fitted = FittedNgram(orders, vocabulary, score, said, undertrained, trained_on_valid=True)
-        yield fitted
+        else:
+            said.append(NOT_AGAIN)
+        yield FittedNgram(orders, vocabulary, score, said, undertrained, again)
 
 
 @dataclass(frozen=True, kw_only=True)

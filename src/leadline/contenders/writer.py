@@ -1,8 +1,8 @@
 """Deep contenders for running text: a Transformer (`gpt`) and an LSTM (`lstm`), trained to foretell the next token.
 
 Their networks are steps (`use/language.py`), trained on random windows of the train part by the one loop, in bfloat16
-where a short trial shows it faster, and always scored in float32, the way they ship. When the score on valid stands, the
-last phase (`annealing.py`) learns from the valid rows too: no text is nearer to what comes after.
+where a short trial shows it faster, and always scored in float32, the way they ship. When the score on valid stands,
+the last phase (`annealing.py`) learns from the valid rows too: no text is nearer to what comes after.
 """
 
 from __future__ import annotations
@@ -347,9 +347,7 @@ def _bits(net: Any, store: Store, rows: np.ndarray) -> np.ndarray:
 class FittedWriter:
     """A trained network."""
 
-    def __init__(
-        self, net: Any, score: float, describe: list[str], undertrained: bool, trained_on_valid: bool
-    ) -> None:
+    def __init__(self, net: Any, score: float, describe: list[str], undertrained: bool, trained_on_valid: bool) -> None:
         self._net, self.score, self.describe = net.eval(), score, describe
         self.starved, self.trained_on_valid = undertrained, trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())

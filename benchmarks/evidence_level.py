@@ -1,0 +1,120 @@
+"""Level races: the same learner in both families, with and without the same use of the valid rows.
+
+A learner is a layer of random features, another one from each seed, and a linear layer on them that is trained by
+gradient descent along a schedule. In `before` the deep one is trained on train rows alone, and the classical one again
+on train and valid rows, as linear models and trees are. In `now` the deep one ends its schedule on train and valid
+rows, by the project's own share, and its valid score is from before, as the classical one's is. A race is weighed as
+`leadline fit` weighs it with time enough: over 25 folds.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from record import Found
+
+from leadline.contenders.annealing import SHARE
+from leadline.data.split import Split, split
+from leadline.judge.metrics import METRICS
+from leadline.judge.weigh import Known, Scales
+from leadline.race.rounds import ENOUGH, Round
+
+FAMILY = {"net": "deep", "trees": "classical"}
+RACES, COLUMNS, WIDTH, STEPS, FOLDS = 500, 10, 48, 60, 5
+RATE, MOMENTUM = 0.5, 0.9
+ROWS = (200, 2_000)  # of a race, fewest and most
+
+
+class Learner:
+    """Random features, and a logistic layer on them."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.hidden = rng.normal(size=(COLUMNS + 1, WIDTH)) / math.sqrt(COLUMNS)
+        self.weights, self.speed = np.zeros(WIDTH), np.zeros(WIDTH)
+
+    def read(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.maximum(np.c_[x, np.ones(len(x))] @ self.hidden, 0))
+
+    def learn(self, x: np.ndarray, y: np.ndarray, steps: int = STEPS, share: float = 1.0) -> Learner:
+        """Steps along the last `share` of a schedule that falls to zero."""
+        read = self.read(x)
+        for step in range(steps):
+            away = 1 / (1 + np.exp(-read @ self.weights)) - y
+            self.speed = MOMENTUM * self.speed + read.T @ away / len(y)
+            self.weights = self.weights - RATE * share * (1 - step / steps) * self.speed
+        return self
+
+    def answers(self, x: np.ndarray) -> np.ndarray:
+        up = 1 / (1 + np.exp(-self.read(x) @ self.weights))
+        return np.stack([1 - up, up], axis=1)
+
+
+def level(data: Path, folder: Path) -> Found:
+    """False wins of each family, before and now."""
+    found = []
+    for what, now in (("deep without the valid rows, as before", False), ("both with the valid rows, as now", True)):
+        answers, gaps = [], []
+        for number in range(RACES):
+            answer, gap = _race(number, now)
+            answers.append(answer)
+            gaps.append(gap)
+        deep, classical = answers.count("deep"), answers.count("classical")
+        low, high = _binomial(deep, deep + classical)
+        error = 2 * float(np.std(gaps)) / math.sqrt(RACES)
+        found.append({
+            "what": f"level race, the same learner twice: {what}",
+            "must": "<= 25 of 500 false wins, as many of each side (95% interval of deep's share holds a half)"
+            if now else "what it was",
+            "seen": f"{deep + classical} of {RACES}: deep {deep}, classical {classical} (share of deep {low:.2f} to "
+            f"{high:.2f}); gap {100 * float(np.mean(gaps)):+.2f} ± {100 * error:.2f} points; "
+            f"{answers.count('tie')} ties",
+            "met": not now or (deep + classical <= 25 and low <= 0.5 <= high), "n": RACES,
+        })  # fmt: skip
+    return found
+
+
+def _race(number: int, now: bool) -> tuple[str, float]:
+    """(answer, mean gap) of one race, of rows of its own."""
+    rng = np.random.default_rng(number)
+    n = int(np.exp(rng.uniform(*np.log(ROWS))))
+    x = rng.normal(size=(n, COLUMNS))
+    odds = 2 * x[:, 0] + 1.5 * x[:, 1] * x[:, 2] + np.sin(2 * x[:, 3])
+    y = (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    rounds = []
+    for k in range(ENOUGH):
+        parts = split(y, np.zeros(n), number + k // FOLDS, fold=k % FOLDS)
+        rounds.append(_round(x, y, parts, number, k, now))
+    known = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
+    scales = Scales(known=known, metric=METRICS["accuracy"], seed=number, folds=FOLDS, rows=n)
+    gaps = [one.scores["net"] - one.scores["trees"] for one in rounds]
+    return scales.verdict(rounds).answer, float(np.mean(gaps))
+
+
+def _round(x: np.ndarray, y: np.ndarray, parts: Split, number: int, k: int, now: bool) -> Round:
+    both = np.concatenate([parts.train, parts.valid])
+    answers, valid = {}, {}
+    for side, name in enumerate(FAMILY):
+        seed = 2 * (1_000 * number + k) + side
+        learner = Learner(seed).learn(x[parts.train], y[parts.train])
+        valid[name] = METRICS["accuracy"](y[parts.valid], learner.answers(x[parts.valid]))
+        if name == "trees":
+            learner = Learner(seed).learn(x[both], y[both])
+        elif now:
+            learner.learn(x[both], y[both], round(SHARE / (1 - SHARE) * STEPS), SHARE)
+        answers[name] = learner.answers(x[parts.test])
+    truth = y[parts.test]
+    return Round(
+        number=k, fold=k % FOLDS, seed=number + k, seconds=1.0, rows=parts.test, truth=truth, answers=answers,
+        valid=valid, scores={name: METRICS["accuracy"](truth, p) for name, p in answers.items()},
+    )  # fmt: skip
+
+
+def _binomial(hits: int, n: int) -> tuple[float, float]:
+    """The exact 95% interval of a share (Clopper and Pearson 1934); all of it where nothing was drawn."""
+    from scipy.stats import beta
+
+    low = 0.0 if hits == 0 else float(beta.ppf(0.025, hits, n - hits + 1))
+    return low, 1.0 if hits == n else float(beta.ppf(0.975, hits + 1, n - hits))
