@@ -1,10 +1,9 @@
 """Level races: the same learner in both families, with and without the same use of the valid rows.
 
 A learner is a layer of random features, another one from each seed, and a linear layer on them that is trained by
-gradient descent along a schedule. In `before` the deep one is trained on train rows alone, and the classical one again
-on train and valid rows, as linear models and trees are. In `now` the deep one ends its schedule on train and valid
-rows, by the project's own share, and its valid score is from before, as the classical one's is. A race is weighed as
-`leadline fit` weighs it with time enough: over 25 folds.
+gradient descent along a schedule. `before`, the deep one is trained on train rows alone, the classical one on train and
+valid rows, as linear models and trees are in the end. `now`, the deep one ends its schedule on both parts too, by the
+share that the project takes. A race is weighed as `leadline fit` weighs it with time enough: over 25 folds.
 """
 
 from __future__ import annotations
@@ -55,60 +54,59 @@ class Learner:
 def level(data: Path, folder: Path) -> Found:
     """False wins of each family, before and now."""
     found = []
-    for what, now in (("deep without the valid rows, as before", False), ("both with the valid rows, as now", True)):
-        answers, gaps = [], []
-        for number in range(RACES):
-            answer, gap = _race(number, now)
-            answers.append(answer)
-            gaps.append(gap)
+    races = [_race(number) for number in range(RACES)]
+    for side, what in enumerate(("deep without the valid rows, as before", "both with the valid rows, as now")):
+        answers, gaps = [race[side][0] for race in races], [race[side][1] for race in races]
         deep, classical = answers.count("deep"), answers.count("classical")
         low, high = _binomial(deep, deep + classical)
         error = 2 * float(np.std(gaps)) / math.sqrt(RACES)
         found.append({
             "what": f"level race, the same learner twice: {what}",
             "must": "<= 25 of 500 false wins, as many of each side (95% interval of deep's share holds a half)"
-            if now else "what it was",
+            if side else "what it was",
             "seen": f"{deep + classical} of {RACES}: deep {deep}, classical {classical} (share of deep {low:.2f} to "
             f"{high:.2f}); gap {100 * float(np.mean(gaps)):+.2f} ± {100 * error:.2f} points; "
             f"{answers.count('tie')} ties",
-            "met": not now or (deep + classical <= 25 and low <= 0.5 <= high), "n": RACES,
+            "met": side == 0 or (deep + classical <= 25 and low <= 0.5 <= high), "n": RACES,
         })  # fmt: skip
     return found
 
 
-def _race(number: int, now: bool) -> tuple[str, float]:
-    """(answer, mean gap) of one race, of rows of its own."""
+def _race(number: int) -> list[tuple[str, float]]:
+    """(answer, mean gap) before and now, of one race of rows of its own."""
     rng = np.random.default_rng(number)
     n = int(np.exp(rng.uniform(*np.log(ROWS))))
     x = rng.normal(size=(n, COLUMNS))
     odds = 2 * x[:, 0] + 1.5 * x[:, 1] * x[:, 2] + np.sin(2 * x[:, 3])
     y = (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.int64)
-    rounds = []
-    for k in range(ENOUGH):
-        parts = split(y, np.zeros(n), number + k // FOLDS, fold=k % FOLDS)
-        rounds.append(_round(x, y, parts, number, k, now))
+    rounds = [
+        _rounds(x, y, split(y, np.zeros(n), number + k // FOLDS, fold=k % FOLDS), number, k) for k in range(ENOUGH)
+    ]
     known = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
     scales = Scales(known=known, metric=METRICS["accuracy"], seed=number, folds=FOLDS, rows=n)
-    gaps = [one.scores["net"] - one.scores["trees"] for one in rounds]
-    return scales.verdict(rounds).answer, float(np.mean(gaps))
+    return [
+        (scales.verdict(side).answer, float(np.mean([one.scores["net"] - one.scores["trees"] for one in side])))
+        for side in zip(*rounds, strict=True)
+    ]
 
 
-def _round(x: np.ndarray, y: np.ndarray, parts: Split, number: int, k: int, now: bool) -> Round:
-    both = np.concatenate([parts.train, parts.valid])
-    answers, valid = {}, {}
-    for side, name in enumerate(FAMILY):
-        seed = 2 * (1_000 * number + k) + side
-        learner = Learner(seed).learn(x[parts.train], y[parts.train])
-        valid[name] = METRICS["accuracy"](y[parts.valid], learner.answers(x[parts.valid]))
-        if name == "trees":
-            learner = Learner(seed).learn(x[both], y[both])
-        elif now:
-            learner.learn(x[both], y[both], round(SHARE / (1 - SHARE) * STEPS), SHARE)
-        answers[name] = learner.answers(x[parts.test])
+def _rounds(x: np.ndarray, y: np.ndarray, parts: Split, number: int, k: int) -> tuple[Round, Round]:
+    """The same fold before and now."""
+    both, seed, test = np.concatenate([parts.train, parts.valid]), 2 * (1_000 * number + k), x[parts.test]
+    trees = Learner(seed).learn(x[both], y[both]).answers(test)
+    net = Learner(seed + 1).learn(x[parts.train], y[parts.train])
+    before = net.answers(test)
+    now = net.learn(x[both], y[both], round(SHARE / (1 - SHARE) * STEPS), SHARE).answers(test)
+    one, other = (_round({"net": answers, "trees": trees}, y, parts, number, k) for answers in (before, now))
+    return one, other
+
+
+def _round(answers: dict[str, np.ndarray], y: np.ndarray, parts: Split, number: int, k: int) -> Round:
     truth = y[parts.test]
     return Round(
         number=k, fold=k % FOLDS, seed=number + k, seconds=1.0, rows=parts.test, truth=truth, answers=answers,
-        valid=valid, scores={name: METRICS["accuracy"](truth, p) for name, p in answers.items()},
+        valid=dict.fromkeys(FAMILY, 0.5),  # one contender a family: nothing is chosen by them
+        scores={name: METRICS["accuracy"](truth, p) for name, p in answers.items()},
     )  # fmt: skip
 
 
