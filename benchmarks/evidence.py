@@ -14,12 +14,14 @@ from pathlib import Path
 from evidence_1d import mnist1d
 from evidence_conformal import sets_and_intervals
 from evidence_few import few_false_wins, few_folds, few_power, few_seeds
+from evidence_level import level
 from evidence_prior import learned, tested
 from evidence_real import small
 from evidence_sets import intervals
 from evidence_settle import settling
 from evidence_stubs import false_wins, power, ties, until_sure
 from record import run
+from valid_rows import valid_rows
 
 RESULTS = Path(__file__).parent / "results" / "evidence.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "machine", "versions")
@@ -40,6 +42,8 @@ ROWS = {
     "intervals": intervals,
     "conformal": sets_and_intervals,
     "mnist1d": mnist1d,
+    "level race": level,
+    "valid rows": valid_rows,
 }
 
 if __name__ == "__main__":

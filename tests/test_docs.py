@@ -54,7 +54,7 @@ def _ship(contender: Any, made: Any, path: Path) -> tuple[np.ndarray, np.ndarray
     store = made.store
     *progress, fitted = contender.fit(Data(store=store, clock=Clock(60.0), threads=1), 0)
     assert all(isinstance(item, Progress) for item in progress)
-    assert re.fullmatch("[0-9a-f]{32}", fitted.digest())
+    assert re.fullmatch("[0-9a-f]{32}", fitted.digest()) and fitted.trained_on_valid and not fitted.starved
     scores = fitted.predict(store, np.arange(store.rows))
     path.write_bytes(assemble(store, fitted.graph().SerializeToString(), {}))
     model = Model(path)

@@ -59,6 +59,9 @@ def _sound(run: leadline.Run) -> dict[str, Any]:
     assert page.startswith("<!doctype html>") and html.escape(run.verdict.why) in page
     families = {row["family"] for row in result["contenders"] if row["status"] in ("finished", "cut")}
     assert "classical" in families and "floor" in families
+    for row in result["contenders"]:
+        if row["status"] in ("finished", "cut"):
+            assert isinstance(row["undertrained"], bool) and isinstance(row["trained_on_valid"], bool), row["name"]
     assert result["spent_s"] < result["budget_s"] + 10
     _timed(run)
     return result

@@ -352,7 +352,8 @@ def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
             entry.status = "finished"
             entry.facts = {
                 "score": fitted.score, "params": fitted.params, "bytes": fitted.bytes, "describe": fitted.describe,
-                "fit_s": fit_s, "predict_us": spent / len(scores) * 1e6, "peak_mb": None, "starved": False,
+                "fit_s": fit_s, "predict_us": spent / len(scores) * 1e6, "peak_mb": None, "starved": fitted.starved,
+                "trained_on_valid": fitted.trained_on_valid,
             }  # fmt: skip
     return {"floor": scores}
 

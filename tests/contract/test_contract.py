@@ -222,6 +222,10 @@ def test_a_fit_is_progress_and_then_the_fitted(trained: Trained) -> None:
     assert trained.fitted.describe and all(isinstance(line, str) for line in trained.fitted.describe)
 
 
+def test_with_time_enough_it_uses_the_valid_rows_and_is_not_undertrained(trained: Trained) -> None:
+    assert trained.fitted.trained_on_valid is True and trained.fitted.starved is False
+
+
 def test_answers_are_probabilities_or_values(trained: Trained) -> None:
     scores, classes = trained.scores, len(trained.store.task.classes)
     assert np.isfinite(scores).all()

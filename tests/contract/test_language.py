@@ -89,6 +89,7 @@ def test_a_fit_is_progress_and_then_the_fitted(trained: Trained) -> None:
     scores = [item.score for item in trained.progress if item.score is not None]
     assert np.isfinite([*scores, trained.fitted.score]).all() and (scores or trained.name == "floor")
     assert trained.fitted.params > 0 and trained.fitted.bytes > 0 and trained.fitted.describe
+    assert trained.fitted.trained_on_valid is True
 
 
 def test_it_learns_and_its_bits_are_finite(trained: Trained) -> None:

@@ -177,6 +177,9 @@ def test_losing_for_want_of_time_says_nothing() -> None:
     made = _pair(-0.03 + 0.01 * SPREAD, deep={"starved": True})
     assert made.answer == "unsure" and "cnn had too little time to learn" in made.why and made.settle_rows is None
     assert _pair(-0.03 + 0.01 * SPREAD, classical={"starved": True}).answer == "classical"
+    turned = _pair(0.03 + 0.01 * SPREAD, classical={"starved": True})  # trees that were cut do not lose either
+    assert turned.answer == "unsure" and "linear had too little time to learn" in turned.why
+    assert _pair(0.03 + 0.01 * SPREAD, deep={"starved": True}).answer == "deep"
     close = _pair(-0.01 + 0.02 * SPREAD, deep={"starved": True})  # more test rows would not settle this, time might
     assert close.answer == "unsure" and "cnn had too little time to learn" in close.why and close.settle_rows is None
     assert "too close to call" in _pair(-0.01 + 0.02 * SPREAD, classical={"starved": True}).why

@@ -411,6 +411,20 @@ def test_the_headline_answers_the_question(pages: dict[str, str], key: str, answ
     assert re.search(f'<h1 id="answer">{answer}</h1>', pages[key])
 
 
+def test_the_use_of_the_valid_rows_and_who_had_too_little_time_are_said() -> None:
+    made, *rest = CASES["multiclass"]()
+    ended = [c for c in made["contenders"] if c["score"] is not None]
+    assert "the valid rows had chosen" not in words(render(made, *rest))  # a run of before: nothing is known of it
+    for c in ended:
+        c |= {"trained_on_valid": True, "undertrained": False}
+    text = words(render(made, *rest))
+    assert "every contender was trained on them too" in text and "ndertrained" not in text
+    ended[0]["trained_on_valid"], ended[2]["undertrained"] = False, True
+    text = re.sub(r" ([:.])", r"\1", words(render(made, *rest)))
+    assert f"the others were trained on them too. Not {ended[0]['name']}:" in text
+    assert f"losing says nothing of a family: {ended[2]['name']}." in text
+
+
 # The first screen -----------------------------------------------------------------------------------------------------
 
 

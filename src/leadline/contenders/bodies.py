@@ -28,7 +28,7 @@ class Vary(Protocol):
     generator: torch.Generator  # of all its chance: a checkpoint keeps where it stands
 
     def __call__(self, batch: Tensor, part: Tensor, epoch: int) -> Tensor:
-        """`part` are the places of the batch's rows among the train rows."""
+        """`part` are the places of the batch's rows among the train rows, and the valid rows after them."""
 
 
 def block_of(store: Store, tensor: str) -> Block:
@@ -91,7 +91,7 @@ def varied(data: Data, name: str, names: list[str], seed: int) -> tuple[dict[int
         if block.kind == "image" and name != "mlp":
             axes, why = mirrors(data, tensor, seed)
             said.append(why)
-            ways[place] = Shift(len(data.store.split.train), axes, seed)
+            ways[place] = Shift(len(data.store.split.train), axes, seed, later=len(data.store.split.valid))
         elif block.kind == "audio":
             ways[place] = Sounds(block.settings["usual"], block.settings["least"], seed)
             said.append("sounds: a random stretch, louder or softer, with noise; spectra hidden in part")

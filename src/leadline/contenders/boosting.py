@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
-from leadline.contenders.features import Layout, affordable, layout, matrix, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS, Metric
 from leadline.system.threads import Threads, timed
@@ -45,6 +45,8 @@ LEAVES = 10  # that the train rows are enough for, however few: under 200 rows, 
 WIDE = 200  # features
 MANY = 2_000  # labels times features: a round is a tree a label
 SLOW = 0.2  # seconds of a round from which on valid is looked at after each of them
+FEW_LOOKS = 4  # of a trial that was cut; with fewer nobody can say whether it had learned
+FALLING = 0.01  # share of the valid loss by which it still fell: with more time the trees would be better
 STEEP = 0.3  # the largest learning rate, where there is time for a dozen rounds
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
 
@@ -119,32 +121,40 @@ class Boosting:
                 if trial.rounds % 20 == 1:
                     yield Progress(step=step, score=_chosen(trials, metric)[1].score)
                 if full:
+                    trial.full = True
                     break
             if data.clock.left() < 2.5 * (trial.seconds + scoring * trial.rounds):
                 break
         best, at = _chosen(trials, metric)
+        undertrained = best.undertrained(metric)
         booster, grown = best.booster, f"{at.round} rounds, as valid chose"
+        if undertrained:
+            said.append(f"cut by the clock at round {best.rounds}, while the valid loss fell: too little time to learn")
         again_s = best.seconds * at.round / best.rounds + scoring * at.round
         if data.clock.left() > 1.5 * REFIT * again_s:
             yield Progress(step=step, note="grown again on train and valid rows")
-            grown += "; grown again on train and valid rows"
             both = np.concatenate([x, x_valid])
             everything = lgb.Dataset(
                 both, np.concatenate([y, y_valid]), categorical_feature=plan.categories, params=base,
                 init_score=_start(odds, both),
             )  # fmt: skip
-            again = lgb.Booster(best.settings, everything)
+            second = lgb.Booster(best.settings, everything)
             pull = _pull(data.borne(np.concatenate([train, valid]))) if data.several else None
             for _ in range(int(REFIT * at.round) + 1):
                 if data.clock.left() < scoring * at.round + 1.5 * best.a_round:
                     break
-                again.update(fobj=pull)
+                second.update(fobj=pull)
             else:
-                booster = again
-        if booster is best.booster:
+                booster = second
+                grown += "; grown again on train and valid rows"
+        again = booster is not best.booster
+        if not again:
+            said.append(NOT_AGAIN)
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        yield FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], odds)
+        fitted = FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], odds)
+        fitted.starved, fitted.trained_on_valid = undertrained, again
+        yield fitted
 
 
 def threads_for(
@@ -232,6 +242,7 @@ class _Trial:
         self.booster, self.settings, self._began = booster, settings, began
         self.rounds, self.seconds = 0, 0.0
         self.looks: list[_Look] = []
+        self.full = False  # no further split gains anything
         self._lowest, self._lowest_round = math.inf, 0
 
     def note(self, measured: Sequence[tuple[Any, ...]], look: tuple[float, float] | None, now: float) -> None:
@@ -262,6 +273,14 @@ class _Trial:
         since = self.rounds - max(top.round, self._lowest_round)
         return self.rounds >= ROUNDS or since > max(PATIENCE, self.rounds // 8)
 
+    def undertrained(self, metric: Metric) -> bool:
+        """Whether it ended for want of time, while the last quarter of its looks still lowered the valid loss."""
+        if self.full or self.stale(metric):
+            return False
+        losses = [look.loss for look in self.looks]
+        early = losses[: len(losses) * 3 // 4]
+        return len(losses) < FEW_LOOKS or min(losses) < (1 - FALLING) * min(early)
+
 
 def _chosen(trials: Sequence[_Trial], metric: Metric) -> tuple[_Trial, _Look]:
     """The best look of all trials, and its trial."""
@@ -290,7 +309,8 @@ class FittedBoosting:
     ) -> None:  # fmt: skip
         self._booster, self._plan, self._classes, self._scale = booster, plan, classes, scale
         self._odds = odds  # of several labels, which trees add to
-        self.score, self.describe, self.starved = score, describe, False
+        self.score, self.describe = score, describe
+        self.starved = self.trained_on_valid = False
         text = booster.model_to_string()  # of thousands of trees `dump_model` would take seconds
         self.params = sum(2 * int(leaves) for leaves in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE))
         self.bytes = len(text.encode())

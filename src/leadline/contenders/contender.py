@@ -148,7 +148,8 @@ class Fitted(Protocol):
     params: int
     bytes: int
     describe: list[str]  # what was chosen, a line each
-    starved: bool  # the clock left it too little to learn from: no evidence about its family
+    starved: bool  # undertrained: the clock cut it while it still improved, so losing tells nothing of its family
+    trained_on_valid: bool  # after all choices; `score` is from before
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         """Probabilities [n, classes] float32, or values [n] float64 in the target's unit."""

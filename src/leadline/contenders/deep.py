@@ -7,20 +7,23 @@ shows it faster, and always scored in float32, the way it ships.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders import annealing
+from leadline.contenders.annealing import Annealing
 from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
-from leadline.contenders.contender import Data, Fitted, Progress, State, digest
+from leadline.contenders.contender import Data, Fitted, Progress, State
+from leadline.contenders.network import FittedNet, finish
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 from leadline.system.threads import Threads, counted, timed
 
 if TYPE_CHECKING:
-    import onnx
     import torch
     from torch import Tensor
 
@@ -53,13 +56,15 @@ class Deep:
         return [f"{block.name}.bag" if block.kind == "text" else block.name for block in store.blocks]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-
         run = _Run(self, data, seed)
         if state is None:
             yield run.prepare()
         else:
             run.restore(state)
-        yield from run.train()
+        if run.last.standing is None:
+            yield from run.train()
+            run.judged()
+        yield from run.annealed()
         yield run.fitted()
 
 
@@ -72,6 +77,7 @@ class _Run:
         self.data, self.seed, self.name = data, seed, contender.name
         self.store, self.names = data.store, contender.inputs(data.store)
         self.rows = data.store.split.train
+        self.last = Annealing()
         self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
         self.mixed = self.conv == "audio" and data.classes > 0 and not data.several and len(self.names) == 1
         self.longest = LONGEST[bool(self.conv) or "series" in self._kinds()]
@@ -81,15 +87,13 @@ class _Run:
         self.low_precision = False
         self.best: tuple[float, dict[str, Tensor]] | None = None
         self.ways, self.describe = varied(data, self.name, self.names, seed)
-        labels = data.labels(self.rows)
-        if not data.classes:
-            labels = ((labels - self.scale[0]) / self.scale[1]).astype(np.float32)
-        self.y = torch.from_numpy(data.borne(self.rows) if data.several else labels)
+        self.y = self._labels(self.rows)
         self.valid = self.store.split.valid
         self.batch = self._batch()
         self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
         self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
         self.training = False  # whether its steps are those of the plan
+        self.reserve, self.score, self.undertrained = 0.0, math.nan, False
 
     def prepare(self) -> Progress:
         """Choose width, precision and the number of steps; by a trial, or without a budget by rule."""
@@ -111,12 +115,14 @@ class _Run:
         a_step = self._trial()
         scoring = self._scoring_seconds()
         left = self.data.clock.left()
-        reserve = min(0.3 * left, scoring * len(self.store.split.test) * 1.2 + 0.5)
+        scored = len(self.store.split.test) + 2 * min(annealing.SAMPLED, len(self.rows))
+        self.reserve = min(0.3 * left, scoring * scored * 1.2 + 0.5)
         a_check = scoring * len(self.valid)
         checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
         most = max(1, int(self.longest * len(self.rows) / self.batch))
-        steps = max(1, min(most, int(0.97 * (left - reserve - a_check * checks) / a_step)))
-        self._begin(steps, most, checks, reserve)
+        last = annealing.KEPT * max(0.0, left - self.reserve - a_check * checks)
+        steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_check * checks) / a_step)))
+        self._begin(steps, most, checks, self.reserve + last)
 
     def _plan_passes(self, epochs: int) -> None:
         """As many passes over the rows as were asked for, in the precision that the processor is made for."""
@@ -144,7 +150,8 @@ class _Run:
             "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
             "optimizer": self.optimizer.tensors, "order": self.order, "epoch": self.epoch,
             "generators": [generator.get_state() for generator in self._generators()], "noise": torch.get_rng_state(),
-            "best": self.best, "threads": self.threads.state(),
+            "best": self.best, "threads": self.threads.state(), "reserve": self.reserve, "score": self.score,
+            "undertrained": self.undertrained, "last": self.last.state(),
         }  # fmt: skip
 
     def restore(self, state: State) -> None:
@@ -160,12 +167,27 @@ class _Run:
         self._start()
         self.net.load_state_dict(state["net"])
         restore(self.optimizer.tensors, state["optimizer"])
+        self.reserve, self.score, self.undertrained = state["reserve"], state["score"], state["undertrained"]
+        self.last.restore(state["last"])
+        if self.last.standing is not None:
+            self._add_valid()
         self.order, self.epoch = state["order"], state["epoch"]
         for generator, held in zip(self._generators(), state["generators"], strict=True):
             generator.set_state(held)
         self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
         self.threads.restore(state["threads"])
         torch.set_rng_state(state["noise"])
+
+    def _labels(self, rows: np.ndarray) -> Tensor:
+        """The truth as the loss takes it."""
+        import torch
+
+        if self.data.several:
+            return torch.from_numpy(self.data.borne(rows))
+        labels = self.data.labels(rows)
+        if not self.data.classes:
+            labels = ((labels - self.scale[0]) / self.scale[1]).astype(np.float32)
+        return torch.from_numpy(labels)
 
     def _generators(self) -> list[torch.Generator]:
         return [self.generator, *(vary.generator for vary in self.ways.values())]
@@ -334,67 +356,57 @@ class _Run:
         self._step_once()
         self.threads.note(self.data.clock.spent() - began)
 
+    def judged(self) -> None:
+        """Score the best weights in the precision that ships, and see what a last phase may take."""
+        assert self.best is not None
+        self.net.load_state_dict(self.best[1])
+        self.score = self._score() if self.low_precision else self.best[0]
+        passes = self.standing.step * self.batch / len(self.rows)
+        self.undertrained = passes < STARVED * self._passes()
+        if self.undertrained:
+            self.describe.append(f"{passes:.1f} passes over the train rows: too little time to learn")
+        self.last.begin(self.standing, self._training(), self.reserve)
+        if self.last.standing is not None:
+            self._add_valid()
+
+    def annealed(self) -> Iterator[Progress]:
+        """The end of the schedule on train and valid rows (`annealing.py`)."""
+        assert self.best is not None
+        yield from self.last.steps(self._training(), self.standing.step)
+        if self.last.outcome != "used":
+            self.net.load_state_dict(self.best[1])
+        self.describe.append(self.last.describe)
+
+    def _training(self) -> annealing.Training:
+        return annealing.Training(
+            step_once=self._step_once, optimizer=self.optimizer, clock=self.data.clock, loss=self._loss,
+            state=self.state,
+        )  # fmt: skip
+
+    def _add_valid(self) -> None:
+        import torch
+
+        self.rows = np.concatenate([self.rows, self.valid])
+        self.y = torch.cat([self.y, self._labels(self.valid)])
+        self.order = torch.empty(0, dtype=torch.long)
+
+    def _loss(self) -> float:
+        """Mean loss of some train rows, the same ones at every call, without noise of any sort."""
+        import torch
+        import torch.nn.functional as F
+
+        train = self.store.split.train
+        some = np.linspace(0, len(train) - 1, min(annealing.SAMPLED, len(train))).astype(int)
+        out, y = torch.from_numpy(predict(self.net, self.store, self.names, train[some])), self.y[some]
+        if self.data.several:
+            return float(F.binary_cross_entropy_with_logits(out, y))
+        return float(F.cross_entropy(out, y) if self.data.classes else F.mse_loss(out[:, 0], y))
+
     def fitted(self) -> FittedNet:
         import torch
 
-        assert self.best is not None
-        self.net.load_state_dict(self.best[1])
         self.net = self.net.to(memory_format=torch.contiguous_format)
-        score = self._score() if self.low_precision else self.best[0]
-        passes = self.standing.step * self.batch / len(self.rows)
-        starved = passes < STARVED * self._passes()
-        if starved:
-            self.describe.append(f"{passes:.1f} passes over the train rows: too little time to learn")
-        return FittedNet(self.net, self.store, self.names, self.data, self.scale, score, self.describe, starved)
-
-
-def finish(raw: np.ndarray, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
-    """Outputs to probabilities [n, classes], or to values [n] in the target's unit."""
-    if several:
-        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
-    if not classes:
-        return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
-    odds = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
-
-
-class FittedNet:
-    """A trained network."""
-
-    def __init__(
-        self, net: Any, store: Store, names: list[str], data: Data, scale: tuple[float, float], score: float,
-        describe: list[str], starved: bool,
-    ) -> None:  # fmt: skip
-        self._net, self._store, self._names, self._scale = net.eval(), store, names, scale
-        self._classes, self._several = data.classes, data.several
-        self.score, self.describe, self.starved = score, describe, starved
-        self.params = sum(p.numel() for p in net.parameters())
-        self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
-
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        return finish(predict(self._net, store, self._names, rows), self._classes, self._scale, self._several)
-
-    def digest(self) -> str:
-        return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
-
-    def graph(self) -> onnx.ModelProto:
-        from leadline.contenders.features import values
-        from leadline.ship.graph import Graph
-        from leadline.ship.network import export
-
-        two = self._store.split.train[:2]
-        samples = {name: np.ascontiguousarray(self._store.tensor(name)[two]) for name in self._names}
-        unequal = {name for name in samples if block_of(self._store, name).padding is not None}
-        inner = export(self._net, samples, unequal)
-        g = Graph("network")
-        feeds = {
-            name: g.input(name, sample.dtype, ["N", "L" if name in unequal else sample.shape[1], *sample.shape[2:]])
-            for name, sample in samples.items()
-        }  # fmt: skip
-        raw = g.add(inner, feeds, "net")["raw"]
-        if self._classes:
-            squash = g.op("Sigmoid", raw) if self._several else g.op("Softmax", raw, axis=1)
-            g.output("scores", squash, np.float32, ["N", self._classes])
-        else:
-            values(g, raw, self._scale)
-        return g.model()
+        return FittedNet(
+            self.net, self.store, self.names, self.data, self.scale, self.score, self.describe, self.undertrained,
+            self.last.outcome == "used",
+        )  # fmt: skip

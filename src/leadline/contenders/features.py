@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 A_CELL = {"dense": 16.0, "codes": 40.0, "bag": 40.0}  # bytes that a cell takes while a model is fitted, at most
 LIBRARIES = 0.3  # GB
 LEAST = 2_000  # rows, however little memory there is
+NOT_AGAIN = "no time was left to fit it again on train and valid rows"
 MOST_CELLS = 5e8  # of a matrix: 2 GB of float32
 
 

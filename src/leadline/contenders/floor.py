@@ -1,4 +1,4 @@
-"""The floor: what an answer without looking scores. Class shares of train, the train mean, or shares of tokens."""
+"""The floor: what an answer without looking scores. Class shares, the mean, or shares of tokens."""
 
 from __future__ import annotations
 
@@ -29,30 +29,35 @@ class Floor:
             yield unigram(data.store)
             return
         split = data.store.split
-        labels = data.labels(split.train)
-        if data.several:
-            answer = data.borne(split.train).mean(axis=0)
-        elif data.classes:
-            answer = np.bincount(labels, minlength=data.classes) / len(labels)
-        else:
-            answer = np.asarray(labels.mean())
-        fitted = FittedFloor(data.store, answer)
+        before = FittedFloor(data.store, _answer(data, split.train))
+        fitted = FittedFloor(data.store, _answer(data, np.concatenate([split.train, split.valid])))
         fitted.score = METRICS[data.store.task.metric](
-            data.labels(split.valid), fitted.predict(data.store, split.valid)
+            data.labels(split.valid), before.predict(data.store, split.valid)
         )
         yield fitted
+
+
+def _answer(data: Data, rows: np.ndarray) -> np.ndarray:
+    """Class shares, the share of rows that bear each label, or the mean."""
+    if data.several:
+        return np.asarray(data.borne(rows).mean(axis=0))
+    labels = data.labels(rows)
+    answer = np.bincount(labels, minlength=data.classes) / len(rows) if data.classes else labels.mean()
+    return np.asarray(answer)
 
 
 class FittedFloor:
     """One answer for every row."""
 
-    score, starved = float("nan"), False
+    score, starved, trained_on_valid = float("nan"), False, True
 
     def __init__(self, store: Store, answer: np.ndarray) -> None:
         self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)
         self._tensor, self._shape, self._dtype = store.blocks[0].name, store.blocks[0].shape, store.blocks[0].dtype
         self.params, self.bytes = answer.size, self._answer.nbytes
-        self.describe = ["the class shares of the train rows" if answer.ndim else "the mean of the train rows"]
+        self.describe = [
+            "the class shares of the train and valid rows" if answer.ndim else "the mean of the train and valid rows"
+        ]
 
     def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
         return np.broadcast_to(self._answer, (len(rows), *self._answer.shape)).copy()

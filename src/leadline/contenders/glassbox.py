@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
-from leadline.contenders.features import Layout, affordable, layout, matrix, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
@@ -33,7 +33,8 @@ PAIRS = 10  # of columns; none for several classes, where a table a class and pa
 TRIAL_ROWS, TRIAL_ROUNDS = 4_000, 60
 ROUNDS_LEAST, ROUNDS = 600, 4_000  # of one fit: for fewer, rows are left out rather
 BAGS = 8
-SHARE = 0.4  # of the seconds left are planned for the first fit: the trial may be wrong by twice
+SHARE = 0.3  # of the seconds left are planned for the first fit, as many for the one on valid rows too: a trial errs
+FEW_PASSES = 1 / 2  # of the rounds over all rows that a fit should have; with less, losing says nothing of a family
 UNSEEN = -20.0  # log-odds of a class that no train row has
 WIDE = 300  # columns; above, tables are too many to be read, or to be grown in time
 
@@ -61,7 +62,7 @@ class Glassbox:
         train, said = affordable(plan, store.split.train, seed, data.memory_gb)
         scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         metric, truth = METRICS[store.task.metric], data.labels(store.split.valid)
-        rng = np.random.default_rng(seed)
+        rng, refit = np.random.default_rng(seed), False
         pairs: Any = 0 if data.classes > 2 else PAIRS
 
         def grow(rows: np.ndarray, rounds: int, pairs: Any, seed: int) -> Tables:
@@ -73,7 +74,7 @@ class Glassbox:
             found.score = metric(truth, found.predict(store, store.split.valid))
             return found
 
-        rows, rounds, bags = train, ROUNDS, []
+        valid, rows, rounds, bags = store.split.valid, train, ROUNDS, list[Tables]()
         if not clock.endless:
             few = np.sort(rng.choice(train, min(len(train), TRIAL_ROWS), replace=False))
             grow(few, 1, 0, seed)  # imports and warms up, which should not count
@@ -87,15 +88,31 @@ class Glassbox:
             yield Progress(step=0, score=made(bags, []).score, note=f"{len(rows):,} rows, {rounds} rounds at most")
         if rounds > TRIAL_ROUNDS:
             bags, longest = [], 0.0
-            while len(bags) < BAGS and (not bags or clock.endless or clock.left() > 1.5 * longest):
+            # Each fit on train rows has one more to follow it, on train and valid rows.
+            while len(bags) < BAGS and (not bags or clock.left() > 1.5 * longest * (len(bags) + 2)):
                 before = clock.spent()
                 bags.append(grow(rows, rounds, pairs, seed + len(bags)))
                 longest = max(longest, clock.spent() - before)
                 pairs = [term.columns for term in bags[0].terms if len(term.columns) == 2]
-                yield Progress(step=len(bags), steps=BAGS, score=made(bags, []).score)
+                yield Progress(step=len(bags), steps=2 * BAGS, score=made(bags, []).score)
+            both, again = np.sort(np.concatenate([rows, valid])), list[Tables]()
+            while len(again) < len(bags) and clock.left() > 1.5 * longest:
+                again.append(grow(both, rounds, pairs, seed + len(again)))
+                yield Progress(step=len(bags) + len(again), steps=2 * BAGS)
+            refit = len(again) == len(bags)
         singles = sum(len(term.columns) == 1 for term in bags[0].terms)
         counts = f"{singles} columns and {len(bags[0].terms) - singles} pairs, each a table"
-        yield made(bags, [counts, f"the mean of {len(bags)} fits, {rounds} rounds at most"])
+        told = [counts, f"the mean of {len(bags)} fits, {rounds} rounds at most"]
+        undertrained = not clock.endless and len(rows) * rounds < FEW_PASSES * len(train) * ROUNDS_LEAST
+        if undertrained:
+            told.append("too little time to learn")
+        told.append("fitted again on train and valid rows" if refit else NOT_AGAIN)
+        fitted = made(bags, told)
+        if refit:
+            score, fitted = fitted.score, FittedGlassbox(_mean(again), plan, data.classes, scale, [*said, *told])
+            fitted.score = score
+        fitted.starved, fitted.trained_on_valid = undertrained, refit
+        yield fitted
 
 
 def _affordable(train: np.ndarray, work: float, rng: np.random.Generator) -> tuple[np.ndarray, int]:
@@ -193,7 +210,7 @@ class FittedGlassbox:
     """Tables, and how their columns are read."""
 
     score = float("nan")
-    starved = False
+    starved = trained_on_valid = False
 
     def __init__(
         self, found: Tables, plan: Layout, classes: int, scale: tuple[float, float], describe: list[str]

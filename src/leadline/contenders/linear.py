@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.contenders.contender import Clock, Data, Fitted, Progress, State, digest
-from leadline.contenders.features import Layout, affordable, layout, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, values
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 
@@ -26,6 +27,7 @@ BAG_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
 NOTHING = 0.5  # seconds that are done without asking the clock: of few rows a fit takes a thousandth of one
 NEVER = -15.0  # added to the intercept of a class that no row bears
 ITERATIONS, ROUND = 300, 25  # of L-BFGS at most, and between two looks at the clock
+FEW_ITERATIONS = 50  # cut by the clock before so many, losing says nothing of a family
 A_CELL, AN_ODDS = 4e-9, 4e-8  # seconds an iteration for a cell and class, and for a row and class
 
 
@@ -51,26 +53,41 @@ class Linear:
         scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         metric = METRICS[store.task.metric]
         strengths = BAG_STRENGTHS if "bag" in plan.forms else STRENGTHS
-        best: tuple[float, float, Any] | None = None
+        best: tuple[float, float, Solved] | None = None
         began = data.clock.spent()  # what went before, imports above all, does not come again with every strength
         for step, strength in enumerate(strengths, start=1):
-            weights = _solve(x, y, strength, data, scale, best[2] if best else None)
-            score = metric(y_valid, _scores(x_valid, weights, data.classes, scale, data.several))
+            solved = _solve(x, y, strength, data, scale, best[2] if best else None)
+            score = metric(y_valid, _scores(x_valid, solved.weights, data.classes, scale, data.several))
             yield Progress(step=step, steps=len(strengths), score=score)
             if best is None or metric.better(score, best[0]):
-                best = (score, strength, weights)
+                best = (score, strength, solved)
             a_fit = (data.clock.spent() - began) / step
             if data.clock.left() + NOTHING < 2 * a_fit:
                 break
         assert best is not None
-        score, strength, weights = best
+        score, strength, solved = best
         said.append(f"C = {strength:g}, as valid chose")
-        if data.clock.left() + NOTHING > 2 * a_fit:
+        undertrained = solved.cut and solved.iterations < FEW_ITERATIONS
+        if undertrained:
+            said.append(f"cut by the clock after {solved.iterations} iterations: too little time to learn")
+        again = data.clock.left() + NOTHING > 2 * a_fit
+        if again:
             both = _stack(x, x_valid)
             y_both = np.concatenate([y, data.borne(valid) if data.several else y_valid])
-            weights = _solve(both, y_both, strength, data, scale, weights)
-            said[-1] += "; fitted again on train and valid rows"
-        yield FittedLinear(design, plan, weights, data.classes, scale, score, said, data.several)
+            solved = _solve(both, y_both, strength, data, scale, solved)
+        said.append("fitted again on train and valid rows" if again else NOT_AGAIN)
+        fitted = FittedLinear(design, plan, solved.weights, data.classes, scale, score, said, data.several)
+        fitted.starved, fitted.trained_on_valid = undertrained, again
+        yield fitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """What a fit came to."""
+
+    weights: Any  # [columns, outputs] and intercepts [outputs], float32
+    iterations: int = 0  # those of the fits that it started from included; of several labels the fewest
+    cut: bool = False  # by the clock, before it converged
 
 
 def _stack(x: Any, x_valid: Any) -> Any:
@@ -144,43 +161,50 @@ def _idf(bag: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(idf, np.float32)
 
 
-def _solve(x: Any, y: np.ndarray, strength: float, data: Data, scale: tuple[float, float], start: Any) -> Any:
-    """(weights [columns, outputs], intercept [outputs]) float32; stops where it stands when the clock runs out."""
+def _solve(
+    x: Any, y: np.ndarray, strength: float, data: Data, scale: tuple[float, float], start: Solved | None
+) -> Solved:
+    """From where another fit stands, or from nothing; stops where it stands when the clock runs out."""
     if data.classes == 0:
         from sklearn.linear_model import Ridge
 
         model = Ridge(alpha=1.0 / strength, solver="sparse_cg" if not isinstance(x, np.ndarray) else "auto")
         model.fit(x, (y - scale[0]) / scale[1])
-        return np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
+        weights = np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
+        return Solved(weights=weights)
     if data.several:
         return _each(x, y, strength, data.clock, start)
     return _logistic(x, y, strength, data.clock, start, data.classes)
 
 
-def _each(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any) -> Any:
+def _each(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Solved | None) -> Solved:
     """A model a label: y is [n, labels]. A label that all rows bear, or none, is told by its odds alone."""
     weights = np.zeros((x.shape[1], y.shape[1]), np.float32)
     share = (y.sum(axis=0) + 0.5) / (len(y) + 1)
     intercepts = np.log(share / (1 - share)).astype(np.float32)
+    fits: list[Solved] = []
     for label in range(y.shape[1]):
         if 0 < y[:, label].sum() < len(y):
-            held = None if start is None else (start[0][:, [label]], start[1][[label]])
-            found = _logistic(x, y[:, label].astype(np.int64), strength, clock, held)
-            weights[:, label], intercepts[label] = found[0][:, 0], found[1][0]
-    return weights, intercepts
+            held = None
+            if start is not None:
+                held = replace(start, weights=(start.weights[0][:, [label]], start.weights[1][[label]]))
+            fits.append(_logistic(x, y[:, label].astype(np.int64), strength, clock, held))
+            weights[:, label], intercepts[label] = fits[-1].weights[0][:, 0], fits[-1].weights[1][0]
+    cut = [one.iterations for one in fits if one.cut]
+    return Solved(weights=(weights, intercepts), iterations=min(cut, default=0), cut=bool(cut))
 
 
-def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any, classes: int = 2) -> Any:
+def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Solved | None, classes: int = 2) -> Solved:
     """A class without a row to learn from is hardly ever told: its intercept lies far below the rest."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     seen = np.unique(y)
     if len(seen) == 1:
-        return _spread(np.zeros((x.shape[1], 1), np.float32), np.zeros(1, np.float32), seen, classes)
+        return Solved(weights=_spread(np.zeros((x.shape[1], 1), np.float32), np.zeros(1, np.float32), seen, classes))
     model = LogisticRegression(C=strength, max_iter=ROUND, warm_start=True)
     if start is not None:
-        held = start if len(seen) == classes else tuple(_gathered(part, seen) for part in start)
+        held = start.weights if len(seen) == classes else tuple(_gathered(part, seen) for part in start.weights)
         model.coef_, model.intercept_ = held[0].T.astype(np.float64), held[1].astype(np.float64)
         model.classes_ = seen
     with warnings.catch_warnings():
@@ -188,15 +212,20 @@ def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Any, 
         cells = x.size if isinstance(x, np.ndarray) else x.nnz
         outputs = len(seen) if len(seen) > 2 else 1
         an_iteration, taken, began = outputs * (A_CELL * cells + AN_ODDS * len(y)), 0, clock.spent()
+        cut = False
         while taken < ITERATIONS:
             model.max_iter = int(np.clip(max(clock.left(), NOTHING) / (2 * an_iteration), 1, ROUND))
             model.fit(x, y)
             taken += int(model.n_iter_.max())
-            if model.n_iter_.max() < model.max_iter or clock.left() <= 0:
+            if model.n_iter_.max() < model.max_iter:
+                break
+            cut = clock.left() <= 0
+            if cut:
                 break
             an_iteration = max(1e-9, (clock.spent() - began) / taken)
     weights, intercept = np.asarray(model.coef_.T, np.float32), np.asarray(model.intercept_, np.float32)
-    return (weights, intercept) if len(seen) == classes else _spread(weights, intercept, seen, classes)
+    made = (weights, intercept) if len(seen) == classes else _spread(weights, intercept, seen, classes)
+    return Solved(weights=made, iterations=taken + (start.iterations if start else 0), cut=cut)
 
 
 def _spread(weights: np.ndarray, intercept: np.ndarray, seen: np.ndarray, classes: int) -> Any:
@@ -238,7 +267,8 @@ class FittedLinear:
     ) -> None:  # fmt: skip
         self._design, self._plan, self._weights = design, plan, weights
         self._classes, self._scale, self._several = classes, scale, several
-        self.score, self.describe, self.starved = score, describe, False
+        self.score, self.describe = score, describe
+        self.starved = self.trained_on_valid = False
         self.params = int(weights[0].size + weights[1].size)
         self.bytes = 4 * self.params
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
+from leadline.contenders.features import NOT_AGAIN
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
 from leadline.kinds.tokens import START
@@ -31,6 +32,7 @@ A_SECOND = 300_000  # tokens counted for each second there is: all orders are tr
 LOOKED = 600  # valid rows by which the order is chosen
 MOST_GRAMS = 4_000_000  # of all orders together: some 60 MB in the file
 SPACE = 2**62  # a gram must fit into int64
+RISING = 0.01  # share of the bits that the last order saved, above which one more would have saved some too
 
 
 class Ngram:
@@ -49,6 +51,7 @@ class Ngram:
         looked = spread(split.valid, LOOKED)
         highest = max(1, min(HIGHEST, int(np.log(SPACE) / np.log(vocabulary))))
         best: tuple[float, list[Order]] | None = None
+        undertrained = False
         for order in range(2, highest + 1):
             orders = learn(train, vocabulary, order)
             grams = sum(len(table.grams) for table in orders)
@@ -59,19 +62,24 @@ class Ngram:
             yield Progress(step=order, steps=highest, score=score)
             if best is not None and score >= best[0]:
                 break
+            rose = best is None or score < (1 - RISING) * best[0]
             best = (score, orders)
-            if data.clock.left() < 3 * data.clock.spent():
+            if order < highest and data.clock.left() < 3 * data.clock.spent():
                 said.append("a higher order was not tried: no time was left")
+                undertrained = rose
                 break
         assert best is not None
         orders = best[1]
         score = best[0] if len(looked) == len(split.valid) else _score(store, split.valid, orders, vocabulary)
         said.insert(0, f"order {len(orders)}, as valid chose, of up to {highest}")
-        if data.clock.left() > data.clock.spent():
+        again = data.clock.left() > data.clock.spent()
+        if again:
             both = np.sort(np.concatenate([split.train, split.valid]))
             orders = learn(_affordable(store, both, most)[0], vocabulary, len(orders))
             said[0] += "; counted again on train and valid rows"
-        yield FittedNgram(orders, vocabulary, score, said)
+        else:
+            said.append(NOT_AGAIN)
+        yield FittedNgram(orders, vocabulary, score, said, undertrained, again)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,17 +164,22 @@ def unigram(store: Store) -> FittedNgram:
     vocabulary = len(store.blocks[0].settings["vocabulary"])
     orders = learn(_affordable(store, store.split.train, MOST_TOKENS)[0], vocabulary, 1)
     score = _score(store, store.split.valid, orders, vocabulary)
-    return FittedNgram(orders, vocabulary, score, ["the shares of the tokens in the train rows"])
+    both = np.sort(np.concatenate([store.split.train, store.split.valid]))
+    orders = learn(_affordable(store, both, MOST_TOKENS)[0], vocabulary, 1)
+    said = ["the shares of the tokens in the train and valid rows"]
+    return FittedNgram(orders, vocabulary, score, said, trained_on_valid=True)
 
 
 class FittedNgram:
     """Tables of every order, the lowest first."""
 
-    starved = False
-
-    def __init__(self, orders: list[Order], vocabulary: int, score: float, describe: list[str]) -> None:
+    def __init__(
+        self, orders: list[Order], vocabulary: int, score: float, describe: list[str], undertrained: bool = False,
+        trained_on_valid: bool = False,
+    ) -> None:  # fmt: skip
         self._orders, self._vocabulary = orders, vocabulary
         self.score, self.describe = score, describe
+        self.starved, self.trained_on_valid = undertrained, trained_on_valid
         self.params = sum(len(table.found) + len(table.left) for table in orders)
         self.bytes = 12 * self.params
 

@@ -1,8 +1,8 @@
 """Deep contenders for running text: a Transformer (`gpt`) and an LSTM (`lstm`), trained to foretell the next token.
 
 Their networks are steps (`use/language.py`), trained on random windows of the train part by the one loop, in bfloat16
-where a short trial shows it faster, and always scored in float32, the way they ship. When the score on valid stands, a
-last stretch learns from the valid rows too, as the n-grams count them: no text is nearer to what comes after.
+where a short trial shows it faster, and always scored in float32, the way they ship. When the score on valid stands,
+the last phase (`annealing.py`) learns from the valid rows too: no text is nearer to what comes after.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders import annealing
+from leadline.contenders.annealing import Annealing
 from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.data.store import Store
 from leadline.judge.metrics import METRICS
@@ -36,8 +38,6 @@ A_ROW = 256  # tokens that a row of a table should have
 PASSES = 8  # over the train tokens, at most
 FEW_PASSES = 0.05  # with less, or fewer than `FEW_STEPS`, losing says nothing of a family
 FEW_STEPS = 60
-EVERY = 5  # steps of the last stretch between two chances for a checkpoint
-LAST = 0.25  # share of the time for a last stretch over train and valid rows
 MOST_TOKENS = 30_000_000  # learned from, the last ones
 LOOKED = 24  # valid rows read at each look; all of them at the end
 CHECKS, SHARE = (3, 20), 0.08  # looks at the valid rows, and their share of the time
@@ -61,10 +61,10 @@ class Writer:
             yield run.prepare()
         else:
             run.restore(state)
-        if run.more is None:
+        if run.last.standing is None:
             yield from run.train()
-            yield from run.judged()
-        yield from run.last_stretch()
+            run.judged()
+        yield from run.annealed()
         yield run.fitted()
 
 
@@ -78,18 +78,17 @@ class _Run:
         self.metric = METRICS[data.store.task.metric]
         self.vocabulary = len(data.store.blocks[0].settings["vocabulary"])
         tokens, self.describe = _tokens(data.store)
-        self.tokens = torch.from_numpy(tokens.astype(np.int32))
+        self.tokens, self.trained = torch.from_numpy(tokens.astype(np.int32)), len(tokens)
         self.window = max(8, min(WINDOW, len(tokens) // 64))
         self.valid = data.store.split.valid
         self.looked = spread(self.valid, LOOKED)
         self.low_precision = False
         self.best: tuple[float, dict[str, Tensor]] | None = None
-        self.more: int | None = None  # steps of the last stretch, when it has begun
-        self.taken_more = 0
         self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
         self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
         self.changed: str | None = None  # a change of threads that is not told yet
         self.done = 0.5  # share of the steps, by which rates are told; a half in trials
+        self.last = Annealing()
 
     def prepare(self) -> Progress:
         """Choose precision, size and the number of steps; by a trial, or without a budget by rule."""
@@ -116,11 +115,12 @@ class _Run:
         self._start()
         a_row = self._seconds_a_row()
         left = self.data.clock.left()
-        self.reserve = min(0.4 * left, a_row * (len(self.store.split.test) + len(self.valid)) * 1.2 + 0.5)
+        read = len(self.store.split.test) + len(self.valid)
+        self.reserve = min(0.4 * left, a_row * read * 1.2 + 4 * a_step + 0.5)
         a_look = a_row * len(self.looked)
         checks = int(np.clip(SHARE * left / a_look, *CHECKS))
         most = max(20, int(PASSES * a_pass))
-        last = LAST * (left - self.reserve)
+        last = annealing.KEPT * (left - self.reserve)
         steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_look * checks) / a_step)))
         self._begin(steps, most, checks, self.reserve + last)
 
@@ -148,8 +148,8 @@ class _Run:
             "plan": asdict(self.plan), "standing": asdict(self.standing), "size": self.size, "reserve": self.reserve,
             "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
             "optimizer": self.optimizer.tensors, "generator": self.generator.get_state(),
-            "noise": torch.get_rng_state(), "best": self.best, "more": self.more, "taken_more": self.taken_more,
-            "score": self.score, "starved": self.starved, "threads": self.threads.state(),
+            "noise": torch.get_rng_state(), "best": self.best, "last": self.last.state(), "score": self.score,
+            "undertrained": self.undertrained, "threads": self.threads.state(),
         }  # fmt: skip
 
     def restore(self, state: State) -> None:
@@ -167,10 +167,10 @@ class _Run:
         restore(self.optimizer.tensors, state["optimizer"])
         self.generator.set_state(state["generator"])
         self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
-        self.more, self.taken_more = state["more"], state["taken_more"]
         self.threads.restore(state["threads"])
-        self.score, self.starved = state["score"], state["starved"]
-        if self.more is not None:
+        self.score, self.undertrained = state["score"], state["undertrained"]
+        self.last.restore(state["last"])
+        if self.last.standing is not None:
             self._add_valid()
         torch.set_rng_state(state["noise"])
 
@@ -227,7 +227,7 @@ class _Run:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.reach = torch.arange(self.window + self.net.before + 1)
         self.best = None
-        self.score, self.starved = math.nan, False  # of the best weights on all valid rows, once they stand
+        self.score, self.undertrained = math.nan, False  # of the best weights on all valid rows, once they stand
         torch.set_rng_state(self.noise)
 
     def _step_once(self) -> None:
@@ -235,19 +235,29 @@ class _Run:
         import torch
 
         last = len(self.tokens) - len(self.reach)
-        starts = torch.randint(0, last + 1, (BATCH,), generator=self.generator)
-        windows = self.tokens[starts[:, None] + self.reach].long()
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
-            loss = self.net.losses(windows)
+            loss = self.net.losses(self._windows(torch.randint(0, last + 1, (BATCH,), generator=self.generator)))
         loss.backward()
+
+    def _windows(self, starts: Tensor) -> Tensor:
+        return self.tokens[starts[:, None] + self.reach].long()
+
+    def _loss(self) -> float:
+        """Mean loss of some windows of the train tokens, the same ones at every call, without noise of any sort."""
+        import torch
+
+        self.net.eval()
+        with torch.no_grad():
+            spaced = torch.linspace(0, self.trained - len(self.reach), BATCH).long()
+            return float(self.net.losses(self._windows(spaced)))
 
     def _step(self) -> None:
         """A step of the training, on as many threads as pay now."""
         if self.threads.fixed:
             return self._step_once()
         at = self.standing
-        self.done = at.step / at.steps if self.more is None else 1.0  # where the last stretch is, rates are low
+        self.done = at.step / at.steps
         self.changed = self.threads.check() or self.changed
         began = self.data.clock.spent()
         self._step_once()
@@ -304,49 +314,42 @@ class _Run:
                 yield Progress(step=progress.step, steps=progress.steps, note=self.changed)
                 self.changed = None
 
-    def judged(self) -> Iterator[Progress]:
-        """Score the best weights on all valid rows, and see what a last stretch may take."""
+    def judged(self) -> None:
+        """Score the best weights on all valid rows, and see what a last phase may take."""
         assert self.best is not None
         self.net.load_state_dict(self.best[1])
         self.score = self._score(self.valid)
         at = self.standing
         passes = at.step * self.window * BATCH / len(self.tokens)
-        self.starved = at.step < FEW_STEPS or passes < FEW_PASSES
-        if self.starved:
+        self.undertrained = at.step < FEW_STEPS or passes < FEW_PASSES
+        if self.undertrained:
             self.describe.append(f"{at.step:,} steps, {passes:.2f} passes over the text: too little time to learn")
-        self.more = int(LAST / (1 - LAST) * at.step)
-        if not self.data.clock.endless:
-            left = self.data.clock.left() - self.reserve
-            self.more = max(0, min(int(0.95 * left * at.step / max(at.training_s, 1e-9)), self.more))
-        if self.more:
+        self.last.begin(at, self._training(), self.reserve)
+        if self.last.standing is not None:
             self._add_valid()
-            self.describe.append(f"then {self.more:,} steps over train and valid rows")
-            yield Progress(
-                step=at.step, note="a last stretch over train and valid rows", facts={"steps": self.more},
-                state=self.state,
-            )  # fmt: skip
+
+    def annealed(self) -> Iterator[Progress]:
+        """The end of the schedule on train and valid rows (`annealing.py`)."""
+        assert self.best is not None
+        yield from self.last.steps(self._training(), self.standing.step)
+        if self.last.outcome != "used":
+            self.net.load_state_dict(self.best[1])
+        self.describe.append(self.last.describe)
+
+    def _training(self) -> annealing.Training:
+        return annealing.Training(
+            step_once=self._step_once, optimizer=self.optimizer, clock=self.data.clock, loss=self._loss,
+            state=self.state,
+        )  # fmt: skip
 
     def _add_valid(self) -> None:
         import torch
 
         self.tokens = torch.cat((self.tokens, torch.from_numpy(stream(self.store, self.valid)[0].astype(np.int32))))
 
-    def last_stretch(self) -> Iterator[Progress]:
-        """Learn from the valid rows too, at a low rate that falls to zero."""
-        at, clock = self.standing, self.data.clock
-        while self.more and self.taken_more < self.more:
-            self._step()
-            self.optimizer.step(1 - LAST * (1 - self.taken_more / self.more))
-            self.taken_more += 1
-            now = at.step + self.taken_more
-            if clock.left() < self.reserve or (clock.endless and not clock.left()):
-                yield Progress(step=now, note=f"cut by the clock in the last stretch, at step {self.taken_more}")
-                break
-            if self.taken_more % EVERY == 0:
-                yield Progress(step=now, state=self.state)
-
     def fitted(self) -> FittedWriter:
-        return FittedWriter(self.net, self.score, self.describe, self.starved)
+        used = self.last.outcome == "used"
+        return FittedWriter(self.net, self.score, self.describe, self.undertrained, used)
 
 
 def _tokens(store: Store) -> tuple[np.ndarray, list[str]]:
@@ -375,8 +378,9 @@ def _bits(net: Any, store: Store, rows: np.ndarray) -> np.ndarray:
 class FittedWriter:
     """A trained network."""
 
-    def __init__(self, net: Any, score: float, describe: list[str], starved: bool) -> None:
-        self._net, self.score, self.describe, self.starved = net.eval(), score, describe, starved
+    def __init__(self, net: Any, score: float, describe: list[str], undertrained: bool, trained_on_valid: bool) -> None:
+        self._net, self.score, self.describe = net.eval(), score, describe
+        self.starved, self.trained_on_valid = undertrained, trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 

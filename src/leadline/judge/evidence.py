@@ -54,7 +54,8 @@ def contenders(
             "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),
             "predict_us": facts.get("predict_us"), "one_us": facts.get("one_us"), "params": facts.get("params"),
             "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
-            "describe": facts.get("describe", []),
+            "describe": facts.get("describe", []), "undertrained": facts.get("starved"),
+            "trained_on_valid": facts.get("trained_on_valid"),
         })  # fmt: skip
         if tokens and found:
             rows[-1]["perplexity"] = float(2 ** (answers[entry.name].sum() / tokens))

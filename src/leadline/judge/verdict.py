@@ -2,7 +2,7 @@
 
 [L, U] is the 95% interval of deep minus classical (the best of each by valid; above zero is better for deep) and r the
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
-A contender that the budget left too few passes over its rows to learn cannot lose for its family: unsure too.
+A contender of either family that is undertrained (`starved`) cannot lose for its family: unsure too.
 A tie ships the cheaper. Unsure ships the cheaper one where the probability of losing more than r by it is under 20%,
 else the best on valid, or over rounds the cheaper one where their valid scores lie within one standard error. From one
 training the sentence is about this model; from folds, or three seeds, about the method.

@@ -31,7 +31,9 @@ def contenders(facts: Facts) -> str:
         rows = "".join(_row(facts, c) for c in facts.finished)
         table = f'<table class="contenders"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     legend = _legend() if table else ""
-    return f"{scroll(table, 'Contenders')}{legend}{_within(facts)}{_rounds(facts)}{_absent(facts)}{_described(facts)}"
+    level = _valid_rows(facts) + _undertrained(facts) if table else ""
+    told = f"{_within(facts)}{_rounds(facts)}{_absent(facts)}{_described(facts)}"
+    return f"{scroll(table, 'Contenders')}{legend}{level}{told}"
 
 
 def _row(facts: Facts, c: Contender) -> str:
@@ -40,6 +42,7 @@ def _row(facts: Facts, c: Contender) -> str:
     stopped = (facts.result.get("ended") or {}).get("code") == "stopped"
     cut = "stopped" if stopped else "cut by the budget"
     badges += tag("span", cut, "badge") if c.get("status") == "cut" else ""
+    badges += tag("span", "undertrained", "badge") if c.get("undertrained") else ""
     seeds = f", the first of {count(c['seeds'])} trainings" if (number(c.get("seeds")) or 1) > 1 else ""
     peak = number(c.get("peak_mb"))
     costs = (
@@ -86,6 +89,29 @@ def _within(facts: Facts) -> str:
         tag("li", f"Among the {esc(one.get('family'))}{over}: {clip(one.get('why'), 200)}.") for one in told
     )
     return f'<ul class="within">{parts}</ul>' if parts else ""
+
+
+def _valid_rows(facts: Facts) -> str:
+    """Who was trained on the valid rows too, once they had chosen."""
+    told = [c for c in facts.finished if c.get("trained_on_valid") is not None]
+    if not told:
+        return ""
+    without = [name(c.get("name")) for c in told if not c["trained_on_valid"]]
+    if not without:
+        return "<p>Once the valid rows had chosen, every contender was trained on them too.</p>"
+    rest = "the others were" if len(without) < len(told) else "none was"
+    return (
+        f"<p>Once the valid rows had chosen, {rest} trained on them too. Not {', '.join(without)}: "
+        "what each of them did says why.</p>"
+    )
+
+
+def _undertrained(facts: Facts) -> str:
+    """Who had too little time: losing says nothing of its family."""
+    short = [name(c.get("name")) for c in facts.finished if c.get("undertrained")]
+    if not short:
+        return ""
+    return f"<p>Undertrained, so that losing says nothing of a family: {', '.join(short)}.</p>"
 
 
 def _rounds(facts: Facts) -> str:

@@ -86,14 +86,16 @@ def _error(data: Data, found: np.ndarray, asked: np.ndarray) -> float:
 class Shift:
     """Augmentation of one image tensor through a training run."""
 
-    def __init__(self, rows: int, axes: list[int], seed: int) -> None:
+    def __init__(self, rows: int, axes: list[int], seed: int, later: int = 0) -> None:
+        """`rows` are learned from first, and `later` more after them, which changes no draw for the first."""
         self._axes = axes
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator, others = (torch.Generator().manual_seed(seed + part) for part in (0, 1))
         # Alternating flip: each image is seen in both ways in any two epochs, which covers more than chance does.
-        self._parity = {axis: torch.rand(rows, generator=self.generator) < 0.5 for axis in axes}
+        parts = ((rows, self.generator), (later, others))
+        self._parity = {axis: torch.cat([torch.rand(n, generator=g) < 0.5 for n, g in parts]) for axis in axes}
 
     def __call__(self, batch: Tensor, part: Tensor, epoch: int) -> Tensor:
-        """`part` are the places of the images among the train rows."""
+        """`part` are the places of the images among the rows, those of later after the first."""
         turn = {axis: epoch % 2 if i == 0 else epoch // 2 % 2 for i, axis in enumerate(self._axes)}
         flips = [(axis, self._parity[axis][part] ^ bool(turn[axis])) for axis in self._axes]
         return shift(batch, flips, self.generator)

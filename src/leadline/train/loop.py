@@ -44,6 +44,7 @@ class Standing:
     checked: int = 0
     since_best: int = 0
     best: float | None = None
+    best_step: int = 0  # at which it was measured
     training_s: float = 0.0  # of the clock, without the looks at the valid rows
     evaluating_s: float = 0.0
     ticked: float | None = None  # reading of the clock at the end of the last look
@@ -100,7 +101,8 @@ def train(
             at.checked += 1
             at.next_check = at.step + max(1.0, (at.steps - at.step) / max(1, plan.checks - at.checked))
             at.since_best = 0 if at.best is None or better(score, at.best) else at.since_best + 1
-            at.best = score if at.since_best == 0 else at.best
+            if at.since_best == 0:
+                at.best, at.best_step = score, at.step
             yield Progress(step=at.step, steps=at.steps, score=score)
             if at.since_best >= plan.patience and at.step < at.steps:
                 note = f"stopped at step {at.step}: valid stays below its best"
@@ -110,5 +112,8 @@ def train(
         if look:
             yield Progress(step=at.step, steps=at.steps, state=state)
     if not at.ended and (at.best is None or left <= 0):  # cut: what was learned since the last check may be the best
-        yield Progress(step=at.step, steps=at.steps, score=evaluate())
+        score = evaluate()
+        if at.best is None or better(score, at.best):
+            at.best, at.best_step = score, at.step
+        yield Progress(step=at.step, steps=at.steps, score=score)
     at.ended = True
