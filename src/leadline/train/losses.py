@@ -295,4 +295,12 @@ def chosen(loss: str | Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
                 f"loss={loss!r} is not known; it can be {', '.join(LOSSES)}, or a function of (out, y)."
             )
         return LOSSES[loss]()
+    if isinstance(loss, type) or not callable(loss):
+        if isinstance(loss, Known):
+            return loss
+        found = f"the class {loss.__name__}" if isinstance(loss, type) else repr(loss)
+        raise LeadlineError(
+            f"loss={found} was given, where a name, a loss with settings or a function of (out, y) was expected; a "
+            "class is made one with ()."
+        )
     return loss if isinstance(loss, Known) else Own(loss)
