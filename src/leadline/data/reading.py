@@ -58,7 +58,7 @@ def readable(dtype: pl.DataType, kind: str, settings: Mapping[str, Any]) -> bool
         return False
     if isinstance(dtype, pl.List | pl.Array):
         inner = dtype.inner
-        return inner.is_numeric() or inner in (pl.Boolean, pl.Null)  # type: ignore[union-attr]
+        return inner.is_numeric() or inner in (pl.Boolean, pl.Null)
     return not (dtype == pl.Duration and kind != "number") and not (dtype == pl.Time and kind == "time")
 
 

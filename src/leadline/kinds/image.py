@@ -95,7 +95,7 @@ class Image:
                 values.append(_pixels(_load(cell, root, int(settings.get("draft", 0))), channels, settings))
             except Exception as error:  # Pillow raises many types for a broken file; each sets one row aside
                 values.append(None)
-                why = "it holds none, or none that is whole" if _is_none(error) else error
+                why = "it holds none, or none that is whole" if _is_none(error) else str(error)
                 bad[position] = f"{_place(cell)} cannot be read as an image ({why})"
         return Decoded(values=values, bad=bad)
 

@@ -41,7 +41,7 @@ class How:
         if len(given) != 1:
             found = " and ".join(given) or "neither epochs, steps nor budget"
             raise LeadlineError(f"{found} was given, where exactly one of epochs, steps and budget was expected.")
-        counts = {"batch_size": self.batch_size, "accumulate": self.accumulate, "patience": self.patience}
+        counts: dict[str, Any] = {"batch_size": self.batch_size, "accumulate": self.accumulate, "patience": self.patience}
         for name, value in {**counts, **self._lengths()}.items():
             if value is None and name not in ("batch_size", "accumulate"):
                 continue
@@ -70,7 +70,7 @@ class How:
 
 def check_seed(seed: Any) -> None:
     """Raises LeadlineError for what PyTorch cannot seed its generators with."""
-    if not isinstance(seed, Integral) or not -(2**63) <= seed < 2**63:
+    if not isinstance(seed, Integral) or not -(2**63) <= int(seed) < 2**63:
         raise LeadlineError(f"seed={seed!r} was given, where a whole number of 64 bits was expected.")
 
 
