@@ -41,7 +41,7 @@ class How:
         if len(given) != 1:
             found = " and ".join(given) or "neither epochs, steps nor budget"
             raise LeadlineError(f"{found} was given, where exactly one of epochs, steps and budget was expected.")
-        counts: dict[str, Any] = {"batch_size": self.batch_size, "accumulate": self.accumulate, "patience": self.patience}
+        counts: dict[str, Any] = {name: getattr(self, name) for name in ("batch_size", "accumulate", "patience")}
         for name, value in {**counts, **self._lengths()}.items():
             if value is None and name not in ("batch_size", "accumulate"):
                 continue
