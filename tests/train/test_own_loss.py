@@ -63,8 +63,9 @@ def test_a_loss_that_does_not_read_y_is_taken() -> None:
 def test_a_loss_that_cannot_compare_them_is_one_sentence() -> None:
     with pytest.raises(LeadlineError, match=r"could not compare outputs \['N', 3\] with y of data \['N', 2\]"):
         ll.train(_net(3), (X, torch.zeros(120, 2)), loss=nn.MSELoss(), epochs=1)
-    with pytest.raises(NameError):  # a fault in the user's own code is theirs to see
+    with pytest.raises(LeadlineError, match="NameError: name 'missing'") as said:
         ll.train(_net(3), (X, Y), loss=lambda out, y: missing(out), epochs=1)  # type: ignore[name-defined]  # noqa: F821
+    assert isinstance(said.value.__cause__, NameError)  # a fault in the user's own code is theirs to see
 
 
 NO_ROWS: dict[str, tuple[Any, str]] = {

@@ -23,8 +23,8 @@ import polars as pl
 
 from leadline.data.nested import flat
 from leadline.data.part import Part, counted, frame_digest
-from leadline.data.plain import plain
-from leadline.errors import SourceError
+from leadline.data.plain import named, plain
+from leadline.errors import LeadlineError, SourceError
 
 __all__ = ["from_arrays", "from_frame", "from_memory", "in_memory"]
 
@@ -40,8 +40,21 @@ def in_memory(source: object) -> bool:
 def from_memory(source: object, *, cache: Path) -> tuple[Part, str | None]:
     """Read a frame, an array, a pair (X, y) or a dict of arrays.
 
-    Raises SourceError for zero rows, lengths that differ, and shapes that are no table.
+    Raises SourceError for zero rows, lengths that differ, shapes that are no table, and what polars cannot hold.
     """
+    try:
+        return _from_memory(source, cache)
+    except (LeadlineError, MemoryError, OSError):
+        raise
+    except (Exception, pl.exceptions.PanicException) as error:  # whatever a frame of strangers answers when it is asked
+        reason = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+        raise SourceError(
+            f"the {type(source).__name__} cannot be read ({type(error).__name__}: {reason}); make its columns numbers, "
+            "text, times or lists of numbers"
+        ) from error
+
+
+def _from_memory(source: object, cache: Path) -> tuple[Part, str | None]:
     if isinstance(source, pl.LazyFrame):
         return _checked(_settled(source, cache), memory=False), None
     if isinstance(source, pl.DataFrame):
@@ -74,7 +87,7 @@ def _pair(x: object, y: object) -> tuple[Part, str]:
         raise SourceError(
             f"X has {counted(len(frame), 'row')} and y has {len(column):,}, where as many were expected; cut one to fit"
         )
-    return _checked((frame if taken else frame.with_columns(column)).lazy()), column.name
+    return _checked((frame if taken else frame.with_columns(column)).lazy()), named(column.name)
 
 
 def _target(y: object) -> pl.Series:
@@ -142,11 +155,12 @@ def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None, memory: b
     schema = frame.collect_schema()
     if not len(schema) or not frame.select(pl.len()).collect().item():
         raise SourceError(f"the frame has {counted(len(schema), 'column')} and no row; give it at least one row")
+    digest = frame_digest(frame)
+    frame, notes = flat(frame, kinds or {})
     if kinds is None:
         # Pixels in an Array column of two or three axes can be nothing but an image.
+        schema = frame.collect_schema()
         kinds = {n: "image" for n, t in schema.items() if isinstance(t, pl.Array) and len(t.shape) > 1}
-    digest = frame_digest(frame)
-    frame, notes = flat(frame, kinds)
     frame = plain(frame, kinds)
     frame = frame.collect().lazy() if memory else frame  # what is in its one form already is shared, not copied
     return Part(frame=frame, digest=digest, kinds=kinds, notes=tuple(f"column {note}" for note in notes))
@@ -169,23 +183,43 @@ def _settled(frame: pl.LazyFrame, cache: Path) -> pl.LazyFrame:
 
 def _array(value: object, name: str) -> Array:
     if _is_tensor(value):
-        given: Any = value
-        tensor = given.detach().cpu()
-        # NumPy has no bfloat16.
-        tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
-        found: Array = tensor.numpy()
+        found = _of_tensor(value, name)
     elif _is_pandas(value):
         frame: Any = value
         found = frame.to_numpy()
     elif isinstance(value, pl.Series | pl.DataFrame):
         found = value.to_numpy()
     elif isinstance(value, np.ndarray | list | tuple):
-        found = np.asarray(value)
+        try:
+            found = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length; objects that are no arrays
+            raise SourceError(f"{name} cannot be read as an array ({error}); give rows of equal shape") from error
     else:
         raise SourceError(f"{name} is a {type(value).__name__}, where a NumPy array or a PyTorch tensor was expected")
     if found.ndim == 0:
         raise SourceError(f"{name} is a single value, where an array of rows was expected")
-    return found.astype(np.float32) if found.dtype == np.float16 else found
+    # polars has neither half nor long floats.
+    if found.dtype.kind == "f" and found.itemsize not in (4, 8):
+        return found.astype(np.float32 if found.itemsize == 2 else np.float64)
+    return found
+
+
+def _of_tensor(given: Any, name: str) -> Array:
+    """A tensor of PyTorch as an array; sorts that NumPy cannot hold are one sentence."""
+    try:
+        tensor = given.detach().cpu()
+        # Of a quantised one NumPy would take the steps for the values.
+        tensor = tensor.dequantize() if tensor.is_quantized else tensor
+        # NumPy has no bfloat16.
+        tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
+        found: Array = tensor.numpy()
+    except (TypeError, RuntimeError) as error:  # sparse, nested, conjugated; on 'meta'; eight bits
+        sort = f"{given.layout} of {given.dtype} on {given.device}"
+        raise SourceError(
+            f"{name} is a tensor, {sort}, which NumPy cannot hold; make it a dense one of numbers on the CPU, as by "
+            ".to_dense() or .float()"
+        ) from error
+    return found
 
 
 def _check_pixels(x: Array, name: str) -> None:
@@ -204,7 +238,22 @@ def _column(name: str, values: Array) -> pl.Series:
         values = values.astype(str)
     if values.dtype.kind not in "biufUMm":
         raise SourceError(f"column {name!r} holds {values.dtype}, where numbers, text or times were expected")
+    if values.dtype.kind in "Mm":
+        values = _in_milliseconds(name, values)
     return pl.Series(name, np.ascontiguousarray(values), nan_to_null=values.ndim == 1)
+
+
+def _in_milliseconds(name: str, values: Array) -> Array:
+    """Times of a unit that polars has not."""
+    unit, _ = np.datetime_data(values.dtype)
+    if unit in ("ms", "us", "ns") or (unit == "D" and values.dtype.kind == "M"):
+        return values
+    if unit == "generic" or (values.dtype.kind == "m" and unit in "YM"):  # a month has no length
+        raise SourceError(
+            f"column {name!r} holds {values.dtype}, where times in days, hours, seconds or less were expected; convert "
+            "it with .astype()"
+        )
+    return values.astype(f"{values.dtype.kind}8[ms]")
 
 
 def _objects(name: str, cells: list[Any]) -> pl.Series:
@@ -216,7 +265,7 @@ def _objects(name: str, cells: list[Any]) -> pl.Series:
         column = pl.Series(name, cells, strict=True)
         if column.dtype != pl.Object:
             return column
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+    except (Exception, pl.exceptions.PanicException):  # polars asks objects for what they may not have
         pass
     return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
 

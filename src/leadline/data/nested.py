@@ -1,4 +1,4 @@
-"""Columns of objects, as JSON and Parquet have them, laid out flat, and a column whose name is empty given one.
+"""Columns of objects, as JSON and Parquet have them, laid out flat; columns without a usable name are given one.
 
 Enters: a frame. Leaves: the same with each struct column replaced by its fields, `address.city` for a field, at any
 depth. Encoded media ({bytes, path}) stay whole: their kinds read them. Lists stay too; the table says that no kind
@@ -11,6 +11,8 @@ reads them.
 from collections.abc import Iterator, Mapping
 
 import polars as pl
+
+from leadline.data.plain import is_pattern, named
 
 __all__ = ["flat"]
 
@@ -30,6 +32,7 @@ def flat(frame: pl.LazyFrame, kinds: Mapping[str, str]) -> tuple[pl.LazyFrame, l
             continue
         paths = []
         for cell, path in _fields(pl.col(name), name, dtype):
+            path = named(path)
             while path in taken:
                 path += "_"
             taken.add(path)
@@ -41,14 +44,20 @@ def flat(frame: pl.LazyFrame, kinds: Mapping[str, str]) -> tuple[pl.LazyFrame, l
 
 
 def _named(frame: pl.LazyFrame) -> tuple[pl.LazyFrame, list[str]]:
-    """Keys of objects may be empty, names of a shipped file's inputs may not."""
+    """Keys of objects may be empty, names of a shipped file's inputs may not; and '*' would be every column."""
     names = frame.collect_schema().names()
-    if "" not in names:
+    taken, other, said = set(names), {}, []
+    for name in (name for name in names if name == "" or is_pattern(name)):
+        free = named(name) or "unnamed"
+        while free in taken:
+            free += "_"
+        taken.add(free)
+        other[name] = free
+        said.append(f"{f'named {name!r}' if name else 'without a name'} is called {free!r}")
+    if not other:
         return frame, []
-    name = "unnamed"
-    while name in names:
-        name += "_"
-    return frame.rename({"": name}), [f"without a name is called {name!r}"]
+    # By place: a name that is a pattern would choose other columns.
+    return frame.select(pl.nth(place).alias(other.get(name, name)) for place, name in enumerate(names)), said
 
 
 def _is_flat(name: str, dtype: pl.DataType, kinds: Mapping[str, str]) -> bool:
@@ -61,6 +70,8 @@ def _fields(cell: pl.Expr, path: str, dtype: pl.DataType) -> Iterator[tuple[pl.E
     if not isinstance(dtype, pl.Struct):
         yield cell, path
         return
-    for field in dtype.fields:
+    # By place, as above.
+    numbered = cell.struct.rename_fields([str(place) for place in range(len(dtype.fields))])
+    for place, field in enumerate(dtype.fields):
         assert isinstance(field.dtype, pl.DataType)
-        yield from _fields(cell.struct.field(field.name), f"{path}.{field.name}", field.dtype)
+        yield from _fields(numbered.struct.field(str(place)), f"{path}.{field.name}", field.dtype)

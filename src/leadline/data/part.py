@@ -218,8 +218,14 @@ def _load_digests(memory: Path) -> dict[str, str]:
 
 def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
     """Add a column to a digest, in a form that doesn't depend on how polars lays it out in memory."""
+    column = column.alias("")  # methods of a series named '*' would ask for every column
     dtype = column.dtype
     total.update(f"{name}\n{dtype}\n{len(column)}\n".encode())
+    if _holds_objects(dtype):
+        raise SourceError(
+            f"column {name!r} holds Python objects, where numbers, text, bytes or lists of them were expected; "
+            "turn its cells into one of these"
+        )
     if column.null_count():
         total.update(np.packbits(column.is_null().to_numpy()).tobytes())
     if isinstance(dtype, pl.Struct):
@@ -242,14 +248,16 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
         text = column.drop_nulls().cast(pl.String)
         total.update(text.str.len_bytes().cast(pl.Int64).to_numpy().tobytes())
         total.update("".join(text.to_list()).encode())
-    elif dtype == pl.Object:
-        raise SourceError(
-            f"column {name!r} holds Python objects, where numbers, text, bytes or lists of them were expected; "
-            "turn its cells into one of these"
-        )
     elif dtype != pl.Null:
         plain = column.cast(pl.UInt8) if dtype == pl.Boolean else column.to_physical()
         _feed_numbers(total, plain.fill_null(0).to_numpy())
+
+
+def _holds_objects(dtype: Any) -> bool:
+    """Whether cells are objects of Python, or have some inside."""
+    if isinstance(dtype, pl.Struct):
+        return any(_holds_objects(field.dtype) for field in dtype.fields)
+    return bool(dtype == pl.Object) or (isinstance(dtype, pl.List | pl.Array) and _holds_objects(dtype.inner))
 
 
 def _feed_numbers(total: "hashlib.blake2b", values: "np.ndarray[Any, Any]") -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 
 import polars as pl
 
-__all__ = ["composed", "plain", "unplain_columns"]
+__all__ = ["composed", "is_pattern", "named", "plain", "unplain_columns"]
 
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
@@ -31,6 +31,20 @@ MOST_CELLS = 2**22  # looked at together: to open a file of thousands of columns
 def composed(text: str) -> str:
     """Text in Unicode's normal form C: one é, whether a Mac or another system wrote it."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def named(column: str) -> str:
+    """The name of a column as every stage has it: composed, and none that polars reads as a pattern of names.
+
+    >>> named("*"), named("^a.*$"), named("a*")
+    ('column *', 'column ^a.*$', 'a*')
+    """
+    return f"column {composed(column)}" if is_pattern(column) else composed(column)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether polars takes this for all columns, or for those that a regular expression finds."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 def plain(

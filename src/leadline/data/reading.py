@@ -18,12 +18,13 @@ from typing import Any
 
 import polars as pl
 
+from leadline.data.media import MEDIA
 from leadline.kinds import KINDS, lists, number, series, time
 from leadline.kinds.kind import present
 from leadline.kinds.number import PARSES
 from leadline.kinds.spelling import spelled
 
-__all__ = ["Reading", "reading", "readings", "rewritten"]
+__all__ = ["Reading", "readable", "reading", "readings", "rewritten"]
 
 MOST_CELLS = 2**21  # that are held together
 SLICE = 2**17  # rows looked at together
@@ -40,6 +41,25 @@ class Reading:
     read: int  # those of them that are understood
     example: str | None = None  # a cell that the contract does not read
     says: str | None = None  # what is to be said, where the part is read otherwise than by the contract
+
+
+def readable(dtype: pl.DataType, kind: str, settings: Mapping[str, Any]) -> bool:
+    """Whether cells of this type can be read as a kind at all, whatever they hold; of media their kind says it."""
+    if kind in MEDIA:
+        return True
+    if kind == "list":
+        inner: Any = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
+        several = isinstance(dtype, pl.Array) and len(dtype.shape) > 1
+        return not several and not inner.is_nested() and inner not in (pl.Binary, pl.Object, pl.Duration)
+    several = (
+        dtype.is_nested() or dtype in (pl.Binary, pl.Object) or bool(settings.get("written") and dtype == pl.String)
+    )
+    if several != (kind == "series"):
+        return False
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = dtype.inner
+        return inner.is_numeric() or inner in (pl.Boolean, pl.Null)
+    return not (dtype == pl.Duration and kind != "number") and not (dtype == pl.Time and kind == "time")
 
 
 def readings(

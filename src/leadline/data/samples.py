@@ -65,7 +65,12 @@ def _find(name: str, data: str | Path | None) -> Path | None:
     # A name with a separator or dots is a path, and must not lead out of these folders.
     if Path(name).name != name or name in ("", ".", ".."):
         return None
-    return next((folder / name for folder in _folders(data) if (folder / name).exists()), None)
+    try:
+        return next((folder / name for folder in _folders(data) if (folder / name).exists()), None)
+    except OSError as error:  # a name that is longer than the system takes
+        raise SourceError(
+            f"the name {name!r} cannot be looked for ({(error.strerror or str(error)).lower()}); give a shorter one"
+        ) from error
 
 
 def _package_folder(package: str, name: str) -> Path:

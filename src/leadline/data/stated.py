@@ -146,7 +146,7 @@ def _words(frame: pl.LazyFrame, column: str) -> pl.Series:
     if cells.dtype.is_float():
         whole = cells.drop_nans().drop_nulls()
         cells = cells.fill_nan(None).cast(pl.Int64) if bool((whole == whole.round()).all()) else cells
-    if cells.dtype.is_nested() or cells.dtype == pl.Binary:
+    if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Duration):
         raise SourceError(f"Column {column!r} holds {cells.dtype}, which cannot state a split; name another column.")
     words = cells.cast(pl.String).str.strip_chars()
     return words.set(words == "", None)

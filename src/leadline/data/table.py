@@ -20,9 +20,9 @@ import polars as pl
 from leadline.config import Settings
 from leadline.data.media import MEDIA
 from leadline.data.part import agreed, called_as
-from leadline.data.plain import composed
+from leadline.data.plain import named
 from leadline.data.plain_numbers import plain_numbers
-from leadline.data.reading import Reading, readings, rewritten
+from leadline.data.reading import Reading, readable, readings, rewritten
 from leadline.data.source import BadRow, Source
 from leadline.data.stated import PARTS, stated_split
 from leadline.data.target import Target, Task, chosen, labels_of, listing, several_of, task_of, together
@@ -88,8 +88,11 @@ class Table:
 
 def take(frame: pl.LazyFrame, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
     """The given row numbers of a lazy frame, in rising order, without collecting the rest."""
-    keep = pl.col("__row").is_in(pl.Series(np.unique(rows).astype(np.uint32)).implode())
-    return frame.select(columns).with_row_index("__row").filter(keep).drop("__row").collect()
+    index = "__row"
+    while index in columns:
+        index += "_"
+    keep = pl.col(index).is_in(pl.Series(np.unique(rows).astype(np.uint32)).implode())
+    return frame.select(columns).with_row_index(index).filter(keep).drop(index).collect()
 
 
 def read(source: Source, settings: Settings) -> Table:
@@ -144,10 +147,9 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
 def _composed(settings: Settings) -> Settings:
     """Settings with the names of columns as `plain` has them."""
     words = {name: getattr(settings, name) for name in ("target", "group", "time", "split")}
-    words = {name: None if word is None else composed(word) for name, word in words.items()}
-    return replace(
-        settings, **words, kind=tuple(map(composed, settings.kind)), drop=tuple(map(composed, settings.drop))
-    )
+    words = {name: None if word is None else named(word) for name, word in words.items()}
+    kind = tuple(f"{named(column)}={kind}" for column, kind in settings.kinds.items())
+    return replace(settings, **words, kind=kind, drop=tuple(map(named, settings.drop)))
 
 
 def _contracts(source: Source, settings: Settings) -> dict[str, Column]:
@@ -187,8 +189,32 @@ def _joined(source: Source, told: Mapping[str, Column]) -> tuple[pl.LazyFrame, n
         counts.append(int(frame.select(pl.len()).collect().item()))
     if counts[0] == 0:
         raise SourceError(f"{source.name} holds no rows; give a source with at least some.")
-    joined = frames[0] if len(frames) == 1 else pl.concat(frames, how="vertical_relaxed")
-    return joined, np.repeat(np.arange(3, dtype=np.uint8), counts), notes
+    return _below(frames, source.name), np.repeat(np.arange(3, dtype=np.uint8), counts), notes
+
+
+def _below(frames: list[pl.LazyFrame], name: str) -> pl.LazyFrame:
+    """The parts' frames one under the other. Raises SourceError where a column's types have no type in common."""
+    if len(frames) == 1:
+        return frames[0]
+    schemas = [frame.collect_schema() for frame in frames]
+    for column in schemas[0]:
+        dtypes = list(dict.fromkeys(schema[column] for schema in schemas))
+        # Whether there is a type for all, the schemas tell; whether lists can be cast to it, the cells alone.
+        several = any(each.is_nested() for each in dtypes)
+        if len(dtypes) == 1 or all(each.is_numeric() for each in dtypes):
+            continue
+        alone = [
+            frame.select(column) if several else pl.LazyFrame(schema={column: each})
+            for frame, each in zip(frames, [schema[column] for schema in schemas], strict=True)
+        ]
+        try:
+            pl.concat(alone, how="vertical_relaxed").collect()
+        except pl.exceptions.PolarsError as error:
+            raise SourceError(
+                f"Column {column!r} of {name} holds {' and '.join(map(str, dtypes))} in its parts, where one type was "
+                f"expected; write them alike, or --drop {column}."
+            ) from error
+    return pl.concat(frames, how="vertical_relaxed")
 
 
 def _as_train(
@@ -202,6 +228,13 @@ def _as_train(
         for name, column in told.items()
         if column.role == "input" or (column.role == "target" and "decimal" in column.settings)
     }
+    for name, (kind, how) in columns.items():
+        alike = schema[name] == types[name] or (schema[name].is_numeric() and types[name].is_numeric())
+        if not alike and not readable(schema[name], kind, how) and schema[name] not in (pl.Null, pl.String):
+            raise SourceError(
+                f"Column {name!r} of {part} holds {schema[name]}, which cannot be read as {kind}, as the train part's "
+                f"{types[name]} is; write them alike, or --drop {name}."
+            )
     read = readings(frame, columns)
     for name, (kind, how) in columns.items():
         found = read.get(name)

@@ -36,7 +36,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 JSON = (".json",)  # often holds settings, so it is a table only where a folder holds nothing surer
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", *WORKBOOKS, *PARQUET, *ARROW, *JSON_LINES)
 # Raised whenever the conversion would give other rows for the same content.
-VERSION = 5
+VERSION = 6
 HEAD_BYTES = 2**16
 SLICE_ROWS = 2**16
 

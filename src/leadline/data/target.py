@@ -111,6 +111,11 @@ def labels_of(
 ) -> Target:
     cells = frame.select(target).collect().to_series()
     asked, nested = settings.task == "multilabel", cells.dtype.is_nested()
+    if cells.dtype == pl.Binary:
+        raise TargetError(
+            f"Column {target!r} holds bytes, where a class or a number a row was expected; decode them, or choose "
+            "another --target."
+        )
     if asked or (settings.task is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
         held = lists(cells, asked)
         if held is not None:

@@ -79,7 +79,15 @@ class Image:
         if isinstance(cells.dtype, pl.Array):
             # Files of contract version 1 from before ranges were measured state a factor.
             span = settings.get("range") or [0.0, 255.0 / float(settings.get("scale", 1.0))]
-            return Decoded(values=[_channels(_to_uint8(p, span), channels) for p in cells.to_numpy()])
+            if not _are_pixels(cells.dtype):
+                why = f"it holds numbers of shape {list(cells.dtype.shape)}, and no picture"
+                return Decoded(values=[None] * len(cells), bad=dict.fromkeys(range(len(cells)), why))
+            known = cells.is_not_null().to_numpy()
+            pictures = cells.drop_nulls().to_numpy()
+            found: list[Any] = [None] * len(cells)
+            for place, p in zip(np.flatnonzero(known), pictures, strict=True):
+                found[place] = _channels(_to_uint8(p, span), channels)
+            return Decoded(values=found, bad={int(row): "it holds none" for row in np.flatnonzero(~known)})
         values: list[Any] = []
         bad: dict[int, str] = {}
         for position, cell in enumerate(cells.to_list()):
@@ -87,7 +95,7 @@ class Image:
                 values.append(_pixels(_load(cell, root, int(settings.get("draft", 0))), channels, settings))
             except Exception as error:  # Pillow raises many types for a broken file; each sets one row aside
                 values.append(None)
-                why = "it holds none, or none that is whole" if _is_none(error) else error
+                why = "it holds none, or none that is whole" if _is_none(error) else str(error)
                 bad[position] = f"{_place(cell)} cannot be read as an image ({why})"
         return Decoded(values=values, bad=bad)
 
@@ -169,7 +177,7 @@ def _ground(contrasts: Sequence[tuple[float, ...]]) -> str:
 
 def _looks_like_image(cells: pl.Series) -> bool:
     if isinstance(cells.dtype, pl.Array):
-        return len(cells.dtype.shape) in (2, 3)
+        return _are_pixels(cells.dtype)
     if isinstance(cells.dtype, pl.Struct):  # bytes that are no sound: that kind is tried before
         return "bytes" in {field.name for field in cells.dtype.fields}
     if cells.dtype == pl.Binary:
@@ -251,13 +259,21 @@ def _to_uint8(pixels: np.ndarray, span: Sequence[float]) -> np.ndarray:
     return np.asarray(scaled.clip(0, 255).round(), np.uint8)
 
 
+def _are_pixels(dtype: pl.Array) -> bool:
+    """Whether arrays of this type can be pictures: [H, W] or [H, W, c] of numbers."""
+    inner: Any = dtype.inner
+    while isinstance(inner, pl.Array):
+        inner = inner.inner
+    return len(dtype.shape) in (2, 3) and 0 not in dtype.shape and (inner.is_numeric() or inner == pl.Boolean)
+
+
 def _channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     """uint8 [H, W] or [H, W, c] -> [H, W, channels]."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.shape[2] not in (1, 3) and pixels.shape[0] in (1, 3):  # channels first, as torch has them
         pixels = pixels.transpose(1, 2, 0)
-    pixels = pixels[:, :, :3]
+    pixels = pixels[:, :, :3] if pixels.shape[2] > 2 else pixels[:, :, :1]
     if pixels.shape[2] == channels:
         return np.ascontiguousarray(pixels)
     if channels == 1:

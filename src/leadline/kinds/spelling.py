@@ -44,7 +44,7 @@ def spelled(cells: pl.Series) -> pl.Series:
         return _numbers(cells)
     if isinstance(cells.dtype, pl.Datetime):
         return cells.dt.to_string("%Y-%m-%d %H:%M:%S%.f").str.replace(r" 00:00:00$", "")
-    return cells.cast(pl.String)
+    return cells.dt.to_string() if cells.dtype == pl.Duration else cells.cast(pl.String)
 
 
 def _numbers(cells: pl.Series) -> pl.Series:

@@ -91,7 +91,7 @@ def tensor(value: Any, what: str) -> Tensor:
     if isinstance(value, Tensor):
         found = _plain(value, what)
     else:
-        if np.ma.is_masked(value):
+        if isinstance(value, np.ma.MaskedArray) and value.dtype.kind != "V" and np.ma.is_masked(value):
             raise LeadlineError(
                 f"{what} has masked values, where a number in each place was expected; fill them with "
                 ".filled(VALUE), or leave their rows out."
@@ -103,6 +103,10 @@ def tensor(value: Any, what: str) -> Tensor:
             )
         if array.dtype in (np.uint16, np.uint32, np.uint64):
             array = array.astype(np.int64)
+        if array.dtype == np.longdouble:
+            array = array.astype(np.float64)
+        if min(array.strides, default=0) < 0:  # of one row or none it counts as contiguous, but not for PyTorch
+            array = array.copy()
         with warnings.catch_warnings():
             # Memory maps and frames may be read only, which PyTorch warns of; nothing here writes into them.
             warnings.simplefilter("ignore", UserWarning)

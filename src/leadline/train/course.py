@@ -24,6 +24,7 @@ from leadline.train.checkpoint import restore
 from leadline.train.choice import Choice
 from leadline.train.device import CPU, LOOKED, hand_over, home, named, noise, peak_gb, seed, set_noise, wait
 from leadline.train.flat import Flat
+from leadline.train.foreign import foreign
 from leadline.train.health import warnings_of
 from leadline.train.history import PARTS, Check, History, Scores
 from leadline.train.how import How
@@ -146,7 +147,7 @@ class Course:
         while loss is None:
             try:
                 loss = self._pass(x, y) if self.parts == 1 else self._in_parts(x, y)
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:  # whatever the user's module or loss raises
                 self._smaller(error, len(y))
         self._taken += 1
         self._unread.append(loss)
@@ -196,10 +197,11 @@ class Course:
         self._note(2, began, self._now())
         return value
 
-    def _smaller(self, error: RuntimeError | MemoryError, rows: int) -> None:
+    def _smaller(self, error: Exception, rows: int) -> None:
         """After a step that did not fit into memory, halve its parts; any other error is not ours."""
         if not too_large(error):
-            raise error
+            with foreign(f"Step {self._taken + 1:,} of the module and its loss"):
+                raise error
         if self.parts >= rows // self._least:
             raise LeadlineError(
                 "One row alone does not fit into memory; make the module smaller, or its rows."
@@ -216,7 +218,8 @@ class Course:
         began, how = self._now(), self._how
         if how.clip is not None:
             self._flat.clip(how.clip)
-        rate = self._share * how.lr * how.schedule(done)
+        with foreign("The schedule"):
+            rate = self._share * how.lr * float(how.schedule(done))
         for rule, share in self._rules:
             rule(share * rate)
         if self._average is not None and how.ema is not None:
@@ -278,7 +281,8 @@ class Course:
         if self._held is not None:
             kept = self._flat.values.clone()
             self._keep_average()
-            found = score(self._module, self._held, self._how.loss, self._how.normalise)
+            with foreign("The module or its loss, on valid rows,"):
+                found = score(self._module, self._held, self._how.loss, self._how.normalise)
             if self._how.patience is not None and (self._best is None or found.loss < self._best[0]):
                 self._best = (found.loss, [self._flat.values.clone(), *(b.clone() for b in self._module.buffers())])
             self._flat.values.copy_(kept)

@@ -40,8 +40,10 @@ def chosen(device: str | torch.device = "auto") -> torch.device:
         named = torch.device(device)
         if named.type == "xla" and importlib.util.find_spec("torch_xla") is None:
             raise RuntimeError("torch_xla is not installed")
+        if named.type == "meta":
+            raise RuntimeError("it holds shapes without numbers")
         torch.empty(1, device=named)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise LeadlineError(
             f"device={str(device)!r} cannot be used: {reason}; use 'cpu', or 'auto' for the fastest that is there."

@@ -35,7 +35,7 @@ class Flat:
                 "The module has lazy layers whose shapes are not known yet, where weights were expected; call it once "
                 "on a batch before it is trained."
             )
-        _check_made(module)
+        check_made(module)
         _check_apart(parameters)
         kinds = {(p.dtype, str(p.device)) for p in parameters}
         if len(kinds) > 1 or {dtype for dtype, _ in kinds} - {torch.float32, torch.float64}:
@@ -89,7 +89,7 @@ class Flat:
             p.grad = None
 
 
-def _check_made(module: nn.Module) -> None:
+def check_made(module: nn.Module) -> None:
     """A LeadlineError where parameters or buffers are no plain tensors with numbers in memory."""
     for name, t in [*module.named_parameters(), *module.named_buffers()]:
         if t.is_meta:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -295,4 +295,13 @@ def chosen(loss: str | Loss | Callable[[Tensor, Tensor], Tensor]) -> Loss:
                 f"loss={loss!r} is not known; it can be {', '.join(LOSSES)}, or a function of (out, y)."
             )
         return LOSSES[loss]()
-    return loss if isinstance(loss, Known) else Own(loss)
+    if isinstance(loss, Known):
+        return loss
+    given: Any = loss
+    if isinstance(given, type) or not callable(given):
+        found = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+        raise LeadlineError(
+            f"loss={found} was given, where a name, a loss with settings or a function of (out, y) was expected; a "
+            "class is made one with ()."
+        )
+    return Own(given)

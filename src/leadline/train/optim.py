@@ -272,9 +272,9 @@ OPTIMIZERS: dict[str, type[SGD] | type[Adam] | type[AdamW] | type[Muon]] = {
 
 def chosen(optimizer: str | Optimizer) -> Optimizer:
     """An optimizer by its name, with PyTorch's defaults, or with the user's own settings."""
-    if not isinstance(optimizer, str):
+    if not isinstance(optimizer, str | type) and hasattr(optimizer, "begin"):
         return optimizer
-    if optimizer not in OPTIMIZERS:
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
         raise LeadlineError(
             f"optimizer={optimizer!r} is not known; it can be {', '.join(OPTIMIZERS)}, or one of "
             "leadline.train.optim with settings, such as SGD(momentum=0.9)."

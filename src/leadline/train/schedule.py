@@ -60,7 +60,7 @@ def chosen(schedule: str | Schedule) -> Schedule:
     """A schedule by its name, or the user's own function of the share that is done."""
     if callable(schedule):
         return schedule
-    if schedule not in SCHEDULES:
+    if not isinstance(schedule, str) or schedule not in SCHEDULES:
         raise LeadlineError(
             f"schedule={schedule!r} is not known; it can be {', '.join(SCHEDULES)}, or a function of step / steps."
         )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from leadline.errors import LeadlineError
 from leadline.train.batches import Batches, Normalise, Rows
 from leadline.train.device import home
+from leadline.train.foreign import SHAPES, reason_of
 from leadline.train.history import Scores
 from leadline.train.losses import BCE, CTC, CrossEntropy, Loss, NextToken, Own, Quantile
 from leadline.train.own_loss import check_own
@@ -49,14 +50,14 @@ def probe(module: nn.Module, rows: Rows, normalise: Normalise | None, what: str)
     few = Rows(tuple(x[:2] for x in rows.x), rows.y[:2])
     try:
         out = next(outputs(module, few, normalise))[0]
-    except (RuntimeError, IndexError, ValueError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except Exception as error:  # whatever the user's module raises
+        reason = type(error).__name__ * (type(error) not in SHAPES) + reason_of(error)
         shapes = " and ".join(f"shape {['N', *x.shape[1:]]} of {x.dtype}" for x in rows.x)
         raise LeadlineError(
-            f"The module could not read X of {what} with {shapes}: {reason}; reshape or convert X, or put a layer "
-            "first that reads it, such as nn.Flatten()."
+            f"The module could not read X of {what} with {shapes}: {reason.removeprefix(': ')}; reshape or "
+            "convert X, or put a layer first that reads it, such as nn.Flatten()."
         ) from error
-    if not isinstance(out, Tensor) or len(out) != len(few):
+    if not isinstance(out, Tensor) or out.ndim == 0 or len(out) != len(few):
         found = f"shape {list(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
         raise LeadlineError(
             f"The module gave {found} for {len(few)} rows, where one tensor of as many rows was expected; wrap it."

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from leadline.errors import LeadlineError
 from leadline.train.choice import Choice
 from leadline.train.compiling import compiled
 from leadline.train.dense import Stack, hooked, why_not
@@ -74,6 +75,11 @@ class Autograd:
         out = self.outputs(x)
         with torch.enable_grad():
             self._value = self._loss(out, y)
+        if not self._value.requires_grad:
+            raise LeadlineError(
+                "The module gave outputs that autograd cannot follow back to its parameters, where some were expected "
+                "that are computed from them; leave out .detach(), torch.no_grad() and argmax."
+            )
         return self._value.detach().reshape(())
 
     def backward(self) -> None:

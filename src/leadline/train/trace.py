@@ -30,7 +30,10 @@ from leadline.train.batches import Batches, rows_of
 from leadline.train.chain import Derivative, differences
 from leadline.train.device import CPU, home, on
 from leadline.train.drawing import drawn
+from leadline.train.flat import check_made
+from leadline.train.foreign import foreign
 from leadline.train.health import warnings_of
+from leadline.train.how import check_seed
 from leadline.train.layers import Layer, Pass, watched
 from leadline.train.losses import Loss
 from leadline.train.scoring import fitted, type_of
@@ -131,6 +134,8 @@ def trace(
             "The module has lazy layers whose shapes are not known yet, where weights were expected; call it once on "
             "a batch before it is traced."
         )
+    check_seed(seed)
+    check_made(module)
     if home(module) != CPU:
         with on(module, CPU):  # the chain is checked in float64, which not every device has
             return trace(module, batch, loss=loss, checks=checks, seed=seed)
@@ -146,7 +151,8 @@ def trace(
         return minimised(out, fitted(minimised, out, y, "batch"))
 
     with threads_kept() as most:
-        seen = _watched(module, x, criterion, seed, most)
+        with foreign("The module or its loss"):
+            seen = _watched(module, x, criterion, seed, most)
         return _told(module, x, criterion, seen, loss=loss, checks=checks, seed=seed)
 
 
@@ -189,7 +195,7 @@ def _told(
     if math.isfinite(seen.loss) and checks:
         try:
             chain = differences(module, x, criterion, checks=checks, seed=seed)
-        except (LeadlineError, RuntimeError, IndexError, ValueError, TypeError, AssertionError) as error:
+        except Exception as error:
             reason = (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")
             warnings.append(f"The chain rule was not checked, for a copy of the module in float64 failed: {reason}.")
     wrong = [each for each in chain if not each.error <= AGREES]

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from leadline.train.course import Course
 from leadline.train.device import CPU, chosen, exact, holds, home, noise_kept, on
 from leadline.train.fingerprint import in_words, of_rows, of_structure
 from leadline.train.flat import Flat
+from leadline.train.foreign import foreign
 from leadline.train.history import Check, History, Scores
 from leadline.train.how import How
 from leadline.train.layers import Layer, measured
@@ -70,14 +72,14 @@ class Trained:
     def predict(self, X: object) -> Tensor:
         """X [N, ...] as it was given to `train` -> the module's outputs [N, ...], on the CPU."""
         x = inputs(X, "X")
-        with threads_kept(self.threads), on(self.module, self.device):
+        with threads_kept(self.threads), on(self.module, self.device), foreign("The module"):
             rows = Rows(x, torch.zeros(len(x[0])))
             return torch.cat([out.cpu() for out, _ in outputs(self.module, rows, self.normalise)])
 
     def evaluate(self, data: object) -> Scores:
         """Loss and accuracy on a pair (X, y), or on the test rows of a source."""
         rows = rows_of(data, "data", "test")
-        with threads_kept(self.threads), on(self.module, self.device):
+        with threads_kept(self.threads), on(self.module, self.device), foreign("The module or its loss"):
             ready = _ready(self.module, rows, self.loss, self.normalise, "data")
             return score(self.module, ready, self.loss, self.normalise)
 
@@ -146,6 +148,11 @@ def train(
 
     Raises LeadlineError: one sentence that says what was found, what was expected and how to mend it.
     """
+    if not isinstance(module, nn.Module):
+        raise LeadlineError(f"module is a {type(module).__name__}, where a torch.nn.Module was expected.")
+    if not isinstance(folder, str | PathLike | None) or "\0" in str(folder):
+        raise LeadlineError(f"folder={folder!r} was given, where a path was expected.")
+    callbacks = _listed(callbacks)
     how = How(
         loss=losses.chosen(loss), optimizer=optimizers.chosen(optimizer), schedule=schedules.chosen(schedule), lr=lr,
         batch_size=batch_size, epochs=epochs, steps=steps, budget=None if budget is None else seconds(str(budget)),
@@ -178,16 +185,17 @@ def train(
             rows = rows.to(there)
         key = {} if kept is None else _key(how, rows, held, module)
         past = None if kept is None else _past(kept, key)
-        least = least_rows(module, rows, how)
-        at_once = max(least, how.batch_size // how.accumulate)
-        if there != CPU:
-            threads = as_they_are(most)
-        elif past is not None:
-            threads = untried(most)
-        else:
-            low = precision == "bfloat16"
-            threads = begin(module, lambda: _batch(module, rows, how, at_once), how.loss, low, most)
-        choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
+        with foreign("The module or its loss, tried on a few rows,"):
+            least = least_rows(module, rows, how)
+            at_once = max(least, how.batch_size // how.accumulate)
+            if there != CPU:
+                threads = as_they_are(most)
+            elif past is not None:
+                threads = untried(most)
+            else:
+                low = precision == "bfloat16"
+                threads = begin(module, lambda: _batch(module, rows, how, at_once), how.loss, low, most)
+            choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
         lay_out(module, choice.layout)
         flat = Flat(module)
         try:
@@ -207,6 +215,13 @@ def train(
     )
     course.history.measure = lambda: _measured_there(trained, course.layers)
     return trained
+
+
+def _listed(callbacks: Any) -> list[Callable[[Check], None]]:
+    found = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    if not all(map(callable, found)):
+        raise LeadlineError(f"callbacks={callbacks!r} was given, where a list of functions of a Check was expected.")
+    return found
 
 
 def _place(device: str | torch.device, module: nn.Module) -> torch.device:

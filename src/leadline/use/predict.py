@@ -15,7 +15,7 @@ import polars as pl
 from leadline.data.archive import is_archive, unpack
 from leadline.data.media import MEDIA, listed, medium_of, visible
 from leadline.data.part import called_as
-from leadline.data.reading import readings
+from leadline.data.reading import readable, readings
 from leadline.data.source import Source, cache_folder, read
 from leadline.errors import ModelError, OutputError, SourceError
 from leadline.kinds import KINDS
@@ -58,9 +58,8 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
             raise ModelError(_lacks(given, lacking, schema.names()))
         for name in wanted:
             facts = model.contract["inputs"][name]
-            kind, written = facts["kind"], facts["decode"].get("written") and schema[name] == pl.String
-            several = written or schema[name].is_nested() or schema[name] in (pl.Binary, pl.Object)
-            if name not in media and kind != "list" and several != (kind == "series"):
+            kind = facts["kind"]
+            if not readable(schema[name], kind, facts["decode"]):
                 cells = "lists of numbers" if kind == "series" else "text or numbers"
                 raise ModelError(
                     f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
