@@ -120,7 +120,7 @@ def test_a_table_drawn_by_groups_and_mended(tmp_path: Path, order: list[str]) ->
     frame, settings = _table(), {"group": "who", "fix": "all", "epochs": 2, "only": "linear"}
     one = ll.fit(frame, out=tmp_path / "one", **settings)
     fixed = {flaw["name"]: flaw["fixes"] for flaw in one.result["flaws"] if flaw["fixed"]}
-    assert fixed["twins"] == 30 and fixed["leak"] == 1 and fixed["labels"] > 20  # there was something to take out
+    assert fixed["twins"] == 30 and fixed["leak"] == 1 and fixed["labels"] > 5  # there was something to take out
     assert order == ["run", "evaluate", *["opened"] * 2]
     two = ll.fit(_turned(frame, _tested(one)), out=tmp_path / "two", **settings)
     np.testing.assert_array_equal(_tested(one), _tested(two))

@@ -282,8 +282,8 @@ class _Run:
         if self.data.several:
             losses = [F.binary_cross_entropy_with_logits(out, y, reduction="none").mean(1) for y, _ in aims]
         elif self.data.classes:
-            smoothing = SMOOTHING if self.conv else 0.0
-            losses = [share * F.cross_entropy(out, y, label_smoothing=smoothing, reduction="none") for y, share in aims]
+            smooth = self._smoothing()
+            losses = [share * F.cross_entropy(out, y, label_smoothing=smooth, reduction="none") for y, share in aims]
         else:
             losses = [F.mse_loss(out[:, 0], y) for y, _ in aims]
         torch.stack(losses).sum(0).mean().backward()  # type: ignore[no-untyped-call]
@@ -400,7 +400,12 @@ class _Run:
         out, y = torch.from_numpy(predict(self.net, self.store, self.names, train[some])), self.y[some]
         if self.data.several:
             return float(F.binary_cross_entropy_with_logits(out, y))
-        return float(F.cross_entropy(out, y) if self.data.classes else F.mse_loss(out[:, 0], y))
+        if not self.data.classes:
+            return float(F.mse_loss(out[:, 0], y))
+        return float(F.cross_entropy(out, y, label_smoothing=self._smoothing()))  # as it is trained: else it may rise
+
+    def _smoothing(self) -> float:
+        return SMOOTHING if self.conv else 0.0
 
     def fitted(self) -> FittedNet:
         import torch

@@ -28,6 +28,8 @@ class Ration:
 
     def __init__(self, rows: int, share: float, seconds: float = math.inf, blocks: int = 1) -> None:
         self._number = np.random.default_rng(0).random(rows)
+        fewest = np.sort(self._number)[: min(FEWEST, rows)]
+        self._least = float(np.nextafter(fewest[-1], 2.0)) if rows else 0.0  # a share that holds so many
         self._seconds, self._began, self._taken = seconds, time.perf_counter(), 0.0
         self._part = 1 / max(1, blocks)  # of a row that one block is
         self._look = EARLY * seconds  # when it is looked at how long rows take
@@ -55,5 +57,5 @@ class Ration:
         a_row, left = spent / self._taken, max(0, len(self._number) - rows.stop) * self.share
         if spent + left * a_row > LATE * self._seconds:
             fitting = max(0.0, self._seconds - spent) / a_row
-            self.share = max(self.share * max(HALF, fitting / left), FEWEST / len(self._number))
+            self.share = min(self.share, max(self.share * max(HALF, fitting / left), self._least))
             self._look = spent + EARLY * self._seconds
