@@ -25,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         text = BLOCK.sub(lambda found: found[1] + _run(f"-m leadline {found[2]}".split(), folder) + found[4], text)
         text = CODE.sub(lambda found: found[1] + _code(found[1], folder) + found[3], text)
-    (seconds,) = re.findall(r"\nreport .*\((\d+) s\)\n", text)
+    (seconds,) = re.findall(r"\nreport .*\((\d+) s(?: of [^)]*)?\)\n", text)
     text = re.sub(r"That was two cores and \d+ seconds\.", f"That was two cores and {seconds} seconds.", text)
     README.write_text(text, encoding="utf-8")
 
