@@ -25,13 +25,28 @@ def plain_numbers(frame: pl.DataFrame) -> set[str]:
     """Names of the columns that are plainly numbers."""
     found: set[str] = set()
     for some in _groups([name for name, dtype in frame.schema.items() if dtype == pl.String]):
-        words = frame.select(pl.col(some).str.strip_chars())
-        words = words.select(pl.when(pl.all().is_in(MISSING)).then(None).otherwise(pl.all()).name.keep())
-        found |= _plain(words, words.select(pl.all().cast(pl.Float64, strict=False)))
+        found |= _plain(*_read(frame, some))
     for some in _groups([name for name, dtype in frame.schema.items() if dtype.is_numeric()]):
         numbers = frame.select(pl.col(some).cast(pl.Float64, strict=False).fill_nan(None))
         found |= _plain(numbers, numbers)
     return found
+
+
+def all_numbers(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, int]:
+    """{column: cells that are not missing} of those columns of text of which every such cell is a number."""
+    found: dict[str, int] = {}
+    for some in _groups(names):
+        words, numbers = _read(frame, some)
+        facts = zip(some, words.count().row(0), numbers.count().row(0), strict=True)
+        found |= {name: known for name, known, read in facts if known == read}
+    return found
+
+
+def _read(frame: pl.DataFrame, some: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Columns of text without their words for 'missing', and what of that is a number."""
+    words = frame.select(pl.col(some).str.strip_chars())
+    words = words.select(pl.when(pl.all().is_in(MISSING)).then(None).otherwise(pl.all()).name.keep())
+    return words, words.select(pl.all().cast(pl.Float64, strict=False))
 
 
 def _plain(words: pl.DataFrame, numbers: pl.DataFrame) -> set[str]:

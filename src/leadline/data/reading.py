@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from leadline.data.media import MEDIA
+from leadline.data.plain_numbers import all_numbers
 from leadline.kinds import KINDS, lists, number, series, time
 from leadline.kinds.kind import present
 from leadline.kinds.number import PARSES
@@ -69,10 +70,17 @@ def readings(
     schema = frame.collect_schema()
     asked = {n: how for n, how in columns.items() if how[0] in PARSED and schema[n] == pl.String}
     frame = frame.select(list(asked))
-    # To open a file of thousands of columns for each of them takes seconds.
-    few = asked and len(asked) * int(frame.select(pl.len()).collect().item()) <= MOST_CELLS
-    frame = frame.collect().lazy() if few else frame
-    return {name: reading(frame, name, kind, settings) for name, (kind, settings) in asked.items()}
+    if not asked or len(asked) * int(frame.select(pl.len()).collect().item()) > MOST_CELLS:
+        return {name: reading(frame, name, kind, settings) for name, (kind, settings) in asked.items()}
+    # To open a file of thousands of columns, or to look at it, for each of them takes seconds.
+    held = frame.collect()
+    plain = all_numbers(held, [name for name, (kind, settings) in asked.items() if kind == "number" and not settings])
+    return {
+        name: Reading(settings=settings, known=plain[name], read=plain[name])
+        if name in plain
+        else reading(held.select(name).lazy(), name, kind, settings)
+        for name, (kind, settings) in asked.items()
+    }
 
 
 def reading(frame: pl.LazyFrame, name: str, kind: str, settings: Mapping[str, Any]) -> Reading:
