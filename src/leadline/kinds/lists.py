@@ -117,9 +117,8 @@ def told(cells: pl.Series, asked: bool = False) -> dict[str, Any] | None:
     if isinstance(cells.dtype, pl.List | pl.Array):
         inner: Any = cells.dtype.inner
         words = inner == pl.String or inner.is_integer() or isinstance(inner, pl.Categorical | pl.Enum)
-        if not words or not cells.explode().count():
-            return None  # a column of empty lists holds no word, whatever its type says
-        return {"sign": JOIN}  # which is what `predict` writes of them where it must write text
+        words = words or inner == pl.Null  # lists that are all empty
+        return {"sign": JOIN} if words else None  # which is what `predict` writes of them where it must write text
     if cells.dtype != pl.String:
         return None
     known = cells.filter(cells.str.strip_chars() != "")
@@ -127,7 +126,7 @@ def told(cells: pl.Series, asked: bool = False) -> dict[str, Any] | None:
         return None
     if known.str.contains(WRITTEN).all():
         found = read(known, {"written": True})
-        return None if found.null_count() or not found.list.len().sum() else {"written": True}
+        return None if found.null_count() else {"written": True}
     for sign in SIGNS:
         parts = _stripped(known.str.split(sign))
         several = int((parts.list.len() > 1).sum()) / len(known)
