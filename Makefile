@@ -66,6 +66,10 @@ bench: setup
 	-$(bin)/python benchmarks/evidence.py
 	-$(bin)/python benchmarks/damage.py
 	-$(bin)/python benchmarks/resume.py
+	-$(bin)/python benchmarks/busy.py
+	-$(bin)/python benchmarks/wide.py
+	-$(bin)/python benchmarks/readers.py
+	-$(bin)/python benchmarks/fuzz_types.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache
