@@ -97,3 +97,20 @@ def test_one_place_counts_cores() -> None:
             if asks or sets or POOL.search(line):
                 wrong.append(f"{name}:{number}: {line.strip()}")
     assert wrong == []
+
+
+def test_what_other_processes_run_is_not_what_this_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([4, 3, 5])
+    monkeypatch.setattr(resources, "running", lambda: next(seen))
+    monkeypatch.setattr(resources, "running_here", lambda: 2)
+    assert resources.running_elsewhere() == 1, "the fewest of a few looks"
+    monkeypatch.setattr(resources, "running_here", lambda: None)
+    monkeypatch.setattr(resources, "running", lambda: 4)
+    assert resources.running_elsewhere() is None
+    assert resources.idle_cores() == (os.cpu_count() or 1), "where nothing is said, all are free"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system has no /proc")
+def test_this_thread_runs() -> None:
+    found = resources.running_here()
+    assert found is not None and found >= 1

@@ -53,6 +53,19 @@ def test_a_trial_is_short() -> None:
     assert pays(1, 2, lambda count: float("inf"))[0] is False
 
 
+@pytest.mark.parametrize(("seconds", "expected", "trials"), [(1.0, 1, 1), (10.0, 2, 5)])
+def test_a_long_step_is_tried_where_there_is_time_for_it(seconds: float, expected: int, trials: int) -> None:
+    asked: list[int] = []
+
+    def half_as_long(count: int) -> float:
+        asked.append(count)
+        return 0.6 / count
+
+    threads = Threads(2, half_as_long, lambda count: None)
+    threads.begin(seconds)
+    assert threads.now == expected and len(asked) <= trials
+
+
 def test_where_nothing_is_to_be_chosen_nothing_is_tried() -> None:
     def never(count: int) -> float:
         raise AssertionError

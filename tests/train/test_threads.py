@@ -25,6 +25,7 @@ def two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Two threads may be used, on whatever machine; and nothing is remembered of other tests."""
     before = torch.get_num_threads()
     monkeypatch.setattr(module, "most_threads", lambda: 2)
+    monkeypatch.setattr(module, "idle_cores", lambda: 2)
     monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path / "cache"))
     torch.set_num_threads(2)
     yield
@@ -121,6 +122,28 @@ def test_what_a_quiet_machine_showed_is_remembered(found: Any, steady: None, mon
     assert _used(epochs=1)[1] == {2}, "what other work disturbed is tried again"
     found(1.0)
     assert _used(epochs=1)[1] == {2}, "other work never makes two faster than they are"
+
+
+def test_where_other_work_leaves_one_core_nothing_is_tried(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found(1.8)
+    assert _used(epochs=1)[1] == {2}
+    monkeypatch.setattr(module, "idle_cores", lambda: 1)
+    monkeypatch.setattr(module, "trial", lambda *_: pytest.fail("a trial beside other work"))
+    assert _used(epochs=1)[1] == {1}, "not even where two have paid before"
+
+
+def test_a_trial_that_would_take_much_of_the_budget_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def slow(*_: Any) -> Callable[[int], float]:
+        def seconds_on(threads: int) -> float:
+            asked.append(threads)
+            return 0.4 / threads
+
+        return seconds_on
+
+    monkeypatch.setattr(module, "trial", slow)
+    assert _used(budget=1.0)[1] == {1} and asked == [1]
 
 
 def test_threads_that_wait_for_each_other_are_given_up(found: Any) -> None:

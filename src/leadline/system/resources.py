@@ -12,16 +12,14 @@ import platform
 import re
 import sys
 import threading
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "polars", "scikit-learn", "lightgbm", "onnx", "onnxruntime", "pillow")
-
-
 LOOKS_S = 0.2  # seconds between two looks at the memory
-
-
+LOADS, BETWEEN_S = 3, 0.004  # looks at what other processes run, and seconds between two of them
 LIMITS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS")  # by which a user bounds the threads of a process
 
 
@@ -85,6 +83,44 @@ def running() -> int | None:
         return int(Path("/proc/loadavg").read_text().split()[3].split("/")[0])
     except (OSError, ValueError, IndexError):
         return None
+
+
+def idle_cores() -> int:
+    """Cores of the machine that no other process keeps busy at this moment; all where the machine does not say."""
+    return max(0, (os.cpu_count() or 1) - (running_elsewhere() or 0))
+
+
+def running_elsewhere() -> int | None:
+    """Threads of other processes that want to run at this moment; None where the machine does not say.
+
+    The fewest of a few looks: a thread that wakes up for a moment takes no core.
+    """
+    fewest = None
+    for number in range(LOADS):
+        time.sleep(BETWEEN_S * bool(number))
+        found, own = running(), running_here()
+        if found is None or own is None:
+            return None
+        others = max(0, found - own)
+        fewest = others if fewest is None else min(fewest, others)
+    return fewest
+
+
+def running_here() -> int | None:
+    """Threads of this process that want to run at this moment; None where the machine does not say."""
+    try:
+        states = [_state(thread / "stat") for thread in Path("/proc/self/task").iterdir()]
+    except OSError:
+        return None
+    return states.count("R")
+
+
+def _state(stat: Path) -> str:
+    """The state of one thread; empty where it has ended meanwhile."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
 
 
 def memory_gb() -> float:

@@ -67,10 +67,10 @@ class Threads:
     def now(self) -> int:
         return self._at.threads
 
-    def begin(self) -> None:
-        """Choose, from one thread upwards."""
+    def begin(self, seconds: float = math.inf) -> None:
+        """Choose, from one thread upwards; where a trial would take longer than so many seconds, one."""
         if not self.fixed:
-            self._climb(1, LOST)
+            self._climb(1, LOST, seconds=seconds)
 
     def higher(self) -> None:
         """Try more than there are: for steps that have become larger."""
@@ -128,13 +128,13 @@ class Threads:
         )
         return f"{self.now} of {self.most}" + (f"; a trial of a step: {tried}" if tried else "")
 
-    def _climb(self, threads: int, lost: int, twice: float = 1.0) -> None:
+    def _climb(self, threads: int, lost: int, twice: float = 1.0, seconds: float = math.inf) -> None:
         """Twice as many as long as that pays."""
         before, spent = self._at, 0.0
         self.measured.clear()
         while threads < self.most:
             more = min(2 * threads, self.most)
-            better, took = pays(threads, more, self._measure, lost)
+            better, took = pays(threads, more, self._measure, lost, seconds - spent)
             spent += took
             if not better:
                 break
@@ -149,14 +149,18 @@ def counted(threads: int) -> str:
     return f"{threads} thread{'s' * (threads > 1)}"
 
 
-def pays(fewer: int, more: int, seconds_on: Callable[[int], float], lost: int = LOST) -> tuple[bool, float]:
+def pays(
+    fewer: int, more: int, seconds_on: Callable[[int], float], lost: int = LOST, most: float = math.inf
+) -> tuple[bool, float]:
     """Whether more threads are so much faster, the best of a few pairs of trials; and the seconds that these took.
+
+    A first step that is so long that one pair would take over `most` seconds decides against them.
 
     Both of a pair follow each other, so that they meet the same machine.
     """
     need = PAYS ** math.log2(more / fewer)
     cold = seconds_on(fewer)
-    if cold < SHORT or math.isinf(cold):
+    if cold < SHORT or math.isinf(cold) or 2 * cold > most:
         return False, cold
     one, many = seconds_on(fewer), seconds_on(more)
     spent, for_it, against = cold + one + many, 0, 0

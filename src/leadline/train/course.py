@@ -37,6 +37,7 @@ from leadline.train.steps import way_for
 from leadline.train.threads import Batch, as_they_are, trial
 
 TRIED, SKIPPED = 12, 4  # steps of the trial under a budget, and those of them that are not timed
+TRIAL, FEW = 0.05, 2  # share of the budget after which the trial ends, and the steps that it has at least
 CHECKS = 10  # of a run under a budget
 SAFETY = 0.95  # of the time left that a first plan fills
 SAVED = 100  # steps between two copies of the state that a loss that is not finite can go back to
@@ -112,13 +113,16 @@ class Course:
             steps = most = how.steps or (how.epochs or 0) * a_pass
             checks = how.epochs or -(-steps // a_pass)
         else:
-            a_step, trial = self._trial()
+            a_step, trial = self._trial(TRIAL * left)
             steps, most, checks = max(1, int(SAFETY * (left - trial) / a_step)), sys.maxsize, CHECKS
             self.history.notes.append(f"{steps:,} steps planned, {1e3 * a_step:.3g} ms each")
         return Plan(steps=steps, most=most, checks=checks, patience=how.patience or checks + 1, reserve=0.0)
 
-    def _trial(self) -> tuple[float, float]:
-        """(seconds a step, seconds of the trial): some steps as they will be, then all is put back as it was."""
+    def _trial(self, most: float) -> tuple[float, float]:
+        """(seconds a step, seconds of the trial): some steps as they will be, then all is put back as it was.
+
+        After `most` seconds it ends, and long steps are timed from the second on.
+        """
         began = time.perf_counter()
         before = {name: value.clone() for name, value in self._module.state_dict().items()}
         times = []
@@ -128,9 +132,12 @@ class Course:
             self.step(0.0)
             wait(self._device)
             times.append(time.perf_counter() - tick)
+            if len(times) >= FEW and time.perf_counter() - began > most:
+                break
         self._module.load_state_dict(before)  # copies into the views, so the flat tensor is as it was, too
         self._start()
-        return sorted(times[SKIPPED:])[len(times[SKIPPED:]) // 2], time.perf_counter() - began
+        timed = sorted(times[min(SKIPPED, len(times) - 1) :])
+        return timed[len(timed) // 2], time.perf_counter() - began
 
     def step_once(self) -> None:
         """Forward and backward of the next batch; where the loss is not finite, back to where all was well."""

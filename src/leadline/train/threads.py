@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from leadline.system.resources import most_threads, running
+from leadline.system.resources import idle_cores, most_threads, running_elsewhere
 from leadline.system.threads import Threads, timed
 from leadline.train.choice import Choice, keep, place
 from leadline.train.device import CPU, noise_kept
@@ -26,6 +26,8 @@ from leadline.train.losses import Loss
 from leadline.train.steps import Way, way_for
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
+
+SHARE = 0.1  # of the seconds of a training, that a trial of threads may take
 
 
 @contextmanager
@@ -46,10 +48,15 @@ def untried(most: int) -> Threads:
     return Threads(most, lambda threads: math.inf, torch.set_num_threads)
 
 
-def begin(module: nn.Module, batch_of: Callable[[], Batch], loss: Loss, low: bool, most: int) -> Threads:
-    """The threads that pay for a module in plain float32 (or, where `low`, bfloat16), tried or remembered."""
+def begin(
+    module: nn.Module, batch_of: Callable[[], Batch], loss: Loss, low: bool, most: int, seconds: float = math.inf
+) -> Threads:
+    """The threads that pay for a module in plain float32 (or, where `low`, bfloat16), tried or remembered.
+
+    Where other work leaves one core, one thread begins without a trial. The trial takes a small share of `seconds`.
+    """
     threads = untried(most)
-    if threads.fixed:
+    if threads.fixed or idle_cores() < 2:
         return threads
     batch, before = batch_of(), quiet()
     path = place(module, batch, ["threads", low, most])
@@ -57,7 +64,7 @@ def begin(module: nn.Module, batch_of: Callable[[], Batch], loss: Loss, low: boo
         threads.take(**json.loads(path.read_text()))
         return threads
     threads.seconds_on = trial(module, loss, Choice(low=low), lambda: batch)
-    threads.begin()
+    threads.begin(seconds * SHARE)
     if threads.now > 1 or (before and quiet()):
         keep(path, {"threads": threads.now, "usual": threads.measured.get(threads.now)})
     return threads
@@ -94,6 +101,5 @@ def _once(way: Way, x: tuple[Tensor, ...], y: Tensor) -> None:
 
 
 def quiet() -> bool:
-    """Whether nothing but this process seems to run: one thread, and one that has not gone to sleep yet."""
-    found = running()
-    return found is not None and found <= 2
+    """Whether nothing but this process seems to run."""
+    return running_elsewhere() == 0

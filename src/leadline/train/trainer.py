@@ -194,7 +194,8 @@ def train(
                 threads = untried(most)
             else:
                 low = precision == "bfloat16"
-                threads = begin(module, lambda: _batch(module, rows, how, at_once), how.loss, low, most)
+                until = math.inf if how.budget is None else how.budget
+                threads = begin(module, lambda: _batch(module, rows, how, at_once), how.loss, low, most, until)
             choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
         lay_out(module, choice.layout)
         flat = Flat(module)
