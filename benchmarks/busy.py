@@ -298,12 +298,12 @@ def _trees(seconds: float) -> float:
 
     from leadline.config import from_mapping
     from leadline.contenders.boosting import Boosting
-    from leadline.contenders.contender import Clock, Data, Progress
-    from leadline.data.audit import audit
-    from leadline.data.source import read
-    from leadline.data.split import split
-    from leadline.data.store import build
-    from leadline.data.table import read as understand
+    from leadline.core.contender import Clock, Data, Progress
+    from leadline.dataset.audit import audit
+    from leadline.dataset.split import split
+    from leadline.dataset.store import build
+    from leadline.dataset.table import read as understand
+    from leadline.readers.source import read
     from leadline.system.resources import most_threads
 
     rng = np.random.default_rng(0)

@@ -222,12 +222,12 @@ FOLDERS: dict[str, Callable[[Path, Path], Path]] = {
 def told(source: Any, target: str, cache: Path) -> tuple[int, np.ndarray]:
     """(rows of a source, pairs of them that are called repeats or nearly), however long the search takes."""
     from leadline.config import from_mapping
-    from leadline.data.audit import audit
-    from leadline.data.source import read as opened
-    from leadline.data.split import split
-    from leadline.data.store import build
-    from leadline.data.table import read as understand
-    from leadline.flaws.twins import twins
+    from leadline.dataset.audit import audit
+    from leadline.dataset.split import split
+    from leadline.dataset.store import build
+    from leadline.dataset.table import read as understand
+    from leadline.flaws.near_duplicates import twins
+    from leadline.readers.source import read as opened
 
     asked = from_mapping({"budget": "10min", "target": target})
     table, _ = audit(understand(opened(source, cache=cache), asked), asked)

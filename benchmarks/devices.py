@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from train_nets import Characters, Recurrent, conv, plain
 
 import leadline as ll
+from leadline.system import device as devices
 from leadline.train import checkpoint
-from leadline.train import device as devices
 from train import interval
 
 RESULTS = Path(__file__).parent / "results" / "devices.csv"

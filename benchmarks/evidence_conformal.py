@@ -9,8 +9,8 @@ import numpy as np
 from evidence_sets import SETS
 from record import Found
 
-from leadline.judge.calibrate import calibrator
-from leadline.judge.conformal import COVERAGE, conformal, seen
+from leadline.stats.calibration import calibrator
+from leadline.stats.conformal import COVERAGE, conformal, seen
 
 SPLITS, MOST_TEST = 20, 20_000
 CALIB = {

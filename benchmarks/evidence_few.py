@@ -13,10 +13,10 @@ import numpy as np
 from evidence_stubs import World
 from record import Found
 
-from leadline.judge.folds import correlated_t
-from leadline.judge.rule import rule
-from leadline.judge.verdict import POINTS
-from leadline.race.rounds import Round
+from leadline.race.resample import Round
+from leadline.stats.few_folds import correlated_t
+from leadline.stats.rule import rule
+from leadline.stats.verdict import POINTS
 
 LUCK = 0.5  # variance of a training's gap, in units of the variance of a row over the train rows; 0.4 on average
 COUNTS = (2, 3, 4, 5, 6, 7, 8, 9, 10)

@@ -16,10 +16,10 @@ import numpy as np
 from record import Found
 
 from leadline.contenders.annealing import SHARE
-from leadline.data.split import Split, split
-from leadline.judge.metrics import METRICS
-from leadline.judge.weigh import Known, Scales
-from leadline.race.rounds import ENOUGH, Round
+from leadline.dataset.split import Split, split
+from leadline.metrics.metrics import METRICS
+from leadline.race.resample import ENOUGH, Round
+from leadline.stats.evaluate_repeats import Known, Scales
 
 FAMILY = {"net": "deep", "trees": "classical"}
 RACES, COLUMNS, WIDTH, STEPS, FOLDS = 500, 10, 48, 60, 5

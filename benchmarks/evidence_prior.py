@@ -1,4 +1,4 @@
-"""Where the constants of judge/folds.py come from, and how they fare on data sets that they were not learned on.
+"""Where the constants of stats/few_folds.py come from, and how they fare on data sets that they were not learned on.
 
 k of a pair of learners on a set at a size is the variance of its gap from one training to the next, on rows that no
 training saw, over the variance W that a fold's own test rows give. The scale of the half-Cauchy prior is fitted to the
@@ -14,7 +14,7 @@ import numpy as np
 from evidence_races import LEARNED_ON, TESTED_ON, UNSEEN, Races, races, table
 from record import Found
 
-from leadline.judge.folds import SCALE, SHARED, Fold, correlated_t, folds_gap
+from leadline.stats.few_folds import SCALE, SHARED, Fold, correlated_t, folds_gap
 
 SIZES, RACES = {60: 40, 150: 40, 500: 40, 3_000: 6}, 25  # races of each pair to learn from, by rows; and to test on
 LARGE = ("bank", "diamonds", "california")  # sets that have rows enough for 3,000 and as many unseen ones

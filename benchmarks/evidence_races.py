@@ -18,7 +18,7 @@ import polars as pl
 from evidence_sets import numbers
 from sklearn.tree import DecisionTreeClassifier
 
-from leadline.data.split import split
+from leadline.dataset.split import split
 
 FOLDS, UNSEEN = 10, 1_500  # twice five folds; rows that a training is scored on besides
 Learner = Callable[
@@ -125,7 +125,7 @@ SOURCES: dict[str, tuple[str, str, Callable[[pl.Series], pl.Series]]] = {  # fil
     "bikes": ("bike-sharing/hour.csv", "cnt", lambda y: y > y.median()),
 }
 DROPPED = ["customerID", "casual", "registered", "instant", "dteday"]
-LEARNED_ON = ("bank", "telco", "wine", "diamonds", "abalone", "california")  # the constants of judge/folds.py
+LEARNED_ON = ("bank", "telco", "wine", "diamonds", "abalone", "california")  # the constants of stats/few_folds.py
 TESTED_ON = ("adult", "covertype", "bikes")  # and nothing was learned on these
 
 

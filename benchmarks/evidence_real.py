@@ -22,11 +22,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import leadline as ll
-from leadline.data.split import split
-from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import POINTS
-from leadline.judge.weigh import Known, Scales
-from leadline.race.rounds import Round
+from leadline.dataset.split import split
+from leadline.metrics.metrics import METRICS
+from leadline.race.resample import Round
+from leadline.stats.evaluate_repeats import Known, Scales
+from leadline.stats.verdict import POINTS
 
 FAMILY = {"first": "deep", "second": "classical"}
 RACES, FOLDS, TRAININGS, UNSEEN = 100, 5, 60, 20_000

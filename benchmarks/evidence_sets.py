@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 from record import Found
 
-from leadline.judge.compare import score
-from leadline.judge.metrics import METRICS
+from leadline.metrics.metrics import METRICS
+from leadline.stats.intervals import score
 
 ROWS, DRAWS = (300, 1_000, 3_000), 1_000
 TRAINED = 8_000  # rows that the quick model sees

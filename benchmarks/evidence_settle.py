@@ -14,9 +14,9 @@ import numpy as np
 from evidence_stubs import World
 from record import Found
 
-from leadline.judge.compare import rows_gap
-from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import Rival, Trial, Verdict, judge
+from leadline.metrics.metrics import METRICS
+from leadline.stats.intervals import rows_gap
+from leadline.stats.verdict import Rival, Trial, Verdict, judge
 
 RACES, STATED = 300, 2  # races at a stated number; stated numbers that are tried
 MOST = 6_000  # rows of a race that is drawn here

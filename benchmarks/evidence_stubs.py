@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from record import Found
 
-from leadline.data.split import CALIBRATED, TEST
-from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import POINTS, Verdict
-from leadline.judge.weigh import Known, Scales
-from leadline.race.rounds import ENOUGH, Round
+from leadline.dataset.split import CALIBRATED, TEST
+from leadline.metrics.metrics import METRICS
+from leadline.race.resample import ENOUGH, Round
+from leadline.stats.evaluate_repeats import Known, Scales
+from leadline.stats.verdict import POINTS, Verdict
 
 FAMILY = {"net": "deep", "trees": "classical"}
 KEPT = 0.7  # of the rows keep their outcome from one training to the next

@@ -269,7 +269,7 @@ MAKERS: dict[str, Callable[[Rng, Path], Draw]] = {
 
 def tried(name: str, number: int, folder: Path) -> tuple[str, str, str]:
     """(how a draw ended, what it was, the fault: exception and innermost line of ours, '' where there is none)."""
-    from leadline.errors import LeadlineError
+    from leadline.system.errors import LeadlineError
 
     what = "not made"
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -47,12 +47,12 @@ class Read:
 def stored(source: Any, cache: Path) -> Any:
     """A source as far as its store, or the sentence that refuses it."""
     from leadline.config import from_mapping
-    from leadline.data.audit import audit
-    from leadline.data.source import read
-    from leadline.data.split import split
-    from leadline.data.store import build
-    from leadline.data.table import read as understand
-    from leadline.errors import LeadlineError
+    from leadline.dataset.audit import audit
+    from leadline.dataset.split import split
+    from leadline.dataset.store import build
+    from leadline.dataset.table import read as understand
+    from leadline.readers.source import read
+    from leadline.system.errors import LeadlineError
 
     asked = from_mapping({"budget": "30s", "target": "y"})
     try:
@@ -67,7 +67,7 @@ def stored(source: Any, cache: Path) -> Any:
 
 def shipped(store: Any, path: Path) -> Any:
     """A file whose answers hang on every encoded value, by weights of chance: nothing is trained."""
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
     from leadline.ship.model import Model, assemble
 
     rng, g, parts = np.random.default_rng(0), Graph("chance"), []

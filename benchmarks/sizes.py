@@ -109,10 +109,10 @@ def _bare(path: Path, draft: bool) -> None:
 def _speeds(folder: Path, scratch: Path) -> Found:
     """Pictures a second of the bare loop on two cores, with and without `draft`, and of the encoder, in turn."""
     from leadline.config import Settings
-    from leadline.data.drawn import draw
-    from leadline.data.source import read
-    from leadline.data.store import build
-    from leadline.data.table import read as understand
+    from leadline.dataset.split_table import draw
+    from leadline.dataset.store import build
+    from leadline.dataset.table import read as understand
+    from leadline.readers.source import read
 
     few = scratch / "few"
     for path in sorted(folder.glob("*/*.jpg"))[:: PICTURES // BARE][:BARE]:

@@ -273,7 +273,7 @@ def packed(suffix: str, pack: Callable[[bytes], bytes]) -> Callable[[random.Rand
 
 
 def _zst(data: bytes) -> bytes:
-    from leadline.data.packed import zstd
+    from leadline.readers.compression import zstd
 
     return zstd.compress(data)
 

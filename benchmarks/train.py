@@ -145,12 +145,12 @@ def step(folder: Path, pairs: int) -> dict[str, Any]:
 
     import leadline as ll
     from leadline.train import losses, schedule
+    from leadline.train.autotune import Choice
     from leadline.train.batches import rows_of
-    from leadline.train.choice import Choice
-    from leadline.train.course import Course
+    from leadline.train.config import How
     from leadline.train.flat import Flat
-    from leadline.train.how import How
     from leadline.train.optim import Adam
+    from leadline.train.trainer import Course
 
     rows = rows_of(ll.load(folder.name, data=folder.parent), "data")
     layers = [[nn.Linear(i, o), nn.ReLU()] for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]

@@ -17,14 +17,14 @@ from record import Found
 
 import leadline as ll
 from leadline.config import from_mapping
-from leadline.contenders.contender import Clock, Data
 from leadline.contenders.deep import _Run
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.audit import audit
-from leadline.data.drawn import draw
-from leadline.data.store import Store, build
-from leadline.data.table import read as understand
-from leadline.judge.metrics import METRICS
+from leadline.core.contender import Clock, Data
+from leadline.dataset.audit import audit
+from leadline.dataset.split_table import draw
+from leadline.dataset.store import Store, build
+from leadline.dataset.table import read as understand
+from leadline.metrics.metrics import METRICS
 
 # name: contender, target, rows at most, passes, seeds
 SETS: dict[str, tuple[str, str | None, int, int, int]] = {

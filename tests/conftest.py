@@ -15,12 +15,12 @@ import pytest
 import soundfile
 
 from leadline.config import from_mapping
-from leadline.data.audit import audit
-from leadline.data.source import read
-from leadline.data.split import split, stretches
-from leadline.data.store import Store, build
-from leadline.data.table import Table
-from leadline.data.table import read as understand
+from leadline.dataset.audit import audit
+from leadline.dataset.split import split, stretches
+from leadline.dataset.store import Store, build
+from leadline.dataset.table import Table
+from leadline.dataset.table import read as understand
+from leadline.readers.source import read
 
 
 @pytest.fixture(scope="session", autouse=True)

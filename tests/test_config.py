@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from leadline.config import from_mapping, gigabytes, seconds
-from leadline.errors import BudgetError, LeadlineError
+from leadline.system.errors import BudgetError, LeadlineError
 
 
 @pytest.mark.parametrize(

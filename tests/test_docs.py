@@ -21,17 +21,17 @@ import polars as pl
 import pytest
 
 import leadline as ll
-from leadline.cli import _parser, _settings, main
+from leadline.cli.commands import _parser, _settings, main
+from leadline.cli.progress import WORDS, Terminal
 from leadline.config import from_mapping
-from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.judge.compare import Gap, Outlook
-from leadline.judge.metrics import METRICS
-from leadline.judge.verdict import Rival, Trial, judge
+from leadline.core.contender import Clock, Data, Progress
 from leadline.kinds import KINDS
+from leadline.metrics.metrics import METRICS
 from leadline.race.ending import Held, ending
 from leadline.ship.model import Model, assemble
-from leadline.terminal import WORDS, Terminal
+from leadline.stats.intervals import Gap, Outlook
+from leadline.stats.verdict import Rival, Trial, judge
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import leadline as ll
-from leadline.terminal import farewell
+from leadline.cli.progress import farewell
 
 
 @pytest.mark.parametrize(

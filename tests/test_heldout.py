@@ -17,15 +17,15 @@ import pytest
 
 import leadline as ll
 from leadline.config import from_mapping
-from leadline.data.audit import audit
-from leadline.data.drawn import draw
-from leadline.data.heldout import HeldOut
-from leadline.data.source import read
-from leadline.data.split import Split
-from leadline.data.store import Store
-from leadline.data.table import Table
-from leadline.data.table import read as understand
+from leadline.dataset.audit import audit
+from leadline.dataset.heldout import HeldOut
+from leadline.dataset.split import Split
+from leadline.dataset.split_table import draw
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table
+from leadline.dataset.table import read as understand
 from leadline.race.race import Race
+from leadline.readers.source import read
 
 
 class Sealed(np.ndarray):

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 import leadline
-from leadline.contenders.contender import Clock, Data
 from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.contender import Clock, Data
 from leadline.ship.model import assemble
 
 HEAVY = ("torch", "lightgbm", "matplotlib", "sklearn")
@@ -32,7 +32,10 @@ def test_import_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
-    done = _run("import sys, leadline.cli\ntry: leadline.cli.main(sys.argv[1:])\nexcept SystemExit: pass", *words)
+    done = _run(
+        "import sys, leadline.cli.commands\ntry: leadline.cli.commands.main(sys.argv[1:])\nexcept SystemExit: pass",
+        *words,
+    )
     assert done.returncode == 0 and "leadline" in done.stdout, done.stderr
 
 
@@ -57,14 +60,14 @@ def test_predict_loads_nothing_heavy(kind: str, prepare: Any, mixed: Any, messag
     fitted: Any = list(PORTFOLIO["linear"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
     model = assemble(made.store, fitted.graph().SerializeToString(), {})
     (tmp_path / "model.onnx").write_bytes(model)
-    code = "import sys\nfrom leadline.cli import main\nassert main(sys.argv[1:]) == 0"
+    code = "import sys\nfrom leadline.cli.commands import main\nassert main(sys.argv[1:]) == 0"
     done = _run(code, "predict", str(tmp_path), str(new), "--out", str(tmp_path / "out.csv"))
     assert done.returncode == 0, done.stderr
     assert pl.read_csv(tmp_path / "out.csv").height == made.table.rows
 
 
 def test_check_loads_nothing_heavy() -> None:
-    code = "import sys\nfrom leadline.cli import main\nassert main(sys.argv[1:]) == 0"
+    code = "import sys\nfrom leadline.cli.commands import main\nassert main(sys.argv[1:]) == 0"
     done = _run(code, "check", "digits")
     assert done.returncode == 0 and "The textbook often expects" in done.stdout, done.stderr
 
@@ -74,7 +77,7 @@ def test_generate_loads_nothing_heavy(prepare: Any, story: Any, tmp_path: Path) 
     fitted: Any = list(PORTFOLIO["ngram"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
     model = assemble(made.store, fitted.graph().SerializeToString(), {})
     (tmp_path / "model.onnx").write_bytes(model)
-    code = "import sys\nfrom leadline.cli import main\nassert main(sys.argv[1:]) == 0"
+    code = "import sys\nfrom leadline.cli.commands import main\nassert main(sys.argv[1:]) == 0"
     done = _run(code, "generate", str(tmp_path / "model.onnx"), "--length", "20")
     assert done.returncode == 0 and len(done.stdout) >= 20, done.stderr
 

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 import leadline as ll
-from leadline.data.reading import readable
-from leadline.data.source import read
-from leadline.errors import LeadlineError, SourceError, TargetError
+from leadline.dataset.notation import readable
 from leadline.kinds import KINDS
+from leadline.readers.source import read
+from leadline.system.errors import LeadlineError, SourceError, TargetError
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -20,6 +20,7 @@ from hypothesis.internal.conjecture import providers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import reader_tables
+
 import readers
 
 sys.path.pop(0)

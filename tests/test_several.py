@@ -10,14 +10,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 import leadline as ll
-from leadline.cli import main
-from leadline.data.marks import packed, unpacked
-from leadline.errors import TargetError
-from leadline.judge.calibrate import label_calibrator, summary
-from leadline.judge.metrics import METRICS
-from leadline.kinds.lists import lists
-from leadline.ship.graph import Graph
-from leadline.ship.runtime import Session
+from leadline.cli.commands import main
+from leadline.graph.builder import Graph
+from leadline.graph.runtime import Session
+from leadline.kinds.tags import lists
+from leadline.metrics.metrics import METRICS
+from leadline.metrics.multilabel import packed, unpacked
+from leadline.stats.calibration import label_calibrator, summary
+from leadline.system.errors import TargetError
 from leadline.use.predict import write
 
 NAMES = ("rot", "grün", "blau")

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 import leadline
-from leadline.cli import main
-from leadline.judge.metrics import METRICS
+from leadline.cli.commands import main
+from leadline.metrics.metrics import METRICS
 
 WORDS = {"deep": "deep learning", "classical": "classical", "tie": "tie", "unsure": "unsure"}
 KEYS = {

@@ -12,39 +12,39 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from leadline.again import Replay, replay, resume
-    from leadline.before import Check, check
     from leadline.config import Settings
-    from leadline.data.kept import clean, kept
-    from leadline.data.samples import load
-    from leadline.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
-    from leadline.listing import runs, show
-    from leadline.run import Run, fit
+    from leadline.dry_run import Check, check
+    from leadline.pipeline import Run, fit
+    from leadline.readers.samples import load
+    from leadline.rerun import Replay, replay, resume
+    from leadline.results.registry import runs, show
     from leadline.ship.model import Model
+    from leadline.system.cache import clean, kept
+    from leadline.system.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
+    from leadline.train.api import train
     from leadline.train.trace import trace
-    from leadline.train.trainer import train
 
 _HOMES = {
-    "BudgetError": "leadline.errors",
-    "Check": "leadline.before",
-    "LeadlineError": "leadline.errors",
+    "BudgetError": "leadline.system.errors",
+    "Check": "leadline.dry_run",
+    "LeadlineError": "leadline.system.errors",
     "Model": "leadline.ship.model",
-    "ModelError": "leadline.errors",
-    "OutputError": "leadline.errors",
-    "Replay": "leadline.again",
-    "Run": "leadline.run",
+    "ModelError": "leadline.system.errors",
+    "OutputError": "leadline.system.errors",
+    "Replay": "leadline.rerun",
+    "Run": "leadline.pipeline",
     "Settings": "leadline.config",
-    "SourceError": "leadline.errors",
-    "TargetError": "leadline.errors",
-    "check": "leadline.before",
-    "clean": "leadline.data.kept",
-    "fit": "leadline.run",
-    "kept": "leadline.data.kept",
-    "load": "leadline.data.samples",
-    "replay": "leadline.again",
-    "resume": "leadline.again",
-    "runs": "leadline.listing",
-    "show": "leadline.listing",
+    "SourceError": "leadline.system.errors",
+    "TargetError": "leadline.system.errors",
+    "check": "leadline.dry_run",
+    "clean": "leadline.system.cache",
+    "fit": "leadline.pipeline",
+    "kept": "leadline.system.cache",
+    "load": "leadline.readers.samples",
+    "replay": "leadline.rerun",
+    "resume": "leadline.rerun",
+    "runs": "leadline.results.registry",
+    "show": "leadline.results.registry",
     "trace": "leadline.train.trace",
     "train": "leadline.train",
 }

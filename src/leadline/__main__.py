@@ -10,7 +10,7 @@ if __name__ == "__main__" and sys.path[0] in ("", os.getcwd()) and not os.path.i
 import signal
 import time
 
-from leadline.stop import at_once
+from leadline.system.interrupts import at_once
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     began = time.monotonic()
     _open_streams()
     with at_once():
-        from leadline.cli import main as command
+        from leadline.cli.commands import main as command
     code = command(began=began)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: an impatient last one changes nothing
     return code

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from leadline.contenders import annealing
-from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.store import Store
+from leadline.core.contender import Clock, Data, Progress
+from leadline.dataset.store import Store
 
 TABLES = {"mlp": "table", "cnn": "image", "gpt": "text"}
 

@@ -11,11 +11,11 @@ import pytest
 from sklearn import datasets
 
 from leadline.contenders.boosting import Boosting, _Trial
-from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.deep import LEAST_BATCH, _Run
 from leadline.contenders.linear import STRENGTHS, Linear
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.judge.metrics import METRICS
+from leadline.core.contender import Clock, Data, Progress
+from leadline.metrics.metrics import METRICS
 
 
 def _labels(rows: int, columns: int, count: int) -> pl.DataFrame:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from leadline.contenders.contender import Clock
 from leadline.contenders.linear import ROUND, _logistic, _scores
+from leadline.core.contender import Clock
 
 
 @pytest.mark.parametrize("seen", [[0, 2], [1], [0, 1, 2, 3]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from leadline.contenders.ngram import FittedNgram, learn, odds
-from leadline.ship.runtime import Session
+from leadline.graph.runtime import Session
 
 V = 6
 

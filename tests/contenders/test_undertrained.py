@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.contenders import glassbox, linear
+from leadline.contenders import ebm, linear
 from leadline.contenders.boosting import Boosting, _Look, _Trial
-from leadline.contenders.contender import Clock, Data
-from leadline.contenders.glassbox import Glassbox
+from leadline.contenders.ebm import Glassbox
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
-from leadline.judge.metrics import METRICS
+from leadline.core.contender import Clock, Data
+from leadline.metrics.metrics import METRICS
 
 
 class Slow(Clock):
@@ -86,7 +86,7 @@ def test_ngram(story: Any, prepare: Any) -> None:
 
 def test_glassbox(mixed: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("interpret")
-    monkeypatch.setattr(glassbox, "BAGS", 1)
+    monkeypatch.setattr(ebm, "BAGS", 1)
     store = prepare(mixed(200), target="y").store
     whole, cut = _fit(Glassbox(), store, Clock(200.0)), _fit(Glassbox(), store, Clock(1e-6))
     assert not whole.starved and whole.trained_on_valid and "fitted again" in whole.describe[-1]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.store import Store
+from leadline.core.contender import Clock, Data, Progress
+from leadline.dataset.store import Store
 from leadline.system import threads
 from leadline.train.checkpoint import Checkpoints
 

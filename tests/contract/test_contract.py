@@ -19,16 +19,16 @@ import polars as pl
 import pytest
 import torch
 
-from leadline.contenders import glassbox
-from leadline.contenders.contender import Clock, Data, Progress
+from leadline.contenders import ebm
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.store import Store
-from leadline.errors import ModelError
-from leadline.judge.metrics import LIKELY, METRICS
+from leadline.core.contender import Clock, Data, Progress
+from leadline.core.kind import Limits
+from leadline.dataset.store import Store
+from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Limits
+from leadline.metrics.metrics import LIKELY, METRICS
 from leadline.ship.model import Model, assemble
-from leadline.ship.runtime import Session
+from leadline.system.errors import ModelError
 
 ALONE = 1e-5  # how far a row alone may be from the same row in a batch
 PARITY = 1e-4  # of a probability, or of the spread of the target
@@ -188,7 +188,7 @@ def tables(mixed: Any, messages: Any, bars: Any, tones: Any, waves: Any) -> Call
 def _few_fits() -> Iterator[None]:
     """The readable machine is the mean of eight fits where there is time; of two it is the same machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(glassbox, "BAGS", 2)
+        patch.setattr(ebm, "BAGS", 2)
         yield
 
 

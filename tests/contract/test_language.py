@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from leadline.contenders.contender import Clock, Data, Progress
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.store import Store
-from leadline.errors import ModelError
-from leadline.judge.metrics import METRICS
+from leadline.core.contender import Clock, Data, Progress
+from leadline.dataset.store import Store
+from leadline.dataset.token_scoring import bits, nats, stream
+from leadline.metrics.metrics import METRICS
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import check
+from leadline.system.errors import ModelError
 from leadline.use.generate import generate
-from leadline.use.language import bits, nats, stream
 
 CONTENDERS = ("floor", "ngram", "lstm", "gpt")
 UNITS = ("character", "pair")
@@ -32,14 +32,14 @@ def _fixed_plan() -> Iterator[None]:
     """A small network, few passes, and a speed that no clock decides: then the seed alone does."""
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        from leadline.contenders import writer
+        from leadline.contenders import language_model
 
-        patch.setattr(writer, "SIZES", ((1, 32),))
-        patch.setattr(writer, "PASSES", 6)
-        patch.setattr(writer, "WINDOW", 32)
-        patch.setattr(writer, "BATCH", 8)
-        patch.setattr(writer._Run, "_seconds_a_step", lambda run: 0.01)
-        patch.setattr(writer._Run, "_seconds_a_row", lambda run: 0.01)
+        patch.setattr(language_model, "SIZES", ((1, 32),))
+        patch.setattr(language_model, "PASSES", 6)
+        patch.setattr(language_model, "WINDOW", 32)
+        patch.setattr(language_model, "BATCH", 8)
+        patch.setattr(language_model._Run, "_seconds_a_step", lambda run: 0.01)
+        patch.setattr(language_model._Run, "_seconds_a_row", lambda run: 0.01)
         yield
     torch.set_num_threads(before)
 
@@ -143,7 +143,7 @@ def test_text_is_read_as_its_tokens(trained: Trained) -> None:
 
 
 def _tokens(trained: Trained, text: str) -> tuple[np.ndarray, None]:
-    from leadline.ship.runtime import Session
+    from leadline.graph.runtime import Session
 
     (block,) = trained.store.blocks
     return Session(trained.store.graph(block.name)).only({"text": np.array([text], object)})[0].astype(np.int64), None

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from leadline.flaws.chance import copies
-from leadline.flaws.twins import twins
+from leadline.flaws.near_duplicates import twins
 
 
 def _grid(rng: np.random.Generator, rows: int = 6_000, columns: int = 12) -> np.ndarray:

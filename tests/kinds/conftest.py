@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from leadline.core.kind import Fit, Limits
+from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Fit, Limits
-from leadline.ship.runtime import Session
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ import pytest
 import soundfile
 from PIL import Image as Pillow
 
-from leadline.errors import SourceError
+from leadline.core.kind import Decoded, Fit, Limits
+from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.kinds.audio import CEPSTRA, EPS, GRID, MELS, MOST_SECONDS, PADDING, Audio, Frames
-from leadline.kinds.kind import Decoded, Fit, Limits
-from leadline.ship.runtime import Session
+from leadline.system.errors import SourceError
 
 RATE = 8_000
 

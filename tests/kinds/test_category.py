@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from leadline.core.kind import Limits
+from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Limits
-from leadline.ship.runtime import Session
 
 CATEGORY = KINDS["category"]
 MISSING, OTHER = 0, 1

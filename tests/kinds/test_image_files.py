@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from PIL import Image as Pillow
 
-from leadline.errors import SourceError
 from leadline.kinds import KINDS
+from leadline.system.errors import SourceError
 
 IMAGE = KINDS["image"]
 COLOURS = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype(np.uint8)

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 import leadline as ll
-from leadline.errors import ModelError
 from leadline.kinds import KINDS
+from leadline.system.errors import ModelError
 
 SERIES = KINDS["series"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.kinds.kind import Fit, Limits
+from leadline.core.kind import Fit, Limits
+from leadline.graph.runtime import Session
 from leadline.kinds.tokens import PADDING, ROW, START, Tokens, decoded
-from leadline.ship.runtime import Session
 
 TEXTS = [
     "To be, or not to be: that is the question.\n",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from leadline.graph.runtime import Session
+from leadline.graph.torch_export import export
 from leadline.kinds.audio import PADDING, Frames
 from leadline.nets.fuse import Fuse
 from leadline.nets.sound import ConvSound, RecurrentSound, hide
-from leadline.ship.network import export
-from leadline.ship.runtime import Session
 from leadline.train.augment_sound import Sounds, mix
 
 FRAMES = Frames.of(8_000, 8_000)

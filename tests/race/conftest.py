@@ -35,7 +35,7 @@ if behaviour == "hungry":
     held = bytearray(300_000_000)
     time.sleep(600)
 import numpy as np
-from leadline.data.store import Store
+from leadline.dataset.store import Store
 store = Store(job["store"])
 scores = np.full((len(store.split.test), 2), 0.5, np.float32)
 np.save(os.path.join(job["folder"], "test.npy"), scores)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.errors import LeadlineError
 from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import entrants
-from leadline.race.past import Fate
+from leadline.race.history import Fate
 from leadline.race.race import TINY
 from leadline.race.spare import _environment
+from leadline.system.errors import LeadlineError
 from leadline.system.resources import Gauge, tree_gb
 
 
@@ -239,7 +239,7 @@ def test_workers_end_when_the_race_is_gone(race: Any) -> None:
 def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, tmp_path: Path) -> None:
     import onnx
 
-    from leadline.contenders.contender import Clock, Data
+    from leadline.core.contender import Clock, Data
     from leadline.race.journal import Journal
     from leadline.race.race import Race
 

@@ -6,7 +6,7 @@ import baycomp
 import numpy as np
 import pytest
 
-from leadline.judge.folds import correlated_t
+from leadline.stats.few_folds import correlated_t
 
 
 @pytest.mark.parametrize(("folds", "runs"), [(5, 1), (5, 5), (10, 3)])

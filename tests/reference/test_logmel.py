@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from leadline.graph.runtime import Session
+from leadline.graph.torch_export import export
 from leadline.kinds.audio import EPS, MELS, PADDING, Frames
 from leadline.nets.fuse import Fuse
 from leadline.nets.sound import LogMel
-from leadline.ship.network import export
-from leadline.ship.runtime import Session
 
 
 def _reference(sound: np.ndarray, frames: Frames) -> np.ndarray:

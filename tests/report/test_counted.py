@@ -9,8 +9,8 @@ import pytest
 from leadline.report.certainty import certainty
 from leadline.report.facts import Facts
 from leadline.report.flaws import flaws
-from leadline.report.origin import data, rule
-from leadline.report.room import Room
+from leadline.report.media_budget import Room
+from leadline.report.provenance import data, rule
 
 ROWS = {"train": 480, "valid": 60, "calib": 0, "test": 100}
 ONCE = {"sets": 1, "most": 1, "rows": 100, "most_a_row": 1}

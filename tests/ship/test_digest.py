@@ -12,12 +12,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from leadline.cli import main
-from leadline.contenders.contender import Clock, Data
+from leadline.cli.commands import main
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.errors import ModelError
+from leadline.core.contender import Clock, Data
 from leadline.ship.digest import DIGEST
 from leadline.ship.model import Model, assemble
+from leadline.system.errors import ModelError
 
 
 @pytest.fixture(scope="module")

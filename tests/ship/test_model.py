@@ -11,12 +11,12 @@ import onnx
 import polars as pl
 import pytest
 
-from leadline.contenders.contender import Clock, Data
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.errors import ModelError, SourceError
+from leadline.core.contender import Clock, Data
+from leadline.graph.builder import Graph
 from leadline.ship.digest import CONTRACT, with_digest
-from leadline.ship.graph import Graph
 from leadline.ship.model import BATCH, VERSION, Model, assemble
+from leadline.system.errors import ModelError, SourceError
 
 
 @pytest.fixture(scope="module")

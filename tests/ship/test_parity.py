@@ -10,12 +10,12 @@ import onnx
 import polars as pl
 import pytest
 
-from leadline.contenders.contender import Clock, Data
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.errors import ModelError
+from leadline.core.contender import Clock, Data
 from leadline.ship.digest import with_digest
 from leadline.ship.model import Model, assemble
 from leadline.ship.parity import TOLERANCE, check
+from leadline.system.errors import ModelError
 
 
 @pytest.fixture(params=["binary", "regression"])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import leadline as ll
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 
 WEIGHTS = torch.tensor([0.1, 1.0, 5.0])
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from leadline.contenders.contender import Clock, Data
+from leadline.core.contender import Clock, Data
 from leadline.train.augment import Shift, mirrors, shift
 
 

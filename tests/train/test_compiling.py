@@ -9,8 +9,8 @@ import pytest
 from torch import nn
 
 import leadline as ll
-from leadline.errors import LeadlineError
-from leadline.train import compiling, steps
+from leadline.system.errors import LeadlineError
+from leadline.train import backward, compiling
 
 
 def _net() -> nn.Module:
@@ -27,7 +27,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[nn.Module]
         asked.append(module)
         return module
 
-    for place in (compiling, steps):
+    for place in (compiling, backward):
         monkeypatch.setattr(place, "compiled", compiled)
     return asked
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import leadline as ll
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 from leadline.train.fingerprint import fingerprint, of_structure
 
 

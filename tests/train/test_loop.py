@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leadline.contenders.contender import Progress
+from leadline.core.contender import Progress
 from leadline.train.loop import Plan, Standing, train
 
 

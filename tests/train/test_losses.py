@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import leadline as ll
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 from leadline.train.batches import Rows
 from leadline.train.losses import (
     BCE,

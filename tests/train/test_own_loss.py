@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import leadline as ll
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 
 X = torch.randn(120, 3, generator=torch.Generator().manual_seed(0))
 Y = X @ torch.tensor([1.0, -2, 3])

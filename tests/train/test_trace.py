@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, rnn
 
 import leadline as ll
-from leadline.errors import LeadlineError, OutputError
+from leadline.inspect.health import warnings_of
+from leadline.inspect.layer_stats import Layer, measured
+from leadline.system.errors import LeadlineError, OutputError
 from leadline.train.flat import Flat
-from leadline.train.health import warnings_of
-from leadline.train.layers import Layer, measured
 from leadline.train.losses import MSE, CrossEntropy
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.errors import ModelError
+from leadline.system.errors import ModelError
 from leadline.use.predict import predict
 
 

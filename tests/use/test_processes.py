@@ -87,7 +87,7 @@ def test_a_forked_child_answers_or_says_at_once_that_it_cannot(run_folder: Path,
 @forks
 def test_the_graph_itself_answers_in_a_forked_child(run_folder: Path) -> None:
     """The threads of a session do not come along in a fork; a child opens its own."""
-    from leadline.ship.runtime import Session
+    from leadline.graph.runtime import Session
 
     session = Session(run_folder / "model.onnx", threads=2)
     feeds = {name: ROWS[:, place].astype(np.float64) for place, name in enumerate(session.inputs)}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from leadline.contenders.contender import Clock, Progress, State
+from leadline.core.contender import Clock, Progress, State
 from leadline.train.loop import Optimizer, Plan, Standing, train
 
 SHARE = 1 / 2  # of the steps until the best weights and of the phase together, at most

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from leadline.contenders.contender import Data
-from leadline.data.store import Block, Store
+from leadline.core.contender import Data
+from leadline.dataset.store import Block, Store
 
 if TYPE_CHECKING:
     import torch

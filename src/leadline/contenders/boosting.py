@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
-from leadline.data.store import Store
-from leadline.judge.metrics import METRICS, Metric
+from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.dataset.store import Store
+from leadline.metrics.metrics import METRICS, Metric
 from leadline.system.threads import Threads, timed
 
 if TYPE_CHECKING:
@@ -326,8 +326,8 @@ class FittedBoosting:
         return digest(self._booster.model_to_string().encode() + odds)
 
     def graph(self) -> onnx.ModelProto:
-        from leadline.ship.graph import Graph
-        from leadline.ship.trees import ensemble
+        from leadline.graph.builder import Graph
+        from leadline.graph.trees import ensemble
 
         g = Graph("boosting")
         plan = self._plan

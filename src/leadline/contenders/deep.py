@@ -17,10 +17,10 @@ import numpy as np
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
 from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
-from leadline.contenders.contender import Data, Fitted, Progress, State
-from leadline.contenders.network import FittedNet, finish
-from leadline.data.store import Store
-from leadline.judge.metrics import METRICS
+from leadline.contenders.fitted_network import FittedNet, finish
+from leadline.core.contender import Data, Fitted, Progress, State
+from leadline.dataset.store import Store
+from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, counted, timed
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class _Run:
 
     def _plan_passes(self, epochs: int) -> None:
         """As many passes over the rows as were asked for, in the precision that the processor is made for."""
-        from leadline.train.device import CPU, fast_bfloat16
+        from leadline.system.device import CPU, fast_bfloat16
 
         self.width = WIDTHS[self.conv][2] if self.conv else 0
         self.low_precision = bool(self.conv) and fast_bfloat16(CPU)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.data.store import Block, Store
+from leadline.dataset.store import Block, Store
 from leadline.kinds import KINDS
 
 if TYPE_CHECKING:
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
 
 A_CELL = {"dense": 16.0, "codes": 40.0, "bag": 40.0}  # bytes that a cell takes while a model is fitted, at most

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.contenders.contender import Clock, Data, Fitted, Progress, State, digest
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, values
-from leadline.data.store import Store
-from leadline.judge.metrics import METRICS
+from leadline.core.contender import Clock, Data, Fitted, Progress, State, digest
+from leadline.dataset.store import Store
+from leadline.metrics.metrics import METRICS
 
 if TYPE_CHECKING:
     import onnx
@@ -279,7 +279,7 @@ class FittedLinear:
         return digest(*self._weights)
 
     def graph(self) -> onnx.ModelProto:
-        from leadline.ship.graph import Graph
+        from leadline.graph.builder import Graph
 
         g = Graph("linear")
         plan, design = self._plan, self._design

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.contenders.contender import Data, Fitted, Progress, State, digest
 from leadline.contenders.features import NOT_AGAIN
-from leadline.data.store import Store
-from leadline.judge.metrics import METRICS
+from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.dataset.store import Store
+from leadline.dataset.token_scoring import bits, spread, stream
 from leadline.kinds.tokens import START
-from leadline.use.language import bits, spread, stream
+from leadline.metrics.metrics import METRICS
 
 if TYPE_CHECKING:
     import onnx
 
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
 HIGHEST = 10  # order
 MOST_TOKENS = 10_000_000  # counted, the last ones: a gigabyte of tables at most
@@ -190,7 +190,7 @@ class FittedNgram:
         return digest(*(part for table in self._orders for part in vars(table).values()))
 
     def graph(self) -> onnx.ModelProto:
-        from leadline.ship.graph import Graph
+        from leadline.graph.builder import Graph
 
         highest, vocabulary = len(self._orders), self._vocabulary
         g = Graph("ngram")

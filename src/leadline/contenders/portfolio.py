@@ -1,13 +1,13 @@
 """Every contender, by name. A new one is one file and one line here."""
 
+from leadline.contenders.baseline import Floor
 from leadline.contenders.boosting import Boosting
-from leadline.contenders.contender import Contender
 from leadline.contenders.deep import Deep
-from leadline.contenders.floor import Floor
-from leadline.contenders.glassbox import Glassbox
+from leadline.contenders.ebm import Glassbox
+from leadline.contenders.language_model import Writer
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
-from leadline.contenders.writer import Writer
+from leadline.core.contender import Contender
 
 _TABULAR = ("number", "category", "time", "list")
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leadline.data.heldout import SEALED
-from leadline.data.table import Table
-from leadline.flaws import price
+from leadline.dataset.heldout import SEALED
+from leadline.dataset.table import Table
+from leadline.flaws import impact
+from leadline.flaws.confident_learning import LEAST, Noise, noise, suspects
 from leadline.flaws.flaw import Flaw, Price
-from leadline.flaws.labels import LEAST, Noise, noise, suspects
 from leadline.flaws.probe import Probe, some
-from leadline.judge.metrics import METRICS
+from leadline.metrics.metrics import METRICS
 
 PARTED = 4  # folds that labels are looked for on
 AN_ANSWER = 3e-5  # seconds for one row and three classes
@@ -127,4 +127,4 @@ def _learned(probe: Probe, said: Answered, y: np.ndarray, place: np.ndarray) -> 
     train = np.setdiff1d(train, place)
     again = probe.answers(said.rows[train], y[train], said.rows[tried])
     metric = METRICS["accuracy"]
-    return price.paired(y[tried], said.answers[tried], again, metric, probe.name, "learned without the suspects")
+    return impact.paired(y[tried], said.answers[tried], again, metric, probe.name, "learned without the suspects")

@@ -18,8 +18,8 @@ import numpy as np
 
 from leadline.contenders.features import layout
 from leadline.contenders.linear import Design
-from leadline.data.store import Store
-from leadline.flaws.pace import Pace
+from leadline.dataset.store import Store
+from leadline.flaws.time_budget import Pace
 from leadline.kinds import KINDS
 from leadline.kinds.time import NEVER
 

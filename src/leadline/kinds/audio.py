@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
+from leadline.core.kind import Decoded, Fit, Limits, Tensor
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 MPEG = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")  # versions 1, 2 and 2.5
@@ -318,7 +318,7 @@ def _cutter(column: str, longest: int, frames: Frames) -> Any:
     """int16 [N, samples] -> [N, at most `longest`]: the loudest stretch of each row, and marks to make up the
     shortest.
     """
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("audio")
     x = g.input(column, np.int16, ["N", "samples"])
@@ -357,7 +357,7 @@ def _statistics(frames: Frames) -> Tensor:
     In double precision, and spectra by STFT, a frame at a time: a convolution's last bits depend on how many frames
     stand beside one, and in single precision one feature in 25,000 then rounds the other way.
     """
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("statistics")
     x = g.input("encoded", np.int16, ["N", "samples"])

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.core.kind import MISSING, Decoded, Fit, Limits, Tensor, present
 from leadline.kinds import spelling
-from leadline.kinds.kind import MISSING, Decoded, Fit, Limits, Tensor, present
 
 LARGEST = 2_000  # more values than this a column are 'rare'
 FEWEST = 2  # rows that a value must have to be a value of its own
@@ -47,7 +47,7 @@ class Category:
         return Decoded(values=words.fill_null("").to_numpy().astype(object))
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
-        from leadline.ship.graph import Graph
+        from leadline.graph.builder import Graph
 
         g = Graph("category")
         axis = g.const(np.array([1], np.int64))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
+from leadline.core.kind import Decoded, Fit, Limits, Tensor
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -298,7 +298,7 @@ def _size(shapes: list[tuple[int, int]], limits: Limits) -> tuple[int, int]:
 
 
 def _resizer(column: str, height: int, width: int, channels: int) -> Any:
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("image")
     x = g.input(column, np.uint8, ["N", "height", "width", channels])
@@ -313,7 +313,7 @@ def _resizer(column: str, height: int, width: int, channels: int) -> Any:
 
 def _gradients(height: int, width: int, channels: int) -> Tensor:
     """uint8 [N, height, width, channels] -> uint8 [N, features]: oriented gradients a cell, then colour moments."""
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("gradients")
     x = g.op("Cast", g.input("encoded", np.uint8, ["N", height, width, channels]), to=1)

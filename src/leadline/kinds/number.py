@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds import figures
-from leadline.kinds.kind import MISSING, Decoded, Fit, Limits, Tensor, present, share
+from leadline.core.kind import MISSING, Decoded, Fit, Limits, Tensor, present, share
+from leadline.kinds import number_format
 from leadline.kinds.time import compact, since_1970
 
 AT_ONCE = 2_000  # columns in one query
@@ -45,7 +45,7 @@ class Number:
             return None  # 20241231 is a day
         if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES:
             return {}
-        return figures.told(words)
+        return number_format.told(words)
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells)
@@ -96,7 +96,7 @@ def parsed(words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
     if words.dtype != pl.String:
         return words.cast(pl.Float64, strict=False)
     if settings:
-        return figures.read(words, settings)
+        return number_format.read(words, settings)
     numbers = words.cast(pl.Float64, strict=False)
     if numbers.null_count() > words.null_count():  # truth, where the train rows held it as 0 and 1
         truth = words.str.to_lowercase().replace_strict({"true": 1.0, "false": 0.0}, default=None)
@@ -117,7 +117,7 @@ def quartiles(values: np.ndarray) -> tuple[float, float, float]:
 
 def matrix(columns: tuple[str, ...], centre: np.ndarray, spread: np.ndarray) -> Tensor:
     """float64 columns [N] each -> float32 [N, columns], (x - centre) / spread."""
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("number")
     # One node for all columns: with one for each, ONNX Runtime takes seconds to load thousands of them.

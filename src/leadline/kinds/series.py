@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
+from leadline.core.kind import Decoded, Fit, Limits, Tensor, present, share
 from leadline.kinds.number import PARSES, quartiles
 
 SHORTEST = 4  # steps; fewer are no series
@@ -84,7 +84,7 @@ class Series:
         return Decoded(values=np.where(np.isfinite(values), values, np.nan), bad=bad)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
-        from leadline.ship.graph import Graph
+        from leadline.graph.builder import Graph
 
         (sample,), (column,), length = samples, limits.columns, int(settings["length"])
         low, middle, high = quartiles(sample.ravel())

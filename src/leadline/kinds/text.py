@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
-from leadline.ship.runtime import Session
+from leadline.core.kind import Decoded, Fit, Limits, Tensor
+from leadline.graph.runtime import Session
 
 WORD = r"[\pL\pM\pN_']+|[^\s\pL\pM\pN_']"
 CHARACTER = r"[^\s]"
@@ -127,7 +127,7 @@ def _tokenize(g: Any, text: str, unit: str) -> str:
 
 
 def _splitter(unit: str) -> Any:
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("split")
     g.output("tokens", _tokenize(g, g.input("text", np.str_, ["N"]), unit), np.str_, ["N", "L"])
@@ -136,7 +136,7 @@ def _splitter(unit: str) -> Any:
 
 def _encoder(column: str, unit: str, table: dict[str, int], longest: int) -> Any:
     """string [N] -> int32 [N, longest]; the empty pad token is number 0."""
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("text")
     tokens = _tokenize(g, g.input(column, np.str_, ["N"]), unit)
@@ -182,7 +182,7 @@ def _hashes(g: Any, ids: str, vocabulary: int, order: int, length: int) -> str:
 
 def _bag(ids: np.ndarray, vocabulary: int, order: int) -> tuple[Tensor, int]:
     """The graph from token numbers to n-gram numbers, 1..kept, 0 for none; only grams of two train rows are kept."""
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     length = ids.shape[1]
 
@@ -212,7 +212,7 @@ def _bag(ids: np.ndarray, vocabulary: int, order: int) -> tuple[Tensor, int]:
 
 def _counts(length: int, vocabulary: int) -> Tensor:
     """uint8 counts of the commonest tokens, then the number of tokens and of distinct ones (to 255)."""
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     counted = min(COUNTED, vocabulary)
     g = Graph("counts")

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor, present, share
+from leadline.core.kind import Decoded, Fit, Limits, Tensor, present, share
 from leadline.kinds.spelling import spelled
 
 if TYPE_CHECKING:
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
 PARTS = ("elapsed", "year", "month", "day", "weekday", "hour", "yearday")
 NEVER = int(np.iinfo(np.int64).min)
@@ -132,7 +132,7 @@ class Time:
         )
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
-        from leadline.ship.graph import Graph
+        from leadline.graph.builder import Graph
 
         g = Graph("time")
         blocks = []

@@ -5,7 +5,7 @@ Tokens are characters where the train part has few different ones; else byte pai
 2016, 'Neural Machine Translation of Rare Words with Subword Units'), learned on the train part. Bytes are byte pairs
 without a pair. The graph cuts characters by ONNX Runtime's own Tokenizer, byte pairs by that of onnxruntime-extensions.
 
-No cell looks like running text by itself: a source says that it is (`data/texts.py`).
+No cell looks like running text by itself: a source says that it is (`readers/text_corpus.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.kinds.kind import Decoded, Fit, Limits, Tensor
+from leadline.core.kind import Decoded, Fit, Limits, Tensor
 from leadline.kinds.text import readable
 
 ROW = 1_024  # bytes of UTF-8 in one row, at most: a token is at least a byte
@@ -60,7 +60,7 @@ class Tokens:
 
 
 def _characters(column: str, characters: list[str]) -> Any:
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     g = Graph("tokens")
     tokens = g.op(
@@ -79,7 +79,7 @@ def _pairs(column: str, texts: Any, size: int) -> tuple[Any, list[str]]:
     """The graph and the pieces by number, written in the alphabet of bytes (`decoded` reads it)."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

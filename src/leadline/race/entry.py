@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.store import Store
-from leadline.errors import LeadlineError
+from leadline.dataset.store import Store
+from leadline.system.errors import LeadlineError
 
 Event = dict[str, Any]
 

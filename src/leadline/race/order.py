@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.store import Store
+from leadline.dataset.store import Store
 
 if TYPE_CHECKING:
     from leadline.race.entry import Entry

@@ -19,15 +19,15 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.data.store import Store
-from leadline.errors import LeadlineError
-from leadline.judge.metrics import METRICS
+from leadline.dataset.store import Store
+from leadline.metrics.metrics import METRICS
 from leadline.race.entry import Entry, Event
+from leadline.race.history import Fate
 from leadline.race.journal import Journal
 from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
-from leadline.race.past import Fate
 from leadline.race.spare import TIGHT, Spares, spawn
-from leadline.stop import deaf, noted
+from leadline.system.errors import LeadlineError
+from leadline.system.interrupts import deaf, noted
 from leadline.system.resources import most_threads, tree_gb, used_gb
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them

@@ -21,8 +21,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from leadline.contenders.contender import Fitted, Progress
-    from leadline.data.store import Store
+    from leadline.core.contender import Fitted, Progress
+    from leadline.dataset.store import Store
 
 CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
 ALONE, ALONE_S = 30, 0.5  # calls of one row that are timed, and the seconds for them, at most
@@ -56,7 +56,7 @@ def _warmed() -> str:
     """Import what a network needs; the path of its job, and from then on its log, or nothing where none comes."""
     import leadline.contenders.deep
     import leadline.contenders.portfolio
-    import leadline.data.store
+    import leadline.dataset.store
     import leadline.train.loop  # noqa: F401
 
     path = sys.stdin.readline().strip()
@@ -79,9 +79,9 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
 
 
 def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str], say: Any) -> None:
-    from leadline.contenders.contender import Data, Progress
     from leadline.contenders.portfolio import PORTFOLIO
-    from leadline.data.store import Store
+    from leadline.core.contender import Data, Progress
+    from leadline.dataset.store import Store
     from leadline.system.resources import peak_mb
 
     folder = Path(job["folder"])
@@ -97,7 +97,7 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     if contender.family == "deep":
         import torch
 
-        torch.set_flush_denormal(True)  # before its threads begin, which then do the same; train/device.py says why
+        torch.set_flush_denormal(True)  # before its threads begin, which then do the same; system/device.py says why
     for item in contender.fit(data, job["seed"], record.state):
         if not isinstance(item, Progress):
             fitted = item
@@ -157,7 +157,7 @@ class Record:
     """
 
     def __init__(self, folder: Path, seconds: float, began: float, stop: threading.Event) -> None:
-        from leadline.contenders.contender import Clock, readings
+        from leadline.core.contender import Clock, readings
 
         self._folder, self._began = folder, began
         self.state: dict[str, Any] | None = None

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from leadline.report.charts import Axis, Frame, Series, curves
+from leadline.charts.format import clip, count, esc, grid, name, percent, plain
+from leadline.charts.svg import Axis, Frame, Series, curves
 from leadline.report.facts import Facts, number
-from leadline.report.words import clip, count, esc, grid, name, percent, plain
 
 __all__ = ["certainty"]
 

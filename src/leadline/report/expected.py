@@ -1,13 +1,13 @@
 """What the textbook expected, and whether the measurement agreed.
 
-Enters: `Facts`, of whose result `expected` is as `judge/expect.py` made it. Leaves: HTML. The verdict stands whatever
+Enters: `Facts`, of whose result `expected` is as `textbook.py` made it. Leaves: HTML. The verdict stands whatever
 was expected.
 """
 
 from __future__ import annotations
 
+from leadline.charts.format import clip, grid, tag
 from leadline.report.facts import Facts
-from leadline.report.words import clip, grid, tag
 
 __all__ = ["expected"]
 

@@ -16,8 +16,8 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
-from leadline.report.charts import Axis
-from leadline.report.words import Measure
+from leadline.charts.format import Measure
+from leadline.charts.svg import Axis
 
 __all__ = ["Facts", "family", "number"]
 

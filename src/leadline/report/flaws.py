@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leadline.charts.format import Measure, clip, count, grid, name
 from leadline.report.facts import Facts, number
-from leadline.report.room import Room
-from leadline.report.words import Measure, clip, count, grid, name
+from leadline.report.media_budget import Room
 
 __all__ = ["Found", "flaws"]
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leadline.data.part import agreed
+from leadline.charts.format import clip, count, grid, name, percent, plain, tag
+from leadline.readers.part import agreed
 from leadline.report.facts import Facts
-from leadline.report.room import Room, is_picture
-from leadline.report.words import clip, count, grid, name, percent, plain, tag
+from leadline.report.media_budget import Room, is_picture
 
 __all__ = ["Example", "gallery"]
 

@@ -1,6 +1,6 @@
 """One test row from its raw cells to the answer, a line a step.
 
-Enters: a `Journey`, as `judge/journey.py` makes it. Leaves: HTML.
+Enters: a `Journey`, as `results/walkthrough.py` makes it. Leaves: HTML.
 
     >>> step = Step(stage="encoded", name="image", shape="uint8 [8, 8, 1]", values="0 5 13")
     >>> "uint8 [8, 8, 1]" in journey(Journey(row=6, steps=(step,), truth="3"), Room(0))
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leadline.report.room import Room
-from leadline.report.words import clip, count, grid, name, tag
+from leadline.charts.format import clip, count, grid, name, tag
+from leadline.report.media_budget import Room
 
 __all__ = ["Journey", "Step", "journey"]
 

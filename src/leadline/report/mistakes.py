@@ -10,9 +10,9 @@ import math
 
 import polars as pl
 
-from leadline.report.charts import Axis, Frame, bars, cloud
+from leadline.charts.format import Measure, count, grid, name, percent, plain, scroll, tag
+from leadline.charts.svg import Axis, Frame, bars, cloud
 from leadline.report.facts import Facts
-from leadline.report.words import Measure, count, grid, name, percent, plain, scroll, tag
 
 __all__ = ["agreement", "answers"]
 

@@ -19,19 +19,19 @@ from typing import Any
 
 import polars as pl
 
-from leadline.report import contest, origin
+from leadline.charts.format import clip, count, name, tag
+from leadline.report import leaderboard, provenance
 from leadline.report.certainty import certainty
 from leadline.report.expected import expected
 from leadline.report.facts import Facts
-from leadline.report.first import first_screen, headline
 from leadline.report.flaws import Found, flaws
 from leadline.report.gallery import Example, gallery
+from leadline.report.generation import writing
 from leadline.report.journey import Journey, Step, journey
+from leadline.report.media_budget import Room
 from leadline.report.mistakes import agreement, answers
-from leadline.report.room import Room
 from leadline.report.spent import spent
-from leadline.report.words import clip, count, name, tag
-from leadline.report.writing import writing
+from leadline.report.summary import first_screen, headline
 
 __all__ = ["Example", "Found", "Journey", "Step", "render"]
 
@@ -96,20 +96,20 @@ def _sections(
         told = ("answers", asked, answers(facts, predictions) + agreement(facts, predictions))
     worst = "Hardest passages" if task == "language" else "Worst mistakes"
     before = [
-        ("contenders", "Contenders", contest.contenders(facts)),
-        ("cost", "Cost against quality", contest.cost(facts)),
-        ("learning", "Learning curves", contest.learning(facts)),
+        ("contenders", "Contenders", leaderboard.contenders(facts)),
+        ("cost", "Cost against quality", leaderboard.cost(facts)),
+        ("learning", "Learning curves", leaderboard.learning(facts)),
         told,
         ("certainty", "How sure the answers are", certainty(facts)),
     ]
     after = [
         ("expected", "What the textbook expected", expected(facts)),
         ("seconds", "Where the seconds went", spent(facts)),
-        ("warnings", f"Warnings ({warned})", origin.warnings(facts)),
-        ("reproduce", "Do it again", origin.reproduce(facts)),
-        ("rule", "How the verdict is made", origin.rule(facts)),
+        ("warnings", f"Warnings ({warned})", provenance.warnings(facts)),
+        ("reproduce", "Do it again", provenance.reproduce(facts)),
+        ("rule", "How the verdict is made", provenance.rule(facts)),
     ]
-    data = origin.data(facts)
+    data = provenance.data(facts)
     # What is known to be written leaves the room for pictures and sounds: first the one row's, then both galleries'.
     room = Room(PAGE - TEXT - sum(len(body.encode()) for _, _, body in (*before, *after)) - len(data.encode()))
     one = journey(way, room)

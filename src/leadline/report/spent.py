@@ -10,9 +10,9 @@ holds none of it.
 
 from __future__ import annotations
 
+from leadline.charts.format import clip, esc, name, percent, scroll, seconds, tag
+from leadline.race.stages import STAGES
 from leadline.report.facts import Facts, family, number
-from leadline.report.words import clip, esc, name, percent, scroll, seconds, tag
-from leadline.stages import STAGES
 
 __all__ = ["spent"]
 

@@ -18,24 +18,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.errors import ModelError
-from leadline.judge.metrics import LIKELY
+from leadline.core.kind import Decoded, Kind, decode_columns
+from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
-from leadline.kinds.kind import Decoded, Kind, decode_columns
-from leadline.ship import language
+from leadline.metrics.metrics import LIKELY
+from leadline.ship import language_model
 from leadline.ship.digest import CONTRACT, WITHOUT, damage, with_digest
-from leadline.ship.runtime import Session
+from leadline.system.errors import ModelError
 from leadline.system.resources import most_threads
 
 if TYPE_CHECKING:
     import onnx
 
-    from leadline.data.store import Block, Store
-    from leadline.data.target import Task
-    from leadline.judge.certainty import Certainty
-    from leadline.judge.conformal import Conformal
-    from leadline.ship.graph import Graph
-    from leadline.use.watch import Watch
+    from leadline.dataset.store import Block, Store
+    from leadline.dataset.target import Task
+    from leadline.graph.builder import Graph
+    from leadline.stats.conformal import Conformal
+    from leadline.stats.uncertainty import Certainty
+    from leadline.use.input_check import Watch
 
 VERSION = 2  # of the contract; 1: no digest, and cells read without the contract of the whole column; it still predicts
 KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
@@ -56,10 +56,10 @@ def assemble(
     """
     import onnx
 
-    from leadline.ship.graph import Graph
+    from leadline.graph.builder import Graph
 
     inner, g = onnx.load_from_string(scores), Graph("leadline")
-    joined = language.join(g, store, inner) if store.task.name == "language" else _join(g, store, inner, certain)
+    joined = language_model.join(g, store, inner) if store.task.name == "language" else _join(g, store, inner, certain)
     contract = {
         "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
         **joined, **facts,
@@ -207,12 +207,12 @@ class Model:
         """Pickled and copied by its path: the file is opened again where it is unpickled."""
         return type(self), (self._origin,)
 
-    def reader(self, threads: int = 1) -> language.Reader:
+    def reader(self, threads: int = 1) -> language_model.Reader:
         """The step of a language model, on one thread or so many. Raises `ModelError` where this is none."""
         if self.contract["task"] != "language":
             raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
         session = self._session if threads == 1 else self._open(threads)
-        return language.Reader(partial(self._run, session), self.contract)
+        return language_model.Reader(partial(self._run, session), self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
         """Text that goes on from the prompt; `settings` are those of `leadline.use.generate.generate`."""

@@ -12,7 +12,7 @@ import os
 import re
 from pathlib import Path
 
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 
 POOL = re.compile(r"polars-\d")  # what polars calls the threads of its pool
 _begun = False  # a source has been read in this process, so the pool runs

@@ -1,7 +1,7 @@
 """The training loop and its parts. The package itself can be called: `ll.train(module, data, ...)`.
 
 Importing any module of a package makes the package an attribute of its parent, so `leadline.train` cannot be a
-function only. It is both: called, it is `leadline.train.trainer.train`, which says what it takes.
+function only. It is both: called, it is `leadline.train.api.train`, which says what it takes.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leadline.train.trainer import Trained
+    from leadline.train.api import Trained
 
 
 class _Callable(ModuleType):
     def __call__(self, *args: Any, **settings: Any) -> Trained:
         # PyTorch is imported when something is trained, not before.
-        from leadline.train.trainer import train
+        from leadline.train.api import train
 
         return train(*args, **settings)
 
     @property
     def __signature__(self) -> Signature:
-        from leadline.train.trainer import train
+        from leadline.train.api import train
 
         return signature(train)
 

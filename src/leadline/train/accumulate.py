@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from leadline.train.device import noise, set_noise
+from leadline.system.device import noise, set_noise
+from leadline.train.backward import Inputs, Way
 from leadline.train.flat import Flat
 from leadline.train.losses import Loss, Own
-from leadline.train.steps import Inputs, Way
 
 Part = tuple[Inputs, Tensor]
 

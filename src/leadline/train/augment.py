@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leadline.contenders.contender import Data
-from leadline.ship.runtime import Session
+from leadline.core.contender import Data
+from leadline.graph.runtime import Session
 
 AT_ONCE = 64  # images turned and encoded together: the graph holds some hundred times their size
 GALLERY, QUERIES = 3_000, 1_000  # images in the look-up

@@ -25,9 +25,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from leadline.data.source import Source
-from leadline.errors import LeadlineError
-from leadline.train.device import CPU
+from leadline.readers.source import Source
+from leadline.system.device import CPU
+from leadline.system.errors import LeadlineError
 
 Normalise = tuple[float | Sequence[float], float | Sequence[float]]  # mean and std: one number, or one a channel
 AHEAD, LARGE = 4, 2**24  # batches fetched at once, unless one has so many bytes

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leadline.errors import LeadlineError
-from leadline.train.choice import GAIN, Choice, remember, remembered, seconds_of
+from leadline.system.errors import LeadlineError
+from leadline.train.autotune import GAIN, Choice, remember, remembered, seconds_of
 from leadline.train.losses import Loss
 
 WORTH = 300.0  # seconds of training under which it is not tried

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 
 
 class Flat:

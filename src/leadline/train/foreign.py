@@ -6,7 +6,7 @@ what says that memory is short, goes on as it is.
     >>> with foreign("The module"):
     ...     {}["a"]
     Traceback (most recent call last):
-    leadline.errors.LeadlineError: The module ended with KeyError: 'a'; the traceback above names the line: mend it.
+    leadline.system.errors.LeadlineError: The module ended with KeyError: 'a'; the traceback above names the line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 from leadline.train.memory import too_large
 
 __all__ = ["SHAPES", "foreign", "reason_of"]
@@ -33,7 +33,7 @@ def foreign(what: str) -> Iterator[None]:
         if too_large(error):
             raise
         raise LeadlineError(
-            f"{what} ended with {type(error).__name__}{reason_of(error)}; the traceback above names the line: mend it."
+            f"{what} ended with {type(error).__name__}{reason_of(error)}; the traceback above names the line."
         ) from error
 
 

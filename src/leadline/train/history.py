@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leadline.train.layers import Layer
+from leadline.inspect.layer_stats import Layer
 
 PARTS = ("data", "forward", "backward", "optimizer")  # of a step; what is left of the run is `valid` and `other`
 
@@ -59,7 +59,7 @@ class History:
 
     def plot(self, path: str | Path | None = None) -> str:
         """The curves of the run as an SVG drawing, also written to `path` where one is given."""
-        from leadline.train.curves import curves  # which reads this file
+        from leadline.train.loss_plot import curves  # which reads this file
 
         drawing = curves(self)
         if path is not None:

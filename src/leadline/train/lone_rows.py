@@ -10,12 +10,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from leadline.errors import LeadlineError
+from leadline.inspect.hooks import undisturbed
+from leadline.system.device import home
+from leadline.system.errors import LeadlineError
 from leadline.train.batches import Batches, Rows
-from leadline.train.device import home
-from leadline.train.how import How
+from leadline.train.config import How
 from leadline.train.scoring import type_of
-from leadline.train.watch import undisturbed
 
 
 def least_rows(module: nn.Module, rows: Rows, how: How) -> int:

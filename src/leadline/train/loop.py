@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from leadline.contenders.contender import Clock, Progress, State
+from leadline.core.contender import Clock, Progress, State
 
 SAFETY = 0.97  # of the time left is planned for
 DRIFT = 0.04  # change of the planned steps worth a new plan

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 
 # The kernels of autograd, called by name.
 NLL, NLL_BACKWARD = torch.ops.aten.nll_loss_forward.default, torch.ops.aten.nll_loss_backward.default

@@ -25,7 +25,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 from leadline.train.flat import Flat
 
 UNFUSED = ("xla",)  # devices without PyTorch's fused kernels

@@ -14,11 +14,11 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from leadline.errors import LeadlineError
+from leadline.inspect.hooks import undisturbed
+from leadline.system.errors import LeadlineError
 from leadline.train.foreign import SHAPES, reason_of
 from leadline.train.losses import Own
 from leadline.train.memory import too_large
-from leadline.train.watch import undisturbed
 
 SAME = 1e-5  # relative difference under which two losses are the same
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from leadline.errors import LeadlineError
+from leadline.system.errors import LeadlineError
 
 Schedule = Callable[[float], float]
 

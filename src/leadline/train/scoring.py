@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from leadline.errors import LeadlineError
+from leadline.system.device import home
+from leadline.system.errors import LeadlineError
 from leadline.train.batches import Batches, Normalise, Rows
-from leadline.train.device import home
 from leadline.train.foreign import SHAPES, reason_of
 from leadline.train.history import Scores
 from leadline.train.losses import BCE, CTC, CrossEntropy, Loss, NextToken, Own, Quantile

@@ -17,13 +17,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from leadline.system.device import CPU, noise_kept
 from leadline.system.resources import idle_cores, most_threads, running_elsewhere
 from leadline.system.threads import Threads, timed
-from leadline.train.choice import Choice, keep, place
-from leadline.train.device import CPU, noise_kept
+from leadline.train.autotune import Choice, keep, place
+from leadline.train.backward import Way, way_for
 from leadline.train.flat import Flat
 from leadline.train.losses import Loss
-from leadline.train.steps import Way, way_for
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
 

@@ -23,18 +23,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from leadline.errors import LeadlineError, OutputError
+from leadline.inspect.diagram import drawn
+from leadline.inspect.gradcheck import Derivative, differences
+from leadline.inspect.health import warnings_of
+from leadline.inspect.layer_stats import Layer, Pass, watched
+from leadline.system.device import CPU, home, on
+from leadline.system.errors import LeadlineError, OutputError
 from leadline.system.threads import PAYS
 from leadline.train import losses
 from leadline.train.batches import Batches, rows_of
-from leadline.train.chain import Derivative, differences
-from leadline.train.device import CPU, home, on
-from leadline.train.drawing import drawn
+from leadline.train.config import check_seed
 from leadline.train.flat import check_made
 from leadline.train.foreign import foreign
-from leadline.train.health import warnings_of
-from leadline.train.how import check_seed
-from leadline.train.layers import Layer, Pass, watched
 from leadline.train.losses import Loss
 from leadline.train.scoring import fitted, type_of
 from leadline.train.threads import threads_kept

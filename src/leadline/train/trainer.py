@@ -1,341 +1,372 @@
-"""`ll.train`: any module, trained on data in memory by a loop that costs little beside the module's own sums.
+"""One training of one module: what the loop calls at every step and every check, and where the seconds go.
 
-Enters: a module and a pair (X, y) or a `Source`. Leaves: the same module, trained, with the history of its run.
-Rows stay as compact as they came and are gathered as whole tensors (`batches.py`); parameters are one flat tensor that
-one fused call moves (`flat.py`); stacks of Linear layers have their backward pass written out (`dense.py`), everything
-else is run by autograd (`steps.py`). The loop is the contenders' own (`loop.py`), and calls `course.py`.
-
-    >>> X, y = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1, 1, 0])
-    >>> net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 2))
-    >>> trained = train(net, (X, y), lr=0.05, batch_size=4, epochs=200)
-    >>> trained.predict(X).argmax(1).tolist()
-    [0, 1, 1, 0]
-    >>> print(trained.describe().splitlines()[0])
-    path       forward and backward written out: a stack of Linear layers and activations
+Enters: a module, its rows and `How` to train it. Leaves: the module's parameters moved, and a `History`.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from os import PathLike
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from leadline.config import seconds
-from leadline.contenders.contender import Clock
-from leadline.data.source import Source
-from leadline.errors import LeadlineError
-from leadline.train import loop, losses
-from leadline.train import optim as optimizers
-from leadline.train import schedule as schedules
-from leadline.train.batches import Batches, Normalise, Rows, inputs, rows_of
-from leadline.train.checkpoint import Checkpoints
-from leadline.train.choice import Choice, choose, lay_out
-from leadline.train.compiling import compile_or_not
-from leadline.train.course import Course
-from leadline.train.device import CPU, chosen, exact, holds, home, noise_kept, on
-from leadline.train.fingerprint import in_words, of_rows, of_structure
+from leadline.inspect.health import warnings_of
+from leadline.inspect.layer_stats import Layer
+from leadline.system.device import CPU, LOOKED, hand_over, home, named, noise, peak_gb, seed, set_noise, wait
+from leadline.system.errors import LeadlineError
+from leadline.system.resources import peak_mb
+from leadline.system.threads import Threads
+from leadline.train.accumulate import by_count, by_outputs, split
+from leadline.train.autotune import Choice
+from leadline.train.backward import way_for
+from leadline.train.batches import Batches, Rows
+from leadline.train.checkpoint import restore
+from leadline.train.config import How
 from leadline.train.flat import Flat
 from leadline.train.foreign import foreign
-from leadline.train.history import Check, History, Scores
-from leadline.train.how import How
-from leadline.train.layers import Layer, measured
-from leadline.train.lone_rows import least_rows
-from leadline.train.loop import Plan, Standing
-from leadline.train.losses import Loss
-from leadline.train.optim import Optimizer
-from leadline.train.schedule import Schedule
-from leadline.train.scoring import fitted, outputs, probe, score, type_of
-from leadline.train.steps import written_out
-from leadline.train.threads import as_they_are, begin, threads_kept, untried
+from leadline.train.history import PARTS, Check, History, Scores
+from leadline.train.loop import Plan
+from leadline.train.losses import Own
+from leadline.train.memory import too_large
+from leadline.train.scoring import score, type_of
+from leadline.train.threads import Batch, as_they_are, trial
 
-LOOKED = 64  # rows at most by which layers are measured
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A trained module, in eval mode, with what it needs to read rows as it did in training."""
-
-    module: nn.Module
-    history: History
-    loss: Loss
-    normalise: Normalise | None
-    device: torch.device  # where it was trained; the module itself is back where it was before
-    threads: int  # of the processor, at the end of its training
-
-    def predict(self, X: object) -> Tensor:
-        """X [N, ...] as it was given to `train` -> the module's outputs [N, ...], on the CPU."""
-        x = inputs(X, "X")
-        with threads_kept(self.threads), on(self.module, self.device), foreign("The module"):
-            rows = Rows(x, torch.zeros(len(x[0])))
-            return torch.cat([out.cpu() for out, _ in outputs(self.module, rows, self.normalise)])
-
-    def evaluate(self, data: object) -> Scores:
-        """Loss and accuracy on a pair (X, y), or on the test rows of a source."""
-        rows = rows_of(data, "data", "test")
-        with threads_kept(self.threads), on(self.module, self.device), foreign("The module or its loss"):
-            ready = _ready(self.module, rows, self.loss, self.normalise, "data")
-            return score(self.module, ready, self.loss, self.normalise)
-
-    def describe(self) -> str:
-        """What was chosen and why, the checks, and where the seconds went."""
-        return self.history.describe()
+TRIED, SKIPPED = 12, 4  # steps of the trial under a budget, and those of them that are not timed
+TRIAL, FEW = 0.05, 2  # share of the budget after which the trial ends, and the steps that it has at least
+CHECKS = 10  # of a run under a budget
+SAFETY = 0.95  # of the time left that a first plan fills
+SAVED = 100  # steps between two copies of the state that a loss that is not finite can go back to
+STRIKES = 3  # times that it may go back
+FIRST_LOOK = 100  # steps before the layers are looked at: it takes as long as a few of them
+BEHIND = 20  # steps on an accelerator after which their losses are read: to read each at once would make it wait
+TINY = 1e-30  # what an optimizer remembers under this is zero: it never moves a weight, and slows processors down
 
 
-def train(
-    module: nn.Module, data: object, *, loss: str | Loss | Callable[[Tensor, Tensor], Tensor] = "cross_entropy",
-    optimizer: str | Optimizer = "adam", lr: float = 1e-3, batch_size: int = 64, epochs: int | None = None,
-    steps: int | None = None, budget: str | float | None = None, valid: object = None,
-    schedule: str | Schedule = "constant", precision: str = "auto", normalise: Normalise | None = None,
-    clip: float | None = None, ema: float | None = None, accumulate: int = 1, patience: int | None = None,
-    seed: int = 0, folder: str | Path | None = None, callbacks: Sequence[Callable[[Check], None]] = (),
-    device: str | torch.device = "auto", compile: bool | str = "auto",
-) -> Trained:  # fmt: skip
-    """Train a module in place.
+class Course:
+    """The state of a run; `Optimizer` of `loop.train` in its own person."""
 
-    Args:
-        module: reads x [N, ...], or several of them, and gives outputs [N, ...]; its parameters are float32 or
-            float64, on one device. All of it is put into train mode, and given back in eval mode where it was.
-        data: (X, y), X [N, ...] or a tuple of such arrays for as many inputs, and y [N, ...]; or a source as `ll.load`
-            gives it, its images as [N, channels, height, width]. Bytes are read as shares of 255; other integers are
-            given as they are.
-        loss: 'cross_entropy' (y holds class numbers), 'bce', 'mse', 'l1', 'huber', 'quantile', 'ctc', 'next_token' (y
-            are the tokens themselves); one of `leadline.train.losses` with settings, such as
-            CrossEntropy(label_smoothing=0.1); or a function of (out, y) that gives one number.
-        optimizer: 'sgd', 'adam', 'adamw' with PyTorch's defaults, 'muon' (matrices of hidden layers; AdamW for the
-            rest), or one of `leadline.train.optim` with settings, such as SGD(momentum=0.9, nesterov=True). Parameters
-            that a batch does not reach have a gradient of zero.
-        lr: the learning rate at the schedule's peak.
-        batch_size: rows a step; the last step of a pass takes those that are left. One row that is left joins the step
-            before it where the module cannot take a row alone, as with batch norm.
-        epochs, steps, budget: exactly one of them: passes over the rows, updates, or seconds (30, '30s', '5m').
-        valid: (X, y), or None; a source that states valid rows brings them itself.
-        schedule: 'constant', 'linear', 'cosine', 'one_cycle', 'trapezoid', or a function of step / steps.
-        precision: 'float32' or 'bfloat16' (autocast); 'auto' takes the faster one, and channels last for convolutions
-            where that is faster, by a trial of a few steps that the machine remembers.
-        normalise: (mean, std), one number or one a channel (axis 1), of bytes after they became shares of 255.
-        clip: the largest norm of the whole gradient.
-        ema: decay of an average of the weights, which is then what is validated and kept.
-        accumulate: parts that a batch is cut into, one at a time in memory, with the gradient of the whole, whatever
-            the loss is; a function of your own takes one forward pass more. Batch norm sees the parts.
-        patience: checks without a better loss on valid rows after which it stops, with the weights of the best.
-        seed: of the order of the rows and of noise in the module (dropout). The module's first weights are the user's.
-        folder: where checkpoints are kept, the newest two; one that holds them already is gone on from. It belongs
-            to one training: other rows, labels, layers, settings, or another loss are refused.
-        callbacks: called with each `Check`: after every pass, or ten times in a budget.
-        device: 'cpu', 'cuda', 'cuda:1', 'mps', 'xla' and so on; 'auto' is the device of the module, or where that is
-            the CPU the accelerator that PyTorch finds.
-        compile: whether `torch.compile` makes the steps; 'auto' tries it where over five minutes are left, and takes
-            it where it gains more than it costs.
+    def __init__(
+        self, module: nn.Module, flat: Flat, rows: Rows, held: Rows | None, how: How, choice: Choice, least: int = 1
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            least: rows that a step needs, as `lone_rows.least_rows` found.
+        """
+        self._least = least
+        self._module, self._flat, self._rows, self._held, self._how = module, flat, rows, held, how
+        self._choice, self._began, self._device = choice, time.perf_counter(), home(module)
+        self.history = History()
+        self.layers: Callable[[], list[Layer]] = list  # measures them on a batch of the rows
+        self.threads = as_they_are(torch.get_num_threads())
+        self._way, why = way_for(module, flat, how.loss, [x.ndim for x in rows.x], choice)
+        self._start()
+        shapes = " and ".join(f"{list(x.shape[1:])} {str(x.dtype).split('.')[1]}" for x in rows.x)
+        chosen = str(choice) if type_of(module) == torch.float32 else "float64"
+        self.history.facts |= {
+            "path": why,
+            "precision": chosen + ", weights in float32" * choice.low + (choice.why and f"; {choice.why}"),
+            "rows": f"{len(rows):,} of {shapes}",
+            "batches": f"{len(self._batches):,} of {self._batches.size} a pass",
+            "weights": f"{flat.values.numel():,}, moved by {how.optimizer}",
+        }
+        if self._device != CPU:
+            kept = "the rows lie there" if rows.y.device != CPU else "the rows follow batch by batch"
+            self.history.facts["device"] = f"{named(self._device)}; {kept}"
 
-    On the processor it takes as many threads as pay, never more than PyTorch was set to: one, unless a short trial
-    shows several at least 1.3 times as fast, and other work beside it does not make their steps three times as slow.
-    `history.facts["threads"]` and the notes say what was found; the number is put back afterwards.
+    def take(self, threads: Threads, batch: Callable[[], Batch]) -> None:
+        """Train on these threads, and try others on a batch where steps become slow."""
+        self.threads = threads
+        threads.seconds_on = trial(self._module, self._how.loss, self._choice, batch)
+        threads.fixed = threads.fixed or self._choice.compiled  # compiled code is made for a number of threads
+        self.history.facts["threads"] = str(threads)
 
-    The same arguments, first weights, machine and threads give the same bytes, also where it was killed and went on
-    from its folder; on an accelerator as far as the module's own operations do (docs/devices.md). With
-    `torch.set_num_threads(1)` no trial is left that other work could change. Under a budget they do not: the number of
-    steps follows the clock.
+    def _start(self) -> None:
+        """A fresh order of the rows, fresh noise, and fresh states of the optimizer and the average."""
+        how = self._how
+        seed(self._device, how.seed)
+        self._batches = Batches(
+            self._rows, how.batch_size, type_of(self._module), how.normalise, how.seed, self._choice.layout,
+            self._device, self._least,
+        )  # fmt: skip
+        self._rules = how.optimizer.begin(self._module, self._flat)
+        self._average = None if how.ema is None else self._flat.values.clone()
+        self._best: tuple[float, list[Tensor]] | None = None  # where patience asks for it
+        self.parts, self._share, self._strikes = how.accumulate, 1.0, 0  # of a batch; of the rate; steps back
+        self._good: list[Tensor] = []
+        self._next_look = FIRST_LOOK  # a step
+        self._taken = 0  # steps
+        self._unread: list[Tensor] = []  # losses of the last of them
+        self._lost = False  # whether one of these was not finite, so that the weights went back
+        self._spent, self._valid, self._seen = [0.0] * len(PARTS), 0.0, 0
+        self.history.losses.clear()
+        self._module.train()
 
-    A loss that is not finite sends it back to the last good weights, at half the rate, three times at most; a step that
-    does not fit into memory is cut into parts. Both are said in the notes of the history.
+    def plan(self, left: float) -> Plan:
+        """How many steps and checks; under a budget from a trial, which leaves no trace."""
+        how, a_pass = self._how, len(self._batches)
+        if how.budget is None:
+            steps = most = how.steps or (how.epochs or 0) * a_pass
+            checks = how.epochs or -(-steps // a_pass)
+        else:
+            a_step, trial = self._trial(TRIAL * left)
+            steps, most, checks = max(1, int(SAFETY * (left - trial) / a_step)), sys.maxsize, CHECKS
+            self.history.notes.append(f"{steps:,} steps planned, {1e3 * a_step:.3g} ms each")
+        return Plan(steps=steps, most=most, checks=checks, patience=how.patience or checks + 1, reserve=0.0)
 
-    Raises LeadlineError: one sentence that says what was found, what was expected and how to mend it.
-    """
-    if not isinstance(module, nn.Module):
-        raise LeadlineError(f"module is a {type(module).__name__}, where a torch.nn.Module was expected.")
-    if not isinstance(folder, str | PathLike | None) or "\0" in str(folder):
-        raise LeadlineError(f"folder={folder!r} was given, where a path was expected.")
-    callbacks = _listed(callbacks)
-    how = How(
-        loss=losses.chosen(loss), optimizer=optimizers.chosen(optimizer), schedule=schedules.chosen(schedule), lr=lr,
-        batch_size=batch_size, epochs=epochs, steps=steps, budget=None if budget is None else seconds(str(budget)),
-        precision=precision, normalise=normalise, clip=clip, ema=ema, accumulate=accumulate, patience=patience,
-        seed=seed, compile=compile, device=str(_place(device, module)),
-    )  # fmt: skip
-    Flat.check(module)
-    began = time.monotonic()
-    held = None if valid is None else rows_of(valid, "valid")
-    if isinstance(data, Source) and data.valid is not None and valid is None:
-        held = rows_of(data, "valid", "valid")
-    if patience is not None and held is None:
-        raise LeadlineError(f"patience={patience} was given without valid rows, where some were expected; give valid=.")
-    dtype = type_of(module)
-    if precision != "auto" and dtype != torch.float32:
-        raise LeadlineError(
-            f"precision={precision!r} was given for a module in {dtype}, where 'auto' or a module in float32 was "
-            "expected; convert it with .float()."
+    def _trial(self, most: float) -> tuple[float, float]:
+        """(seconds a step, seconds of the trial): some steps as they will be, then all is put back as it was.
+
+        After `most` seconds it ends, and long steps are timed from the second on.
+        """
+        began = time.perf_counter()
+        before = {name: value.clone() for name, value in self._module.state_dict().items()}
+        times = []
+        for _ in range(TRIED):
+            tick = time.perf_counter()
+            self.step_once()
+            self.step(0.0)
+            wait(self._device)
+            times.append(time.perf_counter() - tick)
+            if len(times) >= FEW and time.perf_counter() - began > most:
+                break
+        self._module.load_state_dict(before)  # copies into the views, so the flat tensor is as it was, too
+        self._start()
+        timed = sorted(times[min(SKIPPED, len(times) - 1) :])
+        return timed[len(timed) // 2], time.perf_counter() - began
+
+    def step_once(self) -> None:
+        """Forward and backward of the next batch; where the loss is not finite, back to where all was well."""
+        self._lost = False
+        if (changed := self.threads.check()) is not None:
+            self.history.notes.append(f"step {self._taken + 1:,}: {changed}")
+        if self._taken % SAVED == 0:
+            self._settle()
+            self._save()
+        began = self._step_began = self._now()
+        x, y = self._batches.draw()
+        self._note(0, began, self._now())
+        loss = None
+        while loss is None:
+            try:
+                loss = self._pass(x, y) if self.parts == 1 else self._in_parts(x, y)
+            except Exception as error:  # whatever the user's module or loss raises
+                self._smaller(error, len(y))
+        self._taken += 1
+        self._unread.append(loss)
+        if self._device == CPU or len(self._unread) == BEHIND:
+            self._settle()
+
+    def _now(self) -> float:
+        """The time; in the steps of an accelerator that are looked at, once it has done what it was asked to."""
+        if self._device != CPU and self._taken % LOOKED == 0:
+            wait(self._device)
+        return time.perf_counter()
+
+    def _note(self, part: int, began: float, ended: float) -> None:
+        if self._device == CPU:
+            self._spent[part] += ended - began
+        elif self._taken % LOOKED == 0:
+            self._spent[part] += (ended - began) * LOOKED
+
+    def _settle(self) -> None:
+        """Read the losses that are not read yet; from one that is not finite, go back."""
+        if not self._unread:
+            return
+        losses = [self._unread[0].item()] if len(self._unread) == 1 else torch.stack(self._unread).tolist()
+        self._unread.clear()
+        self.history.losses.extend(losses)
+        first = next((place for place, loss in enumerate(losses, 1 - len(losses)) if not math.isfinite(loss)), None)
+        if first is not None:
+            self._lost = True
+            self._step_back(len(self.history.losses) + first)
+
+    def _pass(self, x: tuple[Tensor, ...], y: Tensor) -> Tensor:
+        began = self._now()
+        loss = self._way.forward(x, y)
+        forward = self._now()
+        self._way.backward()
+        self._note(1, began, forward)
+        self._note(2, forward, self._now())
+        return loss
+
+    def _in_parts(self, x: tuple[Tensor, ...], y: Tensor) -> Tensor:
+        """The gradient of the whole batch, part by part."""
+        parts, loss = split(x, y, self.parts, self._least), self._how.loss
+        if not isinstance(loss, Own):
+            return by_count(self._pass, loss, self._flat, parts)
+        began = self._now()
+        value = by_outputs(self._way, loss, self._flat, self._module, parts)
+        self._note(2, began, self._now())
+        return value
+
+    def _smaller(self, error: Exception, rows: int) -> None:
+        """After a step that did not fit into memory, halve its parts; any other error is not ours."""
+        if not too_large(error):
+            with foreign(f"Step {self._taken + 1:,} of the module and its loss"):
+                raise error
+        if self.parts >= rows // self._least:
+            raise LeadlineError(
+                "One row alone does not fit into memory; make the module smaller, or its rows."
+            ) from error
+        self.parts *= 2
+        self.history.notes.append(
+            f"{rows} rows at once did not fit into memory: gradients of {self.parts} parts are added up"
         )
-    kept = None if folder is None else Checkpoints(Path(folder))
-    there = torch.device(how.device)
-    # Dropout takes its noise from the global generators, which are given back as they were.
-    with (
-        torch.inference_mode(False), threads_kept() as most, on(module, there), noise_kept(there), exact(there),
-        torch.no_grad(),
-    ):  # fmt: skip
-        rows = _ready(module, rows_of(data, "data"), how.loss, normalise, "data")
-        held = None if held is None else _ready(module, held, how.loss, normalise, "valid")
-        if there != CPU and holds(there, rows.size):
-            rows = rows.to(there)
-        key = {} if kept is None else _key(how, rows, held, module)
-        past = None if kept is None else _past(kept, key)
-        with foreign("The module or its loss, tried on a few rows,"):
-            least = least_rows(module, rows, how)
-            at_once = max(least, how.batch_size // how.accumulate)
-            if there != CPU:
-                threads = as_they_are(most)
-            elif past is not None:
-                threads = untried(most)
-            else:
-                low = precision == "bfloat16"
-                until = math.inf if how.budget is None else how.budget
-                threads = begin(module, lambda: _batch(module, rows, how, at_once), how.loss, low, most, until)
-            choice = Choice(**past["choice"]) if past else _choice(module, rows, how)
-        lay_out(module, choice.layout)
-        flat = Flat(module)
-        try:
-            course = Course(module, flat, rows, held, how, choice, least)
-            course.take(threads, lambda: _batch(module, rows, how, at_once))
-            few = min(LOOKED, how.batch_size)
-            course.layers = lambda: measured(
-                module, *_batch(module, rows, how, max(least, few // course.parts)), how.loss
+
+    def step(self, done: float) -> None:
+        """Move the weights; `done` is step / steps."""
+        if self._lost:
+            return
+        began, how = self._now(), self._how
+        if how.clip is not None:
+            self._flat.clip(how.clip)
+        with foreign("The schedule"):
+            rate = self._share * how.lr * float(how.schedule(done))
+        for rule, share in self._rules:
+            rule(share * rate)
+        if self._average is not None and how.ema is not None:
+            # A young average follows closely, or it would hold on to the first weights.
+            self._average.lerp_(self._flat.values, 1 - min(how.ema, (1 + self._taken) / (10 + self._taken)))
+        hand_over(self._device)
+        ended = self._now()
+        self._note(3, began, ended)
+        self.threads.note(ended - self._step_began)
+
+    def _held_state(self) -> list[Tensor]:
+        """All tensors that a step moves."""
+        average = [] if self._average is None else [self._average]
+        remembered = [tensor for rule, _ in self._rules for tensor in rule.tensors]
+        return [self._flat.values, *remembered, *average, *self._module.buffers()]
+
+    def _save(self) -> None:
+        for rule, _ in self._rules if self._device == CPU else ():
+            for tensor in rule.tensors:
+                torch.hardshrink(tensor, TINY, out=tensor)
+        held = self._held_state()
+        if not math.isfinite(float(held[0].sum())):
+            return  # the next loss will tell
+        if self._good:
+            restore(self._good, held)
+        else:
+            self._good = [tensor.clone() for tensor in held]
+
+    def _step_back(self, step: int) -> None:
+        loss = self.history.losses[step - 1]
+        if not all(bool(torch.isfinite(t).all()) for t in self._rows.x if t.is_floating_point()):
+            raise LeadlineError(
+                f"X of data holds values that are not finite, met at step {step}; leave those rows out."
             )
-            _run(course, how, choice, kept, past, key, began, callbacks)
-        finally:
-            flat.release()
-            lay_out(module, torch.contiguous_format)
-            module.eval()
-    trained = Trained(
-        module=module, history=course.history, loss=how.loss, normalise=normalise, device=there, threads=threads.now
-    )
-    course.history.measure = lambda: _measured_there(trained, course.layers)
-    return trained
+        if not self._good:
+            raise LeadlineError("The module's weights are not finite before its training; give it others.")
+        self._strikes += 1
+        rate = self._how.lr * self._share
+        if self._strikes > STRIKES:
+            raise LeadlineError(
+                f"The loss became {loss} at step {step}, and {STRIKES} times before, each time at half the rate, where "
+                f"a finite number was expected; lower lr={self._how.lr:g}, or clip the gradient with clip=1.0."
+            )
+        restore(self._held_state(), self._good)
+        self._share /= 2
+        back = (step - 1) // SAVED * SAVED
+        self.history.notes.append(
+            f"the loss became {loss} at step {step}: back to the weights of step {back}, at a rate of {rate / 2:.3g}, "
+            f"not {rate:.3g}"
+        )
 
+    def evaluate(self) -> float:
+        """The loss on valid rows, or the mean of the train losses since the last check; kept as a `Check`."""
+        self._settle()
+        began, losses = time.perf_counter(), self.history.losses
+        recent = [loss for loss in losses[self._seen :] or losses[-1:] if math.isfinite(loss)]
+        self._seen = len(losses)
+        found = None
+        if self._held is not None:
+            kept = self._flat.values.clone()
+            self._keep_average()
+            with foreign("The module or its loss, on valid rows,"):
+                found = score(self._module, self._held, self._how.loss, self._how.normalise)
+            if self._how.patience is not None and (self._best is None or found.loss < self._best[0]):
+                self._best = (found.loss, [self._flat.values.clone(), *(b.clone() for b in self._module.buffers())])
+            self._flat.values.copy_(kept)
+        now = time.perf_counter()
+        self._valid += now - began
+        check = Check(
+            step=len(losses), epoch=len(losses) / len(self._batches), valid=found, seconds=now - self._began,
+            loss=sum(recent) / len(recent) if recent else math.nan,
+        )  # fmt: skip
+        self.history.checks.append(check)
+        return check.loss if found is None else found.loss
 
-def _listed(callbacks: Any) -> list[Callable[[Check], None]]:
-    found = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-    if not all(map(callable, found)):
-        raise LeadlineError(f"callbacks={callbacks!r} was given, where a list of functions of a Check was expected.")
-    return found
+    def look(self) -> None:
+        """At the first check after 100 steps, 200, 400, ...: what the layers say of their health, each thing once."""
+        if len(self.history.losses) < self._next_look:
+            return
+        began, notes = time.perf_counter(), self.history.notes
+        notes.extend(warning for warning in warnings_of(self.layers()) if warning not in notes)
+        self._next_look = 2 * len(self.history.losses)
+        self._valid += time.perf_counter() - began
 
+    def _keep_average(self) -> None:
+        """Put the averaged weights in place, where an average was asked for."""
+        if self._average is not None:
+            self._flat.values.copy_(self._average)
 
-def _place(device: str | torch.device, module: nn.Module) -> torch.device:
-    """Where to train: 'auto' leaves a module on the accelerator that it is on."""
-    before = home(module)
-    if str(device) == "auto" and (before != CPU or type_of(module) == torch.float64):
-        return before
-    return chosen(device)
-
-
-def _measured_there(trained: Trained, measure: Callable[[], list[Layer]]) -> list[Layer]:
-    with threads_kept(trained.threads), on(trained.module, trained.device):
-        return measure()
-
-
-def _run(
-    course: Course, how: How, choice: Choice, kept: Checkpoints | None, past: dict[str, Any] | None,
-    key: dict[str, Any], began: float, callbacks: Sequence[Callable[[Check], None]],
-) -> None:  # fmt: skip
-    """The loop, from the first step or from a checkpoint."""
-    history = course.history
-    if past is not None:
-        course.restore(past["course"])
-        began = time.monotonic() - past["spent_s"]
-    clock = Clock(math.inf if how.budget is None else how.budget, began=began)
-    plan = course.plan(clock.left()) if past is None else Plan(**past["plan"])
-    standing = Standing.at_first(plan) if past is None else Standing(**past["standing"])
-
-    def state() -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """All that it takes to go on from between two steps."""
+        self._settle()
+        history = self.history
         return {
-            "key": key, "choice": asdict(choice), "plan": asdict(plan), "standing": asdict(standing),
-            "spent_s": time.monotonic() - began, "course": course.state(),
+            "module": self._module.state_dict(), "rules": [t for rule, _ in self._rules for t in rule.tensors],
+            "average": self._average, "best": self._best, "good": self._good, "batches": self._batches.state(),
+            "noise": noise(self._device), "losses": torch.tensor(history.losses, dtype=torch.float64),
+            "checks": [asdict(check) for check in history.checks], "notes": history.notes, "spent": self._spent,
+            "valid": self._valid, "seen": self._seen, "parts": self.parts, "share": self._share,
+            "next_look": self._next_look, "strikes": self._strikes, "elapsed": time.perf_counter() - self._began,
+            "threads": self.threads.state(),
         }  # fmt: skip
 
-    lower = float.__lt__
-    for progress in loop.train(course.step_once, course, plan, clock, course.evaluate, lower, standing, state):
-        if progress.note:
-            named = "" if "step " in progress.note else f"step {progress.step:,}: "
-            history.notes.append(named + progress.note)
-        if progress.score is not None:
-            course.look()
-            for callback in callbacks:
-                callback(history.checks[-1])
-        if kept is not None and progress.state is not None and kept.due():
-            kept.save(progress.step, progress.state())
-    if kept is not None:
-        kept.save(standing.step, state())
-    course.finish()
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where a checkpoint stood."""
+        self._module.load_state_dict(state["module"])
+        restore([t for rule, _ in self._rules for t in rule.tensors], state["rules"])
+        there = self._device
+        self._average = None if state["average"] is None else state["average"].to(there)
+        self._good = [tensor.to(there) for tensor in state["good"]]
+        self._best = None if state["best"] is None else (state["best"][0], [t.to(there) for t in state["best"][1]])
+        self._batches.restore(state["batches"])
+        set_noise(there, state["noise"])
+        self.history.losses[:] = state["losses"].tolist()
+        self._taken = len(self.history.losses)
+        self.history.notes[:] = state["notes"]
+        for check in state["checks"]:
+            valid = None if check["valid"] is None else Scores(**check["valid"])
+            self.history.checks.append(Check(**{**check, "valid": valid}))
+        self._spent, self._valid, self._seen = list(state["spent"]), state["valid"], state["seen"]
+        self.parts, self._share, self._strikes = state["parts"], state["share"], state["strikes"]
+        self._next_look = state["next_look"]
+        self.threads.restore(state.get("threads", {"threads": self.threads.most}))  # of an older version: all
+        self.history.facts["threads"] = str(self.threads)
+        self._began = time.perf_counter() - state["elapsed"]
 
-
-def _key(how: How, rows: Rows, held: Rows | None, module: nn.Module) -> dict[str, Any]:
-    """What makes this training this one: two that differ in any of it share no checkpoint."""
-    settings = {field.name: in_words(getattr(how, field.name), module) for field in fields(how)}
-    shapes = {"X": [list(x.shape) for x in rows.x], "y": list(rows.y.shape), "module": _shapes(module)}
-    digests = {"structure": of_structure(module), "train": of_rows(rows), "valid": of_rows(held)}
-    return {"settings": settings, "shapes": shapes, "digests": digests}
-
-
-DIFFERENT = {
-    "structure": "module has other layers, settings or code",
-    "train": "data has other values or labels",
-    "valid": "valid rows have other values or labels",
-}
-
-
-def _past(kept: Checkpoints, key: dict[str, Any]) -> dict[str, Any] | None:
-    """The newest checkpoint of this very training; None where the folder holds none."""
-    state = kept.newest()
-    if state is None:
-        return None
-    remedy = "choose another folder, or remove it."
-    held = state.get("key")
-    if held is None:
-        raise LeadlineError(f"{kept.folder} holds a checkpoint of an older version of Leadline; {remedy}")
-    for part in ("settings", "shapes"):
-        for name, value in key[part].items():
-            if (found := held[part].get(name)) != value:
-                raise LeadlineError(
-                    f"{kept.folder} holds the checkpoint of another training, with {name}={found} where {value} is "
-                    f"asked for; {remedy}"
-                )
-    for name, value in key["digests"].items():
-        if held["digests"].get(name) != value:
-            raise LeadlineError(
-                f"{kept.folder} holds the checkpoint of another training, whose {DIFFERENT[name]}; {remedy}"
-            )
-    return state
-
-
-def _shapes(module: nn.Module) -> list[list[int]]:
-    return [list(p.shape) for p in module.parameters()]
-
-
-def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:
-    dense = not written_out(module, [x.ndim for x in rows.x])
-    if how.precision != "bfloat16" and dense and how.compile is not True:
-        return Choice()
-    batch = _batch(module, rows, how, how.batch_size // how.accumulate)
-    choice = choose(module, batch, how.loss, how.precision)
-    steps = how.steps or (how.epochs or 0) * -(-len(rows) // how.batch_size)
-
-    def left(a_step: float) -> float:
-        return how.budget if how.budget is not None else steps * a_step
-
-    return compile_or_not(module, batch, how.loss, choice, how.compile, left)
-
-
-def _batch(module: nn.Module, rows: Rows, how: How, most: int) -> tuple[tuple[Tensor, ...], Tensor]:
-    """The first rows, as the module reads them."""
-    size = min(most, len(rows))
-    return Batches(rows, size, type_of(module), how.normalise, device=home(module)).gather(torch.arange(size))
-
-
-def _ready(module: nn.Module, rows: Rows, loss: Loss, normalise: Normalise | None, what: str) -> Rows:
-    """Rows whose targets fit what the module gives."""
-    return Rows(rows.x, fitted(loss, probe(module, rows, normalise, what), rows.y, what))
+    def finish(self) -> None:
+        """Keep the average, or the best weights where patience is set, and say where the seconds went."""
+        self._settle()
+        if not any(map(math.isfinite, self.history.losses)):
+            raise LeadlineError(f"No step had a finite loss; lower lr={self._how.lr:g}, or look at the loss function.")
+        self._keep_average()
+        if self._best is not None:
+            restore([self._flat.values, *self._module.buffers()], self._best[1])
+        whole = time.perf_counter() - self._began
+        if self._device != CPU:  # told from a few steps, which the device was waited for in
+            over = sum(self._spent) / max(1e-9, whole - self._valid)
+            self._spent = [spent / max(1.0, over) for spent in self._spent]
+        seconds = dict(zip(PARTS, self._spent, strict=True)) | {"valid": self._valid}
+        self.history.seconds |= {**seconds, "other": max(0.0, whole - sum(seconds.values()))}
+        self.history.facts["memory"] = f"{peak_mb():,.0f} MB at most in this process"
+        if (held := peak_gb(self._device)) is not None:
+            self.history.facts["memory"] += f", {held:.2f} GB at most on the device"

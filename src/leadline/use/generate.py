@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.errors import ModelError
 from leadline.kinds.tokens import START, decoded
+from leadline.system.errors import ModelError
 
 if TYPE_CHECKING:
     from leadline.ship.model import Model

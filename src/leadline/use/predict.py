@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.data.archive import is_archive, unpack
-from leadline.data.media import MEDIA, listed, medium_of, visible
-from leadline.data.part import called_as
-from leadline.data.reading import readable, readings
-from leadline.data.source import Source, cache_folder, read
-from leadline.errors import ModelError, OutputError, SourceError
+from leadline.dataset.notation import readable, readings
 from leadline.kinds import KINDS
-from leadline.refused import NUMBERED, spoken
-from leadline.use.watch import Watch
+from leadline.readers.archive import is_archive, unpack
+from leadline.readers.media import MEDIA, listed, medium_of, visible
+from leadline.readers.part import called_as
+from leadline.readers.source import Source, cache_folder, read
+from leadline.system.errors import ModelError, OutputError, SourceError
+from leadline.system.os_errors import NUMBERED, spoken
+from leadline.use.input_check import Watch
 
 if TYPE_CHECKING:
     from leadline.ship.model import Model

@@ -1,0 +1,1 @@
+"""Inline SVG charts, and how numbers and names are written in them."""

@@ -1,0 +1,306 @@
+"""What `leadline fit` shows while it runs: a live table on a terminal, plain lines elsewhere, and the verdict last."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from leadline.pipeline import Run
+    from leadline.system.cache import Kept
+
+SAID_EVERY = 10.0  # seconds between two plain lines of one contender
+BARS = "▁▂▃▄▅▆▇█"
+# What a terminal gets that cannot show a letter: a bar becomes one letter, so that tables stay in line.
+PLAIN = dict(zip(BARS, "_.-:=+*#", strict=True)) | {
+    "µ": "u", "±": "+/-", "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "→": "->", "·": "*", "“": '"', "”": '"',
+    "‘": "'", "’": "'", "≤": "<=", "≥": ">=", "²": "2", "\xa0": " ",
+}  # fmt: skip
+JUSTIFIED: dict[str, Any] = {"valid": "right", "step": "right"}
+NARROW, NARROWEST = 72, 50  # columns, below which steps, then curves, are left out
+WORDS = {"deep": "deep learning", "classical": "classical", "tie": "tie", "unsure": "unsure"}
+
+
+@dataclass
+class _Line:
+    """A contender as shown."""
+
+    name: str
+    status: str = "waiting"
+    score: float | None = None
+    curve: tuple[float, ...] = ()
+    step: int = 0
+    steps: int | None = None
+    began: float = 0.0
+    seconds: float | None = None
+    why: str | None = None
+    spent: float | None = None
+    said: float = 0.0
+
+
+def plainly() -> None:
+    """Let both streams write what their encoding lacks in plain letters: no name and no sign may end a run."""
+    codecs.register_error("leadline.plain", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="leadline.plain")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """How Python asks for letters in place of those that cannot be encoded."""
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in lost), error.end
+
+
+class Terminal:
+    """Takes the events of a run and shows where it stands; a context manager."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        from rich.console import Console
+
+        self._quiet = quiet
+        live = sys.stdout.isatty()  # whatever FORCE_COLOR says: a file is no screen
+        self._console = Console(highlight=False, force_terminal=live, no_color=None if live else True)
+        self._lines: dict[str, _Line] = {}
+        self._rounds = ""  # the last one after the first, as a line
+        self._began = time.monotonic()
+        self._ended: float | None = None  # seconds that it took
+        self._budget: float | None = None
+        self._live: Any = None
+
+    def __enter__(self) -> Terminal:
+        if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
+            from rich.live import Live
+
+            self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.transient = self._ended is None  # the table stays where there is a verdict on it
+            self._live.stop()
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        getattr(self, "_" + event["event"].replace(" ", "_"), lambda event: None)(event)
+
+    def _say(self, text: str) -> None:
+        if self._quiet:
+            return
+        if self._live is not None:
+            self._live.console.print(text, markup=False)
+        else:
+            self._print(text)
+
+    def _plain(self, text: str) -> None:
+        """A line for where there is no live table."""
+        if self._live is None and not self._quiet:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # the reader has gone, as `head` does: the run goes on without a word
+            self._quiet = True
+
+    def _begin(self, event: dict[str, Any]) -> None:
+        self._budget = event["budget_s"]
+        self._began = time.monotonic() - event["t"]
+        length = f"{event['epochs']} passes of every network" if self._budget is None else _time(self._budget)
+        self._say(f"{event['source']}: {length} for everything, on {event['machine']['cores']} cores")
+
+    def _encoded(self, event: dict[str, Any]) -> None:
+        rows = ", ".join(f"{count:,} {part}" for part, count in event["rows"].items() if count)
+        self._say(f"{event['task']}; rows: {rows}")
+        for block in event["blocks"]:
+            self._say(f"  {block}")
+        for said in event["said"]:
+            self._say(f"  note: {said}")
+
+    def _flaws(self, event: dict[str, Any]) -> None:
+        for said in event["said"]:
+            self._say(f"  flaw: {said}")
+
+    def _start(self, event: dict[str, Any]) -> None:
+        self._lines[event["contender"]] = _Line(
+            name=event["contender"], status="running", began=time.monotonic(), seconds=event["seconds"]
+        )
+        most = "" if event["seconds"] is None else f", up to {_time(event['seconds'])}"
+        self._plain(f"{event['t']:6.1f} s  {event['contender']:10} starts{most}")
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        line = self._lines[event["contender"]]
+        line.step, line.steps = event["step"] or line.step, event.get("steps") or line.steps
+        if event["score"] is not None:
+            line.score = event["score"]
+            line.curve = (*line.curve, event["score"])
+            if event["t"] - line.said >= SAID_EVERY:
+                line.said = event["t"]
+                of = f" of {line.steps:,}" if line.steps else ""
+                self._plain(
+                    f"{event['t']:6.1f} s  {line.name:10} step {line.step:,}{of}: {_number(line.score)} on valid"
+                )
+
+    def _end(self, event: dict[str, Any]) -> None:
+        line = self._lines.setdefault(event["contender"], _Line(name=event["contender"]))
+        line.status, line.why = event["status"], event["why"]
+        line.score = event.get("score", line.score)
+        line.spent = event.get("fit_s", time.monotonic() - line.began if line.began else None)
+        shown = f"{_number(line.score)} on valid" if line.status in ("finished", "cut") else line.why
+        self._plain(f"{event['t']:6.1f} s  {line.name:10} {line.status}: {shown}")
+
+    def _round(self, event: dict[str, Any]) -> None:
+        what = "seed" if event["fold"] is None else f"fold {event['fold'] + 1} of {event['folds']}"
+        scores = ", ".join(f"{name} {_number(score)}" for name, score in event["scores"].items())
+        self._rounds = f"round {event['number'] + 1} ({what}): {scores} on test"
+        self._plain(f"{event['t']:6.1f} s  {self._rounds}")
+
+    def _race_ended(self, event: dict[str, Any]) -> None:
+        self._say(f"{event['t']:6.1f} s  the race ends: {event['why']}")
+
+    def _stopping(self, event: dict[str, Any]) -> None:
+        self._say("Stopping: each contender ends with its best so far (Ctrl-C again to leave at once).")
+
+    def _verdict(self, event: dict[str, Any]) -> None:
+        self._ended = event["spent_s"]
+
+    def _left(self) -> str:
+        """How much time is left, or what it took."""
+        spent = time.monotonic() - self._began
+        if self._ended is not None:
+            return _time(self._ended)
+        return _time(spent) if self._budget is None else f"{_time(max(0.0, self._budget - spent))} left"
+
+    def _table(self) -> RenderableType:
+        """The contenders; on a narrow terminal with fewer columns, and never wider than it."""
+        from rich.markup import escape
+        from rich.table import Table
+
+        wide = self._console.width
+        caption = f"{self._left()}; {self._rounds}" if self._rounds else self._left()
+        names = ["contender", "valid", *(["curve"] if wide >= NARROWEST else [])]
+        names += [*(["step"] if wide >= NARROW else []), "state"]
+        rows = [dict(zip(names, names, strict=True)), *map(self._cells, self._lines.values())]
+        room = wide - sum(max(len(row[name]) for row in rows) + 2 for name in names[:-1])
+        table = Table(box=None, padding=(0, 2, 0, 0), caption=caption, caption_justify="left", pad_edge=False)
+        for name in names:
+            table.add_column(name[:room] if name == "state" else name, justify=JUSTIFIED.get(name, "left"))
+        for row in rows[1:]:
+            table.add_row(*(escape(row[name][:room] if name == "state" else row[name]) for name in names))
+        return table
+
+    def _cells(self, line: _Line) -> dict[str, str]:
+        """How a contender stands, as text by the name of the column."""
+        of = f"/{line.steps:,}" if line.steps else ""
+        state = line.status if line.why is None else f"{line.status}: {line.why}"
+        if line.status == "running":
+            state = _time(time.monotonic() - line.began)
+            state += "" if line.seconds is None else f" of {_time(line.seconds)}"
+        elif line.spent is not None and line.why is None:
+            state = f"{line.status} in {_time(line.spent)}"
+        return {
+            "contender": line.name, "valid": _number(line.score), "curve": _spark(line.curve),
+            "step": f"{line.step:,}{of}" if line.step or line.status == "running" else "", "state": state,
+        }  # fmt: skip
+
+
+def farewell(run: Run) -> str:
+    """The verdict in four lines."""
+    result, shipped = run.result, run.result["shipped"]
+    lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
+    if shipped is None:
+        said = "no contender finished."
+        if run.verdict.winner is not None and result["warnings"]:
+            said = result["warnings"][-1]
+        elif lost := next((each for each in result["contenders"] if each["status"] == "failed"), None):
+            said = f"no contender finished. {lost['name']}: {lost['why']}."
+        lines.append(f"Nothing is shipped: {said}")
+    else:
+        facts = next(c for c in result["contenders"] if c["name"] == shipped["contender"])
+        low, high = _number(facts["low"]), _number(facts["high"])
+        lines.append(
+            f"{shipped['contender']} is shipped: {result['metric']} {_number(facts['score'])} ({low} to {high}) on "
+            f"{result['rows']['test']:,} test rows, scored {_times(result['test_openings'])}; "
+            f"{facts['predict_us']:,.0f} µs a row, {_bytes(shipped['bytes'])}; {_checked(result)}."
+        )
+        lines.append(f"model   {run.folder / 'model.onnx'}")
+    lines.append(f"report  {run.folder / 'report.html'}   ({_spent(result)})")
+    return "\n".join(lines)
+
+
+def _spent(result: dict[str, Any]) -> str:
+    """Seconds, and of how many."""
+    given = "" if result["budget_s"] is None else f" of {_time(result['budget_s'])}"
+    return f"{_time(result['spent_s'])}{given}"
+
+
+def _checked(result: dict[str, Any]) -> str:
+    """How far the file is from the trained contender, as it was counted."""
+    parity = result["shipped"]["parity"]
+    rows, differ = parity["rows"], parity["decisions_differ"]
+    if not result["classes"]:
+        of = " of the bits of a row" if result["task"] == "language" else ""
+        return f"the file differs from it by at most {parity['max_difference']:.2g}{of} on {rows:,} rows"
+    if differ:  # any other difference would have kept it from being shipped
+        return f"the file decides {differ:,} of {rows:,} rows otherwise, where rounding decides"
+    return f"the file decides as it does on all {rows:,} rows"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def line_of(run: Run, width: int) -> str:
+    """A run in one line: where it lies, in so many letters, when it was made, the answer, and what it ships."""
+    result, shipped = run.result, run.result["shipped"]
+    ships = "nothing"
+    if shipped is not None:
+        ships = f"{shipped['contender']}, {result['metric']} {_number(shipped['score'])}"
+    when = result["created"][:16].replace("T", " ")
+    return f"{str(run.folder).ljust(width)}  {when}  {WORDS[run.verdict.answer]}: ships {ships}"
+
+
+def kept_line(each: Kept) -> str:
+    """Something in the cache in one line."""
+    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
+    return f"{_bytes(each.bytes):>8}  {each.what:8}  {used}  {each.source or '-':20}  {each.path}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.4g}"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.6g}"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds // 60)} min {seconds % 60:.0f} s" if seconds % 60 >= 1 else f"{seconds / 60:.0f} min"
+
+
+def _spark(curve: tuple[float, ...]) -> str:
+    few = curve[-16:]
+    if len(few) < 2:
+        return ""
+    low, high = min(few), max(few)
+    return "".join(BARS[round((value - low) / ((high - low) or 1) * 7)] for value in few)

@@ -1,0 +1,77 @@
+"""The floor: what an answer without looking scores. Class shares, the mean, or shares of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.contenders.ngram import unigram
+from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.dataset.store import Store
+from leadline.metrics.metrics import METRICS
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class Floor:
+    name = "floor"
+    family = "floor"
+    cores = "one"
+
+    def inputs(self, store: Store) -> list[str]:
+        return [store.blocks[0].name]
+
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
+        if data.store.task.name == "language":
+            yield unigram(data.store)
+            return
+        split = data.store.split
+        before = FittedFloor(data.store, _answer(data, split.train))
+        fitted = FittedFloor(data.store, _answer(data, np.concatenate([split.train, split.valid])))
+        fitted.score = METRICS[data.store.task.metric](
+            data.labels(split.valid), before.predict(data.store, split.valid)
+        )
+        yield fitted
+
+
+def _answer(data: Data, rows: np.ndarray) -> np.ndarray:
+    """Class shares, the share of rows that bear each label, or the mean."""
+    if data.several:
+        return np.asarray(data.borne(rows).mean(axis=0))
+    labels = data.labels(rows)
+    answer = np.bincount(labels, minlength=data.classes) / len(rows) if data.classes else labels.mean()
+    return np.asarray(answer)
+
+
+class FittedFloor:
+    """One answer for every row."""
+
+    score, starved, trained_on_valid = float("nan"), False, True
+
+    def __init__(self, store: Store, answer: np.ndarray) -> None:
+        self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)
+        self._tensor, self._shape, self._dtype = store.blocks[0].name, store.blocks[0].shape, store.blocks[0].dtype
+        self.params, self.bytes = answer.size, self._answer.nbytes
+        self.describe = [
+            "the class shares of the train and valid rows" if answer.ndim else "the mean of the train and valid rows"
+        ]
+
+    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(self._answer, (len(rows), *self._answer.shape)).copy()
+
+    def digest(self) -> str:
+        return digest(self._answer)
+
+    def graph(self) -> onnx.ModelProto:
+        from leadline.graph.builder import Graph
+
+        g = Graph("floor")
+        x = g.input(self._tensor, self._dtype, ["N", *self._shape])
+        count = g.op("Shape", x, start=0, end=1)
+        shape = g.op("Concat", count, g.const(np.array(self._answer.shape, np.int64)), axis=0)
+        expanded = g.op("Expand", g.const(self._answer), shape)
+        g.output("scores", expanded, self._answer.dtype, ["N", *self._answer.shape])
+        return g.model()

@@ -1,0 +1,396 @@
+"""Deep contenders for running text: a Transformer (`gpt`) and an LSTM (`lstm`), trained to predict the next token.
+
+Their networks are steps (`dataset/token_scoring.py`), trained on random windows of the train part by the one loop, in
+bfloat16 where a short trial shows it faster, and always scored in float32, the way they ship. When the score on valid
+stands, the last phase (`annealing.py`) learns from the valid rows too: no text is nearer to what comes after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.contenders import annealing
+from leadline.contenders.annealing import Annealing
+from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.dataset import token_scoring
+from leadline.dataset.store import Store
+from leadline.dataset.token_scoring import bits, nats, spread, stream
+from leadline.metrics.metrics import METRICS
+from leadline.system.threads import Threads, counted, timed
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import Tensor
+
+WINDOW, BATCH = 128, 32  # tokens in a window, windows in a step
+SIZES = ((1, 64), (2, 96), (2, 128), (2, 192), (3, 256), (4, 384))  # layers and width, by what a step costs
+HEAD = 32  # width of an attention head
+A_SIZE = 140  # steps that a network should get at least, a step of its own width's time
+GRAMS = (2, 3, 4)  # orders of the hashed n-grams
+DROPPED = 0.2  # share of them that is left out in training
+ROWS = (1 << 10, 1 << 16)  # of a table of n-grams, fewest and most
+A_ROW = 256  # tokens that a row of a table should have
+PASSES = 8  # over the train tokens, at most
+FEW_PASSES = 0.05  # with less, or fewer than `FEW_STEPS`, losing says nothing of a family
+FEW_STEPS = 60
+MOST_TOKENS = 30_000_000  # learned from, the last ones
+LOOKED = 24  # valid rows read at each look; all of them at the end
+CHECKS, SHARE = (3, 20), 0.08  # looks at the valid rows, and their share of the time
+
+
+class Writer:
+    """A network that foretells the next token."""
+
+    family = "deep"
+    cores = "all"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def inputs(self, store: Store) -> list[str]:
+        return [block.name for block in store.blocks if block.kind == "tokens"]
+
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
+        run = _Run(self.name, data, seed)
+        if state is None:
+            yield run.prepare()
+        else:
+            run.restore(state)
+        if run.last.standing is None:
+            yield from run.train()
+            run.judged()
+        yield from run.annealed()
+        yield run.fitted()
+
+
+class _Run:
+    """One training of one network."""
+
+    def __init__(self, name: str, data: Data, seed: int) -> None:
+        import torch
+
+        self.name, self.data, self.seed, self.store = name, data, seed, data.store
+        self.metric = METRICS[data.store.task.metric]
+        self.vocabulary = len(data.store.blocks[0].settings["vocabulary"])
+        tokens, self.describe = _tokens(data.store)
+        self.tokens, self.trained = torch.from_numpy(tokens.astype(np.int32)), len(tokens)
+        self.window = max(8, min(WINDOW, len(tokens) // 64))
+        self.valid = data.store.split.valid
+        self.looked = spread(self.valid, LOOKED)
+        self.low_precision = False
+        self.best: tuple[float, dict[str, Tensor]] | None = None
+        self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
+        self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
+        self.changed: str | None = None  # a change of threads that is not told yet
+        self.done = 0.5  # share of the steps, by which rates are told; a half in trials
+        self.last = Annealing()
+
+    def prepare(self) -> Progress:
+        """Choose precision, size and the number of steps; by a trial, or without a budget by rule."""
+        a_pass = len(self.tokens) / (self.window * BATCH)
+        if self.data.epochs is None:
+            self._plan(a_pass)
+        else:
+            self._plan_passes(self.data.epochs * a_pass)
+        at, (layers, width) = self.standing, self.size
+        dtype = "bfloat16" if self.low_precision else "float32"
+        self.describe += [
+            f"{layers} layers of {width}, windows of {self.window} tokens",
+            f"{at.steps:,} steps of {BATCH} planned, {dtype}, {counted(self.threads.now)}",
+        ]
+        facts = {
+            "steps": at.steps, "batch": BATCH, "window": self.window, "layers": layers, "width": width,
+            "threads": self.threads.now, "dtype": dtype,
+        }  # fmt: skip
+        return Progress(step=0, steps=at.steps, note="plan", facts=facts)
+
+    def _plan(self, a_pass: float) -> None:
+        """The largest network that gets enough steps, and as many as the clock allows."""
+        a_step = self._choose()
+        self._start()
+        a_row = self._seconds_a_row()
+        left = self.data.clock.left()
+        read = len(self.store.split.test) + len(self.valid)
+        self.reserve = min(0.4 * left, a_row * read * 1.2 + 4 * a_step + 0.5)
+        a_look = a_row * len(self.looked)
+        checks = int(np.clip(SHARE * left / a_look, *CHECKS))
+        most = max(20, int(PASSES * a_pass))
+        last = annealing.KEPT * (left - self.reserve)
+        steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_look * checks) / a_step)))
+        self._begin(steps, most, checks, self.reserve + last)
+
+    def _plan_passes(self, steps: float) -> None:
+        """As many steps as were asked for, of the largest network that the text can set the weights of, up to three."""
+        from leadline.system.device import CPU, fast_bfloat16
+
+        self.size = [size for size in SIZES[:3] if size == SIZES[0] or self._settles(size)][-1]
+        self.low_precision, self.reserve = fast_bfloat16(CPU), 0.0
+        self._start()
+        taken = max(1, round(steps))
+        self._begin(taken, taken, min(CHECKS[1], taken), 0.0)
+
+    def _begin(self, steps: int, most: int, checks: int, reserve: float) -> None:
+        from leadline.train.loop import Plan, Standing
+
+        self.plan = Plan(steps=steps, most=most, checks=checks, patience=checks, reserve=reserve)
+        self.standing = Standing.at_first(self.plan)
+
+    def state(self) -> State:
+        """All that it takes to go on from between two steps."""
+        import torch
+
+        return {
+            "plan": asdict(self.plan), "standing": asdict(self.standing), "size": self.size, "reserve": self.reserve,
+            "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
+            "optimizer": self.optimizer.tensors, "generator": self.generator.get_state(),
+            "noise": torch.get_rng_state(), "best": self.best, "last": self.last.state(), "score": self.score,
+            "undertrained": self.undertrained, "threads": self.threads.state(),
+        }  # fmt: skip
+
+    def restore(self, state: State) -> None:
+        """Stand where a checkpoint stood."""
+        import torch
+
+        from leadline.train.checkpoint import restore
+        from leadline.train.loop import Plan, Standing
+
+        self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
+        self.size, self.reserve = tuple(state["size"]), state["reserve"]
+        self.low_precision, self.describe = state["low_precision"], list(state["describe"])
+        self._start()
+        self.net.load_state_dict(state["net"])
+        restore(self.optimizer.tensors, state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
+        self.threads.restore(state["threads"])
+        self.score, self.undertrained = state["score"], state["undertrained"]
+        self.last.restore(state["last"])
+        if self.last.standing is not None:
+            self._add_valid()
+        torch.set_rng_state(state["noise"])
+
+    def _settles(self, size: tuple[int, int]) -> bool:
+        """Whether there is text enough to set so many weights."""
+        return len(self.tokens) >= 20 * size[0] * size[1] ** 2
+
+    def _choose(self) -> float:
+        """The largest network that still gets enough steps, in the faster precision; returns its seconds a step."""
+        self.size, chosen = SIZES[0], 0.0
+        for size in SIZES:
+            if size != SIZES[0] and not self._settles(size):
+                break
+            kept, self.size = self.size, size
+            self._start()
+            self.threads.begin() if size == SIZES[0] else self.threads.higher()
+            times = []
+            both = size == SIZES[-1] or size == SIZES[1]  # large enough to tell the two precisions apart
+            for low in (True, False) if both else (self.low_precision,):
+                self.low_precision = low
+                times.append(self._seconds_a_step())
+            self.low_precision = times[0] < times[1] if both else self.low_precision
+            a_step = min(times)
+            if size != SIZES[0] and 0.85 * self.data.clock.left() / a_step < A_SIZE * (size[1] / 64) ** 1.5:
+                self.size = kept
+                break
+            chosen = a_step
+        return chosen
+
+    def _start(self) -> None:
+        """A fresh network, its optimizer and its generators."""
+        import torch
+
+        from leadline.contenders import recipes
+        from leadline.nets.embed import Embed
+        from leadline.nets.rnn import LSTM
+        from leadline.nets.transformer import Transformer
+
+        layers, width = self.size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            rows = 1 << int(np.clip(len(self.tokens) // A_ROW, *ROWS)).bit_length() - 1
+            embed = Embed(self.vocabulary, width, GRAMS, rows, DROPPED)
+            if self.name == "gpt":
+                self.net: Any = Transformer(embed, layers, width // HEAD, self.window)
+                hidden = list(self.net.blocks.parameters())
+            else:
+                self.net, hidden = LSTM(embed, layers), []
+            tables = list(embed.grams.parameters())
+            taken = {id(p) for p in [*hidden, *tables]}
+            others = [p for p in self.net.parameters() if id(p) not in taken]
+            self.optimizer = recipes.transformer(hidden, tables, others)
+            self.noise = torch.get_rng_state()
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.reach = torch.arange(self.window + self.net.before + 1)
+        self.best = None
+        self.score, self.undertrained = math.nan, False  # of the best weights on all valid rows, once they stand
+        torch.set_rng_state(self.noise)
+
+    def _step_once(self) -> None:
+        """Forward and backward of the next batch of windows."""
+        import torch
+
+        last = len(self.tokens) - len(self.reach)
+        self.net.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
+            loss = self.net.losses(self._windows(torch.randint(0, last + 1, (BATCH,), generator=self.generator)))
+        loss.backward()
+
+    def _windows(self, starts: Tensor) -> Tensor:
+        return self.tokens[starts[:, None] + self.reach].long()
+
+    def _loss(self) -> float:
+        """Mean loss of some windows of the train tokens, the same ones at every call, without noise of any sort."""
+        import torch
+
+        self.net.eval()
+        with torch.no_grad():
+            spaced = torch.linspace(0, self.trained - len(self.reach), BATCH).long()
+            return float(self.net.losses(self._windows(spaced)))
+
+    def _step(self) -> None:
+        """A step of the training, on as many threads as pay now."""
+        if self.threads.fixed:
+            return self._step_once()
+        at = self.standing
+        self.done = at.step / at.steps
+        self.changed = self.threads.check() or self.changed
+        began = self.data.clock.spent()
+        self._step_once()
+        self.threads.note(self.data.clock.spent() - began)
+
+    def _seconds_on(self, threads: int) -> float:
+        """Seconds of a step on so many threads, told by steps that are learned from like all others."""
+        import torch
+
+        torch.set_num_threads(threads)
+
+        def once() -> None:
+            self._step_once()
+            self.optimizer.step(self.done)
+
+        return timed(once, self.data.clock.spent)
+
+    def _seconds_a_step(self) -> float:
+        times, clock = [], self.data.clock
+        for _ in range(7):
+            began = clock.spent()
+            self._step_once()
+            self.optimizer.step(0.5)
+            times.append(clock.spent() - began)
+            if clock.left() < 1:
+                break
+        return float(np.median(times[1:] or times))
+
+    def _seconds_a_row(self) -> float:
+        few = self.valid[:16]
+        began = self.data.clock.spent()
+        _bits(self.net, self.store, few)
+        return max(1e-9, self.data.clock.spent() - began) / len(few)
+
+    def _evaluate(self) -> float:
+        """Score on some valid rows; the best weights are kept."""
+        score = self._score(self.looked)
+        if self.best is None or self.metric.better(score, self.best[0]):
+            self.best = (score, {name: value.clone() for name, value in self.net.state_dict().items()})
+        return score
+
+    def _score(self, rows: np.ndarray) -> float:
+        return self.metric(self.store.labels[rows], _bits(self.net, self.store, rows))
+
+    def train(self) -> Iterator[Progress]:
+        from leadline.train.loop import train
+
+        for progress in train(
+            self._step, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
+            self.standing, self.state,
+        ):  # fmt: skip
+            yield progress
+            if self.changed is not None:
+                yield Progress(step=progress.step, steps=progress.steps, note=self.changed)
+                self.changed = None
+
+    def judged(self) -> None:
+        """Score the best weights on all valid rows, and see what a last phase may take."""
+        assert self.best is not None
+        self.net.load_state_dict(self.best[1])
+        self.score = self._score(self.valid)
+        at = self.standing
+        passes = at.step * self.window * BATCH / len(self.tokens)
+        self.undertrained = at.step < FEW_STEPS or passes < FEW_PASSES
+        if self.undertrained:
+            self.describe.append(f"{at.step:,} steps, {passes:.2f} passes over the text: too little time to learn")
+        self.last.begin(at, self._training(), self.reserve)
+        if self.last.standing is not None:
+            self._add_valid()
+
+    def annealed(self) -> Iterator[Progress]:
+        """The end of the schedule on train and valid rows (`annealing.py`)."""
+        assert self.best is not None
+        yield from self.last.steps(self._training(), self.standing.step)
+        if self.last.outcome != "used":
+            self.net.load_state_dict(self.best[1])
+        self.describe.append(self.last.describe)
+
+    def _training(self) -> annealing.Training:
+        return annealing.Training(
+            step_once=self._step_once, optimizer=self.optimizer, clock=self.data.clock, loss=self._loss,
+            state=self.state,
+        )  # fmt: skip
+
+    def _add_valid(self) -> None:
+        import torch
+
+        self.tokens = torch.cat((self.tokens, torch.from_numpy(stream(self.store, self.valid)[0].astype(np.int32))))
+
+    def fitted(self) -> FittedWriter:
+        used = self.last.outcome == "used"
+        return FittedWriter(self.net, self.score, self.describe, self.undertrained, used)
+
+
+def _tokens(store: Store) -> tuple[np.ndarray, list[str]]:
+    """The train tokens, the last ones where there are more than are worth holding; and a line that says so."""
+    rows = store.split.train
+    tokens = stream(store, rows[-MOST_TOKENS // 256 :])[0][-MOST_TOKENS:]
+    return tokens, [f"learned from the last {len(tokens):,} tokens"] if len(tokens) == MOST_TOKENS else []
+
+
+def _bits(net: Any, store: Store, rows: np.ndarray) -> np.ndarray:
+    """Bits of every row by the network as it stands, in float32."""
+    import torch
+
+    def step(ids: np.ndarray, state: token_scoring.State) -> tuple[np.ndarray, token_scoring.State]:
+        with torch.no_grad():
+            logits, after = net(torch.from_numpy(ids), tuple(torch.from_numpy(part) for part in state))
+            return torch.log_softmax(logits, dim=-1).numpy(), tuple(part.numpy() for part in after)
+
+    def initial(texts: int) -> token_scoring.State:
+        return tuple(part.numpy() for part in net.initial(texts))
+
+    net.eval()
+    return bits(store, rows, lambda tokens: nats(tokens, step, initial))
+
+
+class FittedWriter:
+    """A trained network."""
+
+    def __init__(self, net: Any, score: float, describe: list[str], undertrained: bool, trained_on_valid: bool) -> None:
+        self._net, self.score, self.describe = net.eval(), score, describe
+        self.starved, self.trained_on_valid = undertrained, trained_on_valid
+        self.params = sum(p.numel() for p in net.parameters())
+        self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
+
+    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        return _bits(self._net, store, rows)
+
+    def digest(self) -> str:
+        return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
+
+    def graph(self) -> onnx.ModelProto:
+        from leadline.graph.torch_export import export_step
+
+        return export_step(self._net)

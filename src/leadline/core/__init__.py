@@ -1,0 +1,1 @@
+"""What a kind and a contender are: the protocols that all packages above share."""

@@ -1,0 +1,186 @@
+"""The protocol of a contender: one way to learn, deep or classical, run by one mechanism.
+
+`fit` is a generator. It yields `Progress` as often as it likes and a `Fitted` last; the race turns these into live
+curves, journal events and budgets. `data.clock` says how long it may go on, and when it was asked to stop: a contender
+that looks at it often enough always ends with its best so far.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from leadline.dataset.store import Store
+from leadline.metrics.multilabel import unpacked
+
+if TYPE_CHECKING:
+    import onnx
+
+State = Mapping[str, Any]  # names to tensors, numbers, words, None, lists of them, or such mappings again
+
+
+class Clock:
+    """Seconds left for one contender, and whether the user asked it to stop.
+
+    Every choice that depends on time reads it here, and each reading is written down. A clock that is given the
+    readings of an earlier run tells the same time again, so all that follows from it comes out again, byte for byte;
+    after the last of them it goes on from there by itself. Without a budget it stands still: nothing depends on it.
+    """
+
+    def __init__(
+        self, seconds: float, stop: Event | None = None, *, began: float | None = None,
+        readings: Iterable[float] = (), place: int = 0,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            seconds: the budget; inf for none.
+            began: the monotonic moment from which it counts (default: now).
+            readings: of an earlier run: seconds spent, inf where it was asked to stop.
+            place: the first of them that is to be told again.
+        """
+        self._seconds, self._stop = seconds, stop or Event()
+        self.readings, self.place = array("d", readings), place
+        told = [value for value in self.readings[:place] if not math.isinf(value)]
+        self._start = (time.monotonic() if began is None else began) - (told[-1] if told else 0.0)
+
+    @property
+    def endless(self) -> bool:
+        return math.isinf(self._seconds)
+
+    def spent(self) -> float:
+        return 0.0 if self.endless else self._read(stopped=False)
+
+    def left(self) -> float:
+        """Seconds left; 0 when asked to stop."""
+        if self.endless:
+            return 0.0 if self._stop.is_set() else math.inf
+        return max(0.0, self._seconds - self._read(self._stop.is_set()))
+
+    def write(self, path: Path) -> None:
+        """Keep the readings, eight bytes each, whole or not at all."""
+        partial = path.with_name(f".{path.name}")
+        partial.write_bytes(self.readings.tobytes())
+        partial.replace(path)
+
+    def _read(self, stopped: bool) -> float:
+        if self.place < len(self.readings):
+            value = self.readings[self.place]
+            if not math.isinf(value):
+                self._start = time.monotonic() - value
+        else:
+            value = math.inf if stopped else time.monotonic() - self._start
+            self.readings.append(value)
+        self.place += 1
+        return value
+
+
+def readings(path: Path) -> array[float]:
+    """What `Clock.write` kept, for a clock to tell again; none where there is no such file."""
+    found = array("d")
+    if path.exists():
+        written = path.read_bytes()
+        found.frombytes(written[: len(written) // found.itemsize * found.itemsize])
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a contender sees: encoded tensors and labels (sealed on test rows), a clock, and its threads."""
+
+    store: Store
+    clock: Clock
+    threads: int
+    memory_gb: float = math.inf  # that it may hold, its libraries included
+    epochs: int | None = None  # passes of a network over the train rows, in place of a budget: the clock is endless
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 for regression."""
+        return len(self.store.task.classes)
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may bear several of the classes."""
+        return self.store.task.several
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """The truth as a metric takes it: class numbers, `marks` of several labels, or values in the target's unit."""
+        found = np.asarray(self.store.labels[rows])
+        known = found >= 0 if found.dtype.kind == "i" else ~np.isnan(found)
+        assert known.all(), "a label of a test row was asked for"
+        return found
+
+    def borne(self, rows: np.ndarray) -> np.ndarray:
+        """Where rows may bear several labels: float32 [n, classes], 1 for each that is borne."""
+        return unpacked(self.labels(rows), self.classes).astype(np.float32)
+
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the target on train rows: regression learns (y - mean) / deviation."""
+        values = self.labels(self.store.split.train)
+        return float(values.mean()), float(values.std()) or 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a fit stands. `score` is the metric on valid rows (None: not measured at this step)."""
+
+    step: int
+    steps: int | None = None
+    score: float | None = None
+    note: str | None = None  # a choice worth a line of the journal: the plan, a cut
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    state: Callable[[], State] | None = None  # where a checkpoint may be taken: all that it takes to go on from here
+
+
+class Fitted(Protocol):
+    """A trained contender."""
+
+    score: float  # on valid rows
+    params: int
+    bytes: int
+    describe: list[str]  # what was chosen, a line each
+    starved: bool  # undertrained: the clock cut it while it still improved, so losing tells nothing of its family
+    trained_on_valid: bool  # after all choices; `score` is from before
+
+    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+        """Probabilities [n, classes] float32, or values [n] float64 in the target's unit."""
+
+    def graph(self) -> onnx.ModelProto:
+        """Tensors of the store (inputs, by name) -> 'scores', as `predict` gives them."""
+
+    def digest(self) -> str:
+        """Of every byte that was learned: two fits with the same digest are the same."""
+
+
+class Contender(Protocol):
+    """One way to learn. Stateless; a registry (`portfolio.py`) holds one of each."""
+
+    name: str
+    family: str  # deep, classical or floor
+    cores: str  # 'one' or 'all': what it makes good use of
+
+    def inputs(self, store: Store) -> list[str]:
+        """Names of the store's tensors that it reads; empty where it has nothing to learn from."""
+
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
+        """Learn, or go on from a state that a `Progress` gave; the last item is the `Fitted`.
+
+        A contender that gives no states starts again.
+        """
+
+
+def digest(*parts: bytes | np.ndarray) -> str:
+    """BLAKE2 of some bytes and arrays, in hexadecimal."""
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()

@@ -1,1 +1,0 @@
-"""From what the user points at to batches: source, table, audit, split."""

@@ -1,0 +1,1 @@
+"""From a source to encoded tensors: table, target, audit, split, store."""

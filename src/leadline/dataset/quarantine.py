@@ -1,0 +1,99 @@
+"""What is set aside: rows that cannot be used, written down, said, and too many of them refused; and ends of sounds.
+
+Enters: the table's rows without a target, and the store's that could not be decoded. Leaves: quarantine.csv, and what
+is said of it and of pictures and sounds that show nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from leadline.core.kind import Perceived
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table
+from leadline.dataset.target import missing
+from leadline.kinds import KINDS
+from leadline.kinds.audio import LONGEST
+from leadline.readers.media import listed
+from leadline.system.errors import SourceError
+
+GLANCED, CHUNK = 1_000, 32  # train rows that are looked at for blank ones, and at once
+MANY_BLANK = 0.05  # share of them that is worth a sentence
+
+
+def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
+    """Write down the rows that were set aside, and say so, and whether all could be read."""
+    unread = []
+    if store.unread:
+        read = table.rows - store.unread
+        unread = [f"Only {read:,} of {table.rows:,} rows, drawn at random, could be decoded in this budget."]
+    rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
+    rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
+    if refusal := unusable(rows, table):
+        raise SourceError(refusal)
+    if not rows:
+        return unread
+    pl.DataFrame(rows).write_csv(folder / "quarantine.csv")
+    many = "1 row was" if len(rows) == 1 else f"{len(rows):,} rows were"
+    return [*unread, f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
+
+
+def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
+    """What is said where more than half of the rows that tell their target are set aside: such a source is refused."""
+    untold = missing(table.task.target)
+    rows, lost = table.rows, [row for row in lost if row["reason"] != untold]
+    if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
+        return None
+    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
+
+
+def notes_of(store: Store) -> list[str]:
+    """What is said of encoded columns: sounds cut short, blank ones, words for 'missing' that are values."""
+    return [*shortened(store), *blank(store), *kept_apart(store)]
+
+
+def blank(store: Store) -> list[str]:
+    """What is said where many pictures show one colour, or sounds nothing, once they are decoded."""
+    said = []
+    train = store.split.train
+    few = np.sort(train[:: max(1, len(train) // GLANCED)])
+    for block in store.blocks:
+        kind = KINDS[block.kind]
+        if not isinstance(kind, Perceived):
+            continue
+        empty = np.concatenate([kind.blank(np.asarray(store.tensor(block.name)[part])) for part in chunks(few)])
+        if empty.mean() >= MANY_BLANK:
+            said.append(
+                f"{empty.mean():.0%} of the values in {block.columns[0]!r} are {kind.blank_is} once decoded, such as "
+                f"row {few[empty.argmax()] + 1}; check how they were saved."
+            )
+    return said
+
+
+def chunks(rows: np.ndarray) -> list[np.ndarray]:
+    """A few rows at a time: a row may be a minute of sound."""
+    return np.array_split(rows, max(1, -(-len(rows) // CHUNK)))
+
+
+def kept_apart(store: Store) -> list[str]:
+    """What is said where a word for 'missing' is a value of its own."""
+    return [
+        f"In {name!r} {listed(map(repr, words))} and the other missing cells are kept apart: the target differs."
+        for block in store.blocks
+        for name, words in block.settings.get("apart", {}).items()
+    ]
+
+
+def shortened(store: Store) -> list[str]:
+    """What is said where long sounds are heard in part."""
+    said = []
+    for block in store.blocks:
+        if block.settings.get("cut"):
+            seconds = block.settings["longest"] / block.settings["rate"]
+            more = "; a longer --budget hears more" if seconds < LONGEST - 1 else ""
+            said.append(f"Of sounds of {block.columns[0]!r} over {seconds:.3g} s the loudest stretch is heard{more}.")
+    return said

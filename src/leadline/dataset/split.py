@@ -1,0 +1,174 @@
+"""Table -> frozen row numbers: train, valid, calib, test.
+
+Valid stops and selects; only calibration sees calib; the labels of test are held out (`heldout.py`). What the source or
+the user states is kept; the rest is drawn by the seed: a stratified fifth for test, a tenth of what is left for valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leadline.system.errors import SourceError
+
+TEST, MOST_TEST = 0.2, 50_000
+VALID, MOST_VALID = 0.1, 10_000
+CALIB, MOST_CALIB = 0.05, 5_000
+SMALL = 1_000  # rows; below, valid gets a fifth
+CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
+MOST_ROWS = 2_000  # of running text to test on, half as many to select by; a row is a kilobyte
+RARE = 0.1  # of a drawn part, that rows of classes which it lacks may be
+FEWEST = 8  # rows that can be split at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Row numbers [n] int64, rising, disjoint."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    calib: np.ndarray
+    test: np.ndarray
+
+    def without(self, rows: Sequence[int]) -> Split:
+        """The same split without rows that turned out unreadable."""
+        gone = np.array(sorted(rows), np.int64)
+        kept = {name: part[~np.isin(part, gone)] for name, part in vars(self).items()}
+        return Split(**kept)
+
+    def counts(self) -> dict[str, int]:
+        return {name: len(part) for name, part in vars(self).items()}
+
+
+def split(
+    labels: np.ndarray, part: np.ndarray, seed: int, *, group: np.ndarray | None = None,
+    time: np.ndarray | None = None, fold: int = 0, of: str = "the source",
+) -> Split:  # fmt: skip
+    """Draw the split.
+
+    Args:
+        labels: class numbers (int; -1 unusable) or values (float; NaN unusable), [rows].
+        part: 0 train, 1 stated valid, 2 stated test, 3 in none, [rows].
+        group: group number of each row; equal groups stay together.
+        time: moment of each row; later rows are tested on.
+        of: what errors call the source.
+        fold: test on the next such part of the same order: folds 0 to 4 test on every row once.
+
+    Example:
+        >>> split(np.arange(100) % 2, np.zeros(100), seed=0).counts()
+        {'train': 64, 'valid': 16, 'calib': 0, 'test': 20}
+    """
+    usable = labels >= 0 if labels.dtype.kind == "i" else np.isfinite(labels)
+    rows = np.flatnonzero(usable & (part == 0))
+    stated = {1: np.flatnonzero(usable & (part == 1)), 2: np.flatnonzero(usable & (part == 2))}
+    if len(rows) < FEWEST:
+        raise SourceError(f"Only {len(rows)} usable rows to learn from in {of}; at least {FEWEST} are needed.")
+    rng = np.random.default_rng(seed)
+    order = _order(rows, labels, rng, group, time)  # [0, 1) a row; the lowest are tested on
+    away = np.round(order - fold * min(TEST, MOST_TEST / len(rows)), 12)
+    order = np.round(away % 1.0, 12) if fold else order  # a place on an edge stays on it
+    shares = []
+    n = len(rows)
+    if not len(stated[2]):
+        shares.append(("test", min(TEST, MOST_TEST / n)))
+        n -= int(n * shares[-1][1])
+    if not len(stated[1]):
+        shares.append(("valid", min(VALID if n >= SMALL else 2 * VALID, MOST_VALID / n) * n / len(rows)))
+    # A whole group of few, such as one fold of ten, would be far more than calib needs.
+    coarse = group is not None and len(np.unique(group[rows])) < 1 / CALIB
+    shares.append(("calib", (min(CALIB, MOST_CALIB / n) if n >= CALIBRATED and not coarse else 0.0) * n / len(rows)))
+    parts, low = {"valid": stated[1], "test": stated[2]}, 0.0
+    for name, share in shares:
+        chosen = (order >= low) & (order < low + share)
+        parts[name] = rows[chosen]
+        low += share
+    parts["train"] = rows[order >= low]
+    if labels.dtype.kind == "i" and group is None and time is None:
+        for name in [name for name, _ in shares if name != "calib"]:
+            _give_rare(parts, name, labels)
+    for name in ("train", "valid", "test"):
+        if not len(parts[name]):
+            raise SourceError(
+                f"Of {len(rows):,} rows of {of} whose target can be used, the split leaves no {name} rows; give more "
+                "rows, or finer groups."
+            )
+    return Split(**parts)
+
+
+def _give_rare(parts: dict[str, np.ndarray], name: str, labels: np.ndarray) -> None:
+    """A row of every class that a drawn part lacks, from train, which keeps one at least: few rows miss it by chance.
+
+    Where more classes are missing than a tenth of the part has rows, it stays as it was drawn.
+    """
+    lacking = np.setdiff1d(labels[parts["train"]], labels[parts[name]])
+    if len(lacking) > max(2, RARE * len(parts[name])):
+        return
+    for label in lacking:
+        held = parts["train"][labels[parts["train"]] == label]
+        if len(held) > 1:
+            parts[name] = np.sort(np.append(parts[name], held[0]))
+            parts["train"] = parts["train"][parts["train"] != held[0]]
+
+
+def folds_of(split: Split, part: np.ndarray) -> int:
+    """Folds that cover every row once; 1 where the test part is stated, and so cannot be drawn again.
+
+    Told by how many rows there are: whole groups, and rows that were taken out of train, change the share of a part.
+    """
+    if (part == 2).any() or not len(split.test):
+        return 1
+    return int(1 / min(TEST, MOST_TEST / sum(split.counts().values())) + 1e-9)
+
+
+def stretches(part: np.ndarray) -> Split:
+    """The split of a running text: its last tenth is tested on, the twentieth before that is valid, unless stated.
+
+    At most two megabytes and one: more would cost minutes to read and tell nothing new.
+
+    Whole stretches, because neighbouring rows tell of each other. There is no calib.
+
+    Example:
+        >>> stretches(np.zeros(200)).counts()
+        {'train': 170, 'valid': 10, 'calib': 0, 'test': 20}
+    """
+    rows, stated = np.flatnonzero(part == 0), [np.flatnonzero(part == number) for number in (1, 2)]
+    test = stated[1] if len(stated[1]) else rows[len(rows) - min(len(rows) // 10, MOST_ROWS) :]
+    rows = rows if len(stated[1]) else rows[: -len(test)]
+    valid = stated[0] if len(stated[0]) else rows[len(rows) - min(max(1, len(rows) // 18), MOST_ROWS // 2) :]
+    rows = rows if len(stated[0]) else rows[: -len(valid)]
+    return Split(train=rows, valid=valid, calib=rows[:0], test=test)
+
+
+def _order(
+    rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator, group: np.ndarray | None, time: np.ndarray | None
+) -> np.ndarray:
+    """A place in [0, 1) for each row, such that any range of places is a fair draw (or a stretch of time)."""
+    if time is not None:
+        late_first = np.argsort(-time[rows].astype(np.float64), kind="stable")
+        return _places(late_first)
+    if group is not None:
+        names, member, sizes = np.unique(group[rows], return_inverse=True, return_counts=True)
+        shuffled = rng.permutation(len(names))
+        # A group of most of the rows has the last place: without it there would be little to learn from.
+        most = (sizes > len(rows) / 2) & (len(names) > 1)
+        shuffled = shuffled[np.argsort(most[shuffled], kind="stable")]
+        starts = np.empty(len(names))
+        starts[shuffled] = np.cumsum(sizes[shuffled]) - sizes[shuffled]
+        starts[most] = len(rows) - 1
+        return np.asarray((starts / len(rows))[member])
+    if labels.dtype.kind == "f":
+        return _places(rng.permutation(len(rows)))
+    # Stratified: within a class of n rows the k-th drawn row gets a place in [k/n, (k+1)/n).
+    places = np.empty(len(rows))
+    for label in np.unique(labels[rows]):
+        mine = np.flatnonzero(labels[rows] == label)
+        places[mine] = (rng.permutation(len(mine)) + rng.random(len(mine))) / len(mine)
+    return places
+
+
+def _places(order: np.ndarray) -> np.ndarray:
+    places = np.empty(len(order))
+    places[order] = np.arange(len(order)) / len(order)
+    return places

@@ -1,0 +1,66 @@
+"""Table + settings -> split: the columns that the user names for it are read here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from leadline.config import Settings
+from leadline.dataset.split import Split, split, stretches
+from leadline.dataset.table import Table
+from leadline.metrics.metrics import METRICS
+from leadline.metrics.multilabel import rarest
+from leadline.system.errors import LeadlineError, SourceError
+
+
+def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) -> Split:
+    """The split of a table; a fold of it, or that of another order (see `split`)."""
+    if table.task.name == "language":
+        return stretches(table.part)
+    group, time = groups(table, asked), None if asked.time is None else _moments(table, asked.time)
+    labels = rarest(table.labels, len(table.task.classes)) if table.task.several else table.labels
+    drawn = split(
+        labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold,
+        of=table.source.name,
+    )  # fmt: skip
+    if fold == 0:
+        _check_metric(table, drawn)
+    if table.doubtful is None:
+        return drawn
+    return replace(drawn.without(table.doubtful.tolist()), test=drawn.test)
+
+
+def _check_metric(table: Table, drawn: Split) -> None:
+    """One sentence before anything is trained where a part cannot be scored by the metric."""
+    needed = METRICS[table.task.metric].classes_needed
+    for name in ("test", "valid"):
+        held = np.unique(table.labels[getattr(drawn, name)])
+        if len(held) < needed:
+            rows = len(getattr(drawn, name))
+            raise SourceError(
+                f"All {rows:,} {name} rows are {table.task.classes[int(held[0])]!r}, where {table.task.metric} needs "
+                f"rows of {needed} classes; give {name} rows of another class, or another --metric, such as accuracy."
+            )
+
+
+def groups(table: Table, asked: Settings) -> np.ndarray | None:
+    """What each row belongs to: rows of one group stay together."""
+    name = asked.group or table.whole
+    if name is None:
+        return None
+    return table.frame.select(name).collect().to_series().cast(pl.String).fill_null("").to_numpy()
+
+
+def _moments(table: Table, name: str) -> np.ndarray:
+    """The moment of each row."""
+    from leadline.kinds import KINDS
+
+    cells = table.frame.select(name).collect().to_series()
+    settings = KINDS["time"].sniff(cells, None)
+    kind = "number" if settings is None else "time"
+    values = np.asarray(KINDS[kind].decode(cells, None, settings or {}).values)
+    if kind == "number" and not np.isfinite(values).all():
+        raise LeadlineError(f"--time {name} holds cells that are neither numbers nor dates; mend or choose another.")
+    return values

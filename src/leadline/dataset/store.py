@@ -1,0 +1,404 @@
+"""Table + split -> encoded tensors in a memory-mapped store, one path for every size of source.
+
+Every row passes once through the kinds' decode step and their ONNX encode graphs, in bounded memory, into .npy files
+that all contenders map. The store lives in the cache under a key made of everything that shaped it, so a second run of
+the same source starts at once. The labels of test rows are not in it (`heldout.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.core.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
+from leadline.dataset.heldout import hidden
+from leadline.dataset.sampling import FEWEST, Ration
+from leadline.dataset.split import Split
+from leadline.dataset.table import Column, Table
+from leadline.dataset.target import Task
+from leadline.graph.runtime import Session
+from leadline.kinds import KINDS
+from leadline.system.errors import SourceError
+from leadline.system.resources import most_threads
+
+FORMAT = 12  # raised when the content of a store changes
+USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
+CHUNK = 4_096  # rows read at once, at least
+MOST_CELLS = 2**21  # read at once
+MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may hold a hundred bytes for each
+# Share of the budget that it may take to make of all pictures and sounds what contenders read; where that is short, a
+# random part of the rows is read.
+DECODING = 0.35
+TRIED, LEAST_TRIED = 0.01, 4  # share of the budget, and rows, to know what a row takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Columns encoded together: one tensor, one encode graph, and the forms that contenders can read instead."""
+
+    name: str  # of the tensor: "number", "category", "image_photo"
+    kind: str
+    columns: tuple[str, ...]
+    decode: dict[str, dict[str, Any]]  # column -> settings of its decode step
+    settings: dict[str, Any]  # facts of the fit: sizes, lengths, channels
+    shape: tuple[int, ...]  # of one encoded row
+    dtype: str
+    forms: dict[str, list[Any]]  # form -> [shape of a row, dtype]
+    padding: int | None = None  # what fills up a row that is shorter than `shape`
+
+
+class Store:
+    """Encoded tensors by name, memory-mapped; `labels` has SEALED (or NaN) on test rows."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        facts = json.loads((self.path / "store.json").read_text())
+        self.rows: int = facts["rows"]
+        self.task = Task(**{**facts["task"], "classes": tuple(facts["task"]["classes"])})
+        self.blocks = tuple(
+            Block(**{**block, "columns": tuple(block["columns"]), "shape": tuple(block["shape"])})
+            for block in facts["blocks"]
+        )
+        self.bad: list[tuple[int, str]] = [(row, reason) for row, reason in facts["bad"]]
+        self.share: float = facts["share"]  # of the rows that were drawn, at random, to be decoded
+        self.a_row: float = facts["a_row"]  # seconds that a picture or sound took from its file to what is read
+        self.unread: int = facts["unread"]  # rows that the budget left no time to decode
+        self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
+        self.labels: np.ndarray = np.load(self.path / "labels.npy")
+        self._open: dict[str, np.ndarray] = {}  # tensors that were asked for: a batch asks thousands of times
+
+    def block(self, name: str) -> Block:
+        return next(block for block in self.blocks if block.name == name)
+
+    def tensor(self, name: str) -> np.ndarray:
+        """'image_photo' (encoded) or 'image_photo.dense' (a form): [rows, ...], read-only."""
+        if name not in self._open:
+            path = self.path / f"{name}.npy"
+            if not path.exists():
+                self._make_form(*name.rsplit(".", 1))
+            self._open[name] = np.asarray(np.load(path, mmap_mode="r"))
+        return self._open[name]
+
+    def graph(self, name: str) -> bytes:
+        """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it."""
+        return (self.path / f"{name}.onnx").read_bytes()
+
+    def _make_form(self, block_name: str, form: str) -> None:
+        block = self.block(block_name)
+        shape, dtype = block.forms[form]
+        encoded = self.tensor(block_name)
+        session = Session(self.graph(f"{block_name}.{form}"))
+
+        rows = np.flatnonzero(Ration(self.rows, self.share).drawn())
+        step = max(1, min(CHUNK // 8, MOST_VALUES // max(1, math.prod(block.shape))))
+
+        def one(start: int) -> None:
+            mine = rows[start : start + step]
+            held = encoded[mine]
+            if block.padding is not None:  # what only fills up costs as much as what was heard
+                held = held[:, : max(block.settings.get("least", 1), _filled(held, block.padding))]
+            out[mine] = session({"encoded": held})[form]
+
+        temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
+        try:
+            out = _mapped(temporary, dtype, (self.rows, *shape))
+            with ThreadPoolExecutor(most_threads()) as pool:
+                list(pool.map(one, range(0, len(rows), step)))
+            out.flush()
+            temporary.replace(self.path / f"{block_name}.{form}.npy")
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def build(
+    table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any],
+    share: float | None = None, like: Store | None = None,
+) -> Store:  # fmt: skip
+    """Encode every row, or find it encoded.
+
+    Args:
+        seconds: the budget, by which a kind chooses its size (an image its pixels).
+        key: whatever else shaped the split, for the name of the store.
+        share: of the rows that an earlier run had time to decode (default: as many as there is time for).
+        like: a store of the same rows in another split, whose pictures and sounds need not be decoded again.
+    """
+    media = any(KINDS[column.kind].ragged for column in table.inputs)
+    facts = {
+        "format": FORMAT, "digest": table.source.digest, "task": asdict(table.task), "key": dict(key),
+        "seconds": str(round(seconds, 0)) if media else None,
+        "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
+    }  # fmt: skip
+    name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+    final = cache / "stores" / name
+    if (final / "store.json").exists():
+        os.utime(final)
+        if share in (None, Store(final).share):
+            return Store(final)
+        final = final.with_name(f"{name}-{share}")
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
+    try:
+        _write(temporary, table, split, seconds, share if like is None else like.share, like)
+        try:
+            temporary.rename(final)
+        except OSError:  # another run has just made the same store
+            shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return Store(final)
+
+
+@contextmanager
+def again(store: Store, table: Table, split: Split) -> Iterator[Store]:
+    """The same rows in another split, for a while: what was learned from train rows is learned anew.
+
+    Images and sounds are not decoded again: their encoding learns no more from them than a size.
+    """
+    with tempfile.TemporaryDirectory(prefix=".fold-", dir=store.path.parent, ignore_cleanup_errors=True) as folder:
+        _write(Path(folder), table, split, USUAL, store.share, like=store)
+        yield Store(folder)
+
+
+def _write(
+    folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None = None
+) -> None:
+    groups = grouped(table.inputs)
+    kept = []
+    if like is not None:  # where a column was left out, others may have got its number
+        whole = {name: tuple(column.name for column in columns) for name, columns in groups}
+        kept = [b for b in like.blocks if KINDS[b.kind].ragged and whole.get(b.name) == b.columns]
+    for block in kept:
+        assert like is not None
+        for path in like.path.glob(f"{block.name}.*"):
+            os.link(path, folder / path.name)
+    names = {block.name for block in kept}
+    fits = [_fit(folder, name, columns, table, split, seconds) for name, columns in groups if name not in names]
+    fitted = [block for block, _ in fits]
+    order = [name for name, _ in groups]
+    blocks = sorted([*kept, *fitted], key=lambda block: order.index(block.name))
+    a_row = sum(cost for _, cost in fits) if like is None else like.a_row
+    if share is None:
+        media = any(KINDS[block.kind].ragged for block in fitted)
+        limit = DECODING * seconds if media else math.inf
+        ration = Ration(table.rows, _affordable(table.rows, a_row, seconds), limit, len(fitted))
+    else:
+        ration = Ration(table.rows, share)
+    bad: dict[int, str] = {} if like is None else dict(like.bad)
+    writers = {
+        block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in fitted
+    }
+    sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in fitted}
+    with ThreadPoolExecutor(most_threads()) as pool:
+        for start, frame in (
+            table.batches([c for block in fitted for c in block.columns], at_once(fitted)) if fitted else ()
+        ):
+            for block in fitted:
+                job = _Job(block, table, sessions[block.name], writers[block.name], bad, ration)
+                job.encode(frame, start, pool)
+    if refusal := unreadable(bad, table.rows):
+        raise SourceError(refusal)
+    for writer in writers.values():
+        writer.flush()
+    unread = np.flatnonzero(~ration.drawn())
+    split = split.without([*bad, *unread])
+    np.save(folder / "labels.npy", hidden(table.labels, split.test))
+    for part, rows in vars(split).items():
+        np.save(folder / f"{part}.npy", rows)
+    facts = {
+        "source": table.source.name, "rows": table.rows, "task": asdict(table.task),
+        "blocks": [asdict(block) for block in blocks],
+        "bad": sorted(bad.items()), "share": ration.share, "a_row": a_row, "unread": len(unread),
+    }  # fmt: skip
+    (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
+
+
+def at_once(blocks: Sequence[Block]) -> int:
+    """Rows to read at once: many where a cell is one number or word, so that Python's share of the work is small."""
+    if not all(KINDS[block.kind].joint for block in blocks):
+        return CHUNK
+    return int(np.clip(MOST_CELLS // sum(len(block.columns) for block in blocks), CHUNK, 32 * CHUNK))
+
+
+def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:
+    """A new .npy file to write into. Its blocks are taken at once: a disk that fills up later would end the process."""
+    made: np.memmap = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+    return made
+
+
+def _filled(rows: np.ndarray, padding: int) -> int:
+    """How many places of rows [n, places, ...] hold more than what fills them up."""
+    held = (rows != padding).any(axis=(0, *range(2, rows.ndim)))
+    return int(held.nonzero()[0][-1]) + 1 if held.any() else 0
+
+
+def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
+    """What is said where more than half of the rows cannot be decoded: such a source is refused."""
+    if len(bad) <= rows / 2:
+        return None
+    first = min(bad)
+    return (
+        f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these rows, or "
+        "leave out what holds them."
+    )
+
+
+def _affordable(rows: int, a_row: float, seconds: float) -> float:
+    """The share of the rows that there is time to decode."""
+    most = DECODING * seconds / max(a_row, 1e-9)
+    return 1.0 if most >= rows else max(most, FEWEST) / rows
+
+
+def grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
+    """Columns by block: one block for all columns of a joint kind, else one a column."""
+    groups: dict[str, list[Column]] = {}
+    for column in columns:
+        kind = KINDS[column.kind]
+        position = len(groups)
+        groups.setdefault(kind.name if kind.joint else f"{kind.name}_{position}", []).append(column)
+    return list(groups.items())
+
+
+def _fit(
+    folder: Path, name: str, columns: list[Column], table: Table, split: Split, seconds: float
+) -> tuple[Block, float]:
+    """Fit a block's kind on train rows; also the seconds that one row takes on all cores, where that counts."""
+    kind = KINDS[columns[0].kind]
+    names = tuple(column.name for column in columns)
+    rows = split.train
+    if len(rows) > kind.sample:
+        rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
+    frame = table.take(rows, names)
+    began = time.perf_counter()
+    if kind.ragged:
+        decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
+    else:
+        found = decode_columns(kind, frame, table.source.root, {c.name: c.settings for c in columns})
+        decoded = [found[c.name] for c in columns]
+    spent = time.perf_counter() - began
+    samples = [cells.values for cells in decoded]
+    if kind.ragged and all(value is None for value in samples[0]):
+        raise SourceError(
+            f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
+            f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
+        )
+    limits = Limits(
+        rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names,
+        labels=table.labels[rows],
+    )  # fmt: skip
+    fit = kind.fit(samples, columns[0].settings, limits)
+    (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
+    for form, tensor in fit.forms.items():
+        (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
+    block = described(name, columns, fit)
+    if not kind.ragged:
+        missing = {each: round(float(absent(values).mean()), 4) for each, values in zip(names, samples, strict=True)}
+        return replace(block, settings={**block.settings, "missing": missing}), 0.0
+    if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
+        began = time.perf_counter()
+        samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
+        spent = time.perf_counter() - began
+    return block, spent / len(frame) + _cost(fit, names, samples, TRIED * limits.seconds)
+
+
+def described(name: str, columns: list[Column], fit: Fit) -> Block:
+    """The block that a fitted kind makes of these columns."""
+    decode = {column.name: {**column.settings, **fit.decode} for column in columns}
+    return Block(
+        name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
+        settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
+        forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
+        padding=fit.encode.padding,
+    )  # fmt: skip
+
+
+def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+    """A sample decoded as all rows will be: one by one on all cores, where each has a shape of its own."""
+    if not kind.ragged or isinstance(cells.dtype, pl.Array):
+        return kind.decode(cells, root, settings)
+    with ThreadPoolExecutor(most_threads()) as pool:
+        each = list(pool.map(lambda row: kind.decode(cells.slice(row, 1), root, settings), range(len(cells))))
+    return Decoded(
+        values=[one.values[0] for one in each],
+        bad={row: why for row, one in enumerate(each) for why in one.bad.values()},
+    )
+
+
+def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any], most: float) -> float:
+    """Seconds that a row takes on all cores from what is decoded to the forms that contenders read.
+
+    Of the samples as many are tried as take so many seconds at `most`, in an order of chance, and a few however long.
+    """
+    whole = [row for row in zip(*samples, strict=True) if all(value is not None for value in row)]
+    order = np.random.default_rng(0).permutation(len(whole))
+    encode = Session(fit.encode.graph.SerializeToString())
+    forms = [(name, Session(form.graph.SerializeToString())) for name, form in fit.forms.items()]
+    began, spent, tried = time.perf_counter(), 0.0, 0
+    for tried, place in enumerate(order, start=1):
+        encoded = encode.only({name: value[None] for name, value in zip(names, whole[place], strict=True)})
+        for name, form in forms:
+            form({"encoded": encoded})[name]
+        spent = time.perf_counter() - began
+        if spent > most and tried >= LEAST_TRIED:
+            break
+    return spent / tried / most_threads()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Decoding and encoding of one block, chunk by chunk, on all cores."""
+
+    block: Block
+    table: Table
+    session: Session
+    out: np.ndarray
+    bad: dict[int, str]
+    ration: Ration
+
+    def encode(self, frame: pl.DataFrame, start: int, pool: ThreadPoolExecutor) -> None:
+        """Rows are cut fine where each has a shape of its own: a picture may be a hundred megabytes."""
+        kind = KINDS[self.block.kind]
+        alone = kind.ragged and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
+        step = 1 if alone else max(CHUNK // 8, len(frame) // (4 * most_threads()))
+        pieces = self.ration.starts(slice(start, start + len(frame)), step)
+        list(pool.map(lambda first: self._piece(frame, start, first - start, step), pieces))
+
+    def _piece(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
+        rows = slice(start + first, start + first + step)
+        if self.ration.wants(rows):
+            self._encoded(frame, start, first, step)
+            self.ration.took(rows)
+
+    def _encoded(self, frame: pl.DataFrame, start: int, first: int, step: int) -> None:
+        block, kind = self.block, KINDS[self.block.kind]
+        ways = {name: block.decode[name] for name in block.columns}
+        decoded = decode_columns(kind, frame.select(block.columns).slice(first, step), self.table.source.root, ways)
+        for item in decoded.values():
+            for position, reason in item.bad.items():
+                self.bad[start + first + position] = reason
+        if kind.ragged and any(value is None for item in decoded.values() for value in item.values):
+            return  # the row stays zero and leaves the split
+        feeds = {name: np.stack(item.values) if kind.ragged else item.values for name, item in decoded.items()}
+        encoded = self.session.only(feeds)
+        rows = self.out[start + first : start + first + len(encoded)]
+        if block.padding is not None:
+            rows[:, encoded.shape[1] :] = block.padding
+            rows = rows[:, : encoded.shape[1]]
+        rows[...] = encoded

@@ -1,0 +1,381 @@
+"""Source -> table: rows with typed columns, the target and the task read from them.
+
+Enters: a `Source`. Leaves: a `Table`, whose rows are those of train, valid and test one after the other.
+Nothing is decoded here but the target column (`target.py`); cells stay lazy until they are encoded. How a column is
+read is decided once, on its train rows: all of them, where a sample cannot tell. Valid and test parts that are written
+otherwise are written anew as the train part is (`reading.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.config import Settings
+from leadline.core.kind import MISSING
+from leadline.dataset.notation import Reading, readable, readings, rewritten
+from leadline.dataset.plain_numbers import plain_numbers
+from leadline.dataset.predefined_split import PARTS, stated_split
+from leadline.dataset.target import Target, Task, chosen, labels_of, listing, several_of, task_of, together
+from leadline.kinds import KINDS
+from leadline.kinds.number import PARSES
+from leadline.readers.canonical import named
+from leadline.readers.media import MEDIA
+from leadline.readers.part import agreed, called_as
+from leadline.readers.source import BadRow, Source
+from leadline.system.errors import SourceError
+
+SNIFFED = 5_000  # rows by which the kind of a column is told
+SETTLED = ("number", "time", "category")  # kinds whose notation is told by all train rows
+MOST_CELLS = 2**22  # looked at together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column as understood: its kind, how its cells are decoded, and what part it plays."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    role: str = "input"  # input, target or dropped
+    missing: float = 0.0  # share of the cells
+    unique: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows in source order, typed columns, and the target as numbers: class, `marks` of several, or value.
+
+    -1 or NaN: unusable.
+    """
+
+    source: Source
+    frame: pl.LazyFrame
+    part: np.ndarray  # uint8 [rows], position in PARTS; 3: in none
+    columns: tuple[Column, ...]
+    task: Task
+    labels: np.ndarray  # int64 or float64 [rows]
+    bad: tuple[BadRow, ...]
+    whole: str | None = None  # the column of folds, whose values the rest of the split keeps whole too
+    doubtful: np.ndarray | None = None  # row numbers that are tested on, but not learned from
+    notes: tuple[str, ...] = ()  # what is to be said of how the target was read
+
+    @property
+    def rows(self) -> int:
+        return len(self.part)
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.role == "input")
+
+    def take(self, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
+        """The given rows, in rising order."""
+        return take(self.frame, rows, columns)
+
+    def batches(self, columns: Sequence[str], size: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        """(first row, frame of up to `size` rows), over all rows."""
+        wanted = self.frame.select(columns)
+        for start in range(0, self.rows, size):
+            yield start, wanted.slice(start, size).collect()
+
+
+def take(frame: pl.LazyFrame, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
+    """The given row numbers of a lazy frame, in rising order, without collecting the rest."""
+    index = "__row"
+    while index in columns:
+        index += "_"
+    keep = pl.col(index).is_in(pl.Series(np.unique(rows).astype(np.uint32)).implode())
+    return frame.select(columns).with_row_index(index).filter(keep).drop(index).collect()
+
+
+def read(source: Source, settings: Settings) -> Table:
+    """Understand a source: target, task, and the kind of every column."""
+    settings = _composed(settings)
+    told = _contracts(source, settings)
+    frame, part, notes = _joined(source, told)
+    if "tokens" in source.kinds.values():
+        return _running(source, frame, part, settings)
+    if settings.task == "language":
+        raise SourceError(f"--task language learns from files of text; {source.name} is a table.")
+    names = frame.collect_schema().names()
+    for option in ("group", "time"):
+        column = getattr(settings, option)
+        if column is not None and column not in names:
+            raise SourceError(f"--{option} {column} is not a column; columns are {listing(names)}.")
+    for column in (*settings.drop, *settings.kinds):
+        if column not in names:
+            raise SourceError(f"{column!r} is not a column of {source.name}; columns are {listing(names)}.")
+    target = chosen(source, settings, names)
+    several = several_of(target, names)
+    if several:
+        frame, target = together(source, frame, several)
+    said = stated_split(source, frame, part, settings, target)
+    read = labels_of(source, frame, said.part, target, settings, several)
+    lost = _unusable(source, said.part, read)
+    wanted = [name for name in names if name not in several]
+    columns = _columns(frame, said.part, wanted, source, settings, target, said.dropped)
+    columns = [told.get(column.name, column) if column.role == "input" else column for column in columns]
+    if several:
+        columns.append(Column(name=target, kind="category", settings={}, role="target"))
+    return Table(
+        source=source, frame=frame, part=said.part, columns=tuple(columns), task=read.task, labels=read.labels,
+        bad=(*source.bad, *said.bad, *read.bad), whole=said.whole,
+        notes=(*notes, *lost, *read.notes),
+    )  # fmt: skip
+
+
+def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings) -> Table:
+    """The table of a running text: each row's label is the bytes that are to be foretold in it."""
+    for option in ("group", "time", "split", "drop", "kind"):
+        if getattr(settings, option):
+            raise SourceError(f"--{option} names a column; {source.name} is running text, which has none.")
+    bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
+    column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
+    return Table(
+        source=source, frame=frame, part=part, columns=(column,), task=task_of("language", None, (), settings),
+        labels=bytes_.cast(pl.Float64).to_numpy().copy(), bad=source.bad,
+    )  # fmt: skip
+
+
+def _composed(settings: Settings) -> Settings:
+    """Settings with the names of columns as `plain` has them."""
+    words = {name: getattr(settings, name) for name in ("target", "group", "time", "split")}
+    words = {name: None if word is None else named(word) for name, word in words.items()}
+    kind = tuple(f"{named(column)}={kind}" for column, kind in settings.kinds.items())
+    return replace(settings, **words, kind=kind, drop=tuple(map(named, settings.drop)))
+
+
+def _contracts(source: Source, settings: Settings) -> dict[str, Column]:
+    """How the train part's columns are read, where the source states other parts; else none."""
+    if source.valid is None and source.test is None:
+        return {}
+    if "tokens" in source.kinds.values():
+        return {}
+    names = source.train.collect_schema().names()
+    rows = int(source.train.select(pl.len()).collect().item())
+    target = settings.target or source.target or ""
+    columns = _columns(source.train, np.zeros(rows, np.uint8), names, source, settings, target, {})
+    return {column.name: column for column in columns}
+
+
+def _joined(source: Source, told: Mapping[str, Column]) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
+    """All parts one under the other, the part of every row, and what is to be said."""
+    frames, counts, notes = [], [], list[str]()
+    types = source.train.collect_schema()
+    names = types.names()
+    for part, frame in zip(PARTS, (source.train, source.valid, source.test), strict=True):
+        if frame is None:
+            counts.append(0)
+            continue
+        frame, renamed = called_as(frame, names)
+        notes += [f"Column {old!r} of the {part} part is read as {name!r}." for old, name in renamed.items()]
+        there = set(frame.collect_schema().names())  # asked once: of thousands of columns it takes a moment
+        if lacking := [name for name in names if name not in there]:
+            raise SourceError(
+                f"The {part} part of {source.name} lacks column {lacking[0]!r}, which the train part has; add it "
+                "there, or check its header."
+            )
+        if part != "train":
+            frame, said = _as_train(frame, types, told, f"the {part} part of {source.name}")
+            notes += said
+        frames.append(frame.select(names))
+        counts.append(int(frame.select(pl.len()).collect().item()))
+    if counts[0] == 0:
+        raise SourceError(f"{source.name} holds no rows; give a source with at least some.")
+    return _below(frames, source.name), np.repeat(np.arange(3, dtype=np.uint8), counts), notes
+
+
+def _below(frames: list[pl.LazyFrame], name: str) -> pl.LazyFrame:
+    """The parts' frames one under the other. Raises SourceError where a column's types have no type in common."""
+    if len(frames) == 1:
+        return frames[0]
+    schemas = [frame.collect_schema() for frame in frames]
+    for column in schemas[0]:
+        dtypes = list(dict.fromkeys(schema[column] for schema in schemas))
+        # Whether there is a type for all, the schemas tell; whether lists can be cast to it, the cells alone.
+        several = any(each.is_nested() for each in dtypes)
+        if len(dtypes) == 1 or all(each.is_numeric() for each in dtypes):
+            continue
+        alone = [
+            frame.select(column) if several else pl.LazyFrame(schema={column: each})
+            for frame, each in zip(frames, [schema[column] for schema in schemas], strict=True)
+        ]
+        try:
+            pl.concat(alone, how="vertical_relaxed").collect()
+        except pl.exceptions.PolarsError as error:
+            raise SourceError(
+                f"Column {column!r} of {name} holds {' and '.join(map(str, dtypes))} in its parts, where one type was "
+                f"expected; write them alike, or --drop {column}."
+            ) from error
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def _as_train(
+    frame: pl.LazyFrame, types: pl.Schema, told: Mapping[str, Column], part: str
+) -> tuple[pl.LazyFrame, list[str]]:  # fmt: skip
+    """A part with its cells written as those of train are. Raises SourceError where none of a column can be read."""
+    schema = frame.collect_schema()
+    written, notes = list[pl.Series](), list[str]()
+    columns: dict[str, tuple[str, Mapping[str, Any]]] = {
+        name: ("number" if column.role == "target" else column.kind, column.settings)
+        for name, column in told.items()
+        if column.role == "input" or (column.role == "target" and "decimal" in column.settings)
+    }
+    for name, (kind, how) in columns.items():
+        alike = schema[name] == types[name] or (schema[name].is_numeric() and types[name].is_numeric())
+        if not alike and not readable(schema[name], kind, how) and schema[name] not in (pl.Null, pl.String):
+            raise SourceError(
+                f"Column {name!r} of {part} holds {schema[name]}, which cannot be read as {kind}, as the train part's "
+                f"{types[name]} is; write them alike, or --drop {name}."
+            )
+    read = readings(frame, columns)
+    for name, (kind, how) in columns.items():
+        found = read.get(name)
+        if found is not None and found.known and not found.read:
+            raise SourceError(
+                f"Column {name!r} of {part} holds cells such as {found.example!r}, of which none can be read as "
+                f"{kind}, as the train part's are; write them alike, or --drop {name}."
+            )
+        own = found or Reading(settings=how, known=0, read=0)
+        if own.says:
+            notes.append(f"In {part}, {own.says}")
+        alike = schema[name] == types[name] or (schema[name].is_numeric() and types[name].is_numeric())
+        if own.says or not alike:
+            cells = frame.select(name).collect()[name]
+            written.append(rewritten(cells, kind, own.settings, types[name], how))
+    return (frame.with_columns(written) if written else frame), notes
+
+
+def _unusable(source: Source, part: np.ndarray, read: Target) -> list[str]:
+    """What is to be said of stated valid and test rows whose target cannot be used. Raises SourceError where none can:
+    a part that is stated is never drawn in its place.
+    """
+    usable = np.isfinite(read.labels) if read.labels.dtype.kind == "f" else read.labels >= 0
+    said = []
+    for number, name in enumerate(PARTS[1:], start=1):
+        rows = part == number
+        lost = int((rows & ~usable).sum())
+        if not lost:
+            continue
+        places = {f"{source.name} row {row + 1}" for row in np.flatnonzero(rows & ~usable)}
+        first = next((f"{bad.place}: {bad.reason}" for bad in read.bad if bad.place in places), "the target is unknown")
+        if lost == rows.sum():
+            raise SourceError(
+                f"None of the {lost:,} stated {name} rows of {source.name} can be used, such as {first}; write the "
+                "target there as in the train part, or leave that part out."
+            )
+        many = agreed(lost, "1", "{}")
+        said.append(f"Of {int(rows.sum()):,} stated {name} rows {many} cannot be used, such as {first}.")
+    return said
+
+
+def _columns(
+    frame: pl.LazyFrame, part: np.ndarray, names: Sequence[str], source: Source, settings: Settings, target: str,
+    dropped: Mapping[str, str],
+) -> list[Column]:  # fmt: skip
+    """Every column, told by a sample of its train rows, and settled by all of them where a sample may mislead."""
+    rows = np.flatnonzero(part == 0)
+    sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
+    stated = {*settings.kinds, *source.kinds}
+    plain = plain_numbers(sample) - stated - {target, *dropped, *settings.drop}
+    columns = {
+        name: Column(name=name, kind="number", settings={})
+        if name in plain
+        else column_of(name, sample[name], source, settings, target, dropped.get(name))
+        for name in names
+    }
+    if len(sample) == len(rows):
+        return list(columns.values())
+    text = [name for name in names if sample[name].dtype == pl.String and columns[name].role == "input"]
+    asked = [name for name in text if columns[name].kind in SETTLED]
+    numbers = [name for name in asked if columns[name].kind == "number" and not columns[name].settings]
+    surely = _surely_numbers(frame, part, numbers)
+    train = frame.filter(pl.Series(part == 0))
+    for some in _some([name for name in asked if name not in surely], len(part)):
+        for cells in train.select(some).collect().get_columns():
+            name = cells.name
+            how = KINDS[columns[name].kind].sniff(cells, source.root)
+            if how is not None:
+                columns[name] = replace(columns[name], settings=how)
+            elif name not in stated:
+                columns[name] = column_of(name, cells, source, settings, target, None)
+    return list(columns.values())
+
+
+def _some(names: Sequence[str], rows: int) -> Iterator[Sequence[str]]:
+    """Names in groups whose cells are held together: to open a wide file for each column takes seconds."""
+    step = max(1, MOST_CELLS // max(1, rows))
+    return (names[start : start + step] for start in range(0, len(names), step))
+
+
+def _surely_numbers(frame: pl.LazyFrame, part: np.ndarray, names: Sequence[str]) -> set[str]:
+    """Columns of text of which nearly all cells are plain numbers; some columns at a time."""
+    found: set[str] = set()
+    train = frame.filter(pl.Series(part == 0))
+    for some in _some(names, len(part)):
+        shares = train.select(
+            (pl.col(name).cast(pl.Float64, strict=False).count() / (pl.col(name).count() - _marks(name))).alias(name)
+            for name in some
+        )
+        found |= {name for name, share in shares.collect().row(0, named=True).items() if share >= PARSES}
+    return found
+
+
+def _marks(name: str) -> pl.Expr:
+    """How many cells are a word for 'missing'; NaN counts as a number."""
+    return pl.col(name).is_in([word for word in MISSING if word.lower() != "nan"]).sum()
+
+
+def column_of(
+    name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None
+) -> Column:  # fmt: skip
+    """A column told by a sample of its cells; `split` says why a column that states the split is no input."""
+    if name == target:  # its settings say only how its numbers are written, for the audit to tell
+        written = KINDS["number"].sniff(cells, None) or {}
+        return Column(name=name, kind="category", settings=written, role="target")
+    if split is not None or name in settings.drop:
+        return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
+    stated = settings.kinds.get(name) or source.kinds.get(name)
+    if stated == "time":
+        cells = cells.alias(stated)  # the user says what the name of the column may not
+    for kind in [stated] if stated else list(KINDS):
+        how = KINDS[kind].sniff(cells, source.root)
+        if how is not None and kind in MEDIA and cells.dtype == pl.String:
+            _check_files(name, cells, source.root)
+        if how is not None or (stated and kind not in (*MEDIA, "time", "series")):
+            return Column(name=name, kind=kind, settings=how or {})
+    if stated:
+        raise SourceError(f"Column {name!r} holds {_cells_of(cells.dtype)}, which cannot be read as {stated}.")
+    empty = cells.dtype == pl.Null
+    note = "it is empty in every row" if empty else f"it holds {_cells_of(cells.dtype)}, which no kind reads"
+    return Column(name=name, kind="category", settings={}, role="dropped", note=note)
+
+
+def _cells_of(dtype: pl.DataType) -> str:
+    """A type in plain words."""
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = dtype.inner() if isinstance(dtype.inner, type) else dtype.inner
+        what = "objects" if isinstance(inner, pl.Struct) else "numbers" if inner.is_numeric() else "words"
+        return f"lists of {what}" if not inner.is_nested() or what == "objects" else "lists of lists"
+    if dtype == pl.Binary:
+        return "bytes that are neither an image nor audio"
+    return "text" if dtype == pl.String else f"cells of type {dtype}"
+
+
+def _check_files(name: str, cells: pl.Series, root: Path | None) -> None:
+    """One sentence where no file is there, in place of one for every row."""
+    paths = cells.drop_nulls().to_list()
+    folder = Path() if root is None else root
+    if paths and not any(os.path.isfile(folder / path) for path in paths):
+        where = "here" if root is None else f"in {root.resolve().name}/"
+        raise SourceError(
+            f"None of the files that column {name!r} names, such as {paths[0]}, is {where} or in an archive beside the "
+            f"table; put them there, or --drop {name}."
+        )

@@ -1,0 +1,354 @@
+"""Which column is to be told, what it asks, and its cells as numbers.
+
+Enters: a source, its rows, the user's words. Leaves: a `Target`: the task, a label a row (class number, `marks` of
+several, or value; -1 or NaN where it is unusable), and the rows that are set aside for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from leadline.config import Settings
+from leadline.core.kind import MISSING, present
+from leadline.dataset.integer_target import Guess, classes_or_quantity
+from leadline.dataset.predefined_split import PARTS
+from leadline.kinds import KINDS, number_format, spelling
+from leadline.kinds.tags import lists
+from leadline.metrics import multilabel
+from leadline.metrics.metrics import choose
+from leadline.readers.media import MEDIA
+from leadline.readers.part import USUAL_TARGETS, agreed
+from leadline.readers.source import BadRow, Source
+from leadline.system.errors import TargetError
+
+YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
+NONE = "None"
+ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What the target asks. `classes` is empty for regression."""
+
+    name: str  # binary, multiclass, multilabel, regression or language
+    target: str | None  # None: the next token of a running text
+    classes: tuple[str, ...]
+    metric: str  # what is scored, stops and selects
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may bear several of the classes, or none."""
+        return self.name == "multilabel"
+
+
+def chosen(source: Source, settings: Settings, names: Sequence[str]) -> str:
+    target = settings.target or source.target
+    if target is None:
+        usual = [name for name in names if name.lower() in USUAL_TARGETS]
+        if len(usual) != 1:
+            raise TargetError(f"No target is given{_unnamed(source)}; add --target COLUMN, one of {listing(names)}.")
+        target = usual[0]
+    if target not in names and not several_of(target, names):
+        lacking = [part.strip() for part in target.split(",") if part.strip() not in names]
+        raise TargetError(
+            f"--target {lacking[0] if lacking else target} is not a column of {source.name}{_unnamed(source)}; columns "
+            f"are {listing(names)}."
+        )
+    return target
+
+
+def several_of(target: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a target that names several, with commas; none where it names one."""
+    parts = tuple(dict.fromkeys(part.strip() for part in target.split(",")))
+    return parts if target not in names and len(parts) > 1 and set(parts) <= set(names) else ()
+
+
+def together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tuple[pl.LazyFrame, str]:
+    """Columns of yes and no as one column of lists: the names of those that say yes; missing where any is.
+
+    In a column that holds yes alone, what is empty is no.
+    """
+    cells = frame.select(several).collect()
+    said = []
+    for name in several:
+        words = present(spelling.spelled(cells[name]).str.to_lowercase())
+        known = set(words.drop_nulls().unique().to_list())
+        if not known <= {*YES, *NO}:
+            raise TargetError(
+                f"Column {name!r} of {source.name} holds {sorted(known - {*YES, *NO})[0]!r}; several targets at once "
+                "must be columns of yes and no, or 0 and 1; fit one column at a time."
+            )
+        said.append(words.is_in(YES) if known & set(NO) else words.is_in(YES).fill_null(False))
+    whole = [all(row) for row in zip(*(mark.is_not_null().to_list() for mark in said), strict=True)]
+    borne = np.stack([mark.fill_null(False).to_numpy() for mark in said], axis=1)
+    told = multilabel.named(borne, several)
+    lists = [row if whole[place] else None for place, row in enumerate(told)]
+    column = pl.Series(", ".join(several), lists, dtype=pl.List(pl.String))
+    return frame.with_columns(column), column.name
+
+
+def _unnamed(source: Source) -> str:
+    """Why columns are called what no file calls them, where that is so."""
+    return next((f" ({note})" for note in source.notes if "has no header line" in note), "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The target as it was read: the fields of a `Table` that hang on it alone."""
+
+    task: Task
+    labels: np.ndarray
+    bad: list[BadRow]
+    notes: tuple[str, ...] = ()
+
+
+def labels_of(
+    source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings, several: Sequence[str]
+) -> Target:
+    cells = frame.select(target).collect().to_series()
+    asked, nested = settings.task == "multilabel", cells.dtype.is_nested()
+    if cells.dtype == pl.Binary:
+        raise TargetError(
+            f"Column {target!r} holds bytes, where a class or a number a row was expected; decode them, or choose "
+            "another --target."
+        )
+    if asked or (settings.task is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
+        held = lists(cells, asked)
+        if held is not None:
+            return _labelled(source, held, part, target, settings, several, told=not asked and not nested)
+    if nested:
+        raise TargetError(
+            f"Column {target!r} holds {cells.dtype}, where one class or number a row was expected, or lists of labels "
+            "as text; write it so, or choose another --target."
+        )
+    notes: list[str] = []
+    if cells.dtype == pl.String:
+        cells, notes = _present(source, cells, part, target, settings)
+    if cells.dtype.is_float():
+        cells = cells.fill_nan(None)
+    train = cells.filter(pl.Series(part == 0))
+    kept = train.drop_nulls()
+    if not len(kept):
+        raise TargetError(f"Column {target!r} is empty in every row; choose another --target.")
+    if kept.n_unique() == 1:
+        raise TargetError(
+            f"Column {target!r} is {kept[0]!r} in every row; a target must vary; choose another --target, or add "
+            "rows of another value."
+        )
+    bad = [
+        BadRow(place=f"{source.name} row {row + 1}", reason=missing(target))
+        for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
+    ]
+    numbers = _numbers(kept)
+    guess = _guess(kept, numbers, source, settings, target)
+    name = settings.task or ("multiclass" if guess.classes else "regression")
+    if guess.note is not None and settings.task is None:
+        notes.append(guess.note)
+    if name == "regression":
+        if numbers is None:
+            raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
+        values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
+        values[~np.isfinite(values)] = np.nan
+        for row in np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy() & (part < len(PARTS))):
+            reason = f"the target {target!r} is {cells[int(row)]!r}, which is no finite number"
+            bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
+        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad, notes=tuple(notes))
+    words = _named(cells, part)
+    alone = _alone(words.filter(pl.Series(part == 0)))
+    bad += [
+        BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} has this row alone")
+        for row in np.flatnonzero(words.is_in(alone).fill_null(False).to_numpy() & (part < len(PARTS)))
+    ]
+    words = words.set(words.is_in(alone).fill_null(False), None)
+    classes = _classes(words.filter(pl.Series(part == 0)), target, name)
+    numbered = words.replace_strict({c: i for i, c in enumerate(classes)}, default=-1, return_dtype=pl.Int64)
+    labels = numbered.fill_null(-1).to_numpy().copy()
+    labels[words.is_null().to_numpy()] = -1
+    for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
+        bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
+    task = task_of("binary" if len(classes) == 2 else "multiclass", target, classes, settings)
+    return Target(task=task, labels=labels, bad=bad, notes=tuple(notes))
+
+
+def _present(
+    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings
+) -> tuple[pl.Series, list[str]]:  # fmt: skip
+    """Text without what stands for 'missing' in it, and what is to be said of that.
+
+    A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers. Where these are
+    classes, 'None' is one as well if that many rows hold it: no program writes it for a number that it does not know.
+    """
+    plain = cells.str.strip_chars()
+    cells = plain.set(plain == "", None)
+    known = present(cells)
+    numbers = _numbers(known.filter(pl.Series(part == 0)).drop_nulls())
+    if numbers is None:
+        return cells, []
+    counts = cells.filter(cells.is_in(MISSING) & pl.Series(part < len(PARTS))).alias("word").value_counts(sort=True)
+    words = dict(zip(counts["word"].to_list(), counts["count"].to_list(), strict=True))
+    asked = None if settings.task is None else settings.task != "regression"
+    classes = _guess(known, numbers, source, settings, target).classes if asked is None else asked
+    if classes and words.get(NONE, 0) > ALONE * len(cells):
+        return known.zip_with((cells != NONE).fill_null(True), cells), [
+            f"{words[NONE]:,} rows of {target!r} hold {NONE!r}, which is read as a class; empty cells are missing."
+        ]
+    lost = {word: count for word, count in words.items() if count > ALONE * len(cells)}
+    return known, [
+        f"{count:,} of {len(cells):,} rows of {target!r} hold {word!r}, which is read as missing: they are left out; "
+        "where it is a class, give it another name."
+        for word, count in lost.items()
+    ]
+
+
+def _labelled(
+    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings, several: Sequence[str],
+    told: bool,
+) -> Target:  # fmt: skip
+    """Several labels a row: the commonest of train, in their natural order; an empty list is a row that bears none.
+
+    Args:
+        cells: lists of labels, null where the target is missing.
+        several: the columns that the labels are the names of, if they are.
+        told: nobody said that the cells hold lists.
+    """
+    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().alias("label").value_counts().sort("label")
+    if never := [name for name in several if name not in counted["label"]]:
+        raise TargetError(f"Column {never[0]!r} never says yes in the rows to learn from; leave it out of --target.")
+    if len(counted) < 2:
+        raise TargetError(
+            f"Column {target!r} holds {'one label' if len(counted) else 'no label'}, where at least two were expected; "
+            "choose another --target."
+        )
+    kept = counted.sort("count", descending=True, maintain_order=True)["label"].to_list()
+    kept, rest = sorted(kept[: multilabel.MOST], key=_natural), kept[multilabel.MOST :]
+    borne = np.stack([cells.list.contains(label).fill_null(False).to_numpy() for label in kept], axis=1)
+    labels = multilabel.packed(borne)
+    if len(np.unique(labels[part == 0])) == 1:
+        raise TargetError(f"Column {target!r} holds the same labels in every row; a target must vary.")
+    reasons = dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), missing(target))
+    strange = cells.list.set_difference([*kept, *rest])
+    for row in np.flatnonzero((strange.list.len() > 0).fill_null(False).to_numpy()):
+        reasons[int(row)] = f"label {strange[int(row)][0]!r} is not in train"
+    labels[list(reasons)] = -1
+    bad = [
+        BadRow(place=f"{source.name} row {row + 1}", reason=reason)
+        for row, reason in sorted(reasons.items())
+        if part[row] < len(PARTS)
+    ]
+    notes = []
+    if told:
+        notes.append(
+            f"Cells of {target!r} are read as several labels each, such as {kept[0]!r} and {kept[1]!r}; "
+            "--task multiclass takes each for one class."
+        )
+    if rest:
+        others = f"{rest[0]!r} is" if len(rest) == 1 else f"the others, such as {rest[0]!r}, are"
+        notes.append(f"Of {len(counted):,} labels the {multilabel.MOST} commonest are told; {others} left out.")
+    if none := int((labels[part == 0] == 0).sum()):
+        notes.append(f"{agreed(none, '1 row bears', '{} rows bear')} no label; that is learned too.")
+    return Target(task=task_of("multilabel", target, tuple(kept), settings), labels=labels, bad=bad, notes=tuple(notes))
+
+
+def missing(target: str | None) -> str:
+    """Why a row that does not tell its target is set aside: of that there may be any number."""
+    return f"the target {target!r} is missing"
+
+
+def task_of(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:
+    return Task(name=name, target=target, classes=classes, metric=choose(settings.metric, name))
+
+
+def _numbers(kept: pl.Series) -> pl.Series | None:
+    """The target as numbers, where nearly all of it reads so."""
+    if kept.dtype == pl.Boolean:
+        return None
+    numbers = _as_numbers(kept, kept)
+    return numbers if len(kept) and numbers.null_count() <= 0.02 * len(kept) else None
+
+
+def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
+    """Cells as float64, null where they are none; `kept` are those of train, which tell how they are written."""
+    how = KINDS["number"].sniff(kept, None) or {}
+    if cells.dtype == pl.String and how:
+        return number_format.read(cells, how)
+    return cells.cast(pl.Float64, strict=False)
+
+
+def _guess(
+    kept: pl.Series, numbers: pl.Series | None, source: Source, settings: Settings, target: str
+) -> Guess:  # fmt: skip
+    """Whether the target is classes, told by its values in train, its name, and what the rows are."""
+    if numbers is None:
+        return Guess(True)
+    media = any(kind in MEDIA for kind in source.kinds.values()) or any(
+        isinstance(dtype, pl.Array) and len(dtype.shape) > 1 for dtype in source.train.collect_schema().dtypes()
+    )
+    named = settings.target is not None or source.target is None
+    return classes_or_quantity(numbers.drop_nulls(), target, named=named, media=media)
+
+
+def _named(cells: pl.Series, part: np.ndarray) -> pl.Series:
+    """The class of each row, spelled in one way: 1, 1.0 and "1" are one, and so are True and TRUE.
+
+    Numbers that are spelled in one way in the train part keep that, such as 02139 or 0.50, however they are spelled
+    elsewhere.
+    """
+    words = spelling.spelled(cells)
+    train = words.filter(pl.Series(part == 0)).drop_nulls()
+    how = spelling.told(train)
+    if not how or "boolean" in how:
+        return spelling.read(words, how)
+    known = train.unique()
+    numbers = {float(word): word for word in known.to_list()}
+    others = words.filter(~words.is_in(known.implode())).drop_nulls().unique().to_list()
+    found = {word: numbers[value] for word in others if (value := _number(word)) in numbers}
+    found |= {spelling.TRUE: "1", spelling.FALSE: "0"} if set(known) == {"0", "1"} else {}
+    return words.replace(found) if found else words
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _alone(words: pl.Series) -> list[str]:
+    """Classes of one row: nothing can be learned of them and tested too. None where fewer than two others are left."""
+    counts = words.drop_nulls().alias("class").value_counts()  # a column may itself be called count
+    single = counts.filter(pl.col("count") == 1)["class"].to_list()
+    return single if len(counts) - len(single) >= 2 and len(single) <= ALONE * len(words) else []
+
+
+def _classes(words: pl.Series, target: str, task: str) -> tuple[str, ...]:
+    counted = words.drop_nulls().alias("class").value_counts(sort=True)
+    counts = dict(zip(counted["class"].to_list(), counted["count"].to_list(), strict=True))
+    if len(counts) > max(50, sum(counts.values()) // 3):
+        raise TargetError(
+            f"Column {target!r} has {len(counts):,} different values in {sum(counts.values()):,} rows, too many for "
+            "classes; choose another --target, or --task regression for numbers."
+        )
+    if single := [value for value, count in counts.items() if count == 1]:
+        row = int((words == single[0]).arg_true()[0]) + 1
+        raise TargetError(
+            f"Class {single[0]!r} of column {target!r} has one row (row {row}); "
+            "give it at least two rows, or take that row out."
+        )
+    return tuple(sorted(counts, key=_natural))
+
+
+def _natural(text: str) -> tuple[int, float, str]:
+    """Numbers before words, numbers by size."""
+    try:
+        return (0, float(text), text)
+    except ValueError:
+        return (1, 0.0, text)
+
+
+def listing(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:12])
+    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"

@@ -1,0 +1,82 @@
+"""How long the look at flaws may take: a share of the budget, kept by a clock whose readings are written down.
+
+Rows to be looked at are counted by what they take on a quiet machine. Where a part took longer than that, those that
+come after it get fewer rows; where the time is up, they are left out, and the run says so. A run that is repeated is
+told the same readings again (decision 0014), so it finds the same. What learns in rounds asks within a part, too.
+
+    >>> pace = Pace(Clock(600.0), 600.0)
+    >>> round(pace.part(0.5)), pace.left_out
+    (30, [])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from leadline.core.contender import Clock
+
+__all__ = ["Pace"]
+
+SHARE = 0.1  # of the budget
+LATE = 0.2  # of what is left of it when the look begins, at most
+OVER = 1.1  # parts together may ask for so much of this: what each is given is seldom all used
+SLOWEST = 10.0  # times as long as on a quiet machine; what is slower was a pause
+TICK = 0.3  # seconds that anything may take
+ENDLESS = 60.0  # seconds where there is no budget
+
+
+class Pace:
+    """Asked before every part how many seconds it may count with."""
+
+    def __init__(self, clock: Clock, budget: float) -> None:
+        """
+        Args:
+            clock: of the whole run, begun when the run did.
+            budget: seconds of the whole run; inf for none.
+        """
+        self._clock = clock
+        self._before = 0.0 if clock.endless else clock.left()
+        self.seconds = ENDLESS if clock.endless else min(SHARE * budget, LATE * self._before)
+        self._until = self._before - OVER * self.seconds
+        self._given, self._slow = 0.0, 1.0
+        self.left_out: list[str] = []
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """For what is no part of the look, but must be done before it goes on: it costs no part its seconds."""
+        self.part(0.0)
+        yield
+        if not self._clock.endless:
+            now = self._clock.left()
+            self._until -= self._before - now
+            self._before = now
+
+    def part(self, share: float, name: str | None = None) -> float:
+        """Seconds for a part that may take this share of the look; 0 where the time is up, and it is left out."""
+        if self._clock.endless:
+            return share * self.seconds
+        now = self._clock.left()
+        spent, self._before = self._before - now, now
+        if self._given and spent > self._given + TICK:
+            self._slow = min(SLOWEST, self._slow * spent / self._given)
+        left = now - self._until
+        self._given = max(0.0, min(share * self.seconds / self._slow, left))
+        if left <= 0 and name is not None and name not in self.left_out:
+            self.left_out.append(name)
+        return self._given
+
+    def slowness(self, expected: float) -> float:
+        """How many times as long as expected, on a quiet machine, what came since the last reading took: at least 1."""
+        if self._clock.endless:
+            return 1.0
+        now = self._clock.left()
+        spent, self._before = self._before - now, now
+        return min(SLOWEST, max(1.0, (spent - TICK) / max(expected, TICK)))
+
+    def watch(self, seconds: float) -> Callable[[], bool]:
+        """Asked again and again: whether so many seconds are gone since now, or all of the look."""
+        if self._clock.endless:
+            return lambda: False
+        until = max(self._clock.left() - seconds, self._until)
+        return lambda: self._clock.left() <= until

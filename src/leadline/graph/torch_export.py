@@ -1,0 +1,162 @@
+"""A PyTorch module -> ONNX, by PyTorch's own exporters, with a free number of rows.
+
+There are two: one traces the module in a third of a second, and PyTorch means to part with it one day; the other takes
+seven seconds, five of them before it has looked at the module. The first is asked first, and its graph is run on other
+numbers of rows than it was traced with; where it cannot, or the graph answers otherwise than the module, the second is
+(docs/decisions/0027).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.graph.builder import OPSETS
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import Tensor
+
+    Tensors = tuple[Tensor, ...]
+
+ROWS, FREE = "N", "free"  # axes: the rows; and one that hangs on nothing else
+CLOSE = 1e-4  # of the largest answer, by which a traced graph may differ from its module: sums run in another order
+
+
+def export(net: Any, samples: Mapping[str, np.ndarray], unequal: Collection[str] = ()) -> onnx.ModelProto:
+    """Export `net` as a graph from the tensors of `samples` (two rows each, by name) to 'raw' [N, out].
+
+    The length of the rows of those named in `unequal` is left free. The exporter prints its steps; they are swallowed,
+    since what matters of them is checked row by row afterwards.
+    """
+    import torch
+
+    names = list(samples)
+    inputs = tuple(torch.from_numpy(samples[name]) for name in names)
+    shapes = tuple({0: ROWS, 1: FREE} if name in unequal else {0: ROWS} for name in names)
+    one = tuple(x[1:] for x in inputs)
+    more = tuple(
+        torch.cat((x, x), dim=1)[[0, 1, 0]] if name in unequal else x[[0, 1, 0]]
+        for name, x in zip(names, inputs, strict=True)
+    )
+    return _export(net, inputs, names, ["raw"], (shapes,), (one, more))
+
+
+def export_step(net: Any) -> onnx.ModelProto:
+    """Export a language model as a graph from 'ids' [N, T] and 'state_<i>' to 'log_probabilities' and 'next_<i>'.
+
+    Sizes that the state has for some texts and not for others are free.
+    """
+    import torch
+
+    class Step(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, ids: torch.Tensor, *state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            logits, after = self.net(ids, state)
+            return (torch.log_softmax(logits, dim=-1), *after)
+
+    ids = torch.zeros(2, 7, dtype=torch.long)
+    with torch.no_grad():
+        state = net(ids, net.initial(2))[1]
+        more = (ids[:1].repeat(3, 1), *net(ids[:1].repeat(3, 2), net.initial(3))[1])
+        other = net(more[0], more[1:])[1]
+    sizes = [list(zip(part.shape, changed.shape, strict=True)) for part, changed in zip(state, other, strict=True)]
+    shapes = tuple({axis: FREE for axis, (a, b) in enumerate(part) if a != b} for part in sizes)
+    names = [f"{word}_{i}" for word in ("state", "next") for i in range(len(state))]
+    inputs, outputs = ["ids", *names[: len(state)]], ["log_probabilities", *names[len(state) :]]
+    others = (more, (more[0][:, :1], *more[1:]))  # three texts; and one token at a time, as a text is written
+    model = _export(Step(), (ids, *state), inputs, outputs, ({0: FREE, 1: FREE}, shapes), others)
+    named = {"ids": [(2, 3), (7, 8)], **dict(zip(names, [*sizes, *sizes], strict=True))}
+    for value in [*model.graph.input, *model.graph.output]:
+        for dim, (a, b) in zip(value.type.tensor_type.shape.dim, named.get(value.name, []), strict=False):
+            if a != b:  # two texts and three; or a length that grows
+                dim.dim_param = "N" if (a, b) == (2, 3) else "T" if value.name == "ids" else f"{value.name}.length"
+    return model
+
+
+def _export(
+    net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, others: tuple[Tensors, ...]
+) -> onnx.ModelProto:
+    """`others` are inputs of other sizes, that a traced graph has to answer as `net` does."""
+    net.eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        model = _traced(net, inputs, names, outputs, shapes)
+        if model is not None and all(_agrees(model, net, other, names) for other in others):
+            return model
+        return _exported(net, inputs, names, outputs, shapes)
+
+
+def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto | None:
+    """What the tracing exporter makes of it; None where there is none, or it knows no such operator."""
+    import onnx
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    free = tree_leaves(shapes, is_leaf=lambda shape: isinstance(shape, dict))
+    axes = {name: {axis: f"{name}.{axis}" for axis in shape} for name, shape in zip(names, free, strict=True)}
+    file = io.BytesIO()
+    try:
+        exporter: Any = torch.onnx  # whose types know the other exporter alone
+        exporter.register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSETS[""])
+        exporter.export(
+            net, inputs, file, dynamo=False, opset_version=OPSETS[""], input_names=names, output_names=outputs,
+            dynamic_axes=axes,
+        )  # fmt: skip
+    except Exception:  # an operator that it does not know raises one of many types; the other exporter may know it
+        return None
+    return onnx.load_from_string(file.getvalue())
+
+
+def _rms_norm(g: Any, x: Any, *_: Any) -> Any:
+    """x over its root mean square along the last axis, without weights, in operators that ONNX has in this opset."""
+    import torch
+
+    least = g.op("Constant", value_t=torch.tensor(torch.finfo(torch.float32).eps))
+    last = g.op("Constant", value_t=torch.tensor([-1]))
+    mean = g.op("ReduceMean", g.op("Mul", x, x), last, keepdims_i=1)
+    return g.op("Div", x, g.op("Sqrt", g.op("Add", mean, least)))
+
+
+def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str]) -> bool:
+    """Whether the graph answers these inputs as the module does."""
+    import torch
+
+    from leadline.graph.runtime import Session
+
+    with torch.no_grad():
+        expected = net(*inputs)
+    expected = [expected] if isinstance(expected, torch.Tensor) else list(expected)
+    feeds = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
+    try:
+        found = list(Session(model)(feeds).values())
+    except Exception:  # the runtime raises its own types where a size was held
+        return False
+    return all(
+        a.shape == b.shape and np.allclose(a, b.numpy(), rtol=CLOSE, atol=CLOSE * (1 + float(b.abs().max())))
+        for a, b in zip(found, expected, strict=True)
+    )
+
+
+def _exported(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto:
+    import torch
+    from torch.utils._pytree import tree_map
+
+    rows = torch.export.Dim("N", min=1)  # imports SymPy, which takes a second: the tracing exporter needs none of it
+    dims = tree_map(lambda mark: rows if mark == ROWS else torch.export.Dim.DYNAMIC, shapes)
+    program = torch.onnx.export(
+        net, inputs, dynamo=True, verbose=False, opset_version=OPSETS[""],
+        input_names=names, output_names=outputs, dynamic_shapes=dims,
+    )  # fmt: skip
+    assert program is not None
+    return program.model_proto

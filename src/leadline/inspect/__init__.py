@@ -1,0 +1,1 @@
+"""Modules at work: hooks, statistics of layers, FLOPs, gradient checks, diagrams."""

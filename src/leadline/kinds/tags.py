@@ -1,0 +1,176 @@
+"""Lists: several words a cell, in any order; text in, float32 out: which of the commonest words a cell holds.
+
+Enters: a column of lists of words, or such lists written as text: ['red', 'blue'] as programs write them, red;blue as
+people do. Decoded, a cell is its words with "|" between them; missing is a cell without words.
+Leaves: float32 [N, columns], of each column a flag for each of its commonest words in train, one for any other
+word, and how many words there are, as a share of the most that a train row holds. It is read as numbers are.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.core.kind import Decoded, Fit, Limits, Tensor, present
+
+MOST = 200  # words of a column that have a flag of their own
+FEWEST = 2  # train rows that such a word is in
+JOIN = "|"
+SIGNS = (JOIN, ";", ",")
+MOST_DIFFERENT = 200  # parts of cells that can be words of a list at all
+OFTEN = 1.5  # different cells that a part is in, on average
+MOVED = 0.25  # share of the parts that stand first in one cell and later in another
+WRITTEN = r"^\s*\[.*\]\s*$"
+SEVERAL = 0.05  # share of the cells that hold more than one, where nobody says that cells hold lists
+
+
+class Lists:
+    name = "list"
+    joint = True
+    ragged = False
+    sample = 200_000
+    onnx_input = "str"
+    native: str | None = "dense"
+
+    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
+        how = told(cells)
+        numbers = how is not None and cells.dtype.is_nested() and cells.dtype.inner.is_numeric()  # type: ignore[attr-defined]
+        return None if numbers and not _recur(read(cells, how or {})) else how  # [120, 340] is a place, no list
+
+    def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+        if cells.dtype != pl.String and not cells.dtype.is_nested():
+            cells = cells.cast(pl.String)
+        if not settings and cells.dtype == pl.String:  # a list by the user's word alone: any sign parts its words
+            cells = cells.str.replace_all(f"[{''.join(SIGNS)}]", JOIN)
+        words = read(present(cells) if cells.dtype == pl.String else cells, settings)
+        bare = words.list.eval(pl.element().str.replace_all(r"[|\x00]", " "))
+        return Decoded(values=bare.list.join(JOIN).fill_null("").to_numpy().astype(object))
+
+    def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
+        from leadline.graph.builder import Graph
+
+        g = Graph("list")
+        parts, known, width = [], [], 0
+        for name, sample in zip(limits.columns, samples, strict=True):
+            rows = [cell.split(JOIN) for cell in sample.tolist() if cell]
+            counts = Counter(word for row in rows for word in dict.fromkeys(row))
+            order = sorted((word for word in counts if counts[word] >= FEWEST), key=lambda w: (-counts[w], w))[:MOST]
+            parts.append(_flags(g, g.input(name, np.str_, ["N"]), order, max(map(len, rows), default=1)))
+            known.append(order)
+            width += len(order) + 2
+        g.output("encoded", g.op("Concat", *parts, axis=1), np.float32, ["N", width])
+        encode = Tensor(graph=g.model(), shape=(width,), dtype="float32")
+        return Fit(settings={"words": known}, encode=encode)
+
+
+def _flags(g: Any, cells: str, known: list[str], most: int) -> str:
+    """string [N] -> float32 [N, known + 2]."""
+    words = g.op("Tokenizer", cells, domain="com.microsoft", mark=0, mincharnum=1, pad_value="", tokenexp=r"[^|]+")
+    places = g.op(
+        "LabelEncoder", words, domain="ai.onnx.ml",
+        keys_strings=["", *known], values_int64s=range(len(known) + 1), default_int64=len(known) + 1,
+    )  # fmt: skip
+    rows = g.op("Shape", cells, start=0, end=1)
+    shape = g.op("Concat", rows, g.const(np.array([len(known) + 2], np.int64)), axis=0)
+    zeros = g.op("Expand", g.const(np.float32(0)), shape)
+    ones = g.op("Expand", g.const(np.float32(1)), g.op("Shape", places))
+    counts = g.op("ScatterElements", zeros, places, ones, axis=1, reduction="add")
+    axis = g.const(np.array([1], np.int64))
+    held = g.op("Slice", counts, axis, g.const(np.array([len(known) + 2], np.int64)), axis)  # without the padding
+    share = g.op("Div", g.op("ReduceSum", held, axis, keepdims=1), g.const(np.float32(most)))
+    return str(g.op("Concat", g.op("Min", held, g.const(np.float32(1))), share, axis=1))
+
+
+def lists(cells: pl.Series, asked: bool) -> pl.Series | None:
+    """Cells as lists of words, or None where they hold one each.
+
+    A missing list stays missing. An empty text is a row without words, as no file tells it from a missing one; save
+    beside texts such as ["a", "b"], which would write it [].
+
+    Args:
+        asked: the user says that they are lists; else parts must recur, in several cells and at several places.
+
+    Example:
+        >>> lists(pl.Series(["a; b", "b; c", "c", ""]), asked=False).to_list()
+        [['a', 'b'], ['b', 'c'], ['c'], []]
+        >>> lists(pl.Series(["Ulm, DE", "Bonn, DE", "Wien, AT"] * 9), asked=False)  # the country is always second
+    """
+    if asked and cells.dtype != pl.String and not cells.dtype.is_nested():
+        return cells.cast(pl.String).reshape((-1, 1)).cast(pl.List(pl.String))
+    how = told(cells, asked)
+    return None if how is None else read(cells, how)
+
+
+def told(cells: pl.Series, asked: bool = False) -> dict[str, Any] | None:
+    """How lists of words are written in these cells; None where they hold none.
+
+    >>> told(pl.Series(["['a', 'b']", "[]"])), told(pl.Series([["a"], []])), told(pl.Series(["a", "b"]))
+    ({'written': True}, {'sign': '|'}, None)
+    """
+    if isinstance(cells.dtype, pl.List | pl.Array):
+        inner: Any = cells.dtype.inner
+        words = inner == pl.String or inner.is_integer() or isinstance(inner, pl.Categorical | pl.Enum)
+        words = words or inner == pl.Null  # lists that are all empty
+        return {"sign": JOIN} if words else None  # which is what `predict` writes of them where it must write text
+    if cells.dtype != pl.String:
+        return None
+    known = cells.filter(cells.str.strip_chars() != "")
+    if not len(known):
+        return None
+    if known.str.contains(WRITTEN).all():
+        found = read(known, {"written": True})
+        return None if found.null_count() else {"written": True}
+    for sign in SIGNS:
+        parts = _stripped(known.str.split(sign))
+        several = int((parts.list.len() > 1).sum()) / len(known)
+        if several >= SEVERAL and (asked or _recur(parts)):
+            return {"sign": sign}
+    return {"sign": "\0"} if asked else None
+
+
+def read(cells: pl.Series, how: Mapping[str, Any]) -> pl.Series:
+    """Cells as lists of words; null where one is missing, or should be a list and is none."""
+    if cells.dtype.is_nested():
+        return _stripped(cells.cast(pl.List(pl.String)))
+    bracketed = cells.str.contains(WRITTEN).fill_null(False)
+    if not how.get("written"):
+        parts = cells.fill_null("").str.split(how.get("sign", JOIN))
+        if not bracketed.any():
+            return _stripped(parts)
+        cells, held = cells.set(~bracketed, None), parts.to_list()
+    else:
+        held = [None] * len(cells)
+    found = [other if cell is None else _list(cell) for cell, other in zip(cells.to_list(), held, strict=True)]
+    return _stripped(pl.Series(cells.name, found, dtype=pl.List(pl.String)))
+
+
+def _recur(parts: pl.Series) -> bool:
+    """Whether few parts make many cells, and change their places: 'a;b', 'a', 'b;c', but not 'Ulm, Germany'."""
+    cells = parts.unique()
+    each = pl.DataFrame({"part": cells, "place": cells.list.eval(pl.int_range(pl.len()))}).explode("part", "place")
+    places = each.drop_nulls().group_by("part").agg(pl.len(), pl.col("place").n_unique())
+    often = places["len"].sum() >= OFTEN * len(places)
+    return bool(len(places) <= MOST_DIFFERENT and often and (places["place"] > 1).sum() >= MOVED * len(places))
+
+
+def _stripped(parts: pl.Series) -> pl.Series:
+    return parts.list.eval(pl.element().str.strip_chars()).list.eval(pl.element().filter(pl.element() != ""))
+
+
+def _list(text: str) -> list[str] | None:
+    """["a", 1] or ['a', 1] as texts; None where it is something else."""
+    for read_ in (json.loads, ast.literal_eval):
+        try:
+            found = read_(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        plain = isinstance(found, list) and all(isinstance(item, str | int | None) for item in found)
+        return [str(item) for item in found if item is not None] if plain else None
+    return None

@@ -1,0 +1,1 @@
+"""Metrics: one number from answers, and how much each row moves it."""

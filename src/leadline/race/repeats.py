@@ -1,0 +1,200 @@
+"""The rounds of a run: how many there is time for, what each is drawn from, and what they come to.
+
+Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test rows are evaluated here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadline.config import Settings
+from leadline.dataset.heldout import HeldOut
+from leadline.dataset.split import CALIBRATED, folds_of
+from leadline.dataset.split_table import groups
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table
+from leadline.metrics.metrics import METRICS
+from leadline.race.ending import Ending, Held, ending
+from leadline.race.history import Past
+from leadline.race.journal import Journal
+from leadline.race.race import Race
+from leadline.race.resample import ENOUGH, MOST, Round, Rounds, round_of
+from leadline.stats.advice import Advice, missing
+from leadline.stats.cost import price, ruled_out
+from leadline.stats.evaluate_repeats import FEWEST_GROUPS, Known, Scales
+from leadline.stats.few_folds import FEWEST_FOLDS
+from leadline.stats.intervals import FEWEST_SEEDS
+from leadline.stats.verdict import Verdict, Within
+
+ROUNDS_FROM = 50.0  # seconds of the race that are shared among rounds; with less the first one may take all of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """All rounds of a run, and what they come to."""
+
+    rounds: list[Round]
+    verdict: Verdict
+    within: list[Within]
+    needs: dict[str, Any] | None  # what --need asked, ruled out and cost
+    group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
+    ending: Ending
+    raced_until: float | None  # monotonic moment at which the last further round ended; None where none was begun
+    advice: Advice
+    said: list[str]
+    openings: int  # how often the labels of the first round's test rows were handed out for scores
+    evaluations: dict[str, Any]  # the same of all rounds, as `HeldOut` counted it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Seconds of a round, and rounds at most; `folds` is 1 where the test rows stay the same.
+
+    `spare`: the first round may take all seconds. Others follow in what it leaves, where there is a pair of families to
+    compare and time for so many that they tell anything.
+    """
+
+    each: float
+    most: int
+    folds: int
+    spare: bool = False
+
+
+def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int | None) -> Plan:
+    """How the seconds of the race are shared among rounds; `ended`: as many as an earlier go had."""
+    folds = 1 if asked.time or store.task.name == "language" else folds_of(store.split, table.part)
+    few = sum(store.split.counts().values()) < CALIBRATED
+    each, most, spare = seconds, 1, False
+    if asked.until_sure:
+        each, most = seconds / FEWEST_SEEDS, MOST
+    elif asked.rounds is not None:
+        each, most = seconds / asked.rounds, asked.rounds
+    elif few and folds > 1 and ROUNDS_FROM <= seconds < math.inf:
+        each, most = seconds / FEWEST_SEEDS, ENOUGH
+    elif asked.epochs is None:
+        most, spare = ENOUGH, True
+    return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)
+
+
+def run(
+    race: Race, table: Table, held: HeldOut, asked: Settings, planned: Plan, *, seconds: float, until: float,
+    folder: Path, start: Callable[[Store, int, Path, int], Race],
+    stores: Callable[[int, int], AbstractContextManager[Store]], past: Past | None, journal: Journal,
+    watch: Callable[[dict[str, Any]], None],
+) -> Trials:  # fmt: skip
+    """Score the first race on its test rows, run further rounds, and weigh them.
+
+    Args:
+        race: the first one, which took `seconds`.
+        until: the monotonic moment by which the last round ends.
+        folder: of the rounds.
+        past: an earlier go, whose costs of contenders and whose ending count.
+        start: sets up a race: of a store, from a seed, in a folder, as round so and so.
+        stores: the store of a fold, of the order that a seed draws.
+    """
+    store, folds = race.store, planned.folds
+    costs = {} if past is None else past.costs
+    first = round_of(race, held, asked.seed, seconds, 0 if folds > 1 else None)
+    journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
+    every, group, said = _group(table, store, asked)
+    ruled = ruled_out(asked.needs, {e.name: e.facts for e in race.entries if e.done and e.family != "floor"})
+    scales = Scales(
+        known={
+            e.name: Known(
+                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"],
+                size=e.facts["bytes"],
+            )
+            for e in race.entries
+            if e.done and e.family != "floor" and e.name not in ruled
+        },
+        metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=every,
+        rows=sum(store.split.counts().values()), advice=(advice := _advice(race, asked, folds)),
+    )  # fmt: skip
+    rounds = Rounds(
+        store=store, held=held, folds=folds, seed=asked.seed, folder=folder, start=start, stores=stores
+    )  # fmt: skip
+    ended, verdict = [first], None
+    families = len({entry.family for entry in race.entries if entry.done and entry.family != "floor"})
+    most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
+    for one in rounds.after(first, race.given(), until, most, FEWEST_SEEDS if planned.spare else 0):
+        ended.append(one)
+        watch(journal.write("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores))
+        verdict = scales.until_sure(ended, ended=False) if asked.until_sure else None
+        if verdict is not None:
+            break
+    raced_until = time.monotonic() if rounds.begun else None
+    journal.write("rounds", count=len(ended))
+    why = ending(
+        Held(
+            rounds=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
+            left=until - time.monotonic(), budget=None if asked.epochs else asked.seconds,
+            asked=asked.rounds is not None or asked.until_sure, fewest=FEWEST_SEEDS if planned.spare else 1,
+            stopped=race.stopped or rounds.stopped, sure=verdict is not None, late=rounds.late, families=families,
+        )
+    )  # fmt: skip
+    if past is not None and past.ending is not None:
+        why = Ending(**past.ending)
+    watch(journal.write("race ended", code=why.code, why=why.why))
+    if verdict is None:
+        verdict = scales.until_sure(ended, ended=True) if asked.until_sure else scales.verdict(ended)
+    assert verdict is not None
+    said += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, asked, why)
+    paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
+    if paid is not None:
+        # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
+        verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
+    needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
+    held.decide()
+    return Trials(
+        rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
+        raced_until=raced_until, advice=advice, said=said, openings=held.openings(first.rows),
+        evaluations=held.counted(),
+    )  # fmt: skip
+
+
+def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str]:
+    """What is said where rounds were asked for, and fewer were held than tell anything."""
+    if held >= fewest or not (asked.until_sure or (asked.rounds or 1) > 1):
+        return []
+    tell = f"fewer than {fewest} tell nothing of methods"
+    if ended.code == "rounds":  # no more than these were asked for
+        return [f"{held} rounds were asked for, and {tell}."]
+    until = "The race was stopped after" if ended.code == "stopped" else "The time was enough for"
+    return [f"{until} {held} of the rounds asked for; {tell}."]
+
+
+def _advice(race: Race, asked: Settings, folds: int) -> Advice:
+    """What could be changed of such a run."""
+    return Advice(
+        passes=asked.epochs is not None, only=asked.only is not None, rounds=asked.rounds,
+        until_sure=asked.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
+    )  # fmt: skip
+
+
+def _group(
+    table: Table, store: Store, asked: Settings
+) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:  # fmt: skip
+    """The group of each row; of each test row, where these are of enough groups; and what is to be said of it."""
+    group = None if store.task.name == "language" else groups(table, asked)
+    if group is None:
+        return None, None, []
+    every = np.asarray(group)
+    mine = every[store.split.test]
+    if (count := len(np.unique(mine))) < FEWEST_GROUPS:
+        return (
+            every,
+            None,
+            [
+                f"The test rows are of {count} groups, too few to tell how groups differ: intervals on these test rows "
+                "take rows for independent, and may be too narrow."
+            ],
+        )
+    return every, mine, []

@@ -1,0 +1,121 @@
+"""Races after the first one, on other folds or from other seeds, so that a verdict can be on methods.
+
+Enters: the first race. Leaves: a `Round` a race, the first included. Folds are drawn where no test part is stated: five
+of them test on every row once, then five of another order. Each fold has its own train, valid and test rows, and all
+that is learned from train rows, encoding included, is learned anew: no choice sees the rows that it is tested on. Where
+the test part is stated only the seed changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leadline.dataset.heldout import HeldOut
+from leadline.dataset.store import Store
+from leadline.metrics.metrics import METRICS, Metric
+from leadline.race.race import Race
+
+ENOUGH = 25  # rounds that are worth their seconds where nobody asked for more: five times five folds
+MOST = 100
+SLACK, SLACK_S = 0.25, 5.0  # share of a round, and seconds at most, that one may end late: the smaller of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What came of one race."""
+
+    number: int
+    fold: int | None
+    seed: int
+    seconds: float
+    rows: np.ndarray  # tested on
+    truth: np.ndarray
+    answers: dict[str, np.ndarray]
+    valid: dict[str, float]
+    scores: dict[str, float]
+
+    def best_of(self, names: Sequence[str], metric: Metric) -> str | None:
+        """The best of these contenders by the round's own valid rows."""
+        found = None
+        for name, score in self.valid.items():
+            if name in names:
+                found = name if found is None or metric.better(score, self.valid[found]) else found
+        return found
+
+
+def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | None, number: int = 0) -> Round:
+    """A race that has ended, scored on its test rows: here their labels are handed out."""
+    store = race.store
+    metric, truth = METRICS[store.task.metric], held.evaluate(store.split.test)
+    done = [entry for entry in race.entries if entry.done and entry.family != "floor"]
+    answers = {entry.name: entry.scores() for entry in done}
+    return Round(
+        number=number, fold=fold, seed=seed, seconds=seconds, rows=store.split.test, truth=truth, answers=answers,
+        valid={entry.name: entry.facts["score"] for entry in done},
+        scores={name: metric(truth, scores) for name, scores in answers.items()},
+    )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Rounds:
+    """How further rounds are run.
+
+    `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race in a folder. `begun`
+    counts them; `stopped` and `late` say whether the user or the clock cut the last one short.
+    """
+
+    store: Store
+    held: HeldOut
+    folds: int  # 1: the test part is stated
+    seed: int
+    folder: Path
+    stores: Callable[[int, int], AbstractContextManager[Store]]
+    start: Callable[[Store, int, Path, int], Race]  # store, seed, folder, number
+    begun: int = 0
+    stopped: bool = False
+    late: bool = False
+
+    def after(
+        self, first: Round, given: Mapping[str, float], until: float, most: int, fewest: int = 0
+    ) -> Iterator[Round]:
+        """Rounds after the first one, as many as fit before the monotonic moment `until`, and at most `most` in all.
+
+        Each contender gets the seconds that it was given in the first one, and a round is begun where as many are left
+        as the longest took so far: the clock alone ends them, never what they show. Ctrl-C does too. A round that was
+        cut short does not count.
+
+        Args:
+            given: {contender: seconds}, of those that finished the first round.
+            fewest: rounds in all that there must be time for, to begin with the second.
+        """
+        longest = first.seconds
+        for number in range(1, most):
+            began, slack = time.monotonic(), min(SLACK * longest, SLACK_S)
+            if began + max(1, fewest - number) * longest > until + (0.0 if fewest else slack):
+                return
+            self.begun += 1
+            repetition, fold = divmod(number, self.folds)
+            stores: AbstractContextManager[Store] = nullcontext(self.store)
+            if self.folds > 1:
+                stores = self.stores(fold, self.seed + repetition)
+            with stores as store:
+                race = self.start(store, self.seed + number, self.folder / str(number), number)
+                try:
+                    race.run(until=until + slack, given=given)
+                    self.stopped, self.late = race.stopped, race.late
+                    if race.stopped or race.late:
+                        return
+                    made = round_of(
+                        race, self.held, self.seed + number, time.monotonic() - began,
+                        fold if self.folds > 1 else None, number,
+                    )  # fmt: skip
+                finally:
+                    race.close()
+            longest = max(longest, made.seconds)
+            yield made

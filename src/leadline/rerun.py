@@ -1,0 +1,202 @@
+"""A run again: gone on from where it was killed, or followed from its journal to the same bytes.
+
+Enters: a run folder. A run that was killed lies beside its name, and its lock is free (folder.py); all that depends on
+time is in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes out again.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from leadline.config import Settings, from_mapping
+from leadline.pipeline import LOOKED, Go, Run, cache_of, find, journey
+from leadline.race import history as journals
+from leadline.race.entry import Event
+from leadline.race.history import Fate, Past
+from leadline.race.worker import CLOCK
+from leadline.results.run_folder import finish, hold, left, made_by, making, name_of
+from leadline.stats.verdict import Verdict
+from leadline.system.errors import OutputError, SourceError
+from leadline.system.lock import Lock
+from leadline.system.os_errors import spoken
+from leadline.system.resources import machine, versions
+
+
+def resume(
+    run: str | Path | None = None, source: Any = None, *, watch: Callable[[Event], None] | None = None
+) -> Run:  # fmt: skip
+    """Go on with a run that was killed.
+
+    A run by epochs ends with the same bytes as if nothing had happened. A run under a budget goes on with the seconds
+    that were left. Contenders that had ended stay as they were; networks go on from their last checkpoint, the others
+    start again.
+
+    Args:
+        run: the folder that the run was to make (default: the newest in ./runs that was killed).
+        source: where the data is now, or the frame or arrays that were given (default: as the run says).
+
+    Raises:
+        LeadlineError: where no such run was cut short, or the source has changed.
+    """
+    partial = _killed(Path("runs") if run is None else Path(run), run is None)
+    final = partial.with_name(name_of(partial))
+    with _held(partial) as lock:
+        past = journals.read(partial)
+        asked, source = _config(partial, source)
+        given = _same(find(source, asked.test, asked), past, partial)
+        go = Go(
+            asked=asked, given=given, folder=partial, began=time.monotonic() - past.spent_s, past=past,
+            watch=watch or (lambda event: None),
+        )  # fmt: skip
+        with spoken(cache=go.cache, out=final):
+            result = journey(go)
+            finish(partial, final, lock)
+    return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A run and its repetition, compared byte by byte."""
+
+    run: Run
+    contenders: dict[str, bool]  # whether what it learned is the same
+    model: bool | None  # whether the shipped file is the same; None where the run ships none
+    elsewhere: tuple[str, ...]  # what differs between the two machines, and what they run
+
+    @property
+    def same(self) -> bool:
+        return all(self.contenders.values()) and self.model is not False
+
+    def __str__(self) -> str:
+        words = {True: "the same bytes", False: "NOT the same bytes", None: "none was shipped"}
+        rows = {**self.contenders, "model.onnx": self.model}
+        lines = [f"{name:12} {words[same]}" for name, same in rows.items()]
+        if self.elsewhere and not self.same:
+            lines.append(f"The same bytes are promised on the same machine; here differ: {', '.join(self.elsewhere)}.")
+        return "\n".join(lines)
+
+
+def replay(
+    run: str | Path, source: Any = None, *, out: str | Path | None = None, watch: Callable[[Event], None] | None = None
+) -> Replay:
+    """Repeat a finished run by following its journal, and compare every contender and the shipped file with it.
+
+    Args:
+        run: the folder of the run.
+        source: where the data is now, or the frame or arrays that were given (default: as the run says).
+        out: the folder of the repetition (default: RUN-replay).
+
+    Raises:
+        LeadlineError: where the folder holds no finished run, or the source has changed.
+    """
+    folder = Path(run)
+    if not (folder / "result.json").is_file():
+        raise SourceError(f"{folder} holds no finished run; leadline resume goes on with one that was killed.")
+    past = journals.read(folder)
+    asked, source = _config(folder, source)
+    final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
+    went = replace(
+        past,
+        rounds={
+            number: {name: _once_more(fate) for name, fate in fates.items()} for number, fates in past.rounds.items()
+        },
+        # The cheaper ships where it is a tie: by what was measured then, for it decides which file there is.
+        costs={name: fate.facts["predict_us"] for name, fate in past.fates.items() if "predict_us" in fate.facts},
+    )
+    with spoken(cache=cache_of(asked), out=final), making(final) as partial:
+        given = _same(find(source, asked.test, asked), past, folder)
+        _copy(folder, partial)
+        go = Go(
+            asked=asked, given=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
+            watch=watch or (lambda event: None),
+        )  # fmt: skip
+        result = journey(go)
+    after = journals.read(final).fates
+    here = {**machine(), **versions()}
+    there = {**past.begin["machine"], **past.begin["versions"]}
+    models = [path / "model.onnx" for path in (folder, final)]
+    return Replay(
+        run=Run(folder=final, verdict=Verdict(**result["verdict"]), result=result),
+        contenders={
+            name: after[name].facts.get("digest") == fate.facts["digest"]
+            for name, fate in past.fates.items()
+            if "digest" in fate.facts
+        },
+        model=models[0].read_bytes() == models[1].read_bytes() if all(m.exists() for m in models) else None,
+        elsewhere=tuple(
+            f"{name} {there.get(name)}, not {here.get(name)}" for name in here if here[name] != there.get(name)
+        ),
+    )
+
+
+def _killed(run: Path, newest: bool) -> Path:
+    """The folder that a killed run left; `run` is the name it was to have, or the folder of all runs."""
+    found = left(run) if newest else [path for path in left(run.parent) if run.name in (path.name, name_of(path))]
+    if not found:
+        known = "is finished" if (run / "result.json").exists() and not newest else "was not begun, or left nothing"
+        raise SourceError(f"{run} {known}, so there is nothing to go on with; start it with leadline fit.")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+@contextmanager
+def _held(partial: Path) -> Iterator[Lock | None]:
+    """Go on with a run that nobody else makes."""
+    name, lock = name_of(partial), hold(partial)
+    if lock is None and (other := made_by(partial)) is not None:
+        raise SourceError(f"{name} is still running, as process {other}; wait for it, or end it.")
+    try:
+        if not partial.is_dir():
+            raise SourceError(f"{name} was finished at this moment, so there is nothing to go on with.")
+        if (made := partial.with_name(name)).exists():
+            raise OutputError(f"{made} was made by another run since; move it away, or remove {partial}.")
+        yield lock
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _config(folder: Path, source: Any) -> tuple[Settings, Any]:
+    import yaml
+
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        named, in_memory = config.pop("source"), config.pop("in_memory")
+        if config["epochs"] is not None:
+            config.pop("budget")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise SourceError(f"{path} is missing or damaged; start the run again with leadline fit.") from error
+    if source is None and in_memory:
+        raise SourceError(f"{folder} was run on a {named} in memory; give it again, as in ll.resume(run, source).")
+    return from_mapping(config), named if source is None else source
+
+
+def _same(given: Any, past: Past, folder: Path) -> Any:
+    if given.digest != past.digest:
+        raise SourceError(
+            f"{given.name} is not what {folder} was run on: its content has changed. Point to the data as it was, or "
+            "start a new run with leadline fit."
+        )
+    return given
+
+
+def _copy(folder: Path, partial: Path) -> None:
+    """What a repetition starts from: the journal, the settings, and every clock."""
+    for name in ("journal.jsonl", "config.yaml"):
+        shutil.copyfile(folder / name, partial / name)
+    clocks = [folder / LOOKED, *folder.glob(f"contenders/*/{CLOCK}"), *folder.glob(f"rounds/*/*/{CLOCK}")]
+    for clock in filter(Path.exists, clocks):
+        (partial / clock.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(clock, partial / clock.relative_to(folder))
+
+
+def _once_more(fate: Fate) -> Fate:
+    """As if it had just been started; one that failed or was skipped stays so."""
+    return Fate(seconds=fate.seconds, threads=fate.threads) if "digest" in fate.facts else fate

@@ -1,0 +1,287 @@
+"""From a finished race to what is written down: result.json, the table of test predictions, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadline.dataset.audit import COUNTED
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table
+from leadline.dataset.token_scoring import stream
+from leadline.flaws.flaw import Flaw
+from leadline.metrics.metrics import LIKELY
+from leadline.metrics.multilabel import joined, unpacked
+from leadline.race.entry import Entry
+from leadline.race.race import Race
+from leadline.race.resample import Round
+from leadline.report.page import Example, Found, Journey
+from leadline.results.thumbnails import picture, sound
+from leadline.results.walkthrough import journey
+from leadline.ship.model import Model
+from leadline.stats import calibration, conformal
+from leadline.stats.intervals import Scored
+from leadline.stats.uncertainty import Certainty
+
+FLAWED = 6  # rows of a flaw in the report
+PASSAGES = 6  # hardest ones in the report
+SHOWN = 24  # worst mistakes in the report
+PACKED = object()  # bytes of a file, which tell a reader nothing
+
+
+def contenders(
+    race: Race, scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store, held: Sequence[Round],
+    began: float,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
+
+    `began`: the monotonic moment at which the run did.
+    """
+    rows = []
+    tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
+    for entry in race.entries:
+        found = scored.get(entry.name)
+        facts = entry.facts
+        rows.append({
+            "name": entry.name, "family": entry.family, "status": entry.status, "why": entry.why,
+            "code": entry.code, "ran_s": race.ran(entry.name, began),
+            "score": found.score if found else None, "low": found.low if found else None,
+            "high": found.high if found else None, "valid_score": facts.get("score"),
+            "seeds": len({one.seed for one in held if entry.name in one.answers}),
+            "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),
+            "predict_us": facts.get("predict_us"), "one_us": facts.get("one_us"), "params": facts.get("params"),
+            "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
+            "describe": facts.get("describe", []), "undertrained": facts.get("starved"),
+            "trained_on_valid": facts.get("trained_on_valid"),
+        })  # fmt: skip
+        if tokens and found:
+            rows[-1]["perplexity"] = float(2 ** (answers[entry.name].sum() / tokens))
+    return rows
+
+
+def rounds(held: Sequence[Round]) -> list[dict[str, Any]]:
+    """The `rounds_run` of result.json: what every contender scored in each."""
+    return [
+        {
+            "number": one.number,
+            "fold": one.fold,
+            "seed": one.seed,
+            "seconds": round(one.seconds, 1),
+            "scores": one.scores,
+        }
+        for one in held
+    ]
+
+
+def certainties(
+    certain: Mapping[str, Certainty], truth: np.ndarray, raw: Mapping[str, np.ndarray], shipped: str | None
+) -> dict[str, Any]:
+    """The `calibration` and `conformal` of result.json, measured on the test rows."""
+    made = {
+        name: {
+            **calibration.summary(each.calibrator, truth, raw[name]),
+            "changed": changed(raw[name], each(raw[name]), isinstance(each.calibrator, calibration.LabelCalibrator)),
+        }
+        for name, each in certain.items()
+        if each.calibrator is not None
+    }
+    its = certain.get(shipped or "")
+    if its is None or its.conformal is None:
+        return {"calibration": made or None, "conformal": None}
+    answers = its(raw[shipped or ""])
+    if isinstance(its.calibrator, calibration.LabelCalibrator):
+        truth = unpacked(truth, answers.shape[1])
+    return {"calibration": made or None, "conformal": conformal.seen(its.conformal, truth, answers)}
+
+
+def changed(before: np.ndarray, after: np.ndarray, several: bool) -> int:
+    """How many rows [n, classes] are decided otherwise."""
+    if several:
+        return int(((before >= LIKELY) != (after >= LIKELY)).any(axis=1).sum())
+    return int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
+
+
+def sampled(entries: list[Entry]) -> list[str]:
+    """Contenders for which memory was too short to learn from every row."""
+    found = [(e.name, line) for e in entries for line in e.facts.get("describe", []) if "to fit into memory" in line]
+    return [f"{name} {line}." for name, line in found]
+
+
+def columns(table: Table) -> list[dict[str, Any]]:
+    """The `columns` of result.json; `estimated`: of so many rows distinct values are not counted one by one."""
+    return [
+        {
+            "name": c.name, "kind": c.kind, "role": c.role, "missing": c.missing, "unique": c.unique, "note": c.note,
+            "estimated": c.unique is not None and table.rows > COUNTED,
+        }
+        for c in table.columns
+    ]  # fmt: skip
+
+
+def predictions(
+    store: Store, truth: np.ndarray, answers: Mapping[str, np.ndarray], shipped: str | None,
+    certain: Mapping[str, Certainty],
+) -> pl.DataFrame:  # fmt: skip
+    """Test rows with the truth, the shipped model's answer, and every contender's; of a text, the bits of each."""
+    if store.task.name == "language":
+        spent = {f"bits_{name}": scores for name, scores in answers.items()}
+        return pl.DataFrame({"row": store.split.test, "bytes": truth.astype(np.int64), **spent})
+    classes = np.array(store.task.classes, object)
+    several = store.task.several
+
+    def named(scores: np.ndarray) -> Any:
+        if several:
+            return joined(scores >= LIKELY, store.task.classes)
+        return classes[scores.argmax(axis=1)].tolist() if len(classes) else scores
+
+    frame: dict[str, Any] = {"row": store.split.test}
+    if several:
+        frame["truth"] = joined(unpacked(truth, len(classes)), store.task.classes)
+    else:
+        frame["truth"] = classes[truth].tolist() if len(classes) else truth
+    if shipped is not None:
+        frame["prediction"] = named(answers[shipped])
+        if len(classes):
+            frame |= {f"p_{name}": answers[shipped][:, i] for i, name in enumerate(classes)}
+        held = certain[shipped].conformal if shipped in certain else None
+        if held is not None and len(classes):
+            frame["set"] = ["|".join(classes[row]) for row in held.sets(answers[shipped])]
+        elif held is not None:
+            frame["low"], frame["high"] = held.interval(answers[shipped])
+    frame |= {f"prediction_{name}": named(scores) for name, scores in answers.items()}
+    return pl.DataFrame(frame)
+
+
+def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) -> list[Example]:
+    """The shipped model's worst mistakes on the test, worst first."""
+    if store.task.name == "language":
+        return _passages(table, store, truth, scores)
+    classes = store.task.classes
+    if store.task.several:
+        borne = unpacked(truth, len(classes))
+        away = np.abs(scores - borne).sum(axis=1)
+        wrong = ((scores >= LIKELY) != borne).any(axis=1)
+        order = [i for i in np.argsort(-away, kind="stable") if wrong[i]][:SHOWN]
+        told = [joined(marks[order], classes) for marks in (borne, scores >= LIKELY)]
+        words = {i: (true, said) for i, true, said in zip(order, *told, strict=True)}
+    elif classes:
+        guess = scores.argmax(axis=1)
+        sure = scores[np.arange(len(scores)), guess]
+        order = [i for i in np.argsort(-sure, kind="stable") if guess[i] != truth[i]][:SHOWN]
+        words = {i: (classes[truth[i]], classes[int(guess[i])]) for i in order}
+    else:
+        order = list(np.argsort(-np.abs(scores - truth), kind="stable")[:SHOWN])
+        words = {i: (f"{truth[i]:,.6g}", f"{scores[i]:,.6g}") for i in order}
+    if not order:
+        return []
+    rows = store.split.test[order]
+    names = [column.name for column in table.inputs]
+    frame = table.take(rows, names)
+    place = {int(row): i for i, row in enumerate(np.unique(rows))}
+    shown = []
+    for i, row in zip(order, rows, strict=True):
+        cells = frame.row(place[int(row)], named=True)
+        rest = _cells(table, cells)
+        shown.append(
+            Example(
+                row=int(row),
+                truth=words[i][0],
+                prediction=words[i][1],
+                confidence=float(sure[i]) if classes and not store.task.several else None,
+                error=None if classes else float(scores[i] - truth[i]),
+                image=picture(store, int(row)),
+                sound=sound(store, int(row)),
+                text=_text(table, cells),
+                cells=rest or None,
+            )  # fmt: skip
+        )
+    return shown
+
+
+def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, list[Found]]:
+    """Some rows of each flaw, as a reader can see them."""
+    shown = {}
+    names = [column.name for column in table.columns if column.role != "target"]
+    for flaw in flaws:
+        rows = [int(row) for row in flaw.rows[:FLAWED]]
+        twins = [int(row) for row in flaw.twin[:FLAWED]] if flaw.twin is not None else []
+        if not rows:
+            continue
+        wanted = sorted({*rows, *twins})
+        frame = dict(zip(wanted, table.take(np.array(wanted), names).iter_rows(named=True), strict=True))
+        found: list[Found] = []
+        for place, row in enumerate(rows):
+            pair = [row, twins[place]] if twins else [row]
+            if twins and any(each.row == twins[place] and each.twin == row for each in found):
+                continue  # two that repeat each other are one pair
+            pictures = [seen for one in pair if (seen := picture(store, one)) is not None]
+            sounds = [heard for one in pair if (heard := sound(store, one)) is not None]
+            label = table.labels[row]
+            found.append(
+                Found(
+                    row=row, twin=twins[place] if twins else None,
+                    label=_label(table, int(label)),
+                    said=None if flaw.said is None else flaw.said[place], images=tuple(pictures), sounds=tuple(sounds),
+                    texts=() if pictures else tuple(_told(table, frame[one]) for one in pair),
+                )
+            )  # fmt: skip
+        shown[flaw.name] = found
+    return shown
+
+
+def way(table: Table, store: Store, model: Model) -> Journey:
+    """One test row's way through the file."""
+    row = int(store.split.test[0])
+    return journey(table, store, model, picture(store, row), sound(store, row))
+
+
+def _label(table: Table, label: int) -> str | None:
+    """A row's own label or labels; None for a number, or where there is none."""
+    if not table.task.classes or label < 0:
+        return None
+    if table.task.several:
+        return joined(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0]
+    return table.task.classes[label]
+
+
+def _told(table: Table, cells: Mapping[str, Any]) -> str:
+    """A row in a line: its text, or its cells."""
+    return _text(table, cells) or ", ".join(f"{k} {v}" for k, v in _cells(table, cells).items())
+
+
+def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -> list[Example]:
+    """The test passages that the shipped model finds hardest to foretell."""
+    order = np.argsort(-bits / np.maximum(truth, 1), kind="stable")[:PASSAGES]
+    rows = store.split.test[order]
+    (column,) = table.inputs
+    texts = dict(zip(np.unique(rows).tolist(), table.take(rows, [column.name])[column.name], strict=True))
+    return [
+        Example(
+            row=int(row), truth=None, prediction=None, text=str(texts[int(row)]),
+            cells={"bits a byte": f"{bits[i] / truth[i]:.3f}"},
+        )
+        for i, row in zip(order, rows, strict=True)
+    ]  # fmt: skip
+
+
+def _text(table: Table, cells: Mapping[str, Any]) -> str | None:
+    texts = [str(cells[c.name]) for c in table.inputs if c.kind == "text" and cells[c.name] is not None]
+    return "\n".join(texts)[:1_000] if texts else None
+
+
+def _cells(table: Table, cells: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        c.name: "missing" if cells[c.name] is None else str(_plain(cells[c.name]))[:60]
+        for c in table.inputs
+        if c.kind not in ("image", "text") and _plain(cells[c.name]) is not PACKED
+    }
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as a reader wants to see it: of a file its path, if there is one."""
+    if isinstance(cell, dict):
+        return cell.get("path") or PACKED
+    return PACKED if isinstance(cell, bytes) else cell

@@ -1,0 +1,1 @@
+"""Intervals, calibration, conformal sets, sequential tests, and the verdict."""

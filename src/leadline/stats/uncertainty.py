@@ -1,0 +1,89 @@
+"""How sure a contender's answers are: its calibrator and its threshold, learned on rows that it has not seen.
+
+Enters: a race and its rounds. Leaves: a `Certainty` a contender. Such rows are the calib part, where there is one (from
+about 6,000 rows on); else those of folds 2 to 5, as far as they were raced, each answered by contenders that were
+trained without them. Where a run has neither, probabilities stay as they are, no set is stated, and a warning says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.metrics.multilabel import unpacked
+from leadline.stats.advice import Advice
+from leadline.stats.calibration import Calibrator, LabelCalibrator, calibrator, label_calibrator
+from leadline.stats.conformal import Conformal, conformal
+
+if TYPE_CHECKING:
+    from leadline.dataset.store import Store
+    from leadline.race.race import Race
+    from leadline.race.resample import Round
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certainty:
+    """What is done to a contender's answers so that they say how sure they are."""
+
+    calibrator: Calibrator | LabelCalibrator | None  # None: values, which have no probability
+    conformal: Conformal | None  # None: too few rows
+
+    def __call__(self, answers: np.ndarray) -> np.ndarray:
+        return answers if self.calibrator is None else self.calibrator(answers)
+
+
+def certainty(
+    store: Store, race: Race, rounds: Sequence[Round], seed: int, coverage: float
+) -> dict[str, Certainty]:  # fmt: skip
+    """{contender: its certainty}, of those that finished and have rows for it."""
+    found = {}
+    for entry in race.entries:
+        if not entry.done or entry.family == "floor":
+            continue
+        rows = _unseen(store, rounds, entry.name, entry.calib())
+        if rows is None:
+            continue
+        truth, answers = rows
+        mapped: Calibrator | LabelCalibrator | None = None
+        if store.task.several:
+            truth = unpacked(truth, len(store.task.classes))
+            mapped = label_calibrator(truth, answers, seed)
+        elif store.task.classes:
+            mapped = calibrator(truth, answers, seed)
+        answers = answers if mapped is None else mapped(answers)
+        found[entry.name] = Certainty(calibrator=mapped, conformal=conformal(truth, answers, coverage))
+    return found
+
+
+def doubts(
+    store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty], advice: Advice
+) -> list[str]:
+    """What is to be said where answers could not be made to say how sure they are."""
+    if store.task.name == "language" or not answers:
+        return []
+    if not certain:
+        how = "" if advice.calibrate is None else f", or {advice.calibrate}"
+        return [
+            "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
+            f"More rows would mend it{how}."
+        ]
+    if any(each.conformal is None for each in certain.values()):
+        return [
+            "The calib rows are too few for sets or intervals of this coverage; lower --coverage, or give more rows."
+        ]
+    return []
+
+
+def _unseen(
+    store: Store, rounds: Sequence[Round], name: str, calib: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """(truth, answers) on rows that the contender was not trained on and that are not in the test."""
+    if calib is not None and len(calib):
+        return np.asarray(store.labels[store.split.calib]), calib
+    folds = [one for one in rounds[1:] if one.fold is not None and 0 < one.number < 5 and name in one.answers]
+    if not folds:
+        return None
+    return np.concatenate([one.truth for one in folds]), np.concatenate([one.answers[name] for one in folds])

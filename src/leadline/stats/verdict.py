@@ -1,0 +1,291 @@
+"""The verdict: one rule, short enough to read aloud.
+
+[L, U] is the 95% interval of deep minus classical (the best of each by valid; above zero is better for deep) and r the
+region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
+A contender of either family that is undertrained (`starved`) cannot lose for its family: unsure too.
+A tie ships the cheaper. Unsure ships the cheaper one where the probability of losing more than r by it is under 20%,
+else the best on valid, or over rounds the cheaper one where their valid scores lie within one standard error. From one
+training the sentence is about this model; from folds, or three seeds, about the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from leadline.metrics.metrics import Metric
+from leadline.stats.advice import PLAIN, Advice
+from leadline.stats.intervals import LEVEL, Gap, Outlook
+from leadline.stats.rule import rule
+from leadline.stats.sample_size import TRAINING_NOISE, Settling, rows_to_settle, trainings_to_settle
+
+POINTS = 0.005  # region for accuracy: half a point
+RELATIVE = 0.01  # region for other metrics: 1% of the classical score
+RISK = 0.2
+ALIKE = 2.0  # times a row up to so many times the least are no difference in cost
+SHOWS = 0.8416  # standard errors beyond the half-width, from which on a gap shows four times in five
+
+
+class Costs(Protocol):
+    """What tells which of several is cheaper."""
+
+    @property
+    def cost(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+
+
+R = TypeVar("R", bound=Costs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """The best of a family by valid."""
+
+    name: str
+    valid: float  # the score that chose it; over rounds their mean
+    cost: float  # microseconds a row
+    score: float  # on the test rows; over rounds their mean
+    starved: bool = False  # the budget left it too little to learn from
+    size: float = 0.0  # bytes of what it learned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How the two were compared, and what more of it would cost."""
+
+    rows: int  # that were tested on
+    by: str = "rows"  # rows: one training. seeds, folds: so many `rounds` of trainings
+    rounds: int = 1
+    level: float = LEVEL  # of the interval; higher where several looks were taken
+    round_s: float | None = None  # seconds of one more round
+    over: Callable[[int], Outlook] | None = None  # what so many folds or seeds would state, where they can be had
+    chosen: str | None = None  # of the two, by the valid rows of all rounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What to use, and the evidence for it. Gaps are deep minus classical, above zero where deep is better."""
+
+    answer: str  # deep, classical, tie or unsure
+    winner: str | None  # the contender to ship
+    against: str | None
+    gap: float | None
+    low: float | None
+    high: float | None
+    region: float | None
+    p_deep: float | None
+    p_same: float | None
+    p_classical: float | None
+    of: str  # 'model': these trained ones. 'method': over seeds or folds
+    why: str
+    settle_rows: (
+        int | None
+    )  # rows that would settle an unsure answer four times in five: of the test, or over folds in all
+    by: str = "rows"  # rows, seeds or folds
+    rounds: int = 1
+    level: float = LEVEL
+    smallest: float | None = None  # gap that would have shown four times in five; None where not even the largest would
+    settle_rounds: int | None = None  # seeds or folds that would settle it, where those rows are at hand
+    settle_s: float | None = None  # and their seconds
+    settle_answer: str | None = None  # what it would come to, where that can be told
+    settle_none: str | None = None  # why no rows are stated: training_noise or out_of_reach (settle.py)
+
+
+def cheaper(rivals: Sequence[R]) -> R:
+    """The one that costs least to run; of those that take at most twice the least time a row, the smallest.
+
+    Times a row are measured on the test rows: of a dozen they tell little, while sizes tell of every run the same.
+    """
+    least = min(rival.cost for rival in rivals)
+    return min((rival for rival in rivals if rival.cost <= ALIKE * least), key=lambda rival: (rival.size, rival.cost))
+
+
+def region_of(metric: Metric, classical: float) -> float:
+    """Differences up to this make no practical difference."""
+    return POINTS if metric.name == "accuracy" else RELATIVE * abs(classical)
+
+
+def judge(
+    deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: Metric, trial: Trial,
+    advice: Advice = PLAIN,
+) -> Verdict:  # fmt: skip
+    """Apply the rule to the best of each family, whose difference is `gap`."""
+    if deep is None or classical is None or gap is None:
+        return _alone(deep, classical, advice)
+    low, high = gap.interval(trial.level)
+    region = region_of(metric, classical.score)
+    answer = rule(low, high, region)
+    behind, starved = deep if gap.size < 0 else classical, None
+    if behind.starved and answer != "tie":  # losing for want of time says nothing of a family
+        answer, starved = "unsure", behind
+    p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
+    winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
+    settling, rounds = Settling(), None
+    if answer == "unsure" and starved is None:
+        settling = rows_to_settle(gap, trial.rows, region, trial.level)
+        rounds = _rounds(gap, region, trial)
+    shows = (high - low) / 2 + SHOWS * Outlook.of(gap.draws).error
+    made = Verdict(
+        answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap.size, low=low,
+        high=high, region=region, p_deep=p_deep, p_same=max(0.0, 1 - p_deep - p_classical), p_classical=p_classical,
+        of=gap.of, why="", settle_rows=settling.rows, by=trial.by, rounds=trial.rounds, level=trial.level,
+        smallest=None if metric.share and shows >= 1 else shows, settle_rounds=rounds,
+        settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
+        settle_answer=settling.answer, settle_none=settling.reason,
+    )  # fmt: skip
+    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, starved, advice)})
+
+
+def _rounds(gap: Gap, region: float, trial: Trial) -> int | None:
+    """How many more folds or seeds would settle it; None where they would not, or cannot be had."""
+    if trial.over is None:
+        return None
+    needed = trainings_to_settle(gap.size, trial.over, trial.rounds, region, trial.level)
+    return None if needed is None else needed - trial.rounds
+
+
+def _ship(
+    answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical: float, metric: Metric, chosen: str | None
+) -> Rival:  # fmt: skip
+    if answer == "deep":
+        return deep
+    if answer == "classical":
+        return classical
+    least = cheaper((classical, deep))
+    if answer == "tie":
+        return least
+    losing = p_classical if least is deep else p_deep
+    if losing < RISK:
+        return least
+    if chosen is not None:
+        return deep if deep.name == chosen else classical
+    return deep if metric.better(deep.valid, classical.valid) else classical
+
+
+def _why(
+    made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Metric, starved: Rival | None, advice: Advice
+) -> str:
+    assert made.gap is not None and made.low is not None and made.high is not None and made.region is not None
+    share = metric.name == "accuracy"
+
+    def say(value: float) -> str:
+        return f"{abs(value) * 100:.2f} points" if share else _figure(abs(value))
+
+    level = f"{100 * made.level:.3g}%"
+    interval = f"{level} interval of deep minus classical {_signed(made.low, share)} to {_signed(made.high, share)}"
+    scored = f"{deep.name} scores {_score(deep, share)} and {classical.name} {_score(classical, share)} {metric.name}"
+    other = classical if winner is deep else deep
+    if made.answer in ("deep", "classical"):
+        by = f"by {say(made.gap)} of {metric.name}"
+        if made.of == "method":
+            who = f"{made.answer} beats {_other(made.answer)} ({winner.name} over {other.name})"
+            return f"{_over(made)}{who} {by} ({interval})."
+        return f"This {winner.name} beats this {other.name} {by} on the sealed test ({interval})."
+    if made.answer == "tie":
+        return (
+            f"{_over(made)}{scored}, the same for practical purposes ({interval}, within {say(made.region)} either "
+            f"way); {winner.name} is {'cheaper to run' if winner.cost <= other.cost else 'smaller, and about as fast'}."
+        )
+    if starved is not None:
+        return (
+            f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
+            f"{advice.time}, and until then {winner.name} is shipped."
+        )
+    unseen = f"{'any gap' if made.smallest is None else f'a gap under {say(made.smallest)}'} could have stayed unseen"
+    return (
+        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {unseen}){_settle(made)}; "
+        f"until then {winner.name} is shipped."
+    )
+
+
+def _over(made: Verdict) -> str:
+    """What the sentence rests on, where that is more than one training."""
+    return "" if made.of == "model" else f"Over {made.rounds} {made.by}: "
+
+
+def _settle(made: Verdict) -> str:
+    """What would settle it, and what that assumes."""
+    more = ""
+    if made.settle_rounds is not None:
+        seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
+        what = ("seed" if made.by == "seeds" else "fold") + ("s" if made.settle_rounds > 1 else "")
+        more = f"{made.settle_rounds} more {what}{seconds}: --rounds {made.rounds + made.settle_rounds}"
+    if made.settle_rows is None and not more:
+        told = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
+        return told.get(made.settle_none or "", "; no number of rows within reach would settle it")
+    if made.settle_rows is not None:
+        of = "rows in all" if made.by == "folds" else "test rows"
+        more = f"about {made.settle_rows:,} {of} would settle it" + (f" ({more})" if more else "")
+    else:
+        more = f"{more} would settle it"
+    as_ = "" if made.settle_answer is None else f" as {made.settle_answer!r}"
+    return f"; if the gap stays as it is, {more}{as_} in four runs of five"
+
+
+def _other(answer: str) -> str:
+    return "classical" if answer == "deep" else "deep"
+
+
+def _score(rival: Rival, share: bool) -> str:
+    return f"{rival.score:.2%}" if share else _figure(rival.score, 5)
+
+
+def _signed(value: float, share: bool) -> str:
+    return f"{value * 100:+.2f}" if share else ("+" if value >= 0 else "") + _figure(value)
+
+
+def _figure(value: float, digits: int = 4) -> str:
+    """So many digits, and no exponent where a number can be read without one.
+
+    >>> _figure(-11380.4), _figure(0.012345), _figure(43880.62, 5)
+    ('-11,380', '0.01235', '43,881')
+    """
+    whole = 10 ** (digits - 1) <= abs(value) < 1e12
+    return f"{value:,.0f}" if whole else f"{value:,.{digits}g}"
+
+
+def _alone(deep: Rival | None, classical: Rival | None, advice: Advice) -> Verdict:
+    rival = deep or classical
+    lost = "deep" if deep is None else "classical"
+    found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the floor finished"
+    until = f"; until then {rival.name} is shipped" if rival else ""
+    return Verdict(
+        answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,
+        p_deep=None, p_same=None, p_classical=None, of="model", settle_rows=None,
+        why=f"{found}, so deep and classical cannot be compared: {advice.both(lost)}{until}.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """Two contenders of one family, the better by valid first, by the same rule; it decides nothing."""
+
+    family: str
+    first: str
+    second: str
+    gap: float
+    low: float
+    high: float
+    answer: str  # first, second, tie or unsure
+    why: str
+
+
+def within(family: str, first: str, second: str, score: float, gap: Gap, metric: Metric) -> Within:
+    """How the best of a family by valid stands to another one of it, which has this score."""
+    low, high = gap.interval()
+    answer = {"deep": "first", "classical": "second"}.get(found := rule(low, high, region_of(metric, score)), found)
+    share = metric.name == "accuracy"
+    words = {
+        "first": f"{first} is better than {second}", "second": f"{second} is better than {first}",
+        "tie": f"{first} and {second} are the same for practical purposes",
+        "unsure": f"{first} is not shown to be better than {second}",
+    }  # fmt: skip
+    unit = " points" if share else ""
+    size, least, most = (-gap.size, -high, -low) if answer == "second" else (gap.size, low, high)
+    interval = f"{_signed(size, share)}{unit}, 95% interval {_signed(least, share)} to {_signed(most, share)}"
+    return Within(
+        family=family, first=first, second=second, gap=gap.size, low=low, high=high, answer=answer,
+        why=f"{words[answer]} ({interval})",
+    )  # fmt: skip

@@ -1,0 +1,118 @@
+"""What the cache keeps of sources that were read: listed, and cleaned.
+
+Enters: the cache folder. Leaves: `Kept`, the largest first. A run holds a lock on its cache as long as it lasts, so
+that nothing is taken away from under it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from leadline.system.errors import LeadlineError
+from leadline.system.lock import take
+
+FOLDERS = {"stores": "encoded", "tables": "table", "unpacked": "unpacked"}
+UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One thing in the cache: what it is, of which source if that is known, its size, and when it was last used."""
+
+    path: Path
+    what: str  # encoded, table or unpacked
+    source: str | None
+    bytes: int
+    used: float  # seconds since 1970
+
+
+def kept(cache: str | Path | None = None) -> list[Kept]:
+    """Everything in the cache, the largest first.
+
+    >>> kept("no-such-cache")
+    []
+    """
+    return sorted(_found(_folder(cache)), key=lambda each: -each.bytes)
+
+
+def clean(cache: str | Path | None = None, *, older: str | None = None) -> list[Kept]:
+    """Take it away, and return what was taken.
+
+    Args:
+        older: only what was last used before so long: 12h, 30d, 2w.
+
+    Raises:
+        LeadlineError: where `older` is no time, or a run reads the cache now.
+    """
+    before = math.inf if older is None else time.time() - _seconds(older)  # a clock set back takes nothing from "all"
+    with _locked(_folder(cache), alone=True) as free:
+        if not free:
+            raise LeadlineError(f"A run reads {_folder(cache)} now; clean it when that run has ended.")
+        gone = [each for each in kept(cache) if each.used <= before]
+        for each in gone:
+            if each.path.is_dir():
+                shutil.rmtree(each.path, ignore_errors=True)
+            else:
+                each.path.unlink(missing_ok=True)
+    return gone
+
+
+def in_use(cache: Path) -> AbstractContextManager[bool]:
+    """While it lasts, nobody cleans the cache."""
+    return _locked(cache, alone=False)
+
+
+@contextmanager
+def _locked(cache: Path, alone: bool) -> Iterator[bool]:
+    """Whether the lock was had. A cache that nobody can write to is cleaned by nobody, and needs none."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = take(cache / "lock", shared=not alone)
+    except OSError:
+        yield True
+        return
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _folder(cache: str | Path | None) -> Path:
+    from leadline.readers.source import cache_folder
+
+    return Path(cache) if cache is not None else cache_folder()
+
+
+def _found(cache: Path) -> Iterator[Kept]:
+    for folder, what in FOLDERS.items():
+        for path in (cache / folder).glob("*"):
+            if path.name.startswith(".") and abs(time.time() - path.stat().st_mtime) < UNITS["d"]:
+                continue  # it is being made
+            files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+            with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
+                size = sum(file.stat().st_blocks * 512 for file in files)
+                yield Kept(path=path, what=what, source=_source(path), bytes=size, used=path.stat().st_mtime)
+
+
+def _source(path: Path) -> str | None:
+    try:
+        return str(json.loads((path / "store.json").read_text())["source"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+)\s*([hdw])", text.strip())
+    if match is None:
+        raise LeadlineError(f"--older {text} is not a time; write a number and a unit, as in 12h, 30d or 2w.")
+    return float(match[1]) * UNITS[match[2]]

@@ -1,0 +1,79 @@
+"""What the cells of a file are that is to be predicted, held against the contract of the model.
+
+Enters: the contract's inputs, and how each column of the file is read; then decoded cells, batch by batch. Leaves: what
+is to be said: columns that are written otherwise, cells that count as missing, and columns of which most values are
+missing, or were never seen in the train rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from leadline.core.kind import Decoded, absent
+
+MOST = 0.5  # share of a column's cells from which it is said that they are missing or unseen
+USUAL = 2.0  # times as many as in the train rows
+FEWEST = 5  # rows from which missing cells are no whim of one row
+
+
+class Watch:
+    """Counts, by column, over all parts of a source."""
+
+    def __init__(self, inputs: Mapping[str, Mapping[str, Any]]) -> None:
+        self.inputs = inputs
+        self.own: dict[str, Mapping[str, Any]] = {}  # how cells are decoded, where not as the contract says
+        self.row = 0  # the first row of the frame at hand
+        self.cells: dict[str, int] = dict.fromkeys(inputs, 0)
+        self.missing: dict[str, int] = dict.fromkeys(inputs, 0)
+        self.odd: dict[str, tuple[int, str]] = {}  # cells that could not be read, and the first of them
+        self.unseen: dict[str, tuple[int, str]] = {}
+        self._levels = {
+            name: pl.Series(facts["levels"], dtype=pl.String).implode()
+            for name, facts in inputs.items()
+            if facts.get("levels")
+        }
+
+    def settings(self, name: str) -> Mapping[str, Any]:
+        """How the cells of a column are decoded."""
+        found: Mapping[str, Any] = self.own.get(name, self.inputs[name]["decode"])
+        return found
+
+    def note(self, name: str, decoded: Decoded, start: int) -> None:
+        """Count decoded cells of a kind that has one array for all rows; `start` is their first row in the frame."""
+        gone = absent(decoded.values)
+        self.cells[name] += len(gone)
+        self.missing[name] += int(gone.sum()) - len(decoded.bad)
+        if decoded.bad and self.inputs[name]["kind"] in ("number", "time"):
+            row, why = next(iter(decoded.bad.items()))
+            count, first = self.odd.get(name, (0, f"row {self.row + start + row + 1} ({why})"))
+            self.odd[name] = count + len(decoded.bad), first
+        if name in self._levels:
+            words = pl.Series(decoded.values.tolist(), dtype=pl.String)
+            strange = words.filter(~words.is_in(self._levels[name]) & ~pl.Series(gone))
+            if len(strange):
+                count, example = self.unseen.get(name, (0, strange[0]))
+                self.unseen[name] = count + len(strange), example
+
+    def said(self) -> list[str]:
+        """What is to be said, a sentence each."""
+        said = []
+        for name, (count, first) in self.odd.items():
+            many = "1 cell counts" if count == 1 else f"{count:,} cells count"
+            said.append(f"Of column {name!r} {many} as missing, such as {first}.")
+        for name, (count, example) in self.unseen.items():
+            if count > MOST * self.cells[name]:
+                said.append(
+                    f"{count:,} of {self.cells[name]:,} values of {name!r} never occur in the rows that the model "
+                    f"learned from, such as {example!r}."
+                )
+        for name, count in self.missing.items():
+            usual, cells = self.inputs[name].get("missing"), self.cells[name]
+            if usual is not None and cells >= FEWEST and count > max(MOST, USUAL * usual) * cells:
+                said.append(
+                    f"{count:,} of {cells:,} cells of {name!r} are missing, where {usual:.0%} were in the rows that "
+                    "the model learned from."
+                )
+        return said

@@ -1,0 +1,75 @@
+"""One row's way through a shipped file: what its graph makes of it at every step.
+
+Enters: the file, and one row's decoded values. Leaves: a `Passed` a step: the ends of encode and form graphs, and every
+layer of the contender, as the file itself computes them, with no training code loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from leadline.graph.runtime import Session
+
+__all__ = ["Passed", "walk"]
+
+# What a reader would call a step although it has no weights.
+STEPS = {
+    "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Relu", "Gelu", "Tanh", "Sigmoid", "Softmax",
+    "TreeEnsemble", "LSTM", "GRU", "LayerNormalization",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """One step: `stage` is encode, form or model; `value` is what came out, with its axis of rows."""
+
+    stage: str
+    name: str  # of the block or form, or of the layer's operator
+    parameters: int
+    value: np.ndarray
+
+
+def walk(path: str | Path, feeds: Mapping[str, Any]) -> list[Passed]:
+    """Run one row through the file, and keep what every step makes of it.
+
+    Example:
+        >>> walk("model.onnx", {"x": np.zeros(1)})  # doctest: +SKIP
+        [Passed(stage='encode', name='number', parameters=0, value=array([[0.]], dtype=float32)), ...]
+    """
+    model = onnx.load(path)
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer if _weighs(tensor)}
+    found: list[tuple[str, str, int, str]] = []
+    for node in model.graph.node:
+        stage, _, inside = node.output[0].partition("/") if node.output else ("", "", "")
+        kind, _, name = stage.partition(".")
+        if kind in ("encode", "form") and "/" not in inside and node.op_type == "Identity" and _ends(node, name):
+            found.append((kind, name, 0, node.output[0]))
+        elif stage == "contender":
+            weights = sum(sizes.get(value, 0) for value in node.input)
+            if weights or node.op_type in STEPS:
+                found.append(("model", node.op_type, weights, node.output[0]))
+    given = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=value) for *_, value in found if value not in given)
+    values = Session(model)(feeds, [value for *_, value in found]) if found else {}
+    return [
+        Passed(stage=stage, name=name, parameters=weights, value=np.asarray(values[value]))
+        for stage, name, weights, value in found
+    ]
+
+
+def _ends(node: onnx.NodeProto, name: str) -> bool:
+    """Whether a node is the last of an encode graph ('encoded') or of a form's ('X.dense' ends in 'dense')."""
+    form = name.rpartition(".")
+    last = str(node.output[0].rpartition("/")[2])
+    return last == (form[2] if form[1] else "encoded")
+
+
+def _weighs(tensor: onnx.TensorProto) -> bool:
+    """Whether a constant is what a layer has learned, and not a setting."""
+    return tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE) and int(np.prod(tensor.dims)) > 1

@@ -1,0 +1,20 @@
+"""What is said of rows and of ends of sounds that are set aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from leadline.dataset.quarantine import shortened
+from leadline.kinds import audio
+
+
+def test_it_is_said_where_long_sounds_are_heard_in_part(
+    tones: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shortened(prepare(tones(40)).store) == []
+    monkeypatch.setattr(audio, "SHORTEST", 0.4)
+    monkeypatch.setattr(audio, "HEARD", 0.0)
+    (said,) = shortened(prepare(tones(40, seed=1)).store)
+    assert said == "Of sounds of 'sound' over 0.4 s the loudest stretch is heard; a longer --budget hears more."

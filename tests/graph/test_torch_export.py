@@ -1,0 +1,91 @@
+"""A network in its file: traced where that answers as the module does, exported the long way where it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from leadline.graph import torch_export
+from leadline.graph.runtime import Session
+
+
+class Held(nn.Module):
+    """A mean over the rows' places, whose number Python reads: a trace holds it, the other exporter does not."""
+
+    def forward(self, *given: Tensor) -> Tensor:
+        (x,) = given
+        return x.sum(dim=1, keepdim=True) / float(x.shape[1])
+
+
+class Normed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, *given: Tensor) -> Tensor:
+        (x,) = given
+        return torch.as_tensor(self.layer(nn.functional.rms_norm(x, x.shape[-1:])))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which exporters made a graph, in order."""
+    made: list[str] = []
+    for name in ("_traced", "_exported"):
+        whole = getattr(torch_export, name)
+
+        def told(*given: Any, name: str = name, whole: Any = whole) -> onnx.ModelProto | None:
+            model: onnx.ModelProto | None = whole(*given)
+            if model is not None:
+                made.append(name.lstrip("_"))
+            return model
+
+        monkeypatch.setattr(torch_export, name, told)
+    return made
+
+
+def _rows(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def _as_the_module(model: onnx.ModelProto, net: nn.Module, x: np.ndarray) -> None:
+    with torch.no_grad():
+        np.testing.assert_allclose(Session(model)({"x": x})["raw"], net(torch.from_numpy(x)).numpy(), atol=1e-5)
+
+
+def test_a_network_is_traced_and_takes_any_number_of_rows(asked: list[str]) -> None:
+    net = Normed()
+    model = torch_export.export(net, {"x": _rows(2, 6)})
+    assert asked == ["traced"]
+    for rows in (1, 2, 7):
+        _as_the_module(model, net, _rows(rows, 6))
+
+
+def test_a_trace_that_holds_a_size_is_not_shipped(asked: list[str]) -> None:
+    model = torch_export.export(Held(), {"x": _rows(2, 6)}, unequal=("x",))
+    assert asked == ["traced", "exported"]
+    for length in (6, 9, 14):
+        _as_the_module(model, Held(), _rows(3, length))
+
+
+@pytest.mark.parametrize("why", ["no such exporter", "an unknown operator"])
+def test_without_a_trace_the_other_exporter_is_asked(
+    why: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = torch.onnx.export
+
+    def without(*given: Any, **more: Any) -> Any:
+        if not more["dynamo"]:
+            raise TypeError(why)
+        return whole(*given, **more)
+
+    monkeypatch.setattr(torch.onnx, "export", without)
+    net = Normed()
+    model = torch_export.export(net, {"x": _rows(2, 6)})
+    assert asked == ["exported"]
+    _as_the_module(model, net, _rows(5, 6))

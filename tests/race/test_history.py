@@ -1,0 +1,57 @@
+"""What an earlier go left behind, read back from its journal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from leadline.race import journal as module
+from leadline.race.history import read
+from leadline.race.journal import Journal
+from leadline.race.stages import EARLIER, Stages
+
+
+def test_a_race_its_codes_and_why_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    journal = Journal(tmp_path / "journal.jsonl", 0.0)
+
+    def write(at: float, event: str, **facts: Any) -> None:
+        nonlocal now
+        now = at
+        journal.write(event, **facts)
+
+    write(0.5, "begin", digest="d")
+    write(2.0, "start", contender="linear", seconds=4.0, threads=1)
+    write(3.0, "start", contender="mlp", seconds=9.0, threads=1)
+    write(5.0, "end", contender="linear", status="finished", why=None, code=None, score=0.9)
+    write(11.0, "end", contender="mlp", status="failed", why="it ran over its 9 s", code="overran")
+    write(12.0, "start", contender="linear", seconds=4.0, threads=1, round=1)
+    write(15.0, "end", contender="linear", status="finished", why=None, code=None, score=0.8, round=1)
+    write(15.0, "rounds", count=2)
+    write(15.1, "race ended", code="used", why="The time for racing is used up.")
+    journal.close()
+    past = read(tmp_path)
+    assert past.raced_s == pytest.approx(9.0) and past.ended == 2 and past.spent_s == 15.1
+    assert past.ending == {"code": "used", "why": "The time for racing is used up."}
+    assert past.fates["mlp"].code == "overran" and past.fates["mlp"].facts == {}
+    assert past.fates["linear"].code is None and past.fates["linear"].facts == {"score": 0.9}
+
+
+def test_stages_add_up_to_all_that_was_spent(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", time.monotonic())
+    began = time.monotonic()
+    stages = Stages(journal=journal, last=began)
+    stages.put(EARLIER, 40.0)
+    for name in ("read", "encode", "flaws", "encode"):
+        time.sleep(0.02)
+        stages.end(name)
+    journal.close()
+    assert sum(stages.rounded().values()) == pytest.approx(40.0 + stages.last - began, abs=0.01)
+    assert stages.seconds["encode"] > stages.seconds["flaws"] > 0.01
+    with pytest.raises(AssertionError):
+        stages.end("lunch")

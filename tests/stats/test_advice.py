@@ -1,0 +1,74 @@
+"""Advice fits how a run was started and what became of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leadline.metrics.metrics import METRICS
+from leadline.stats.advice import Advice, missing
+from leadline.stats.intervals import Gap
+from leadline.stats.uncertainty import doubts
+from leadline.stats.verdict import Rival, Trial, judge
+
+LINEAR = Rival(name="linear", valid=0.9, cost=1.0, score=0.9)
+MLP = Rival(name="mlp", valid=0.8, cost=1.0, score=0.8, starved=True)
+
+
+def _ran(family: str, code: str | None) -> Any:
+    return SimpleNamespace(family=family, done=code is None, code=code)
+
+
+@pytest.mark.parametrize(
+    ("advice", "says", "not_says"),
+    [
+        ({"missing": {"deep": "absent"}, "only": True}, "leave out --only to race both", "time|budget"),
+        ({"missing": {"deep": "absent"}}, "no deep contender reads such columns", "time|budget|only"),
+        ({"missing": {"deep": "time"}}, "give a larger budget", "only|memory"),
+        ({"missing": {"deep": "memory"}}, "raise --memory", "budget|only"),
+        ({"missing": {"deep": "failed"}}, "the report says what went wrong", "budget|only"),
+        ({"missing": {"deep": "failed"}, "passes": True}, "the report says what went wrong", "budget|passes"),
+        ({"missing": {"deep": "time"}, "stopped": True}, "let the race run to its end", "budget"),
+    ],
+)
+def test_a_family_of_which_nobody_finished(advice: dict[str, Any], says: str, not_says: str) -> None:
+    why = judge(None, LINEAR, None, METRICS["accuracy"], Trial(rows=100), Advice(**advice)).why
+    assert f"cannot be compared: {says}; until then linear is shipped." in why
+    assert not any(word in why for word in not_says.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("passes", "says"), [(False, "give a larger budget, and until"), (True, "give more passes (--epochs), and until")]
+)
+def test_one_that_learned_too_little(passes: bool, says: str) -> None:
+    gap = Gap(size=-0.1, draws=np.linspace(-0.12, -0.08, 99), of="model")
+    why = judge(MLP, LINEAR, gap, METRICS["accuracy"], Trial(rows=100), Advice(passes=passes)).why
+    assert says in why and ("budget" in why) is not passes
+
+
+@pytest.mark.parametrize(
+    ("advice", "says"),
+    [
+        ({}, "More rows would mend it, or a larger budget, which races on folds."),
+        ({"folds": False}, "More rows would mend it."),  # a stated test, or --time
+        ({"passes": True}, "More rows would mend it, or --rounds 5."),
+        ({"rounds": 1}, "More rows would mend it, or --rounds 5."),
+        ({"rounds": 10, "passes": True}, "More rows would mend it."),
+    ],
+)
+def test_no_rows_to_calibrate_on(advice: dict[str, Any], says: str) -> None:
+    store: Any = SimpleNamespace(task=SimpleNamespace(name="binary"))
+    (said,) = doubts(store, {"linear": np.zeros(3)}, {}, Advice(**advice))
+    assert said.endswith(says)
+
+
+def test_why_a_family_is_missing_is_told_by_codes() -> None:
+    linear = _ran("classical", None)
+    assert missing([linear]) == {"deep": "absent"}
+    assert missing([linear, _ran("deep", "crashed"), _ran("deep", "overran")]) == {"deep": "time"}
+    assert missing([linear, _ran("deep", "memory")]) == {"deep": "memory"}
+    assert missing([linear, _ran("deep", "error")]) == {"deep": "failed"}
+    assert missing([linear, _ran("deep", None), _ran("deep", "no_time")]) == {}

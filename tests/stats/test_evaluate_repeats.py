@@ -1,0 +1,134 @@
+"""Which rounds are weighed, and how."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leadline.metrics.metrics import METRICS
+from leadline.race.resample import Round
+from leadline.stats.evaluate_repeats import Known, Scales
+from leadline.stats.sequential import level
+
+FAMILY = {"cnn": "deep", "mlp": "deep", "linear": "classical"}
+SCORES = {"cnn": 0.93, "mlp": 0.80, "linear": 0.90}
+
+
+def _round(number: int, scores: dict[str, float], n: int = 200, valid: dict[str, float] | None = None) -> Round:
+    """Answers whose accuracy is as given, right and wrong at random."""
+    rng = np.random.default_rng(number)
+    answers = {}
+    for name, share in scores.items():
+        hits = np.isin(np.arange(n), rng.permutation(n)[: round(share * n)])
+        answers[name] = np.stack([hits, ~hits], axis=1).astype(np.float32)
+    valid, scores = valid or scores, {name: round(share * n) / n for name, share in scores.items()}
+    return Round(
+        number=number, fold=number % 5, seed=number, seconds=4.0, rows=np.arange(n), truth=np.zeros(n, np.int64),
+        answers=answers, valid=valid, scores=scores,
+    )  # fmt: skip
+
+
+def _scales(folds: int = 5, **known: Any) -> Scales:
+    facts = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
+    return Scales(known={**facts, **known}, metric=METRICS["accuracy"], seed=0, folds=folds, rows=1_000)
+
+
+def _spread(count: int, gap: float = 0.03) -> list[Round]:
+    wobble = np.random.default_rng(0).normal(0, 0.01, count)
+    return [_round(k, {"cnn": 0.9 + gap + wobble[k], "mlp": 0.80, "linear": 0.90}) for k in range(count)]
+
+
+def test_one_round_is_weighed_by_its_rows() -> None:
+    made = _scales().verdict(_spread(1))
+    assert (made.of, made.by, made.rounds) == ("model", "rows", 1)
+    assert _scales(folds=1).verdict(_spread(2)).by == "rows"  # two seeds tell nothing of how seeds differ
+
+
+def test_two_folds_or_more_are_weighed_as_folds_and_each_by_its_own_best() -> None:
+    assert _scales().verdict(_spread(2)).by == "folds"
+    rounds = _spread(6)
+    made = _scales().verdict(rounds)
+    assert (made.of, made.by, made.rounds, made.answer) == ("method", "folds", 6, "deep")
+    assert made.gap == pytest.approx(np.mean([one.scores["cnn"] - one.scores["linear"] for one in rounds]))
+    # In a round whose valid rows prefer the mlp, the mlp stands for deep: nothing saw the fold.
+    misled = _round(9, {"cnn": 0.99, "mlp": 0.70, "linear": 0.9}, valid={"cnn": 0.5, "mlp": 0.9, "linear": 0.9})
+    after = _scales().verdict([*rounds, misled])
+    assert after.gap == pytest.approx((6 * made.gap - 0.2) / 7)
+
+
+def test_seeds_share_their_test_rows() -> None:
+    made = _scales(folds=1).verdict(_spread(3))
+    assert (made.of, made.by, made.rounds) == ("method", "seeds", 3)
+
+
+def test_until_sure_looks_now_and_then_and_pays_for_each_look() -> None:
+    scales, sure, open_ = _scales(), _spread(12, gap=0.08), _spread(12, gap=0.0)
+    looked = [scales.until_sure(sure[:count], ended=False) for count in (1, 2, 3)]
+    assert looked[0] is None and looked[1] is None
+    third = scales.verdict(sure[:3], level(1))
+    assert looked[2] == (third if third.answer != "unsure" else None)
+    assert scales.until_sure(sure[:4], ended=False) is None  # no look is due
+    fifth = scales.until_sure(sure[:5], ended=False)
+    assert fifth is not None and fifth.answer == "deep" and fifth.level == level(2)
+    last = scales.until_sure(open_[:8], ended=True)
+    assert last is not None and last.level == level(4, last=True) and last.answer == "unsure"
+    assert scales.until_sure(open_[:8], ended=False) is None
+
+
+def test_families_are_looked_into() -> None:
+    (made,) = _scales().within(_spread(5))
+    assert (made.family, made.first, made.second, made.answer) == ("deep", "cnn", "mlp", "first")
+
+
+def _valid(count: int, means: dict[str, float], spread: float) -> list[Round]:
+    """Rounds whose valid scores scatter around these means, and whose test scores are all alike."""
+    rng = np.random.default_rng(1)
+    return [
+        _round(k, dict.fromkeys(means, 0.9), valid={name: mean + rng.normal(0, spread) for name, mean in means.items()})
+        for k in range(count)
+    ]
+
+
+def test_what_is_shipped_is_chosen_by_all_rounds_not_by_the_first_ones_few_valid_rows() -> None:
+    costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
+    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, starved=False) for n, cost in costs.items()})
+    rounds = _valid(10, {"cnn": 0.90, "mlp": 0.80, "linear": 0.91}, 0.01)
+    lucky = {"cnn": 0.75, "mlp": 0.9, "linear": 0.8}
+    rounds[0] = _round(0, dict.fromkeys(costs, 0.9), valid=lucky)
+    assert scales.verdict(rounds[:1]).winner == "mlp"  # one round knows no better
+    assert scales.chosen(rounds, ["cnn", "mlp"]) == "cnn"
+    made = scales.verdict(rounds)
+    assert (made.winner, made.against) == ("linear", "cnn")
+
+
+def test_of_near_equal_contenders_the_cheaper_is_shipped_and_only_of_those() -> None:
+    costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
+    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, starved=False) for n, cost in costs.items()})
+    names = list(costs)
+    near = _valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.84}, 0.1)
+    assert scales.chosen(near, names) == "linear"
+    assert scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.75, "linear": 0.60}, 0.02), names) == "cnn"
+    assert scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.60}, 0.02), names) == "mlp"
+    late = [_round(k, dict.fromkeys(costs, 0.9) if k else {"mlp": 0.9, "linear": 0.9}) for k in range(5)]
+    assert scales.chosen(late, names) == "linear"  # the cnn has nothing to ship: the first round lacks it
+
+
+def test_a_family_that_did_not_finish_leaves_it_open() -> None:
+    made = _scales().verdict([_round(0, {"linear": 0.9})])
+    assert made.answer == "unsure" and made.gap is None and made.winner == "linear"
+
+
+def test_rows_of_one_group_are_one_in_every_fold() -> None:
+    rounds = [_round(k, {"cnn": 0.9, "mlp": 0.8, "linear": 0.85}) for k in range(3)]
+    names = np.arange(1_000) // 20
+    for one in rounds:  # whole groups are right or wrong
+        for name, answers in one.answers.items():
+            hits = np.repeat(np.random.default_rng(len(name) + one.number).random(10) < 0.8, 20)
+            answers[:] = np.stack([hits, ~hits], axis=1)
+    rounds = [replace(one, rows=np.arange(200) + 200 * k) for k, one in enumerate(rounds)]
+    alone, grouped = _scales().verdict(rounds), replace(_scales(), group=names).verdict(rounds)
+    assert alone.low is not None and grouped.low is not None and alone.high is not None and grouped.high is not None
+    assert grouped.high - grouped.low > 2.5 * (alone.high - alone.low)  # ten groups of twenty rows
