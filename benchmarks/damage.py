@@ -199,7 +199,7 @@ def _apart(name: str) -> Callable[[Path, Path], Found]:
 
 def large(data: Path, folder: Path) -> Found:
     """What the check costs: a file of 100 MB, refused and taken."""
-    from leadline.ship.digest import damage, with_digest
+    from leadline.graph.digest import damage, with_digest
 
     made = with_digest(b"\x08\x0a\x12\x08leadline" + np.random.default_rng(0).bytes(100_000_000))
     broken = made[:50_000_000] + b"?" + made[50_000_001:]

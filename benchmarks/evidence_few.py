@@ -13,8 +13,8 @@ import numpy as np
 from evidence_stubs import World
 from record import Found
 
-from leadline.race.resample import Round
 from leadline.stats.few_folds import correlated_t
+from leadline.stats.round import Round
 from leadline.stats.rule import rule
 from leadline.stats.verdict import POINTS
 

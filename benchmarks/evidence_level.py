@@ -16,10 +16,12 @@ import numpy as np
 from record import Found
 
 from leadline.contenders.annealing import SHARE
-from leadline.dataset.split import Split, split
+from leadline.core.tensors import Split
+from leadline.dataset.split import split
 from leadline.metrics.metrics import METRICS
-from leadline.race.resample import ENOUGH, Round
+from leadline.race.resample import ENOUGH
 from leadline.stats.evaluate_repeats import Known, Scales
+from leadline.stats.round import Round
 
 FAMILY = {"net": "deep", "trees": "classical"}
 RACES, COLUMNS, WIDTH, STEPS, FOLDS = 500, 10, 48, 60, 5

@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 import leadline as ll
 from leadline.dataset.split import split
 from leadline.metrics.metrics import METRICS
-from leadline.race.resample import Round
 from leadline.stats.evaluate_repeats import Known, Scales
+from leadline.stats.round import Round
 from leadline.stats.verdict import POINTS
 
 FAMILY = {"first": "deep", "second": "classical"}

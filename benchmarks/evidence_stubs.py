@@ -17,8 +17,9 @@ from record import Found
 
 from leadline.dataset.split import CALIBRATED, TEST
 from leadline.metrics.metrics import METRICS
-from leadline.race.resample import ENOUGH, Round
+from leadline.race.resample import ENOUGH
 from leadline.stats.evaluate_repeats import Known, Scales
+from leadline.stats.round import Round
 from leadline.stats.verdict import POINTS, Verdict
 
 FAMILY = {"net": "deep", "trees": "classical"}

@@ -92,7 +92,7 @@ def shakespeare(data: Path, folder: Path) -> Found:
 
 def generation(source: Path, folder: Path) -> Found:
     """500 characters from the file of a network, with the cache and without; as large as two minutes allow."""
-    from leadline.ship.model import Model
+    from leadline.use.model import Model
 
     fit(source, "--budget", "120s", "--only", "gpt", folder=folder, name="gpt")
     model = Model(folder / "gpt" / "model.onnx")

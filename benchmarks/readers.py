@@ -68,7 +68,8 @@ def stored(source: Any, cache: Path) -> Any:
 def shipped(store: Any, path: Path) -> Any:
     """A file whose answers hang on every encoded value, by weights of chance: nothing is trained."""
     from leadline.graph.builder import Graph
-    from leadline.ship.model import Model, assemble
+    from leadline.ship.assemble import assemble
+    from leadline.use.model import Model
 
     rng, g, parts = np.random.default_rng(0), Graph("chance"), []
     for block in store.blocks:

@@ -29,9 +29,10 @@ from leadline.core.contender import Clock, Data, Progress
 from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 from leadline.race.ending import Held, ending
-from leadline.ship.model import Model, assemble
+from leadline.ship.assemble import assemble
 from leadline.stats.intervals import Gap, Outlook
 from leadline.stats.verdict import Rival, Trial, judge
+from leadline.use.model import Model
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

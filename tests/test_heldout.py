@@ -17,9 +17,9 @@ import pytest
 
 import leadline as ll
 from leadline.config import from_mapping
+from leadline.core.tensors import Split
 from leadline.dataset.audit import audit
 from leadline.dataset.heldout import HeldOut
-from leadline.dataset.split import Split
 from leadline.dataset.split_table import draw
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table

@@ -14,7 +14,7 @@ import pytest
 import leadline
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
-from leadline.ship.model import assemble
+from leadline.ship.assemble import assemble
 
 HEAVY = ("torch", "lightgbm", "matplotlib", "sklearn")
 

@@ -155,8 +155,8 @@ def test_files_of_version_1_still_predict(ship: Any, tmp_path: Path) -> None:
 
     import onnx
 
-    from leadline.ship.digest import CONTRACT, DIGEST
-    from leadline.ship.model import Model
+    from leadline.graph.digest import CONTRACT, DIGEST
+    from leadline.use.model import Model
 
     frame = pl.DataFrame({"t": ["u", "v", "w"] * 20, "flag": [1.0, 0.0] * 30, "y": ["a", "b"] * 30})
     file = onnx.load(ship(frame).path)

@@ -9,30 +9,31 @@ TYPE_CHECKING = False  # as `typing` has it, which would be the only module to i
 if TYPE_CHECKING:
     from typing import Any
 
-__version__ = "0.1.0"
+from leadline.system.version import __version__
 
 if TYPE_CHECKING:
     from leadline.config import Settings
     from leadline.dry_run import Check, check
-    from leadline.pipeline import Run, fit
+    from leadline.pipeline import fit
     from leadline.readers.samples import load
     from leadline.rerun import Replay, replay, resume
     from leadline.results.registry import runs, show
-    from leadline.ship.model import Model
+    from leadline.results.run import Run
     from leadline.system.cache import clean, kept
     from leadline.system.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
     from leadline.train.api import train
     from leadline.train.trace import trace
+    from leadline.use.model import Model
 
 _HOMES = {
     "BudgetError": "leadline.system.errors",
     "Check": "leadline.dry_run",
     "LeadlineError": "leadline.system.errors",
-    "Model": "leadline.ship.model",
+    "Model": "leadline.use.model",
     "ModelError": "leadline.system.errors",
     "OutputError": "leadline.system.errors",
     "Replay": "leadline.rerun",
-    "Run": "leadline.pipeline",
+    "Run": "leadline.results.run",
     "Settings": "leadline.config",
     "SourceError": "leadline.system.errors",
     "TargetError": "leadline.system.errors",

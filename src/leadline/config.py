@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from leadline.system.errors import BudgetError, LeadlineError
 
 if TYPE_CHECKING:
-    from leadline.stats.cost import Need
+    from leadline.metrics.cost import Need
 
 LEAST_GB = 0.2  # of memory: the process of the run and one of a classical contender, with their libraries
 TASKS = ("binary", "multiclass", "multilabel", "regression", "language")
@@ -124,7 +124,7 @@ class Settings:
     @property
     def needs(self) -> list[Need]:
         """The conditions of --need."""
-        from leadline.stats.cost import Need
+        from leadline.metrics.cost import Need
 
         return [Need.parse(text) for text in self.need]
 

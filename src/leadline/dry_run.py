@@ -19,14 +19,13 @@ import polars as pl
 from leadline.config import Settings, from_mapping
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.kind import Limits, decode_columns, present, share
+from leadline.core.tensors import Block, Split, Task
 from leadline.dataset.audit import audit, class_counts
 from leadline.dataset.quarantine import unusable
-from leadline.dataset.split import Split
 from leadline.dataset.split_table import draw
-from leadline.dataset.store import Block, Store, described, grouped, unreadable
+from leadline.dataset.store import Store, described, grouped, unreadable
 from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as understand
-from leadline.dataset.target import Task
 from leadline.kinds import KINDS
 from leadline.pipeline import cache_of, find
 from leadline.race.entry import entrants

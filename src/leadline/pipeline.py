@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline import __version__
 from leadline.config import Settings, from_mapping, gigabytes
 from leadline.core.contender import Clock, Data, readings
 from leadline.dataset.audit import audit
@@ -34,6 +33,7 @@ from leadline.flaws.fix import write
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.scan import priced
 from leadline.flaws.stage import Scan, scan
+from leadline.metrics.cost import READABLE
 from leadline.metrics.metrics import METRICS
 from leadline.race import repeats
 from leadline.race.entry import Event, entrants
@@ -46,46 +46,27 @@ from leadline.race.slowdown import slowdown
 from leadline.race.spare import Spares, spares_for
 from leadline.race.stages import Stages
 from leadline.readers import samples
-from leadline.readers.source import Source, cache_folder, read
+from leadline.readers.source import Source, read
 from leadline.report.page import render
 from leadline.results import evidence
 from leadline.results.run_folder import command, remarks, run_folder, source_of, write_config
-from leadline.ship.model import Model, assemble
+from leadline.ship.assemble import assemble
 from leadline.ship.parity import Parity, check
-from leadline.stats.cost import READABLE
 from leadline.stats.intervals import Scored, score
 from leadline.stats.uncertainty import Certainty, certainty, doubts
 from leadline.stats.verdict import Verdict
-from leadline.system.cache import in_use
-from leadline.system.errors import LeadlineError, ModelError
+from leadline.system.cache import cache_folder, in_use
+from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import told_once
 from leadline.system.os_errors import spoken
 from leadline.system.resources import Gauge, cores, machine, memory_gb, most_threads, versions
+from leadline.system.version import __version__
 from leadline.textbook import expect
+from leadline.use.model import Model
 
 LOOKED = "flaws.f64"  # readings of the clock by which flaws were looked for
 SAMPLE = 600  # tokens of a language model's own writing in the report
 LICENCE = "The model and its weights belong to whoever made this run; Leadline itself is under the MIT licence."
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
-    """A finished run: its folder, its verdict, its result, and the model it ships."""
-
-    folder: Path
-    verdict: Verdict
-    result: dict[str, Any]
-
-    @property
-    def model(self) -> Model:
-        """The shipped model. Raises `ModelError` where nothing could be shipped."""
-        if self.result["shipped"] is None:
-            raise ModelError(f"{self.folder} ships no model: {self.verdict.why}")
-        return Model(self.folder / "model.onnx")
-
-    def report(self) -> Path:
-        """The path of the report page."""
-        return self.folder / "report.html"
 
 
 def fit(

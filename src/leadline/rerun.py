@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from leadline.config import Settings, from_mapping
-from leadline.pipeline import LOOKED, Go, Run, cache_of, find, journey
+from leadline.pipeline import LOOKED, Go, cache_of, find, journey
 from leadline.race import history as journals
 from leadline.race.entry import Event
 from leadline.race.history import Fate, Past
 from leadline.race.worker import CLOCK
+from leadline.results.run import Run
 from leadline.results.run_folder import finish, hold, left, made_by, making, name_of
 from leadline.stats.verdict import Verdict
 from leadline.system.errors import OutputError, SourceError

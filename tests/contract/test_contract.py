@@ -27,8 +27,9 @@ from leadline.dataset.store import Store
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.metrics.metrics import LIKELY, METRICS
-from leadline.ship.model import Model, assemble
+from leadline.ship.assemble import assemble
 from leadline.system.errors import ModelError
+from leadline.use.model import Model
 
 ALONE = 1e-5  # how far a row alone may be from the same row in a batch
 PARITY = 1e-4  # of a probability, or of the spread of the target

@@ -18,10 +18,11 @@ from leadline.core.contender import Clock, Data, Progress
 from leadline.dataset.store import Store
 from leadline.dataset.token_scoring import bits, nats, stream
 from leadline.metrics.metrics import METRICS
-from leadline.ship.model import Model, assemble
+from leadline.ship.assemble import assemble
 from leadline.ship.parity import check
 from leadline.system.errors import ModelError
 from leadline.use.generate import generate
+from leadline.use.model import Model
 
 CONTENDERS = ("floor", "ngram", "lstm", "gpt")
 UNITS = ("character", "pair")

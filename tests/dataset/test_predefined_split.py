@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from leadline.config import from_mapping
+from leadline.core.tensors import Split
 from leadline.dataset.audit import audit
-from leadline.dataset.split import Split
 from leadline.dataset.split_table import draw
 from leadline.dataset.table import Table, read
 from leadline.readers.source import Source

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leadline.dataset.quarantine import shortened
-from leadline.kinds import audio
+from leadline.kinds.audio import kind as audio
 
 
 def test_it_is_said_where_long_sounds_are_heard_in_part(

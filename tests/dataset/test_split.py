@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leadline.dataset.split import Split, folds_of, split
+from leadline.core.tensors import Split
+from leadline.dataset.split import folds_of, split
 from leadline.system.errors import SourceError
 
 PARTS = ("train", "valid", "calib", "test")

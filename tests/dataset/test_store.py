@@ -159,7 +159,7 @@ def test_another_split_of_the_same_rows_learns_anew(mixed: Any, prepare: Any) ->
 
 def test_pictures_are_not_decoded_again(bars: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = prepare(bars(80))
-    monkeypatch.setattr("leadline.kinds.image.Image.decode", None)
+    monkeypatch.setattr("leadline.kinds.image.kind.Image.decode", None)
     with again(made.store, made.table, split(made.table.labels, np.zeros(80), 0, fold=2)) as store:
         (block,) = store.blocks
         np.testing.assert_array_equal(store.tensor(block.name), made.store.tensor(block.name))

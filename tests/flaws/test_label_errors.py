@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leadline.core.tensors import Task
 from leadline.dataset.heldout import SEALED
-from leadline.dataset.target import Task
 from leadline.flaws.label_errors import Answered, Effort, after, answered, before
 
 N = 2_000

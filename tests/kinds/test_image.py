@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from leadline.kinds import KINDS
-from leadline.kinds.image import DRAFT, ORIENTATIONS
+from leadline.kinds.image.kind import DRAFT, ORIENTATIONS
 
 IMAGE = KINDS["image"]
 
@@ -165,7 +165,7 @@ def test_files_that_cannot_be_read_are_bad_and_the_others_stay(tmp_path: Path, c
 
 
 def test_a_picture_of_too_many_pixels_is_set_aside(monkeypatch: pytest.MonkeyPatch, colours: np.ndarray) -> None:
-    monkeypatch.setattr("leadline.kinds.image.MOST_PIXELS", 50)
+    monkeypatch.setattr("leadline.kinds.image.kind.MOST_PIXELS", 50)
     decoded = IMAGE.decode(pl.Series([_bytes(Pillow.fromarray(colours))]), None, {"channels": 3})
     assert "9 x 6 pixels are more than 50" in decoded.bad[0]
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from leadline.kinds import KINDS
-from leadline.kinds.text import BUCKETS, COUNTED, PRIME
+from leadline.kinds.text.kind import BUCKETS, COUNTED, PRIME
 
 TEXT = KINDS["text"]
 PAD, UNKNOWN = 0, 1

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from leadline.race import resample as module
-from leadline.race.resample import Round, Rounds
+from leadline.race.resample import Rounds
+from leadline.stats.round import Round
 
 GIVEN = {"linear": 3.0, "mlp": 9.0}
 

@@ -10,7 +10,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from leadline.readers.source import cache_folder, read
+from leadline.readers.source import read
+from leadline.system.cache import cache_folder
 from leadline.system.errors import LeadlineError, SourceError
 
 

@@ -8,9 +8,9 @@ import torch
 
 from leadline.graph.runtime import Session
 from leadline.graph.torch_export import export
-from leadline.kinds.audio import EPS, MELS, PADDING, Frames
+from leadline.kinds.audio.kind import EPS, MELS, PADDING, Frames
+from leadline.kinds.audio.net import LogMel
 from leadline.nets.fuse import Fuse
-from leadline.nets.sound import LogMel
 
 
 def _reference(sound: np.ndarray, frames: Frames) -> np.ndarray:

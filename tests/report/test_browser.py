@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from leadline.report.page import Example, Found, Journey, Step, render
+from leadline.report.page import render
+from leadline.results.examples import Example, Found, Journey, Step
 
 ARABIC, CHINESE = "هذا الفيلم رائع، شاهدته مرتين", "这部电影非常精彩，我看了两遍。" * 12
 LONG = "eine_Spalte_mit_einem_sehr_langen_Namen_ohne_jedes_Leerzeichen_darin_wie_Leute_sie_haben"

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.report.page import Example, Found, Journey, Step, render
+from leadline.report.page import render
+from leadline.results.examples import Example, Found, Journey, Step
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 HOSTILE = "<script>alert('x')</script><b>\"&'\u202e\x00"

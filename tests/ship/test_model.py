@@ -14,9 +14,10 @@ import pytest
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
 from leadline.graph.builder import Graph
-from leadline.ship.digest import CONTRACT, with_digest
-from leadline.ship.model import BATCH, VERSION, Model, assemble
+from leadline.graph.digest import CONTRACT, VERSION, with_digest
+from leadline.ship.assemble import assemble
 from leadline.system.errors import ModelError, SourceError
+from leadline.use.model import BATCH, Model
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
-from leadline.ship.digest import with_digest
-from leadline.ship.model import Model, assemble
+from leadline.graph.digest import with_digest
+from leadline.ship.assemble import assemble
 from leadline.ship.parity import TOLERANCE, check
 from leadline.system.errors import ModelError
+from leadline.use.model import Model
 
 
 @pytest.fixture(params=["binary", "regression"])

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.race.resample import Round
 from leadline.stats.conformal import conformal, seen
+from leadline.stats.round import Round
 from leadline.stats.uncertainty import certainty
 
 

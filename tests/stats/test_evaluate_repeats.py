@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from leadline.metrics.metrics import METRICS
-from leadline.race.resample import Round
 from leadline.stats.evaluate_repeats import Known, Scales
+from leadline.stats.round import Round
 from leadline.stats.sequential import level
 
 FAMILY = {"cnn": "deep", "mlp": "deep", "linear": "classical"}

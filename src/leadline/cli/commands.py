@@ -17,7 +17,7 @@ from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import STOPPED, at_once
 
 if TYPE_CHECKING:
-    from leadline.pipeline import Run
+    from leadline.results.run import Run
 
 DEMO = {"budget": "50s"}
 RUNS = "runs"  # the folder in which runs lie where nobody says otherwise
@@ -272,7 +272,7 @@ def _demo(given: argparse.Namespace) -> int:
 def _predict(given: argparse.Namespace) -> int:
     with at_once():
         from leadline.readers.part import counted
-        from leadline.ship.model import Model
+        from leadline.use.model import Model
         from leadline.use.predict import check_out, flat, write
 
     with _warned():
@@ -292,8 +292,8 @@ def _predict(given: argparse.Namespace) -> int:
 
 def _generate(given: argparse.Namespace) -> int:
     with at_once():
-        from leadline.ship.model import Model
         from leadline.use.generate import generate
+        from leadline.use.model import Model
 
     with _warned():
         model = Model(_model(given))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from leadline.pipeline import Run
+    from leadline.results.run import Run
     from leadline.system.cache import Kept
 
 SAID_EVERY = 10.0  # seconds between two plain lines of one contender

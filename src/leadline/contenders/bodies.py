@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from leadline.core.contender import Data
-from leadline.dataset.store import Block, Store
+from leadline.core.tensors import Block
+from leadline.dataset.store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -51,12 +52,12 @@ def build(store: Store, name: str, names: list[str], outputs: int, width: int, r
 
 def body(block: Block, name: str, width: int) -> Any:
     """The module that reads a block; `width` is that of a convolution."""
-    from leadline.kinds.audio import Frames
-    from leadline.nets.bag import BagBody
+    from leadline.kinds.audio.kind import Frames
+    from leadline.kinds.audio.net import ConvSound, RecurrentSound
+    from leadline.kinds.series.net import ConvSeries, FlatSeries
+    from leadline.kinds.text.net import BagBody
     from leadline.nets.cnn import ConvBody
     from leadline.nets.mlp import PixelBody
-    from leadline.nets.series import ConvSeries, FlatSeries
-    from leadline.nets.sound import ConvSound, RecurrentSound
     from leadline.nets.tabular import CategoryBody, NumberBody
 
     settings = block.settings
@@ -81,8 +82,8 @@ def body(block: Block, name: str, width: int) -> Any:
 
 def varied(data: Data, name: str, names: list[str], seed: int) -> tuple[dict[int, Vary], list[str]]:
     """Augmentation of the tensors, by their places, and what is to be said of it."""
-    from leadline.train.augment import Shift, mirrors
-    from leadline.train.augment_sound import Sounds
+    from leadline.kinds.audio.augment import Sounds
+    from leadline.kinds.image.augment import Shift, mirrors
 
     ways: dict[int, Vary] = {}
     said = []

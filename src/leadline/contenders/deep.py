@@ -271,7 +271,7 @@ class _Run:
             inputs[place] = vary(inputs[place], part, self.epoch)
         aims = [(self.y[part], torch.ones(len(part)))]  # answers, and what each counts
         if self.mixed:
-            from leadline.train.augment_sound import drawn, mix
+            from leadline.kinds.audio.augment import drawn, mix
 
             share, order = drawn(len(part), self.generator)
             inputs[0] = mix(inputs[0], share, order)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.dataset.store import Block, Store
+from leadline.core.tensors import Block
+from leadline.dataset.store import Store
 from leadline.kinds import KINDS
 
 if TYPE_CHECKING:

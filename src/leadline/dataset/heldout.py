@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from leadline.config import Settings
-from leadline.dataset.split import Split
+from leadline.core.tensors import Split
 from leadline.dataset.split_table import draw
 from leadline.dataset.table import Table
 

@@ -20,8 +20,9 @@ import polars as pl
 
 from leadline.core.kind import present
 from leadline.dataset.plain_numbers import all_numbers
-from leadline.kinds import KINDS, number, series, tags, time
+from leadline.kinds import KINDS, number, tags, time
 from leadline.kinds.number import PARSES
+from leadline.kinds.series import kind as series
 from leadline.kinds.spelling import spelled
 from leadline.readers.media import MEDIA
 

@@ -17,7 +17,7 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.target import missing
 from leadline.kinds import KINDS
-from leadline.kinds.audio import LONGEST
+from leadline.kinds.audio.kind import LONGEST
 from leadline.readers.media import listed
 from leadline.system.errors import SourceError
 

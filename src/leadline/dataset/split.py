@@ -6,9 +6,6 @@ the user states is kept; the rest is drawn by the seed: a stratified fifth for t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
 from leadline.system.errors import SourceError
@@ -21,25 +18,6 @@ CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
 MOST_ROWS = 2_000  # of running text to test on, half as many to select by; a row is a kilobyte
 RARE = 0.1  # of a drawn part, that rows of classes which it lacks may be
 FEWEST = 8  # rows that can be split at all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Split:
-    """Row numbers [n] int64, rising, disjoint."""
-
-    train: np.ndarray
-    valid: np.ndarray
-    calib: np.ndarray
-    test: np.ndarray
-
-    def without(self, rows: Sequence[int]) -> Split:
-        """The same split without rows that turned out unreadable."""
-        gone = np.array(sorted(rows), np.int64)
-        kept = {name: part[~np.isin(part, gone)] for name, part in vars(self).items()}
-        return Split(**kept)
-
-    def counts(self) -> dict[str, int]:
-        return {name: len(part) for name, part in vars(self).items()}
 
 
 def split(

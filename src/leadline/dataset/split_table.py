@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
-from leadline.dataset.split import Split, split, stretches
+from leadline.core.tensors import Split
+from leadline.dataset.split import split, stretches
 from leadline.dataset.table import Table
 from leadline.metrics.metrics import METRICS
 from leadline.metrics.multilabel import rarest

@@ -25,11 +25,10 @@ import numpy as np
 import polars as pl
 
 from leadline.core.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
+from leadline.core.tensors import Split, Task
 from leadline.dataset.heldout import hidden
 from leadline.dataset.sampling import FEWEST, Ration
-from leadline.dataset.split import Split
 from leadline.dataset.table import Column, Table
-from leadline.dataset.target import Task
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.system.errors import SourceError
@@ -44,21 +43,6 @@ MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may h
 # random part of the rows is read.
 DECODING = 0.35
 TRIED, LEAST_TRIED = 0.01, 4  # share of the budget, and rows, to know what a row takes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """Columns encoded together: one tensor, one encode graph, and the forms that contenders can read instead."""
-
-    name: str  # of the tensor: "number", "category", "image_photo"
-    kind: str
-    columns: tuple[str, ...]
-    decode: dict[str, dict[str, Any]]  # column -> settings of its decode step
-    settings: dict[str, Any]  # facts of the fit: sizes, lengths, channels
-    shape: tuple[int, ...]  # of one encoded row
-    dtype: str
-    forms: dict[str, list[Any]]  # form -> [shape of a row, dtype]
-    padding: int | None = None  # what fills up a row that is shorter than `shape`
 
 
 class Store:

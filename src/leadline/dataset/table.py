@@ -19,10 +19,11 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.core.kind import MISSING
+from leadline.core.tensors import Task
 from leadline.dataset.notation import Reading, readable, readings, rewritten
 from leadline.dataset.plain_numbers import plain_numbers
 from leadline.dataset.predefined_split import PARTS, stated_split
-from leadline.dataset.target import Target, Task, chosen, labels_of, listing, several_of, task_of, together
+from leadline.dataset.target import Target, chosen, labels_of, listing, several_of, task_of, together
 from leadline.kinds import KINDS
 from leadline.kinds.number import PARSES
 from leadline.readers.canonical import named

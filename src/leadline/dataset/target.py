@@ -30,21 +30,6 @@ NONE = "None"
 ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What the target asks. `classes` is empty for regression."""
-
-    name: str  # binary, multiclass, multilabel, regression or language
-    target: str | None  # None: the next token of a running text
-    classes: tuple[str, ...]
-    metric: str  # what is scored, stops and selects
-
-    @property
-    def several(self) -> bool:
-        """Whether a row may bear several of the classes, or none."""
-        return self.name == "multilabel"
-
-
 def chosen(source: Source, settings: Settings, names: Sequence[str]) -> str:
     target = settings.target or source.target
     if target is None:

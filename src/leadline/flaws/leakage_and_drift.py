@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
+from leadline.core.tensors import Task
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
-from leadline.dataset.target import Task
 from leadline.flaws.probe import Probe
 from leadline.kinds import KINDS
 from leadline.kinds.time import NEVER

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from leadline.dataset.store import Block, Store
+from leadline.core.tensors import Block
+from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.chance import MOST_PAIRED, among, codes_of, copies, sharing
 from leadline.flaws.flaw import Flaw
@@ -21,7 +22,7 @@ from leadline.flaws.neighbors import neighbours, pairs
 from leadline.flaws.perceptual_hash import alike
 from leadline.flaws.probe import some
 from leadline.flaws.time_budget import Pace
-from leadline.flaws.waveforms import same
+from leadline.kinds.audio.similarity import same
 from leadline.readers.part import agreed, counted
 
 BY_CONTENT = ("image", "audio", "text", "series")
@@ -194,7 +195,7 @@ def _by_tensor(block: Block, store: Store, rows: np.ndarray) -> np.ndarray:
     if block.kind == "image":
         return alike(tensor[rows[start : start + CHUNK]] for start in range(0, len(rows), CHUNK))
     if block.kind == "audio":
-        from leadline.kinds.audio import spectrogram
+        from leadline.kinds.audio.kind import spectrogram
 
         lengths = np.array([(tensor[row] != block.padding).sum() for row in rows])
         found = alike(

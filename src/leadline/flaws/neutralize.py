@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.dataset.store import Block, Store
+from leadline.core.tensors import Block
+from leadline.dataset.store import Store
 from leadline.graph.runtime import Session
-from leadline.kinds.image import Image
+from leadline.kinds.image.kind import Image
 
 A_FILE, A_PIXEL = 3e-4, 4e-8  # seconds to even one
 SHORT = 0.02  # quantile of the lengths that sounds are cut to

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from leadline.core.kind import Decoded, Fit, Limits, Tensor
-from leadline.kinds.text import readable
+from leadline.kinds.text.kind import readable
 
 ROW = 1_024  # bytes of UTF-8 in one row, at most: a token is at least a byte
 PADDING = -1

@@ -21,17 +21,18 @@ from leadline.dataset.split import CALIBRATED, folds_of
 from leadline.dataset.split_table import groups
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
+from leadline.metrics.cost import price, ruled_out
 from leadline.metrics.metrics import METRICS
 from leadline.race.ending import Ending, Held, ending
 from leadline.race.history import Past
 from leadline.race.journal import Journal
 from leadline.race.race import Race
-from leadline.race.resample import ENOUGH, MOST, Round, Rounds, round_of
+from leadline.race.resample import ENOUGH, MOST, Rounds, round_of
 from leadline.stats.advice import Advice, missing
-from leadline.stats.cost import price, ruled_out
 from leadline.stats.evaluate_repeats import FEWEST_GROUPS, Known, Scales
 from leadline.stats.few_folds import FEWEST_FOLDS
 from leadline.stats.intervals import FEWEST_SEEDS
+from leadline.stats.round import Round
 from leadline.stats.verdict import Verdict, Within
 
 ROUNDS_FROM = 50.0  # seconds of the race that are shared among rounds; with less the first one may take all of it

@@ -9,44 +9,19 @@ the test part is stated only the seed changes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
-from leadline.metrics.metrics import METRICS, Metric
+from leadline.metrics.metrics import METRICS
 from leadline.race.race import Race
 
 ENOUGH = 25  # rounds that are worth their seconds where nobody asked for more: five times five folds
 MOST = 100
 SLACK, SLACK_S = 0.25, 5.0  # share of a round, and seconds at most, that one may end late: the smaller of them
-
-
-@dataclass(frozen=True, kw_only=True)
-class Round:
-    """What came of one race."""
-
-    number: int
-    fold: int | None
-    seed: int
-    seconds: float
-    rows: np.ndarray  # tested on
-    truth: np.ndarray
-    answers: dict[str, np.ndarray]
-    valid: dict[str, float]
-    scores: dict[str, float]
-
-    def best_of(self, names: Sequence[str], metric: Metric) -> str | None:
-        """The best of these contenders by the round's own valid rows."""
-        found = None
-        for name, score in self.valid.items():
-            if name in names:
-                found = name if found is None or metric.better(score, self.valid[found]) else found
-        return found
 
 
 def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | None, number: int = 0) -> Round:

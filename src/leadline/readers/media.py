@@ -14,9 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from leadline.kinds.audio import MAGIC as AUDIO_MAGIC
-from leadline.kinds.audio import SUFFIXES as AUDIO_SUFFIXES
-from leadline.kinds.image import SUFFIXES as IMAGE_SUFFIXES
+from leadline.kinds.audio.kind import MAGIC as AUDIO_MAGIC
+from leadline.kinds.audio.kind import SUFFIXES as AUDIO_SUFFIXES
+from leadline.kinds.image.kind import SUFFIXES as IMAGE_SUFFIXES
 from leadline.readers.canonical import composed
 from leadline.readers.part import Part, counted, files_digest, is_utf8, part_of
 from leadline.system.errors import SourceError

@@ -21,7 +21,8 @@ import polars as pl
 
 from leadline.readers.memory import from_arrays, from_frame
 from leadline.readers.part import Part
-from leadline.readers.source import Source, cache_folder, from_parts, read
+from leadline.readers.source import Source, from_parts, read
+from leadline.system.cache import cache_folder
 from leadline.system.errors import SourceError
 
 __all__ = ["SAMPLES", "demo", "is_known", "load"]

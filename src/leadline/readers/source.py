@@ -11,7 +11,6 @@ valid and test rows that the source itself states, and everything that is to be 
 
 import difflib
 import os
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from leadline.readers.workbook import named_sheet
 from leadline.system.errors import SourceError
 from leadline.system.forks import alive
 
-__all__ = ["BadRow", "Source", "cache_folder", "from_parts", "read"]
+__all__ = ["BadRow", "Source", "from_parts", "read"]
 
 LISTS = ("manifest", "metadata", "meta", "labels", "index")  # names of files that are no title
 
@@ -49,24 +48,6 @@ class Source:
     kinds: dict[str, str]  # kinds that the layout itself states: {"image": "image"}
     notes: tuple[str, ...]  # said once to the user
     bad: tuple[BadRow, ...]  # rows that could not be read at all
-
-
-def cache_folder() -> Path:
-    """Where converted tables and downloaded data are kept: $LEADLINE_CACHE, else `leadline` in the user's own cache."""
-    if given := os.environ.get("LEADLINE_CACHE"):
-        return Path(given).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(base).expanduser() / "leadline"
-    except RuntimeError as error:
-        raise SourceError(
-            "there is no home folder to keep a cache in; name a folder by --cache or $LEADLINE_CACHE"
-        ) from error
 
 
 def read(source: object, test: object = None, *, cache: Path, running: bool | None = None) -> Source:

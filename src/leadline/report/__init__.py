@@ -13,6 +13,7 @@ charts.py     SVG
 words.py      numbers and names as safe text
 """
 
-from leadline.report.page import Example, render
+from leadline.report.page import render
+from leadline.results.examples import Example
 
 __all__ = ["Example", "render"]

@@ -10,7 +10,6 @@ Enters: `Facts`, and by the flaw's name what there is to show of its rows. Leave
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from leadline.charts.format import Measure, clip, count, grid, name
@@ -25,24 +24,6 @@ TITLES = {
     "drift": "A test unlike the rest", "rare": "Rare classes",
 }  # fmt: skip
 SHOWN = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """One row of a flaw, with whatever there is to show of it; `twin` is what it repeats.
-
-    Args:
-        row: its number in the source, from 0. label: as given. said: what it should be. images: PNG or JPEG, its own
-            first; sounds: MP3 or WAV, and texts likewise.
-    """
-
-    row: int
-    twin: int | None = None
-    label: str | None = None
-    said: str | None = None
-    images: tuple[bytes, ...] = ()
-    sounds: tuple[bytes, ...] = ()
-    texts: tuple[str, ...] = ()
 
 
 def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str:

@@ -10,7 +10,6 @@ Enters: `Example` after `Example`, worst first, and the room that pictures and s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from leadline.charts.format import clip, count, grid, name, percent, plain, tag
 from leadline.readers.part import agreed
@@ -21,33 +20,6 @@ __all__ = ["Example", "gallery"]
 
 SHOWN, OPEN, CELLS = 24, 12, 12
 TEXT = 420  # characters of a text
-
-
-@dataclass(frozen=True)
-class Example:
-    """One test row that the model got wrong, with whatever there is to show of it.
-
-    Args:
-        row: its number in the source, from 0.
-        truth, prediction: as text, several labels joined by '|'; None where a row has no one answer, as a passage of
-            running text.
-        confidence: the probability that the model gave its own answer; None for regression and for several labels.
-        error: prediction minus truth; None for classification.
-        image: a PNG or JPEG. sound: an MP3 or WAV. text: the row's text. cells: the row's columns.
-
-        >>> Example(row=7, truth="cat", prediction="dog", confidence=0.9).row
-        7
-    """
-
-    row: int
-    truth: str | None
-    prediction: str | None
-    confidence: float | None = None
-    error: float | None = None
-    image: bytes | None = None
-    sound: bytes | None = None
-    text: str | None = None
-    cells: dict[str, str] | None = None
 
 
 def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:

@@ -9,34 +9,10 @@ Enters: a `Journey`, as `results/walkthrough.py` makes it. Leaves: HTML.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from leadline.charts.format import clip, count, grid, name, tag
 from leadline.report.media_budget import Room
 
 __all__ = ["Journey", "Step", "journey"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one step makes of the row: the type and shape without the axis of rows, and the first values."""
-
-    stage: str  # cell, decoded, encoded, form, model or answer
-    name: str
-    shape: str
-    values: str
-    parameters: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Journey:
-    """A row's way. row: its number in the source, from 0. truth: its label. image, sound: of it, if it is one."""
-
-    row: int
-    steps: tuple[Step, ...]
-    truth: str | None = None
-    image: bytes | None = None
-    sound: bytes | None = None
 
 
 SAID = {

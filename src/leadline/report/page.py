@@ -24,14 +24,15 @@ from leadline.report import leaderboard, provenance
 from leadline.report.certainty import certainty
 from leadline.report.expected import expected
 from leadline.report.facts import Facts
-from leadline.report.flaws import Found, flaws
-from leadline.report.gallery import Example, gallery
+from leadline.report.flaws import flaws
+from leadline.report.gallery import gallery
 from leadline.report.generation import writing
-from leadline.report.journey import Journey, Step, journey
+from leadline.report.journey import journey
 from leadline.report.media_budget import Room
 from leadline.report.mistakes import agreement, answers
 from leadline.report.spent import spent
 from leadline.report.summary import first_screen, headline
+from leadline.results.examples import Example, Found, Journey, Step
 
 __all__ = ["Example", "Found", "Journey", "Step", "render"]
 

@@ -17,14 +17,14 @@ from leadline.metrics.metrics import LIKELY
 from leadline.metrics.multilabel import joined, unpacked
 from leadline.race.entry import Entry
 from leadline.race.race import Race
-from leadline.race.resample import Round
-from leadline.report.page import Example, Found, Journey
+from leadline.results.examples import Example, Found, Journey
 from leadline.results.thumbnails import picture, sound
 from leadline.results.walkthrough import journey
-from leadline.ship.model import Model
 from leadline.stats import calibration, conformal
 from leadline.stats.intervals import Scored
+from leadline.stats.round import Round
 from leadline.stats.uncertainty import Certainty
+from leadline.use.model import Model
 
 FLAWED = 6  # rows of a flaw in the report
 PASSAGES = 6  # hardest ones in the report

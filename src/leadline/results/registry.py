@@ -9,7 +9,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from leadline.pipeline import Run
+from leadline.results.run import Run
 from leadline.results.run_folder import left, made_by, name_of
 from leadline.stats.verdict import Verdict
 from leadline.system.errors import SourceError

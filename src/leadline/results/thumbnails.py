@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from leadline.dataset.store import Block, Store
+from leadline.core.tensors import Block
+from leadline.dataset.store import Store
 
 THUMBNAIL = 96  # pixels of the longer side, at least
 LARGE = 320  # and at most
@@ -29,7 +30,7 @@ def picture(store: Store, row: int) -> bytes | None:
     block, held = found
     from PIL import Image
 
-    from leadline.kinds.audio import spectrogram
+    from leadline.kinds.audio.kind import spectrogram
 
     pixels = held if block.kind == "image" else spectrogram(held, block.settings, 3 * THUMBNAIL)
     shown = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)

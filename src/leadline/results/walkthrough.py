@@ -14,8 +14,8 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.metrics.metrics import LIKELY
 from leadline.metrics.multilabel import joined, named, unpacked
-from leadline.report.journey import Journey, Step
-from leadline.ship.model import Model
+from leadline.results.examples import Journey, Step
+from leadline.use.model import Model
 from leadline.use.walk import Passed, walk
 
 LAYERS = 24  # of a model, at most

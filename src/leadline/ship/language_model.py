@@ -8,12 +8,10 @@ next call. An axis of a state that grows with the text begins with length 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.dataset.token_scoring import State
 from leadline.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
     from leadline.dataset.store import Store
     from leadline.graph.builder import Graph
-
-Run = Callable[[Mapping[str, Any], Sequence[str]], dict[str, np.ndarray]]  # the graph: inputs, names of outputs
 
 
 def join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
@@ -59,25 +55,3 @@ def join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
         "inputs": inputs, "outputs": {"log_probabilities": "log_probabilities"}, "state": state,
         "unit": block.settings["unit"], "vocabulary": block.settings["vocabulary"],
     }  # fmt: skip
-
-
-class Reader:
-    """A shipped language model as a step (`dataset/token_scoring.py`)."""
-
-    def __init__(self, run: Run, contract: Mapping[str, Any]) -> None:
-        self._run, self._state = run, contract["state"]
-        (self._text,) = contract["inputs"]
-        self._outputs = ["log_probabilities", *(item["next"] for item in self._state)]
-
-    def initial(self, lanes: int) -> State:
-        """The state before any text, for so many texts side by side."""
-        return tuple(
-            np.zeros([lanes if size == "N" else size for size in item["shape"]], item["dtype"]) for item in self._state
-        )
-
-    def step(self, ids: np.ndarray, state: State, text: str = "") -> tuple[np.ndarray, State]:
-        """ids [N, T] -> log p [N, tokens of text + T, V] and the new state."""
-        feeds: dict[str, Any] = {self._text: np.array([text], object), "ids": np.asarray(ids, np.int64)}
-        feeds |= {item["name"]: value for item, value in zip(self._state, state, strict=True)}
-        odds, *after = self._run(feeds, self._outputs).values()
-        return odds, tuple(after)

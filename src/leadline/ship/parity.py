@@ -10,9 +10,9 @@ from leadline.dataset.store import Store, at_once
 from leadline.dataset.table import Table
 from leadline.dataset.token_scoring import bits, nats
 from leadline.metrics.metrics import LIKELY
-from leadline.ship.model import Model
 from leadline.system.errors import ModelError
 from leadline.system.resources import most_threads
+from leadline.use.model import Model
 
 TOLERANCE = 1e-4  # of a probability, or of the spread of the target
 TIED = 16 * float(np.finfo(np.float32).eps)  # relative: of two classes that lie so close rounding tells which is first

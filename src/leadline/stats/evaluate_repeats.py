@@ -27,7 +27,7 @@ from leadline.stats.sequential import level, looks
 from leadline.stats.verdict import Rival, Trial, Verdict, Within, cheaper, judge, within
 
 if TYPE_CHECKING:
-    from leadline.race.resample import Round
+    from leadline.stats.round import Round
 
 FEWEST_GROUPS = 10  # in the test, to be drawn again; fewer tell nothing of how groups differ
 

@@ -21,7 +21,7 @@ from leadline.stats.conformal import Conformal, conformal
 if TYPE_CHECKING:
     from leadline.dataset.store import Store
     from leadline.race.race import Race
-    from leadline.race.resample import Round
+    from leadline.stats.round import Round
 
 
 @dataclass(frozen=True, kw_only=True)

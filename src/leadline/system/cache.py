@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from leadline.system.errors import LeadlineError
+from leadline.system.errors import LeadlineError, SourceError
 from leadline.system.lock import take
 
 FOLDERS = {"stores": "encoded", "tables": "table", "unpacked": "unpacked"}
@@ -33,6 +35,24 @@ class Kept:
     source: str | None
     bytes: int
     used: float  # seconds since 1970
+
+
+def cache_folder() -> Path:
+    """Where converted tables and downloaded data are kept: $LEADLINE_CACHE, else `leadline` in the user's own cache."""
+    if given := os.environ.get("LEADLINE_CACHE"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(base).expanduser() / "leadline"
+    except RuntimeError as error:
+        raise SourceError(
+            "there is no home folder to keep a cache in; name a folder by --cache or $LEADLINE_CACHE"
+        ) from error
 
 
 def kept(cache: str | Path | None = None) -> list[Kept]:
@@ -88,8 +108,6 @@ def _locked(cache: Path, alone: bool) -> Iterator[bool]:
 
 
 def _folder(cache: str | Path | None) -> Path:
-    from leadline.readers.source import cache_folder
-
     return Path(cache) if cache is not None else cache_folder()
 
 

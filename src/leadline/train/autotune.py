@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from leadline.readers.source import cache_folder
+from leadline.system.cache import cache_folder
 from leadline.system.device import CPU, fast_bfloat16, home, named, noise_kept, wait
 from leadline.system.resources import machine, most_threads
 from leadline.train.attention_backward import written_out

@@ -16,7 +16,7 @@ from leadline.kinds.tokens import START, decoded
 from leadline.system.errors import ModelError
 
 if TYPE_CHECKING:
-    from leadline.ship.model import Model
+    from leadline.use.model import Model
 
 
 def generate(

@@ -17,13 +17,14 @@ from leadline.kinds import KINDS
 from leadline.readers.archive import is_archive, unpack
 from leadline.readers.media import MEDIA, listed, medium_of, visible
 from leadline.readers.part import called_as
-from leadline.readers.source import Source, cache_folder, read
+from leadline.readers.source import Source, read
+from leadline.system.cache import cache_folder
 from leadline.system.errors import ModelError, OutputError, SourceError
 from leadline.system.os_errors import NUMBERED, spoken
 from leadline.use.input_check import Watch
 
 if TYPE_CHECKING:
-    from leadline.ship.model import Model
+    from leadline.use.model import Model
 
 CHUNK = 4_096  # rows read together
 MANY = 32_768  # the same, where a cell is one number or word

@@ -10,10 +10,10 @@ import torch
 
 from leadline.graph.runtime import Session
 from leadline.graph.torch_export import export
-from leadline.kinds.audio import PADDING, Frames
+from leadline.kinds.audio.augment import Sounds, mix
+from leadline.kinds.audio.kind import PADDING, Frames
+from leadline.kinds.audio.net import ConvSound, RecurrentSound, hide
 from leadline.nets.fuse import Fuse
-from leadline.nets.sound import ConvSound, RecurrentSound, hide
-from leadline.train.augment_sound import Sounds, mix
 
 FRAMES = Frames.of(8_000, 8_000)
 

@@ -1,4 +1,4 @@
-"""The shipped file: made by joining graphs, and read back as a `Model` that answers rows.
+"""The shipped file, read back as a `Model` that answers rows.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
 takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (digest.py), and a
@@ -19,125 +19,20 @@ import numpy as np
 import polars as pl
 
 from leadline.core.kind import Decoded, Kind, decode_columns
+from leadline.graph.digest import CONTRACT, VERSION, WITHOUT, damage
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
-from leadline.metrics.metrics import LIKELY
-from leadline.ship import language_model
-from leadline.ship.digest import CONTRACT, WITHOUT, damage, with_digest
 from leadline.system.errors import ModelError
 from leadline.system.resources import most_threads
+from leadline.use.language_reader import Reader
 
 if TYPE_CHECKING:
-    import onnx
-
-    from leadline.dataset.store import Block, Store
-    from leadline.dataset.target import Task
-    from leadline.graph.builder import Graph
-    from leadline.stats.conformal import Conformal
-    from leadline.stats.uncertainty import Certainty
     from leadline.use.input_check import Watch
 
-VERSION = 2  # of the contract; 1: no digest, and cells read without the contract of the whole column; it still predicts
 KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
 BATCH = 512  # rows in one call
 MANY = 4_096  # the same, where a cell is one number or word
 PICTURES = 16  # rows decoded together where each may be a picture of any size
-
-
-def assemble(
-    store: Store, scores: bytes, facts: Mapping[str, Any], certain: Certainty | None = None
-) -> bytes:  # fmt: skip
-    """Join encode graphs, feature graphs and a contender's graph: the bytes of the file, with contract and digest.
-
-    Args:
-        scores: the contender's graph, from tensors of the store to 'scores'.
-        certain: the calibrator that the answers pass through, and the threshold of their sets or intervals.
-        facts: what the contract says besides inputs and outputs: contender, versions, data hash, licence.
-    """
-    import onnx
-
-    from leadline.graph.builder import Graph
-
-    inner, g = onnx.load_from_string(scores), Graph("leadline")
-    joined = language_model.join(g, store, inner) if store.task.name == "language" else _join(g, store, inner, certain)
-    contract = {
-        "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
-        **joined, **facts,
-    }  # fmt: skip
-    return with_digest(g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)}).SerializeToString())
-
-
-def _join(g: Graph, store: Store, inner: onnx.ModelProto, certain: Certainty | None) -> dict[str, Any]:
-    """Set encode graphs, feature graphs and a contender's graph into `g`; returns what the contract says of them."""
-    import onnx
-
-    inputs: dict[str, dict[str, Any]] = {}
-    made: dict[str, str] = {}
-    for value in inner.graph.input:
-        block_name = value.name.split(".")[0]
-        block = store.block(block_name)
-        kind = KINDS[block.kind]
-        if block_name not in made:
-            for name in block.columns:
-                g.input(name, kind.onnx_input, _shape(name, block))
-                inputs[name] = {"kind": block.kind, "dtype": kind.onnx_input, "decode": block.decode[name]}
-                inputs[name] |= _of_train(name, block)
-            encode = onnx.load_from_string(store.graph(block_name))
-            (made[block_name],) = g.add(encode, {n: n for n in block.columns}, f"encode.{block_name}").values()
-        if value.name != block_name:
-            form = onnx.load_from_string(store.graph(value.name))
-            (made[value.name],) = g.add(form, {"encoded": made[block_name]}, f"form.{value.name}").values()
-    answer = g.add(inner, {value.name: made[value.name] for value in inner.graph.input}, "contender")["scores"]
-    if certain is not None and certain.calibrator is not None:
-        answer = certain.calibrator.onnx(g, answer)
-    held = None if certain is None else certain.conformal
-    outputs = _outputs(g, answer, store.task, held, taken=set(inputs))
-    return {"inputs": inputs, "outputs": outputs, **({} if held is None else {"coverage": held.coverage})}
-
-
-def _of_train(name: str, block: Block) -> dict[str, Any]:
-    """What the train rows' cells were, by which later ones are seen to differ: `levels`, and the share `missing`."""
-    facts = {"levels": block.settings.get("levels"), "missing": block.settings.get("missing")}
-    return {fact: held[name] for fact, held in facts.items() if held is not None}
-
-
-def _shape(name: str, block: Block) -> list[str | int]:
-    """The shape of a decoded column, as the file takes it."""
-    if block.kind == "image":
-        return ["N", f"{name}.height", f"{name}.width", block.settings["channels"]]
-    if block.kind == "series":
-        return ["N", block.shape[0]]
-    return ["N", f"{name}.samples"] if block.kind == "audio" else ["N"]
-
-
-def _outputs(
-    g: Any, answer: str, task: Task, held: Conformal | None, taken: set[str]
-) -> dict[str, str]:  # fmt: skip
-    """Declare the outputs; returns {role: name}. A column of the table may already have the usual name."""
-    classes = task.classes
-    roles = ["prediction", *(["probabilities"] if classes else [])]
-    roles += [] if held is None else ["set"] if classes else ["low", "high"]
-    names = {role: role if role not in taken else f"{role}_out" for role in roles}
-    if not classes:
-        g.output(names["prediction"], answer, np.float64, ["N"])
-        if held is not None:
-            half = g.const(np.float64(held.threshold))
-            g.output(names["low"], g.op("Sub", answer, half), np.float64, ["N"])
-            g.output(names["high"], g.op("Add", answer, half), np.float64, ["N"])
-        return names
-    if task.several:
-        borne = g.op("GreaterOrEqual", answer, g.const(np.float32(LIKELY)))
-        g.output(names["prediction"], borne, np.bool_, ["N", len(classes)])
-    else:
-        best = g.op("ArgMax", answer, axis=1, keepdims=0)
-        numbers = list(range(len(classes)))
-        named = g.op("LabelEncoder", best, domain="ai.onnx.ml", keys_int64s=numbers, values_strings=list(classes))
-        g.output(names["prediction"], named, np.str_, ["N"])
-    g.output(names["probabilities"], answer, np.float32, ["N", len(classes)])
-    if held is not None:
-        inside = g.op("GreaterOrEqual", answer, g.const(np.float32(held.threshold)))
-        g.output(names["set"], inside, np.bool_, ["N", len(classes)])
-    return names
 
 
 class Model:
@@ -207,12 +102,12 @@ class Model:
         """Pickled and copied by its path: the file is opened again where it is unpickled."""
         return type(self), (self._origin,)
 
-    def reader(self, threads: int = 1) -> language_model.Reader:
+    def reader(self, threads: int = 1) -> Reader:
         """The step of a language model, on one thread or so many. Raises `ModelError` where this is none."""
         if self.contract["task"] != "language":
             raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
         session = self._session if threads == 1 else self._open(threads)
-        return language_model.Reader(partial(self._run, session), self.contract)
+        return Reader(partial(self._run, session), self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
         """Text that goes on from the prompt; `settings` are those of `leadline.use.generate.generate`."""

@@ -15,9 +15,10 @@ import pytest
 from leadline.cli.commands import main
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
-from leadline.ship.digest import DIGEST
-from leadline.ship.model import Model, assemble
+from leadline.graph.digest import DIGEST
+from leadline.ship.assemble import assemble
 from leadline.system.errors import ModelError
+from leadline.use.model import Model
 
 
 @pytest.fixture(scope="module")

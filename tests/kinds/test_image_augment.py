@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from leadline.core.contender import Clock, Data
-from leadline.train.augment import Shift, mirrors, shift
+from leadline.kinds.image.augment import Shift, mirrors, shift
 
 
 def test_images_are_never_mixed() -> None:

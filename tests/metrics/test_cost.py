@@ -9,8 +9,8 @@ import pytest
 
 import leadline as ll
 from leadline.cli.commands import main
+from leadline.metrics.cost import Need, price, ruled_out
 from leadline.metrics.metrics import METRICS
-from leadline.stats.cost import Need, price, ruled_out
 from leadline.system.errors import LeadlineError
 
 CNN: dict[str, Any] = {"one_us": 7_000.0, "bytes": 3_000_000, "peak_mb": 900.0, "fit_s": 61.0}

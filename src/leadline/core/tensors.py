@@ -1,0 +1,86 @@
+"""What a contender learns from: encoded tensors by name, labels, a split; and the records that describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What the target asks. `classes` is empty for regression."""
+
+    name: str  # binary, multiclass, multilabel, regression or language
+    target: str | None  # None: the next token of a running text
+    classes: tuple[str, ...]
+    metric: str  # what is scored, stops and selects
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may bear several of the classes, or none."""
+        return self.name == "multilabel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Row numbers [n] int64, rising, disjoint."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    calib: np.ndarray
+    test: np.ndarray
+
+    def without(self, rows: Sequence[int]) -> Split:
+        """The same split without rows that turned out unreadable."""
+        gone = np.array(sorted(rows), np.int64)
+        kept = {name: part[~np.isin(part, gone)] for name, part in vars(self).items()}
+        return Split(**kept)
+
+    def counts(self) -> dict[str, int]:
+        return {name: len(part) for name, part in vars(self).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Columns encoded together: one tensor, one encode graph, and the forms that contenders can read instead."""
+
+    name: str  # of the tensor: "number", "category", "image_photo"
+    kind: str
+    columns: tuple[str, ...]
+    decode: dict[str, dict[str, Any]]  # column -> settings of its decode step
+    settings: dict[str, Any]  # facts of the fit: sizes, lengths, channels
+    shape: tuple[int, ...]  # of one encoded row
+    dtype: str
+    forms: dict[str, list[Any]]  # form -> [shape of a row, dtype]
+    padding: int | None = None  # what fills up a row that is shorter than `shape`
+
+
+class Tensors(Protocol):
+    """Encoded tensors of some rows; the labels of test rows are sealed."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def blocks(self) -> tuple[Block, ...]: ...
+
+    @property
+    def split(self) -> Split: ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    def block(self, name: str) -> Block:
+        """The block whose tensor has this name."""
+
+    def tensor(self, name: str) -> np.ndarray:
+        """An encoded block ('image_photo') or a view of its features ('image_photo.dense'): [rows, ...], read-only."""
+
+    def graph(self, name: str) -> bytes:
+        """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it."""

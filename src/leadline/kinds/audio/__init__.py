@@ -1,0 +1,1 @@
+"""Sounds: the kind, its network bodies, its augmentation, and which of two are one recording."""

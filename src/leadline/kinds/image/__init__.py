@@ -1,0 +1,1 @@
+"""Images: the kind, and the augmentation of batches of them."""

@@ -1,0 +1,1 @@
+"""Series: the kind, and its network bodies."""

@@ -1,0 +1,1 @@
+"""Texts: the kind, and its network body."""
