@@ -5,11 +5,11 @@ Names are loaded when they are first used: `import leadline` imports neither tor
 
 from __future__ import annotations
 
+from leadline.system.version import __version__ as __version__
+
 TYPE_CHECKING = False  # as `typing` has it, which would be the only module to import
 if TYPE_CHECKING:
     from typing import Any
-
-from leadline.system.version import __version__
 
 if TYPE_CHECKING:
     from leadline.config import Settings

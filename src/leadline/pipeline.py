@@ -49,6 +49,7 @@ from leadline.readers import samples
 from leadline.readers.source import Source, read
 from leadline.report.page import render
 from leadline.results import evidence
+from leadline.results.run import Run
 from leadline.results.run_folder import command, remarks, run_folder, source_of, write_config
 from leadline.ship.assemble import assemble
 from leadline.ship.parity import Parity, check
@@ -271,7 +272,7 @@ def _finish(
     """Ship what the verdict says; what result.json will hold, and the flaws with their price."""
     asked, folder, truth = go.asked, go.folder, found.rounds[0].truth
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
-    certain = certainty(store, race, found.rounds, asked.seed, asked.coverage)
+    certain = certainty(store, race.entries, found.rounds, asked.seed, asked.coverage)
     warnings += doubts(store, raw, certain, found.advice) + evidence.sampled(race.entries)
     answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)

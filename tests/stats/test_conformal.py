@@ -104,13 +104,6 @@ def _store(calib: int) -> Any:
     return Store
 
 
-def _race(calib: np.ndarray | None) -> Any:
-    class Race:
-        entries = [_Entry(calib)]
-
-    return Race
-
-
 def _rounds(count: int) -> list[Round]:
     answers = np.random.default_rng(0).dirichlet([1, 1], 80)
     return [
@@ -124,10 +117,10 @@ def _rounds(count: int) -> list[Round]:
 
 def test_it_is_learned_from_calib_rows_or_from_the_other_folds() -> None:
     answers = np.random.default_rng(0).dirichlet([1, 1], 200)
-    found = certainty(_store(200), _race(answers), [], 0, 0.9)["mlp"]
+    found = certainty(_store(200), [_Entry(answers)], [], 0, 0.9)["mlp"]
     assert found.calibrator is not None and found.calibrator.rows == 200
-    found = certainty(_store(0), _race(None), _rounds(9), 0, 0.9)["mlp"]
+    found = certainty(_store(0), [_Entry(None)], _rounds(9), 0, 0.9)["mlp"]
     assert found.calibrator is not None and found.calibrator.rows == 4 * 80  # folds 2 to 5, once each
-    found = certainty(_store(0), _race(None), _rounds(3), 0, 0.9)["mlp"]
+    found = certainty(_store(0), [_Entry(None)], _rounds(3), 0, 0.9)["mlp"]
     assert found.calibrator is not None and found.calibrator.rows == 2 * 80  # there was no time for the others
-    assert certainty(_store(0), _race(None), _rounds(1), 0, 0.9) == {}
+    assert certainty(_store(0), [_Entry(None)], _rounds(1), 0, 0.9) == {}

@@ -9,7 +9,7 @@ import numpy as np
 
 from leadline.contenders.ngram import unigram
 from leadline.core.contender import Data, Fitted, Progress, State, digest
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Floor:
     family = "floor"
     cores = "one"
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         return [store.blocks[0].name]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
@@ -51,7 +51,7 @@ class FittedFloor:
 
     score, starved, trained_on_valid = float("nan"), False, True
 
-    def __init__(self, store: Store, answer: np.ndarray) -> None:
+    def __init__(self, store: Tensors, answer: np.ndarray) -> None:
         self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)
         self._tensor, self._shape, self._dtype = store.blocks[0].name, store.blocks[0].shape, store.blocks[0].dtype
         self.params, self.bytes = answer.size, self._answer.nbytes
@@ -59,7 +59,7 @@ class FittedFloor:
             "the class shares of the train and valid rows" if answer.ndim else "the mean of the train and valid rows"
         ]
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         return np.broadcast_to(self._answer, (len(rows), *self._answer.shape)).copy()
 
     def digest(self) -> str:

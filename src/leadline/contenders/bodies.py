@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from leadline.core.contender import Data
-from leadline.core.tensors import Block
-from leadline.dataset.store import Store
+from leadline.core.tensors import Block, Tensors
 
 if TYPE_CHECKING:
     import torch
@@ -32,11 +31,11 @@ class Vary(Protocol):
         """`part` are the places of the batch's rows among the train rows, and the valid rows after them."""
 
 
-def block_of(store: Store, tensor: str) -> Block:
+def block_of(store: Tensors, tensor: str) -> Block:
     return store.block(tensor.split(".")[0])
 
 
-def build(store: Store, name: str, names: list[str], outputs: int, width: int, rows: int) -> Any:
+def build(store: Tensors, name: str, names: list[str], outputs: int, width: int, rows: int) -> Any:
     """The network of a contender over the given tensors."""
     from leadline.nets.fuse import Fuse
     from leadline.nets.mlp import MLP
@@ -99,7 +98,7 @@ def varied(data: Data, name: str, names: list[str], seed: int) -> tuple[dict[int
     return ways, said
 
 
-def gathered(store: Store, names: list[str], rows: np.ndarray) -> list[Tensor]:
+def gathered(store: Tensors, names: list[str], rows: np.ndarray) -> list[Tensor]:
     """The tensors of some rows; sounds no longer than the longest among them, nor shorter than a network can read."""
     import torch
 
@@ -113,7 +112,7 @@ def gathered(store: Store, names: list[str], rows: np.ndarray) -> list[Tensor]:
     return tensors
 
 
-def predict(net: nn.Module, store: Store, names: list[str], rows: np.ndarray) -> np.ndarray:
+def predict(net: nn.Module, store: Tensors, names: list[str], rows: np.ndarray) -> np.ndarray:
     """Raw outputs [n, out] float32 for rows of the store."""
     import torch
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
 from leadline.core.contender import Data, Fitted, Progress, State, digest
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS, Metric
 from leadline.system.threads import Threads, timed
 
@@ -56,7 +56,7 @@ class Boosting:
     family = "classical"
     cores = "one"
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         return list(layout(store, ("codes", "dense")).tensors)
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
@@ -315,7 +315,7 @@ class FittedBoosting:
         self.params = sum(2 * int(leaves) for leaves in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE))
         self.bytes = len(text.encode())
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         raw = np.asarray(self._booster.predict(matrix(store, self._plan, rows)))
         if self._odds is not None:
             raw = raw.reshape(len(rows), -1) + self._odds

@@ -19,7 +19,7 @@ from leadline.contenders.annealing import Annealing
 from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
 from leadline.contenders.fitted_network import FittedNet, finish
 from leadline.core.contender import Data, Fitted, Progress, State
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, counted, timed
 
@@ -49,7 +49,7 @@ class Deep:
         self.name, self.cores = name, cores
         self._needs, self._lacks = needs, lacks
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         kinds = {block.kind for block in store.blocks}
         if kinds & set(self._lacks) or not kinds & set(self._needs):
             return []

@@ -21,7 +21,7 @@ import numpy as np
 
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
 from leadline.core.contender import Data, Fitted, Progress, State, digest
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Glassbox:
     cores = "one"
     on_request = True
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         plan = layout(store, ("codes", "dense"))
         if (
             importlib.util.find_spec("interpret") is None
@@ -221,7 +221,7 @@ class FittedGlassbox:
         self.params = sum(term.scores.size for term in found.terms) + found.intercept.size
         self.bytes = 4 * self.params + sum(4 * cuts.size for levels in found.bins for cuts in levels)
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         x = matrix(store, self._plan, rows)
         raw = np.tile(self._tables.intercept, (len(x), 1))
         for term in self._tables.terms:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.core.tensors import Block
-from leadline.dataset.store import Store
+from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Layout:
         ]
 
 
-def layout(store: Store, preferred: Sequence[str]) -> Layout:
+def layout(store: Tensors, preferred: Sequence[str]) -> Layout:
     """For each block the first of the preferred forms that it offers; a block that offers none is left out."""
     rows = []
     for block in store.blocks:
@@ -81,7 +80,7 @@ def affordable(plan: Layout, rows: np.ndarray, seed: int, memory_gb: float) -> t
     return chosen, [f"learned from a random sample of {most:,} of {len(rows):,} rows, to fit into memory"]
 
 
-def matrix(store: Store, plan: Layout, rows: np.ndarray) -> np.ndarray:
+def matrix(store: Tensors, plan: Layout, rows: np.ndarray) -> np.ndarray:
     """float32 [n, columns] of the given rows; missing numbers are NaN."""
     parts = [store.tensor(name)[rows].reshape(len(rows), -1) for name in plan.tensors]
     return np.concatenate([part.astype(np.float32) for part in parts], axis=1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from leadline.contenders.bodies import block_of, predict
 from leadline.core.contender import Data, digest
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 
 if TYPE_CHECKING:
     import onnx
@@ -31,7 +31,7 @@ class FittedNet:
     """A trained network."""
 
     def __init__(
-        self, net: Any, store: Store, names: list[str], data: Data, scale: tuple[float, float], score: float,
+        self, net: Any, store: Tensors, names: list[str], data: Data, scale: tuple[float, float], score: float,
         describe: list[str], undertrained: bool, trained_on_valid: bool,
     ) -> None:  # fmt: skip
         self._net, self._store, self._names, self._scale = net.eval(), store, names, scale
@@ -40,7 +40,7 @@ class FittedNet:
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         return finish(predict(self._net, store, self._names, rows), self._classes, self._scale, self._several)
 
     def digest(self) -> str:

@@ -17,8 +17,8 @@ import numpy as np
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
 from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.core.tensors import Tensors
 from leadline.dataset import token_scoring
-from leadline.dataset.store import Store
 from leadline.dataset.token_scoring import bits, nats, spread, stream
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, counted, timed
@@ -52,7 +52,7 @@ class Writer:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         return [block.name for block in store.blocks if block.kind == "tokens"]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
@@ -352,14 +352,14 @@ class _Run:
         return FittedWriter(self.net, self.score, self.describe, self.undertrained, used)
 
 
-def _tokens(store: Store) -> tuple[np.ndarray, list[str]]:
+def _tokens(store: Tensors) -> tuple[np.ndarray, list[str]]:
     """The train tokens, the last ones where there are more than are worth holding; and a line that says so."""
     rows = store.split.train
     tokens = stream(store, rows[-MOST_TOKENS // 256 :])[0][-MOST_TOKENS:]
     return tokens, [f"learned from the last {len(tokens):,} tokens"] if len(tokens) == MOST_TOKENS else []
 
 
-def _bits(net: Any, store: Store, rows: np.ndarray) -> np.ndarray:
+def _bits(net: Any, store: Tensors, rows: np.ndarray) -> np.ndarray:
     """Bits of every row by the network as it stands, in float32."""
     import torch
 
@@ -384,7 +384,7 @@ class FittedWriter:
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         return _bits(self._net, store, rows)
 
     def digest(self) -> str:

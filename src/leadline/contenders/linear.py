@@ -16,7 +16,7 @@ import numpy as np
 
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, values
 from leadline.core.contender import Clock, Data, Fitted, Progress, State, digest
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Linear:
     family = "classical"
     cores = "one"
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         return list(layout(store, ("codes", "bag", "dense")).tensors)
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
@@ -99,7 +99,7 @@ def _stack(x: Any, x_valid: Any) -> Any:
 class Design:
     """The design matrix: dense columns scaled, then one column a category value, then one an n-gram."""
 
-    def __init__(self, store: Store, plan: Layout, train: np.ndarray) -> None:
+    def __init__(self, store: Tensors, plan: Layout, train: np.ndarray) -> None:
         self.plan = plan
         self.mean: dict[str, np.ndarray] = {}
         self.deviation: dict[str, np.ndarray] = {}
@@ -117,7 +117,7 @@ class Design:
             elif form == "bag":
                 self.idf[name] = _idf(store.tensor(name)[train], sizes[0])
 
-    def __call__(self, store: Store, rows: np.ndarray) -> Any:
+    def __call__(self, store: Tensors, rows: np.ndarray) -> Any:
         """float32 [n, columns], sparse where most of the cells are zero."""
         from scipy import sparse
 
@@ -272,7 +272,7 @@ class FittedLinear:
         self.params = int(weights[0].size + weights[1].size)
         self.bytes = 4 * self.params
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         return _scores(self._design(store, rows), self._weights, self._classes, self._scale, self._several)
 
     def digest(self) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from leadline.contenders.features import NOT_AGAIN
 from leadline.core.contender import Data, Fitted, Progress, State, digest
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.dataset.token_scoring import bits, spread, stream
 from leadline.kinds.tokens import START
 from leadline.metrics.metrics import METRICS
@@ -40,7 +40,7 @@ class Ngram:
     family = "classical"
     cores = "one"
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         return [block.name for block in store.blocks if block.kind == "tokens"]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
@@ -149,7 +149,7 @@ def _look(keys: np.ndarray, values: np.ndarray, asked: np.ndarray, otherwise: fl
     return np.where(keys[place] == asked, values[place], otherwise)
 
 
-def _affordable(store: Store, rows: np.ndarray, most: int) -> tuple[np.ndarray, list[str]]:
+def _affordable(store: Tensors, rows: np.ndarray, most: int) -> tuple[np.ndarray, list[str]]:
     """The last tokens of the rows, as many as there is memory and time to count; and a line that says so."""
     last = rows[-(most // 64) :]
     tokens = stream(store, last)[0]
@@ -159,7 +159,7 @@ def _affordable(store: Store, rows: np.ndarray, most: int) -> tuple[np.ndarray, 
     return tokens, []
 
 
-def unigram(store: Store) -> FittedNgram:
+def unigram(store: Tensors) -> FittedNgram:
     """The floor of running text: how common each token is."""
     vocabulary = len(store.blocks[0].settings["vocabulary"])
     orders = learn(_affordable(store, store.split.train, MOST_TOKENS)[0], vocabulary, 1)
@@ -183,7 +183,7 @@ class FittedNgram:
         self.params = sum(len(table.found) + len(table.left) for table in orders)
         self.bytes = 12 * self.params
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         return _bits(store, rows, self._orders, self._vocabulary)
 
     def digest(self) -> str:
@@ -228,9 +228,9 @@ def _size(g: Graph, value: str) -> str:
     return str(g.op("Shape", value, start=1, end=2))
 
 
-def _bits(store: Store, rows: np.ndarray, orders: list[Order], vocabulary: int) -> np.ndarray:
+def _bits(store: Tensors, rows: np.ndarray, orders: list[Order], vocabulary: int) -> np.ndarray:
     return bits(store, rows, lambda tokens: -np.log(odds(orders, tokens, vocabulary)))
 
 
-def _score(store: Store, rows: np.ndarray, orders: list[Order], vocabulary: int) -> float:
+def _score(store: Tensors, rows: np.ndarray, orders: list[Order], vocabulary: int) -> float:
     return METRICS[store.task.metric](store.labels[rows], _bits(store, rows, orders, vocabulary))

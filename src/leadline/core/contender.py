@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.metrics.multilabel import unpacked
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def readings(path: Path) -> array[float]:
 class Data:
     """What a contender sees: encoded tensors and labels (sealed on test rows), a clock, and its threads."""
 
-    store: Store
+    store: Tensors
     clock: Clock
     threads: int
     memory_gb: float = math.inf  # that it may hold, its libraries included
@@ -151,7 +151,7 @@ class Fitted(Protocol):
     starved: bool  # undertrained: the clock cut it while it still improved, so losing tells nothing of its family
     trained_on_valid: bool  # after all choices; `score` is from before
 
-    def predict(self, store: Store, rows: np.ndarray) -> np.ndarray:
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         """Probabilities [n, classes] float32, or values [n] float64 in the target's unit."""
 
     def graph(self) -> onnx.ModelProto:
@@ -168,7 +168,7 @@ class Contender(Protocol):
     family: str  # deep, classical or floor
     cores: str  # 'one' or 'all': what it makes good use of
 
-    def inputs(self, store: Store) -> list[str]:
+    def inputs(self, store: Tensors) -> list[str]:
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from leadline.core.tensors import Split
 from leadline.system.errors import SourceError
 
 TEST, MOST_TEST = 0.2, 50_000

@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from leadline.core.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
-from leadline.core.tensors import Split, Task
+from leadline.core.tensors import Block, Split, Task
 from leadline.dataset.heldout import hidden
 from leadline.dataset.sampling import FEWEST, Ration
 from leadline.dataset.table import Column, Table

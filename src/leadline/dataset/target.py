@@ -14,6 +14,7 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.core.kind import MISSING, present
+from leadline.core.tensors import Task
 from leadline.dataset.integer_target import Guess, classes_or_quantity
 from leadline.dataset.predefined_split import PARTS
 from leadline.kinds import KINDS, number_format, spelling

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from leadline.dataset.store import Store
+from leadline.core.tensors import Tensors
 from leadline.kinds.tokens import PADDING, START
 
 State = tuple[np.ndarray, ...]
@@ -25,7 +25,7 @@ PLACES = 6  # stretches that stand for a text
 CHUNK = 256  # tokens in one step
 
 
-def stream(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def stream(store: Tensors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Tokens [n] int64 of the given rows, one after the other, and how many of them each row has."""
     block = store.blocks[0]
     held = store.tensor(block.name)[rows]
@@ -43,7 +43,7 @@ def spread(rows: np.ndarray, most: int) -> np.ndarray:
     )
 
 
-def bits(store: Store, rows: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def bits(store: Tensors, rows: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Bits that each row takes, each token given all before it: float64 [rows].
 
     Args:

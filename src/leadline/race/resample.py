@@ -18,6 +18,7 @@ from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.race import Race
+from leadline.stats.round import Round
 
 ENOUGH = 25  # rounds that are worth their seconds where nobody asked for more: five times five folds
 MOST = 100

@@ -15,8 +15,7 @@ from typing import Any
 from leadline.charts.format import Measure, clip, count, grid, name
 from leadline.report.facts import Facts, number
 from leadline.report.media_budget import Room
-
-__all__ = ["Found", "flaws"]
+from leadline.results.examples import Found
 
 TITLES = {
     "twins": "Rows that repeat another", "labels": "Labels that look wrong", "leak": "The target given away",

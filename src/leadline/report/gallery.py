@@ -15,8 +15,7 @@ from leadline.charts.format import clip, count, grid, name, percent, plain, tag
 from leadline.readers.part import agreed
 from leadline.report.facts import Facts
 from leadline.report.media_budget import Room, is_picture
-
-__all__ = ["Example", "gallery"]
+from leadline.results.examples import Example
 
 SHOWN, OPEN, CELLS = 24, 12, 12
 TEXT = 420  # characters of a text

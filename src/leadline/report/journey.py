@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from leadline.charts.format import clip, count, grid, name, tag
 from leadline.report.media_budget import Room
-
-__all__ = ["Journey", "Step", "journey"]
-
+from leadline.results.examples import Journey
 
 SAID = {
     "cell": "cell", "decoded": "decoded", "encoded": "encoded", "form": "form that is read", "model": "model",

@@ -32,9 +32,7 @@ from leadline.report.media_budget import Room
 from leadline.report.mistakes import agreement, answers
 from leadline.report.spent import spent
 from leadline.report.summary import first_screen, headline
-from leadline.results.examples import Example, Found, Journey, Step
-
-__all__ = ["Example", "Found", "Journey", "Step", "render"]
+from leadline.results.examples import Example, Found, Journey
 
 PAGE = 5_000_000  # bytes of a page, at most
 TEXT = 1_000_000  # bytes kept for the first screen, for the columns, and for what stands beside pictures and sounds

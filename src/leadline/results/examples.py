@@ -1,4 +1,4 @@
-"""Rows that a reader is shown: mistakes, rows of a flaw, and one row's way through the file; with what there is of each."""
+"""Rows that a reader is shown: mistakes, rows of a flaw, and one row's way through the file."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ from leadline.kinds import KINDS
 if TYPE_CHECKING:
     import onnx
 
-    from leadline.dataset.store import Store
+    from leadline.core.tensors import Tensors
     from leadline.graph.builder import Graph
 
 
-def join(g: Graph, store: Store, inner: onnx.ModelProto) -> dict[str, Any]:
+def join(g: Graph, store: Tensors, inner: onnx.ModelProto) -> dict[str, Any]:
     """Set the tokeniser and a contender's step into `g`; returns what the contract says of them."""
     import onnx
     from onnx import helper

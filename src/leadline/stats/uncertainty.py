@@ -1,15 +1,16 @@
 """How sure a contender's answers are: its calibrator and its threshold, learned on rows that it has not seen.
 
-Enters: a race and its rounds. Leaves: a `Certainty` a contender. Such rows are the calib part, where there is one (from
-about 6,000 rows on); else those of folds 2 to 5, as far as they were raced, each answered by contenders that were
-trained without them. Where a run has neither, probabilities stay as they are, no set is stated, and a warning says so.
+Enters: the entries of a race and its rounds. Leaves: a `Certainty` a contender. Such rows are the calib part, where
+there is one (from about 6,000 rows on); else those of folds 2 to 5, as far as they were raced, each answered by
+contenders that were trained without them. Where a run has neither, probabilities stay as they are, no set is stated,
+and a warning says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,9 +20,21 @@ from leadline.stats.calibration import Calibrator, LabelCalibrator, calibrator, 
 from leadline.stats.conformal import Conformal, conformal
 
 if TYPE_CHECKING:
-    from leadline.dataset.store import Store
-    from leadline.race.race import Race
+    from leadline.core.tensors import Tensors
     from leadline.stats.round import Round
+
+
+class Candidate(Protocol):
+    """A contender in a race, as far as it is asked here."""
+
+    name: str
+    family: str
+
+    @property
+    def done(self) -> bool: ...
+
+    def calib(self) -> np.ndarray | None:
+        """Its answers on the calib rows; None where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +49,11 @@ class Certainty:
 
 
 def certainty(
-    store: Store, race: Race, rounds: Sequence[Round], seed: int, coverage: float
+    store: Tensors, entries: Iterable[Candidate], rounds: Sequence[Round], seed: int, coverage: float
 ) -> dict[str, Certainty]:  # fmt: skip
     """{contender: its certainty}, of those that finished and have rows for it."""
     found = {}
-    for entry in race.entries:
+    for entry in entries:
         if not entry.done or entry.family == "floor":
             continue
         rows = _unseen(store, rounds, entry.name, entry.calib())
@@ -59,7 +72,7 @@ def certainty(
 
 
 def doubts(
-    store: Store, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty], advice: Advice
+    store: Tensors, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty], advice: Advice
 ) -> list[str]:
     """What is to be said where answers could not be made to say how sure they are."""
     if store.task.name == "language" or not answers:
@@ -78,7 +91,7 @@ def doubts(
 
 
 def _unseen(
-    store: Store, rounds: Sequence[Round], name: str, calib: np.ndarray | None
+    store: Tensors, rounds: Sequence[Round], name: str, calib: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """(truth, answers) on rows that the contender was not trained on and that are not in the test."""
     if calib is not None and len(calib):
