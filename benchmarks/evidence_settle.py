@@ -1,7 +1,9 @@
 """What is said to settle an open question: races whose true gap is the one that was seen, with so many rows, decide.
 
-A race is drawn until it is unsure and states a number. Then 300 races are drawn from a world whose true gap is exactly
-the one that this race saw, in other respects as before, with as many rows as were stated. An 80% chance was promised.
+A race is drawn until it is unsure and states a number. Then races are drawn from a world whose true gap is exactly the
+one that this race saw, in other respects as before, with as many rows as were stated. An 80% chance was promised. One
+number rests on what one race happened to see of training noise, so 12 of them are tried, with 25 races each; the share
+of all 300 is what must hold, and the least and the largest share of one number stand beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from leadline.metrics.metrics import METRICS
 from leadline.stats.intervals import rows_gap
 from leadline.stats.verdict import Rival, Trial, Verdict, judge
 
-RACES, STATED = 300, 2  # races at a stated number; stated numbers that are tried
+RACES, STATED = 25, 12  # races at a stated number; stated numbers that are tried
 MOST = 6_000  # rows of a race that is drawn here
 GROUP = 5  # rows
 Race = Callable[[int, float, np.random.Generator], Verdict]  # rows, true gap
@@ -101,7 +103,7 @@ WORLDS: dict[str, tuple[Race, int, float]] = {  # how, rows of the race that sta
 
 
 def settling(data: Path, folder: Path) -> Found:
-    """A row a world: of each stated number how many of the races it foretold decide."""
+    """A row a world: how many of the races at the stated numbers decide."""
     found = []
     for number, (what, (race, n, gap)) in enumerate(WORLDS.items()):
         rng, told, shares = np.random.default_rng(number), [], []
@@ -112,9 +114,11 @@ def settling(data: Path, folder: Path) -> Found:
             assert made.gap is not None
             answers = Counter(race(made.settle_rows, made.gap, rng).answer for _ in range(RACES))
             shares.append(1 - answers["unsure"] / RACES)
-            told.append(f"{made.settle_rows:,} rows for {100 * made.gap:+.2f}: {shares[-1]:.0%}")
+            told.append(made.settle_rows)
         found.append({
-            "what": f"what would settle it: {what}", "must": "70% to 90% decide", "seen": ", ".join(told),
-            "met": all(0.7 <= share <= 0.9 for share in shares), "n": RACES * STATED,
+            "what": f"what would settle it: {what}", "must": "70% to 90% decide",
+            "seen": f"{np.mean(shares):.0%} of {RACES * STATED} races at {STATED} numbers ({min(told):,} to "
+            f"{max(told):,} rows); of one number {min(shares):.0%} to {max(shares):.0%}",
+            "met": bool(0.7 <= np.mean(shares) <= 0.9), "n": RACES * STATED,
         })  # fmt: skip
     return found

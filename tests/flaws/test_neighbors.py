@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 import soundfile
 from PIL import Image
 
+from leadline.flaws import minhash
 from leadline.flaws.minhash import pairs_of
 from leadline.flaws.near_duplicates import twins
 from leadline.flaws.neighbors import neighbours, pairs
@@ -120,3 +122,22 @@ def test_noise_and_pure_tones_are_not_repeats_of_one_another_and_a_clip_saved_ag
         clips.append(out.getvalue())
     made = prepare(pl.DataFrame({"sound": clips, "label": ["a", "b", "c"] * 27}))
     assert twins(made.table, made.store, np.arange(81)).pairs.tolist() == [[40, 80]]
+
+
+def test_texts_made_of_few_words_cost_no_more_than_others() -> None:
+    """Nearly all of them meet in some bucket; what is compared stays bounded, and copies are found all the same."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(WORDS, 25)) for _ in range(1_500)]
+    copies = [text + " again" for text in texts[:20]]
+    met: list[int] = []
+
+    def counted(flat: np.ndarray, ends: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+        met.append(len(pairs))
+        return similarity(flat, ends, pairs)
+
+    similarity = minhash._similarity
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(minhash, "_similarity", counted)
+        found = {tuple(pair) for pair in pairs_of(texts + copies)[0].tolist()}
+    assert found >= {(i, 1_500 + i) for i in range(20)}
+    assert met[0] <= (minhash.MOST_MET + minhash.BANDS) * len(texts + copies)

@@ -68,7 +68,7 @@ def test_answers_do_not_depend_on_the_number_of_threads(mixed: Any, ship: Any, m
     frame = mixed(3 * BATCH + 7, seed=3)
     answers = []
     for threads in (1, 4):
-        monkeypatch.setattr("leadline.ship.model.most_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("leadline.use.model.most_threads", lambda threads=threads: threads)
         answers.append(model.predict(frame))
     assert answers[0].equals(answers[1]) and len(answers[0]) == len(frame)
 

@@ -21,6 +21,7 @@ CLOSER = 0.7  # of the distance of the fifth nearest
 CERTAIN = 0.9  # similarity that needs no comparison with others
 FIFTH = 5
 CROWD = 40  # texts in one bucket of a band; of larger ones, neighbours alone are compared
+MOST_MET = 200  # pairs a text that the bands may give, counted once for each band
 PRIME = np.uint64((1 << 31) - 1)
 
 
@@ -53,28 +54,35 @@ def _pieces(text: str) -> np.ndarray:
 
 
 def _met(flat: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Pairs that share all hashes of a band."""
-    rng = np.random.default_rng(0)
-    texts = len(ends) - 1
-    held = []
+    """Pairs that share all hashes of a band: [pairs, 2], lower first.
+
+    Texts of one bucket are sorted by the next band, so that the likest are neighbours, and neighbours of all bands are
+    taken before those that lie further apart: where texts are made of few words, buckets hold nearly all of them.
+    """
+    rng, texts = np.random.default_rng(0), len(ends) - 1
+    keys = []
     for _ in range(BANDS):
         key = np.zeros(texts, np.uint64)
         for _ in range(DEEP):
             a, b = rng.integers(1, int(PRIME), 2).astype(np.uint64)
             least = np.minimum.reduceat((flat * a + b) % PRIME, ends[:-1])
             key = key * np.uint64(11_400_714_819_323_198_485) + least
-        order = np.argsort(key, kind="stable")
-        same = key[order]
-        for step in range(1, CROWD):
+        keys.append(key)
+    orders = [np.lexsort((after, key)) for key, after in zip(keys, [*keys[1:], keys[0]], strict=True)]
+    bands = [(key[order], order) for key, order in zip(keys, orders, strict=True)]
+    held: list[np.ndarray] = []
+    count = 0
+    for step in range(1, CROWD):
+        before = count
+        for same, order in bands:
             hit = same[step:] == same[:-step]
-            if not hit.any():
-                break
-            if step > 1 and hit.sum() > 20 * texts:
-                break
-            held.append(np.stack([order[:-step][hit], order[step:][hit]], axis=1))
-    if not held:
-        return np.empty((0, 2), np.int64)
-    return np.unique(np.sort(np.concatenate(held), axis=1), axis=0)
+            one, two = order[:-step][hit], order[step:][hit]
+            held.append(np.minimum(one, two) * texts + np.maximum(one, two))
+            count += len(one)
+        if count == before or count > MOST_MET * texts:
+            break
+    pairs = np.unique(np.concatenate(held)) if held else np.empty(0, np.int64)
+    return np.stack([pairs // texts, pairs % texts], axis=1) if texts else np.empty((0, 2), np.int64)
 
 
 def _similarity(flat: np.ndarray, ends: np.ndarray, found: np.ndarray) -> np.ndarray:
