@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings, from_mapping
+from leadline.contenders.families import FAMILIES
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.kind import Limits, decode_columns, present, share
 from leadline.core.tensors import Block, Split, Task
@@ -40,7 +41,6 @@ from leadline.textbook import Expectation, expect
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
 BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without
-FAMILIES = ("deep", "classical", "floor")
 SHOWN, SHARES, WIDEST = 30, 12, 30  # columns, classes, and letters of a name that are printed
 
 Made = TypeVar("Made")

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings, from_mapping, gigabytes
-from leadline.core.contender import Clock, Data, readings
+from leadline.core.contender import Clock, readings
 from leadline.dataset.audit import audit
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.quarantine import notes_of, quarantine
@@ -33,9 +33,9 @@ from leadline.flaws.fix import write
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.scan import priced
 from leadline.flaws.stage import Scan, scan
-from leadline.metrics.cost import READABLE
 from leadline.metrics.metrics import METRICS
 from leadline.race import repeats
+from leadline.race.baseline import answer_baseline
 from leadline.race.entry import Event, entrants
 from leadline.race.finalization_time import reserve
 from leadline.race.history import Past
@@ -166,7 +166,7 @@ def journey(go: Go) -> dict[str, Any]:
                 share=store.share,
             )
         )  # fmt: skip
-        names = entrants(store, asked.only, READABLE if "interpretable" in asked.need else ())
+        names = entrants(store, asked.only, "interpretable" in asked.need)
         slow = slowdown()
         journal.write("slowdown", times=round(slow, 2))
         start = _starter(names, go, journal, slow)
@@ -274,7 +274,7 @@ def _finish(
     raw, metric = found.rounds[0].answers, METRICS[store.task.metric]
     certain = certainty(store, race.entries, found.rounds, asked.seed, asked.coverage)
     warnings += doubts(store, raw, certain, found.advice) + evidence.sampled(race.entries)
-    answers = _floor(race, store) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
+    answers = answer_baseline(race) | {name: certain[name](a) if name in certain else a for name, a in raw.items()}
     scored = score(truth, answers, metric, asked.seed, found.group)
     stages.end("judge")
     verdict = found.verdict
@@ -320,27 +320,6 @@ def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity
     return facts
 
 
-def _floor(race: Race, store: Store) -> dict[str, np.ndarray]:
-    """The floor needs no process of its own."""
-    from leadline.contenders.baseline import Floor
-
-    data = Data(store=store, clock=Clock(10.0), threads=1)
-    began = time.perf_counter()
-    fitted: Any = list(Floor().fit(data, 0))[-1]
-    fit_s = time.perf_counter() - began
-    scores = fitted.predict(store, store.split.test)
-    spent = time.perf_counter() - began - fit_s
-    for entry in race.entries:
-        if entry.name == "floor":
-            entry.status = "finished"
-            entry.facts = {
-                "score": fitted.score, "params": fitted.params, "bytes": fitted.bytes, "describe": fitted.describe,
-                "fit_s": fit_s, "predict_us": spent / len(scores) * 1e6, "peak_mb": None, "starved": fitted.starved,
-                "trained_on_valid": fitted.trained_on_valid,
-            }  # fmt: skip
-    return {"floor": scores}
-
-
 def _ship(
     folder: Path, table: Table, store: Store, race: Race, verdict: Verdict, scored: dict[str, Scored],
     answers: dict[str, np.ndarray], certain: dict[str, Certainty], warnings: list[str], stages: Stages,
@@ -348,7 +327,7 @@ def _ship(
     """Export the winner and check it row by row; where that fails, say so and ship the other one."""
     for name in dict.fromkeys([verdict.winner, verdict.against]):
         entry = next((entry for entry in race.entries if entry.name == name), None)
-        if entry is None or entry.family == "floor":
+        if entry is None or entry.baseline:
             continue
         facts = {
             "contender": name, "metric": store.task.metric, "score": scored[entry.name].score, "leadline": __version__,

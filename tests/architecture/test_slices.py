@@ -22,7 +22,7 @@ SLICES = {"kinds": (KINDS, "kinds/"), "tasks": (TASKS, "tasks/"), "contenders": 
 
 
 def _literals(path: Path) -> Iterator[str]:
-    """The text constants of a file that are no docstrings."""
+    """The text constants of a file that are no docstrings, and no attributes of an ONNX operator."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documented = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
     docstrings = {
@@ -30,8 +30,14 @@ def _literals(path: Path) -> Iterator[str]:
         for node in ast.walk(tree)
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
+    onnx = {
+        id(word.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "g.op"
+        for word in node.keywords
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | onnx:
             yield node.value
 
 

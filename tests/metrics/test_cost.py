@@ -13,8 +13,8 @@ from leadline.metrics.cost import Need, price, ruled_out
 from leadline.metrics.metrics import METRICS
 from leadline.system.errors import LeadlineError
 
-CNN: dict[str, Any] = {"one_us": 7_000.0, "bytes": 3_000_000, "peak_mb": 900.0, "fit_s": 61.0}
-LINEAR: dict[str, Any] = {"one_us": 90.0, "bytes": 30_000, "peak_mb": 180.0, "fit_s": 2.0}
+CNN: dict[str, Any] = {"interpretable": False, "one_us": 7_000.0, "bytes": 3_000_000, "peak_mb": 900.0, "fit_s": 61.0}
+LINEAR: dict[str, Any] = {"interpretable": True, "one_us": 90.0, "bytes": 30_000, "peak_mb": 180.0, "fit_s": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.race.finalization_time import MOST, MOST_USUAL, USUAL, reserve
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.race.finalization_time import MOST, MOST_USUAL, reserve
+
+USUAL = PORTFOLIO["cnn"].export_seconds
 
 
 def _store(a_row: float, test: int) -> Any:

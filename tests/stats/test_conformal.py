@@ -80,7 +80,7 @@ def test_of_a_poor_model_the_sets_are_large_and_of_a_good_one_small() -> None:
 
 
 class _Entry:
-    done, family, name = True, "deep", "mlp"
+    done, baseline, name = True, False, "mlp"
 
     def __init__(self, calib: np.ndarray | None) -> None:
         self._calib = calib

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.contenders.families import BASELINE
 from leadline.contenders.ngram import unigram
-from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
     import onnx
 
 
-class Floor:
-    name = "floor"
-    family = "floor"
-    cores = "one"
+class Floor(Contender):
+    name = family = BASELINE
+    baseline = True
 
     def inputs(self, store: Tensors) -> list[str]:
         return [store.blocks[0].name]

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
-from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS, Metric
 from leadline.system.threads import Threads, timed
@@ -51,10 +52,9 @@ STEEP = 0.3  # the largest learning rate, where there is time for a dozen rounds
 REFIT = 1.1  # rounds of the last fit, which has the valid rows too, over the best number found
 
 
-class Boosting:
+class Boosting(Contender):
     name = "boosting"
-    family = "classical"
-    cores = "one"
+    family = CLASSICAL
 
     def inputs(self, store: Tensors) -> list[str]:
         return list(layout(store, ("codes", "dense")).tensors)

@@ -17,8 +17,9 @@ import numpy as np
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
 from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
+from leadline.contenders.families import DEEP
 from leadline.contenders.fitted_network import FittedNet, finish
-from leadline.core.contender import Data, Fitted, Progress, State
+from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, counted, timed
@@ -40,13 +41,16 @@ STARVED = 1 / 8  # of those passes; with less, losing says nothing of a family
 SHORT_OF = ((0.8, 32), (1.5, 64))  # with less than so many GB, as many pictures or sounds at once
 
 
-class Deep:
+class Deep(Contender):
     """A network over the blocks of a table that holds a kind it `needs` and none that it `lacks`."""
 
-    family = "deep"
+    family = DEEP
 
-    def __init__(self, name: str, needs: tuple[str, ...], lacks: tuple[str, ...], cores: str) -> None:
-        self.name, self.cores = name, cores
+    def __init__(
+        self, name: str, needs: tuple[str, ...], lacks: tuple[str, ...], *, resources: Resources = Contender.resources,
+        export_seconds: float = Contender.export_seconds,
+    ) -> None:  # fmt: skip
+        self.name, self.resources, self.export_seconds = name, resources, export_seconds
         self._needs, self._lacks = needs, lacks
 
     def inputs(self, store: Tensors) -> list[str]:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
-from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
@@ -39,10 +40,10 @@ UNSEEN = -20.0  # log-odds of a class that no train row has
 WIDE = 300  # columns; above, tables are too many to be read, or to be grown in time
 
 
-class Glassbox:
+class Glassbox(Contender):
     name = "glassbox"
-    family = "classical"
-    cores = "one"
+    family = CLASSICAL
+    interpretable = True
     on_request = True
 
     def inputs(self, store: Tensors) -> list[str]:

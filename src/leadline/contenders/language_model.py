@@ -16,7 +16,8 @@ import numpy as np
 
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
-from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.contenders.families import DEEP
+from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State, digest
 from leadline.core.tensors import Tensors
 from leadline.dataset import token_scoring
 from leadline.dataset.token_scoring import bits, nats, spread, stream
@@ -43,14 +44,16 @@ LOOKED = 24  # valid rows read at each look; all of them at the end
 CHECKS, SHARE = (3, 20), 0.08  # looks at the valid rows, and their share of the time
 
 
-class Writer:
+class Writer(Contender):
     """A network that foretells the next token."""
 
-    family = "deep"
-    cores = "all"
+    family = DEEP
+    resources = Resources(cpus=None)
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, *, weight: float = Contender.weight, export_seconds: float = Contender.export_seconds
+    ) -> None:
+        self.name, self.weight, self.export_seconds = name, weight, export_seconds
 
     def inputs(self, store: Tensors) -> list[str]:
         return [block.name for block in store.blocks if block.kind == "tokens"]

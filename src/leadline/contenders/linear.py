@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, values
-from leadline.core.contender import Clock, Data, Fitted, Progress, State, digest
+from leadline.core.contender import Clock, Contender, Data, Fitted, Progress, State, digest
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
@@ -31,10 +32,11 @@ FEW_ITERATIONS = 50  # cut by the clock before so many, losing says nothing of a
 A_CELL, AN_ODDS = 4e-9, 4e-8  # seconds an iteration for a cell and class, and for a row and class
 
 
-class Linear:
+class Linear(Contender):
     name = "linear"
-    family = "classical"
-    cores = "one"
+    family = CLASSICAL
+    weight = 1.0
+    fastest = interpretable = True
 
     def inputs(self, store: Tensors) -> list[str]:
         return list(layout(store, ("codes", "bag", "dense")).tensors)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN
-from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.tensors import Tensors
 from leadline.dataset.token_scoring import bits, spread, stream
 from leadline.kinds.tokens import START
@@ -35,10 +36,9 @@ SPACE = 2**62  # a gram must fit into int64
 RISING = 0.01  # share of the bits that the last order saved, above which one more would have saved some too
 
 
-class Ngram:
+class Ngram(Contender):
     name = "ngram"
-    family = "classical"
-    cores = "one"
+    family = CLASSICAL
 
     def inputs(self, store: Tensors) -> list[str]:
         return [block.name for block in store.blocks if block.kind == "tokens"]

@@ -161,12 +161,30 @@ class Fitted(Protocol):
         """Of every byte that was learned: two fits with the same digest are the same."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a contender makes good use of."""
+
+    cpus: int | None = 1  # None: as many as there are
+    gpus: int = 0
+    memory: float = 0.0  # GB without which it cannot learn
+
+
 class Contender(Protocol):
-    """One way to learn. Stateless; a registry (`portfolio.py`) holds one of each."""
+    """One way to learn. Stateless; a registry (`portfolio.py`) holds one of each, which inherits what it does not say.
+
+    Nobody asks a contender for its name: what others must know of it are these facts.
+    """
 
     name: str
-    family: str  # deep, classical or floor
-    cores: str  # 'one' or 'all': what it makes good use of
+    family: str  # of `contenders/families.py`
+    resources: Resources = Resources()
+    weight: float = 3.0  # share of the seconds of those that race beside it, relative to theirs
+    export_seconds: float = 3.5  # that the end of a run takes where it is shipped: export, check, report
+    fastest: bool = False  # ends soonest on any table: where the budget is tiny, it races alone
+    interpretable: bool = False  # every answer is a sum that a person can read
+    on_request: bool = False  # races only where the user names it, or asks for what it alone is
+    baseline: bool = False  # what guessing gives: answered by the run itself, scored, never shipped
 
     def inputs(self, store: Tensors) -> list[str]:
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     import onnx
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
+
+
+class View(StrEnum):
+    """A feature view: what contenders read in place of an encoded tensor, named as files name it."""
+
+    DENSE = auto()  # numbers a column
+    CODES = auto()  # category numbers
+    BAG = auto()  # numbers of n-grams, 0 for none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +71,9 @@ class Tensor:
 class Fit:
     """A fitted kind: facts that travel in the model's metadata, and graphs.
 
-    `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to what contenders read:
-    'dense' (numbers a column), 'codes' (category numbers), 'bag' (n-gram numbers, 0 for none). `decode` takes the place
-    of what `sniff` said of decoding, where that hangs on what was fitted; from then on every cell is decoded by it.
+    `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to the views that contenders read.
+    `decode` takes the place of what `sniff` said of decoding, where that hangs on what was fitted; from then on every
+    cell is decoded by it.
     """
 
     settings: Mapping[str, Any]

@@ -18,6 +18,7 @@ import numpy as np
 
 from leadline.contenders.features import layout
 from leadline.contenders.linear import Design
+from leadline.core.kind import View
 from leadline.dataset.store import Store
 from leadline.flaws.time_budget import Pace
 from leadline.kinds import KINDS
@@ -30,14 +31,14 @@ TREES = {
     "max_bin": 63,
     "verbose": -1, "force_col_wise": True, "deterministic": True,
 }  # fmt: skip
-STRENGTH = {"bag": 3.0, "codes": 1.0, "dense": 0.01}  # C of the linear probe, by the first form that it reads
-STRENGTHS = {"bag": (1.0, 3.0, 10.0), "codes": (0.1, 1.0, 10.0), "dense": (0.01, 0.1, 1.0)}
+STRENGTH = {View.BAG: 3.0, View.CODES: 1.0, View.DENSE: 0.01}  # C of the linear probe, by the first form that it reads
+STRENGTHS = {View.BAG: (1.0, 3.0, 10.0), View.CODES: (0.1, 1.0, 10.0), View.DENSE: (0.01, 0.1, 1.0)}
 MOST_SQUARED = 1_500  # dense columns that are multiplied with each other
 RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squares: penalty, and its odds a step
 CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly hangs on how many there are
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread, and no trial is worth its time
 MOST_CLASSES = 60
-A_CELL = {"trees": 1e-8, "dense": 5e-10, "bag": 5e-9}  # seconds a cell, round (or pass) and class
+A_CELL = {"trees": 1e-8, View.DENSE: 5e-10, View.BAG: 5e-9}  # seconds a cell, round (or pass) and class
 A_PRODUCT = 2e-10  # seconds for two numbers
 
 
@@ -52,18 +53,18 @@ class Probe:
         self.classes = len(store.task.classes)
         kinds = {block.kind for block in store.blocks}
         self.trees = kinds <= {"number", "category", "time", "list"}
-        self.plan = layout(store, ("codes", "dense") if self.trees else ("codes", "bag", "dense"))
+        self.plan = layout(store, (View.CODES, View.DENSE) if self.trees else (View.CODES, View.BAG, View.DENSE))
         self.name = "trees" if self.trees else "a linear model"
         plan = self.plan
-        one_hot = sum(sum(sizes) for sizes, form in zip(plan.sizes, plan.forms, strict=True) if form == "codes")
-        dense = sum(width for width, form in zip(plan.widths, plan.forms, strict=True) if form == "dense")
+        one_hot = sum(sum(sizes) for sizes, form in zip(plan.sizes, plan.forms, strict=True) if form == View.CODES)
+        dense = sum(width for width, form in zip(plan.widths, plan.forms, strict=True) if form == View.DENSE)
         self._wide = one_hot + dense + 1
-        self.form = next((form for form in STRENGTH if form in self.plan.forms), "dense")
+        self.form = next((form for form in STRENGTH if form in self.plan.forms), View.DENSE)
 
     @property
     def squared(self) -> bool:
         """Whether it is fitted by least squares."""
-        return not self.trees and self.classes > 0 and "bag" not in self.plan.forms and self._wide <= MOST_SQUARED
+        return not self.trees and self.classes > 0 and View.BAG not in self.plan.forms and self._wide <= MOST_SQUARED
 
     @property
     def able(self) -> bool:
@@ -80,7 +81,7 @@ class Probe:
     def most_rows(self, seconds: float, fits: int) -> int:
         """Rows that one fit may have, where so many fits are to take so long; none that follows takes much longer."""
         self._a_fit = seconds / max(1, fits)
-        kind = "trees" if self.trees else "bag" if "bag" in self.plan.forms else "dense"
+        kind = "trees" if self.trees else View.BAG if View.BAG in self.plan.forms else View.DENSE
         if self.squared:
             a_row = self._wide**2 * A_PRODUCT
             return max(0, int((seconds / max(1, fits) - 2 * self._wide * a_row) / a_row))

@@ -3,9 +3,9 @@
 Enters: `--need` as the user wrote it, and what was measured of each contender. Leaves: who is ruled out and why, and
 one sentence with the price: the best that is ruled out beside the one that is shipped.
 
-    >>> Need.parse("latency<5ms").refusal({"name": "cnn", "one_us": 7_000.0})
+    >>> Need.parse("latency<5ms").refusal({"one_us": 7_000.0})
     'one row takes it 7.00 ms, not under 5ms'
-    >>> Need.parse("interpretable").refusal({"name": "linear"}) is None
+    >>> Need.parse("interpretable").refusal({"interpretable": True}) is None
     True
 """
 
@@ -19,7 +19,6 @@ from typing import Any
 from leadline.metrics.metrics import Metric
 from leadline.system.errors import LeadlineError
 
-READABLE = ("linear", "glassbox")  # contenders whose every answer is a sum that a person can read
 # What can be bounded: (what was measured, its words, {unit: how much of what was measured}).
 BOUNDS: dict[str, tuple[str, str, dict[str, float]]] = {
     "latency": ("one_us", "one row takes it", {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}),
@@ -57,7 +56,7 @@ class Need:
     def refusal(self, facts: Mapping[str, Any]) -> str | None:
         """Why a contender with these facts does not satisfy it; None where it does."""
         if self.most is None:
-            return None if facts["name"] in READABLE else "nobody can read how it answers"
+            return None if facts["interpretable"] else "nobody can read how it answers"
         measured, words, units = BOUNDS[self.what]
         value = float(facts[measured])
         if value < self.most:
@@ -69,7 +68,7 @@ def ruled_out(needs: Sequence[Need], facts: Mapping[str, Mapping[str, Any]]) -> 
     """{contender: why} of those that miss a condition."""
     found: dict[str, str] = {}
     for name, its in facts.items():
-        reasons = [why for need in needs if (why := need.refusal({"name": name, **its})) is not None]
+        reasons = [why for need in needs if (why := need.refusal(its)) is not None]
         if reasons:
             found[name] = "; ".join(reasons)
     return found

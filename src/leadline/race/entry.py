@@ -6,7 +6,6 @@ Enters: a store, what the user wants. Leaves: names of contenders that can learn
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.contender import Contender
 from leadline.dataset.store import Store
 from leadline.system.errors import LeadlineError
 
@@ -42,6 +42,15 @@ class Entry:
     exporting: bool = False  # it was asked for its graph
 
     @property
+    def contender(self) -> Contender:
+        return PORTFOLIO[self.name]
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is what guessing gives, which needs no process and takes no part in a verdict."""
+        return self.contender.baseline
+
+    @property
     def done(self) -> bool:
         return self.status in ("finished", "cut")
 
@@ -61,10 +70,10 @@ def family_of(word: str) -> str | None:
     return PORTFOLIO[word].family if word in PORTFOLIO else word
 
 
-def entrants(store: Store, only: str | None, requested: Sequence[str] = ()) -> list[str]:
+def entrants(store: Store, only: str | None, interpretable: bool = False) -> list[str]:
     """Names of the contenders that can learn from these blocks, of those that the user wants.
 
-    One that races on request takes part where `only` or `requested` names it.
+    One that races on request takes part where `only` names it, or where it must be `interpretable` and is.
     """
     wanted = [word.strip() for word in only.split(",")] if only else None
     families = {contender.family for contender in PORTFOLIO.values()}
@@ -72,15 +81,15 @@ def entrants(store: Store, only: str | None, requested: Sequence[str] = ()) -> l
         if word not in PORTFOLIO and word not in families:
             known = ", ".join([*PORTFOLIO, *sorted(families)])
             raise LeadlineError(f"--only {word} is not known; contenders and families are {known}.")
-    named = {*requested, *(wanted or [])}
     able = [
         name
         for name, contender in PORTFOLIO.items()
-        if contender.inputs(store) and (name in named or not getattr(contender, "on_request", False))
+        if contender.inputs(store)
+        and (not contender.on_request or name in (wanted or ()) or (interpretable and contender.interpretable))
     ]
     if wanted is None:
         return able
-    chosen = [n for n in able if n == "floor" or n in wanted or PORTFOLIO[n].family in wanted]
-    if chosen == ["floor"] and wanted != ["floor"]:
+    chosen = [n for n in able if PORTFOLIO[n].baseline or n in wanted or PORTFOLIO[n].family in wanted]
+    if chosen != wanted and all(PORTFOLIO[n].baseline for n in chosen):
         raise LeadlineError(f"--only {only} leaves no contender for these columns; {', '.join(able)} could race.")
     return chosen

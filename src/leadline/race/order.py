@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from leadline.contenders.portfolio import PORTFOLIO
 from leadline.dataset.store import Store
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def ordered(waiting: list[Entry], store: Store, short: bool) -> tuple[list[Entry
     if short:
         cheapest = {entry.family: entry for entry in reversed(waiting)}  # they come in that order
         return sorted(waiting, key=lambda entry: (entry is not cheapest[entry.family], not made(entry, store))), []
-    one = [entry for entry in waiting if PORTFOLIO[entry.name].cores == "one"]
+    one = [entry for entry in waiting if entry.contender.resources.cpus == 1]
     return one, [entry for entry in waiting if entry not in one]
 
 
@@ -42,10 +41,10 @@ def leads(entry: Entry, entries: Sequence[Entry]) -> bool:
 
 def made(entry: Entry, store: Store) -> bool:
     """Whether all that it reads is there."""
-    return all((store.path / f"{name}.npy").exists() for name in PORTFOLIO[entry.name].inputs(store))
+    return all((store.path / f"{name}.npy").exists() for name in entry.contender.inputs(store))
 
 
 def make(entry: Entry, store: Store) -> None:
     """Make the tensors that it reads, before it starts: two that need the same would both make it."""
-    for name in PORTFOLIO[entry.name].inputs(store):
+    for name in entry.contender.inputs(store):
         store.tensor(name)

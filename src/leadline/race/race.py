@@ -34,9 +34,7 @@ FIRST_SHARE = 0.3  # of the race for those that use one core, where others are t
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
-WEIGHTS = {"linear": 1.0, "lstm": 1.0}  # share of a lane relative to the others, 3 where not named
-TINY = 6.0  # seconds; a race shorter than this has the fastest contender only
-FASTEST = "linear"
+TINY = 6.0  # seconds; a race shorter than this has the fastest contender only, where it can learn
 PARENT = 0.35  # GB that the run's own process holds
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
@@ -94,14 +92,14 @@ class Race:
                 the same; the others sit it out. A round that has not ended at `until` is given up: it is `late`.
         """
         self._given, self._until, self._short = given, until, False
-        waiting = [entry for entry in self.entries if entry.family != "floor" and entry.status == "waiting"]
+        waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
                 self._end(entry, "skipped", "it did not finish the first round", "first_round")
         if given is None and until - time.monotonic() < TINY:
             for entry in waiting:
-                if entry.name != FASTEST and any(e.name == FASTEST for e in waiting):
+                if not entry.contender.fastest and any(e.contender.fastest for e in waiting):
                     self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
         waiting = [entry for entry in waiting if entry.status == "waiting"]
@@ -136,10 +134,10 @@ class Race:
                         self._start(entry, entry.lane_s, alone if fate is None else fate.threads, lanes)
                         running.append(entry)
                         continue
-                    mine = WEIGHTS.get(entry.name, 3.0)
-                    others = sum(WEIGHTS.get(e.name, 3.0) for e in queue)
+                    mine = entry.contender.weight
+                    others = sum(e.contender.weight for e in queue)
                     entry.lane_s = until - time.monotonic()
-                    if entry.lane_s < need(entry, self.entries, self._slow) and entry.name != FASTEST:
+                    if entry.lane_s < need(entry, self.entries, self._slow) and not entry.contender.fastest:
                         self._end(entry, "skipped", "the budget left no time for it", "no_time")
                         continue
                     if self._short and leads(entry, self.entries):
@@ -273,16 +271,16 @@ class Race:
             return  # repeated by the readings of its clock, or by passes: on a busier machine it takes longer
         spent = time.monotonic() - entry.began
         # On a busy machine importing alone may outlast a small share: the fastest contender gets the time of all.
-        limit = max(entry.seconds, entry.lane_s) if entry.name == FASTEST else entry.seconds
+        limit = max(entry.seconds, entry.lane_s) if entry.contender.fastest else entry.seconds
         if spent > limit + (LAST_HOPE if self._last_hope(entry) else max(GRACE_LEAST, GRACE * limit)):
             self._kill(entry, f"it ran over its {entry.seconds:.0f} s", "overran")
 
     def _last_hope(self, entry: Entry) -> bool:
         """Whether nothing is there to ship, and nobody sooner to give it: the fastest, or the last that runs."""
-        others = [other for other in self.entries if other is not entry and other.family != "floor"]
+        others = [other for other in self.entries if other is not entry and not other.baseline]
         if any(other.done for other in others):
             return False
-        return entry.name == FASTEST or not any(other.status in ("waiting", "running") for other in others)
+        return entry.contender.fastest or not any(other.status in ("waiting", "running") for other in others)
 
     def _kill(self, entry: Entry, why: str, code: str) -> None:
         assert entry.process is not None

@@ -24,6 +24,7 @@ from leadline.dataset.table import Table
 from leadline.metrics.cost import price, ruled_out
 from leadline.metrics.metrics import METRICS
 from leadline.race.ending import Ending, Held, ending
+from leadline.race.entry import Entry
 from leadline.race.history import Past
 from leadline.race.journal import Journal
 from leadline.race.race import Race
@@ -106,7 +107,7 @@ def run(
     first = round_of(race, held, asked.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
     every, group, said = _group(table, store, asked)
-    ruled = ruled_out(asked.needs, {e.name: e.facts for e in race.entries if e.done and e.family != "floor"})
+    ruled = ruled_out(asked.needs, {e.name: _costs(e) for e in race.entries if e.done and not e.baseline})
     scales = Scales(
         known={
             e.name: Known(
@@ -114,7 +115,7 @@ def run(
                 size=e.facts["bytes"],
             )
             for e in race.entries
-            if e.done and e.family != "floor" and e.name not in ruled
+            if e.done and not e.baseline and e.name not in ruled
         },
         metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=every,
         rows=sum(store.split.counts().values()), advice=(advice := _advice(race, asked, folds)),
@@ -123,7 +124,7 @@ def run(
         store=store, held=held, folds=folds, seed=asked.seed, folder=folder, start=start, stores=stores
     )  # fmt: skip
     ended, verdict = [first], None
-    families = len({entry.family for entry in race.entries if entry.done and entry.family != "floor"})
+    families = len({entry.family for entry in race.entries if entry.done and not entry.baseline})
     most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
     for one in rounds.after(first, race.given(), until, most, FEWEST_SEEDS if planned.spare else 0):
         ended.append(one)
@@ -159,6 +160,11 @@ def run(
         raced_until=raced_until, advice=advice, said=said, openings=held.openings(first.rows),
         evaluations=held.counted(),
     )  # fmt: skip
+
+
+def _costs(entry: Entry) -> dict[str, Any]:
+    """What conditions on a contender look at."""
+    return {**entry.facts, "interpretable": entry.contender.interpretable}
 
 
 def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str]:

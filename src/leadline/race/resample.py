@@ -29,7 +29,7 @@ def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | N
     """A race that has ended, scored on its test rows: here their labels are handed out."""
     store = race.store
     metric, truth = METRICS[store.task.metric], held.evaluate(store.split.test)
-    done = [entry for entry in race.entries if entry.done and entry.family != "floor"]
+    done = [entry for entry in race.entries if entry.done and not entry.baseline]
     answers = {entry.name: entry.scores() for entry in done}
     return Round(
         number=number, fold=fold, seed=seed, seconds=seconds, rows=store.split.test, truth=truth, answers=answers,

@@ -13,6 +13,7 @@ from typing import Any
 
 from leadline.charts.format import clip, count, esc, grid, name, percent, plain
 from leadline.charts.svg import Axis, Frame, Series, curves
+from leadline.contenders.families import BASELINE, DEEP
 from leadline.report.facts import Facts, number
 
 __all__ = ["certainty"]
@@ -95,7 +96,7 @@ def _picture(facts: Facts, found: dict[str, Any]) -> str:
     changed = mine.get("method") != "none"
     kinds = (("before", held[0]), ("after", held[1])) if changed else (("as it is", held[0]),)
     lines = [
-        Series(label, "deep" if label != "before" else "floor", [(float(s), float(r)) for s, r, _ in curve])
+        Series(label, DEEP if label != "before" else BASELINE, [(float(s), float(r)) for s, r, _ in curve])
         for label, curve in kinds
     ]
     low = min(min(x, y) for one in lines for x, y in one.points)

@@ -18,6 +18,7 @@ from typing import Any
 
 from leadline.charts.format import Measure
 from leadline.charts.svg import Axis
+from leadline.contenders.families import BASELINE, FAMILIES
 
 __all__ = ["Facts", "family", "number"]
 
@@ -32,7 +33,7 @@ def number(value: object) -> float | None:
 def family(contender: Contender) -> str:
     """`deep`, `classical` or `floor`: safe to use as a class of the style sheet."""
     found = contender.get("family")
-    return found if found in ("deep", "classical") else "floor"
+    return found if found in FAMILIES else BASELINE
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Facts:
         widths = [
             c["high"] - c["low"]
             for c in finished
-            if family(c) != "floor" and number(c.get("low")) is not None and number(c.get("high")) is not None
+            if family(c) != BASELINE and number(c.get("low")) is not None and number(c.get("high")) is not None
         ]
         steps = [w / 5 for w in widths if w > 0] + ([region / 5] if region else [])
         scores = [c["score"] for c in finished]
@@ -102,7 +103,7 @@ class Facts:
     @cached_property
     def score_axis(self) -> Axis:
         """A scale on which the good contenders can be told apart; those far behind lie beyond its edge."""
-        near = self._near([c for c in self.finished if family(c) != "floor"] or self.finished)
+        near = self._near([c for c in self.finished if family(c) != BASELINE] or self.finished)
         near += [c for c in (self.shipped, self.rival) if c and number(c.get("score")) is not None and c not in near]
         values = [v for c in near for v in (c["score"], number(c.get("low")), number(c.get("high"))) if v is not None]
         return Axis.over(values, pad=0.12)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from leadline.charts.format import clip, count, esc, grid, micros, name, scroll, seconds, size, tag
 from leadline.charts.svg import Axis, Frame, Mark, Series, curves, dot, scale, scatter, shape
+from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
 from leadline.report.facts import Contender, Facts, family, number
 
 __all__ = ["contenders", "cost", "learning"]
@@ -76,7 +77,7 @@ def _sign(kind: str) -> str:
 
 def _legend() -> str:
     """The signs that all charts share."""
-    words = (("deep", "deep"), ("classical", "classical"), ("floor", "floor: what guessing gives"))
+    words = ((DEEP, DEEP), (CLASSICAL, CLASSICAL), (BASELINE, f"{BASELINE}: what guessing gives"))
     parts = "".join(f"<li>{_sign(kind)}{text}</li>" for kind, text in words)
     return f'<ul class="legend">{parts}<li>◂ ▸ beyond the scale</li></ul>'
 

@@ -28,8 +28,9 @@ class Candidate(Protocol):
     """A contender in a race, as far as it is asked here."""
 
     name: str
-    family: str
 
+    @property
+    def baseline(self) -> bool: ...
     @property
     def done(self) -> bool: ...
 
@@ -54,7 +55,7 @@ def certainty(
     """{contender: its certainty}, of those that finished and have rows for it."""
     found = {}
     for entry in entries:
-        if not entry.done or entry.family == "floor":
+        if not entry.done or entry.baseline:
             continue
         rows = _unseen(store, rounds, entry.name, entry.calib())
         if rows is None:

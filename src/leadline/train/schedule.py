@@ -47,13 +47,7 @@ def trapezoid(done: float) -> float:
     return min(1.0, LOWEST + (1.0 - LOWEST) * done / WARMUP, (1.0 - done) / COOLING)
 
 
-SCHEDULES: dict[str, Schedule] = {
-    "constant": constant,
-    "cosine": cosine,
-    "linear": linear,
-    "one_cycle": one_cycle,
-    "trapezoid": trapezoid,
-}
+SCHEDULES: dict[str, Schedule] = {f.__name__: f for f in (constant, cosine, linear, one_cycle, trapezoid)}
 
 
 def chosen(schedule: str | Schedule) -> Schedule:

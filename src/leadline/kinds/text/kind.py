@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor
+from leadline.core.kind import Decoded, Fit, Limits, Tensor, View
 from leadline.graph.runtime import Session
 
 WORD = r"[\pL\pM\pN_']+|[^\s\pL\pM\pN_']"
@@ -77,7 +77,7 @@ class Text:
         return Fit(
             settings=settings,
             encode=Tensor(graph=encode, shape=(longest,), dtype="int32"),
-            forms={"bag": bag, "dense": _counts(longest, size)},
+            forms={View.BAG: bag, View.DENSE: _counts(longest, size)},
         )
 
 
@@ -187,19 +187,19 @@ def _bag(ids: np.ndarray, vocabulary: int, order: int) -> tuple[Tensor, int]:
     length = ids.shape[1]
 
     def graph(remap: np.ndarray | None) -> Any:
-        g = Graph("bag")
+        g = Graph(View.BAG)
         x = g.op("Cast", g.input("encoded", np.int32, ["N", length]), to=7)
         value = _hashes(g, x, vocabulary, order, length)
         if remap is not None:
             value = g.op("Cast", g.op("Gather", g.const(remap), value), to=6)
-        g.output("bag", value, np.int32 if remap is not None else np.int64, ["N", "K"])
+        g.output(View.BAG, value, np.int32 if remap is not None else np.int64, ["N", "K"])
         return g.model()
 
     hashed = Session(graph(None))
     rows_with = np.zeros(BUCKETS, np.int32)
     width = 0
     for start in range(0, len(ids), 4_096):
-        buckets = np.sort(hashed({"encoded": ids[start : start + 4_096]})["bag"], axis=1)
+        buckets = np.sort(hashed({"encoded": ids[start : start + 4_096]})[View.BAG], axis=1)
         width = buckets.shape[1]
         first = np.ones(buckets.shape, bool)
         first[:, 1:] = buckets[:, 1:] != buckets[:, :-1]
