@@ -285,3 +285,9 @@ def test_a_worker_has_no_more_threads_than_the_user_says(monkeypatch: pytest.Mon
     assert found["OMP_WAIT_POLICY"] == "PASSIVE"
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     assert _environment(2, tight=False)["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_one_that_the_clock_cut_is_told_by_a_code(race: Any) -> None:
+    contest, watched = race({"linear": "cut", "boosting": "fine"})
+    assert _status(contest) == {"linear": "cut", "boosting": "finished"}
+    assert [line["note"] for line in watched if line.get("code") == "cut"] == ["time was up"]

@@ -18,6 +18,7 @@ import numpy as np
 from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
+from leadline.core.note import CUT, Note
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS, Metric
 from leadline.system.threads import Threads, timed
@@ -109,7 +110,7 @@ class Boosting(Contender):
             until = data.clock.spent() + SHARE * data.clock.left()
             while not trial.rounds or not trial.stale(metric) and data.clock.spent() < until:
                 if data.clock.left() < scoring * trial.rounds + 1.5 * trial.a_round:
-                    yield Progress(step=step, note=f"cut by the clock at round {trial.rounds}")
+                    yield Progress(step=step, note=Note(CUT, f"cut by the clock at round {trial.rounds}"))
                     break
                 full = trial.booster.update(fobj=pull)
                 due = trial.rounds % LOOKS == 0 or trial.a_round > SLOW

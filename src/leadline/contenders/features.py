@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.core.note import SAMPLED, Note
 from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
 
@@ -77,7 +78,8 @@ def affordable(plan: Layout, rows: np.ndarray, seed: int, memory_gb: float) -> t
     if most >= len(rows):
         return rows, []
     chosen = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-    return chosen, [f"learned from a random sample of {most:,} of {len(rows):,} rows, to fit into memory"]
+    said = f"learned from a random sample of {most:,} of {len(rows):,} rows, to fit into memory"
+    return chosen, [Note(SAMPLED, said)]
 
 
 def matrix(store: Tensors, plan: Layout, rows: np.ndarray) -> np.ndarray:

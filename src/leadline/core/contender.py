@@ -136,7 +136,7 @@ class Progress:
     step: int
     steps: int | None = None
     score: float | None = None
-    note: str | None = None  # a choice worth a line of the journal: the plan, a cut
+    note: str | None = None  # a choice worth a line of the journal: the plan, or as a `Note` a cut
     facts: Mapping[str, Any] = field(default_factory=dict)
     state: Callable[[], State] | None = None  # where a checkpoint may be taken: all that it takes to go on from here
 
@@ -147,7 +147,7 @@ class Fitted(Protocol):
     score: float  # on valid rows
     params: int
     bytes: int
-    describe: list[str]  # what was chosen, a line each
+    describe: list[str]  # what was chosen, a line each, as a `Note` where logic reads it
     starved: bool  # undertrained: the clock cut it while it still improved, so losing tells nothing of its family
     trained_on_valid: bool  # after all choices; `score` is from before
 

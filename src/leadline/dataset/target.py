@@ -14,6 +14,7 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.core.kind import MISSING, present
+from leadline.core.note import NO_HEADER, code_of
 from leadline.core.tensors import Task
 from leadline.dataset.integer_target import Guess, classes_or_quantity
 from leadline.dataset.predefined_split import PARTS
@@ -79,7 +80,7 @@ def together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tup
 
 def _unnamed(source: Source) -> str:
     """Why columns are called what no file calls them, where that is so."""
-    return next((f" ({note})" for note in source.notes if "has no header line" in note), "")
+    return next((f" ({note})" for note in source.notes if code_of(note) == NO_HEADER), "")
 
 
 @dataclass(frozen=True, kw_only=True)

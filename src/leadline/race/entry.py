@@ -39,6 +39,7 @@ class Entry:
     facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
     process: subprocess.Popen[str] | None = None
     notes: list[str] = field(default_factory=list)
+    cut: bool = False  # the clock ended its training before its plan
     exporting: bool = False  # it was asked for its graph
 
     @property

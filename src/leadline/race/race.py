@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.entry import Entry, Event
@@ -256,9 +257,10 @@ class Race:
                 entry.curve.append((round(now, 2), message["step"], message["score"]))
             if note := message.get("note"):
                 entry.notes.append(note)
+            entry.cut |= message.get("code") == CUT
             self._say("progress", contender=entry.name, **message)
         elif event == "fitted":
-            cut = message.get("stopped") or any(note.startswith("cut") for note in entry.notes)
+            cut = message.get("stopped") or entry.cut
             entry.facts = message
             self._end(entry, "cut" if cut else "finished", None)
         elif event == "failed":

@@ -20,8 +20,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
+from leadline.core.note import code_of
+
 if TYPE_CHECKING:
-    from leadline.core.contender import Fitted, Progress
+    from leadline.core.contender import Contender, Data, Fitted, Progress
     from leadline.dataset.store import Store
 
 CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
@@ -80,7 +82,7 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
 
 def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str], say: Any) -> None:
     from leadline.contenders.portfolio import PORTFOLIO
-    from leadline.core.contender import Data, Progress
+    from leadline.core.contender import Data
     from leadline.dataset.store import Store
     from leadline.system.resources import peak_mb
 
@@ -92,21 +94,7 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     )
     if record.state is not None:
         say("progress", step=record.state["step"], score=None, note="goes on from its last checkpoint", facts={})
-    fitted, said = None, 0.0
-    contender = PORTFOLIO[job["contender"]]
-    if contender.family == "deep":
-        import torch
-
-        torch.set_flush_denormal(True)  # before its threads begin, which then do the same; system/device.py says why
-    for item in contender.fit(data, job["seed"], record.state):
-        if not isinstance(item, Progress):
-            fitted = item
-            continue
-        record.keep(item)
-        if item.score is not None or item.note is not None or time.monotonic() - said > SAID_EVERY:
-            said = time.monotonic()
-            say("progress", step=item.step, steps=item.steps, score=item.score, note=item.note, facts=dict(item.facts))
-    assert fitted is not None
+    fitted = _learned(PORTFOLIO[job["contender"]], data, job["seed"], record, say)
     record.write_clock()
     fit_s, fit_cpu_s = record.spent_s(), time.process_time()
     say("progress", step=0, score=None, note="answering the test rows", facts={})
@@ -123,6 +111,7 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
         starved=fitted.starved, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
+        coded={code: line for line in fitted.describe if (code := code_of(line)) is not None},
     )  # fmt: skip
     if job["leaves"]:  # memory is short: whoever comes next needs what this one holds
         try:
@@ -135,6 +124,34 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     while commands.get() == "export":
         (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
         say("exported")
+
+
+def _learned(contender: Contender, data: Data, seed: int, record: Record, say: Any) -> Fitted:
+    """Fit, and tell how it goes."""
+    from leadline.core.contender import Progress
+
+    fitted, said = None, 0.0
+    if contender.family == "deep":
+        import torch
+
+        torch.set_flush_denormal(True)  # before its threads begin, which then do the same; system/device.py says why
+    for item in contender.fit(data, seed, record.state):
+        if not isinstance(item, Progress):
+            fitted = item
+            continue
+        record.keep(item)
+        if item.score is not None or item.note is not None or time.monotonic() - said > SAID_EVERY:
+            said = time.monotonic()
+            facts = {"facts": dict(item.facts), **_coded(item.note)}
+            say("progress", step=item.step, steps=item.steps, score=item.score, note=item.note, **facts)
+    assert fitted is not None
+    return fitted
+
+
+def _coded(note: str | None) -> dict[str, str]:
+    """The code of a note, for a message."""
+    code = code_of(note)
+    return {} if code is None else {"code": code}
 
 
 def _one_row(fitted: Fitted, store: Store) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
+from leadline.core.note import NO_HEADER, Note
 from leadline.readers.csv_dialect import LONGEST_CELL, SEPARATORS, Dialect, reader_of, sample_of, sniff
 from leadline.readers.csv_preamble import look, without
 from leadline.readers.media import listed
@@ -67,7 +68,7 @@ def convert(
         notes.append("names its columns in a comment, which is read as its header")
     if not dialect.header:
         called = f"s are called column_1 to column_{len(dialect.names)}" if len(dialect.names) > 1 else " is column_1"
-        notes.append(f"has no header line; its column{called}")
+        notes.append(Note(NO_HEADER, f"has no header line; its column{called}"))
     done = _by_polars(plain, folder, dialect) or _by_csv(plain, folder, dialect, name, unit)
     repeats = _tidied(done.table, dialect, folder)
     rows = pl.scan_parquet(done.table).select(pl.len()).collect().item()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
+from leadline.core.note import TEST_BESIDE, Note, code_of
 from leadline.readers.archive import archive_stem, is_archive, unpack
 from leadline.readers.folders import base_name, beside, idx_stem, is_idx, read_folder, read_idx
 from leadline.readers.glob import is_pattern, matches, one_table
@@ -168,7 +169,7 @@ def _read_path(path: Path, cache: Path, running: bool | None) -> Source:
 def _read_file(path: Path, cache: Path, sheet: str | None = None) -> Source:
     """One table, and the media that it names, where it does."""
     name = base_name(path) or path.resolve().parent.name
-    notes = tuple(f"{other} stands beside it; pass --test to use it" for other in beside(path))
+    notes = tuple(Note(TEST_BESIDE, f"{other} stands beside it; pass --test to use it") for other in beside(path))
     layout = Layout(root=path.parent, parts={"train": read_table(path, cache, sheet)}, notes=notes)
     if manifest := with_media(layout, sorted(filter(is_archive, path.parent.iterdir())), cache):
         # Such a table only lists what the folder is about, so the folder's name says more.
@@ -200,7 +201,7 @@ def _with_test(source: Source, test: Source) -> Source:
     if source.test is not None:
         notes += ("the test source given replaces the one that the source holds",)
     else:
-        notes = tuple(note for note in notes if not note.endswith("; pass --test to use it"))
+        notes = tuple(note for note in notes if code_of(note) != TEST_BESIDE)
     root, train, valid, rows = source.root or test.root, source.train, source.valid, test.train
     if source.root and test.root and source.root.resolve() != test.root.resolve():
         root = Path(os.path.commonpath([source.root.resolve(), test.root.resolve()]))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from leadline.core.note import code_of, noted
 from leadline.readers.canonical import plain, unplain_columns
 from leadline.readers.compression import packing_of, unpack_file, without_packing
 from leadline.readers.csv import convert
@@ -35,8 +36,8 @@ ARROW = (".feather", ".arrow", ".ipc")
 JSON_LINES = (".jsonl", ".ndjson")
 JSON = (".json",)  # often holds settings, so it is a table only where a folder holds nothing surer
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".data", *WORKBOOKS, *PARQUET, *ARROW, *JSON_LINES)
-# Raised whenever the conversion would give other rows for the same content.
-VERSION = 6
+# Raised whenever the conversion would give other rows or notes for the same content.
+VERSION = 7
 HEAD_BYTES = 2**16
 SLICE_ROWS = 2**16
 
@@ -115,8 +116,10 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[s
                 plain, notes = as_utf8(path, folder, "a table")
                 done = converters.get(suffix, convert)(plain, folder, path.name)
             unplain = unplain_columns(flat(pl.scan_parquet(done.table), {})[0])
+            said = [*notes, *done.notes]
             found = {
-                "notes": [*notes, *done.notes], "bad": done.bad, "unit": done.unit, "unplain": unplain,
+                "notes": said, "codes": [code_of(note) for note in said], "bad": done.bad, "unit": done.unit,
+                "unplain": unplain,
             }  # fmt: skip
             (folder / "facts.json").write_text(json.dumps(found), encoding="utf-8")
             # The table comes last: where it stands, its facts stand too.
@@ -127,7 +130,9 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[s
         frame=pl.scan_parquet(stored),
         digest=digest,
         # The name is not content, so it is put in here and not in the cache.
-        notes=tuple(f"{path.name} {note}" for note in found["notes"]),
+        notes=tuple(
+            noted(code, f"{path.name} {note}") for code, note in zip(found["codes"], found["notes"], strict=True)
+        ),
         bad=tuple(BadRow(f"{path.name} {found['unit']} {line}", reason) for line, reason in found["bad"]),
     )
     return part, found["unplain"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.core.note import SAMPLED
 from leadline.dataset.audit import COUNTED
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
@@ -106,8 +107,8 @@ def changed(before: np.ndarray, after: np.ndarray, several: bool) -> int:
 
 def sampled(entries: list[Entry]) -> list[str]:
     """Contenders for which memory was too short to learn from every row."""
-    found = [(e.name, line) for e in entries for line in e.facts.get("describe", []) if "to fit into memory" in line]
-    return [f"{name} {line}." for name, line in found]
+    found = {entry.name: entry.facts.get("coded", {}).get(SAMPLED) for entry in entries}
+    return [f"{name} {line}." for name, line in found.items() if line is not None]
 
 
 def columns(table: Table) -> list[dict[str, Any]]:

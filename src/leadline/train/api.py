@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from leadline.config import seconds
 from leadline.core.contender import Clock
+from leadline.core.note import CONVERGED, CUT, code_of
 from leadline.inspect.layer_stats import Layer, measured
 from leadline.readers.source import Source
 from leadline.system.device import CPU, chosen, exact, holds, home, noise_kept, on
@@ -260,7 +261,7 @@ def _run(
     lower = float.__lt__
     for progress in loop.train(course.step_once, course, plan, clock, course.evaluate, lower, standing, state):
         if progress.note:
-            named = "" if "step " in progress.note else f"step {progress.step:,}: "
+            named = "" if code_of(progress.note) in (CUT, CONVERGED) else f"step {progress.step:,}: "
             history.notes.append(named + progress.note)
         if progress.score is not None:
             course.look()

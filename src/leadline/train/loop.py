@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from leadline.core.contender import Clock, Progress, State
+from leadline.core.note import CONVERGED, CUT, Note
 
 SAFETY = 0.97  # of the time left is planned for
 DRIFT = 0.04  # change of the planned steps worth a new plan
@@ -78,7 +79,8 @@ def train(
         at.step += 1
         left = clock.left() - plan.reserve
         if left <= 0 and at.step < at.steps:
-            yield Progress(step=at.step, steps=at.steps, note=f"cut by the clock at step {at.step} of {at.steps}")
+            cut = Note(CUT, f"cut by the clock at step {at.step} of {at.steps}")
+            yield Progress(step=at.step, steps=at.steps, note=cut)
             break
         look = at.step % max(1, min(LOOK, at.steps // 20)) == 0 and at.step < at.steps
         if look and not clock.endless:
@@ -105,8 +107,8 @@ def train(
                 at.best, at.best_step = score, at.step
             yield Progress(step=at.step, steps=at.steps, score=score)
             if at.since_best >= plan.patience and at.step < at.steps:
-                note = f"stopped at step {at.step}: valid stays below its best"
-                yield Progress(step=at.step, steps=at.steps, note=note)
+                stopped = Note(CONVERGED, f"stopped at step {at.step}: valid stays below its best")
+                yield Progress(step=at.step, steps=at.steps, note=stopped)
                 break
         at.ticked = ticked
         if look:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.note import NO_HEADER, code_of
 from leadline.dataset.notation import readable, readings
 from leadline.kinds import KINDS
 from leadline.readers.archive import is_archive, unpack
@@ -88,7 +89,7 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
 def _lacks(given: Source, lacking: list[str], names: list[str]) -> str:
     which = repr(lacking[0]) + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else "")
     remedy = "add it, with empty cells where nothing is known"
-    if any("has no header line" in note for note in given.notes):
+    if any(code_of(note) == NO_HEADER for note in given.notes):
         remedy = "write a first line that names its columns"
     return f"{given.name} lacks column {which}, which the model reads; it has {listed(names)}; {remedy}."
 

@@ -103,6 +103,9 @@ def _mel(hertz: float) -> float:
     return float(2595 * np.log10(1 + hertz / 700))
 
 
+NO_FRAME = 7  # of libsndfile, which calls an MP3 without a whole frame no regular file
+
+
 class Audio:
     name = "audio"
     joint = False
@@ -130,7 +133,7 @@ class Audio:
                 values.append(None)
                 # libsndfile's own words, without the path or the address that it puts before them
                 why = getattr(error, "error_string", str(error)).removeprefix("Error : ").rstrip(".")
-                if "not a regular file" in why:  # so it calls an MP3 of which it finds no whole frame
+                if getattr(error, "code", None) == NO_FRAME:
                     why = "no sound is found in it; it may be cut short"
                 bad[position] = f"{_place(cell)} cannot be read as audio ({why})"
         return Decoded(values=values, bad=bad)
