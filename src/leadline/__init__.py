@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 if TYPE_CHECKING:
+    from leadline.api import fit
     from leadline.config import Settings
     from leadline.dry_run import Check, check
-    from leadline.pipeline import fit
     from leadline.readers.samples import load
     from leadline.rerun import Replay, replay, resume
     from leadline.results.registry import runs, show
@@ -39,7 +39,7 @@ _HOMES = {
     "TargetError": "leadline.system.errors",
     "check": "leadline.dry_run",
     "clean": "leadline.system.cache",
-    "fit": "leadline.pipeline",
+    "fit": "leadline.api",
     "kept": "leadline.system.cache",
     "load": "leadline.readers.samples",
     "replay": "leadline.rerun",

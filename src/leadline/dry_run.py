@@ -28,8 +28,8 @@ from leadline.dataset.store import Store, described, grouped, unreadable
 from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as understand
 from leadline.kinds import KINDS
-from leadline.pipeline import cache_of, find
 from leadline.race.entry import entrants
+from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
 from leadline.readers.source import Source
 from leadline.results.evidence import columns

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from leadline.config import Settings, from_mapping
-from leadline.pipeline import LOOKED, Go, cache_of, find, journey
+from leadline.flaws.stage import READINGS
+from leadline.pipeline import run_pipeline
 from leadline.race import history as journals
-from leadline.race.entry import Event
+from leadline.race.context import RunContext
 from leadline.race.history import Fate, Past
+from leadline.race.journal import Event
 from leadline.race.worker import CLOCK
+from leadline.readers.find import cache_of, find
 from leadline.results.run import Run
 from leadline.results.run_folder import finish, hold, left, made_by, making, name_of
 from leadline.stats.verdict import Verdict
@@ -52,12 +55,12 @@ def resume(
         past = journals.read(partial)
         asked, source = _config(partial, source)
         given = _same(find(source, asked.test, asked), past, partial)
-        go = Go(
-            asked=asked, given=given, folder=partial, began=time.monotonic() - past.spent_s, past=past,
+        context = RunContext(
+            settings=asked, source=given, folder=partial, began=time.monotonic() - past.spent_s, past=past,
             watch=watch or (lambda event: None),
         )  # fmt: skip
-        with spoken(cache=go.cache, out=final):
-            result = journey(go)
+        with spoken(cache=context.cache, out=final):
+            result = run_pipeline(context)
             finish(partial, final, lock)
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
 
@@ -114,11 +117,11 @@ def replay(
     with spoken(cache=cache_of(asked), out=final), making(final) as partial:
         given = _same(find(source, asked.test, asked), past, folder)
         _copy(folder, partial)
-        go = Go(
-            asked=asked, given=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
+        context = RunContext(
+            settings=asked, source=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
             watch=watch or (lambda event: None),
         )  # fmt: skip
-        result = journey(go)
+        result = run_pipeline(context)
     after = journals.read(final).fates
     here = {**machine(), **versions()}
     there = {**past.begin["machine"], **past.begin["versions"]}
@@ -192,7 +195,7 @@ def _copy(folder: Path, partial: Path) -> None:
     """What a repetition starts from: the journal, the settings, and every clock."""
     for name in ("journal.jsonl", "config.yaml"):
         shutil.copyfile(folder / name, partial / name)
-    clocks = [folder / LOOKED, *folder.glob(f"contenders/*/{CLOCK}"), *folder.glob(f"rounds/*/*/{CLOCK}")]
+    clocks = [folder / READINGS, *folder.glob(f"contenders/*/{CLOCK}"), *folder.glob(f"rounds/*/*/{CLOCK}")]
     for clock in filter(Path.exists, clocks):
         (partial / clock.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(clock, partial / clock.relative_to(folder))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from leadline.race.journal import Journal
-from leadline.race.race import Race
+from leadline.race.race import Race, Setup
 
 FAKE = """
 import json, os, sys, time
@@ -82,11 +82,10 @@ def race(
 
         monkeypatch.setattr("leadline.race.spare.subprocess.Popen", fake)
         watched: list[dict[str, Any]] = []
-        settings = {"memory_gb": 50.0, **facts}
-        contest = Race(
-            store, list(behaviour), tmp_path / folder, cores=cores, seed=0,
-            journal=Journal(tmp_path / "journal.jsonl", time.monotonic()), watch=watched.append, **settings,
-        )  # fmt: skip
+        past = facts.pop("past", None)
+        journal = Journal(tmp_path / "journal.jsonl", time.monotonic(), watched.append)
+        setup = Setup(cores=cores, **{"memory_gb": 50.0, **facts})
+        contest = Race(store, list(behaviour), tmp_path / folder, setup, seed=0, journal=journal, past=past)
         made.append(contest)
         if before is not None:
             before(contest)

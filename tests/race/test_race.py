@@ -241,20 +241,12 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
 
     from leadline.core.contender import Clock, Data
     from leadline.race.journal import Journal
-    from leadline.race.race import Race
+    from leadline.race.race import Race, Setup
 
     store = prepare(mixed(200), target="y").store
     journal = Journal(tmp_path / "journal.jsonl", time.monotonic())
-    contest = Race(
-        store,
-        ["floor", "linear"],
-        tmp_path / "c",
-        cores=1,
-        seed=0,
-        journal=journal,
-        watch=lambda event: None,
-        memory_gb=50.0,
-    )
+    setup = Setup(cores=1, memory_gb=50.0)
+    contest = Race(store, ["floor", "linear"], tmp_path / "c", setup, seed=0, journal=journal)
     try:
         contest.run(time.monotonic() + 60)
         entry = contest.entries[1]

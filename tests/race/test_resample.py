@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,7 +36,7 @@ class Clock:
             module, "round_of", lambda race, store, seed, seconds, fold, number: _round(number, seconds)
         )
 
-    def start(self, store: Any, seed: int, folder: Path, number: int) -> Any:
+    def start(self, store: Any, seed: int, number: int) -> Any:
         def run(until: float, given: Mapping[str, float]) -> None:
             self.given.append(given)
             took = next(self.takes)
@@ -49,9 +48,7 @@ class Clock:
 
     def rounds(self) -> Rounds:
         nothing: Any = None
-        return Rounds(
-            store=nothing, held=nothing, folds=1, seed=0, folder=Path("rounds"), stores=nothing, start=self.start
-        )  # fmt: skip
+        return Rounds(store=nothing, held=nothing, folds=1, seed=0, stores=nothing, start=self.start)
 
 
 @pytest.mark.parametrize(

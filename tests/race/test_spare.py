@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leadline.race.journal import Journal
-from leadline.race.race import Race
+from leadline.race.race import Race, Setup
 from leadline.race.spare import Spares, spawn
 
 
@@ -20,10 +20,8 @@ def test_one_that_waited_learns_what_a_new_one_learns(prepare: Any, mixed: Any, 
     digests = []
     for number, these in enumerate((spares, None)):
         journal = Journal(tmp_path / f"{number}.jsonl", time.monotonic())
-        contest = Race(
-            store, ["mlp"], tmp_path / str(number), cores=2, seed=0, journal=journal, watch=lambda event: None,
-            memory_gb=50.0, epochs=2, spares=these,
-        )  # fmt: skip
+        setup = Setup(cores=2, memory_gb=50.0, epochs=2, spares=these or Spares(None))
+        contest = Race(store, ["mlp"], tmp_path / str(number), setup, seed=0, journal=journal)
         try:
             contest.run(float("inf"))
             (entry,) = contest.entries

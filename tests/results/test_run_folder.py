@@ -95,7 +95,7 @@ def test_a_clock_that_jumps_changes_nothing_but_the_date(tmp_path: Path, monkeyp
             return datetime.now(tz) - timedelta(days=30)
 
     monkeypatch.setattr("time.time", jumping)
-    monkeypatch.setattr("leadline.pipeline.datetime", Jumping)
+    monkeypatch.setattr("leadline.results.build.datetime", Jumping)
     began = time.monotonic()
     run = ll.fit("digits", budget="8s", only="linear", out=tmp_path / "run", cache=tmp_path / "cache")
     assert time.monotonic() - began < 12 and run.result["spent_s"] < 12

@@ -52,14 +52,14 @@ def test_clearing_away_is_not_interrupted() -> None:
 def test_the_first_ctrl_c_while_the_result_is_written_is_told_what_it_would_lose(
     presses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    write = journey._report
+    write = journey.write_report
 
     def pressed(*what: Any) -> None:
         for _ in range(presses):
             os.kill(os.getpid(), signal.SIGINT)
         write(*what)
 
-    monkeypatch.setattr("leadline.pipeline._report", pressed)
+    monkeypatch.setattr("leadline.pipeline.write_report", pressed)
     words: dict[str, Any] = {"only": "linear", "budget": "8s", "out": tmp_path / "run", "cache": tmp_path / "cache"}
     if presses == 1:
         assert ll.fit("digits", **words).report().exists()

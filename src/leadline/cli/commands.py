@@ -67,7 +67,6 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from leadline import __version__
-    from leadline.config import Settings
 
     parser = argparse.ArgumentParser(
         prog="leadline",
@@ -77,6 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for add in (_add_training, _add_again, _add_kept, _add_use):
+        add(commands, shared)
+    return parser
+
+
+def _add_training(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """fit, demo and check, whose options are the settings."""
+    from leadline.config import Settings
+
     fit = commands.add_parser("fit", parents=[shared], help="train contenders under one budget and judge them")
     fit.add_argument("source", help="a folder, a file, a pattern such as 'sales/*.csv', or the name of a sample")
     demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
@@ -92,18 +100,26 @@ def _parser() -> argparse.ArgumentParser:
         for field in dataclasses.fields(Settings):
             if command is check and field.name not in CHECKED:
                 continue
-            text = field.metadata["help"].replace("%", "%%")
-            option = f"--{field.name.replace('_', '-')}"
-            if field.type == "bool":
-                command.add_argument(option, action="store_true", default=None, help=text)
-            elif field.type in ("int", "int | None"):
-                command.add_argument(option, type=int, help=text)
-            elif field.type == "float":
-                command.add_argument(option, type=float, help=text)
-            elif field.default == ():
-                command.add_argument(option, action="append", help=text)
-            else:
-                command.add_argument(option, help=text)
+            _add_setting(command, field)
+
+
+def _add_setting(command: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    text = field.metadata["help"].replace("%", "%%")
+    option = f"--{field.name.replace('_', '-')}"
+    if field.type == "bool":
+        command.add_argument(option, action="store_true", default=None, help=text)
+    elif field.type in ("int", "int | None"):
+        command.add_argument(option, type=int, help=text)
+    elif field.type == "float":
+        command.add_argument(option, type=float, help=text)
+    elif field.default == ():
+        command.add_argument(option, action="append", help=text)
+    else:
+        command.add_argument(option, help=text)
+
+
+def _add_again(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """resume and replay."""
     resume = commands.add_parser("resume", parents=[shared], help="go on with a run that was killed")
     resume.add_argument("run", nargs="?", help="the folder it was to make (default: the newest in runs)")
     replay = commands.add_parser("replay", parents=[shared], help="repeat a run to the same bytes, and compare")
@@ -115,6 +131,10 @@ def _parser() -> argparse.ArgumentParser:
         shown.add_argument("--quiet", action="store_true", help="print the end alone")
         if command is resume:
             shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
+
+
+def _add_kept(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """What is kept: runs, show and cache."""
     runs = commands.add_parser("runs", parents=[shared], help="the runs that lie in a folder, the newest last")
     runs.add_argument("folder", nargs="?", default=RUNS, help=f"where they lie (default: {RUNS})")
     show = commands.add_parser("show", parents=[shared], help="the verdict of a run again")
@@ -127,6 +147,10 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument("--cache", help="the folder (default: $LEADLINE_CACHE, else the user's cache)")
     cache.add_argument("--clean", action="store_true", help="take it away")
     cache.add_argument("--older", help="with --clean: only what was last used before so long, as in 12h, 30d, 2w")
+
+
+def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """What a shipped file can do: predict and generate."""
     predict = commands.add_parser("predict", parents=[shared], help="answers for new rows, from a shipped file")
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
     predict.add_argument("source", help="rows as for fit; the target may be absent")
@@ -141,13 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--top-k", type=int, help="choose among so many of the likeliest tokens")
     generate.add_argument("--top-p", type=float, help="choose among the likeliest that have this probability together")
     generate.add_argument("--seed", type=int, default=0, help="the same seed gives the same text")
-    return parser
 
 
 def _fit(given: argparse.Namespace) -> int:
     with at_once():
+        from leadline.api import fit
         from leadline.cli.progress import Terminal
-        from leadline.pipeline import fit
 
         shown = Terminal(quiet=given.quiet or given.json)
     with shown as terminal:

@@ -61,101 +61,139 @@ class Boosting(Contender):
         return list(layout(store, ("codes", "dense")).tensors)
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
+        run = _Run(data, seed)
+        yield from run.tried()
+        yield from run.again()
+        yield run.fitted()
+
+
+class _Run:
+    """One fit: the rows as LightGBM reads them, the trials on them, and the last growth on all of them."""
+
+    def __init__(self, data: Data, seed: int) -> None:
         import lightgbm as lgb
 
         store = data.store
-        plan = layout(store, ("codes", "dense"))
-        train, said = affordable(plan, store.split.train, seed, data.memory_gb)
-        valid = store.split.valid
-        x, x_valid = matrix(store, plan, train), matrix(store, plan, valid)
-        mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
-        y, y_valid = (data.labels(train) - mean) / deviation, (data.labels(valid) - mean) / deviation
-        pull, losses, odds = None, [], None
+        self.data, self.plan, self.metric = data, layout(store, ("codes", "dense")), METRICS[store.task.metric]
+        self.train, self.said = affordable(self.plan, store.split.train, seed, data.memory_gb)
+        self.valid = store.split.valid
+        self.x, self.x_valid = matrix(store, self.plan, self.train), matrix(store, self.plan, self.valid)
+        self.scale = mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
+        self.y = (data.labels(self.train) - mean) / deviation
+        self.y_valid = (data.labels(self.valid) - mean) / deviation
+        self.pull: Any = None
+        self.losses, self.odds = list[Any](), None
         if data.several:
-            y, y_valid = np.zeros(len(train)), np.zeros(len(valid))  # LightGBM knows one label a row: these are ours
-            pull, losses = _pull(data.borne(train)), [_loss(data.borne(valid))]
-            odds = _odds(data.borne(train))
-        base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
-        base["min_data_in_leaf"] = min(BASE["min_data_in_leaf"], max(1, len(train) // LEAVES))
-        base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
-        wide = x.shape[1] > WIDE or (data.several and data.classes * x.shape[1] > MANY)
-        if wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less
-            base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
-        dataset = lgb.Dataset(
-            x, y, categorical_feature=plan.categories, params=base, free_raw_data=False, init_score=_start(odds, x)
-        )
-        if data.threads > 1 and not data.clock.endless:
-            base["num_threads"] = threads_for(base, dataset, data.threads, data.clock.spent, pull)
-        checks = lgb.Dataset(
-            x_valid, y_valid, reference=dataset, categorical_feature=plan.categories, params=base,
-            init_score=_start(odds, x_valid),
+            # LightGBM knows one label a row: these are ours
+            self.y, self.y_valid = np.zeros(len(self.train)), np.zeros(len(self.valid))
+            self.pull, self.losses = _pull(data.borne(self.train)), [_loss(data.borne(self.valid))]
+            self.odds = _odds(data.borne(self.train))
+        self.base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
+        self.base["min_data_in_leaf"] = min(BASE["min_data_in_leaf"], max(1, len(self.train) // LEAVES))
+        self.base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
+        self.wide = self.x.shape[1] > WIDE or (data.several and data.classes * self.x.shape[1] > MANY)
+        if self.wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less
+            self.base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
+        self.dataset = lgb.Dataset(
+            self.x, self.y, categorical_feature=self.plan.categories, params=self.base, free_raw_data=False,
+            init_score=_start(self.odds, self.x),
         )  # fmt: skip
-        metric, seen = METRICS[store.task.metric], list[tuple[float, float]]()
+        if data.threads > 1 and not data.clock.endless:
+            self.base["num_threads"] = threads_for(self.base, self.dataset, data.threads, data.clock.spent, self.pull)
+        self.checks = lgb.Dataset(
+            self.x_valid, self.y_valid, reference=self.dataset, categorical_feature=self.plan.categories,
+            params=self.base, init_score=_start(self.odds, self.x_valid),
+        )  # fmt: skip
+        self.seen, self.trials, self.step = list[tuple[float, float]](), list[_Trial](), 0
+        # seconds of a round to score the test rows
+        self.scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)
 
-        def look(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
-            answers = _answers(raw, data.classes, (mean, deviation), data.several)
-            inner, moves = metric.influence(data.labels(valid), answers)
-            ends = metric.finish(np.array([inner, max(inner - float(moves.std()) / len(moves) ** 0.5, 0.0)]))
-            seen.append((float(ends[0]), float(abs(ends[0] - ends[1]))))
-            return "look", seen[-1][0], metric.higher_is_better
+    def look(self, raw: np.ndarray, _: lightgbm.Dataset) -> tuple[str, float, bool]:
+        """The score on valid, and its standard error, as LightGBM asks for it."""
+        answers = _answers(raw, self.data.classes, self.scale, self.data.several)
+        inner, moves = self.metric.influence(self.data.labels(self.valid), answers)
+        ends = self.metric.finish(np.array([inner, max(inner - float(moves.std()) / len(moves) ** 0.5, 0.0)]))
+        self.seen.append((float(ends[0]), float(abs(ends[0] - ends[1]))))
+        return "look", self.seen[-1][0], self.metric.higher_is_better
 
-        trials, step = list[_Trial](), 0
-        scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)  # seconds a round
-        for change in TRIALS[:1] if wide or data.clock.endless else TRIALS:
-            settings = base | change
-            if trials and settings["num_leaves"] >= len(train) / 20:
+    def tried(self) -> Iterator[Progress]:
+        """Grow by one setting after another, while there is time."""
+        import lightgbm as lgb
+
+        clock = self.data.clock
+        for change in TRIALS[:1] if self.wide or clock.endless else TRIALS:
+            settings = self.base | change
+            if self.trials and settings["num_leaves"] >= len(self.train) / 20:
                 continue
-            trial = _Trial(lgb.Booster(settings, dataset).add_valid(checks, "valid"), settings, data.clock.spent())
-            trials.append(trial)
-            until = data.clock.spent() + SHARE * data.clock.left()
-            while not trial.rounds or not trial.stale(metric) and data.clock.spent() < until:
-                if data.clock.left() < scoring * trial.rounds + 1.5 * trial.a_round:
-                    yield Progress(step=step, note=Note(CUT, f"cut by the clock at round {trial.rounds}"))
-                    break
-                full = trial.booster.update(fobj=pull)
-                due = trial.rounds % LOOKS == 0 or trial.a_round > SLOW
-                measured = trial.booster.eval_valid([*losses, *([look] if due else [])] or None)
-                trial.note(measured, seen[-1] if due else None, data.clock.spent())
-                step += 1
-                if data.several and trial.rounds == 1:
-                    trial.hurry(until)
-                if trial.rounds % 20 == 1:
-                    yield Progress(step=step, score=_chosen(trials, metric)[1].score)
-                if full:
-                    trial.full = True
-                    break
-            if data.clock.left() < 2.5 * (trial.seconds + scoring * trial.rounds):
+            booster = lgb.Booster(settings, self.dataset).add_valid(self.checks, "valid")
+            trial = _Trial(booster, settings, clock.spent())
+            self.trials.append(trial)
+            yield from self.grown(trial, clock.spent() + SHARE * clock.left())
+            if clock.left() < 2.5 * (trial.seconds + self.scoring * trial.rounds):
                 break
-        best, at = _chosen(trials, metric)
-        undertrained = best.undertrained(metric)
-        booster, grown = best.booster, f"{at.round} rounds, as valid chose"
+
+    def grown(self, trial: _Trial, until: float) -> Iterator[Progress]:
+        """Grow one trial until nothing gets better, or to a second of the clock."""
+        data, metric = self.data, self.metric
+        while not trial.rounds or not trial.stale(metric) and data.clock.spent() < until:
+            if data.clock.left() < self.scoring * trial.rounds + 1.5 * trial.a_round:
+                yield Progress(step=self.step, note=Note(CUT, f"cut by the clock at round {trial.rounds}"))
+                break
+            full = trial.booster.update(fobj=self.pull)
+            due = trial.rounds % LOOKS == 0 or trial.a_round > SLOW
+            measured = trial.booster.eval_valid([*self.losses, *([self.look] if due else [])] or None)
+            trial.note(measured, self.seen[-1] if due else None, data.clock.spent())
+            self.step += 1
+            if data.several and trial.rounds == 1:
+                trial.hurry(until)
+            if trial.rounds % 20 == 1:
+                yield Progress(step=self.step, score=_chosen(self.trials, metric)[1].score)
+            if full:
+                trial.full = True
+                break
+
+    def again(self) -> Iterator[Progress]:
+        """As many rounds as valid chose, grown on train and valid rows, where there is time."""
+        import lightgbm as lgb
+
+        data, clock = self.data, self.data.clock
+        self.best, self.at = best, at = _chosen(self.trials, self.metric)
+        self.booster, self.trained_on_valid = best.booster, False
+        again_s = best.seconds * at.round / best.rounds + self.scoring * at.round
+        if clock.left() <= 1.5 * REFIT * again_s:
+            return
+        yield Progress(step=self.step, note="grown again on train and valid rows")
+        both = np.concatenate([self.x, self.x_valid])
+        everything = lgb.Dataset(
+            both, np.concatenate([self.y, self.y_valid]), categorical_feature=self.plan.categories, params=self.base,
+            init_score=_start(self.odds, both),
+        )  # fmt: skip
+        second = lgb.Booster(best.settings, everything)
+        pull = _pull(data.borne(np.concatenate([self.train, self.valid]))) if data.several else None
+        for _ in range(int(REFIT * at.round) + 1):
+            if clock.left() < self.scoring * at.round + 1.5 * best.a_round:
+                return
+            second.update(fobj=pull)
+        self.booster, self.trained_on_valid = second, True
+
+    def fitted(self) -> FittedBoosting:
+        import lightgbm as lgb
+
+        best, at, said, booster = self.best, self.at, list(self.said), self.booster
+        grown = f"{at.round} rounds, as valid chose"
+        undertrained = best.undertrained(self.metric)
         if undertrained:
             said.append(f"cut by the clock at round {best.rounds}, while the valid loss fell: too little time to learn")
-        again_s = best.seconds * at.round / best.rounds + scoring * at.round
-        if data.clock.left() > 1.5 * REFIT * again_s:
-            yield Progress(step=step, note="grown again on train and valid rows")
-            both = np.concatenate([x, x_valid])
-            everything = lgb.Dataset(
-                both, np.concatenate([y, y_valid]), categorical_feature=plan.categories, params=base,
-                init_score=_start(odds, both),
-            )  # fmt: skip
-            second = lgb.Booster(best.settings, everything)
-            pull = _pull(data.borne(np.concatenate([train, valid]))) if data.several else None
-            for _ in range(int(REFIT * at.round) + 1):
-                if data.clock.left() < scoring * at.round + 1.5 * best.a_round:
-                    break
-                second.update(fobj=pull)
-            else:
-                booster = second
-                grown += "; grown again on train and valid rows"
-        again = booster is not best.booster
-        if not again:
+        if self.trained_on_valid:
+            grown += "; grown again on train and valid rows"
+        else:
             said.append(NOT_AGAIN)
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        fitted = FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], odds)
-        fitted.starved, fitted.trained_on_valid = undertrained, again
-        yield fitted
+        describe = [*said, grown, chosen]
+        fitted = FittedBoosting(booster, self.plan, self.data.classes, self.scale, at.score, describe, self.odds)
+        fitted.starved, fitted.trained_on_valid = undertrained, self.trained_on_valid
+        return fitted
 
 
 def threads_for(

@@ -18,7 +18,7 @@ from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
 from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
 from leadline.contenders.families import DEEP
-from leadline.contenders.fitted_network import FittedNet, finish
+from leadline.contenders.fitted_network import FittedNet, Learned, finish
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
@@ -415,7 +415,8 @@ class _Run:
         import torch
 
         self.net = self.net.to(memory_format=torch.contiguous_format)
-        return FittedNet(
-            self.net, self.store, self.names, self.data, self.scale, self.score, self.describe, self.undertrained,
-            self.last.outcome == "used",
+        learned = Learned(
+            scale=self.scale, score=self.score, describe=self.describe, undertrained=self.undertrained,
+            trained_on_valid=self.last.outcome == "used",
         )  # fmt: skip
+        return FittedNet(self.net, self.data, self.names, learned)

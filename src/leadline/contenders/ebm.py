@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,12 @@ SHARE = 0.3  # of the seconds left are planned for the first fit, as many for th
 FEW_PASSES = 1 / 2  # of the rounds over all rows that a fit should have; with less, losing says nothing of a family
 UNSEEN = -20.0  # log-odds of a class that no train row has
 WIDE = 300  # columns; above, tables are too many to be read, or to be grown in time
+
+
+def uninstalled(needs: Sequence[str]) -> list[str]:
+    """What is said where the user's conditions ask for it, and its library is not installed."""
+    lacking = "interpretable" in needs and importlib.util.find_spec("interpret") is None
+    return ["glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'."] if lacking else []
 
 
 class Glassbox(Contender):

@@ -5,6 +5,7 @@ Enters: a network over the tensors of a store, and the scale of the target. Leav
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,16 +28,26 @@ def finish(raw: np.ndarray, classes: int, scale: tuple[float, float], several: b
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """How a training ended: what a `Fitted` says of itself, and the mean and deviation of the target."""
+
+    scale: tuple[float, float]
+    score: float
+    describe: list[str]
+    undertrained: bool
+    trained_on_valid: bool
+
+
 class FittedNet:
     """A trained network."""
 
-    def __init__(
-        self, net: Any, store: Tensors, names: list[str], data: Data, scale: tuple[float, float], score: float,
-        describe: list[str], undertrained: bool, trained_on_valid: bool,
-    ) -> None:  # fmt: skip
-        self._net, self._store, self._names, self._scale = net.eval(), store, names, scale
+    def __init__(self, net: Any, data: Data, names: list[str], learned: Learned) -> None:
+        """`names` of the tensors that it reads."""
+        self._net, self._store, self._names, self._scale = net.eval(), data.store, names, learned.scale
         self._classes, self._several = data.classes, data.several
-        self.score, self.describe, self.starved, self.trained_on_valid = score, describe, undertrained, trained_on_valid
+        self.score, self.describe = learned.score, learned.describe
+        self.starved, self.trained_on_valid = learned.undertrained, learned.trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 

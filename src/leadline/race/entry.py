@@ -17,8 +17,6 @@ from leadline.core.contender import Contender
 from leadline.dataset.store import Store
 from leadline.system.errors import LeadlineError
 
-Event = dict[str, Any]
-
 
 @dataclass
 class Entry:

@@ -13,7 +13,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -22,9 +23,9 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
-from leadline.race.entry import Entry, Event
+from leadline.race.entry import Entry
 from leadline.race.history import Fate
-from leadline.race.journal import Journal
+from leadline.race.journal import Event, Journal
 from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
 from leadline.race.spare import TIGHT, Spares, spawn
 from leadline.system.errors import LeadlineError
@@ -42,28 +43,36 @@ PATIENCE = 60.0  # seconds after which one that does not leave is ended
 LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over a graph
 
 
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What all races of a run share."""
+
+    cores: int
+    memory_gb: float  # that all processes together may hold
+    epochs: int | None = None  # passes of every network, in place of a budget
+    slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
+    spares: Spares = field(default_factory=lambda: Spares(None))  # processes that have their libraries imported
+
+
 class Race:
     """Runs the entries in worker processes and keeps them for export until `close`."""
 
     def __init__(
-        self, store: Store, names: list[str], folder: Path, *, cores: int, seed: int, journal: Journal,
-        watch: Callable[[Event], None], memory_gb: float, epochs: int | None = None,
+        self, store: Store, names: Sequence[str], folder: Path, setup: Setup, *, seed: int, journal: Journal,
         past: Mapping[str, Fate] | None = None, number: int = 0,
-        spares: Spares | None = None, slow: float = 1.0,
     ) -> None:  # fmt: skip
         """
         Args:
             number: of the round; the first is the run's own, and only its steps are shown.
-            epochs: passes of every network, in place of a budget.
             past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
                 given and from what its folder holds; the others stay as they were.
-            spares: processes that have their libraries imported.
-            slow: times longer than alone that the machine takes now (`slowdown`).
         """
-        self.store, self.cores, self.seed, self.journal, self._watch = store, cores, seed, journal, watch
-        self._most = min(cores, most_threads())  # of one contender
-        self._tight, self._spares, self._slow = memory_gb < TIGHT, spares or Spares(None), slow
-        self._memory_gb, self._epochs, self._past, self._number = memory_gb, epochs, past or {}, number
+        self.store, self.seed, self.journal = store, seed, journal
+        self.cores, self._memory_gb, self._epochs = setup.cores, setup.memory_gb, setup.epochs
+        self._slow, self._spares = setup.slow, setup.spares
+        self._most = min(setup.cores, most_threads())  # of one contender
+        self._tight = setup.memory_gb < TIGHT
+        self._past, self._number = past or {}, number
         self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
         self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
@@ -361,7 +370,7 @@ class Race:
         if self._number:
             self.journal.write(event, round=self._number, **facts)
         else:
-            self._watch(self.journal.write(event, **facts))
+            self.journal.tell(event, **facts)
 
 
 def _message(line: str) -> Event | None:

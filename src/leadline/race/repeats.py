@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,10 @@ from leadline.dataset.split_table import groups
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.metrics.cost import price, ruled_out
-from leadline.metrics.metrics import METRICS
+from leadline.metrics.metrics import METRICS, Metric
 from leadline.race.ending import Ending, Held, ending
 from leadline.race.entry import Entry
 from leadline.race.history import Past
-from leadline.race.journal import Journal
 from leadline.race.race import Race
 from leadline.race.resample import ENOUGH, MOST, Rounds, round_of
 from leadline.stats.advice import Advice, missing
@@ -86,50 +84,42 @@ def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int
     return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """The rows that all rounds are drawn from."""
+
+    table: Table
+    held: HeldOut
+    stores: Callable[[int, int], AbstractContextManager[Store]]  # of a fold, of the order that a seed draws
+
+
 def run(
-    race: Race, table: Table, held: HeldOut, asked: Settings, planned: Plan, *, seconds: float, until: float,
-    folder: Path, start: Callable[[Store, int, Path, int], Race],
-    stores: Callable[[int, int], AbstractContextManager[Store]], past: Past | None, journal: Journal,
-    watch: Callable[[dict[str, Any]], None],
+    race: Race, rows: Population, settings: Settings, planned: Plan, *, seconds: float, until: float,
+    start: Callable[[Store, int, int], Race], past: Past | None,
 ) -> Trials:  # fmt: skip
     """Score the first race on its test rows, run further rounds, and weigh them.
 
     Args:
         race: the first one, which took `seconds`.
         until: the monotonic moment by which the last round ends.
-        folder: of the rounds.
+        start: sets up a race: of a store, from a seed, as round so and so.
         past: an earlier go, whose costs of contenders and whose ending count.
-        start: sets up a race: of a store, from a seed, in a folder, as round so and so.
-        stores: the store of a fold, of the order that a seed draws.
     """
-    store, folds = race.store, planned.folds
-    costs = {} if past is None else past.costs
-    first = round_of(race, held, asked.seed, seconds, 0 if folds > 1 else None)
+    store, held, journal, folds = race.store, rows.held, race.journal, planned.folds
+    first = round_of(race, held, settings.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
-    every, group, said = _group(table, store, asked)
-    ruled = ruled_out(asked.needs, {e.name: _costs(e) for e in race.entries if e.done and not e.baseline})
-    scales = Scales(
-        known={
-            e.name: Known(
-                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"],
-                size=e.facts["bytes"],
-            )
-            for e in race.entries
-            if e.done and not e.baseline and e.name not in ruled
-        },
-        metric=METRICS[store.task.metric], seed=asked.seed, folds=folds, group=every,
-        rows=sum(store.split.counts().values()), advice=(advice := _advice(race, asked, folds)),
-    )  # fmt: skip
-    rounds = Rounds(
-        store=store, held=held, folds=folds, seed=asked.seed, folder=folder, start=start, stores=stores
-    )  # fmt: skip
+    every, group, said = _group(rows.table, store, settings)
+    ruled = ruled_out(settings.needs, {entry.name: _costs(entry) for entry in _compared(race)})
+    scales = _scales(race, settings, folds, every, {} if past is None else past.costs, ruled)
+    rounds = Rounds(store=store, held=held, folds=folds, seed=settings.seed, start=start, stores=rows.stores)
     ended, verdict = [first], None
-    families = len({entry.family for entry in race.entries if entry.done and not entry.baseline})
+    families = len({entry.family for entry in _compared(race)})
+    fewest = FEWEST_SEEDS if planned.spare else 0
     most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
-    for one in rounds.after(first, race.given(), until, most, FEWEST_SEEDS if planned.spare else 0):
+    for one in rounds.after(first, race.given(), until, most, fewest):
         ended.append(one)
-        watch(journal.write("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores))
-        verdict = scales.until_sure(ended, ended=False) if asked.until_sure else None
+        journal.tell("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores)
+        verdict = scales.until_sure(ended, ended=False) if settings.until_sure else None
         if verdict is not None:
             break
     raced_until = time.monotonic() if rounds.begun else None
@@ -137,29 +127,67 @@ def run(
     why = ending(
         Held(
             rounds=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
-            left=until - time.monotonic(), budget=None if asked.epochs else asked.seconds,
-            asked=asked.rounds is not None or asked.until_sure, fewest=FEWEST_SEEDS if planned.spare else 1,
+            left=until - time.monotonic(), budget=None if settings.epochs else settings.seconds,
+            asked=settings.rounds is not None or settings.until_sure, fewest=fewest or 1,
             stopped=race.stopped or rounds.stopped, sure=verdict is not None, late=rounds.late, families=families,
         )
     )  # fmt: skip
     if past is not None and past.ending is not None:
         why = Ending(**past.ending)
-    watch(journal.write("race ended", code=why.code, why=why.why))
+    journal.tell("race ended", code=why.code, why=why.why)
     if verdict is None:
-        verdict = scales.until_sure(ended, ended=True) if asked.until_sure else scales.verdict(ended)
+        verdict = scales.until_sure(ended, ended=True) if settings.until_sure else scales.verdict(ended)
     assert verdict is not None
-    said += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, asked, why)
-    paid = price(asked.needs, ruled, first.valid, first.scores, verdict.winner, scales.metric)
-    if paid is not None:
-        # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
-        verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
-    needs = {"asked": list(asked.need), "ruled_out": ruled, "price": paid} if asked.need else None
+    said += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, settings, why)
+    verdict, needs = _priced(verdict, settings, ruled, first, scales.metric)
     held.decide()
     return Trials(
         rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
-        raced_until=raced_until, advice=advice, said=said, openings=held.openings(first.rows),
+        raced_until=raced_until, advice=scales.advice, said=said, openings=held.openings(first.rows),
         evaluations=held.counted(),
     )  # fmt: skip
+
+
+def _compared(race: Race) -> list[Entry]:
+    """Those that finished and that a verdict may be on."""
+    return [entry for entry in race.entries if entry.done and not entry.baseline]
+
+
+def _scales(
+    race: Race, settings: Settings, folds: int, group: np.ndarray | None, costs: Mapping[str, float],
+    ruled: Mapping[str, str],
+) -> Scales:  # fmt: skip
+    """What the rounds are weighed by.
+
+    Args:
+        group: of each row of the table.
+        costs: {contender: microseconds a row}, of an earlier go.
+        ruled: contenders that miss a condition.
+    """
+    return Scales(
+        known={
+            e.name: Known(
+                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"],
+                size=e.facts["bytes"],
+            )
+            for e in _compared(race)
+            if e.name not in ruled
+        },
+        metric=METRICS[race.store.task.metric], seed=settings.seed, folds=folds, group=group,
+        rows=sum(race.store.split.counts().values()), advice=_advice(race, settings, folds),
+    )  # fmt: skip
+
+
+def _priced(
+    verdict: Verdict, settings: Settings, ruled: Mapping[str, str], first: Round, metric: Metric
+) -> tuple[Verdict, dict[str, Any] | None]:  # fmt: skip
+    """The verdict with what the user's conditions cost; and what was asked, whom it ruled out, and the price."""
+    paid = price(settings.needs, ruled, first.valid, first.scores, verdict.winner, metric)
+    if paid is not None:
+        # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
+        verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
+    needs = {"asked": list(settings.need), "ruled_out": ruled, "price": paid} if settings.need else None
+    return verdict, needs
 
 
 def _costs(entry: Entry) -> dict[str, Any]:

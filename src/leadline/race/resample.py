@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
@@ -42,7 +41,7 @@ def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | N
 class Rounds:
     """How further rounds are run.
 
-    `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race in a folder. `begun`
+    `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race. `begun`
     counts them; `stopped` and `late` say whether the user or the clock cut the last one short.
     """
 
@@ -50,9 +49,8 @@ class Rounds:
     held: HeldOut
     folds: int  # 1: the test part is stated
     seed: int
-    folder: Path
     stores: Callable[[int, int], AbstractContextManager[Store]]
-    start: Callable[[Store, int, Path, int], Race]  # store, seed, folder, number
+    start: Callable[[Store, int, int], Race]  # store, seed, number
     begun: int = 0
     stopped: bool = False
     late: bool = False
@@ -81,7 +79,7 @@ class Rounds:
             if self.folds > 1:
                 stores = self.stores(fold, self.seed + repetition)
             with stores as store:
-                race = self.start(store, self.seed + number, self.folder / str(number), number)
+                race = self.start(store, self.seed + number, number)
                 try:
                     race.run(until=until + slack, given=given)
                     self.stopped, self.late = race.stopped, race.late

@@ -17,12 +17,11 @@ from leadline.flaws.flaw import Flaw
 from leadline.metrics.metrics import LIKELY
 from leadline.metrics.multilabel import joined, unpacked
 from leadline.race.entry import Entry
-from leadline.race.race import Race
+from leadline.race.judge import Judged
 from leadline.results.examples import Example, Found, Journey
 from leadline.results.thumbnails import picture, sound
 from leadline.results.walkthrough import journey
 from leadline.stats import calibration, conformal
-from leadline.stats.intervals import Scored
 from leadline.stats.round import Round
 from leadline.stats.uncertainty import Certainty
 from leadline.use.model import Model
@@ -33,15 +32,13 @@ SHOWN = 24  # worst mistakes in the report
 PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
-def contenders(
-    race: Race, scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store, held: Sequence[Round],
-    began: float,
-) -> list[dict[str, Any]]:  # fmt: skip
+def contenders(judged: Judged, began: float) -> list[dict[str, Any]]:
     """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
 
     `began`: the monotonic moment at which the run did.
     """
     rows = []
+    race, scored, held, store = judged.race, judged.scored, judged.trials.rounds, judged.race.store
     tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
     for entry in race.entries:
         found = scored.get(entry.name)
@@ -59,7 +56,7 @@ def contenders(
             "trained_on_valid": facts.get("trained_on_valid"),
         })  # fmt: skip
         if tokens and found:
-            rows[-1]["perplexity"] = float(2 ** (answers[entry.name].sum() / tokens))
+            rows[-1]["perplexity"] = float(2 ** (judged.answers[entry.name].sum() / tokens))
     return rows
 
 

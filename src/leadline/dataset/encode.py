@@ -1,0 +1,51 @@
+"""From a table to what contenders read: the split drawn, the labels of test rows sealed, every row encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from leadline.config import Settings
+from leadline.dataset.heldout import HeldOut
+from leadline.dataset.store import Store, build
+from leadline.dataset.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """How the tables of a run are encoded."""
+
+    held: HeldOut
+    settings: Settings
+    cache: Path
+    share: float | None = None  # of the rows, as an earlier go decoded them; None: as many as there is time for
+
+    def __call__(self, table: Table, like: Store | None = None) -> tuple[Table, Store]:
+        """The table without labels of its test rows, and its store; what `like` has decoded is not decoded again."""
+        split = self.held.split(table, self.settings)
+        table = self.held.without(table, split)
+        store = build(
+            table, split, self.cache, seconds=self.settings.seconds, key=_key(self.settings, table), like=like,
+            share=self.share if like is None else like.share,
+        )  # fmt: skip
+        return table, store
+
+
+def _key(settings: Settings, table: Table) -> dict[str, Any]:
+    """What shapes a store besides the source, the columns and the budget."""
+    doubtful = None if table.doubtful is None else table.doubtful.tobytes()
+    return {
+        "seed": settings.seed, "group": settings.group or table.whole, "time": settings.time, "test": settings.test,
+        "part": blake2b(table.part.tobytes(), digest_size=16).hexdigest(),
+        "doubtful": None if doubtful is None else blake2b(doubtful, digest_size=16).hexdigest(),
+    }  # fmt: skip
+
+
+def shapes(store: Store) -> list[str]:
+    """A line a block: what one row looks like after encoding."""
+    return [
+        f"{b.kind}: {', '.join(b.columns[:6])}{', …' if len(b.columns) > 6 else ''} -> {b.dtype} {list(b.shape)}"
+        for b in store.blocks
+    ]

@@ -1,0 +1,56 @@
+"""The races of a run: the first one, then those on other folds or from other seeds, within the budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leadline.dataset.store import Store
+from leadline.race import repeats
+from leadline.race.context import RunContext, memory_cap
+from leadline.race.finalization_time import reserve
+from leadline.race.journal import Journal
+from leadline.race.race import Race, Setup
+from leadline.race.repeats import Population, Trials
+from leadline.race.stages import Stages
+from leadline.system.resources import cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starter:
+    """Sets up a race of these contenders: of a store, from a seed, as round so and so; the first is number 0."""
+
+    context: RunContext
+    names: Sequence[str]
+    journal: Journal
+    slow: float  # times longer than alone that the machine takes now
+
+    def __call__(self, store: Store, seed: int, number: int = 0) -> Race:
+        settings, past, spares = self.context.settings, self.context.past, self.context.spares
+        if number:
+            spares.ready()
+        folder = self.context.folder
+        return Race(
+            store, self.names, folder / "rounds" / str(number) if number else folder / "contenders",
+            Setup(
+                cores=cores(), memory_gb=memory_cap(settings), epochs=settings.epochs, slow=self.slow, spares=spares
+            ),
+            seed=seed, journal=self.journal, number=number, past=None if past is None else past.rounds.get(number),
+        )  # fmt: skip
+
+
+def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Trials:
+    """Run the first race, then further ones in the seconds that are left; score them on their test rows."""
+    context, settings, past = start.context, start.context.settings, start.context.past
+    end = context.began + settings.seconds - reserve(race.store, start.names, settings.seconds, start.slow)
+    until, began = context.until or end, time.monotonic()
+    planned = repeats.plan(rows.table, race.store, settings, until - began, None if past is None else past.ended)
+    race.run(until=began + planned.each)
+    race.begin_exports()
+    stages.end("race")
+    raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored
+    trials = repeats.run(race, rows, settings, planned, seconds=raced_s, until=until, start=start, past=past)
+    if trials.raced_until is not None:
+        stages.end("repeats", at=trials.raced_until)
+    return trials

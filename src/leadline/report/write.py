@@ -1,0 +1,38 @@
+"""The last files of a run: the report and result.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from leadline.dataset.table import Table
+from leadline.flaws.flaw import Flaw
+from leadline.race.race import Race
+from leadline.race.stages import Stages
+from leadline.report.page import render
+from leadline.results import evidence
+from leadline.ship.ship_winner import MODEL
+from leadline.use.model import Model
+
+
+def write_report(
+    folder: Path, result: dict[str, Any], table: Table, race: Race, flaws: Sequence[Flaw], stages: Stages
+) -> None:
+    """Write the page and result.json, which say how long everything took up to here."""
+    predictions, store = pl.read_parquet(folder / "predictions.parquet"), race.store
+    shown, way = [], None
+    found = evidence.shown_flaws(table, store, flaws)
+    if result["shipped"] is not None:
+        name = result["shipped"]["contender"]
+        entry = next(entry for entry in race.entries if entry.name == name)
+        shown = evidence.examples(table, store, table.labels[store.split.test], entry.scores())
+        way = evidence.way(table, store, Model(folder / MODEL))
+    stages.end("report")
+    result |= {"seconds": stages.rounded(), "spent_s": round(sum(stages.seconds.values()), 1)}
+    (folder / "report.html").write_text(render(result, predictions, shown, found, way), encoding="utf-8")
+    (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+    stages.journal.tell("verdict", spent_s=result["spent_s"], **result["verdict"])

@@ -1,0 +1,78 @@
+"""The verdict's winner as one file, checked row by row; where that fails, the one it was compared with."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table
+from leadline.race.judge import Judged
+from leadline.race.stages import Stages
+from leadline.ship.assemble import assemble
+from leadline.ship.parity import Parity, check
+from leadline.stats.verdict import Verdict
+from leadline.system.errors import LeadlineError
+from leadline.system.resources import versions
+from leadline.system.version import __version__
+from leadline.use.model import Model
+
+MODEL = "model.onnx"  # in the run folder
+PATIENCE = 60.0  # seconds for a graph
+SAMPLE = 600  # tokens of a language model's own writing in the report
+LICENCE = "The model and its weights belong to whoever made this run; Leadline itself is under the MIT licence."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shipment:
+    """What became of the winner. `contender` and `parity` are None where nothing could be shipped."""
+
+    verdict: Verdict  # its winner is the one that is shipped
+    contender: str | None = None
+    parity: Parity | None = None
+    refusals: tuple[str, ...] = ()  # why others could not be
+
+
+def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> Shipment:
+    """Export the winner and check it row by row; where that fails, say so and ship the other one."""
+    race, verdict, store = judged.race, judged.trials.verdict, judged.race.store
+    path, refusals = folder / MODEL, list[str]()
+    for name in dict.fromkeys([verdict.winner, verdict.against]):
+        entry = next((entry for entry in race.entries if entry.name == name), None)
+        if entry is None or entry.baseline:
+            continue
+        facts = {
+            "contender": name, "metric": store.task.metric, "score": judged.scored[entry.name].score,
+            "leadline": __version__, "versions": versions(), "data_hash": table.source.digest, "licence": LICENCE,
+        }  # fmt: skip
+        try:
+            graph = race.export(entry, patience=PATIENCE)
+            path.write_bytes(assemble(store, graph, facts, judged.certain.get(entry.name)))
+            stages.end("export")
+            parity = check(Model(path), table, store, judged.answers[entry.name])
+            stages.end("parity")
+        except LeadlineError as error:
+            path.unlink(missing_ok=True)
+            refusals.append(str(error))
+            stages.journal.write("not shipped", contender=name, why=str(error))
+            continue
+        stages.journal.write("shipped", contender=name, **dataclasses.asdict(parity))
+        if name != verdict.winner:
+            why = f"{verdict.why} {verdict.winner} could not be exported, so {name} is shipped."
+            verdict = dataclasses.replace(verdict, winner=name, against=verdict.winner, why=why)
+        return Shipment(verdict=verdict, contender=name, parity=parity, refusals=tuple(refusals))
+    return Shipment(verdict=verdict, refusals=tuple(refusals))
+
+
+def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dict[str, Any]:
+    """The `shipped` of result.json; of a language model also a passage that the file writes."""
+    path = folder / MODEL
+    facts: dict[str, Any] = {
+        "file": path.name, "contender": shipment.contender, "score": score, "bytes": path.stat().st_size,
+        "parity": dataclasses.asdict(shipment.parity) if shipment.parity else None,
+    }  # fmt: skip
+    if store.task.name == "language":
+        model = Model(path)
+        facts["sample"] = {"unit": model.contract["unit"], "text": model.generate(length=SAMPLE)}
+    return facts
