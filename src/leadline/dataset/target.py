@@ -145,6 +145,14 @@ def labels_of(
             bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
         return Target(task=task_of(name, target, (), settings), labels=values, bad=bad, notes=tuple(notes))
     words = _named(cells, part)
+    return _classified(source, words, part, target, name, settings, bad, notes)
+
+
+def _classified(
+    source: Source, words: pl.Series, part: np.ndarray, target: str, name: str, settings: Settings,
+    bad: list[BadRow], notes: Sequence[str],
+) -> Target:  # fmt: skip
+    """One class a row; `bad` and `notes` are what was found of the target so far."""
     alone = _alone(words.filter(pl.Series(part == 0)))
     bad += [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} has this row alone")
