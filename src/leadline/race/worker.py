@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
@@ -111,7 +112,7 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
         starved=fitted.starved, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
-        coded={code: line for line in fitted.describe if (code := code_of(line)) is not None},
+        coded=coded(fitted.describe),
     )  # fmt: skip
     if job["leaves"]:  # memory is short: whoever comes next needs what this one holds
         try:
@@ -142,16 +143,16 @@ def _learned(contender: Contender, data: Data, seed: int, record: Record, say: A
         record.keep(item)
         if item.score is not None or item.note is not None or time.monotonic() - said > SAID_EVERY:
             said = time.monotonic()
-            facts = {"facts": dict(item.facts), **_coded(item.note)}
+            code = {} if (found := code_of(item.note)) is None else {"code": found}
+            facts = {"facts": dict(item.facts), **code}
             say("progress", step=item.step, steps=item.steps, score=item.score, note=item.note, **facts)
     assert fitted is not None
     return fitted
 
 
-def _coded(note: str | None) -> dict[str, str]:
-    """The code of a note, for a message."""
-    code = code_of(note)
-    return {} if code is None else {"code": code}
+def coded(lines: Sequence[str]) -> dict[str, str]:
+    """{code: line} of those that have one, for a message: JSON keeps the text alone."""
+    return {code: line for line in lines if (code := code_of(line)) is not None}
 
 
 def _one_row(fitted: Fitted, store: Store) -> float:
