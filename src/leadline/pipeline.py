@@ -296,7 +296,7 @@ def _finish(
         "within": [dataclasses.asdict(each) for each in found.within],
         "rounds_run": evidence.rounds(found.rounds), "ended": dataclasses.asdict(found.ending),
         "shipped": None if shipped is None else _shipped(folder, store, shipped, scored[shipped].score, parity),
-        **evidence.certainties(certain, truth, raw, shipped), "warnings": warnings,
+        **evidence.certainties(store.task, certain, truth, raw, shipped), "warnings": warnings,
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in asked.fixes} for flaw in flaws],
         "looked_for": looked.looked_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
@@ -314,7 +314,7 @@ def _shipped(folder: Path, store: Store, name: str, score: float, parity: Parity
         "file": path.name, "contender": name, "score": score, "bytes": path.stat().st_size,
         "parity": dataclasses.asdict(parity) if parity else None,
     }  # fmt: skip
-    if store.task.name == "language":
+    if store.task.generative:
         model = Model(path)
         facts["sample"] = {"unit": model.contract["unit"], "text": model.generate(length=SAMPLE)}
     return facts

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix
 from leadline.core.contender import Data, Fitted, Progress, State, digest
+from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS, Metric
 from leadline.system.threads import Threads, timed
@@ -67,17 +68,16 @@ class Boosting:
         train, said = affordable(plan, store.split.train, seed, data.memory_gb)
         valid = store.split.valid
         x, x_valid = matrix(store, plan, train), matrix(store, plan, valid)
-        mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
-        y, y_valid = (data.labels(train) - mean) / deviation, (data.labels(valid) - mean) / deviation
+        task, scale = data.task, data.scale()
+        y, y_valid = data.encoded(train, scale), data.encoded(valid, scale)
         pull, losses, odds = None, [], None
-        if data.several:
+        if task.several:
+            pull, losses, odds = _pull(y), [_loss(y_valid)], _odds(y)
             y, y_valid = np.zeros(len(train)), np.zeros(len(valid))  # LightGBM knows one label a row: these are ours
-            pull, losses = _pull(data.borne(train)), [_loss(data.borne(valid))]
-            odds = _odds(data.borne(train))
-        base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
+        base = {**BASE, **task.objective(), "seed": seed, "num_threads": data.threads, "verbose": -1}
         base["min_data_in_leaf"] = min(BASE["min_data_in_leaf"], max(1, len(train) // LEAVES))
         base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
-        wide = x.shape[1] > WIDE or (data.several and data.classes * x.shape[1] > MANY)
+        wide = x.shape[1] > WIDE or (task.several and data.classes * x.shape[1] > MANY)
         if wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less
             base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
         dataset = lgb.Dataset(
@@ -92,8 +92,7 @@ class Boosting:
         metric, seen = METRICS[store.task.metric], list[tuple[float, float]]()
 
         def look(raw: np.ndarray, _: lgb.Dataset) -> tuple[str, float, bool]:
-            answers = _answers(raw, data.classes, (mean, deviation), data.several)
-            inner, moves = metric.influence(data.labels(valid), answers)
+            inner, moves = metric.influence(data.labels(valid), task.from_objective(np.asarray(raw), scale))
             ends = metric.finish(np.array([inner, max(inner - float(moves.std()) / len(moves) ** 0.5, 0.0)]))
             seen.append((float(ends[0]), float(abs(ends[0] - ends[1]))))
             return "look", seen[-1][0], metric.higher_is_better
@@ -116,7 +115,7 @@ class Boosting:
                 measured = trial.booster.eval_valid([*losses, *([look] if due else [])] or None)
                 trial.note(measured, seen[-1] if due else None, data.clock.spent())
                 step += 1
-                if data.several and trial.rounds == 1:
+                if task.several and trial.rounds == 1 and not data.clock.endless:
                     trial.hurry(until)
                 if trial.rounds % 20 == 1:
                     yield Progress(step=step, score=_chosen(trials, metric)[1].score)
@@ -139,7 +138,7 @@ class Boosting:
                 init_score=_start(odds, both),
             )  # fmt: skip
             second = lgb.Booster(best.settings, everything)
-            pull = _pull(data.borne(np.concatenate([train, valid]))) if data.several else None
+            pull = _pull(data.encoded(np.concatenate([train, valid]))) if task.several else None
             for _ in range(int(REFIT * at.round) + 1):
                 if data.clock.left() < scoring * at.round + 1.5 * best.a_round:
                     break
@@ -152,7 +151,7 @@ class Boosting:
             said.append(NOT_AGAIN)
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
-        fitted = FittedBoosting(booster, plan, data.classes, (mean, deviation), at.score, [*said, grown, chosen], odds)
+        fitted = FittedBoosting(booster, plan, task, scale, at.score, [*said, grown, chosen], odds)
         fitted.starved, fitted.trained_on_valid = undertrained, again
         yield fitted
 
@@ -203,26 +202,6 @@ def _loss(borne: np.ndarray) -> Callable[[np.ndarray, Any], tuple[str, float, bo
         return "loss", float(np.logaddexp(0, np.where(borne > 0, -raw, raw)).mean()), False
 
     return loss
-
-
-def _objective(data: Data) -> dict[str, Any]:
-    if data.several:
-        return {"objective": "none", "metric": "none", "num_class": data.classes}
-    if data.classes == 0:
-        return {"objective": "regression", "metric": ["rmse"]}
-    if data.classes == 2:
-        return {"objective": "binary", "metric": ["binary_logloss"]}
-    return {"objective": "multiclass", "num_class": data.classes, "metric": ["multi_logloss"]}
-
-
-def _answers(raw: Any, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
-    """What LightGBM predicts, as probabilities [n, classes], or as values [n] in the target's unit."""
-    raw = np.asarray(raw)
-    if several:
-        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
-    if classes == 0:
-        return np.asarray(raw * scale[1] + scale[0], np.float64)
-    return (np.stack([1 - raw, raw], axis=1) if classes == 2 else raw).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,10 +283,10 @@ class FittedBoosting:
     """A grown ensemble."""
 
     def __init__(
-        self, booster: lightgbm.Booster, plan: Layout, classes: int, scale: tuple[float, float], score: float,
+        self, booster: lightgbm.Booster, plan: Layout, task: Task, scale: Scale, score: float,
         describe: list[str], odds: np.ndarray | None,
     ) -> None:  # fmt: skip
-        self._booster, self._plan, self._classes, self._scale = booster, plan, classes, scale
+        self._booster, self._plan, self._task, self._scale = booster, plan, task, scale
         self._odds = odds  # of several labels, which trees add to
         self.score, self.describe = score, describe
         self.starved = self.trained_on_valid = False
@@ -319,7 +298,7 @@ class FittedBoosting:
         raw = np.asarray(self._booster.predict(matrix(store, self._plan, rows)))
         if self._odds is not None:
             raw = raw.reshape(len(rows), -1) + self._odds
-        return _answers(raw, self._classes, self._scale, self._odds is not None)
+        return self._task.from_objective(raw, self._scale)
 
     def digest(self) -> str:
         odds = b"" if self._odds is None else self._odds.tobytes()
@@ -336,17 +315,14 @@ class FittedBoosting:
             for name, dtype, width in zip(plan.tensors, plan.dtypes, plan.widths, strict=True)
         ]
         x = g.op("Concat", *parts, axis=1)
-        several = self._odds is not None
-        raw = ensemble(g, x, self._booster.dump_model(), self._classes if several or self._classes > 2 else 1)
+        task = self._task
+        raw = ensemble(g, x, self._booster.dump_model(), task.columns)
         if self._odds is not None:
-            g.output("scores", g.op("Sigmoid", g.op("Add", raw, g.const(self._odds))), np.float32, ["N", self._classes])
-        elif self._classes == 0:
-            values(g, raw, self._scale)
-        elif self._classes == 2:
-            up = g.op("Sigmoid", raw)
-            g.output(
-                "scores", g.op("Concat", g.op("Sub", g.const(np.float32(1)), up), up, axis=1), np.float32, ["N", 2]
-            )
+            raw = g.op("Add", raw, g.const(self._odds))
+        if task.one_class and task.columns == 1:
+            up = g.op("Sigmoid", raw)  # as LightGBM itself does
+            both = g.op("Concat", g.op("Sub", g.const(np.float32(1)), up), up, axis=1)
+            g.output("scores", both, np.float32, ["N", 2])
         else:
-            g.output("scores", g.op("Softmax", raw, axis=1), np.float32, ["N", self._classes])
+            task.head(g, raw, self._scale, task.columns)
         return g.model()

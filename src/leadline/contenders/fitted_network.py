@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     import onnx
 
 
-def finish(raw: np.ndarray, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
-    """Outputs to probabilities [n, classes], or to values [n] in the target's unit."""
-    if several:
-        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
-    if not classes:
-        return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
-    odds = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
-
-
 class FittedNet:
     """A trained network."""
 
@@ -35,19 +25,18 @@ class FittedNet:
         describe: list[str], undertrained: bool, trained_on_valid: bool,
     ) -> None:  # fmt: skip
         self._net, self._store, self._names, self._scale = net.eval(), store, names, scale
-        self._classes, self._several = data.classes, data.several
+        self._task = data.task
         self.score, self.describe, self.starved, self.trained_on_valid = score, describe, undertrained, trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
-        return finish(predict(self._net, store, self._names, rows), self._classes, self._scale, self._several)
+        return self._task.activate(predict(self._net, store, self._names, rows), self._scale)
 
     def digest(self) -> str:
         return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
 
     def graph(self) -> onnx.ModelProto:
-        from leadline.contenders.features import values
         from leadline.graph.builder import Graph
         from leadline.graph.torch_export import export
 
@@ -61,9 +50,5 @@ class FittedNet:
             for name, sample in samples.items()
         }  # fmt: skip
         raw = g.add(inner, feeds, "net")["raw"]
-        if self._classes:
-            squash = g.op("Sigmoid", raw) if self._several else g.op("Softmax", raw, axis=1)
-            g.output("scores", squash, np.float32, ["N", self._classes])
-        else:
-            values(g, raw, self._scale)
+        self._task.head(g, raw, self._scale, self._task.output_width)
         return g.model()
