@@ -107,6 +107,14 @@ def test_every_contender_learns_several_labels_and_its_file_answers_them(contend
     assert "Rows that bear it" in page and "grün" in page
 
 
+def test_boosting_learns_several_labels_without_a_budget(prepare: Any) -> None:
+    """By epochs the clock stands still: a round takes no seconds."""
+    store = prepare(_frame("semicolon"), target="tags").store
+    data = Data(store=store, clock=Clock(math.inf), threads=1, epochs=1)
+    *_, fitted = PORTFOLIO["boosting"].fit(data, 0)
+    assert isinstance(fitted, Fitted) and fitted.score > 0.7
+
+
 def test_a_set_holds_the_labels_that_a_row_may_bear(tmp_path: Path) -> None:
     columns, borne = _made(8_000, seed=3)  # enough for a calib part
     frame = pl.DataFrame(columns).with_columns(pl.Series("tags", [";".join(row) for row in _words(borne)]))

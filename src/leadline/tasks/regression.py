@@ -55,10 +55,13 @@ class Regression(Task):
         return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
 
     def head(self, g: Graph, raw: str, scale: Scale, width: int) -> None:
+        g.output("scores", self.unscaled(g, raw, scale), np.float64, ["N"])
+
+    def unscaled(self, g: Graph, raw: str, scale: Scale) -> str:
+        """Nodes from standardised float32 [N, 1] to float64 [N] in the target's unit."""
         mean, deviation = scale
         flat = g.op("Cast", g.op("Squeeze", raw, g.const(np.array([1], np.int64))), to=11)
-        scaled = g.op("Add", g.op("Mul", flat, g.const(np.float64(deviation))), g.const(np.float64(mean)))
-        g.output("scores", scaled, np.float64, ["N"])
+        return str(g.op("Add", g.op("Mul", flat, g.const(np.float64(deviation))), g.const(np.float64(mean))))
 
     def constant(self, labels: np.ndarray) -> np.ndarray:
         return np.asarray(labels.mean())
