@@ -1,6 +1,7 @@
 """Several labels a row, from however they are written to what the shipped file answers."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from PIL import Image, ImageDraw
 
 import leadline as ll
 from leadline.cli.commands import main
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.contender import Clock, Data
 from leadline.graph.builder import Graph
 from leadline.graph.runtime import Session
 from leadline.kinds.tags import lists
@@ -105,6 +108,14 @@ def test_every_contender_learns_several_labels_and_its_file_answers_them(contend
     assert pl.read_parquet(tmp_path / "told.parquet")["prediction"].dtype == pl.List(pl.String)
     page = (run.folder / "report.html").read_text()
     assert "Rows that bear it" in page and "grün" in page
+
+
+def test_boosting_learns_several_labels_without_a_budget(prepare: Any) -> None:
+    """By epochs the clock stands still: a round takes no seconds."""
+    store = prepare(_frame("semicolon"), target="tags").store
+    data = Data(store=store, clock=Clock(math.inf), threads=1, epochs=1)
+    fitted: Any = list(PORTFOLIO["boosting"].fit(data, 0))[-1]
+    assert fitted.score > 0.7
 
 
 def test_a_set_holds_the_labels_that_a_row_may_bear(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from leadline.metrics.cost import Need
 
 LEAST_GB = 0.2  # of memory: the process of the run and one of a classical contender, with their libraries
-TASKS = ("binary", "multiclass", "multilabel", "regression", "language")
 FIXES = ("twins", "labels", "leak")
 UNITS = ("character", "byte", "pair")
 
@@ -73,6 +72,8 @@ class Settings:
     cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
 
     def __post_init__(self) -> None:
+        from leadline.tasks import TASKS
+
         if self.task is not None and self.task not in TASKS:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
         if self.unit is not None and self.unit not in UNITS:
@@ -109,7 +110,9 @@ class Settings:
         """Whether text files are to be read as running text; None: as they look."""
         if self.task is None and self.target is None:
             return None
-        return self.task == "language"
+        from leadline.tasks import TASKS
+
+        return self.task is not None and TASKS[self.task].generative
 
     @property
     def fixes(self) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from leadline.config import Settings, from_mapping
 from leadline.contenders.families import FAMILIES
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.kind import Limits, decode_columns, present, share
-from leadline.core.tensors import Block, Split, Task
+from leadline.core.task import Task
+from leadline.core.tensors import Block, Split
 from leadline.dataset.audit import audit, class_counts
 from leadline.dataset.quarantine import unusable
 from leadline.dataset.split_table import draw
@@ -37,11 +38,12 @@ from leadline.results.run_folder import command
 from leadline.system.errors import LeadlineError
 from leadline.system.os_errors import spoken
 from leadline.system.resources import machine
+from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
 BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without
-SHOWN, SHARES, WIDEST = 30, 12, 30  # columns, classes, and letters of a name that are printed
+SHOWN, WIDEST = 30, 30  # columns, and letters of a name that are printed
 
 Made = TypeVar("Made")
 
@@ -253,7 +255,7 @@ def _shares(table: Table) -> dict[str, float] | None:
 
 
 def _span(table: Table) -> tuple[float, float] | None:
-    if table.task.name != "regression":
+    if not table.task.numeric:
         return None
     return float(np.nanmin(table.labels)), float(np.nanmax(table.labels))
 
@@ -264,8 +266,8 @@ def _lines(found: Check) -> Iterator[str]:
     total = sum(found.rows.values())
     yield f"{found.source}: {counted(total, 'row')}" + (f" ({rows})" if rows else "")
     if found.task is not None:
-        yield _asks(found)
-    if found.columns and found.task != "language":
+        yield TASKS[found.task].asks(found.target, found.metric, found.span or found.classes or {})
+    if found.columns and (found.task is None or not TASKS[found.task].generative):
         yield "columns"
         yield from _columns(found.columns)
     if found.notes:
@@ -284,27 +286,6 @@ def _lines(found: Check) -> Iterator[str]:
         yield "That is a rule of thumb; only a run measures it on these rows."
     if found.command is not None:
         yield f"\nnext  {found.command}"
-
-
-def _asks(found: Check) -> str:
-    """The task in words."""
-    if found.task == "language":
-        return f"language: what comes next is foretold, measured by {found.metric}; a row is about a kilobyte"
-    if found.span is not None:
-        low, high = found.span
-        return f"{found.task}: {found.target} goes from {low:,g} to {high:,g}, measured by {found.metric}"
-    shares = list((found.classes or {}).items())
-    several = found.task == "multilabel"
-    if len(shares) > 2 and not several and shares[0][1] - shares[-1][1] < 0.001:
-        some = ", ".join([name for name, _ in shares[:SHARES]] + ["…"] * (len(shares) > SHARES))
-        return (
-            f"{found.task}: {found.target} is one of {len(shares):,} equally large classes ({some}), measured by "
-            + str(found.metric)
-        )
-    told = ", ".join(f"{name} {share:.1%}" for name, share in shares[:SHARES])
-    more = f" and {len(shares) - SHARES} more" if len(shares) > SHARES else ""
-    of = "holds any of" if several else "is one of"
-    return f"{found.task}: {found.target} {of} {told}{more}, measured by {found.metric}"
 
 
 def _columns(listed: list[dict[str, Any]]) -> Iterator[str]:

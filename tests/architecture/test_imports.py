@@ -14,9 +14,9 @@ SOURCE = Path(leadline.__file__).parent
 
 # From the ground up. `leadline` itself is the public names, which the command line calls.
 LAYERS = (
-    "system", "graph", "charts", "metrics", "core", "nets", "kinds", "config", "readers", "dataset", "inspect", "train",
-    "contenders", "stats", "race", "flaws", "textbook", "use", "ship", "results", "report", "pipeline", "api",
-    "dry_run", "rerun", "leadline", "cli", "__main__",
+    "system", "graph", "charts", "metrics", "core", "tasks", "nets", "kinds", "config", "readers", "dataset",
+    "inspect", "train", "contenders", "stats", "race", "flaws", "textbook", "use", "ship", "results", "report",
+    "pipeline", "api", "dry_run", "rerun", "leadline", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import leadline
-from leadline.config import TASKS
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.kinds import KINDS
+from leadline.tasks import TASKS
 
 SOURCE = Path(leadline.__file__).parent
 # File -> how many such literals it still has. This list only shrinks.

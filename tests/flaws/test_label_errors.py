@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.core.tensors import Task
 from leadline.dataset.heldout import SEALED
 from leadline.flaws.label_errors import Answered, Effort, after, answered, before
+from leadline.tasks import Binary
 
 N = 2_000
 
@@ -39,7 +39,7 @@ def made() -> tuple[Any, Any, np.ndarray, np.ndarray, Answered]:
     truth, wrong = rng.integers(0, 2, N), rng.random(N) < 0.1
 
     class Table:
-        task = Task(name="binary", target="y", classes=("no", "yes"), metric="accuracy")
+        task = Binary(target="y", classes=("no", "yes"), metric="accuracy")
         labels = np.where(wrong, 1 - truth, truth)
 
     learned = np.flatnonzero(np.arange(N) % 5 > 0)

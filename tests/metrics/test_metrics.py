@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from leadline.metrics.metrics import METRICS, choose
+from leadline.metrics.metrics import METRICS
 from leadline.system.errors import LeadlineError
+from leadline.tasks import Binary, Language, Regression
 
 
 def _classes(count: int, n: int = 300, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +37,7 @@ def _reference(name: str, truth: np.ndarray, p: np.ndarray) -> float:
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if "binary" in metric.tasks])
+@pytest.mark.parametrize("name", Binary.metrics)
 def test_scores_of_classes_agree_with_scikit_learn(name: str, count: int, ties: bool) -> None:
     truth, scores = _classes(count, ties=ties)
     assert METRICS[name](truth, scores) == pytest.approx(_reference(name, truth, scores), rel=1e-9)
@@ -59,9 +60,9 @@ def test_influence_foretells_what_a_row_does(name: str, count: int) -> None:
     """Rows counted twice move the score as their influence says, to first order."""
     metric, rng = METRICS[name], np.random.default_rng(5)
     truth, scores = _classes(count, 4_000)
-    if "regression" in metric.tasks:
+    if metric.name in Regression.metrics:
         truth, scores = rng.normal(size=(2, 4_000))
-    elif "language" in metric.tasks:
+    elif metric.name in Language.metrics:
         truth, scores = rng.integers(1, 900, 4_000), rng.random(4_000)
     value, moves = metric.influence(truth, scores)
     assert abs(moves.mean()) < 1e-9 and moves.shape == (4_000,)
@@ -76,8 +77,8 @@ def test_which_score_is_better() -> None:
 
 
 def test_a_metric_that_does_not_fit_is_named() -> None:
-    assert choose(None, "regression") == "rmse" and choose("AUC", "binary") == "auc"
+    assert Regression.choose(None) == "rmse" and Binary.choose("AUC") == "auc"
     with pytest.raises(LeadlineError, match="--metric rmse does not fit a binary task; it can be accuracy, balanced"):
-        choose("rmse", "binary")
+        Binary.choose("rmse")
     with pytest.raises(LeadlineError, match="All rows to score are of one class"):
         METRICS["auc"](np.zeros(5, np.int64), np.full((5, 2), 0.5))

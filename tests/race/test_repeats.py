@@ -16,6 +16,7 @@ from leadline.config import from_mapping
 from leadline.dataset.split import split
 from leadline.race.repeats import plan
 from leadline.system.errors import LeadlineError
+from leadline.tasks import Binary
 
 
 def test_folds_are_raced_weighed_and_repeated(mixed: Any, tmp_path: Path) -> None:
@@ -73,8 +74,7 @@ def test_the_seconds_are_shared_by_a_rule(
     class Made:
         part = np.zeros(rows)
 
-        class task:
-            name = "binary"
+        task = Binary(target="y", classes=("a", "b"), metric="accuracy")
 
     store: Any = Made()
     store.split = split(np.arange(rows) % 2, store.part, 0)

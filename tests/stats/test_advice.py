@@ -13,6 +13,7 @@ from leadline.stats.advice import Advice, missing
 from leadline.stats.intervals import Gap
 from leadline.stats.uncertainty import doubts
 from leadline.stats.verdict import Rival, Trial, judge
+from leadline.tasks import Binary
 
 LINEAR = Rival(name="linear", valid=0.9, cost=1.0, score=0.9)
 MLP = Rival(name="mlp", valid=0.8, cost=1.0, score=0.8, starved=True)
@@ -60,7 +61,7 @@ def test_one_that_learned_too_little(passes: bool, says: str) -> None:
     ],
 )
 def test_no_rows_to_calibrate_on(advice: dict[str, Any], says: str) -> None:
-    store: Any = SimpleNamespace(task=SimpleNamespace(name="binary"))
+    store: Any = SimpleNamespace(task=Binary(target="y", classes=("a", "b"), metric="accuracy"))
     (said,) = doubts(store, {"linear": np.zeros(3)}, {}, Advice(**advice))
     assert said.endswith(says)
 

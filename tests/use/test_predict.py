@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from leadline.system.errors import ModelError
+from leadline.tasks import Binary
 from leadline.use.predict import predict
 
 
@@ -26,7 +27,8 @@ def _model(**inputs: str) -> Any:
         return {"prediction": prediction, "probabilities": chances, "set": chances > 0.5}, bad
 
     contract = {"inputs": {name: {"kind": kind, "decode": {}} for name, kind in inputs.items()}}
-    return SimpleNamespace(contract=contract, classes=["yes", "no"], answer=answer)
+    task = Binary(target="y", classes=("yes", "no"), metric="accuracy")
+    return SimpleNamespace(contract=contract, classes=["yes", "no"], task=task, answer=answer)
 
 
 def _clips(folder: Path, *names: str) -> Path:

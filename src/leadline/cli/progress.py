@@ -249,7 +249,9 @@ def _checked(result: dict[str, Any]) -> str:
     parity = result["shipped"]["parity"]
     rows, differ = parity["rows"], parity["decisions_differ"]
     if not result["classes"]:
-        of = " of the bits of a row" if result["task"] == "language" else ""
+        from leadline.tasks import TASKS
+
+        of = " of the bits of a row" if TASKS[result["task"]].generative else ""
         return f"the file differs from it by at most {parity['max_difference']:.2g}{of} on {rows:,} rows"
     if differ:  # any other difference would have kept it from being shipped
         return f"the file decides {differ:,} of {rows:,} rows otherwise, where rounding decides"

@@ -25,25 +25,17 @@ class Floor(Contender):
         return [store.blocks[0].name]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        if data.store.task.name == "language":
+        if data.task.generative:
             yield unigram(data.store)
             return
         split = data.store.split
-        before = FittedFloor(data.store, _answer(data, split.train))
-        fitted = FittedFloor(data.store, _answer(data, np.concatenate([split.train, split.valid])))
+        before = FittedFloor(data.store, data.task.constant(data.labels(split.train)))
+        both = np.concatenate([split.train, split.valid])
+        fitted = FittedFloor(data.store, data.task.constant(data.labels(both)))
         fitted.score = METRICS[data.store.task.metric](
             data.labels(split.valid), before.predict(data.store, split.valid)
         )
         yield fitted
-
-
-def _answer(data: Data, rows: np.ndarray) -> np.ndarray:
-    """Class shares, the share of rows that bear each label, or the mean."""
-    if data.several:
-        return np.asarray(data.borne(rows).mean(axis=0))
-    labels = data.labels(rows)
-    answer = np.bincount(labels, minlength=data.classes) / len(rows) if data.classes else labels.mean()
-    return np.asarray(answer)
 
 
 class FittedFloor:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.families import CLASSICAL
-from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.note import CUT, Note
+from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS, Metric
 from leadline.system.threads import Threads, timed
@@ -78,20 +79,18 @@ class _Run:
         self.train, self.said = affordable(self.plan, store.split.train, seed, data.memory_gb)
         self.valid = store.split.valid
         self.x, self.x_valid = matrix(store, self.plan, self.train), matrix(store, self.plan, self.valid)
-        self.scale = mean, deviation = data.scale() if data.classes == 0 else (0.0, 1.0)
-        self.y = (data.labels(self.train) - mean) / deviation
-        self.y_valid = (data.labels(self.valid) - mean) / deviation
+        self.task, self.scale = data.task, data.scale()
+        self.y, self.y_valid = data.encoded(self.train, self.scale), data.encoded(self.valid, self.scale)
         self.pull: Any = None
         self.losses, self.odds = list[Any](), None
-        if data.several:
+        if self.task.several:
+            self.pull, self.losses, self.odds = _pull(self.y), [_loss(self.y_valid)], _odds(self.y)
             # LightGBM knows one label a row: these are ours
             self.y, self.y_valid = np.zeros(len(self.train)), np.zeros(len(self.valid))
-            self.pull, self.losses = _pull(data.borne(self.train)), [_loss(data.borne(self.valid))]
-            self.odds = _odds(data.borne(self.train))
-        self.base = {**BASE, **_objective(data), "seed": seed, "num_threads": data.threads, "verbose": -1}
+        self.base = {**BASE, **self.task.objective(), "seed": seed, "num_threads": data.threads, "verbose": -1}
         self.base["min_data_in_leaf"] = min(BASE["min_data_in_leaf"], max(1, len(self.train) // LEAVES))
         self.base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
-        self.wide = self.x.shape[1] > WIDE or (data.several and data.classes * self.x.shape[1] > MANY)
+        self.wide = self.x.shape[1] > WIDE or (self.task.several and data.classes * self.x.shape[1] > MANY)
         if self.wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less
             self.base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
         self.dataset = lgb.Dataset(
@@ -110,7 +109,7 @@ class _Run:
 
     def look(self, raw: np.ndarray, _: lightgbm.Dataset) -> tuple[str, float, bool]:
         """The score on valid, and its standard error, as LightGBM asks for it."""
-        answers = _answers(raw, self.data.classes, self.scale, self.data.several)
+        answers = self.task.from_objective(np.asarray(raw), self.scale)
         inner, moves = self.metric.influence(self.data.labels(self.valid), answers)
         ends = self.metric.finish(np.array([inner, max(inner - float(moves.std()) / len(moves) ** 0.5, 0.0)]))
         self.seen.append((float(ends[0]), float(abs(ends[0] - ends[1]))))
@@ -144,7 +143,7 @@ class _Run:
             measured = trial.booster.eval_valid([*self.losses, *([self.look] if due else [])] or None)
             trial.note(measured, self.seen[-1] if due else None, data.clock.spent())
             self.step += 1
-            if data.several and trial.rounds == 1:
+            if self.task.several and trial.rounds == 1 and not data.clock.endless:
                 trial.hurry(until)
             if trial.rounds % 20 == 1:
                 yield Progress(step=self.step, score=_chosen(self.trials, metric)[1].score)
@@ -169,7 +168,7 @@ class _Run:
             init_score=_start(self.odds, both),
         )  # fmt: skip
         second = lgb.Booster(best.settings, everything)
-        pull = _pull(data.borne(np.concatenate([self.train, self.valid]))) if data.several else None
+        pull = _pull(data.encoded(np.concatenate([self.train, self.valid]))) if self.task.several else None
         for _ in range(int(REFIT * at.round) + 1):
             if clock.left() < self.scoring * at.round + 1.5 * best.a_round:
                 return
@@ -191,7 +190,7 @@ class _Run:
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
         describe = [*said, grown, chosen]
-        fitted = FittedBoosting(booster, self.plan, self.data.classes, self.scale, at.score, describe, self.odds)
+        fitted = FittedBoosting(booster, self.plan, self.task, self.scale, at.score, describe, self.odds)
         fitted.starved, fitted.trained_on_valid = undertrained, self.trained_on_valid
         return fitted
 
@@ -242,26 +241,6 @@ def _loss(borne: np.ndarray) -> Callable[[np.ndarray, Any], tuple[str, float, bo
         return "loss", float(np.logaddexp(0, np.where(borne > 0, -raw, raw)).mean()), False
 
     return loss
-
-
-def _objective(data: Data) -> dict[str, Any]:
-    if data.several:
-        return {"objective": "none", "metric": "none", "num_class": data.classes}
-    if data.classes == 0:
-        return {"objective": "regression", "metric": ["rmse"]}
-    if data.classes == 2:
-        return {"objective": "binary", "metric": ["binary_logloss"]}
-    return {"objective": "multiclass", "num_class": data.classes, "metric": ["multi_logloss"]}
-
-
-def _answers(raw: Any, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
-    """What LightGBM predicts, as probabilities [n, classes], or as values [n] in the target's unit."""
-    raw = np.asarray(raw)
-    if several:
-        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
-    if classes == 0:
-        return np.asarray(raw * scale[1] + scale[0], np.float64)
-    return (np.stack([1 - raw, raw], axis=1) if classes == 2 else raw).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,10 +322,10 @@ class FittedBoosting:
     """A grown ensemble."""
 
     def __init__(
-        self, booster: lightgbm.Booster, plan: Layout, classes: int, scale: tuple[float, float], score: float,
+        self, booster: lightgbm.Booster, plan: Layout, task: Task, scale: Scale, score: float,
         describe: list[str], odds: np.ndarray | None,
     ) -> None:  # fmt: skip
-        self._booster, self._plan, self._classes, self._scale = booster, plan, classes, scale
+        self._booster, self._plan, self._task, self._scale = booster, plan, task, scale
         self._odds = odds  # of several labels, which trees add to
         self.score, self.describe = score, describe
         self.starved = self.trained_on_valid = False
@@ -358,7 +337,7 @@ class FittedBoosting:
         raw = np.asarray(self._booster.predict(matrix(store, self._plan, rows)))
         if self._odds is not None:
             raw = raw.reshape(len(rows), -1) + self._odds
-        return _answers(raw, self._classes, self._scale, self._odds is not None)
+        return self._task.from_objective(raw, self._scale)
 
     def digest(self) -> str:
         odds = b"" if self._odds is None else self._odds.tobytes()
@@ -375,17 +354,14 @@ class FittedBoosting:
             for name, dtype, width in zip(plan.tensors, plan.dtypes, plan.widths, strict=True)
         ]
         x = g.op("Concat", *parts, axis=1)
-        several = self._odds is not None
-        raw = ensemble(g, x, self._booster.dump_model(), self._classes if several or self._classes > 2 else 1)
+        task = self._task
+        raw = ensemble(g, x, self._booster.dump_model(), task.columns)
         if self._odds is not None:
-            g.output("scores", g.op("Sigmoid", g.op("Add", raw, g.const(self._odds))), np.float32, ["N", self._classes])
-        elif self._classes == 0:
-            values(g, raw, self._scale)
-        elif self._classes == 2:
-            up = g.op("Sigmoid", raw)
-            g.output(
-                "scores", g.op("Concat", g.op("Sub", g.const(np.float32(1)), up), up, axis=1), np.float32, ["N", 2]
-            )
+            raw = g.op("Add", raw, g.const(self._odds))
+        if task.one_class and task.columns == 1:
+            up = g.op("Sigmoid", raw)  # as LightGBM itself does
+            both = g.op("Concat", g.op("Sub", g.const(np.float32(1)), up), up, axis=1)
+            g.output("scores", both, np.float32, ["N", 2])
         else:
-            g.output("scores", g.op("Softmax", raw, axis=1), np.float32, ["N", self._classes])
+            task.head(g, raw, self._scale, task.columns)
         return g.model()

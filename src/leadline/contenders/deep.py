@@ -18,7 +18,7 @@ from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
 from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
 from leadline.contenders.families import DEEP
-from leadline.contenders.fitted_network import FittedNet, Learned, finish
+from leadline.contenders.fitted_network import FittedNet, Learned
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
@@ -83,11 +83,11 @@ class _Run:
         self.rows = data.store.split.train
         self.last = Annealing()
         self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
-        self.mixed = self.conv == "audio" and data.classes > 0 and not data.several and len(self.names) == 1
+        self.mixed = self.conv == "audio" and data.task.one_class and len(self.names) == 1
         self.longest = LONGEST[bool(self.conv) or "series" in self._kinds()]
         self.metric = METRICS[data.store.task.metric]
         self.changed: str | None = None  # a change of threads that is not told yet
-        self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
+        self.scale = data.scale()
         self.low_precision = False
         self.best: tuple[float, dict[str, Tensor]] | None = None
         self.ways, self.describe = varied(data, self.name, self.names, seed)
@@ -186,12 +186,8 @@ class _Run:
         """The truth as the loss takes it."""
         import torch
 
-        if self.data.several:
-            return torch.from_numpy(self.data.borne(rows))
-        labels = self.data.labels(rows)
-        if not self.data.classes:
-            labels = ((labels - self.scale[0]) / self.scale[1]).astype(np.float32)
-        return torch.from_numpy(labels)
+        labels = self.data.encoded(rows, self.scale)
+        return torch.from_numpy(labels.astype(np.float32) if labels.dtype.kind == "f" else labels)
 
     def _generators(self) -> list[torch.Generator]:
         return [self.generator, *(vary.generator for vary in self.ways.values())]
@@ -242,7 +238,7 @@ class _Run:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.net = build(self.store, self.name, self.names, self.data.classes or 1, self.width, len(self.rows))
+            self.net = build(self.store, self.name, self.names, self.data.task.output_width, self.width, len(self.rows))
             self.noise = torch.get_rng_state()
         few = self.rows[np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000]]
         for body, name in zip(self.net.bodies, self.names, strict=True):
@@ -250,7 +246,9 @@ class _Run:
             body.prepare(gathered(self.store, [name], few[:FEW_CONVOLVED] if costly else few)[0])
         if self.conv:
             self.net = self.net.to(memory_format=torch.channels_last)
-            self.optimizer = recipes.convolutional(self.net, self.net.head, scale=1.0 if self.data.classes else 0.01)
+            self.optimizer = recipes.convolutional(
+                self.net, self.net.head, scale=0.01 if self.data.task.numeric else 1.0
+            )
         else:
             bag, series = self.name == "bag", "series" in self._kinds()
             peak = 3e-3 if bag or series else 1e-3
@@ -263,7 +261,6 @@ class _Run:
     def _step_once(self) -> None:
         """Forward and backward of the next batch."""
         import torch
-        import torch.nn.functional as F
 
         if len(self.order) < self.batch:
             self.order = torch.randperm(len(self.rows), generator=self.generator)
@@ -283,13 +280,8 @@ class _Run:
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
             out = self.net(*inputs).float()
-        if self.data.several:
-            losses = [F.binary_cross_entropy_with_logits(out, y, reduction="none").mean(1) for y, _ in aims]
-        elif self.data.classes:
-            smooth = self._smoothing()
-            losses = [share * F.cross_entropy(out, y, label_smoothing=smooth, reduction="none") for y, share in aims]
-        else:
-            losses = [F.mse_loss(out[:, 0], y) for y, _ in aims]
+        smoothing = self._smoothing()
+        losses = [share * self.data.task.loss(out, y, smoothing, each=True) for y, share in aims]
         torch.stack(losses).sum(0).mean().backward()  # type: ignore[no-untyped-call]
 
     def _seconds_on(self, threads: int) -> float:
@@ -336,7 +328,7 @@ class _Run:
 
     def _score(self) -> float:
         raw = predict(self.net, self.store, self.names, self.valid)
-        return self.metric(self.data.labels(self.valid), finish(raw, self.data.classes, self.scale, self.data.several))
+        return self.metric(self.data.labels(self.valid), self.data.task.activate(raw, self.scale))
 
     def train(self) -> Iterator[Progress]:
         from leadline.train.loop import train
@@ -397,16 +389,11 @@ class _Run:
     def _loss(self) -> float:
         """Mean loss of some train rows, the same ones at every call, without noise of any sort."""
         import torch
-        import torch.nn.functional as F
 
         train = self.store.split.train
         some = np.linspace(0, len(train) - 1, min(annealing.SAMPLED, len(train))).astype(int)
         out, y = torch.from_numpy(predict(self.net, self.store, self.names, train[some])), self.y[some]
-        if self.data.several:
-            return float(F.binary_cross_entropy_with_logits(out, y))
-        if not self.data.classes:
-            return float(F.mse_loss(out[:, 0], y))
-        return float(F.cross_entropy(out, y, label_smoothing=self._smoothing()))  # as it is trained: else it may rise
+        return float(self.data.task.loss(out, y, self._smoothing()))  # as it is trained: else it may rise
 
     def _smoothing(self) -> float:
         return SMOOTHING if self.conv else 0.0

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.families import CLASSICAL
-from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
+from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
@@ -67,17 +68,16 @@ class Glassbox(Contender):
         store, clock = data.store, data.clock
         plan = layout(store, ("codes", "dense"))
         train, said = affordable(plan, store.split.train, seed, data.memory_gb)
-        scale = data.scale() if data.classes == 0 else (0.0, 1.0)
+        scale = data.scale()
         metric, truth = METRICS[store.task.metric], data.labels(store.split.valid)
         rng, refit = np.random.default_rng(seed), False
         pairs: Any = 0 if data.classes > 2 else PAIRS
 
         def grow(rows: np.ndarray, rounds: int, pairs: Any, seed: int) -> Tables:
-            y = (data.labels(rows) - scale[0]) / scale[1] if data.classes == 0 else data.labels(rows)
-            return _grow(matrix(store, plan, rows), y, plan, data.classes, rounds, pairs, seed)
+            return _grow(matrix(store, plan, rows), data.encoded(rows, scale), plan, data.classes, rounds, pairs, seed)
 
         def made(bags: list[Tables], told: list[str]) -> FittedGlassbox:
-            found = FittedGlassbox(_mean(bags), plan, data.classes, scale, [*said, *told])
+            found = FittedGlassbox(_mean(bags), plan, data.task, scale, [*said, *told])
             found.score = metric(truth, found.predict(store, store.split.valid))
             return found
 
@@ -116,7 +116,7 @@ class Glassbox(Contender):
         told.append("fitted again on train and valid rows" if refit else NOT_AGAIN)
         fitted = made(bags, told)
         if refit:
-            score, fitted = fitted.score, FittedGlassbox(_mean(again), plan, data.classes, scale, [*said, *told])
+            score, fitted = fitted.score, FittedGlassbox(_mean(again), plan, data.task, scale, [*said, *told])
             fitted.score = score
         fitted.starved, fitted.trained_on_valid = undertrained, refit
         yield fitted
@@ -219,10 +219,8 @@ class FittedGlassbox:
     score = float("nan")
     starved = trained_on_valid = False
 
-    def __init__(
-        self, found: Tables, plan: Layout, classes: int, scale: tuple[float, float], describe: list[str]
-    ) -> None:
-        self._tables, self._plan, self._classes, self._scale = found, plan, classes, scale
+    def __init__(self, found: Tables, plan: Layout, task: Task, scale: Scale, describe: list[str]) -> None:
+        self._tables, self._plan, self._task, self._scale = found, plan, task, scale
         self._categories = set(plan.categories)
         self.describe = describe
         self.params = sum(term.scores.size for term in found.terms) + found.intercept.size
@@ -233,12 +231,7 @@ class FittedGlassbox:
         raw = np.tile(self._tables.intercept, (len(x), 1))
         for term in self._tables.terms:
             raw += term.scores[tuple(self._bin(x[:, c], c, self._tables.cut(c, term)) for c in term.columns)]
-        if self._classes == 0:
-            return np.asarray(raw[:, 0] * self._scale[1] + self._scale[0], np.float64)
-        if self._classes == 2:
-            raw = np.concatenate([0 * raw, raw], axis=1)
-        raw = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(raw / raw.sum(axis=1, keepdims=True), np.float32)
+        return self._task.activate(raw, self._scale)
 
     def _bin(self, x: np.ndarray, column: int, cuts: np.ndarray) -> np.ndarray:
         if column in self._categories:
@@ -273,12 +266,7 @@ class FittedGlassbox:
         looked = g.op("Gather", g.const(table.astype(np.float32)), g.op("Concat", *places, axis=1))
         raw = g.op("ReduceSum", looked, g.const(np.array([1], np.int64)), keepdims=0)
         raw = g.op("Add", raw, g.const(found.intercept[None].astype(np.float32)))
-        if self._classes == 0:
-            values(g, raw, self._scale)
-            return g.model()
-        if self._classes == 2:
-            raw = g.op("Concat", g.op("Mul", raw, g.const(np.float32(0))), raw, axis=1)
-        g.output("scores", g.op("Softmax", raw, axis=1), np.float32, ["N", self._classes])
+        self._task.head(g, raw, self._scale, self._task.columns)
         return g.model()
 
     def _bins(self, g: Any, x: str, column: int, cuts: np.ndarray) -> str:

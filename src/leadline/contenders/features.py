@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadline.core.note import SAMPLED, Note
 from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
-
-if TYPE_CHECKING:
-    from leadline.graph.builder import Graph
-
 
 A_CELL = {"dense": 16.0, "codes": 40.0, "bag": 40.0}  # bytes that a cell takes while a model is fitted, at most
 LIBRARIES = 0.3  # GB
@@ -86,11 +81,3 @@ def matrix(store: Tensors, plan: Layout, rows: np.ndarray) -> np.ndarray:
     """float32 [n, columns] of the given rows; missing numbers are NaN."""
     parts = [store.tensor(name)[rows].reshape(len(rows), -1) for name in plan.tensors]
     return np.concatenate([part.astype(np.float32) for part in parts], axis=1)
-
-
-def values(g: Graph, raw: str, scale: tuple[float, float]) -> None:
-    """The end of a regression graph: standardised float32 [N, 1] -> 'scores' float64 [N] in the target's unit."""
-    mean, deviation = scale
-    flat = g.op("Cast", g.op("Squeeze", raw, g.const(np.array([1], np.int64))), to=11)
-    scaled = g.op("Add", g.op("Mul", flat, g.const(np.float64(deviation))), g.const(np.float64(mean)))
-    g.output("scores", scaled, np.float64, ["N"])

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.families import CLASSICAL
-from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, values
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout
 from leadline.core.contender import Clock, Contender, Data, Fitted, Progress, State, digest
+from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 
@@ -50,16 +51,15 @@ class Linear(Contender):
         valid = store.split.valid
         design = Design(store, plan, train)
         x, x_valid = design(store, train), design(store, valid)
-        y = data.borne(train) if data.several else data.labels(train)
-        y_valid = data.labels(valid)
-        scale = data.scale() if data.classes == 0 else (0.0, 1.0)
+        scale, y_valid = data.scale(), data.labels(valid)
+        y = data.encoded(train, scale)
         metric = METRICS[store.task.metric]
         strengths = BAG_STRENGTHS if "bag" in plan.forms else STRENGTHS
         best: tuple[float, float, Solved] | None = None
         began = data.clock.spent()  # what went before, imports above all, does not come again with every strength
         for step, strength in enumerate(strengths, start=1):
-            solved = _solve(x, y, strength, data, scale, best[2] if best else None)
-            score = metric(y_valid, _scores(x_valid, solved.weights, data.classes, scale, data.several))
+            solved = _solve(x, y, strength, data, best[2] if best else None)
+            score = metric(y_valid, _scores(x_valid, solved.weights, data.task, scale))
             yield Progress(step=step, steps=len(strengths), score=score)
             if best is None or metric.better(score, best[0]):
                 best = (score, strength, solved)
@@ -75,10 +75,10 @@ class Linear(Contender):
         again = data.clock.left() + NOTHING > 2 * a_fit
         if again:
             both = _stack(x, x_valid)
-            y_both = np.concatenate([y, data.borne(valid) if data.several else y_valid])
-            solved = _solve(both, y_both, strength, data, scale, solved)
+            y_both = np.concatenate([y, data.encoded(valid, scale)])
+            solved = _solve(both, y_both, strength, data, solved)
         said.append("fitted again on train and valid rows" if again else NOT_AGAIN)
-        fitted = FittedLinear(design, plan, solved.weights, data.classes, scale, score, said, data.several)
+        fitted = FittedLinear(design, plan, solved.weights, data.task, scale, score, said)
         fitted.starved, fitted.trained_on_valid = undertrained, again
         yield fitted
 
@@ -163,18 +163,16 @@ def _idf(bag: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(idf, np.float32)
 
 
-def _solve(
-    x: Any, y: np.ndarray, strength: float, data: Data, scale: tuple[float, float], start: Solved | None
-) -> Solved:
+def _solve(x: Any, y: np.ndarray, strength: float, data: Data, start: Solved | None) -> Solved:
     """From where another fit stands, or from nothing; stops where it stands when the clock runs out."""
-    if data.classes == 0:
+    if data.task.numeric:
         from sklearn.linear_model import Ridge
 
         model = Ridge(alpha=1.0 / strength, solver="sparse_cg" if not isinstance(x, np.ndarray) else "auto")
-        model.fit(x, (y - scale[0]) / scale[1])
+        model.fit(x, y)
         weights = np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
         return Solved(weights=weights)
-    if data.several:
+    if data.task.several:
         return _each(x, y, strength, data.clock, start)
     return _logistic(x, y, strength, data.clock, start, data.classes)
 
@@ -248,34 +246,24 @@ def _gathered(part: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return part[..., seen[[1]]] - part[..., seen[[0]]] if len(seen) == 2 else part[..., seen]
 
 
-def _scores(x: Any, weights: Any, classes: int, scale: tuple[float, float], several: bool) -> np.ndarray:
-    raw = np.asarray(x @ weights[0]) + weights[1]
-    if several:
-        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
-    if classes == 0:
-        return np.asarray(raw[:, 0].astype(np.float64) * scale[1] + scale[0])
-    if classes == 2:
-        raw = np.concatenate([np.zeros_like(raw), raw], axis=1)
-    raw = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(raw / raw.sum(axis=1, keepdims=True), np.float32)
+def _scores(x: Any, weights: Any, task: Task, scale: Scale) -> np.ndarray:
+    return task.activate(np.asarray(x @ weights[0]) + weights[1], scale)
 
 
 class FittedLinear:
     """Weights of the design matrix."""
 
     def __init__(
-        self, design: Design, plan: Layout, weights: Any, classes: int, scale: tuple[float, float], score: float,
-        describe: list[str], several: bool,
-    ) -> None:  # fmt: skip
-        self._design, self._plan, self._weights = design, plan, weights
-        self._classes, self._scale, self._several = classes, scale, several
+        self, design: Design, plan: Layout, weights: Any, task: Task, scale: Scale, score: float, describe: list[str]
+    ) -> None:
+        self._design, self._plan, self._weights, self._task, self._scale = design, plan, weights, task, scale
         self.score, self.describe = score, describe
         self.starved = self.trained_on_valid = False
         self.params = int(weights[0].size + weights[1].size)
         self.bytes = 4 * self.params
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
-        return _scores(self._design(store, rows), self._weights, self._classes, self._scale, self._several)
+        return _scores(self._design(store, rows), self._weights, self._task, self._scale)
 
     def digest(self) -> str:
         return digest(*self._weights)
@@ -303,15 +291,7 @@ class FittedLinear:
             else:
                 part = _bag(g, x, design.idf[name], weights)
             total = g.op("Add", total, part)
-        if self._classes == 0:
-            values(g, total, self._scale)
-            return g.model()
-        if self._several:
-            g.output("scores", g.op("Sigmoid", total), np.float32, ["N", self._classes])
-            return g.model()
-        if self._classes == 2:
-            total = g.op("Concat", g.op("Mul", total, g.const(np.float32(0))), total, axis=1)
-        g.output("scores", g.op("Softmax", total, axis=1), np.float32, ["N", self._classes])
+        self._task.head(g, total, self._scale, self._task.columns)
         return g.model()
 
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
-from leadline.metrics.multilabel import unpacked
 
 if TYPE_CHECKING:
     import onnx
@@ -108,9 +108,8 @@ class Data:
         return len(self.store.task.classes)
 
     @property
-    def several(self) -> bool:
-        """Whether a row may bear several of the classes."""
-        return self.store.task.several
+    def task(self) -> Task:
+        return self.store.task
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The truth as a metric takes it: class numbers, `marks` of several labels, or values in the target's unit."""
@@ -119,14 +118,13 @@ class Data:
         assert known.all(), "a label of a test row was asked for"
         return found
 
-    def borne(self, rows: np.ndarray) -> np.ndarray:
-        """Where rows may bear several labels: float32 [n, classes], 1 for each that is borne."""
-        return unpacked(self.labels(rows), self.classes).astype(np.float32)
+    def scale(self) -> Scale:
+        """By which values are standardised: their mean and standard deviation on train rows."""
+        return self.task.scale(self.labels(self.store.split.train))
 
-    def scale(self) -> tuple[float, float]:
-        """Mean and standard deviation of the target on train rows: regression learns (y - mean) / deviation."""
-        values = self.labels(self.store.split.train)
-        return float(values.mean()), float(values.std()) or 1.0
+    def encoded(self, rows: np.ndarray, scale: Scale = (0.0, 1.0)) -> np.ndarray:
+        """The truth as learners take it: class numbers, float32 [n, labels] of 0 and 1, or scaled values."""
+        return self.task.encode_labels(self.labels(rows), scale)
 
 
 @dataclass(frozen=True, kw_only=True)

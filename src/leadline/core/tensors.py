@@ -8,20 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What the target asks. `classes` is empty for regression."""
-
-    name: str  # binary, multiclass, multilabel, regression or language
-    target: str | None  # None: the next token of a running text
-    classes: tuple[str, ...]
-    metric: str  # what is scored, stops and selects
-
-    @property
-    def several(self) -> bool:
-        """Whether a row may bear several of the classes, or none."""
-        return self.name == "multilabel"
+from leadline.core.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

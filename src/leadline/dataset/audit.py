@@ -16,7 +16,6 @@ from leadline.dataset.plain_numbers import AT_ONCE
 from leadline.dataset.table import Column, Table
 from leadline.kinds import KINDS
 from leadline.kinds.time import SINCE
-from leadline.metrics.multilabel import unpacked
 from leadline.readers.media import MEDIA, listed
 from leadline.readers.part import agreed
 from leadline.system.errors import SourceError
@@ -27,7 +26,7 @@ MOST_COLUMNS, MOST_CELLS = 64, 2**25  # counted at a time: of thousands of colum
 
 def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     """Drop what cannot help; return the table and what to tell the user."""
-    if table.task.name == "language":
+    if table.task.generative:
         return table, ()
     scalar = [c.name for c in table.columns if c.kind not in MEDIA and c.note is None]
     rows = int((table.part == 0).sum())
@@ -146,7 +145,7 @@ def _written(table: Table) -> list[str]:
         form = column.settings.get("format")
         if column.role == "input" and form in SINCE:
             found.setdefault(f"Numbers are read as times, in {form}, in {{}}.", []).append(repr(column.name))
-        read = column.kind == "number" or (column.role == "target" and table.task.name == "regression")
+        read = column.kind == "number" or (column.role == "target" and table.task.numeric)
         if column.role == "dropped" or not read:
             continue
         how, name = column.settings, repr(column.name)
@@ -178,15 +177,12 @@ def _crossing(table: Table, settings: Settings) -> list[str]:
 
 def class_counts(table: Table, rows: np.ndarray) -> np.ndarray:
     """Rows of each class among those of `rows`, booleans [n], that are usable; one may be of several classes."""
-    usable = table.labels[rows & (table.labels >= 0)]
-    if table.task.several:
-        return np.asarray(unpacked(usable, len(table.task.classes)).sum(axis=0))
-    return np.bincount(usable, minlength=len(table.task.classes))
+    return table.task.support(table.labels[rows & (table.labels >= 0)])
 
 
 def _classes(table: Table) -> list[str]:
     """A warning where classes are rare, or far from equal."""
-    if table.task.name == "regression":
+    if table.task.numeric:
         name = str(table.task.target)
         if any(c.name == name for c in table.columns) and _counts_up(table, name, different=True):
             return [f"The target {name!r} counts the rows, as an identifier does; is it what is to be told?"]

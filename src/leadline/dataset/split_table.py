@@ -12,16 +12,15 @@ from leadline.core.tensors import Split
 from leadline.dataset.split import split, stretches
 from leadline.dataset.table import Table
 from leadline.metrics.metrics import METRICS
-from leadline.metrics.multilabel import rarest
 from leadline.system.errors import LeadlineError, SourceError
 
 
 def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) -> Split:
     """The split of a table; a fold of it, or that of another order (see `split`)."""
-    if table.task.name == "language":
+    if table.task.generative:
         return stretches(table.part)
     group, time = groups(table, asked), None if asked.time is None else _moments(table, asked.time)
-    labels = rarest(table.labels, len(table.task.classes)) if table.task.several else table.labels
+    labels = table.task.strata(table.labels)
     drawn = split(
         labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold,
         of=table.source.name,

@@ -25,7 +25,8 @@ import numpy as np
 import polars as pl
 
 from leadline.core.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
-from leadline.core.tensors import Block, Split, Task
+from leadline.core.task import Task
+from leadline.core.tensors import Block, Split
 from leadline.dataset.heldout import hidden
 from leadline.dataset.sampling import FEWEST, Ration
 from leadline.dataset.table import Column, Table
@@ -33,6 +34,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.system.errors import SourceError
 from leadline.system.resources import most_threads
+from leadline.tasks import task_of
 
 FORMAT = 12  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
@@ -52,7 +54,7 @@ class Store:
         self.path = Path(path)
         facts = json.loads((self.path / "store.json").read_text())
         self.rows: int = facts["rows"]
-        self.task = Task(**{**facts["task"], "classes": tuple(facts["task"]["classes"])})
+        self.task: Task = task_of(facts["task"])
         self.blocks = tuple(
             Block(**{**block, "columns": tuple(block["columns"]), "shape": tuple(block["shape"])})
             for block in facts["blocks"]
@@ -122,7 +124,7 @@ def build(
     """
     media = any(KINDS[column.kind].ragged for column in table.inputs)
     facts = {
-        "format": FORMAT, "digest": table.source.digest, "task": asdict(table.task), "key": dict(key),
+        "format": FORMAT, "digest": table.source.digest, "task": table.task.as_dict(), "key": dict(key),
         "seconds": str(round(seconds, 0)) if media else None,
         "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
     }  # fmt: skip
@@ -204,7 +206,7 @@ def _write(
     for part, rows in vars(split).items():
         np.save(folder / f"{part}.npy", rows)
     facts = {
-        "source": table.source.name, "rows": table.rows, "task": asdict(table.task),
+        "source": table.source.name, "rows": table.rows, "task": table.task.as_dict(),
         "blocks": [asdict(block) for block in blocks],
         "bad": sorted(bad.items()), "share": ration.share, "a_row": a_row, "unread": len(unread),
     }  # fmt: skip

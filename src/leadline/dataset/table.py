@@ -19,11 +19,11 @@ import polars as pl
 
 from leadline.config import Settings
 from leadline.core.kind import MISSING
-from leadline.core.tensors import Task
+from leadline.core.task import Task
 from leadline.dataset.notation import Reading, readable, readings, rewritten
 from leadline.dataset.plain_numbers import plain_numbers
 from leadline.dataset.predefined_split import PARTS, stated_split
-from leadline.dataset.target import Target, chosen, labels_of, listing, several_of, task_of, together
+from leadline.dataset.target import Target, chosen, labels_of, listing, several_of, together
 from leadline.kinds import KINDS
 from leadline.kinds.number import PARSES
 from leadline.readers.canonical import named
@@ -31,6 +31,7 @@ from leadline.readers.media import MEDIA
 from leadline.readers.part import agreed, called_as
 from leadline.readers.source import BadRow, Source
 from leadline.system.errors import SourceError
+from leadline.tasks import TASKS, Language
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
 SETTLED = ("number", "time", "category")  # kinds whose notation is told by all train rows
@@ -103,8 +104,8 @@ def read(source: Source, settings: Settings) -> Table:
     frame, part, notes = _joined(source, told)
     if "tokens" in source.kinds.values():
         return _running(source, frame, part, settings)
-    if settings.task == "language":
-        raise SourceError(f"--task language learns from files of text; {source.name} is a table.")
+    if settings.task is not None and TASKS[settings.task].generative:
+        raise SourceError(f"--task {settings.task} learns from files of text; {source.name} is a table.")
     names = frame.collect_schema().names()
     for option in ("group", "time"):
         column = getattr(settings, option)
@@ -140,7 +141,7 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
     bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
     column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
     return Table(
-        source=source, frame=frame, part=part, columns=(column,), task=task_of("language", None, (), settings),
+        source=source, frame=frame, part=part, columns=(column,), task=Language.of(None, (), settings.metric),
         labels=bytes_.cast(pl.Float64).to_numpy().copy(), bad=source.bad,
     )  # fmt: skip
 

@@ -15,17 +15,17 @@ import polars as pl
 from leadline.config import Settings
 from leadline.core.kind import MISSING, present
 from leadline.core.note import NO_HEADER, code_of
-from leadline.core.tensors import Task
+from leadline.core.task import Task
 from leadline.dataset.integer_target import Guess, classes_or_quantity
 from leadline.dataset.predefined_split import PARTS
 from leadline.kinds import KINDS, number_format, spelling
 from leadline.kinds.tags import lists
 from leadline.metrics import multilabel
-from leadline.metrics.metrics import choose
 from leadline.readers.media import MEDIA
 from leadline.readers.part import USUAL_TARGETS, agreed
 from leadline.readers.source import BadRow, Source
 from leadline.system.errors import TargetError
+from leadline.tasks import TASKS, Classification, Multilabel, Regression
 
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
 NONE = "None"
@@ -97,16 +97,20 @@ def labels_of(
     source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings, several: Sequence[str]
 ) -> Target:
     cells = frame.select(target).collect().to_series()
-    asked, nested = settings.task == "multilabel", cells.dtype.is_nested()
+    stated = None if settings.task is None else TASKS[settings.task]
+    asked, nested = stated is not None and stated.several, cells.dtype.is_nested()
     if cells.dtype == pl.Binary:
         raise TargetError(
             f"Column {target!r} holds bytes, where a class or a number a row was expected; decode them, or choose "
             "another --target."
         )
-    if asked or (settings.task is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
+    if asked or (stated is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
         held = lists(cells, asked)
         if held is not None:
-            return _labelled(source, held, part, target, settings, several, told=not asked and not nested)
+            kind = stated or Multilabel
+            return _labelled(source, held, part, target, kind, settings.metric, several, not asked and not nested)
+    if asked:
+        stated = Classification  # no cell holds several labels
     if nested:
         raise TargetError(
             f"Column {target!r} holds {cells.dtype}, where one class or number a row was expected, or lists of labels "
@@ -132,24 +136,24 @@ def labels_of(
     ]
     numbers = _numbers(kept)
     guess = _guess(kept, numbers, source, settings, target)
-    name = settings.task or ("multiclass" if guess.classes else "regression")
-    if guess.note is not None and settings.task is None:
+    kind = stated or (Classification if guess.classes else Regression)
+    if guess.note is not None and stated is None:
         notes.append(guess.note)
-    if name == "regression":
+    if kind.numeric:
         if numbers is None:
-            raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task regression needs numbers.")
+            raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task {kind.name} needs numbers.")
         values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
-        values[~np.isfinite(values)] = np.nan
+        values[~kind.usable(values)] = np.nan
         for row in np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy() & (part < len(PARTS))):
-            reason = f"the target {target!r} is {cells[int(row)]!r}, which is no finite number"
+            reason = f"the target {target!r} is {cells[int(row)]!r}, which is {kind.unusable}"
             bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
-        return Target(task=task_of(name, target, (), settings), labels=values, bad=bad, notes=tuple(notes))
+        return Target(task=kind.of(target, (), settings.metric), labels=values, bad=bad, notes=tuple(notes))
     words = _named(cells, part)
-    return _classified(source, words, part, target, name, settings, bad, notes)
+    return _classified(source, words, part, target, kind, settings, bad, notes)
 
 
 def _classified(
-    source: Source, words: pl.Series, part: np.ndarray, target: str, name: str, settings: Settings,
+    source: Source, words: pl.Series, part: np.ndarray, target: str, kind: type[Task], settings: Settings,
     bad: list[BadRow], notes: Sequence[str],
 ) -> Target:  # fmt: skip
     """One class a row; `bad` and `notes` are what was found of the target so far."""
@@ -159,14 +163,13 @@ def _classified(
         for row in np.flatnonzero(words.is_in(alone).fill_null(False).to_numpy() & (part < len(PARTS)))
     ]
     words = words.set(words.is_in(alone).fill_null(False), None)
-    classes = _classes(words.filter(pl.Series(part == 0)), target, name)
+    classes = _classes(words.filter(pl.Series(part == 0)), target)
     numbered = words.replace_strict({c: i for i, c in enumerate(classes)}, default=-1, return_dtype=pl.Int64)
     labels = numbered.fill_null(-1).to_numpy().copy()
     labels[words.is_null().to_numpy()] = -1
     for row in np.flatnonzero((labels < 0) & words.is_not_null().to_numpy() & (part < len(PARTS))):
         bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} is not in train"))
-    task = task_of("binary" if len(classes) == 2 else "multiclass", target, classes, settings)
-    return Target(task=task, labels=labels, bad=bad, notes=tuple(notes))
+    return Target(task=kind.of(target, classes, settings.metric), labels=labels, bad=bad, notes=tuple(notes))
 
 
 def _present(
@@ -185,7 +188,7 @@ def _present(
         return cells, []
     counts = cells.filter(cells.is_in(MISSING) & pl.Series(part < len(PARTS))).alias("word").value_counts(sort=True)
     words = dict(zip(counts["word"].to_list(), counts["count"].to_list(), strict=True))
-    asked = None if settings.task is None else settings.task != "regression"
+    asked = None if settings.task is None else not TASKS[settings.task].numeric
     classes = _guess(known, numbers, source, settings, target).classes if asked is None else asked
     if classes and words.get(NONE, 0) > ALONE * len(cells):
         return known.zip_with((cells != NONE).fill_null(True), cells), [
@@ -200,8 +203,8 @@ def _present(
 
 
 def _labelled(
-    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings, several: Sequence[str],
-    told: bool,
+    source: Source, cells: pl.Series, part: np.ndarray, target: str, kind: type[Task], metric: str | None,
+    several: Sequence[str], told: bool,
 ) -> Target:  # fmt: skip
     """Several labels a row: the commonest of train, in their natural order; an empty list is a row that bears none.
 
@@ -245,16 +248,12 @@ def _labelled(
         notes.append(f"Of {len(counted):,} labels the {multilabel.MOST} commonest are told; {others} left out.")
     if none := int((labels[part == 0] == 0).sum()):
         notes.append(f"{agreed(none, '1 row bears', '{} rows bear')} no label; that is learned too.")
-    return Target(task=task_of("multilabel", target, tuple(kept), settings), labels=labels, bad=bad, notes=tuple(notes))
+    return Target(task=kind.of(target, kept, metric), labels=labels, bad=bad, notes=tuple(notes))
 
 
 def missing(target: str | None) -> str:
     """Why a row that does not tell its target is set aside: of that there may be any number."""
     return f"the target {target!r} is missing"
-
-
-def task_of(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:
-    return Task(name=name, target=target, classes=classes, metric=choose(settings.metric, name))
 
 
 def _numbers(kept: pl.Series) -> pl.Series | None:
@@ -319,7 +318,7 @@ def _alone(words: pl.Series) -> list[str]:
     return single if len(counts) - len(single) >= 2 and len(single) <= ALONE * len(words) else []
 
 
-def _classes(words: pl.Series, target: str, task: str) -> tuple[str, ...]:
+def _classes(words: pl.Series, target: str) -> tuple[str, ...]:
     counted = words.drop_nulls().alias("class").value_counts(sort=True)
     counts = dict(zip(counted["class"].to_list(), counted["count"].to_list(), strict=True))
     if len(counts) > max(50, sum(counts.values()) // 3):

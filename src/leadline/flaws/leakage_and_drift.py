@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
-from leadline.core.tensors import Task
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.probe import Probe
 from leadline.kinds import KINDS
 from leadline.kinds.time import NEVER
 from leadline.metrics.metrics import METRICS
+from leadline.tasks import Binary
 
 FEWEST_GROUPS, MOST_ROWS = 8, 50  # groups; rows of one on average
 LAST = 0.25  # share of the groups, or of the rows by time, that is held apart to be tested on
@@ -120,7 +120,7 @@ def drift(store: Store, table: Table, rows: np.ndarray, threads: int) -> float |
     if min(stated.sum(), (1 - stated).sum()) < FEWEST_DRIFT:
         return None
     other = copy.copy(store)
-    other.task = Task(name="binary", target=None, classes=("train", "test"), metric="auc")
+    other.task = Binary(target=None, classes=("train", "test"), metric="auc")
     half = np.random.default_rng(0).random(len(rows)) < 0.5
     found = Probe(other, threads).answers(rows[half], stated[half], rows[~half])
     return METRICS["auc"](stated[~half], found)

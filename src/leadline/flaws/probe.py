@@ -142,14 +142,9 @@ class Probe:
         from leadline.contenders.boosting import threads_for
         from leadline.contenders.features import matrix
 
-        goal: dict[str, Any] = {"objective": "regression"}
-        mean, spread = (0.0, 1.0) if self.classes else (float(labels.mean()), float(labels.std()) or 1.0)
-        if self.classes:
-            goal = (
-                {"objective": "binary"} if self.classes == 2 else {"objective": "multiclass", "num_class": self.classes}
-            )
-        settings = {**TREES, **goal, "num_threads": 1}
-        data = lgb.Dataset(matrix(store, self.plan, train), (labels - mean) / spread, params=settings,
+        task, scale = self.store.task, self.store.task.scale(labels)
+        settings = {**TREES, **task.objective(), "num_threads": 1}
+        data = lgb.Dataset(matrix(store, self.plan, train), task.encode_labels(labels, scale), params=settings,
                            categorical_feature=self.plan.categories)  # fmt: skip
         if self._paying is None and self.threads > 1 and len(train) * sum(self.plan.widths) > FEW_CELLS:
             self._paying = threads_for(settings, data, self.threads, time.perf_counter)
@@ -159,9 +154,7 @@ class Probe:
         ends = [] if late is None else [_until(late)]
         booster = lgb.train({**settings, "num_threads": threads}, data, rounds, callbacks=ends)
         raw = np.asarray(booster.predict(matrix(store, self.plan, rows), num_threads=threads))
-        if not self.classes:
-            return np.asarray(raw * spread + mean)
-        return np.asarray(np.stack([1 - raw, raw], axis=1) if self.classes == 2 else raw, np.float32)
+        return np.asarray(task.from_objective(raw, scale))
 
     def _linear(
         self, store: Any, train: np.ndarray, labels: np.ndarray, rows: np.ndarray, strength: float

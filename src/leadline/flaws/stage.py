@@ -81,7 +81,7 @@ def scan(table: Table, store: Store, encode: Encode, asked: Settings, threads: i
     Args:
         encode: draws the split of a table anew and encodes it, by what a store already holds.
     """
-    if table.task.name == "language":
+    if table.task.generative:
         return Scan(table=table, store=store, base=table)
     pace = Pace(clock, asked.seconds)
     found = repeats(table, store, pace)

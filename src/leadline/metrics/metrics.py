@@ -24,7 +24,6 @@ from leadline.system.errors import LeadlineError
 
 Inner = tuple[float, np.ndarray]  # a value, and the influence of each row on it
 
-CLASSES = ("binary", "multiclass")
 LIKELY = 0.5  # probability from which a row is said to bear a label, where it may bear several
 LEAST_P = 1e-7  # of a probability, in a log loss: float32 knows no finer share of one
 
@@ -35,7 +34,6 @@ class Metric:
 
     name: str
     higher_is_better: bool
-    tasks: tuple[str, ...]
     influence: Callable[[np.ndarray, np.ndarray], Inner]
     share: bool = True  # the inner value lies in [0, 1]; else it is above zero
     finish: Callable[[np.ndarray], np.ndarray] = np.asarray
@@ -53,21 +51,6 @@ class Metric:
     def sign(self) -> float:
         """What a difference is multiplied by, so that above zero is better."""
         return 1.0 if self.higher_is_better else -1.0
-
-
-def choose(name: str | None, task: str) -> str:
-    """The metric that was asked for, or the usual one of a task; raises where it does not fit.
-
-    >>> choose(None, "binary"), choose("log_loss", "multiclass")
-    ('accuracy', 'log loss')
-    """
-    if name is None:
-        return {"regression": "rmse", "language": "bits a byte", "multilabel": "micro f1"}.get(task, "accuracy")
-    plain = name.lower().replace("_", " ").replace("-", " ").strip()
-    fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
-    if plain not in fitting:
-        raise LeadlineError(f"--metric {name} does not fit a {task} task; it can be {', '.join(fitting)}.")
-    return plain
 
 
 def _mean(values: np.ndarray, weights: np.ndarray | None = None) -> Inner:
@@ -221,19 +204,19 @@ def _average(parts: list[Inner]) -> Inner:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", True, CLASSES, _accuracy),
-        Metric("balanced accuracy", True, CLASSES, _balanced),
-        Metric("auc", True, CLASSES, _auc, classes_needed=2),
-        Metric("f1", True, CLASSES, _f1, classes_needed=2),
-        Metric("average precision", True, CLASSES, _average_precision, classes_needed=2),
-        Metric("log loss", False, CLASSES, _log_loss, share=False),
-        Metric("micro f1", True, ("multilabel",), _micro_f1),
-        Metric("macro f1", True, ("multilabel",), _macro_f1),
-        Metric("label accuracy", True, ("multilabel",), _label_accuracy),
-        Metric("exact match", True, ("multilabel",), _exact_match),
-        Metric("rmse", False, ("regression",), _squares, share=False, finish=np.sqrt),
-        Metric("mae", False, ("regression",), _absolute, share=False),
-        Metric("r2", True, ("regression",), _unexplained, share=False, finish=lambda inner: 1.0 - np.asarray(inner)),
-        Metric("bits a byte", False, ("language",), _bits, share=False),
+        Metric("accuracy", True, _accuracy),
+        Metric("balanced accuracy", True, _balanced),
+        Metric("auc", True, _auc, classes_needed=2),
+        Metric("f1", True, _f1, classes_needed=2),
+        Metric("average precision", True, _average_precision, classes_needed=2),
+        Metric("log loss", False, _log_loss, share=False),
+        Metric("micro f1", True, _micro_f1),
+        Metric("macro f1", True, _macro_f1),
+        Metric("label accuracy", True, _label_accuracy),
+        Metric("exact match", True, _exact_match),
+        Metric("rmse", False, _squares, share=False, finish=np.sqrt),
+        Metric("mae", False, _absolute, share=False),
+        Metric("r2", True, _unexplained, share=False, finish=lambda inner: 1.0 - np.asarray(inner)),
+        Metric("bits a byte", False, _bits, share=False),
     )
 }

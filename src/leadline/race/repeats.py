@@ -70,7 +70,7 @@ class Plan:
 
 def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int | None) -> Plan:
     """How the seconds of the race are shared among rounds; `ended`: as many as an earlier go had."""
-    folds = 1 if asked.time or store.task.name == "language" else folds_of(store.split, table.part)
+    folds = 1 if asked.time or store.task.generative else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
     each, most, spare = seconds, 1, False
     if asked.until_sure:
@@ -218,7 +218,7 @@ def _group(
     table: Table, store: Store, asked: Settings
 ) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:  # fmt: skip
     """The group of each row; of each test row, where these are of enough groups; and what is to be said of it."""
-    group = None if store.task.name == "language" else groups(table, asked)
+    group = None if store.task.generative else groups(table, asked)
     if group is None:
         return None, None, []
     every = np.asarray(group)

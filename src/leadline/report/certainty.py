@@ -33,10 +33,10 @@ def _held(facts: Facts) -> str:
     span = f"{percent(number(found.get('low')))} to {percent(number(found.get('high')))}"
     empty = number(found.get("empty")) or 0.0
     told = "for {} of the rows; on the test it held the truth in"
-    if facts.result.get("task") == "multilabel":
+    if facts.task.several:
         what = f"Each answer comes with a <code>set</code> of labels that the row may bear, {plain(size)} on average"
         told = "to hold {} of the labels that a row bears, on average; on the test it held"
-    elif facts.result.get("task") == "regression":
+    elif facts.task.numeric:
         what = f"Each answer comes with an interval, <code>low</code> to <code>high</code>, {plain(size)} wide"
     else:
         none = f"; {percent(empty)} of the rows have none, as no class is likely enough" if empty else ""

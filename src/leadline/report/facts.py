@@ -19,6 +19,7 @@ from typing import Any
 from leadline.charts.format import Measure
 from leadline.charts.svg import Axis
 from leadline.contenders.families import BASELINE, FAMILIES
+from leadline.tasks import TASKS, Task
 
 __all__ = ["Facts", "family", "number"]
 
@@ -62,6 +63,11 @@ class Facts:
         scores = [c["score"] for c in finished]
         step = min(steps) if steps else max((abs(s) for s in scores), default=1.0) / 1000
         return cls(result, contenders, finished, Measure.fit(str(result.get("metric", "score")), higher, scores, step))
+
+    @cached_property
+    def task(self) -> type[Task]:
+        """The task of the run; of a run that did not come so far one without any property."""
+        return TASKS.get(str(self.result.get("task")), Task)
 
     @cached_property
     def verdict(self) -> dict[str, Any]:

@@ -26,9 +26,9 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
     shown = examples[:SHOWN]
     if not shown:
         return ""
-    several = facts.result.get("task") == "multilabel"
+    several = facts.task.several
     more = f" {agreed(len(examples) - SHOWN, '1 more is', '{} more are')} not shown." if len(examples) > SHOWN else ""
-    what = "passages that it found hardest to foretell" if facts.result.get("task") == "language" else None
+    what = "passages that it found hardest to foretell" if facts.task.generative else None
     lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"
     if all(each.cells and each.text is None and each.image is None and each.sound is None for each in shown):
         return lead + _table(shown, several)

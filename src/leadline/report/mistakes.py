@@ -23,9 +23,9 @@ def answers(facts: Facts, predictions: pl.DataFrame) -> str:
     """The confusion matrix or most confused pairs; for regression predicted against true and the errors' spread."""
     if not {"truth", "prediction"} <= set(predictions.columns) or predictions.is_empty():
         return "<p>No test predictions were kept.</p>"
-    if facts.result.get("task") == "regression":
+    if facts.task.numeric:
         return _numbers(predictions)
-    if facts.result.get("task") == "multilabel":
+    if facts.task.several:
         return _labels(predictions, [str(c) for c in facts.result.get("classes") or []])
     pairs = predictions.select(pl.col("truth", "prediction").cast(pl.String).fill_null("(missing)"))
     counts = {(t, p): n for t, p, n in pairs.group_by("truth", "prediction").len().iter_rows()}
@@ -152,11 +152,7 @@ def agreement(facts: Facts, predictions: pl.DataFrame) -> str:
     """How often only one of the two compared contenders is right: what the interval is made of."""
     pair = [str(facts.verdict.get(key)) for key in ("winner", "against")]
     columns = [f"prediction_{n}" for n in pair]
-    if (
-        facts.result.get("task") == "regression"
-        or predictions.is_empty()
-        or not {"truth", *columns} <= set(predictions.columns)
-    ):
+    if facts.task.numeric or predictions.is_empty() or not {"truth", *columns} <= set(predictions.columns):
         return ""
     one, other = (predictions[c].cast(pl.String).eq_missing(predictions["truth"].cast(pl.String)) for c in columns)
     groups = {

@@ -87,13 +87,12 @@ def _sections(
 ) -> list[tuple[str, str, str]]:  # fmt: skip
     """Anchor, title and HTML of what follows the first screen, in reading order."""
     warned = count(len(facts.result.get("warnings") or []))
-    task = facts.result.get("task")
-    asked = "Predicted and true" if task == "regression" else "Right and wrong"
-    if task == "language":
+    asked = "Predicted and true" if facts.task.numeric else "Right and wrong"
+    if facts.task.generative:
         told = ("writing", "What it writes", writing(facts))
     else:
         told = ("answers", asked, answers(facts, predictions) + agreement(facts, predictions))
-    worst = "Hardest passages" if task == "language" else "Worst mistakes"
+    worst = "Hardest passages" if facts.task.generative else "Worst mistakes"
     before = [
         ("contenders", "Contenders", leaderboard.contenders(facts)),
         ("cost", "Cost against quality", leaderboard.cost(facts)),

@@ -129,7 +129,7 @@ def _use(facts: Facts) -> str:
         else ""
     )
     checked += f", and in {count(differ)} decisions" if rows and differ is not None else ""
-    use = WRITE if facts.result.get("task") == "language" else USE
+    use = WRITE if facts.task.generative else USE
     code = use.format(file=json.dumps(str(shipped["file"]), ensure_ascii=False))
     return (
         f"<h3>Use {name(shipped['file'])} anywhere ONNX Runtime runs</h3>{tag('p', checked + '.') if checked else ''}"

@@ -51,7 +51,7 @@ def build_result(
         "within": [dataclasses.asdict(each) for each in trials.within],
         "rounds_run": evidence.rounds(trials.rounds), "ended": dataclasses.asdict(trials.ending),
         "shipped": None if name is None else shipped(shipment, store, folder, judged.scored[name].score),
-        **evidence.certainties(judged.certain, judged.truth, judged.raw, name), "warnings": warnings,
+        **evidence.certainties(store.task, judged.certain, judged.truth, judged.raw, name), "warnings": warnings,
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in settings.fixes} for flaw in flaws],
         "looked_for": scan.looked_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip

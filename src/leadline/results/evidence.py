@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 
 from leadline.core.note import SAMPLED
+from leadline.core.task import Task
 from leadline.dataset.audit import COUNTED
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.token_scoring import stream
 from leadline.flaws.flaw import Flaw
-from leadline.metrics.metrics import LIKELY
 from leadline.metrics.multilabel import joined, unpacked
 from leadline.race.entry import Entry
 from leadline.race.judge import Judged
@@ -39,7 +39,7 @@ def contenders(judged: Judged, began: float) -> list[dict[str, Any]]:
     """
     rows = []
     race, scored, held, store = judged.race, judged.scored, judged.trials.rounds, judged.race.store
-    tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
+    tokens = len(stream(store, store.split.test)[0]) if store.task.generative else 0
     for entry in race.entries:
         found = scored.get(entry.name)
         facts = entry.facts
@@ -75,13 +75,17 @@ def rounds(held: Sequence[Round]) -> list[dict[str, Any]]:
 
 
 def certainties(
-    certain: Mapping[str, Certainty], truth: np.ndarray, raw: Mapping[str, np.ndarray], shipped: str | None
+    task: Task,
+    certain: Mapping[str, Certainty],
+    truth: np.ndarray,
+    raw: Mapping[str, np.ndarray],
+    shipped: str | None,
 ) -> dict[str, Any]:
     """The `calibration` and `conformal` of result.json, measured on the test rows."""
     made = {
         name: {
             **calibration.summary(each.calibrator, truth, raw[name]),
-            "changed": changed(raw[name], each(raw[name]), isinstance(each.calibrator, calibration.LabelCalibrator)),
+            "changed": int(task.flips(raw[name], each(raw[name])).sum()),
         }
         for name, each in certain.items()
         if each.calibrator is not None
@@ -93,13 +97,6 @@ def certainties(
     if isinstance(its.calibrator, calibration.LabelCalibrator):
         truth = unpacked(truth, answers.shape[1])
     return {"calibration": made or None, "conformal": conformal.seen(its.conformal, truth, answers)}
-
-
-def changed(before: np.ndarray, after: np.ndarray, several: bool) -> int:
-    """How many rows [n, classes] are decided otherwise."""
-    if several:
-        return int(((before >= LIKELY) != (after >= LIKELY)).any(axis=1).sum())
-    return int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
 
 
 def sampled(entries: list[Entry]) -> list[str]:
@@ -124,72 +121,47 @@ def predictions(
     certain: Mapping[str, Certainty],
 ) -> pl.DataFrame:  # fmt: skip
     """Test rows with the truth, the shipped model's answer, and every contender's; of a text, the bits of each."""
-    if store.task.name == "language":
+    task = store.task
+    if task.generative:
         spent = {f"bits_{name}": scores for name, scores in answers.items()}
         return pl.DataFrame({"row": store.split.test, "bytes": truth.astype(np.int64), **spent})
-    classes = np.array(store.task.classes, object)
-    several = store.task.several
-
-    def named(scores: np.ndarray) -> Any:
-        if several:
-            return joined(scores >= LIKELY, store.task.classes)
-        return classes[scores.argmax(axis=1)].tolist() if len(classes) else scores
-
-    frame: dict[str, Any] = {"row": store.split.test}
-    if several:
-        frame["truth"] = joined(unpacked(truth, len(classes)), store.task.classes)
-    else:
-        frame["truth"] = classes[truth].tolist() if len(classes) else truth
+    frame: dict[str, Any] = {"row": store.split.test, "truth": task.true(truth)}
     if shipped is not None:
-        frame["prediction"] = named(answers[shipped])
-        if len(classes):
-            frame |= {f"p_{name}": answers[shipped][:, i] for i, name in enumerate(classes)}
+        frame["prediction"] = task.predicted(answers[shipped])
+        frame |= {f"p_{name}": answers[shipped][:, i] for i, name in enumerate(task.classes)}
         held = certain[shipped].conformal if shipped in certain else None
-        if held is not None and len(classes):
-            frame["set"] = ["|".join(classes[row]) for row in held.sets(answers[shipped])]
-        elif held is not None:
+        if held is not None and task.numeric:
             frame["low"], frame["high"] = held.interval(answers[shipped])
-    frame |= {f"prediction_{name}": named(scores) for name, scores in answers.items()}
+        elif held is not None:
+            frame["set"] = joined(held.sets(answers[shipped]), task.classes)
+    frame |= {f"prediction_{name}": task.predicted(scores) for name, scores in answers.items()}
     return pl.DataFrame(frame)
 
 
 def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) -> list[Example]:
     """The shipped model's worst mistakes on the test, worst first."""
-    if store.task.name == "language":
+    task = store.task
+    if task.generative:
         return _passages(table, store, truth, scores)
-    classes = store.task.classes
-    if store.task.several:
-        borne = unpacked(truth, len(classes))
-        away = np.abs(scores - borne).sum(axis=1)
-        wrong = ((scores >= LIKELY) != borne).any(axis=1)
-        order = [i for i in np.argsort(-away, kind="stable") if wrong[i]][:SHOWN]
-        told = [joined(marks[order], classes) for marks in (borne, scores >= LIKELY)]
-        words = {i: (true, said) for i, true, said in zip(order, *told, strict=True)}
-    elif classes:
-        guess = scores.argmax(axis=1)
-        sure = scores[np.arange(len(scores)), guess]
-        order = [i for i in np.argsort(-sure, kind="stable") if guess[i] != truth[i]][:SHOWN]
-        words = {i: (classes[truth[i]], classes[int(guess[i])]) for i in order}
-    else:
-        order = list(np.argsort(-np.abs(scores - truth), kind="stable")[:SHOWN])
-        words = {i: (f"{truth[i]:,.6g}", f"{scores[i]:,.6g}") for i in order}
+    order = task.worst(truth, scores)[:SHOWN]
     if not order:
         return []
+    words = zip(task.true(truth[order]), task.predicted(scores[order]), strict=True)
     rows = store.split.test[order]
     names = [column.name for column in table.inputs]
     frame = table.take(rows, names)
     place = {int(row): i for i, row in enumerate(np.unique(rows))}
     shown = []
-    for i, row in zip(order, rows, strict=True):
+    for i, row, (true, said) in zip(order, rows, words, strict=True):
         cells = frame.row(place[int(row)], named=True)
         rest = _cells(table, cells)
         shown.append(
             Example(
                 row=int(row),
-                truth=words[i][0],
-                prediction=words[i][1],
-                confidence=float(sure[i]) if classes and not store.task.several else None,
-                error=None if classes else float(scores[i] - truth[i]),
+                truth=_word(true),
+                prediction=_word(said),
+                confidence=float(scores[i].max()) if task.one_class else None,
+                error=float(scores[i] - truth[i]) if task.numeric else None,
                 image=picture(store, int(row)),
                 sound=sound(store, int(row)),
                 text=_text(table, cells),
@@ -238,11 +210,14 @@ def way(table: Table, store: Store, model: Model) -> Journey:
 
 def _label(table: Table, label: int) -> str | None:
     """A row's own label or labels; None for a number, or where there is none."""
-    if not table.task.classes or label < 0:
+    if table.task.numeric or label < 0:
         return None
-    if table.task.several:
-        return joined(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0]
-    return table.task.classes[label]
+    return str(table.task.true(np.array([label]))[0])
+
+
+def _word(value: Any) -> str:
+    """A name, or a value in as many digits as a reader wants."""
+    return value if isinstance(value, str) else f"{value:,.6g}"
 
 
 def _told(table: Table, cells: Mapping[str, Any]) -> str:

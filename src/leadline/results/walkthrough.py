@@ -34,7 +34,7 @@ def journey(table: Table, store: Store, model: Model, image: bytes | None, sound
         Step(stage="cell", name=_several(block.columns), shape=block.kind, values=_cells(cells, block.columns))
         for block in store.blocks
     ]
-    if store.task.name == "language":
+    if store.task.generative:
         held = store.tensor(store.blocks[0].name)[row]
         held = held[held != store.blocks[0].padding]
         steps.append(Step(stage="encoded", name="tokens", shape=_shape(held), values=_peek(held)))

@@ -10,19 +10,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from leadline.core.tensors import Block, Task, Tensors
+from leadline.core.tensors import Block, Tensors
 from leadline.graph.digest import CONTRACT, VERSION, with_digest
 from leadline.kinds import KINDS
-from leadline.metrics.metrics import LIKELY
 from leadline.ship import language_model
 
 if TYPE_CHECKING:
     import onnx
 
     from leadline.graph.builder import Graph
-    from leadline.stats.conformal import Conformal
     from leadline.stats.uncertainty import Certainty
 
 
@@ -41,7 +37,7 @@ def assemble(
     from leadline.graph.builder import Graph
 
     inner, g = onnx.load_from_string(scores), Graph("leadline")
-    joined = language_model.join(g, store, inner) if store.task.name == "language" else _join(g, store, inner, certain)
+    joined = language_model.join(g, store, inner) if store.task.generative else _join(g, store, inner, certain)
     contract = {
         "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
         **joined, **facts,
@@ -73,7 +69,7 @@ def _join(g: Graph, store: Tensors, inner: onnx.ModelProto, certain: Certainty |
     if certain is not None and certain.calibrator is not None:
         answer = certain.calibrator.onnx(g, answer)
     held = None if certain is None else certain.conformal
-    outputs = _outputs(g, answer, store.task, held, taken=set(inputs))
+    outputs = store.task.outputs(g, answer, None if held is None else held.threshold, taken=inputs)
     return {"inputs": inputs, "outputs": outputs, **({} if held is None else {"coverage": held.coverage})}
 
 
@@ -90,33 +86,3 @@ def _shape(name: str, block: Block) -> list[str | int]:
     if block.kind == "series":
         return ["N", block.shape[0]]
     return ["N", f"{name}.samples"] if block.kind == "audio" else ["N"]
-
-
-def _outputs(
-    g: Any, answer: str, task: Task, held: Conformal | None, taken: set[str]
-) -> dict[str, str]:  # fmt: skip
-    """Declare the outputs; returns {role: name}. A column of the table may already have the usual name."""
-    classes = task.classes
-    roles = ["prediction", *(["probabilities"] if classes else [])]
-    roles += [] if held is None else ["set"] if classes else ["low", "high"]
-    names = {role: role if role not in taken else f"{role}_out" for role in roles}
-    if not classes:
-        g.output(names["prediction"], answer, np.float64, ["N"])
-        if held is not None:
-            half = g.const(np.float64(held.threshold))
-            g.output(names["low"], g.op("Sub", answer, half), np.float64, ["N"])
-            g.output(names["high"], g.op("Add", answer, half), np.float64, ["N"])
-        return names
-    if task.several:
-        borne = g.op("GreaterOrEqual", answer, g.const(np.float32(LIKELY)))
-        g.output(names["prediction"], borne, np.bool_, ["N", len(classes)])
-    else:
-        best = g.op("ArgMax", answer, axis=1, keepdims=0)
-        numbers = list(range(len(classes)))
-        named = g.op("LabelEncoder", best, domain="ai.onnx.ml", keys_int64s=numbers, values_strings=list(classes))
-        g.output(names["prediction"], named, np.str_, ["N"])
-    g.output(names["probabilities"], answer, np.float32, ["N", len(classes)])
-    if held is not None:
-        inside = g.op("GreaterOrEqual", answer, g.const(np.float32(held.threshold)))
-        g.output(names["set"], inside, np.bool_, ["N", len(classes)])
-    return names

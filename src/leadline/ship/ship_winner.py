@@ -72,7 +72,7 @@ def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dic
         "file": path.name, "contender": shipment.contender, "score": score, "bytes": path.stat().st_size,
         "parity": dataclasses.asdict(shipment.parity) if shipment.parity else None,
     }  # fmt: skip
-    if store.task.name == "language":
+    if store.task.generative:
         model = Model(path)
         facts["sample"] = {"unit": model.contract["unit"], "text": model.generate(length=SAMPLE)}
     return facts

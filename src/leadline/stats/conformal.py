@@ -26,7 +26,7 @@ from leadline.metrics.metrics import Metric
 from leadline.stats.intervals import score
 
 COVERAGE = 0.9
-HELD = Metric("held", True, (), lambda _, held: (float(held.mean()), held - held.mean()))  # whether, or how far
+HELD = Metric("held", True, lambda _, held: (float(held.mean()), held - held.mean()))  # whether, or how far
 
 
 @dataclass(frozen=True, kw_only=True)

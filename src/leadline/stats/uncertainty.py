@@ -76,7 +76,7 @@ def doubts(
     store: Tensors, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty], advice: Advice
 ) -> list[str]:
     """What is to be said where answers could not be made to say how sure they are."""
-    if store.task.name == "language" or not answers:
+    if store.task.generative or not answers:
         return []
     if not certain:
         how = "" if advice.calibrate is None else f", or {advice.calibrate}"

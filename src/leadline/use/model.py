@@ -24,6 +24,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.system.errors import ModelError
 from leadline.system.resources import most_threads
+from leadline.tasks import task_of
 from leadline.use.language_reader import Reader
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Model:
         self._session = self._open(threads=1)
         self.contract = _contract(self._session, self.path)
         self.classes: list[str] = self.contract["classes"]
+        self.task = task_of({**self.contract, "name": self.contract["task"]})
         if self.contract["version"] == WITHOUT:
             said = f"{path} has no digest, as files of an earlier Leadline: whether it is damaged cannot be checked."
             warnings.warn(said, stacklevel=2)
@@ -94,7 +96,7 @@ class Model:
         """
         from leadline.use.predict import predict
 
-        if self.contract["task"] == "language":
+        if self.task.generative:
             raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
 
@@ -104,7 +106,7 @@ class Model:
 
     def reader(self, threads: int = 1) -> Reader:
         """The step of a language model, on one thread or so many. Raises `ModelError` where this is none."""
-        if self.contract["task"] != "language":
+        if not self.task.generative:
             raise ModelError(f"{self.path.name} predicts {self.contract['target']!r}, and writes no text; use predict.")
         session = self._session if threads == 1 else self._open(threads)
         return Reader(partial(self._run, session), self.contract)
@@ -128,13 +130,7 @@ class Model:
             probabilities [n, classes]; where a coverage is stated set, bool [n, classes], or low and high [n]. And
             {row: why} of the rows that could not be decoded, whose answers are to be ignored.
         """
-        n, classes, several = len(frame), len(self.classes), self.contract["task"] == "multilabel"
-        none = np.zeros((n, classes), bool) if several else np.full(n, None, object) if classes else np.full(n, np.nan)
-        empty: dict[str, Any] = {
-            "prediction": none,
-            "probabilities": np.full((n, classes), np.nan, np.float32), "set": np.zeros((n, classes), bool),
-            "low": np.full(n, np.nan), "high": np.full(n, np.nan),
-        }  # fmt: skip
+        empty = self.task.blank(len(frame))
         found = {role: empty[role] for role in self.contract["outputs"]}
         bad: dict[int, str] = {}
         inputs = self.contract["inputs"].items()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from leadline.core.note import NO_HEADER, code_of
@@ -74,7 +73,7 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
         for start in range(0, rows, chunk):
             frame = part.select(wanted).slice(start, chunk).collect()
             found, bad = model.answer(frame, given.root, watch)
-            answers = _columns(found, model.classes, bad)
+            answers = model.task.frame(found, bad)
             frames.append(answers.with_columns(frame[name] for name in path))
             for position, why in sorted(bad.items())[:3]:
                 warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
@@ -103,29 +102,6 @@ def _readings(part: pl.LazyFrame, model: Model) -> dict[str, Mapping[str, Any]]:
             found[name] = own.settings
             warnings.warn(f"In {own.says}", stacklevel=2)
     return found
-
-
-def _columns(found: dict[str, np.ndarray], classes: list[str], bad: Mapping[int, str]) -> pl.DataFrame:
-    """What the graph answered, as columns; null where a row could not be decoded."""
-    if not classes:
-        return pl.DataFrame({role: pl.Series(values).fill_nan(None) for role, values in found.items()})
-    said = found["prediction"]
-    if said.ndim == 2:  # several labels a row
-        borne = [None if i in bad else joined(row, classes) for i, row in enumerate(said)]
-        columns = {"prediction": pl.Series(borne, dtype=pl.List(pl.String))}
-    else:
-        columns = {"prediction": pl.Series(said.tolist(), dtype=pl.String)}
-    for i, name in enumerate(classes):
-        columns[f"p_{name}"] = pl.Series(found["probabilities"][:, i]).fill_nan(None)
-    if "set" in found:
-        likely = [None if i in bad else "|".join(joined(row, classes)) for i, row in enumerate(found["set"])]
-        columns["set"] = pl.Series(likely, dtype=pl.String)
-    return pl.DataFrame(columns)
-
-
-def joined(row: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """The names of the classes in a set [classes]."""
-    return [name for name, inside in zip(classes, row, strict=True) if inside]
 
 
 def _source(source: Any, model: Model, cache: Path) -> Source:

@@ -1,0 +1,17 @@
+"""The next token of a text: no column is predicted. A row is a passage, its label the bytes in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leadline.core.task import Task
+
+
+class Language(Task):
+    name = "language"
+    metrics = ("bits a byte",)
+    generative = True
+
+    @classmethod
+    def asks(cls, target: str | None, metric: str | None, found: Any) -> str:
+        return f"{cls.name}: what comes next is foretold, measured by {metric}; a row is about a kilobyte"
