@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
 
 
+Values = np.ndarray | list[np.ndarray | None]  # one item a cell; None: it could not be read
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
     """Cells as arrays. `values` has one item a cell: an ndarray, or a list of arrays where shapes differ."""
 
-    values: Any
+    values: Values
     bad: Mapping[int, str] = field(default_factory=dict)  # position -> why it could not be decoded
 
 
@@ -89,7 +92,7 @@ class Kind(Protocol):
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         """Cells to arrays; never raises for a bad cell, reports it in `bad`."""
 
-    def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
+    def fit(self, samples: list[Values], settings: Mapping[str, Any], limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
 
 

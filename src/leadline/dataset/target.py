@@ -32,6 +32,7 @@ ALONE = 0.05  # share of the rows that may be the only one of their class, and a
 
 
 def chosen(source: Source, settings: Settings, names: Sequence[str]) -> str:
+    """The name of the target: the one in the settings, the source's own, or the only usual one."""
     target = settings.target or source.target
     if target is None:
         usual = [name for name in names if name.lower() in USUAL_TARGETS]
@@ -95,6 +96,7 @@ class Target:
 def labels_of(
     source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings, several: Sequence[str]
 ) -> Target:
+    """The labels of all rows, and the task that they make."""
     cells = frame.select(target).collect().to_series()
     asked, nested = settings.task == "multilabel", cells.dtype.is_nested()
     if cells.dtype == pl.Binary:
@@ -245,6 +247,7 @@ def missing(target: str | None) -> str:
 
 
 def task_of(name: str, target: str | None, classes: tuple[str, ...], settings: Settings) -> Task:
+    """A task with the metric that the settings ask for, or its usual one."""
     return Task(name=name, target=target, classes=classes, metric=choose(settings.metric, name))
 
 
@@ -336,5 +339,6 @@ def _natural(text: str) -> tuple[int, float, str]:
 
 
 def listing(names: Sequence[str]) -> str:
+    """The first twelve names, and how many more there are."""
     shown = ", ".join(names[:12])
     return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"

@@ -206,7 +206,7 @@ class Model:
         calls = []
         for rows in groups.values():
             feeds = {
-                name: np.stack([values[i] for i in rows]) if isinstance(values, list) else values[rows]
+                name: np.asarray([values[i] for i in rows]) if isinstance(values, list) else values[rows]
                 for name, values in columns.items()
             }
             calls.append((np.array(rows) + start, feeds))
