@@ -13,7 +13,7 @@ warm := import lightgbm, onnxruntime, polars, scipy.sparse, sklearn.linear_model
 # The fast unit tests: no race, no training of more than a moment.
 quick := architecture dataset graph kinds metrics stats test_config.py test_import.py test_tiny.py
 
-.PHONY: help setup demo test tiny golden lint quick check docs bench clean
+.PHONY: help setup demo test tiny golden lint quick check docs schemas bench clean
 
 help:
 	@echo "make setup   a virtual environment with Leadline and its tools, in $(VENV)"
@@ -24,6 +24,7 @@ help:
 	@echo "make quick   lint, format, types, and the fast tests: under 3 minutes"
 	@echo "make check   lint, format, types, and every test: the gate"
 	@echo "make docs    run what README shows, and write its outputs anew: on a machine that does nothing else"
+	@echo "make schemas write the JSON Schemas of result.json and of a model's contract into docs/schemas"
 	@echo "make bench   measure Leadline against its peers"
 	@echo "make clean   remove all that these made, but no run"
 
@@ -62,6 +63,9 @@ check: lint
 
 docs: setup
 	$(bin)/python benchmarks/shown.py
+
+schemas: setup
+	$(bin)/python benchmarks/schemas.py
 
 # A benchmark that falls short of a figure ends with 1, and the next one is run all the same.
 bench: setup

@@ -126,8 +126,8 @@ def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
         expected = expect(table, rows, machine(), interpretable=interpretable, seconds=asked.seconds)
     return Check(
         source=given.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
-        classes=_shares(table), span=_span(table), columns=columns(table), notes=tuple(notes),
-        problems=tuple(problems), contenders=contenders, expected=expected,
+        classes=_shares(table), span=_span(table), columns=[dict(column) for column in columns(table)],
+        notes=tuple(notes), problems=tuple(problems), contenders=contenders, expected=expected,
         command=None,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.core.records import ColumnResult, ContenderResult, RoundResult
 from leadline.dataset.audit import COUNTED
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
@@ -35,12 +36,12 @@ PACKED = object()  # bytes of a file, which tell a reader nothing
 def contenders(
     race: Race, scored: Mapping[str, Scored], answers: Mapping[str, np.ndarray], store: Store, held: Sequence[Round],
     began: float,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[ContenderResult]:  # fmt: skip
     """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
 
     `began`: the monotonic moment at which the run did.
     """
-    rows = []
+    rows: list[ContenderResult] = []
     tokens = len(stream(store, store.split.test)[0]) if store.task.name == "language" else 0
     for entry in race.entries:
         found = scored.get(entry.name)
@@ -62,7 +63,7 @@ def contenders(
     return rows
 
 
-def rounds(held: Sequence[Round]) -> list[dict[str, Any]]:
+def rounds(held: Sequence[Round]) -> list[RoundResult]:
     """The `rounds_run` of result.json: what every contender scored in each."""
     return [
         {
@@ -110,7 +111,7 @@ def sampled(entries: list[Entry]) -> list[str]:
     return [f"{name} {line}." for name, line in found]
 
 
-def columns(table: Table) -> list[dict[str, Any]]:
+def columns(table: Table) -> list[ColumnResult]:
     """The `columns` of result.json; `estimated`: of so many rows distinct values are not counted one by one."""
     return [
         {
