@@ -11,7 +11,7 @@ sources := src tests examples benchmarks
 warm := import lightgbm, onnxruntime, polars, scipy.sparse, sklearn.linear_model, torch.export, torch.onnx
 
 # The fast unit tests: no race, no training of more than a moment.
-quick := architecture dataset graph kinds metrics stats test_config.py test_import.py test_tiny.py
+quick := architecture core dataset graph metrics stats test_config.py test_import.py test_tiny.py
 
 .PHONY: help setup demo test tiny golden lint quick check docs schemas bench clean
 

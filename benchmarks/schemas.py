@@ -1,4 +1,4 @@
-"""Write the JSON Schemas (draft 2020-12) of result.json and of a model's contract, from their TypedDicts, into docs/schemas.
+"""Write the JSON Schemas (draft 2020-12) of result.json and of a model's contract, from their types, into docs/schemas.
 
 python benchmarks/schemas.py        (or: make schemas)
 """
