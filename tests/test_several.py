@@ -104,7 +104,7 @@ def test_every_contender_learns_several_labels_and_its_file_answers_them(contend
     write(told, tmp_path / "told.parquet")
     assert pl.read_parquet(tmp_path / "told.parquet")["prediction"].dtype == pl.List(pl.String)
     page = (run.folder / "report.html").read_text()
-    assert "Rows that bear it" in page and "grün" in page
+    assert "Support" in page and "grün" in page
 
 
 def test_a_set_holds_the_labels_that_a_row_may_bear(tmp_path: Path) -> None:

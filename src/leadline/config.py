@@ -45,7 +45,9 @@ class Settings:
         "there is time for, 25 at most)"
     )  # fmt: skip
     coverage: float = _setting(0.9, "share of the rows whose truth lies in the shipped file's sets or intervals")
-    until_sure: bool = _setting(False, "go on with such rounds until the verdict is sure, within the budget")
+    until_sure: bool = _setting(
+        False, "keep repeating on new folds or seeds until the verdict is conclusive or the budget is spent"
+    )
     memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
     only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
     need: tuple[str, ...] = _setting(
@@ -66,9 +68,11 @@ class Settings:
     )
     time: str | None = _setting(None, "column to split by: train on the past, test on what came after")
     task: str | None = _setting(
-        None, "binary, multiclass, multilabel, regression or language (default: told by the source)"
+        None, "binary, multiclass, multilabel, regression or language (default: inferred from the source)"
     )
-    unit: str | None = _setting(None, "what running text is cut into: character, byte or pair (default: told by it)")
+    unit: str | None = _setting(
+        None, "what text corpus is cut into: character, byte or pair (default: inferred from it)"
+    )
     data: str | None = _setting(None, "folder in which samples are looked for by name")
     cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
 
@@ -106,7 +110,7 @@ class Settings:
 
     @property
     def running(self) -> bool | None:
-        """Whether text files are to be read as running text; None: as they look."""
+        """Whether text files are to be read as a text corpus; None: as they look."""
         if self.task is None and self.target is None:
             return None
         return self.task == "language"

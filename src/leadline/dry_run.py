@@ -58,8 +58,8 @@ class Check:
     task: str | None
     target: str | None
     metric: str | None
-    classes: dict[str, float] | None  # share of the usable rows, largest first; None of a number or a running text
-    span: tuple[float, float] | None  # least and greatest value of a number to foretell
+    classes: dict[str, float] | None  # share of the usable rows, largest first; None of a number or a text corpus
+    span: tuple[float, float] | None  # least and greatest value of a number to predict
     columns: list[dict[str, Any]]  # as in result.json
     notes: tuple[str, ...]  # what `fit` would say: left out, rare, set aside
     problems: tuple[str, ...]  # what `fit` would refuse
@@ -289,7 +289,7 @@ def _lines(found: Check) -> Iterator[str]:
 def _asks(found: Check) -> str:
     """The task in words."""
     if found.task == "language":
-        return f"language: what comes next is foretold, measured by {found.metric}; a row is about a kilobyte"
+        return f"language: what comes next is predicted, measured by {found.metric}; a row is about a kilobyte"
     if found.span is not None:
         low, high = found.span
         return f"{found.task}: {found.target} goes from {low:,g} to {high:,g}, measured by {found.metric}"

@@ -84,7 +84,7 @@ def fit(
         settings: fields of `leadline.config.Settings`, such as `target`, `budget` or `seed`.
 
     Raises:
-        LeadlineError: with one sentence that says what was found and how to mend it.
+        LeadlineError: with one sentence that says what was found and how to fix it.
 
     Example:
         >>> run = fit("digits", budget="30s", out="digits-run")  # doctest: +SKIP

@@ -144,8 +144,8 @@ def test_unsure_says_what_would_have_shown_and_what_it_takes() -> None:
     assert made.settle_rounds == 7 and made.settle_s == 49.0  # 2.8 squared is 7.8: eight in all
     assert "(7 more folds, about 49 s: --rounds 8)" in made.why
     few = _pair(1.0 * SPREAD, Trial(rows=10))
-    assert few.smallest is None and "any gap could have stayed unseen" in few.why
-    assert "a gap under 5.6" in made.why  # points
+    assert few.smallest is None and "no difference is detectable at 80% power" in few.why
+    assert "at 80% power is 5.6" in made.why  # points
     far = _pair(0.002 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=lambda n: Outlook.of(0.002 + 0.02 * NORMAL)))
     assert (far.settle_rounds, far.settle_s) == (None, None) and "--rounds" not in far.why
 

@@ -27,7 +27,7 @@ CHECKED = ("target", "test", "budget", "kind", "drop", "group", "split", "time",
 def main(arguments: list[str] | None = None, *, began: float | None = None) -> int:
     """Run a command and return its exit code; `began` is when the user started it (monotonic).
 
-    0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can mend. 130: stopped by Ctrl-C.
+    0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can fix. 130: stopped by Ctrl-C.
     """
     try:
         return _run(arguments, began)

@@ -67,7 +67,7 @@ class Fit:
 
     `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to what contenders read:
     'dense' (numbers a column), 'codes' (category numbers), 'bag' (n-gram numbers, 0 for none). `decode` takes the place
-    of what `sniff` said of decoding, where that hangs on what was fitted; from then on every cell is decoded by it.
+    of what `sniff` said of decoding, where that depends on what was fitted; from then on every cell is decoded by it.
     """
 
     settings: Mapping[str, Any]

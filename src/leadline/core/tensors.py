@@ -14,7 +14,7 @@ class Task:
     """What the target asks. `classes` is empty for regression."""
 
     name: str  # binary, multiclass, multilabel, regression or language
-    target: str | None  # None: the next token of a running text
+    target: str | None  # None: the next token of a text corpus
     classes: tuple[str, ...]
     metric: str  # what is scored, stops and selects
 

@@ -48,7 +48,7 @@ def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
     rows, lost = table.rows, [row for row in lost if row["reason"] != untold]
     if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
         return None
-    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
+    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; fix them."
 
 
 def notes_of(store: Store) -> list[str]:
@@ -89,11 +89,12 @@ def kept_apart(store: Store) -> list[str]:
 
 
 def shortened(store: Store) -> list[str]:
-    """What is said where long sounds are heard in part."""
+    """What to report where long clips are cut."""
     said = []
     for block in store.blocks:
         if block.settings.get("cut"):
             seconds = block.settings["longest"] / block.settings["rate"]
-            more = "; a longer --budget hears more" if seconds < LONGEST - 1 else ""
-            said.append(f"Of sounds of {block.columns[0]!r} over {seconds:.3g} s the loudest stretch is heard{more}.")
+            more = "; a larger --budget keeps more" if seconds < LONGEST - 1 else ""
+            clips = f"Clips in {block.columns[0]!r} longer than {seconds:.3g} s"
+            said.append(f"{clips} are cut to their loudest {seconds:.3g} s{more}.")
     return said

@@ -239,7 +239,7 @@ def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
         return None
     first = min(bad)
     return (
-        f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these rows, or "
+        f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; fix these rows, or "
         "leave out what holds them."
     )
 

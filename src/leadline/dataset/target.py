@@ -85,7 +85,7 @@ def _unnamed(source: Source) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The target as it was read: the fields of a `Table` that hang on it alone."""
+    """The target as it was read: the fields of a `Table` that depend on it alone."""
 
     task: Task
     labels: np.ndarray
@@ -270,7 +270,7 @@ def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
 def _guess(
     kept: pl.Series, numbers: pl.Series | None, source: Source, settings: Settings, target: str
 ) -> Guess:  # fmt: skip
-    """Whether the target is classes, told by its values in train, its name, and what the rows are."""
+    """Whether the target is classes, inferred from its values in train, its name, and what the rows are."""
     if numbers is None:
         return Guess(True)
     media = any(kind in MEDIA for kind in source.kinds.values()) or any(

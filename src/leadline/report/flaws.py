@@ -18,9 +18,9 @@ from leadline.report.media_budget import Room
 from leadline.results.examples import Found
 
 TITLES = {
-    "twins": "Rows that repeat another", "labels": "Labels that look wrong", "leak": "The target given away",
-    "trace": "Files that give the class away", "groups": "Rows that belong together", "time": "What changes with time",
-    "drift": "A test unlike the rest", "rare": "Rare classes",
+    "twins": "Near duplicates", "labels": "Label errors", "leak": "Target leakage",
+    "trace": "Spurious features", "groups": "Group leakage", "time": "Temporal drift", "drift": "Covariate shift",
+    "rare": "Rare classes",
 }  # fmt: skip
 SHOWN = 6
 

@@ -1,4 +1,4 @@
-"""What the shipped language model writes, and how well each contender foretells.
+"""What the shipped language model writes, and how well each contender predicts.
 
 Enters: `Facts`. Leaves: HTML.
 """
@@ -11,7 +11,7 @@ from leadline.report.facts import Facts, number
 __all__ = ["writing"]
 
 NOTE = (
-    "Perplexity is the number of equally likely tokens that would be as hard to foretell. Bits a byte is what a "
+    "Perplexity is the number of equally likely tokens that would be as hard to predict. Bits a byte is what a "
     "compressor built on the model would need, and can be compared across ways of cutting text into tokens."
 )
 

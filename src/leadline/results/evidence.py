@@ -254,7 +254,7 @@ def _told(table: Table, cells: Mapping[str, Any]) -> str:
 
 
 def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -> list[Example]:
-    """The test passages that the shipped model finds hardest to foretell."""
+    """The test passages that the shipped model finds hardest to predict."""
     order = np.argsort(-bits / np.maximum(truth, 1), kind="stable")[:PASSAGES]
     rows = store.split.test[order]
     (column,) = table.inputs

@@ -24,7 +24,7 @@ class Parity:
 
     rows: int  # that were compared
     max_difference: float
-    decisions_differ: int  # each hangs on rounding, or the file would not be shipped; 0 where there are no classes
+    decisions_differ: int  # each depends on rounding, or the file would not be shipped; 0 where there are no classes
 
 
 def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
@@ -64,7 +64,7 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
 
 
 def _decisions(shipped: np.ndarray, scores: np.ndarray, several: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [n] whose decision is another one, and those whose decision hangs on rounding: no file is to blame."""
+    """Rows [n] whose decision is another one, and those whose decision depends on rounding: no file is to blame."""
     if several:  # of thousands of labels some lie within rounding of the threshold
         other = (shipped >= LIKELY) != (scores >= LIKELY)
         return other.any(axis=1), ~(other & (np.abs(scores - LIKELY) > TOLERANCE)).any(axis=1)

@@ -193,9 +193,11 @@ def _why(
             f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
             f"{advice.time}, and until then {winner.name} is shipped."
         )
-    unseen = f"{'any gap' if made.smallest is None else f'a gap under {say(made.smallest)}'} could have stayed unseen"
+    power = "no difference is detectable at 80% power"
+    if made.smallest is not None:
+        power = f"the smallest detectable difference at 80% power is {say(made.smallest)}"
     return (
-        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {unseen}){_settle(made)}; "
+        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {power}){_settle(made)}; "
         f"until then {winner.name} is shipped."
     )
 
