@@ -21,7 +21,7 @@ from record import Found, run
 
 RESULTS = Path(__file__).parent / "results" / "libraries.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "machine", "versions")
-TABLES = 300
+TABLES = 120
 SNIPPETS = 40  # of each text and length
 
 

@@ -31,7 +31,7 @@ class Settings:
     target: str | None = _setting(
         None, "column to predict, or with commas several of yes and no (default: the one that the layout gives)"
     )
-    test: str | None = _setting(None, "a source of test rows (default: a stated test part, else a fifth of the rows)")
+    test: str | None = _setting(None, "test rows (default: a predefined test part, else a fifth of the rows)")
     budget: str = _setting("5m", "time for the whole run, from reading to report: 90, 90s, 5m, 1h")
     epochs: int | None = _setting(
         None, "passes of every network over the rows, in place of a budget: as long as it takes, and the same each time"
@@ -41,7 +41,7 @@ class Settings:
         "what is scored, stops and selects: accuracy, auc, log loss, rmse, … (default: accuracy, rmse or bits a byte)",
     )
     rounds: int | None = _setting(
-        None, "races to judge by: other folds, or other seeds where the test part is stated (default: as many as "
+        None, "races to judge by: other folds, or other seeds where the test part is predefined (default: as many as "
         "there is time for, 25 at most)"
     )  # fmt: skip
     coverage: float = _setting(0.9, "share of the rows whose truth lies in the shipped file's sets or intervals")
@@ -56,7 +56,7 @@ class Settings:
     )  # fmt: skip
     fix: str | None = _setting(
         None,
-        "take out flaws of the data: all, or some of twins,labels,leak (default: they are told and priced)",
+        "take out flaws of the data: all, or some of twins,labels,leak (default: they are reported with their impact)",
     )
     seed: int = _setting(0, "seed of the split and of every contender")
     out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
@@ -73,7 +73,7 @@ class Settings:
     unit: str | None = _setting(
         None, "what text corpus is cut into: character, byte or pair (default: inferred from it)"
     )
-    data: str | None = _setting(None, "folder in which samples are looked for by name")
+    data: str | None = _setting(None, "folder that holds samples, by name")
     cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
 
     def __post_init__(self) -> None:

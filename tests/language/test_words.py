@@ -1,7 +1,7 @@
 """Plain words: no message, help text, report text, docstring or page uses the patterns of this list.
 
-What does so today is counted by file in allowed.json, which only shrinks. `python tests/language/test_words.py` writes it
-anew after a rewording, and refuses to let a count grow.
+What does so today is counted by file in allowed.json, which only shrinks. `python tests/language/test_words.py` writes
+it again after a rewording, and refuses to let a count grow.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which column is to be told, what it asks, and its cells as numbers.
 
 Enters: a source, its rows, the user's words. Leaves: a `Target`: the task, a label a row (class number, `marks` of
-several, or value; -1 or NaN where it is unusable), and the rows that are set aside for it.
+several, or value; -1 or NaN where it is unusable), and the rows that are quarantined for it.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def _labelled(
 
 
 def missing(target: str | None) -> str:
-    """Why a row that does not tell its target is set aside: of that there may be any number."""
+    """Why a row without a target is quarantined: there may be any number of these."""
     return f"the target {target!r} is missing"
 
 

@@ -23,7 +23,7 @@ def writing(facts: Facts) -> str:
     text = str(sample.get("text") or "").strip("\n")
     passage = ""
     if text:
-        lead = f"{name(shipped.get('contender'))} goes on by itself, from an empty line:"
+        lead = f"{name(shipped.get('contender'))} continues, from an empty line:"
         passage = f'<p>{lead}</p><blockquote class="written" dir="auto">{clip(text, 2_000)}</blockquote>'
     rows = [
         (name(c.get("name"), 28), facts.measure.text(c["score"]), plain(number(c.get("perplexity")) or 0.0))

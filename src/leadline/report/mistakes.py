@@ -1,4 +1,4 @@
-"""Where the shipped model is right and where it errs, on the sealed test rows.
+"""Where the shipped model is right and where it errs, on the held-out test rows.
 
 Enters: `Facts`, and the test predictions as a frame with `truth` and `prediction`. Leaves: HTML.
 A million rows are counted by polars; what is drawn point by point is every n-th row, so the same rows each time.

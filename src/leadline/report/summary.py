@@ -31,7 +31,7 @@ def headline(facts: Facts) -> str:
 
 
 def _starved(facts: Facts) -> bool:
-    """Whether the answer is open although the difference is not: a family lost for want of time."""
+    """Whether the answer is open although the difference is not: a family lost because it was undertrained."""
     low, high = number(facts.verdict.get("low")), number(facts.verdict.get("high"))
     told = low is not None and high is not None and (low > 0 or high < 0)
     region = number(facts.verdict.get("region")) or 0.0

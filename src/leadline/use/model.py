@@ -110,7 +110,7 @@ class Model:
         return Reader(partial(self._run, session), self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
-        """Text that goes on from the prompt; `settings` are those of `leadline.use.generate.generate`."""
+        """Text that continues the prompt; `settings` are those of `leadline.use.generate.generate`."""
         from leadline.use.generate import generate
 
         return "".join(generate(self, prompt, **settings))
