@@ -10,7 +10,10 @@ sources := src tests examples benchmarks
 # Byte code is made for these only: all of it would be 0.3 GB more, and none would cost the first run its seconds.
 warm := import lightgbm, onnxruntime, polars, scipy.sparse, sklearn.linear_model, torch.export, torch.onnx
 
-.PHONY: help setup demo test tiny golden check docs bench clean
+# The fast unit tests: no race, no training of more than a moment.
+quick := architecture core dataset graph metrics stats test_config.py test_import.py test_tiny.py
+
+.PHONY: help setup demo test tiny golden lint quick check docs schemas bench clean
 
 help:
 	@echo "make setup   a virtual environment with Leadline and its tools, in $(VENV)"
@@ -18,8 +21,10 @@ help:
 	@echo "make tiny    the whole journey in seconds: run it before every commit"
 	@echo "make test    every test"
 	@echo "make golden  write the first losses of each architecture anew, where they were meant to change"
-	@echo "make check   lint, format, types, and every test"
+	@echo "make quick   lint, format, types, and the fast tests: under 3 minutes"
+	@echo "make check   lint, format, types, and every test: the gate"
 	@echo "make docs    run what README shows, and write its outputs anew: on a machine that does nothing else"
+	@echo "make schemas write the JSON Schemas of result.json and of a model's contract into docs/schemas"
 	@echo "make bench   measure Leadline against its peers"
 	@echo "make clean   remove all that these made, but no run"
 
@@ -45,14 +50,22 @@ tiny: setup
 golden: setup
 	LEADLINE_GOLDEN=write $(bin)/python -m pytest -q tests/golden
 
-check: setup
+lint: setup
 	$(bin)/ruff check $(sources)
 	$(bin)/ruff format --check $(sources)
 	$(bin)/mypy
+
+quick: lint
+	$(bin)/python -m pytest -q $(addprefix tests/,$(quick))
+
+check: lint
 	$(MAKE) test
 
 docs: setup
 	$(bin)/python benchmarks/shown.py
+
+schemas: setup
+	$(bin)/python benchmarks/schemas.py
 
 # A benchmark that falls short of a figure ends with 1, and the next one is run all the same.
 bench: setup

@@ -2,7 +2,7 @@
 
     python benchmarks/damage.py [NAME ...]
 
-Makes a file of a table, of images, of texts and of running text, damages each 500 times in twelve ways, and asks each
+Makes a file of a table, of images, of texts and of a text corpus, damages each 500 times in twelve ways, and asks each
 for answers: in Python, and 40 of them on the command line. Appends to benchmarks/results/damage.csv.
 """
 
@@ -58,7 +58,7 @@ KINDS: dict[str, tuple[Callable[[Path], Any], dict[str, Any]]] = {
     "table": (lambda folder: _written(_table(), folder / "table.csv"), {"target": "y", "only": "boosting"}),
     "images": (lambda folder: "digits", {"only": "cnn"}),
     "texts": (lambda folder: _written(_texts(), folder / "texts.csv"), {"target": "label", "only": "linear"}),
-    "running text": (_story, {"only": "ngram"}),
+    "text corpus": (_story, {"only": "ngram"}),
 }
 
 
@@ -163,7 +163,7 @@ def _kind(name: str, folder: Path) -> Found:
         if end != "refused" or wall > SECOND:
             wrong.append(f"{number} ({way}): {end[:200]} in {wall:.2f} s")
         if number % (EACH // BY_COMMAND) == 7:
-            end, wall = _command(path, None if name == "running text" else source, where)
+            end, wall = _command(path, None if name == "text corpus" else source, where)
             by_command["refused" if end == "refused" else "not"] += 1
             slowest_command = max(slowest_command, wall)
             if end != "refused":

@@ -1,4 +1,4 @@
-"""Sound and running text on real data, measured: each command as a user runs it, and what odd files come to.
+"""Sound and text corpus on real data, measured: each command as a user runs it, and what odd files come to.
 
     python benchmarks/kinds.py [--data ../shared/data] [NAME ...]
 

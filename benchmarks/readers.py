@@ -3,9 +3,9 @@
     python benchmarks/readers.py [all] [some]
 
 `all` is 2,000 tables, `some` as many of them as two minutes allow. Of each table the store (encoded tensors, labels,
-classes) is built from every form, a file is shipped whose answers hang on every encoded value, and every form is asked
-of it, two of them row by row. Prints what must be and what was, and appends it to benchmarks/results/readers.csv with
-versions and machine.
+classes) is built from every form, a file is shipped whose answers depend on every encoded value, and every form is
+asked of it, two of them row by row. Prints what must be and what was, and appends it to
+benchmarks/results/readers.csv with versions and machine.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def stored(source: Any, cache: Path) -> Any:
 
 
 def shipped(store: Any, path: Path) -> Any:
-    """A file whose answers hang on every encoded value, by weights of chance: nothing is trained."""
+    """A file whose answers depend on every encoded value, by weights of chance: nothing is trained."""
     from leadline.graph.builder import Graph
     from leadline.ship.assemble import assemble
     from leadline.use.model import Model

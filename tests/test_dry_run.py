@@ -48,7 +48,7 @@ def test_a_table(look: Run, table: Path, tmp_path: Path) -> None:
     assert lines[1].startswith("binary: y is one of ") and lines[1].endswith("measured by accuracy")
     assert identifier in lines
     assert any(line.startswith("  size    number    ") and "missing" in line for line in lines)
-    assert "would race: mlp (deep) against linear, boosting (classical)" in lines
+    assert "eligible contenders: mlp (deep) against linear, boosting (classical)" in lines
     assert "The textbook often expects classical models to win here, because so few rows suit" in out
     assert lines[-1] == "next  leadline fit table.csv --target y --budget 40s"
 
@@ -79,11 +79,12 @@ def test_folders_of_pictures_texts_and_numbers(look: Run, tmp_path: Path, messag
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((9, 9), i % 2 * 150 + i, np.uint8)).save(folder / f"{i}.png")
     code, out, _ = look("pictures")
-    assert code == 0 and "would race: mlp, cnn (deep)" in out and "images, 15 rows to learn from, 7 a class" in out
+    assert code == 0 and "eligible contenders: mlp, cnn (deep)" in out
+    assert "images, 15 rows to learn from, 7 a class" in out
 
     messages().write_csv(tmp_path / "messages.csv")
     code, out, _ = look("messages.csv", "--target", "label")
-    assert code == 0 and "would race: bag (deep) against linear, boosting (classical)" in out
+    assert code == 0 and "eligible contenders: bag (deep) against linear, boosting (classical)" in out
 
     mixed(task="regression").write_csv(tmp_path / "numbers.csv")
     code, out, _ = look("numbers.csv", "--target", "y")
@@ -92,8 +93,8 @@ def test_folders_of_pictures_texts_and_numbers(look: Run, tmp_path: Path, messag
 
 def test_running_text_and_sounds(look: Run, story: Any, tones: Any, tmp_path: Path) -> None:
     code, out, _ = look(story(), "--unit", "byte")
-    assert code == 0 and "would race: lstm, gpt (deep) against ngram (classical)" in out
-    assert "language: what comes next is foretold" in out and out.rstrip().endswith("--unit byte")
+    assert code == 0 and "eligible contenders: lstm, gpt (deep) against ngram (classical)" in out
+    assert "language: what comes next is predicted" in out and out.rstrip().endswith("--unit byte")
     found = ll.check(tones(), target="label")
     assert found.contenders["deep"] == ["cnn", "crnn"] and found.command is None
 
@@ -136,14 +137,18 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
             "--time y",
             "cells that are neither numbers",
         ),
-        ("x,y\n" + "".join(f"{i % 7},{'ab'[i % 2] if i % 3 else ''}\n" for i in range(40)), "", "14 rows would be set"),
+        (
+            "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2] if i % 3 else ''}\n" for i in range(40)),
+            "",
+            "14 rows would be quarantined",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_rows(content: str, words: str, message: str, look: Run, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text(content)
     code, out, err = look("data.csv", *words.split())
     assert message in out and "Traceback" not in out + err
-    assert code == (0 if "would be set" in message else 2)
+    assert code == (0 if "would be quarantined" in message else 2)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,7 @@ def test_files_that_cannot_be_opened(look: Run, tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{i}.png").write_bytes(b"no picture")
     code, out, _ = look("pictures")
-    assert code == 2 and "rows cannot be read, such as row 1: " in out and "would race" not in out
+    assert code == 2 and "rows cannot be read, such as row 1: " in out and "eligible contenders" not in out
 
 
 def test_a_folder_that_may_only_be_read(look: Run, table: Path, tmp_path: Path) -> None:

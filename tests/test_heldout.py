@@ -1,4 +1,4 @@
-"""Nothing that is learned, chosen or taken out hangs on a label of a test row: raised on where it is read, and seen.
+"""Nothing that is learned, chosen or taken out depends on a label of a test row: raised on where it is read, and seen.
 
 Each source is fitted twice: as it is, and with other labels in the rows that it is tested on. Meanwhile labels that are
 sealed raise where anything reads them.

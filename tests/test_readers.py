@@ -64,7 +64,7 @@ def test_no_pair_of_readers_differs(
 
 @pytest.fixture(scope="module")
 def ship(prepare: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """ship(source, **settings): a model whose answers hang on every encoded value."""
+    """ship(source, **settings): a model whose answers depend on every encoded value."""
 
     def run(source: Any, **asked: Any) -> Any:
         made = prepare(source, target="y", **asked)

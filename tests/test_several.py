@@ -107,7 +107,7 @@ def test_every_contender_learns_several_labels_and_its_file_answers_them(contend
     write(told, tmp_path / "told.parquet")
     assert pl.read_parquet(tmp_path / "told.parquet")["prediction"].dtype == pl.List(pl.String)
     page = (run.folder / "report.html").read_text()
-    assert "Rows that bear it" in page and "grün" in page
+    assert "Support" in page and "grün" in page
 
 
 def test_boosting_learns_several_labels_without_a_budget(prepare: Any) -> None:

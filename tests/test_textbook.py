@@ -44,8 +44,8 @@ def expected(prepare: Any) -> Any:
         ("images", 5_000, 0, "deep", "usually"),  # a number is asked: ten rows count as one of a class
         ("sounds", 320, 10, "deep", "often"),
         ("sounds", 100, 10, "either", "open"),
-        ("running text", 1_000, 0, "deep", "usually"),
-        ("running text", 100, 0, "either", "open"),
+        ("text corpus", 1_000, 0, "deep", "usually"),
+        ("text corpus", 100, 0, "either", "open"),
     ],
 )
 def test_the_kind_of_data_and_its_rows_decide(data: str, rows: int, classes: int, answer: str, sure: str) -> None:
@@ -92,7 +92,7 @@ def test_who_must_read_the_model_gets_a_classical_one(expected: Any, bars: Any) 
 
 def test_texts_sounds_and_running_text_are_told_apart(expected: Any, messages: Any, tones: Any, story: Any) -> None:
     for source, settings, name in ((messages(), {"target": "label"}, "texts"), (tones(), {"target": "label"}, "sounds"),
-                                   (story(), {}, "running text")):  # fmt: skip
+                                   (story(), {}, "text corpus")):  # fmt: skip
         assert expected(source, **settings).reasons[0].found.startswith(name)
     few = expected(messages(), target="label")
     assert any("none here is pretrained" in reason.found for reason in few.reasons)

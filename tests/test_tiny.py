@@ -90,4 +90,4 @@ def test_rows_that_do_not_tell_their_target_may_be_most(tmp_path: Path, mixed: A
     run = leadline.fit(mixed(300).with_columns(y=told), target="y", budget="10s", only="linear", out=tmp_path / "run")
     assert sum(run.result["rows"].values()) == 120 and run.result["quarantined"] == 180
     (said,) = [note for note in run.result["warnings"] if "quarantine" in note]
-    assert said == "180 rows were set aside in quarantine.csv, such as data row 3: the target 'y' is missing."
+    assert said == "180 rows were moved to quarantine.csv, such as data row 3: the target 'y' is missing."

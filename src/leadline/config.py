@@ -30,7 +30,7 @@ class Settings:
     target: str | None = _setting(
         None, "column to predict, or with commas several of yes and no (default: the one that the layout gives)"
     )
-    test: str | None = _setting(None, "a source of test rows (default: a stated test part, else a fifth of the rows)")
+    test: str | None = _setting(None, "test rows (default: a predefined test part, else a fifth of the rows)")
     budget: str = _setting("5m", "time for the whole run, from reading to report: 90, 90s, 5m, 1h")
     epochs: int | None = _setting(
         None, "passes of every network over the rows, in place of a budget: as long as it takes, and the same each time"
@@ -40,11 +40,13 @@ class Settings:
         "what is scored, stops and selects: accuracy, auc, log loss, rmse, … (default: accuracy, rmse or bits a byte)",
     )
     rounds: int | None = _setting(
-        None, "races to judge by: other folds, or other seeds where the test part is stated (default: as many as "
+        None, "races to judge by: other folds, or other seeds where the test part is predefined (default: as many as "
         "there is time for, 25 at most)"
     )  # fmt: skip
     coverage: float = _setting(0.9, "share of the rows whose truth lies in the shipped file's sets or intervals")
-    until_sure: bool = _setting(False, "go on with such rounds until the verdict is sure, within the budget")
+    until_sure: bool = _setting(
+        False, "keep repeating on new folds or seeds until the verdict is conclusive or the budget is spent"
+    )
     memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
     only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
     need: tuple[str, ...] = _setting(
@@ -53,7 +55,7 @@ class Settings:
     )  # fmt: skip
     fix: str | None = _setting(
         None,
-        "take out flaws of the data: all, or some of twins,labels,leak (default: they are told and priced)",
+        "take out flaws of the data: all, or some of twins,labels,leak (default: they are reported with their impact)",
     )
     seed: int = _setting(0, "seed of the split and of every contender")
     out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
@@ -65,10 +67,12 @@ class Settings:
     )
     time: str | None = _setting(None, "column to split by: train on the past, test on what came after")
     task: str | None = _setting(
-        None, "binary, multiclass, multilabel, regression or language (default: told by the source)"
+        None, "binary, multiclass, multilabel, regression or language (default: inferred from the source)"
     )
-    unit: str | None = _setting(None, "what running text is cut into: character, byte or pair (default: told by it)")
-    data: str | None = _setting(None, "folder in which samples are looked for by name")
+    unit: str | None = _setting(
+        None, "what text corpus is cut into: character, byte or pair (default: inferred from it)"
+    )
+    data: str | None = _setting(None, "folder that holds samples, by name")
     cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
 
     def __post_init__(self) -> None:
@@ -107,7 +111,7 @@ class Settings:
 
     @property
     def running(self) -> bool | None:
-        """Whether text files are to be read as running text; None: as they look."""
+        """Whether text files are to be read as a text corpus; None: as they look."""
         if self.task is None and self.target is None:
             return None
         from leadline.tasks import TASKS

@@ -1,9 +1,9 @@
-"""`leadline check`: a source read, understood and looked over, with what the textbook expects; nothing is trained.
+"""`leadline check`: a source read and examined, with what the textbook expects; nothing is trained.
 
-Enters: what `fit` takes. Leaves: a `Check`: the data as `fit` would see it, what `fit` would refuse, who would race,
-and the expectation. The stages are those of `run.py` up to the split; then a few rows are decoded. Nothing is written
-but, by the reading of text, the cache that `fit` reads next. A stage that refuses is asked again without the setting
-that is to blame, so that one look finds every mistake.
+Enters: what `fit` takes. Leaves: a `Check`: the data as `fit` would see it, what `fit` would refuse, the eligible
+contenders, and the expectation. The stages are those of `run.py` up to the split; then a few rows are decoded. Nothing
+is written but, by the reading of text, the cache that `fit` reads next. A stage that refuses is asked again without
+the setting that is to blame, so that one look finds every mistake.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ class Check:
     task: str | None
     target: str | None
     metric: str | None
-    classes: dict[str, float] | None  # share of the usable rows, largest first; None of a number or a running text
-    span: tuple[float, float] | None  # least and greatest value of a number to foretell
+    classes: dict[str, float] | None  # share of the usable rows, largest first; None of a number or a text corpus
+    span: tuple[float, float] | None  # least and greatest value of a number to predict
     columns: list[dict[str, Any]]  # as in result.json
     notes: tuple[str, ...]  # what `fit` would say: left out, rare, set aside
     problems: tuple[str, ...]  # what `fit` would refuse
-    contenders: dict[str, list[str]]  # family -> those that would race
+    contenders: dict[str, list[str]]  # family -> those that are eligible
     expected: Expectation | None
     command: str | None  # to run next; None where `fit` would refuse, or the source has no path
 
@@ -128,8 +128,8 @@ def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
         expected = expect(table, rows, machine(), interpretable=interpretable, seconds=asked.seconds)
     return Check(
         source=given.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
-        classes=_shares(table), span=_span(table), columns=columns(table), notes=tuple(notes),
-        problems=tuple(problems), contenders=contenders, expected=expected,
+        classes=_shares(table), span=_span(table), columns=[dict(column) for column in columns(table)],
+        notes=tuple(notes), problems=tuple(problems), contenders=contenders, expected=expected,
         command=None,
     )  # fmt: skip
 
@@ -205,7 +205,7 @@ def _decoded(
     if bad:
         first = min(bad)
         notes.append(
-            f"{len(bad):,} of {counted(len(rows), 'row')} looked at would be set aside: row {first + 1}: {bad[first]}."
+            f"{len(bad):,} of {counted(len(rows), 'row')} examined would be quarantined: row {first + 1}: {bad[first]}."
         )
     return blocks
 
@@ -242,7 +242,7 @@ def _aside(lost: list[dict[str, str]]) -> list[str]:
     if not lost:
         return []
     many = "1 row" if len(lost) == 1 else f"{len(lost):,} rows"
-    return [f"{many} would be set aside, such as {lost[0]['place']}: {lost[0]['reason']}."]
+    return [f"{many} would be quarantined, such as {lost[0]['place']}: {lost[0]['reason']}."]
 
 
 def _shares(table: Table) -> dict[str, float] | None:
@@ -278,7 +278,7 @@ def _lines(found: Check) -> Iterator[str]:
         yield from (f"  {problem}" for problem in found.problems)
     if found.contenders:
         deep, classical = (", ".join(found.contenders[family]) or "none" for family in FAMILIES[:2])
-        yield f"would race: {deep} (deep) against {classical} (classical)"
+        yield f"eligible contenders: {deep} (deep) against {classical} (classical)"
     if found.expected is not None:
         yield f"\n{found.expected.why}"
         for reason in found.expected.reasons:

@@ -58,7 +58,7 @@ class Rule:
 
 
 # Images and sounds count rows a class, or a tenth of the rows where a number is asked; the others count rows.
-# A row of running text is about a kilobyte. The first line that is reached holds.
+# A row of a text corpus is about a kilobyte. The first line that is reached holds.
 RULES = tuple(
     Rule(data=data, least=least, answer=answer, sure=sure, because=because, source=source)
     for data, least, answer, sure, because, source in (
@@ -80,9 +80,9 @@ RULES = tuple(
          "Joulin et al. 2016; Zhang et al. 2015"),
         ("texts", 0, CLASSICAL, OFTEN, "on few texts counted n-grams beat networks that start from nothing",
          "Wang & Manning 2012; Kim 2014"),
-        ("running text", 500, DEEP, USUALLY, "networks share what they learn between contexts, and counts cannot",
+        ("text corpus", 500, DEEP, USUALLY, "networks share what they learn between contexts, and counts cannot",
          "Bengio et al. 2003; Mikolov et al. 2010"),
-        ("running text", 0, EITHER, OPEN, "on little text well smoothed counts of n-grams are hard to beat",
+        ("text corpus", 0, EITHER, OPEN, "on little text well smoothed counts of n-grams are hard to beat",
          "Chen & Goodman 1999"),
         ("columns in order", 0, EITHER, OPEN,
          "networks use the order, and so do random convolutions under a linear model",
@@ -96,14 +96,14 @@ RULES = tuple(
     )
 )  # fmt: skip
 DATA = {
-    "tokens": "running text",
+    "tokens": "text corpus",
     "image": "images",
     "audio": "sounds",
     "series": "columns in order",
     "text": "texts",
 }  # the first that is there
 # Seconds of a core that a network takes for a row until it has learned something: rough, and ours.
-A_ROW = {"images": 4e-3, "sounds": 4e-3, "texts": 1e-3, "running text": 0.1}
+A_ROW = {"images": 4e-3, "sounds": 4e-3, "texts": 1e-3, "text corpus": 0.1}
 A_COLUMN_ROW = 5e-4
 READABLE = "whoever must explain each answer needs a model that can be read, not one explained afterwards"
 BESIDE = 3  # other columns beside a text, above which it is a table that has a text
@@ -180,10 +180,10 @@ def _sentence(answer: str, sure: str, because: str) -> str:
 def _amount(table: Table, data: str, train: int) -> str:
     """'images, 45,000 rows to learn from, 4,500 a class'."""
     told = f"{data}, {train:,} rows to learn from"
-    if data == "running text":
-        return f"running text, about {train:,} kB to learn from"
+    if data == "text corpus":
+        return f"text corpus, about {train:,} kB to learn from"
     classes = len(table.task.classes)
-    return f"{told}, {train // classes:,} a class" if classes else f"{told}, a number to foretell"
+    return f"{told}, {train // classes:,} a class" if classes else f"{told}, a number to predict"
 
 
 def _shape(table: Table, data: str, train: int, ordered: int) -> list[Reason]:

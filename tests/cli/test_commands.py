@@ -143,10 +143,7 @@ def test_a_corrupt_image_is_set_aside(leadline: Run, tmp_path: Path, bars: Any) 
     broken = tmp_path / "pictures" / "lying" / "04.png"
     broken.write_bytes(broken.read_bytes()[:50])
     code, out, _ = leadline("fit", "pictures", "--budget", "1s", "--out", "run")
-    assert (
-        code == 0
-        and "1 row was set aside in quarantine.csv, such as pictures row 3: lying/04.png cannot be read" in out
-    )
+    assert code == 0 and "1 row was moved to quarantine.csv, such as pictures row 3: lying/04.png cannot be read" in out
     (row,) = pl.read_csv(tmp_path / "run" / "quarantine.csv").to_dicts()
     assert "04.png" in row["reason"] and json.loads((tmp_path / "run" / "result.json").read_text())["quarantined"] == 1
     code, out, err = leadline("predict", "run", "pictures/lying")

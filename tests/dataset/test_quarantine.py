@@ -17,4 +17,4 @@ def test_it_is_said_where_long_sounds_are_heard_in_part(
     monkeypatch.setattr(audio, "SHORTEST", 0.4)
     monkeypatch.setattr(audio, "HEARD", 0.0)
     (said,) = shortened(prepare(tones(40, seed=1)).store)
-    assert said == "Of sounds of 'sound' over 0.4 s the loudest stretch is heard; a longer --budget hears more."
+    assert said == "Clips in 'sound' longer than 0.4 s are cut to their loudest 0.4 s; a larger --budget keeps more."

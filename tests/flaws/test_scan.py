@@ -58,7 +58,7 @@ def test_one_flaw_is_told_of_in_the_singular(tmp_path: Path) -> None:
     other = pl.when(pl.col("label") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
     both = pl.concat([table, table.slice(7, 1).with_columns(label=other)])
     says = _flaw(_fit(both, tmp_path, fix="twins"), "twins")["says"]
-    assert "1 of 601 rows repeats another" in says and "; 1 pair bears different labels." in says
+    assert "1 of 601 rows is a near duplicate" in says and "; 1 pair has different labels." in says
     assert "1 row that repeats another was taken out." in (tmp_path / "run" / "result.json").read_text()
 
 

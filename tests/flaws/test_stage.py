@@ -1,4 +1,4 @@
-"""A run that was mended, on two folds, is repeated to the same bytes: its clock says how much was looked at."""
+"""A run that was fixed, on two folds, is repeated to the same bytes: its clock says how much was looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running text: which files it is, how it is cut, and what is said of the ones that cannot be read."""
+"""A text corpus: which files it is, how it is cut, and what is said of the ones that cannot be read."""
 
 from __future__ import annotations
 

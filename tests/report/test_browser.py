@@ -35,7 +35,7 @@ RESULT: dict[str, Any] = {
         {"name": LONG, "kind": "text", "role": "input", "missing": 0.1, "unique": 900, "note": LONG}
     ],
     "flaws": [{
-        "name": "twins", "says": "12 of 1,000 rows repeat another, or nearly.", "rows": 12, "fixes": 12, "columns": [],
+        "name": "twins", "says": "12 of 1,000 rows are near duplicates.", "rows": 12, "fixes": 12, "columns": [],
         "price": {"size": -0.01, "low": -0.02, "high": -0.002, "metric": "accuracy", "of": "cnn", "how": "without"},
     }],
     "command": f"leadline fit {LONG} --budget 60s", "warnings": ["A warning."], "versions": {"python": "3.11"},

@@ -56,7 +56,7 @@ def verdict(
     made |= {"p_deep": 0.9962, "p_same": 0.0038, "p_classical": 0.0, "of": "model", "settle_rows": None}
     return (
         made
-        | {"why": "This cnn answers more of the sealed test rows right than boosting, by more than matters."}
+        | {"why": "This cnn answers more of the held-out test rows right than boosting, by more than matters."}
         | more
     )
 
@@ -243,7 +243,7 @@ def only_floor() -> Case:
         winner=None,
         against=None,
         p_deep=None,
-        why="Nothing but the floor finished within the budget.",
+        why="Nothing but the baseline finished within the budget.",
     )
     field = [c | {"curve": []} for c in race() if c["family"] == "floor" or c["score"] is None]
     return (

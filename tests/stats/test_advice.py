@@ -53,11 +53,11 @@ def test_one_that_learned_too_little(passes: bool, says: str) -> None:
 @pytest.mark.parametrize(
     ("advice", "says"),
     [
-        ({}, "More rows would mend it, or a larger budget, which races on folds."),
-        ({"folds": False}, "More rows would mend it."),  # a stated test, or --time
-        ({"passes": True}, "More rows would mend it, or --rounds 5."),
-        ({"rounds": 1}, "More rows would mend it, or --rounds 5."),
-        ({"rounds": 10, "passes": True}, "More rows would mend it."),
+        ({}, "Add rows, or a larger budget, which races on folds."),
+        ({"folds": False}, "Add rows."),  # a stated test, or --time
+        ({"passes": True}, "Add rows, or --rounds 5."),
+        ({"rounds": 1}, "Add rows, or --rounds 5."),
+        ({"rounds": 10, "passes": True}, "Add rows."),
     ],
 )
 def test_no_rows_to_calibrate_on(advice: dict[str, Any], says: str) -> None:

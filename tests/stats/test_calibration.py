@@ -25,7 +25,7 @@ def _sharpened(p: np.ndarray, power: float) -> np.ndarray:
 
 
 def _squeezed(p: np.ndarray) -> np.ndarray:
-    """Timid in the middle and bold at the ends: no temperature mends it."""
+    """Timid in the middle and bold at the ends: no temperature fixes it."""
     made = 0.5 + 4 * (p - 0.5) ** 3
     made = np.clip(made, 1e-3, None)
     return made / made.sum(axis=1, keepdims=True)

@@ -66,7 +66,7 @@ def test_deep_and_classical_ship_the_winner_whatever_it_costs() -> None:
     assert won.gap == pytest.approx(0.03) and won.low == pytest.approx(0.0205) and won.high == pytest.approx(0.0395)
     assert (won.p_deep, won.p_same, won.p_classical) == (1.0, 0.0, 0.0)
     assert won.why == (
-        "This cnn beats this linear by 3.00 points of accuracy on the sealed test "
+        "This cnn beats this linear by 3.00 points of accuracy on the held-out test "
         "(95% interval of deep minus classical +2.05 to +3.95)."
     )
     lost = _pair(-0.03 + 0.01 * SPREAD, classical={"cost": 99.0})
@@ -144,8 +144,8 @@ def test_unsure_says_what_would_have_shown_and_what_it_takes() -> None:
     assert made.settle_rounds == 7 and made.settle_s == 49.0  # 2.8 squared is 7.8: eight in all
     assert "(7 more folds, about 49 s: --rounds 8)" in made.why
     few = _pair(1.0 * SPREAD, Trial(rows=10))
-    assert few.smallest is None and "any gap could have stayed unseen" in few.why
-    assert "a gap under 5.6" in made.why  # points
+    assert few.smallest is None and "no difference is detectable at 80% power" in few.why
+    assert "at 80% power is 5.6" in made.why  # points
     far = _pair(0.002 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=lambda n: Outlook.of(0.002 + 0.02 * NORMAL)))
     assert (far.settle_rounds, far.settle_s) == (None, None) and "--rounds" not in far.why
 
@@ -203,7 +203,7 @@ def test_one_family_alone_cannot_be_judged() -> None:
     assert (made.answer, made.winner, made.against, made.gap) == ("unsure", "linear", None, None)
     assert made.why.startswith("No deep contender finished, so deep and classical cannot be compared")
     made = judge(None, None, None, METRICS["accuracy"], Trial(rows=10))
-    assert made.winner is None and made.why.startswith("Nothing but the floor finished")
+    assert made.winner is None and made.why.startswith("Nothing but the baseline finished")
 
 
 def test_contenders_of_one_family_are_held_against_each_other() -> None:

@@ -27,7 +27,7 @@ CHECKED = ("target", "test", "budget", "kind", "drop", "group", "split", "time",
 def main(arguments: list[str] | None = None, *, began: float | None = None) -> int:
     """Run a command and return its exit code; `began` is when the user started it (monotonic).
 
-    0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can mend. 130: stopped by Ctrl-C.
+    0: it worked. 1: nothing could be shipped. 2: something is wrong that the user can fix. 130: stopped by Ctrl-C.
     """
     try:
         return _run(arguments, began)
@@ -157,7 +157,7 @@ def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
     predict.add_argument("--out", help="file to write: .csv, .tsv, .parquet or .jsonl (default: CSV to the terminal)")
     generate = commands.add_parser("generate", parents=[shared], help="text from a shipped language model")
     generate.add_argument("model", help="a model.onnx, or the run folder that holds it")
-    generate.add_argument("--prompt", default="\n", help="text to go on from (default: a new line)")
+    generate.add_argument("--prompt", default="\n", help="text to continue (default: a new line)")
     generate.add_argument("--length", type=int, default=500, help="tokens to write (default: 500)")
     generate.add_argument(
         "--temperature", type=float, default=0.8, help="0 takes the likeliest token, above 1 is wilder (default: 0.8)"
@@ -190,7 +190,7 @@ def _end(run: Run, given: argparse.Namespace) -> int:
 
 
 def _json(value: Any) -> str:
-    """One document; letters that the stream cannot take are escaped, as a plainer letter would change what is said."""
+    """One document; letters that the stream cannot take are escaped, as a plainer letter would change the message."""
     import json
 
     whole = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

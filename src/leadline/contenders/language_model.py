@@ -1,4 +1,4 @@
-"""Deep contenders for running text: a Transformer (`gpt`) and an LSTM (`lstm`), trained to predict the next token.
+"""Deep contenders for text corpus: a Transformer (`gpt`) and an LSTM (`lstm`), trained to predict the next token.
 
 Their networks are steps (`dataset/token_scoring.py`), trained on random windows of the train part by the one loop, in
 bfloat16 where a short trial shows it faster, and always scored in float32, the way they ship. When the score on valid
@@ -45,7 +45,7 @@ CHECKS, SHARE = (3, 20), 0.08  # looks at the valid rows, and their share of the
 
 
 class Writer(Contender):
-    """A network that foretells the next token."""
+    """A network that predicts the next token."""
 
     family = DEEP
     resources = Resources(cpus=None)

@@ -160,7 +160,7 @@ def _affordable(store: Tensors, rows: np.ndarray, most: int) -> tuple[np.ndarray
 
 
 def unigram(store: Tensors) -> FittedNgram:
-    """The floor of running text: how common each token is."""
+    """The floor of a text corpus: how common each token is."""
     vocabulary = len(store.blocks[0].settings["vocabulary"])
     orders = learn(_affordable(store, store.split.train, MOST_TOKENS)[0], vocabulary, 1)
     score = _score(store, store.split.valid, orders, vocabulary)

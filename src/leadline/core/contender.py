@@ -135,7 +135,7 @@ class Progress:
     steps: int | None = None
     score: float | None = None
     note: str | None = None  # a choice worth a line of the journal: the plan, or as a `Note` a cut
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
     state: Callable[[], State] | None = None  # where a checkpoint may be taken: all that it takes to go on from here
 
 

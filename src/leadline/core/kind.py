@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
 
 
+Values = np.ndarray | list[np.ndarray | None]  # one item a cell; None: it could not be read
+
+
 class View(StrEnum):
     """A feature view: what contenders read in place of an encoded tensor, named as files name it."""
 
@@ -39,7 +42,7 @@ class View(StrEnum):
 class Decoded:
     """Cells as arrays. `values` has one item a cell: an ndarray, or a list of arrays where shapes differ."""
 
-    values: Any
+    values: Values
     bad: Mapping[int, str] = field(default_factory=dict)  # position -> why it could not be decoded
 
 
@@ -72,7 +75,7 @@ class Fit:
     """A fitted kind: facts that travel in the model's metadata, and graphs.
 
     `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to the views that contenders read.
-    `decode` takes the place of what `sniff` said of decoding, where that hangs on what was fitted; from then on every
+    `decode` takes the place of what `sniff` said of decoding, where that depends on what was fitted; from then on every
     cell is decoded by it.
     """
 
@@ -98,7 +101,7 @@ class Kind(Protocol):
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         """Cells to arrays; never raises for a bad cell, reports it in `bad`."""
 
-    def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
+    def fit(self, samples: list[Values], settings: Mapping[str, Any], limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
 
 

@@ -41,7 +41,7 @@ class Block:
     settings: dict[str, Any]  # facts of the fit: sizes, lengths, channels
     shape: tuple[int, ...]  # of one encoded row
     dtype: str
-    forms: dict[str, list[Any]]  # form -> [shape of a row, dtype]
+    forms: dict[str, tuple[Sequence[int], str]]  # form -> [shape of a row, dtype]
     padding: int | None = None  # what fills up a row that is shorter than `shape`
 
 

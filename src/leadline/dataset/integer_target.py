@@ -30,6 +30,8 @@ NAMING = {"class", "classes", "label", "labels", "category", "code", "type", "sp
 
 @dataclass(frozen=True)
 class Guess:
+    """Whether whole numbers are classes or a quantity."""
+
     classes: bool
     note: str | None = None  # what is to be said, where the other reading is near
 

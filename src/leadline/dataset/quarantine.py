@@ -1,4 +1,4 @@
-"""What is set aside: rows that cannot be used, written down, said, and too many of them refused; and ends of sounds.
+"""What is quarantined: rows that cannot be used, written down, said, and too many of them refused; and ends of sounds.
 
 Enters: the table's rows without a target, and the store's that could not be decoded. Leaves: quarantine.csv, and what
 is said of it and of pictures and sounds that show nothing.
@@ -26,7 +26,7 @@ MANY_BLANK = 0.05  # share of them that is worth a sentence
 
 
 def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
-    """Write down the rows that were set aside, and say so, and whether all could be read."""
+    """Write down the rows that were quarantined, report it, and whether all could be read."""
     unread = []
     if store.unread:
         read = table.rows - store.unread
@@ -39,16 +39,16 @@ def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
         return unread
     pl.DataFrame(rows).write_csv(folder / "quarantine.csv")
     many = "1 row was" if len(rows) == 1 else f"{len(rows):,} rows were"
-    return [*unread, f"{many} set aside in quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
+    return [*unread, f"{many} moved to quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
 
 
 def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
-    """What is said where more than half of the rows that tell their target are set aside: such a source is refused."""
+    """What is said where more than half of the rows that have a target are quarantined: such a source is refused."""
     untold = missing(table.task.target)
     rows, lost = table.rows, [row for row in lost if row["reason"] != untold]
     if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
         return None
-    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; mend them."
+    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; fix them."
 
 
 def notes_of(store: Store) -> list[str]:
@@ -89,11 +89,12 @@ def kept_apart(store: Store) -> list[str]:
 
 
 def shortened(store: Store) -> list[str]:
-    """What is said where long sounds are heard in part."""
+    """What to report where long clips are cut."""
     said = []
     for block in store.blocks:
         if block.settings.get("cut"):
             seconds = block.settings["longest"] / block.settings["rate"]
-            more = "; a longer --budget hears more" if seconds < LONGEST - 1 else ""
-            said.append(f"Of sounds of {block.columns[0]!r} over {seconds:.3g} s the loudest stretch is heard{more}.")
+            more = "; a larger --budget keeps more" if seconds < LONGEST - 1 else ""
+            clips = f"Clips in {block.columns[0]!r} longer than {seconds:.3g} s"
+            said.append(f"{clips} are cut to their loudest {seconds:.3g} s{more}.")
     return said

@@ -16,7 +16,7 @@ VALID, MOST_VALID = 0.1, 10_000
 CALIB, MOST_CALIB = 0.05, 5_000
 SMALL = 1_000  # rows; below, valid gets a fifth
 CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
-MOST_ROWS = 2_000  # of running text to test on, half as many to select by; a row is a kilobyte
+MOST_ROWS = 2_000  # of a text corpus to test on, half as many to select by; a row is a kilobyte
 RARE = 0.1  # of a drawn part, that rows of classes which it lacks may be
 FEWEST = 8  # rows that can be split at all
 
@@ -102,7 +102,7 @@ def folds_of(split: Split, part: np.ndarray) -> int:
 
 
 def stretches(part: np.ndarray) -> Split:
-    """The split of a running text: its last tenth is tested on, the twentieth before that is valid, unless stated.
+    """The split of a text corpus: its last tenth is tested on, the twentieth before that is valid, unless stated.
 
     At most two megabytes and one: more would cost minutes to read and tell nothing new.
 

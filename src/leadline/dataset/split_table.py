@@ -62,5 +62,7 @@ def _moments(table: Table, name: str) -> np.ndarray:
     kind = "number" if settings is None else "time"
     values = np.asarray(KINDS[kind].decode(cells, None, settings or {}).values)
     if kind == "number" and not np.isfinite(values).all():
-        raise LeadlineError(f"--time {name} holds cells that are neither numbers nor dates; mend or choose another.")
+        raise LeadlineError(
+            f"--time {name} holds cells that are neither numbers nor dates; fix them or choose another."
+        )
     return values

@@ -241,7 +241,7 @@ def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
         return None
     first = min(bad)
     return (
-        f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; mend these rows, or "
+        f"{len(bad):,} of {rows:,} rows cannot be read, such as row {first + 1}: {bad[first]}; fix these rows, or "
         "leave out what holds them."
     )
 
@@ -295,7 +295,10 @@ def _fit(
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
     block = described(name, columns, fit)
     if not kind.ragged:
-        missing = {each: round(float(absent(values).mean()), 4) for each, values in zip(names, samples, strict=True)}
+        missing = {
+            each: round(float(absent(np.asarray(values)).mean()), 4)
+            for each, values in zip(names, samples, strict=True)
+        }
         return replace(block, settings={**block.settings, "missing": missing}), 0.0
     if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
         began = time.perf_counter()
@@ -310,7 +313,7 @@ def described(name: str, columns: list[Column], fit: Fit) -> Block:
     return Block(
         name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
-        forms={form: [list(tensor.shape), tensor.dtype] for form, tensor in fit.forms.items()},
+        forms={form: (list(tensor.shape), tensor.dtype) for form, tensor in fit.forms.items()},
         padding=fit.encode.padding,
     )  # fmt: skip
 
@@ -381,7 +384,7 @@ class _Job:
                 self.bad[start + first + position] = reason
         if kind.ragged and any(value is None for item in decoded.values() for value in item.values):
             return  # the row stays zero and leaves the split
-        feeds = {name: np.stack(item.values) if kind.ragged else item.values for name, item in decoded.items()}
+        feeds = {name: np.asarray(item.values) for name, item in decoded.items()}
         encoded = self.session.only(feeds)
         rows = self.out[start + first : start + first + len(encoded)]
         if block.padding is not None:

@@ -34,7 +34,7 @@ from leadline.system.errors import SourceError
 from leadline.tasks import TASKS, Language
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
-SETTLED = ("number", "time", "category")  # kinds whose notation is told by all train rows
+SETTLED = ("number", "time", "category")  # kinds whose notation is inferred from all train rows
 MOST_CELLS = 2**22  # looked at together
 
 
@@ -134,10 +134,10 @@ def read(source: Source, settings: Settings) -> Table:
 
 
 def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings) -> Table:
-    """The table of a running text: each row's label is the bytes that are to be foretold in it."""
+    """The table of a text corpus: each row's label is the bytes that are to be predicted in it."""
     for option in ("group", "time", "split", "drop", "kind"):
         if getattr(settings, option):
-            raise SourceError(f"--{option} names a column; {source.name} is running text, which has none.")
+            raise SourceError(f"--{option} names a column; {source.name} is a text corpus, which has none.")
     bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
     column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
     return Table(
@@ -282,7 +282,7 @@ def _columns(
     frame: pl.LazyFrame, part: np.ndarray, names: Sequence[str], source: Source, settings: Settings, target: str,
     dropped: Mapping[str, str],
 ) -> list[Column]:  # fmt: skip
-    """Every column, told by a sample of its train rows, and settled by all of them where a sample may mislead."""
+    """Every column, inferred from a sample of its train rows, and settled by all of them where a sample may mislead."""
     rows = np.flatnonzero(part == 0)
     sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
     stated = {*settings.kinds, *source.kinds}
@@ -338,7 +338,7 @@ def _marks(name: str) -> pl.Expr:
 def column_of(
     name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None
 ) -> Column:  # fmt: skip
-    """A column told by a sample of its cells; `split` says why a column that states the split is no input."""
+    """A column inferred from a sample of its cells; `split` says why a column that states the split is no input."""
     if name == target:  # its settings say only how its numbers are written, for the audit to tell
         written = KINDS["number"].sniff(cells, None) or {}
         return Column(name=name, kind="category", settings=written, role="target")

@@ -1,7 +1,7 @@
 """Which column is to be told, what it asks, and its cells as numbers.
 
 Enters: a source, its rows, the user's words. Leaves: a `Target`: the task, a label a row (class number, `marks` of
-several, or value; -1 or NaN where it is unusable), and the rows that are set aside for it.
+several, or value; -1 or NaN where it is unusable), and the rows that are quarantined for it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ ALONE = 0.05  # share of the rows that may be the only one of their class, and a
 
 
 def chosen(source: Source, settings: Settings, names: Sequence[str]) -> str:
+    """The name of the target: the one in the settings, the source's own, or the only usual one."""
     target = settings.target or source.target
     if target is None:
         usual = [name for name in names if name.lower() in USUAL_TARGETS]
@@ -85,7 +86,7 @@ def _unnamed(source: Source) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The target as it was read: the fields of a `Table` that hang on it alone."""
+    """The target as it was read: the fields of a `Table` that depend on it alone."""
 
     task: Task
     labels: np.ndarray
@@ -96,6 +97,7 @@ class Target:
 def labels_of(
     source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings, several: Sequence[str]
 ) -> Target:
+    """The labels of all rows, and the task that they make."""
     cells = frame.select(target).collect().to_series()
     stated = None if settings.task is None else TASKS[settings.task]
     asked, nested = stated is not None and stated.several, cells.dtype.is_nested()
@@ -252,7 +254,7 @@ def _labelled(
 
 
 def missing(target: str | None) -> str:
-    """Why a row that does not tell its target is set aside: of that there may be any number."""
+    """Why a row without a target is quarantined: there may be any number of these."""
     return f"the target {target!r} is missing"
 
 
@@ -275,7 +277,7 @@ def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
 def _guess(
     kept: pl.Series, numbers: pl.Series | None, source: Source, settings: Settings, target: str
 ) -> Guess:  # fmt: skip
-    """Whether the target is classes, told by its values in train, its name, and what the rows are."""
+    """Whether the target is classes, inferred from its values in train, its name, and what the rows are."""
     if numbers is None:
         return Guess(True)
     media = any(kind in MEDIA for kind in source.kinds.values()) or any(
@@ -344,5 +346,6 @@ def _natural(text: str) -> tuple[int, float, str]:
 
 
 def listing(names: Sequence[str]) -> str:
+    """The first twelve names, and how many more there are."""
     shown = ", ".join(names[:12])
     return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"

@@ -1,4 +1,4 @@
-"""Reading running text with a language model: what every contender, the judge and the shipped file do alike.
+"""Reading text corpus with a language model: what every contender, the judge and the shipped file do alike.
 
 A language model is a step: tokens and a state in; log-probabilities of the next tokens and a new state out. The state
 is what the model keeps of the text before (a cache of keys and values, a recurrent state, the last tokens), so a text

@@ -106,7 +106,7 @@ def _may_name(cells: pl.Series, kind: str) -> bool:
 
 
 def affordable(table: Table, store: Store, rows: np.ndarray, allowed: float, pace: Pace) -> np.ndarray:
-    """Those of `rows` that there is time for, in `allowed` seconds; a few are tried first where that hangs on it."""
+    """Those of `rows` that there is time for, in `allowed` seconds; a few are tried first where that depends on it."""
     expected = seconds(store, table, len(rows))
     if expected > CLOSE_CALL * allowed and len(rows) > 2 * TRIED:
         few = some(rows, TRIED)
@@ -165,16 +165,16 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int, unlike: int
     drop = rows[~kept[rows]]
     learned = np.unique(group[np.setdiff1d(rows, store.split.test)])
     tested = store.split.test[np.isin(group[store.split.test], learned) & np.isin(store.split.test, rows)]
-    repeat = "repeats" if len(drop) == 1 else "repeat"
-    have = "has" if len(tested) == 1 else "have"
-    across = f"{len(tested):,} of {counted(len(store.split.test), 'test row')} {have} a twin that was learned from"
-    differ = f"; {agreed(unlike, '1 pair bears', '{} pairs bear')} different labels" if unlike else ""
+    are = "is a near duplicate" if len(drop) == 1 else "are near duplicates"
+    also = "also appears" if len(tested) == 1 else "also appear"
+    across = f"{len(tested):,} of {counted(len(store.split.test), 'test row')} {also} in the training data"
+    differ = f"; {agreed(unlike, '1 pair has', '{} pairs have')} different labels" if unlike else ""
     partner = dict(found[::-1, ::-1].tolist())
     shown = np.concatenate([tested, np.setdiff1d(drop, tested)])
     back = dict(found[::-1].tolist())
     return Flaw(
         name="twins",
-        says=f"{len(drop):,} of {looked:,} rows {repeat} another, or nearly: {across}{differ}.",
+        says=f"{len(drop):,} of {looked:,} rows {are}; {across}{differ}.",
         rows=shown, twin=np.array([partner.get(r, back.get(r, -1)) for r in shown.tolist()], np.int64), drop=drop,
         facts={"rows": len(drop), "across": len(tested), "unlike": unlike},
     )  # fmt: skip

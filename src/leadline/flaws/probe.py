@@ -1,6 +1,6 @@
 """A quick learner that flaws are looked for and priced with: a linear model, or trees where all is numbers.
 
-How long it learns is fixed, so that what it finds does not hang on the clock. Columns can be hidden from it. The linear
+How long it learns is fixed, so that its result does not depend on the clock. Columns can be hidden from it. The linear
 model is the contender's logistic regression on bags of n-grams. On dense columns it is fitted by least squares, from
 one product of the columns with each other: on 7,000 pictures as good (85.9% of clothes right, against 86.2%) in a tenth
 of the time, so that it can learn from about as many rows as a contender does.
@@ -35,7 +35,7 @@ STRENGTH = {View.BAG: 3.0, View.CODES: 1.0, View.DENSE: 0.01}  # C of the linear
 STRENGTHS = {View.BAG: (1.0, 3.0, 10.0), View.CODES: (0.1, 1.0, 10.0), View.DENSE: (0.01, 0.1, 1.0)}
 MOST_SQUARED = 1_500  # dense columns that are multiplied with each other
 RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squares: penalty, and its odds a step
-CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly hangs on how many there are
+CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly depends on how many there are
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread, and no trial is worth its time
 MOST_CLASSES = 60
 A_CELL = {"trees": 1e-8, View.DENSE: 5e-10, View.BAG: 5e-9}  # seconds a cell, round (or pass) and class

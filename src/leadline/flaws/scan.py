@@ -3,7 +3,7 @@
 Enters: a table in which the labels of test rows are sealed, its store, settings. Leaves: a `Look`. Whatever needs a
 label is told of train and valid rows; what --fix takes out rests on these alone. Test rows are compared with others by
 content, and the probe answers them as a contender does; what their labels tell is added after the verdict (`told`).
-How many rows are looked at hangs on the budget and on a clock whose readings are written down (`pace.py`): a run that
+How many rows are looked at depends on the budget and on a clock whose readings are written down (`pace.py`): a run that
 is repeated finds the same.
 """
 
@@ -50,7 +50,7 @@ ORDER = ("twins", "leak", "trace", "groups", "time", "labels", "drift", "rare") 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """Rows that repeat another, told by content alone."""
+    """Rows that repeat another, by content alone."""
 
     table: Table  # as it was looked at, with all rows
     store: Store
@@ -301,7 +301,7 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
         found.append(
             Flaw(
                 name="trace", price=paid, facts={"tied": tied},
-                says=f"The files of {block.columns[0]!r} give the class away by what is not their content: {shown}.",
+                says=f"File properties of {block.columns[0]!r}, not its content, predict the class: {shown}.",
             )
         )  # fmt: skip
     return found
@@ -334,7 +334,8 @@ def _times(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, second
         tested, with_it, kept, without = leakage_and_drift.parted(probe, mine, y, latest)
         paid = impact.apart((y[tested], with_it), (y[kept], without), metric, probe.name, "tested on the latest rows")
         if max(paid.low * metric.sign, paid.high * metric.sign) < 0:
-            says = f"What came last by {name!r} is foretold worse than rows drawn at random; --time {name} tests on it."
+            latest_are = f"The most recent rows (by {name!r}) are predicted worse than a random sample"
+            says = f"{latest_are}; use --time {name} for a temporal split."
             return [Flaw(name="time", price=paid, columns=(name,), says=says)]
     return []
 

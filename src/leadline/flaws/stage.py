@@ -2,7 +2,7 @@
 
 Enters: a table in which the labels of test rows are sealed, and its store. Leaves: a `Scan`, with the table and store
 to race on. Repeated rows go first, by content alone; the split is drawn of what is left. What is taken out for its
-labels rests on train and valid rows. A round on another fold is mended anew, by its own train and valid rows.
+labels rests on train and valid rows. A round on another fold is fixed again, by its own train and valid rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Scan:
     store: Store
     base: Table  # without repeated rows, but before anything was taken out for its labels
     said: list[str] = field(default_factory=list)
-    first: Look | None = None  # None of running text, which is not looked over
+    first: Look | None = None  # None of a text corpus, which is not looked over
     twins: Repeats | None = None
     flaws: list[Flaw] = field(default_factory=list)  # as far as they are known
 
@@ -59,7 +59,7 @@ class Scan:
 
     @contextmanager
     def fold(self, held: HeldOut, asked: Settings, threads: int, fold: int, seed: int) -> Iterator[Store]:
-        """The store of another fold, of the order that a seed draws, for a while: mended by its own rows."""
+        """The store of another fold, of the order that a seed draws, for a while: fixed by its own rows."""
         lost = [row for row, _ in self.store.bad]
         split = held.split(self.base, asked, fold, seed).without(lost)
         table = held.without(self.base, split)
@@ -76,7 +76,7 @@ class Scan:
 
 
 def scan(table: Table, store: Store, encode: Encode, asked: Settings, threads: int, clock: Clock) -> Scan:
-    """Look, mend, encode again. `clock` is the run's: what it says is all that this hangs on besides data and settings.
+    """Look, fix, encode again. `clock` is the run's: the result depends on it, the data and the settings alone.
 
     Args:
         encode: draws the split of a table anew and encodes it, by what a store already holds.

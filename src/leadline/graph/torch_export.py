@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Tensors = tuple[Tensor, ...]
 
-ROWS, FREE = "N", "free"  # axes: the rows; and one that hangs on nothing else
+ROWS, FREE = "N", "free"  # axes: the rows; and one that depends on nothing else
 CLOSE = 1e-4  # of the largest answer, by which a traced graph may differ from its module: sums run in another order
 
 

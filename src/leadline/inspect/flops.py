@@ -29,6 +29,8 @@ SATURATED = 0.01  # share of its steepest slope under which a tanh or a sigmoid 
 
 @dataclass(frozen=True, kw_only=True)
 class Formula:
+    """What one module computes: its arithmetic, and where its nonlinearity is flat."""
+
     flops: int | None = None  # None: not known
     product: str = ""
     nonlinearity: str = ""

@@ -36,7 +36,7 @@ def warnings_of(layers: list[Layer]) -> list[str]:
     spoiled = [layer for layer in layers if not layer.finite]
     if spoiled:
         return [
-            f"The gradient at {spoiled[-1]} is not finite; clip it, lower the learning rate, or mend its backward pass."
+            f"The gradient at {spoiled[-1]} is not finite; clip it, lower the learning rate, or fix its backward pass."
         ]
     found = [_dead(layer) for layer in layers if layer.units and _many(layer)]
     found += _stopped(layers)

@@ -203,6 +203,7 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def norm_of(tensor: Tensor) -> float:
+    """The Euclidean norm of a tensor, summed in float64."""
     dense = tensor.to_dense() if tensor.is_sparse else tensor
     if dense.device.type == "mps":  # which has no float64
         return float(torch.linalg.vector_norm(dense.detach().cpu(), dtype=torch.float64))

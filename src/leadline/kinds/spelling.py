@@ -1,7 +1,7 @@
 """One spelling a value: 3, 3.0 and "3" are one word, and so are True, TRUE and true.
 
 Enters: cells of one value each, of any type. Leaves: words (text, stripped; null where empty), the same whichever
-reader brought the cells. `spelled` needs nothing but the cell; what hangs on the whole column is decided once, on the
+reader brought the cells. `spelled` needs nothing but the cell; what depends on the whole column is decided once, on the
 train part (`told`), and is the contract by which every later cell is read (`read`):
 
     boolean   the column holds true and false (also as 1 and 0)

@@ -1,11 +1,11 @@
-"""Running text: a stretch of it in, int32 token numbers out, filled up with -1. 0 is the start, and an unknown
+"""A text corpus: a stretch of it in, int32 token numbers out, filled up with -1. 0 is the start, and an unknown
 character.
 
 Tokens are characters where the train part has few different ones; else byte pairs (byte-level BPE: Sennrich et al.
 2016, 'Neural Machine Translation of Rare Words with Subword Units'), learned on the train part. Bytes are byte pairs
 without a pair. The graph cuts characters by ONNX Runtime's own Tokenizer, byte pairs by that of onnxruntime-extensions.
 
-No cell looks like running text by itself: a source says that it is (`readers/text_corpus.py`).
+No cell looks like a text corpus by itself: a source says that it is (`readers/text_corpus.py`).
 """
 
 from __future__ import annotations

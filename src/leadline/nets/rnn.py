@@ -1,4 +1,4 @@
-"""Recurrent networks: an LSTM that foretells the next token as a step, and a bidirectional layer over unequal rows.
+"""Recurrent networks: an LSTM that predicts the next token as a step, and a bidirectional layer over unequal rows.
 
 Source: Hochreiter and Schmidhuber 1997, 'Long Short-Term Memory'; Schuster and Paliwal 1997, 'Bidirectional Recurrent
 Neural Networks'. The recurrences are PyTorch's own, which run fused.

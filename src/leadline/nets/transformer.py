@@ -1,4 +1,4 @@
-"""A GPT-style Transformer that foretells the next token, as a step: tokens and a state in, logits and a state out.
+"""A GPT-style Transformer that predicts the next token, as a step: tokens and a state in, logits and a state out.
 
 Sources: Vaswani et al. 2017, 'Attention Is All You Need'; pre-norm (Xiong et al. 2020) by RMSNorm (Zhang and Sennrich
 2019); rotary positions (Su et al. 2021, 'RoFormer'); normalised queries and keys (Henry et al. 2020); squared ReLU (So

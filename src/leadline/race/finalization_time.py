@@ -13,7 +13,7 @@ from leadline.dataset.store import Store
 
 A_ROW = {"image": 5e-4, "audio": 4e-3, "tokens": 4e-3}  # seconds for a row of the file that ships, 3e-5 where not named
 A_COLUMN = 2.5e-3  # seconds for a column of a table: each is decoded by itself
-MOST, MOST_USUAL = 0.4, 0.2  # of the budget; for all, and for what hangs on neither rows nor columns
+MOST, MOST_USUAL = 0.4, 0.2  # of the budget; for all, and for what depends on neither rows nor columns
 
 
 def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> float:

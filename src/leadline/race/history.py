@@ -32,6 +32,8 @@ class Fate:
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
+    """What an earlier process of this run left in its journal."""
+
     begin: Mapping[str, Any]
     spent_s: float
     share: float | None  # of the rows that were decoded; None where the run did not come so far

@@ -1,4 +1,4 @@
-"""Single packed files: gzip, bzip2, xz and Zstandard, told by their first bytes, never by their name.
+"""Single packed files: gzip, bzip2, xz and Zstandard, recognised by their first bytes, never by their name.
 
 Enters: a file. Leaves: its bytes unpacked, counted as they come, so that a bomb is refused before it fills the disk
 (Fifield 2019, A better zip bomb, https://www.bamsoftware.com/hacks/zipbomb/).

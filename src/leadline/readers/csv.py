@@ -51,7 +51,7 @@ def convert(
     """Turn a delimited file into `folder`/table.parquet; `name` is what errors call it.
 
     Args:
-        separator: where it is known (default: told by the content).
+        separator: where it is known (default: inferred from the content).
         unit: what one line is for the user: a row, where the lines were made from a workbook.
 
     Raises SourceError for zero rows, and more than half of the lines bad.

@@ -165,6 +165,7 @@ def _top_records(text: str, separator: str, quoting: bool, spaced: bool) -> list
 
 
 def reader_of(file: io.TextIOBase, separator: str, quoting: bool, spaced: bool, strict: bool = False) -> "Reader":
+    """The standard library's reader, set to a dialect."""
     return csv.reader(
         file,
         delimiter=separator,
@@ -204,6 +205,7 @@ def _has_header(records: list[list[str]]) -> bool:
 
 
 def is_data(cell: str) -> bool:
+    """Whether a cell is a number or a date, as no column name is."""
     return bool(NUMBER.match(cell) or DATE.match(cell))
 
 

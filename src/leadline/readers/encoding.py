@@ -1,4 +1,4 @@
-"""In which encoding a text file is written, told by its bytes; and the same text in UTF-8.
+"""In which encoding a text file is written, inferred from its bytes; and the same text in UTF-8.
 
 Enters: a file. Leaves: a name that Python's codecs know, and a UTF-8 file. What is not UTF-8 carries no mark, so it is
 guessed, and the guess is said: East Asian encodings by their pairs of bytes, other scripts by how often their commonest

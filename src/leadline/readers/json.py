@@ -73,7 +73,7 @@ def _rows(found: Any) -> Iterable[Any] | None:
 
 
 def convert_json_lines(plain: Path, folder: Path, name: str, *, counted_in: str = "line") -> Converted:
-    """Turn JSON Lines into `folder`/table.parquet; lines that are no object are set aside."""
+    """Turn JSON Lines into `folder`/table.parquet; lines that are no object are quarantined."""
     table = folder / "table.parquet"
     done = Converted(table=table, unit=counted_in)
     if not plain.stat().st_size:

@@ -8,7 +8,7 @@ Enters: a `Layout` of tables. Leaves: the same with the kind of each such column
     clips.csv  clips.zip                                 the same in .zip, .tar, .tar.gz or .tgz
 
 Names may differ in large and small letters, where no file has the very name. Files that are missing are said here, and
-their rows set aside where rows are decoded.
+their rows quarantined where rows are decoded.
 """
 
 import os

@@ -175,7 +175,7 @@ def _settled(frame: pl.LazyFrame, cache: Path) -> pl.LazyFrame:
         try:
             frame.sink_parquet(fresh, compression="lz4")
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise SourceError(f"the lazy frame could not be run: {error}; mend it so that .collect() works") from error
+            raise SourceError(f"the lazy frame could not be run: {error}; fix it so that .collect() works") from error
         stored = tables / f"{frame_digest(pl.scan_parquet(fresh))}-lazy-v1.parquet"
         fresh.replace(stored)
     return pl.scan_parquet(stored)

@@ -54,14 +54,14 @@ class Source:
 def read(source: object, test: object = None, *, cache: Path, running: bool | None = None) -> Source:
     """Read a source, and a test source of the same or another form.
 
-    `running` says whether text files are running text to learn to write from; None: told by their content.
+    `running` says whether text files are a text corpus to learn to write from; None: inferred from their content.
 
     `source` is one of: a folder, file or archive; a sheet, as in 'sales.xlsx#May'; a pattern of files, such as
     'sales/*.csv'; a polars or pandas frame;
     an array X or a pair (X, y) of NumPy arrays or PyTorch tensors; a dict of name -> array; the name of a sample; a
     `Source`. Text is converted and archives are unpacked once into `cache`.
 
-    Raises SourceError: one sentence that says what was found, what was expected and how to mend it.
+    Raises SourceError: one sentence that says what was found, what was expected and how to fix it.
     """
     alive("Reading data")
     found = _read(source, cache, running)

@@ -1,4 +1,4 @@
-"""Running text: a file or a folder of files, cut into rows of about a kilobyte, in order.
+"""A text corpus: a file or a folder of files, cut into rows of about a kilobyte, in order.
 
 Enters: paths. Leaves: a `Part` with one column `text` of kind `tokens`. Text is cut once, in bounded memory, under the
 digest of its content. Line ends become one newline, as Python reads them. A row ends before a space or a line end where
@@ -29,7 +29,7 @@ __all__ = ["is_running", "read_parts", "rows_of", "texts_below", "texts_in"]
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst")
 FEWEST_BYTES = 1_000  # less says nothing of how its writer goes on
-FEWEST_LINES = 3  # of a table that is told by its content: fewer cannot agree on a separator
+FEWEST_LINES = 3  # of a table that is inferred from its content: fewer cannot agree on a separator
 ROWS = 64  # that a short text is cut into at least, so that each part gets some
 # Raised whenever the cutting would give other rows for the same content.
 VERSION = 1
@@ -62,7 +62,7 @@ def texts_below(folder: Path) -> list[str]:
 
 
 def read_parts(root: Path, names: list[str], cache: Path) -> dict[str, Part]:
-    """Parts of a running text: as the names state them (train.txt, test.txt), else all of it to train on.
+    """Parts of a text corpus: as the names state them (train.txt, test.txt), else all of it to train on.
 
     Raises SourceError for binary files and for less text than there is anything to learn from.
     """
@@ -75,7 +75,7 @@ def read_parts(root: Path, names: list[str], cache: Path) -> dict[str, Part]:
 
 
 def _read(root: Path, names: list[str], cache: Path) -> Part:
-    """Files below `root` as one running text, in the order given."""
+    """Files below `root` as one text corpus, in the order given."""
     title = names[0] if len(names) == 1 else f"{root.name}/"
     size = sum((root / name).stat().st_size for name in names)
     if size < FEWEST_BYTES:

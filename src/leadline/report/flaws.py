@@ -1,4 +1,4 @@
-"""What is wrong with the data and what each flaw costs: a line a flaw with its price, then some of its rows.
+"""What is wrong with the data and what each flaw costs: a line a flaw with its impact, then some of its rows.
 
 Enters: `Facts`, and by the flaw's name what there is to show of its rows. Leaves: HTML.
 
@@ -18,15 +18,15 @@ from leadline.report.media_budget import Room
 from leadline.results.examples import Found
 
 TITLES = {
-    "twins": "Rows that repeat another", "labels": "Labels that look wrong", "leak": "The target given away",
-    "trace": "Files that give the class away", "groups": "Rows that belong together", "time": "What changes with time",
-    "drift": "A test unlike the rest", "rare": "Rare classes",
+    "twins": "Near duplicates", "labels": "Label errors", "leak": "Target leakage",
+    "trace": "Spurious features", "groups": "Group leakage", "time": "Temporal drift", "drift": "Covariate shift",
+    "rare": "Rare classes",
 }  # fmt: skip
 SHOWN = 6
 
 
 def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str:
-    """Every flaw with its price, then some rows of each; a plain word where there is none."""
+    """Every flaw with its impact, then some rows of each; a plain word where there is none."""
     found, looked = facts.result.get("flaws"), _looked_for(facts)
     if found is None:
         return ""
@@ -38,7 +38,7 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str
         rows.append((TITLES.get(str(flaw["name"]), ""), where, _count(flaw), size, span))
     table = grid(("Flaw", "Measured on", "Rows", "Without it", "95% interval"), rows, 2, "Flaws and their prices")
     return (
-        "<p>The price of a flaw is the score without it, less the score with it. All rows are in "
+        "<p>The impact of a flaw is the score without it, less the score with it. All rows are in "
         f"<code>flaws.csv</code>.{looked}</p>{table}"
         + "".join(_flaw(flaw, shown.get(str(flaw["name"]), ()), room) for flaw in found)
     )

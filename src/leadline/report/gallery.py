@@ -28,7 +28,7 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
         return ""
     several = facts.task.several
     more = f" {agreed(len(examples) - SHOWN, '1 more is', '{} more are')} not shown." if len(examples) > SHOWN else ""
-    what = "passages that it found hardest to foretell" if facts.task.generative else None
+    what = "passages that it found hardest to predict" if facts.task.generative else None
     lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"
     if all(each.cells and each.text is None and each.image is None and each.sound is None for each in shown):
         return lead + _table(shown, several)

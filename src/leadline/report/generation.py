@@ -1,4 +1,4 @@
-"""What the shipped language model writes, and how well each contender foretells.
+"""What the shipped language model writes, and how well each contender predicts.
 
 Enters: `Facts`. Leaves: HTML.
 """
@@ -11,7 +11,7 @@ from leadline.report.facts import Facts, number
 __all__ = ["writing"]
 
 NOTE = (
-    "Perplexity is the number of equally likely tokens that would be as hard to foretell. Bits a byte is what a "
+    "Perplexity is the number of equally likely tokens that would be as hard to predict. Bits a byte is what a "
     "compressor built on the model would need, and can be compared across ways of cutting text into tokens."
 )
 
@@ -23,7 +23,7 @@ def writing(facts: Facts) -> str:
     text = str(sample.get("text") or "").strip("\n")
     passage = ""
     if text:
-        lead = f"{name(shipped.get('contender'))} goes on by itself, from an empty line:"
+        lead = f"{name(shipped.get('contender'))} continues, from an empty line:"
         passage = f'<p>{lead}</p><blockquote class="written" dir="auto">{clip(text, 2_000)}</blockquote>'
     rows = [
         (name(c.get("name"), 28), facts.measure.text(c["score"]), plain(number(c.get("perplexity")) or 0.0))

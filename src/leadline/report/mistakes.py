@@ -1,4 +1,4 @@
-"""Where the shipped model is right and where it errs, on the sealed test rows.
+"""Where the shipped model is right and where it errs, on the held-out test rows.
 
 Enters: `Facts`, and the test predictions as a frame with `truth` and `prediction`. Leaves: HTML.
 A million rows are counted by polars; what is drawn point by point is every n-th row, so the same rows each time.
@@ -57,10 +57,10 @@ def _labels(predictions: pl.DataFrame, classes: list[str]) -> str:
     right = sum(a == b for a, b in zip(*sets, strict=True))
     have = "has all its" if right == 1 else "have all their"
     lead = (
-        f"<p>{count(right)} of {count(len(predictions))} test rows {have} labels told right, and no other. "
+        f"<p>{count(right)} of {count(len(predictions))} test rows {have} labels predicted, and no other. "
         f"The mean of F1 over the labels is {percent(sum(each) / len(each) if each else None)}.</p>"
     )
-    head = ("Label", "Rows that bear it", "Found", "Rows said to", "Right of these", "F1")
+    head = ("Label", "Support", "Recall", "Predicted", "Precision", "F1")
     return lead + grid(head, rows, 1, "Labels")
 
 

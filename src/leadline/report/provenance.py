@@ -45,7 +45,7 @@ def data(facts: Facts) -> str:
         "train": "to learn from",
         "valid": "to stop and select",
         "calib": "to calibrate",
-        "test": "sealed, for the verdict",
+        "test": "held out, for the verdict",
     }
     bar = "".join(f'<span class="{k}" style="flex:{n} 1 0"></span>' for k, n in rows.items() if n)
     told = ", ".join(f"<b>{k}</b> {count(n)} ({words[k]})" for k, n in rows.items() if n)
@@ -146,11 +146,11 @@ def rule(facts: Facts) -> str:
         "valid rows answer its test rows. The interval holds what these rows leave open and the noise of training: "
         "what real races show of it, corrected by how the folds at hand scatter.",
         "seeds": "Each round trains all contenders from another seed; the best of each family by valid answer the same "
-        "test rows. Rows are drawn again by the bootstrap, and the noise between seeds is added.",
+        "test rows. The bootstrap resamples rows, and the noise between seeds is added.",
     }.get(
         str(facts.verdict.get("by")),
         "The best deep and the best classical contender, chosen on the valid rows, answer the same test rows, which "
-        "are drawn again by the bootstrap.",
+        "the bootstrap resamples.",
     )
     return (
         f"<p>{method} The {facts.level} interval of the difference is held against a region that makes no practical "
@@ -159,7 +159,7 @@ def rule(facts: Facts) -> str:
         "<li>The whole interval favours deep: <b>yes, deep learning</b>.</li>"
         "<li>The whole interval favours classical: <b>no, stay classical</b>.</li>"
         "<li>Otherwise: <b>too close to call</b>, with the number of rows that would settle it.</li></ol>"
-        f"<p>{_evaluated(facts)}The floor is what guessing gives: the commonest class or the mean.</p>"
+        f"<p>{_evaluated(facts)}The baseline is what guessing gives: the commonest class or the mean.</p>"
     )
 
 

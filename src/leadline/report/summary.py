@@ -31,7 +31,7 @@ def headline(facts: Facts) -> str:
 
 
 def _starved(facts: Facts) -> bool:
-    """Whether the answer is open although the difference is not: a family lost for want of time."""
+    """Whether the answer is open although the difference is not: a family lost because it was undertrained."""
     low, high = number(facts.verdict.get("low")), number(facts.verdict.get("high"))
     told = low is not None and high is not None and (low > 0 or high < 0)
     region = number(facts.verdict.get("region")) or 0.0
@@ -115,7 +115,9 @@ def _about_rows(facts: Facts) -> list[str]:
     if not rows and not rounds:
         return []
     least = number(facts.verdict.get("smallest"))
-    gap = "Any gap" if least is None else f"A gap under {facts.measure.difference(least)}"
+    power = "No difference is detectable at 80% power"
+    if least is not None:
+        power = f"The smallest detectable difference at 80% power is {facts.measure.difference(least)}"
     found = []
     if rows:
         tested = count(number(sum(have.values()) if over else have.get("test")))
@@ -127,7 +129,7 @@ def _about_rows(facts: Facts) -> list[str]:
         also = "would do as well" if rows else "settle it in 4 of 5 runs, if the gap stays as it is"
         more = f"{count(rounds)} more {what}{'s' if rounds > 1 else ''}{f' ({seconds(spent)})' if spent else ''}"
         found.append(f"<b>More {what}s:</b> {more} {also}: <code>--rounds {total}</code>")
-    return [f"{'. '.join(found)}. {gap} could have stayed unseen."]
+    return [f"{'. '.join(found)}. {power}."]
 
 
 def _about_region(facts: Facts) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from leadline.core.note import SAMPLED
+from leadline.core.records import ColumnResult, ContenderResult, RoundResult
 from leadline.core.task import Task
 from leadline.dataset.audit import COUNTED
 from leadline.dataset.store import Store
@@ -32,12 +33,12 @@ SHOWN = 24  # worst mistakes in the report
 PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
-def contenders(judged: Judged, began: float) -> list[dict[str, Any]]:
+def contenders(judged: Judged, began: float) -> list[ContenderResult]:
     """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
 
     `began`: the monotonic moment at which the run did.
     """
-    rows = []
+    rows: list[ContenderResult] = []
     race, scored, held, store = judged.race, judged.scored, judged.trials.rounds, judged.race.store
     tokens = len(stream(store, store.split.test)[0]) if store.task.generative else 0
     for entry in race.entries:
@@ -60,7 +61,7 @@ def contenders(judged: Judged, began: float) -> list[dict[str, Any]]:
     return rows
 
 
-def rounds(held: Sequence[Round]) -> list[dict[str, Any]]:
+def rounds(held: Sequence[Round]) -> list[RoundResult]:
     """The `rounds_run` of result.json: what every contender scored in each."""
     return [
         {
@@ -105,7 +106,7 @@ def sampled(entries: list[Entry]) -> list[str]:
     return [f"{name} {line}." for name, line in found.items() if line is not None]
 
 
-def columns(table: Table) -> list[dict[str, Any]]:
+def columns(table: Table) -> list[ColumnResult]:
     """The `columns` of result.json; `estimated`: of so many rows distinct values are not counted one by one."""
     return [
         {
@@ -226,7 +227,7 @@ def _told(table: Table, cells: Mapping[str, Any]) -> str:
 
 
 def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -> list[Example]:
-    """The test passages that the shipped model finds hardest to foretell."""
+    """The test passages that the shipped model finds hardest to predict."""
     order = np.argsort(-bits / np.maximum(truth, 1), kind="stable")[:PASSAGES]
     rows = store.split.test[order]
     (column,) = table.inputs

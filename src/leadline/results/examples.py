@@ -12,7 +12,7 @@ class Example:
     Args:
         row: its number in the source, from 0.
         truth, prediction: as text, several labels joined by '|'; None where a row has no one answer, as a passage of
-            running text.
+            text corpus.
         confidence: the probability that the model gave its own answer; None for regression and for several labels.
         error: prediction minus truth; None for classification.
         image: a PNG or JPEG. sound: an MP3 or WAV. text: the row's text. cells: the row's columns.

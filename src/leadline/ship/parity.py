@@ -22,7 +22,7 @@ class Parity:
 
     rows: int  # that were compared
     max_difference: float
-    decisions_differ: int  # each hangs on rounding, or the file would not be shipped; 0 where there are no classes
+    decisions_differ: int  # each depends on rounding, or the file would not be shipped; 0 where there are no classes
 
 
 def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:

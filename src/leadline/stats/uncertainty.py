@@ -75,14 +75,13 @@ def certainty(
 def doubts(
     store: Tensors, answers: Mapping[str, np.ndarray], certain: Mapping[str, Certainty], advice: Advice
 ) -> list[str]:
-    """What is to be said where answers could not be made to say how sure they are."""
+    """What to report where answers have no calibration or no prediction sets."""
     if store.task.generative or not answers:
         return []
     if not certain:
         how = "" if advice.calibrate is None else f", or {advice.calibrate}"
         return [
-            "No rows were left to calibrate on: answers are as the contenders give them, with no sets or intervals. "
-            f"More rows would mend it{how}."
+            f"No calibration rows: probabilities are uncalibrated and prediction sets are unavailable. Add rows{how}."
         ]
     if any(each.conformal is None for each in certain.values()):
         return [

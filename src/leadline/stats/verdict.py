@@ -182,7 +182,7 @@ def _why(
         if made.of == "method":
             who = f"{made.answer} beats {_other(made.answer)} ({winner.name} over {other.name})"
             return f"{_over(made)}{who} {by} ({interval})."
-        return f"This {winner.name} beats this {other.name} {by} on the sealed test ({interval})."
+        return f"This {winner.name} beats this {other.name} {by} on the held-out test ({interval})."
     if made.answer == "tie":
         return (
             f"{_over(made)}{scored}, the same for practical purposes ({interval}, within {say(made.region)} either "
@@ -193,9 +193,11 @@ def _why(
             f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
             f"{advice.time}, and until then {winner.name} is shipped."
         )
-    unseen = f"{'any gap' if made.smallest is None else f'a gap under {say(made.smallest)}'} could have stayed unseen"
+    power = "no difference is detectable at 80% power"
+    if made.smallest is not None:
+        power = f"the smallest detectable difference at 80% power is {say(made.smallest)}"
     return (
-        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {unseen}){_settle(made)}; "
+        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {power}){_settle(made)}; "
         f"until then {winner.name} is shipped."
     )
 
@@ -249,7 +251,7 @@ def _figure(value: float, digits: int = 4) -> str:
 def _alone(deep: Rival | None, classical: Rival | None, advice: Advice) -> Verdict:
     rival = deep or classical
     lost = "deep" if deep is None else "classical"
-    found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the floor finished"
+    found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the baseline finished"
     until = f"; until then {rival.name} is shipped" if rival else ""
     return Verdict(
         answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,

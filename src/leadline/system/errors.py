@@ -1,6 +1,6 @@
 """What can go wrong, in the user's words.
 
-Each message is one sentence: what was found, what was expected, how to mend it. A subclass exists only where a caller
+Each message is one sentence: what was found, what was expected, how to fix it. A subclass exists only where a caller
 would catch it apart from the others.
 
     try:
@@ -18,7 +18,7 @@ LONGEST_WORD = 300  # letters; a cell or a name in a message may be of any lengt
 
 
 class LeadlineError(Exception):
-    """Anything that the user can mend: the message says how."""
+    """Anything that the user can fix: the message says how."""
 
     def __str__(self) -> str:
         return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][: LONGEST_WORD // 3]}...", super().__str__())

@@ -146,6 +146,7 @@ class Threads:
 
 
 def counted(threads: int) -> str:
+    """A number of threads in words."""
     return f"{threads} thread{'s' * (threads > 1)}"
 
 

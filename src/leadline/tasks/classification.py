@@ -104,6 +104,8 @@ class Classification(Task):
 
 
 class Binary(Classification):
+    """One of two classes a row."""
+
     name = "binary"
 
     @property
@@ -118,6 +120,8 @@ class Binary(Classification):
 
 
 class Multiclass(Classification):
+    """One of several classes a row."""
+
     name = "multiclass"
 
     def objective(self) -> dict[str, Any]:
@@ -139,6 +143,7 @@ def declare_chances(g: Graph, scores: str, threshold: float | None, names: Mappi
 
 
 def blank_chances(rows: int, classes: int) -> dict[str, np.ndarray]:
+    """Outputs of rows that have no prediction: NaN probabilities and empty sets."""
     return {"probabilities": np.full((rows, classes), np.nan, np.float32), "set": np.zeros((rows, classes), bool)}
 
 

@@ -8,6 +8,8 @@ from leadline.core.task import Task
 
 
 class Language(Task):
+    """The next token of a text corpus."""
+
     name = "language"
     metrics = ("bits a byte",)
     generative = True

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 class Regression(Task):
+    """A number a row."""
+
     name = "regression"
     metrics = ("rmse", "mae", "r2")
     numeric = True

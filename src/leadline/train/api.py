@@ -147,7 +147,7 @@ def train(
     A loss that is not finite sends it back to the last good weights, at half the rate, three times at most; a step that
     does not fit into memory is cut into parts. Both are said in the notes of the history.
 
-    Raises LeadlineError: one sentence that says what was found, what was expected and how to mend it.
+    Raises LeadlineError: one sentence that says what was found, what was expected and how to fix it.
     """
     if not isinstance(module, nn.Module):
         raise LeadlineError(f"module is a {type(module).__name__}, where a torch.nn.Module was expected.")

@@ -20,6 +20,8 @@ LOOK = 20  # steps between two looks at the speed, at most
 
 
 class Optimizer(Protocol):
+    """Turns the gradients in place into a step of the weights."""
+
     def step(self, done: float) -> None:
         """Update from the gradients; `done` is step / steps, in [0, 1)."""
 

@@ -210,7 +210,7 @@ def _loss_axis(raw: Sequence[float], smooth: Sequence[float], valid: Sequence[fl
         if min(covered) < 0:
             return axis
         return Axis(max(0.0, axis.low), axis.high if max(covered) else 1.0)
-    # A single batch may be foretold almost wholly: a tenth of the lowest line is deep enough.
+    # A single batch may be predicted almost wholly: a tenth of the lowest line is deep enough.
     return Axis.over([max(value, min(lines) / 10) for value in covered], pad=0.02, log=True)
 
 

@@ -32,6 +32,8 @@ MEAN, IGNORED = 1, -100  # PyTorch's codes: the mean over the items, and its cla
 
 
 class Loss(Protocol):
+    """A loss of a batch whose gradient is written out."""
+
     def __call__(self, out: Tensor, y: Tensor) -> Tensor: ...
 
     def gradient(self, out: Tensor, y: Tensor, into: Tensor) -> Tensor: ...

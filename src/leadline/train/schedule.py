@@ -22,6 +22,7 @@ RISE, START, END = 0.3, 1 / 25, 1 / 25e4  # of one cycle: share of the rise, fir
 
 
 def constant(done: float) -> float:
+    """One learning rate throughout."""
     return 1.0
 
 

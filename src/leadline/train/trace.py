@@ -121,7 +121,7 @@ def trace(
     Seconds are those of a pass after the first, so that what is set up once is not in them; on one thread, unless
     several are at least 1.3 times as fast.
 
-    Raises LeadlineError: one sentence that says what was found, what was expected and how to mend it.
+    Raises LeadlineError: one sentence that says what was found, what was expected and how to fix it.
     """
     if not isinstance(module, nn.Module):
         raise LeadlineError(f"module is a {type(module).__name__}, where a torch.nn.Module was expected.")

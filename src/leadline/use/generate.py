@@ -23,10 +23,10 @@ def generate(
     model: Model, prompt: str = "\n", *, length: int = 500, temperature: float = 0.8, top_k: int | None = None,
     top_p: float | None = None, seed: int = 0, cache: bool = True,
 ) -> Iterator[str]:  # fmt: skip
-    """Go on from the prompt; yields pieces of text, each as soon as it is whole.
+    """Continue the prompt; yields pieces of text, each as soon as it is whole.
 
     Args:
-        prompt: text to go on from; an empty one starts from nothing.
+        prompt: text to continue; an empty one starts from nothing.
         length: tokens to write.
         temperature: 0 always takes the likeliest token, 1 the model's own odds; above 1 is wilder.
         top_k: choose among so many of the likeliest tokens.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from leadline.core.kind import Decoded, absent
@@ -43,7 +44,8 @@ class Watch:
 
     def note(self, name: str, decoded: Decoded, start: int) -> None:
         """Count decoded cells of a kind that has one array for all rows; `start` is their first row in the frame."""
-        gone = absent(decoded.values)
+        values = np.asarray(decoded.values)
+        gone = absent(values)
         self.cells[name] += len(gone)
         self.missing[name] += int(gone.sum()) - len(decoded.bad)
         if decoded.bad and self.inputs[name]["kind"] in ("number", "time"):
@@ -51,7 +53,7 @@ class Watch:
             count, first = self.odd.get(name, (0, f"row {self.row + start + row + 1} ({why})"))
             self.odd[name] = count + len(decoded.bad), first
         if name in self._levels:
-            words = pl.Series(decoded.values.tolist(), dtype=pl.String)
+            words = pl.Series(values.tolist(), dtype=pl.String)
             strange = words.filter(~words.is_in(self._levels[name]) & ~pl.Series(gone))
             if len(strange):
                 count, example = self.unseen.get(name, (0, strange[0]))

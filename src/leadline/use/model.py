@@ -112,7 +112,7 @@ class Model:
         return Reader(partial(self._run, session), self.contract)
 
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
-        """Text that goes on from the prompt; `settings` are those of `leadline.use.generate.generate`."""
+        """Text that continues the prompt; `settings` are those of `leadline.use.generate.generate`."""
         from leadline.use.generate import generate
 
         return "".join(generate(self, prompt, **settings))
@@ -202,7 +202,7 @@ class Model:
         calls = []
         for rows in groups.values():
             feeds = {
-                name: np.stack([values[i] for i in rows]) if isinstance(values, list) else values[rows]
+                name: np.asarray([values[i] for i in rows]) if isinstance(values, list) else values[rows]
                 for name, values in columns.items()
             }
             calls.append((np.array(rows) + start, feeds))

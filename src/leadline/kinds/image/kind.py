@@ -60,7 +60,11 @@ class Image:
             values = cells.gather_every(max(1, len(cells) // MEASURED)).to_numpy()
             span = None if values.dtype == np.uint8 else _span([_ends(picture) for picture in values])
             settings: dict[str, Any] = {"range": span} if span else {}
-            greys = [_is_grey(picture) for picture in self.decode(few, root, {"channels": 3, **settings}).values]
+            greys = [
+                _is_grey(picture)
+                for picture in self.decode(few, root, {"channels": 3, **settings}).values
+                if picture is not None
+            ]
             return {"channels": 1 if all(greys) else 3, **settings}
         seen = [look for look in (_glance(cell, root) for cell in few.to_list()) if look is not None]
         if cells.dtype == pl.Binary and not seen:
