@@ -94,7 +94,7 @@ def test_folders_of_pictures_texts_and_numbers(look: Run, tmp_path: Path, messag
 def test_running_text_and_sounds(look: Run, story: Any, tones: Any, tmp_path: Path) -> None:
     code, out, _ = look(story(), "--unit", "byte")
     assert code == 0 and "eligible contenders: lstm, gpt (deep) against ngram (classical)" in out
-    assert "language: what comes next is predicted" in out and out.rstrip().endswith("--unit byte")
+    assert "language: the next token is predicted" in out and out.rstrip().endswith("--unit byte")
     found = ll.check(tones(), target="label")
     assert found.contenders["deep"] == ["cnn", "crnn"] and found.command is None
 

@@ -29,13 +29,13 @@ def fit(
 
     Args:
         source: a folder, a file, a frame, arrays (X, y), or the name of a sample.
-        test: test rows in the same forms; by default a stated test part, else a fifth of the rows.
+        test: test rows in the same forms; by default a predefined test part, else a fifth of the rows.
         watch: called with every event of the journal.
         began: the monotonic moment from which the budget counts (default: now).
         settings: fields of `leadline.config.Settings`, such as `target`, `budget` or `seed`.
 
     Raises:
-        LeadlineError: with one sentence that says what was found and how to mend it.
+        LeadlineError: with one sentence that says what was found and how to fix it.
 
     Example:
         >>> run = fit("digits", budget="30s", out="digits-run")  # doctest: +SKIP

@@ -41,7 +41,7 @@ from leadline.system.version import __version__
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Rows that are ready to be learned from, and what was said of them so far."""
+    """Rows that are ready to be learned from, and the warnings so far."""
 
     held: HeldOut
     table: Table
@@ -79,7 +79,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
 
 
 def _prepare(context: RunContext, stages: Stages) -> Prepared:
-    """Table, audit, split, encode: rows become tensors, labels of test rows are sealed, flaws are looked for."""
+    """Table, audit, split, encode: rows become tensors, labels of test rows are held out, flaws are looked for."""
     settings, source, folder, past = context.settings, context.source, context.folder, context.past
     table, said = audit(infer_table(source, settings), settings)
     stages.end("audit")

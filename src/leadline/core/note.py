@@ -1,4 +1,4 @@
-"""What is said to people where logic must know it as well: a text with a code, so that nobody reads the sentence.
+"""A message that logic must know as well: a text with a code, so that nobody reads the sentence.
 
 >>> note = Note(CUT, "cut by the clock at step 30 of 90")
 >>> f"{note}", code_of(note), code_of("plan")

@@ -3,7 +3,7 @@
 A `Task` is a frozen record of target, classes and metric. `store.json`, `result.json` and the contract of a file keep
 it with the name of its class; its methods are what other packages ask, so that nobody compares that name. A task is one
 class in `tasks/` and one line in `TASKS`. Three facts tell tasks apart: answers are values (`numeric`), any number of
-the classes (`several`) or text that goes on (`generative`); where none holds, a row is of one class.
+the classes (`several`) or continued text (`generative`); where none holds, a row is of one class.
 
 Shapes: labels [n] are class numbers, packed marks of several labels, or values; raw [n, outputs] is what a learner
 gives before `activate`; scores are probabilities float32 [n, classes], or values float64 [n] in the target's unit.

@@ -1,4 +1,4 @@
-"""From a table to what contenders read: the split drawn, the labels of test rows sealed, every row encoded."""
+"""From a table to what contenders read: the split drawn, the labels of test rows held out, every row encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the answers of the first round's contenders on its test rows are worth, and how sure they are."""
+"""What the answers of the first round's contenders on its test rows are worth, and their uncertainty."""
 
 from __future__ import annotations
 

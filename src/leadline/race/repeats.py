@@ -97,7 +97,7 @@ def run(
     race: Race, rows: Population, settings: Settings, planned: Plan, *, seconds: float, until: float,
     start: Callable[[Store, int, int], Race], past: Past | None,
 ) -> Trials:  # fmt: skip
-    """Score the first race on its test rows, run further rounds, and weigh them.
+    """Score the first race on its test rows, run repeats, and weigh them.
 
     Args:
         race: the first one, which took `seconds`.

@@ -2,6 +2,7 @@
 
 Enters: a `Journey`, as `results/walkthrough.py` makes it. Leaves: HTML.
 
+    >>> from leadline.results.examples import Step
     >>> step = Step(stage="encoded", name="image", shape="uint8 [8, 8, 1]", values="0 5 13")
     >>> "uint8 [8, 8, 1]" in journey(Journey(row=6, steps=(step,), truth="3"), Room(0))
     True

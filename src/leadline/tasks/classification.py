@@ -135,7 +135,7 @@ class Multiclass(Classification):
 
 
 def declare_chances(g: Graph, scores: str, threshold: float | None, names: Mapping[str, str], classes: int) -> None:
-    """The outputs `probabilities`, and `set` where a coverage is stated."""
+    """The outputs `probabilities`, and `set` where a coverage is set."""
     g.output(names["probabilities"], scores, np.float32, ["N", classes])
     if threshold is not None:
         inside = g.op("GreaterOrEqual", scores, g.const(np.float32(threshold)))
@@ -148,7 +148,7 @@ def blank_chances(rows: int, classes: int) -> dict[str, np.ndarray]:
 
 
 def chances(found: Mapping[str, np.ndarray], classes: Sequence[str], bad: Mapping[int, str]) -> dict[str, pl.Series]:
-    """Columns `p_<class>`, and `set` where a coverage is stated."""
+    """Columns `p_<class>`, and `set` where a coverage is set."""
     columns = {f"p_{name}": pl.Series(found["probabilities"][:, i]).fill_nan(None) for i, name in enumerate(classes)}
     if "set" in found:
         sets = [None if i in bad else "|".join(row) for i, row in enumerate(named(found["set"], classes))]

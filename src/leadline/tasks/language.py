@@ -16,4 +16,4 @@ class Language(Task):
 
     @classmethod
     def asks(cls, target: str | None, metric: str | None, found: Any) -> str:
-        return f"{cls.name}: what comes next is foretold, measured by {metric}; a row is about a kilobyte"
+        return f"{cls.name}: the next token is predicted, measured by {metric}; a row is about a kilobyte"
