@@ -358,8 +358,10 @@ class TestKind:
         settings = kind.sniff(cells, None) if name not in STATED else {}
         assert settings is not None
         values = kind.decode(cells, None, settings).values
-        values = np.stack(values) if kind.ragged else values
-        fit = kind.fit([list(values) if kind.ragged else values], settings, Limits(rows=60, seconds=30, columns=("x",)))
+        values = np.stack(values) if kind.variable_shape else values
+        fit = kind.fit(
+            [list(values) if kind.variable_shape else values], settings, Limits(rows=60, seconds=30, columns=("x",))
+        )
         return kind, settings, values, fit
 
     def test_its_own_cells_are_recognised_first(self, name: str) -> None:
@@ -399,7 +401,7 @@ class TestKind:
         kind, settings, _, fit = self._fit(name)
         decoded = kind.decode(pl.Series(ODD[name]), None, settings)
         assert len(decoded.values) == len(ODD[name])
-        if kind.ragged:
+        if kind.variable_shape:
             assert set(decoded.bad) == {i for i, value in enumerate(decoded.values) if value is None}
         else:
             tensor = Session(fit.encode.graph)({"x": decoded.values})["encoded"]

@@ -1,7 +1,7 @@
 """Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
 
-`mlp`, `cnn`, `crnn` and `bag` differ in the body that reads an image, a sound or a text (`bodies.py`); numbers,
-categories and times have theirs, and `nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial
+`mlp`, `cnn`, `crnn` and `bag` differ in the architecture of the bodies that read their blocks: each kind says which it
+offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial
 shows it faster, and always scored in float32, the way it ships.
 """
 
@@ -16,10 +16,11 @@ import numpy as np
 
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
-from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
+from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, predict
 from leadline.contenders.fitted_network import FittedNet, finish
 from leadline.core.contender import Data, Fitted, Progress, State
 from leadline.core.tensors import Tensors
+from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, counted, timed
 
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-FEW_CONVOLVED = 2_000  # images or sounds that a body is prepared by
 SMOOTHING = 0.2  # of the labels, for convolutional networks
-LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution (or of series) and without
 CHECKING = 0.1  # share of the time for looks at the valid rows
 CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolution and without
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
@@ -41,19 +40,27 @@ SHORT_OF = ((0.8, 32), (1.5, 64))  # with less than so many GB, as many pictures
 
 
 class Deep:
-    """A network over the blocks of a table that holds a kind it `needs` and none that it `lacks`."""
+    """A network over the blocks of a table."""
 
     family = "deep"
 
-    def __init__(self, name: str, needs: tuple[str, ...], lacks: tuple[str, ...], cores: str) -> None:
-        self.name, self.cores = name, cores
-        self._needs, self._lacks = needs, lacks
+    def __init__(self, name: str, architectures: tuple[str, ...], cores: str, *, trunk: bool, cheap: bool) -> None:
+        """
+        Args:
+            architectures: of its bodies, the preferred one first: some block has that one, every block one of them.
+            trunk: a single body has hidden layers over it too.
+            cheap: it reads no kind that is costly.
+        """
+        self.name, self.architectures, self.cores = name, architectures, cores
+        self.trunk, self._cheap = trunk, cheap
 
     def inputs(self, store: Tensors) -> list[str]:
-        kinds = {block.kind for block in store.blocks}
-        if kinds & set(self._lacks) or not kinds & set(self._needs):
+        kinds = [KINDS[block.kind] for block in store.blocks]
+        if not any(self.architectures[0] in kind.bodies for kind in kinds):
             return []
-        return [f"{block.name}.bag" if block.kind == "text" else block.name for block in store.blocks]
+        if self._cheap and any(kind.costly for kind in kinds):
+            return []
+        return list(bodies_of(store, self.architectures))
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         run = _Run(self, data, seed)
@@ -78,15 +85,20 @@ class _Run:
         self.store, self.names = data.store, contender.inputs(data.store)
         self.rows = data.store.split.train
         self.last = Annealing()
-        self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
-        self.mixed = self.conv == "audio" and data.classes > 0 and not data.several and len(self.names) == 1
-        self.longest = LONGEST[bool(self.conv) or "series" in self._kinds()]
+        self.bodies = bodies_of(data.store, contender.architectures)
+        convolutions = [body for body in self.bodies.values() if body.widths]
+        self.conv = max(convolutions, key=lambda body: body.widths, default=None)
+        mixable = data.classes > 0 and not data.several and len(self.names) == 1
+        self.mix = self.conv.mix if self.conv and mixable else None
+        self.longest = max(body.passes for body in self.bodies.values())
+        hidden = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
+        self.trunk = hidden if contender.trunk or len(self.names) > 1 else ()
         self.metric = METRICS[data.store.task.metric]
         self.changed: str | None = None  # a change of threads that is not told yet
         self.scale = data.scale() if data.classes == 0 else (0.0, 1.0)
         self.low_precision = False
         self.best: tuple[float, dict[str, Tensor]] | None = None
-        self.ways, self.describe = varied(data, self.name, self.names, seed)
+        self.ways, self.describe = augmentations(data, self.bodies, seed)
         self.y = self._labels(self.rows)
         self.valid = self.store.split.valid
         self.batch = self._batch()
@@ -128,7 +140,7 @@ class _Run:
         """As many passes over the rows as were asked for, in the precision that the processor is made for."""
         from leadline.system.device import CPU, fast_bfloat16
 
-        self.width = WIDTHS[self.conv][2] if self.conv else 0
+        self.width = self.conv.widths[2] if self.conv else 0
         self.low_precision = bool(self.conv) and fast_bfloat16(CPU)
         self._start()
         steps = max(1, round(epochs * len(self.rows) / self.batch))
@@ -192,18 +204,15 @@ class _Run:
     def _generators(self) -> list[torch.Generator]:
         return [self.generator, *(vary.generator for vary in self.ways.values())]
 
-    def _kinds(self) -> set[str]:
-        return {block_of(self.store, name).kind for name in self.names}
-
     def _batch(self) -> int:
-        most = 256 if self.conv == "image" or len(self.rows) > 20_000 else 128 if not self.conv else 64
+        most = 256 if len(self.rows) > 20_000 else self.conv.batch if self.conv else 128
         if self.conv:  # what a convolution keeps for its backward pass grows with the batch
             most = next((few for gb, few in SHORT_OF if self.data.memory_gb < gb), most)
         return max(8, min(most, len(self.rows) // 16))
 
     def _trial(self) -> float:
         """Choose precision and width by a few timed steps; leaves a fresh network, returns the seconds a step."""
-        widths: tuple[int, ...] = WIDTHS[self.conv] if self.conv else (0,)
+        widths = self.conv.widths if self.conv else (0,)
         self.width = widths[0]
         self._start()
         self.threads.begin()
@@ -238,19 +247,18 @@ class _Run:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.net = build(self.store, self.name, self.names, self.data.classes or 1, self.width, len(self.rows))
+            self.net = build(self.store, self.bodies, self.data.classes or 1, self.width, self.trunk)
             self.noise = torch.get_rng_state()
         few = self.rows[np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000]]
-        for body, name in zip(self.net.bodies, self.names, strict=True):
-            costly = block_of(self.store, name).kind in CONVOLVED
-            body.prepare(gathered(self.store, [name], few[:FEW_CONVOLVED] if costly else few)[0])
+        for module, (name, body) in zip(self.net.bodies, self.bodies.items(), strict=True):
+            module.prepare(gathered(self.store, [name], few[: body.prepared])[0])
         if self.conv:
             self.net = self.net.to(memory_format=torch.channels_last)
             self.optimizer = recipes.convolutional(self.net, self.net.head, scale=1.0 if self.data.classes else 0.01)
         else:
-            bag, series = self.name == "bag", "series" in self._kinds()
-            peak = 3e-3 if bag or series else 1e-3
-            self.optimizer = recipes.adam(self.net, peak=peak, decay=1e-4 if bag else 1e-2)
+            peak = max(body.peak for body in self.bodies.values())
+            decay = min(body.decay for body in self.bodies.values())
+            self.optimizer = recipes.adam(self.net, peak=peak, decay=decay)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.order, self.epoch = torch.empty(0, dtype=torch.long), -1
         self.best = None
@@ -270,11 +278,8 @@ class _Run:
         for place, vary in self.ways.items():
             inputs[place] = vary(inputs[place], part, self.epoch)
         aims = [(self.y[part], torch.ones(len(part)))]  # answers, and what each counts
-        if self.mixed:
-            from leadline.kinds.audio.augment import drawn, mix
-
-            share, order = drawn(len(part), self.generator)
-            inputs[0] = mix(inputs[0], share, order)
+        if self.mix is not None:
+            inputs[0], share, order = self.mix(inputs[0], self.generator)
             aims = [(self.y[part], share), (self.y[part[order]], 1 - share)]
         self.net.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):

@@ -20,6 +20,7 @@ from leadline.core.contender import Data, Fitted, Progress, State, digest
 from leadline.core.tensors import Tensors
 from leadline.dataset import token_scoring
 from leadline.dataset.token_scoring import bits, nats, spread, stream
+from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, counted, timed
 
@@ -53,7 +54,7 @@ class Writer:
         self.name = name
 
     def inputs(self, store: Tensors) -> list[str]:
-        return [block.name for block in store.blocks if block.kind == "tokens"]
+        return [block.name for block in store.blocks if KINDS[block.kind].corpus]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         run = _Run(self.name, data, seed)

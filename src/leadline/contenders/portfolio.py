@@ -8,8 +8,7 @@ from leadline.contenders.language_model import Writer
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.core.contender import Contender
-
-_TABULAR = ("number", "category", "time", "list")
+from leadline.core.kind import CONVOLUTION, DENSE, EMBEDDING, RECURRENT
 
 PORTFOLIO: dict[str, Contender] = {
     "floor": Floor(),
@@ -17,10 +16,10 @@ PORTFOLIO: dict[str, Contender] = {
     "boosting": Boosting(),
     "glassbox": Glassbox(),
     "ngram": Ngram(),
-    "mlp": Deep("mlp", needs=("image", "series", *_TABULAR), lacks=("text", "audio"), cores="one"),
-    "bag": Deep("bag", needs=("text",), lacks=("image", "audio"), cores="one"),
-    "cnn": Deep("cnn", needs=("image", "audio", "series"), lacks=(), cores="all"),
-    "crnn": Deep("crnn", needs=("audio",), lacks=(), cores="all"),
+    "mlp": Deep("mlp", (DENSE,), cores="one", trunk=True, cheap=False),
+    "bag": Deep("bag", (EMBEDDING, CONVOLUTION, DENSE), cores="one", trunk=False, cheap=True),
+    "cnn": Deep("cnn", (CONVOLUTION, EMBEDDING, DENSE), cores="all", trunk=False, cheap=False),
+    "crnn": Deep("crnn", (RECURRENT, CONVOLUTION, EMBEDDING, DENSE), cores="all", trunk=False, cheap=False),
     "lstm": Writer("lstm"),
     "gpt": Writer("gpt"),
 }
