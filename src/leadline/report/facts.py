@@ -19,8 +19,6 @@ from typing import Any
 from leadline.charts.format import Measure
 from leadline.charts.svg import Axis
 
-__all__ = ["Facts", "family", "number"]
-
 Contender = dict[str, Any]
 
 
