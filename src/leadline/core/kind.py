@@ -239,6 +239,10 @@ class Kind(ABC):
         """Whether the values of a column can name what rows belong to."""
         return self.scale is Scale.NOMINAL
 
+    def remarks(self, block: Block) -> list[str]:
+        """What is to be said of how a block was fitted, a sentence each."""
+        return []
+
     def input_shape(self, name: str, block: Block) -> list[str | int]:
         """The shape of a decoded column, as the file takes it; words are free."""
         return ["N"]

@@ -144,6 +144,13 @@ class Audio(Kind):
         heard = np.where(rows == PADDING, 0, np.abs(np.where(rows == PADDING, 0, rows)))
         return np.asarray(heard.max(axis=1) < SILENT)
 
+    def remarks(self, block: Block) -> list[str]:
+        if not block.settings.get("cut"):
+            return []
+        seconds = block.settings["longest"] / block.settings["rate"]
+        more = "; a longer --budget hears more" if seconds < LONGEST - 1 else ""
+        return [f"Of sounds of {block.columns[0]!r} over {seconds:.3g} s the loudest stretch is heard{more}."]
+
     def input_shape(self, name: str, block: Block) -> list[str | int]:
         return ["N", f"{name}.samples"]
 

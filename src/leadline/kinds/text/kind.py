@@ -36,6 +36,7 @@ VOCABULARY = 50_000
 BUCKETS = 1 << 18
 COUNTED = 500  # commonest tokens whose counts trees read
 PRIME = 1_000_003
+BAG = "bag"  # the form that linear models and embeddings read
 
 
 def _embedding(block: Block, width: int) -> Any:
@@ -49,7 +50,7 @@ class Text(Kind):
     sample = 200_000
     onnx_input = "str"
     prose, listed = True, False
-    bodies = {EMBEDDING: Body(build=_embedding, form="bag", peak=3e-3, decay=1e-4)}
+    bodies = {EMBEDDING: Body(build=_embedding, form=BAG, peak=3e-3, decay=1e-4)}
     similarity = Similarity(rate=5_000.0, pairs=pairs)
     textbook = Textbook(
         data="texts", seconds=1e-3, rank=4, beside=3, pretrained=True,
@@ -99,7 +100,7 @@ class Text(Kind):
         return Fit(
             settings=settings,
             encode=Tensor(graph=encode, shape=(longest,), dtype="int32"),
-            forms={"bag": bag, "dense": _counts(longest, size)},
+            forms={BAG: bag, "dense": _counts(longest, size)},
         )
 
 
@@ -209,19 +210,19 @@ def _bag(ids: np.ndarray, vocabulary: int, order: int) -> tuple[Tensor, int]:
     length = ids.shape[1]
 
     def graph(remap: np.ndarray | None) -> Any:
-        g = Graph("bag")
+        g = Graph(BAG)
         x = g.op("Cast", g.input("encoded", np.int32, ["N", length]), to=7)
         value = _hashes(g, x, vocabulary, order, length)
         if remap is not None:
             value = g.op("Cast", g.op("Gather", g.const(remap), value), to=6)
-        g.output("bag", value, np.int32 if remap is not None else np.int64, ["N", "K"])
+        g.output(BAG, value, np.int32 if remap is not None else np.int64, ["N", "K"])
         return g.model()
 
     hashed = Session(graph(None))
     rows_with = np.zeros(BUCKETS, np.int32)
     width = 0
     for start in range(0, len(ids), 4_096):
-        buckets = np.sort(hashed({"encoded": ids[start : start + 4_096]})["bag"], axis=1)
+        buckets = np.sort(hashed({"encoded": ids[start : start + 4_096]})[BAG], axis=1)
         width = buckets.shape[1]
         first = np.ones(buckets.shape, bool)
         first[:, 1:] = buckets[:, 1:] != buckets[:, :-1]
