@@ -200,9 +200,9 @@ class _Run(NetworkRun):
         bag, series = self.name == "bag", "series" in self._kinds()
         return recipes.adam(self.net, peak=3e-3 if bag or series else 1e-3, decay=1e-4 if bag else 1e-2)
 
-    def _step_once(self) -> None:
+    def draw(self) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Inputs [N, ...] each, and what they are: answers [N, ...] with what each counts [N]."""
         import torch
-        import torch.nn.functional as F
 
         if len(self.order) < self.batch:
             self.order = torch.randperm(len(self.rows), generator=self.generator)
@@ -212,15 +212,21 @@ class _Run(NetworkRun):
         inputs = gathered(self.store, self.names, rows)
         for place, vary in self.ways.items():
             inputs[place] = vary(inputs[place], part, self.epoch)
-        aims = [(self.y[part], torch.ones(len(part)))]  # answers, and what each counts
-        if self.mixed:
-            from leadline.kinds.audio.augment import drawn, mix
+        if not self.mixed:
+            return inputs, [(self.y[part], torch.ones(len(part)))]
+        from leadline.kinds.audio.augment import drawn, mix
 
-            share, order = drawn(len(part), self.generator)
-            inputs[0] = mix(inputs[0], share, order)
-            aims = [(self.y[part], share), (self.y[part[order]], 1 - share)]
+        share, order = drawn(len(part), self.generator)
+        inputs[0] = mix(inputs[0], share, order)
+        return inputs, [(self.y[part], share), (self.y[part[order]], 1 - share)]
+
+    def loss_of(self, batch: tuple[list[Tensor], list[tuple[Tensor, Tensor]]]) -> Tensor:
+        import torch
+        import torch.nn.functional as F
+
+        inputs, aims = batch
         self.net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
+        with self._precision():
             out = self.net(*inputs).float()
         if self.data.several:
             losses = [F.binary_cross_entropy_with_logits(out, y, reduction="none").mean(1) for y, _ in aims]
@@ -229,7 +235,7 @@ class _Run(NetworkRun):
             losses = [share * F.cross_entropy(out, y, label_smoothing=smooth, reduction="none") for y, share in aims]
         else:
             losses = [F.mse_loss(out[:, 0], y) for y, _ in aims]
-        torch.stack(losses).sum(0).mean().backward()  # type: ignore[no-untyped-call]
+        return torch.stack(losses).sum(0).mean()
 
     def _seconds_a_step(self, count: int) -> float:
         times, clock = [], self.data.clock
@@ -237,7 +243,6 @@ class _Run(NetworkRun):
         for _ in range(count):
             began = clock.spent()
             self._step_once()
-            self.optimizer.step(0.5)
             times.append(clock.spent() - began)
             if clock.left() < 1 or sum(times) > (most if len(times) > 1 else 2 * most):
                 break
@@ -251,14 +256,12 @@ class _Run(NetworkRun):
         return max(1e-9, self.data.clock.spent() - began) / len(few)
 
     def _look(self) -> float:
-        import torch
-
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):  # the precision of training
+        with self._precision():
             return self._score()
 
     def _final_score(self) -> float:
-        assert self.best is not None
-        return self._score() if self.low_precision else self.best[0]
+        best = self.trainer.best
+        return self._score() if self.low_precision or best is None else best[0]
 
     def _too_little(self) -> str | None:
         passes = self.standing.step * self.batch / len(self.rows)

@@ -172,14 +172,18 @@ class _Run(NetworkRun):
         taken = {id(p) for p in [*hidden, *tables]}
         return recipes.transformer(hidden, tables, [p for p in self.net.parameters() if id(p) not in taken])
 
-    def _step_once(self) -> None:
+    def draw(self) -> Tensor:
+        """Windows of tokens [BATCH, tokens], from anywhere in the text."""
         import torch
 
         last = len(self.tokens) - len(self.reach)
+        return self._windows(torch.randint(0, last + 1, (BATCH,), generator=self.generator))
+
+    def loss_of(self, batch: Tensor) -> Tensor:
         self.net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
-            loss = self.net.losses(self._windows(torch.randint(0, last + 1, (BATCH,), generator=self.generator)))
-        loss.backward()
+        with self._precision():
+            loss: Tensor = self.net.losses(batch)
+        return loss
 
     def _windows(self, starts: Tensor) -> Tensor:
         return self.tokens[starts[:, None] + self.reach].long()
@@ -197,7 +201,6 @@ class _Run(NetworkRun):
         for _ in range(7):
             began = clock.spent()
             self._step_once()
-            self.optimizer.step(0.5)
             times.append(clock.spent() - began)
             if clock.left() < 1:
                 break
