@@ -91,3 +91,10 @@ def test_the_gradient_of_parts_is_that_of_the_batch() -> None:
     torch.testing.assert_close(net.weight.grad, gradient)
     assert torch.equal(passed(([x], y)), whole)
     torch.testing.assert_close(net.weight.grad, gradient)
+
+
+def test_the_global_generator_is_given_back(stores: dict[str, Any]) -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    list(PORTFOLIO["mlp"].fit(Data(store=stores["mlp"], clock=Clock(math.inf), threads=1, epochs=1), 0))
+    assert torch.equal(torch.get_rng_state(), before)

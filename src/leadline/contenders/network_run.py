@@ -110,14 +110,20 @@ class NetworkRun(ABC):
 
     def fit(self, state: State | None) -> Iterator[Progress | Fitted]:
         """Train, from the first step or from a state; the last item is the trained network."""
-        if state is None:
-            yield self.prepare()
-        else:
-            self.restore(state)
-        if self.last.standing is None:
-            yield from self.train()
-            self.judged()
-        yield from self.annealed()
+        import torch
+
+        before = torch.get_rng_state()
+        try:
+            if state is None:
+                yield self.prepare()
+            else:
+                self.restore(state)
+            if self.last.standing is None:
+                yield from self.train()
+                self.judged()
+            yield from self.annealed()
+        finally:
+            torch.set_rng_state(before)
         yield self.fitted()
 
     def _start(self) -> None:
