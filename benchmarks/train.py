@@ -147,15 +147,15 @@ def step(folder: Path, pairs: int) -> dict[str, Any]:
     from leadline.train import losses, schedule
     from leadline.train.autotune import Choice
     from leadline.train.batches import rows_of
-    from leadline.train.config import How
+    from leadline.train.config import Settings
     from leadline.train.flat import Flat
+    from leadline.train.module_run import ModuleRun
     from leadline.train.optim import Adam
-    from leadline.train.trainer import Course
 
     rows = rows_of(ll.load(folder.name, data=folder.parent), "data")
     layers = [[nn.Linear(i, o), nn.ReLU()] for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
     net = nn.Sequential(nn.Flatten(), *[layer for two in layers for layer in two][:-1])
-    how = How(
+    how = Settings(
         loss=losses.CrossEntropy(), optimizer=Adam(), schedule=schedule.constant, lr=1e-3, batch_size=BATCH, epochs=1,
         steps=None, budget=None, precision="auto", normalise=(0.5, 0.5), clip=None, ema=None,
         accumulate=1, patience=None, seed=0, compile=False, device="cpu",
@@ -174,11 +174,11 @@ def step(folder: Path, pairs: int) -> dict[str, Any]:
 
     ours, theirs = [], []
     with torch.no_grad():
-        course = Course(net, Flat(net), rows, None, how, Choice())
+        course = ModuleRun(net, Flat(net), rows, None, how, Choice())
 
         def whole() -> None:
-            course.step_once()
-            course.step(0.5)
+            course.trainer.step_once()
+            course.trainer.step(0.5)
 
         for pair in range(pairs + 1):
             turns = [(ours, whole), (theirs, products)]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.textbook import RULES, Expectation, applied, expect
+from leadline.textbook import Expectation, applied, books, expect
 
 MACHINE = {"cores": 4, "memory_gb": 16.0}
 
@@ -49,16 +49,16 @@ def expected(prepare: Any) -> Any:
     ],
 )
 def test_the_kind_of_data_and_its_rows_decide(data: str, rows: int, classes: int, answer: str, sure: str) -> None:
-    rule = applied(data, rows, classes)
+    rule = applied(books()[data], rows, classes)
     assert (rule.answer, rule.sure) == (answer, sure)
 
 
 def test_every_sort_of_data_has_a_last_line_and_every_line_can_be_reached() -> None:
-    for data in {rule.data for rule in RULES}:
-        least = [rule.least for rule in RULES if rule.data == data]
+    for data, book in books().items():
+        least = [finding.least for finding in book.findings]
         assert least[-1] == 0 and least == sorted(set(least), reverse=True), data
-    for rule in RULES:
-        assert (rule.answer == "either") == (rule.sure == "open") and rule.source
+        for finding in book.findings:
+            assert (finding.answer == "either") == (finding.sure == "open") and finding.source
 
 
 def test_a_table_is_for_trees(expected: Any, mixed: Any) -> None:

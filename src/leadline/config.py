@@ -19,8 +19,8 @@ FIXES = ("twins", "labels", "leak")
 UNITS = ("character", "byte", "pair")
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _setting(default: Any, text: str, **facts: Any) -> Any:
+    return field(default=default, metadata={"help": text, **facts})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,13 @@ class Settings:
     out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
     kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be given again")
     drop: tuple[str, ...] = _setting((), "a column to leave out; may be given again")
-    group: str | None = _setting(None, "column whose equal values stay in one part of the split")
+    group: str | None = _setting(None, "column whose equal values stay in one part of the split", splits=True)
     split: str | None = _setting(
-        None, "column that states the part of each row (train, valid, test), or COLUMN=VALUE: test on the rows of VALUE"
+        None,
+        "column that states the part of each row (train, valid, test), or COLUMN=VALUE: test on the rows of VALUE",
+        splits=True,
     )
-    time: str | None = _setting(None, "column to split by: train on the past, test on what came after")
+    time: str | None = _setting(None, "column to split by: train on the past, test on what came after", splits=True)
     task: str | None = _setting(
         None, "binary, multiclass, multilabel, regression or language (default: inferred from the source)"
     )
@@ -82,9 +84,9 @@ class Settings:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
         if self.unit is not None and self.unit not in UNITS:
             raise LeadlineError(f"--unit {self.unit} is not known; it can be {', '.join(UNITS)}.")
-        for option in ("test", "time"):
-            if self.split is not None and getattr(self, option) is not None:
-                raise LeadlineError(f"--split and --{option} both say what is tested on; leave out one of them.")
+        for option, given in (("--test", self.test), ("--time", self.time)):
+            if self.split is not None and given is not None:
+                raise LeadlineError(f"--split and {option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
         if self.memory is not None:
             gigabytes(self.memory)
@@ -154,6 +156,10 @@ class Settings:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
+SPLIT_BY = tuple(each.name for each in fields(Settings) if "splits" in each.metadata)  # options that name a column
+COLUMNS = ("target", *SPLIT_BY)
+
+
 def from_mapping(values: Mapping[str, Any]) -> Settings:
     """Settings from loose values, with the names checked.
 
@@ -175,7 +181,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     for name in ("kind", "drop", "need"):
         if name in values:
             values[name] = (values[name],) if isinstance(values[name], str) else tuple(map(str, values[name]))
-    for name in ("target", "group", "time", "split"):  # columns of a frame may have names that are no text
+    for name in COLUMNS:  # columns of a frame may have names that are no text
         if name in values:
             values[name] = str(values[name])
     if not isinstance(values.get("only", ""), str):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from leadline.config import Settings, from_mapping
+from leadline.config import SPLIT_BY, Settings, from_mapping
 from leadline.contenders.families import FAMILIES
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.kind import Limits, decode_columns, present, share
@@ -42,7 +42,7 @@ from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
-BLAMED = ("group", "time", "split", "drop", "kind", "task", "only")  # settings that a stage may refuse and do without
+BLAMED = (*SPLIT_BY, "drop", "kind", "task", "only")  # settings that a stage may refuse and do without
 SHOWN, WIDEST = 30, 30  # columns, and letters of a name that are printed
 
 Made = TypeVar("Made")
@@ -186,8 +186,8 @@ def _decoded(
     table: Table, parts: Split, asked: Settings, problems: list[str], notes: list[str]
 ) -> list[Block] | None:  # fmt: skip
     """The blocks as fitted on a few train rows; None where these could not be decoded."""
-    ragged = any(KINDS[column.kind].ragged for column in table.inputs)
-    rows = parts.train[:: max(1, len(parts.train) // (FILES if ragged else DECODED))]
+    costly = any(KINDS[column.kind].costly for column in table.inputs)
+    rows = parts.train[:: max(1, len(parts.train) // (FILES if costly else DECODED))]
     frame = table.take(rows, [column.name for column in table.inputs])
     bad: dict[int, str] = {}
     blocks = []

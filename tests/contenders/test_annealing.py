@@ -73,7 +73,7 @@ def test_a_phase_that_makes_it_worse_is_undone(
 
     def spoil(self: Any, done: float) -> None:
         """Each rule leaves weights that are no numbers."""
-        for rule, _ in self._optimizer._rules:
+        for rule, _ in self._optimizer.optimizer._rules:
             for p in rule.parameters:
                 p.data.fill_(math.nan)
                 p.grad = None

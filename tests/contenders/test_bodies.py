@@ -11,7 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from leadline.contenders.bodies import build, gathered, predict
+from leadline.contenders.bodies import bodies_of, build, gathered, predict
+from leadline.core.kind import CONVOLUTION, RECURRENT
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,12 @@ def test_rows_are_no_longer_than_the_longest_nor_shorter_than_a_network_can_read
     assert gathered(store, [block.name], long)[0].shape == (9, 6_000)
 
 
-@pytest.mark.parametrize("name", ["cnn", "crnn"])
-def test_answers_do_not_depend_on_what_is_scored_together(store: Any, name: str) -> None:
+@pytest.mark.parametrize("architecture", [CONVOLUTION, RECURRENT])
+def test_answers_do_not_depend_on_what_is_scored_together(store: Any, architecture: str) -> None:
     names = [block.name for block in store.blocks]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = build(store, name, names, 2, 4, 60)
+        net = build(store, bodies_of(store, (architecture,)), 2, 4, ())
     rows = np.arange(80)
     together = predict(net, store, names, rows)
     alone = np.concatenate([predict(net, store, names, rows[i : i + 1]) for i in rows])

@@ -9,11 +9,11 @@ import pytest
 import soundfile
 from PIL import Image
 
-from leadline.flaws import minhash
-from leadline.flaws.minhash import pairs_of
 from leadline.flaws.near_duplicates import twins
-from leadline.flaws.neighbors import neighbours, pairs
-from leadline.flaws.perceptual_hash import alike
+from leadline.kinds.image.similarity import alike
+from leadline.kinds.neighbors import neighbours, pairs
+from leadline.kinds.text import similarity as minhash
+from leadline.kinds.text.similarity import pairs_of
 
 WORDS = ["river", "mountain", "quick", "lazy", "fox", "dog", "walks", "over", "silent", "bright", "winter", "evening"]
 

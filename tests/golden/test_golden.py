@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 import leadline as ll
 from leadline.contenders import recipes
-from leadline.contenders.bodies import build, gathered
+from leadline.contenders.bodies import bodies_of, build, gathered
+from leadline.contenders.portfolio import PORTFOLIO
 from leadline.nets.embed import Embed
 from leadline.nets.rnn import LSTM
 from leadline.nets.transformer import Transformer
@@ -47,10 +48,10 @@ def _ten(loss: Callable[[], Tensor], optimizer: recipes.Recipe) -> list[float]:
 
 def _of_table(name: str, store: Any) -> list[float]:
     """A contender's network on the first train rows of a store."""
-    tensors = [f"{block.name}.bag" if block.kind == "text" else block.name for block in store.blocks]
+    bodies, trunk = bodies_of(store, PORTFOLIO[name].architectures), (256, 256) if name == "mlp" else ()
     rows = store.split.train[:32]
-    net = _seeded(lambda: build(store, name, tensors, 2, 8, 2_000))
-    inputs, y = gathered(store, tensors, rows), torch.from_numpy(store.labels[rows].copy())
+    net = _seeded(lambda: build(store, bodies, 2, 8, trunk))
+    inputs, y = gathered(store, list(bodies), rows), torch.from_numpy(store.labels[rows].copy())
     for body, x in zip(net.bodies, inputs, strict=True):
         body.prepare(x)
     if name in ("cnn", "crnn"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -89,3 +90,14 @@ def test_without_a_trace_the_other_exporter_is_asked(
     model = torch_export.export(net, {"x": _rows(2, 6)})
     assert asked == ["exported"]
     _as_the_module(model, net, _rows(5, 6))
+
+
+def test_a_log_level_of_the_user_stays() -> None:
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    try:
+        torch_export.export(torch.nn.Linear(3, 2), {"x": np.zeros((2, 3), np.float32)})
+        assert logger.level == logging.DEBUG
+    finally:
+        logger.setLevel(before)

@@ -28,7 +28,7 @@ def fit() -> Callable[..., tuple[Fit, Callable[..., np.ndarray]]]:
 
         def run(*new: pl.Series, form: str | None = None) -> np.ndarray:
             decoded = [kind.decode(c, None, {**s, **fitted.decode}).values for c, s in zip(new, settings, strict=True)]
-            if kind.ragged:
+            if kind.variable_shape:
                 tensor = np.concatenate([encode({names[0]: value[None]})["encoded"] for value in decoded[0]])
             else:
                 tensor = encode(dict(zip(names, decoded, strict=True)))["encoded"]

@@ -17,7 +17,9 @@ from PIL import Image as Pillow
 from leadline.core.kind import Decoded, Fit, Limits
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
-from leadline.kinds.audio.kind import CEPSTRA, EPS, GRID, MELS, MOST_SECONDS, PADDING, Audio, Frames
+from leadline.kinds.audio.files import MOST_SECONDS
+from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames
+from leadline.kinds.audio.kind import CEPSTRA, GRID, Audio
 from leadline.system.errors import SourceError
 
 RATE = 8_000
@@ -150,7 +152,7 @@ def test_silent_sounds_are_blank() -> None:
 
 
 def test_of_many_channels_less_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leadline.kinds.audio.kind.MOST_VALUES", 4 * RATE)
+    monkeypatch.setattr("leadline.kinds.audio.files.MOST_VALUES", 4 * RATE)
     (sound,) = _decode(_bytes(np.zeros((2 * RATE, 8), np.int16))).values
     assert len(sound) == RATE // 2
 

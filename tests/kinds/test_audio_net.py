@@ -11,7 +11,7 @@ import torch
 from leadline.graph.runtime import Session
 from leadline.graph.torch_export import export
 from leadline.kinds.audio.augment import Sounds, mix
-from leadline.kinds.audio.kind import PADDING, Frames
+from leadline.kinds.audio.frames import PADDING, Frames
 from leadline.kinds.audio.net import ConvSound, RecurrentSound, hide
 from leadline.nets.fuse import Fuse
 

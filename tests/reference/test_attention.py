@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -81,7 +82,18 @@ def _names(out: Tensor) -> set[str]:
     return names
 
 
-def test_it_is_put_back_after_an_error() -> None:
+def test_it_ends_with_an_error() -> None:
     with pytest.raises(ValueError, match="stop"), written_out():
         raise ValueError("stop")
-    assert F.scaled_dot_product_attention is FUSED
+    q = _drawn(2, 3, 4).requires_grad_()
+    assert "_AttentionBackward" not in _names(F.scaled_dot_product_attention(q, q, q))
+
+
+def test_other_threads_keep_the_attention_of_pytorch() -> None:
+    q = _drawn(2, 3, 4).requires_grad_()
+    with written_out(), ThreadPoolExecutor(1) as pool:
+        here = F.scaled_dot_product_attention(q, q, q)
+        there = pool.submit(F.scaled_dot_product_attention, q, q, q).result()
+        assert F.scaled_dot_product_attention is FUSED
+    assert "_AttentionBackward" in _names(here) and "_AttentionBackward" not in _names(there)
+    torch.testing.assert_close(here, there)

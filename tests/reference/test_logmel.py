@@ -8,7 +8,7 @@ import torch
 
 from leadline.graph.runtime import Session
 from leadline.graph.torch_export import export
-from leadline.kinds.audio.kind import EPS, MELS, PADDING, Frames
+from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames
 from leadline.kinds.audio.net import LogMel
 from leadline.nets.fuse import Fuse
 

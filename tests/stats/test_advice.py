@@ -28,11 +28,11 @@ def _ran(family: str, code: str | None) -> Any:
     [
         ({"missing": {"deep": "absent"}, "only": True}, "leave out --only to race both", "time|budget"),
         ({"missing": {"deep": "absent"}}, "no deep contender reads such columns", "time|budget|only"),
-        ({"missing": {"deep": "time"}}, "give a larger budget", "only|memory"),
+        ({"missing": {"deep": "no_time"}}, "give a larger budget", "only|memory"),
         ({"missing": {"deep": "memory"}}, "raise --memory", "budget|only"),
         ({"missing": {"deep": "failed"}}, "the report says what went wrong", "budget|only"),
         ({"missing": {"deep": "failed"}, "passes": True}, "the report says what went wrong", "budget|passes"),
-        ({"missing": {"deep": "time"}, "stopped": True}, "let the race run to its end", "budget"),
+        ({"missing": {"deep": "no_time"}, "stopped": True}, "let the race run to its end", "budget"),
     ],
 )
 def test_a_family_of_which_nobody_finished(advice: dict[str, Any], says: str, not_says: str) -> None:
@@ -69,7 +69,7 @@ def test_no_rows_to_calibrate_on(advice: dict[str, Any], says: str) -> None:
 def test_why_a_family_is_missing_is_told_by_codes() -> None:
     linear = _ran("classical", None)
     assert missing([linear]) == {"deep": "absent"}
-    assert missing([linear, _ran("deep", "crashed"), _ran("deep", "overran")]) == {"deep": "time"}
+    assert missing([linear, _ran("deep", "crashed"), _ran("deep", "overran")]) == {"deep": "no_time"}
     assert missing([linear, _ran("deep", "memory")]) == {"deep": "memory"}
     assert missing([linear, _ran("deep", "error")]) == {"deep": "failed"}
     assert missing([linear, _ran("deep", None), _ran("deep", "no_time")]) == {}

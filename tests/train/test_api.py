@@ -19,11 +19,11 @@ from leadline.readers.source import read
 from leadline.system.errors import LeadlineError
 from leadline.train.autotune import Choice
 from leadline.train.batches import Rows
-from leadline.train.config import How
+from leadline.train.config import Settings
 from leadline.train.flat import Flat
 from leadline.train.losses import CrossEntropy
+from leadline.train.module_run import ModuleRun
 from leadline.train.optim import SGD, AdamW
-from leadline.train.trainer import Course
 
 
 def _seeded(make: Any) -> Any:
@@ -262,7 +262,7 @@ def test_a_trial_leaves_no_trace(points: Any) -> None:
 
 
 def test_a_trial_leaves_no_trace_in_the_average(points: Any) -> None:
-    how = How(
+    how = Settings(
         loss=CrossEntropy(), optimizer=AdamW(), schedule=lambda done: 1.0, lr=0.1, batch_size=32, epochs=None,
         steps=None, budget=0.1, precision="auto", normalise=None, clip=None, ema=0.9,
         accumulate=1, patience=None, seed=0, compile=False, device="cpu",
@@ -270,7 +270,7 @@ def test_a_trial_leaves_no_trace_in_the_average(points: Any) -> None:
     net = _mlp()
     flat, first = Flat(net), _weights(net)
     with torch.no_grad():
-        course = Course(net, flat, Rows((points[0],), points[1]), None, how, Choice())
+        course = ModuleRun(net, flat, Rows((points[0],), points[1]), None, how, Choice())
         course.plan(0.1)
         assert torch.equal(_weights(net), first) and course.history.losses == []
         assert torch.equal(course.state()["average"], flat.values)

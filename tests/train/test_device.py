@@ -96,14 +96,14 @@ def test_numbers_too_small_to_matter_do_not_stay(points: Any) -> None:
     with torch.no_grad():
         net[0].bias[:4] = 0.5
     rules: list[Any] = []
-    began = api.Course._start
+    began = api.ModuleRun._start
 
     def start(self: Any) -> None:
         began(self)
-        rules.extend(self._rules)
+        rules.extend(self.trainer.optimizer._rules)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api.Course, "_start", start)
+        patch.setattr(api.ModuleRun, "_start", start)
 
         def die(check: Any) -> None:
             with torch.no_grad():

@@ -44,7 +44,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return lambda threads: 0.01 if threads == 1 else 0.01 / gain
 
         monkeypatch.setattr(module, "trial", trial)
-        monkeypatch.setattr("leadline.train.trainer.trial", trial)
+        monkeypatch.setattr("leadline.train.module_run.trial", trial)
 
     return make
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 import leadline as ll
 from leadline.system.errors import LeadlineError
 from leadline.train.losses import CrossEntropy
+from leadline.train.module_run import ModuleRun
 from leadline.train.optim import Muon
-from leadline.train.trainer import Course
 
 
 def _net(*layers: nn.Module) -> nn.Module:
@@ -106,7 +106,7 @@ def test_patience_stops_and_keeps_the_best_weights(points: Any) -> None:
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No looks at the layers, so that each call of the module is a step."""
-    monkeypatch.setattr(Course, "look", lambda course: None)
+    monkeypatch.setattr(ModuleRun, "look", lambda course: None)
 
 
 class Trips(nn.Module):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadline.cli.progress import plainly
+from leadline.config import COLUMNS
 from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import STOPPED, at_once
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 DEMO = {"budget": "50s"}
 RUNS = "runs"  # the folder in which runs lie where nobody says otherwise
-CHECKED = ("target", "test", "budget", "kind", "drop", "group", "split", "time", "task", "unit", "data", "cache")
+CHECKED = (*COLUMNS, "test", "budget", "kind", "drop", "task", "unit", "data", "cache")
 
 
 def main(arguments: list[str] | None = None, *, began: float | None = None) -> int:

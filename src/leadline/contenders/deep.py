@@ -1,36 +1,34 @@
 """Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
 
-`mlp`, `cnn`, `crnn` and `bag` differ in the body that reads an image, a sound or a text (`bodies.py`); numbers,
-categories and times have theirs, and `nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial
+`mlp`, `cnn`, `crnn` and `bag` differ in the architecture of the bodies that read their blocks: each kind says which it
+offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial
 shows it faster, and always scored in float32, the way it ships.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.contenders import annealing
-from leadline.contenders.annealing import Annealing
-from leadline.contenders.bodies import CONVOLVED, SCORED, WIDTHS, block_of, build, gathered, predict, varied
+from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, predict
 from leadline.contenders.families import DEEP
 from leadline.contenders.fitted_network import FittedNet, Learned
+from leadline.contenders.network_run import NetworkRun
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
-from leadline.metrics.metrics import METRICS
-from leadline.system.threads import Threads, counted, timed
+from leadline.kinds import KINDS
+from leadline.system.threads import counted
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-FEW_CONVOLVED = 2_000  # images or sounds that a body is prepared by
+    from leadline.contenders.recipes import Recipe
+
 SMOOTHING = 0.2  # of the labels, for convolutional networks
-LONGEST = {True: 60, False: 30}  # passes over the train rows, at most, with convolution (or of series) and without
 CHECKING = 0.1  # share of the time for looks at the valid rows
 CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolution and without
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
@@ -42,65 +40,56 @@ SHORT_OF = ((0.8, 32), (1.5, 64))  # with less than so many GB, as many pictures
 
 
 class Deep(Contender):
-    """A network over the blocks of a table that holds a kind it `needs` and none that it `lacks`."""
+    """A network over the blocks of a table."""
 
     family = DEEP
 
     def __init__(
-        self, name: str, needs: tuple[str, ...], lacks: tuple[str, ...], *, resources: Resources = Contender.resources,
-        export_seconds: float = Contender.export_seconds,
+        self, name: str, architectures: tuple[str, ...], *, trunk: bool = False, cheap: bool = False,
+        resources: Resources = Contender.resources, export_seconds: float = Contender.export_seconds,
     ) -> None:  # fmt: skip
-        self.name, self.resources, self.export_seconds = name, resources, export_seconds
-        self._needs, self._lacks = needs, lacks
+        """
+        Args:
+            architectures: of its bodies, the preferred one first: some block has that one, every block one of them.
+            trunk: a single body has hidden layers over it too.
+            cheap: it reads no kind that is costly.
+        """
+        self.name, self.architectures, self.resources = name, architectures, resources
+        self.export_seconds = export_seconds
+        self.trunk, self._cheap = trunk, cheap
 
     def inputs(self, store: Tensors) -> list[str]:
-        kinds = {block.kind for block in store.blocks}
-        if kinds & set(self._lacks) or not kinds & set(self._needs):
+        kinds = [KINDS[block.kind] for block in store.blocks]
+        if not any(self.architectures[0] in kind.bodies for kind in kinds):
             return []
-        return [f"{block.name}.bag" if block.kind == "text" else block.name for block in store.blocks]
+        if self._cheap and any(kind.costly for kind in kinds):
+            return []
+        return list(bodies_of(store, self.architectures))
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        run = _Run(self, data, seed)
-        if state is None:
-            yield run.prepare()
-        else:
-            run.restore(state)
-        if run.last.standing is None:
-            yield from run.train()
-            run.judged()
-        yield from run.annealed()
-        yield run.fitted()
+        yield from _Run(self, data, seed).fit(state)
 
 
-class _Run:
-    """One training of one network."""
+class _Run(NetworkRun):
+    """One training of a network over the blocks of a table."""
 
     def __init__(self, contender: Deep, data: Data, seed: int) -> None:
-        import torch
-
-        self.data, self.seed, self.name = data, seed, contender.name
-        self.store, self.names = data.store, contender.inputs(data.store)
+        super().__init__(data, seed)
+        self.name, self.names = contender.name, contender.inputs(data.store)
         self.rows = data.store.split.train
-        self.last = Annealing()
-        self.conv = next((k for k in CONVOLVED if k in self._kinds() and contender.name != "mlp"), None)
-        self.mixed = self.conv == "audio" and data.task.one_class and len(self.names) == 1
-        self.longest = LONGEST[bool(self.conv) or "series" in self._kinds()]
-        self.metric = METRICS[data.store.task.metric]
-        self.changed: str | None = None  # a change of threads that is not told yet
+        self.bodies = bodies_of(data.store, contender.architectures)
+        convolutions = [body for body in self.bodies.values() if body.widths]
+        self.conv = max(convolutions, key=lambda body: body.widths, default=None)
+        self.mix = self.conv.mix if self.conv and data.task.one_class and len(self.names) == 1 else None
+        self.longest = max(body.passes for body in self.bodies.values())
+        hidden = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
+        self.trunk = hidden if contender.trunk or len(self.names) > 1 else ()
         self.scale = data.scale()
-        self.low_precision = False
-        self.best: tuple[float, dict[str, Tensor]] | None = None
-        self.ways, self.describe = varied(data, self.name, self.names, seed)
+        self.ways, self.describe = augmentations(data, self.bodies, seed)
         self.y = self._labels(self.rows)
-        self.valid = self.store.split.valid
         self.batch = self._batch()
-        self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
-        self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
-        self.training = False  # whether its steps are those of the plan
-        self.reserve, self.score, self.undertrained = 0.0, math.nan, False
 
     def prepare(self) -> Progress:
-        """Choose width, precision and the number of steps; by a trial, or without a budget by rule."""
         if self.data.epochs is None:
             self._plan()
         else:
@@ -126,61 +115,35 @@ class _Run:
         most = max(1, int(self.longest * len(self.rows) / self.batch))
         last = annealing.KEPT * max(0.0, left - self.reserve - a_check * checks)
         steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_check * checks) / a_step)))
-        self._begin(steps, most, checks, self.reserve + last)
+        self._begin(steps, most, checks, self._patience(checks), self.reserve + last)
 
     def _plan_passes(self, epochs: int) -> None:
         """As many passes over the rows as were asked for, in the precision that the processor is made for."""
         from leadline.system.device import CPU, fast_bfloat16
 
-        self.width = WIDTHS[self.conv][2] if self.conv else 0
+        self.width = self.conv.widths[2] if self.conv else 0
         self.low_precision = bool(self.conv) and fast_bfloat16(CPU)
         self._start()
         steps = max(1, round(epochs * len(self.rows) / self.batch))
-        self._begin(steps, steps, min(epochs, steps), 0.0)
+        checks = min(epochs, steps)
+        self._begin(steps, steps, checks, self._patience(checks), 0.0)
 
-    def _begin(self, steps: int, most: int, checks: int, reserve: float) -> None:
-        from leadline.train.loop import Plan, Standing
+    def _patience(self, checks: int) -> int:
+        return checks if self.conv else 10
 
-        patience = checks if self.conv else 10
-        self.plan = Plan(steps=steps, most=most, checks=checks, patience=patience, reserve=reserve)
-        self.standing = Standing.at_first(self.plan)
-
-    def state(self) -> State:
-        """All that it takes to go on from between two steps."""
-        import torch
-
+    def _own_state(self) -> dict[str, Any]:
         return {
-            "plan": asdict(self.plan), "standing": asdict(self.standing), "width": self.width, "batch": self.batch,
-            "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
-            "optimizer": self.optimizer.tensors, "order": self.order, "epoch": self.epoch,
-            "generators": [generator.get_state() for generator in self._generators()], "noise": torch.get_rng_state(),
-            "best": self.best, "threads": self.threads.state(), "reserve": self.reserve, "score": self.score,
-            "undertrained": self.undertrained, "last": self.last.state(),
+            "width": self.width, "batch": self.batch, "order": self.order, "epoch": self.epoch,
+            "generators": [generator.get_state() for generator in self._generators()],
         }  # fmt: skip
 
-    def restore(self, state: State) -> None:
-        """Stand where a checkpoint stood."""
-        import torch
+    def _restore_sizes(self, state: State) -> None:
+        self.width, self.batch = state["width"], state["batch"]
 
-        from leadline.train.checkpoint import restore
-        from leadline.train.loop import Plan, Standing
-
-        self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
-        self.width, self.batch, self.low_precision = state["width"], state["batch"], state["low_precision"]
-        self.describe = list(state["describe"])
-        self._start()
-        self.net.load_state_dict(state["net"])
-        restore(self.optimizer.tensors, state["optimizer"])
-        self.reserve, self.score, self.undertrained = state["reserve"], state["score"], state["undertrained"]
-        self.last.restore(state["last"])
-        if self.last.standing is not None:
-            self._add_valid()
+    def _restore_order(self, state: State) -> None:
         self.order, self.epoch = state["order"], state["epoch"]
         for generator, held in zip(self._generators(), state["generators"], strict=True):
             generator.set_state(held)
-        self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
-        self.threads.restore(state["threads"])
-        torch.set_rng_state(state["noise"])
 
     def _labels(self, rows: np.ndarray) -> Tensor:
         """The truth as the loss takes it."""
@@ -192,18 +155,15 @@ class _Run:
     def _generators(self) -> list[torch.Generator]:
         return [self.generator, *(vary.generator for vary in self.ways.values())]
 
-    def _kinds(self) -> set[str]:
-        return {block_of(self.store, name).kind for name in self.names}
-
     def _batch(self) -> int:
-        most = 256 if self.conv == "image" or len(self.rows) > 20_000 else 128 if not self.conv else 64
+        most = 256 if len(self.rows) > 20_000 else self.conv.batch if self.conv else 128
         if self.conv:  # what a convolution keeps for its backward pass grows with the batch
             most = next((few for gb, few in SHORT_OF if self.data.memory_gb < gb), most)
         return max(8, min(most, len(self.rows) // 16))
 
     def _trial(self) -> float:
         """Choose precision and width by a few timed steps; leaves a fresh network, returns the seconds a step."""
-        widths: tuple[int, ...] = WIDTHS[self.conv] if self.conv else (0,)
+        widths = self.conv.widths if self.conv else (0,)
         self.width = widths[0]
         self._start()
         self.threads.begin()
@@ -230,36 +190,27 @@ class _Run:
         """Passes over the train rows that a network should get: few rows need more of them."""
         return float(min(self.longest, FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5))
 
-    def _start(self) -> None:
-        """A fresh network, its optimizer and its generators."""
+    def _build(self) -> Any:
+        return build(self.store, self.bodies, self.data.classes or 1, self.width, self.trunk)
+
+    def _optimizer(self) -> Recipe:
         import torch
 
         from leadline.contenders import recipes
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.net = build(self.store, self.name, self.names, self.data.task.output_width, self.width, len(self.rows))
-            self.noise = torch.get_rng_state()
+        self.order, self.epoch = torch.empty(0, dtype=torch.long), -1
         few = self.rows[np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000]]
-        for body, name in zip(self.net.bodies, self.names, strict=True):
-            costly = block_of(self.store, name).kind in CONVOLVED
-            body.prepare(gathered(self.store, [name], few[:FEW_CONVOLVED] if costly else few)[0])
+        for module, (name, body) in zip(self.net.bodies, self.bodies.items(), strict=True):
+            module.prepare(gathered(self.store, [name], few[: body.prepared])[0])
         if self.conv:
             self.net = self.net.to(memory_format=torch.channels_last)
-            self.optimizer = recipes.convolutional(
-                self.net, self.net.head, scale=0.01 if self.data.task.numeric else 1.0
-            )
-        else:
-            bag, series = self.name == "bag", "series" in self._kinds()
-            peak = 3e-3 if bag or series else 1e-3
-            self.optimizer = recipes.adam(self.net, peak=peak, decay=1e-4 if bag else 1e-2)
-        self.generator = torch.Generator().manual_seed(self.seed)
-        self.order, self.epoch = torch.empty(0, dtype=torch.long), -1
-        self.best = None
-        torch.set_rng_state(self.noise)
+            return recipes.convolutional(self.net, self.net.head, scale=0.01 if self.data.task.numeric else 1.0)
+        peak = max(body.peak for body in self.bodies.values())
+        decay = min(body.decay for body in self.bodies.values())
+        return recipes.adam(self.net, peak=peak, decay=decay)
 
-    def _step_once(self) -> None:
-        """Forward and backward of the next batch."""
+    def draw(self) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Inputs [N, ...] each, and what they are: answers [N, ...] with what each counts [N]."""
         import torch
 
         if len(self.order) < self.batch:
@@ -270,32 +221,21 @@ class _Run:
         inputs = gathered(self.store, self.names, rows)
         for place, vary in self.ways.items():
             inputs[place] = vary(inputs[place], part, self.epoch)
-        aims = [(self.y[part], torch.ones(len(part)))]  # answers, and what each counts
-        if self.mixed:
-            from leadline.kinds.audio.augment import drawn, mix
+        if self.mix is None:
+            return inputs, [(self.y[part], torch.ones(len(part)))]
+        inputs[0], share, order = self.mix(inputs[0], self.generator)
+        return inputs, [(self.y[part], share), (self.y[part[order]], 1 - share)]
 
-            share, order = drawn(len(part), self.generator)
-            inputs[0] = mix(inputs[0], share, order)
-            aims = [(self.y[part], share), (self.y[part[order]], 1 - share)]
+    def loss_of(self, batch: tuple[list[Tensor], list[tuple[Tensor, Tensor]]]) -> Tensor:
+        import torch
+
+        inputs, aims = batch
         self.net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
+        with self._precision():
             out = self.net(*inputs).float()
         smoothing = self._smoothing()
         losses = [share * self.data.task.loss(out, y, smoothing, each=True) for y, share in aims]
-        torch.stack(losses).sum(0).mean().backward()  # type: ignore[no-untyped-call]
-
-    def _seconds_on(self, threads: int) -> float:
-        """Seconds of a step on so many threads, told by steps that are learned from like all others."""
-        import torch
-
-        torch.set_num_threads(threads)
-        done = self.standing.step / self.standing.steps if self.training else 0.5
-
-        def once() -> None:
-            self._step_once()
-            self.optimizer.step(done)
-
-        return timed(once, self.data.clock.spent)
+        return torch.stack(losses).sum(0).mean()
 
     def _seconds_a_step(self, count: int) -> float:
         times, clock = [], self.data.clock
@@ -303,7 +243,6 @@ class _Run:
         for _ in range(count):
             began = clock.spent()
             self._step_once()
-            self.optimizer.step(0.5)
             times.append(clock.spent() - began)
             if clock.left() < 1 or sum(times) > (most if len(times) > 1 else 2 * most):
                 break
@@ -316,68 +255,21 @@ class _Run:
         predict(self.net, self.store, self.names, few)
         return max(1e-9, self.data.clock.spent() - began) / len(few)
 
-    def _evaluate(self) -> float:
-        """Score on valid rows, in the precision of training; the best weights are kept."""
-        import torch
+    def _look(self) -> float:
+        with self._precision():
+            return self._score()
 
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
-            score = self._score()
-        if self.best is None or self.metric.better(score, self.best[0]):
-            self.best = (score, {name: value.clone() for name, value in self.net.state_dict().items()})
-        return score
+    def _final_score(self) -> float:
+        best = self.trainer.best
+        return self._score() if self.low_precision or best is None else best[0]
+
+    def _too_little(self) -> str | None:
+        passes = self.standing.step * self.batch / len(self.rows)
+        return f"{passes:.1f} passes over the train rows" if passes < STARVED * self._passes() else None
 
     def _score(self) -> float:
         raw = predict(self.net, self.store, self.names, self.valid)
         return self.metric(self.data.labels(self.valid), self.data.task.activate(raw, self.scale))
-
-    def train(self) -> Iterator[Progress]:
-        from leadline.train.loop import train
-
-        self.training = True
-        for progress in train(
-            self._step, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
-            self.standing, self.state,
-        ):  # fmt: skip
-            yield progress
-            if self.changed is not None:
-                yield Progress(step=progress.step, steps=progress.steps, note=self.changed)
-                self.changed = None
-
-    def _step(self) -> None:
-        """A step of the training, on as many threads as pay now."""
-        if self.threads.fixed:
-            return self._step_once()
-        self.changed = self.threads.check() or self.changed
-        began = self.data.clock.spent()
-        self._step_once()
-        self.threads.note(self.data.clock.spent() - began)
-
-    def judged(self) -> None:
-        """Score the best weights in the precision that ships, and see what a last phase may take."""
-        assert self.best is not None
-        self.net.load_state_dict(self.best[1])
-        self.score = self._score() if self.low_precision else self.best[0]
-        passes = self.standing.step * self.batch / len(self.rows)
-        self.undertrained = passes < STARVED * self._passes()
-        if self.undertrained:
-            self.describe.append(f"{passes:.1f} passes over the train rows: too little time to learn")
-        self.last.begin(self.standing, self._training(), self.reserve)
-        if self.last.standing is not None:
-            self._add_valid()
-
-    def annealed(self) -> Iterator[Progress]:
-        """The end of the schedule on train and valid rows (`annealing.py`)."""
-        assert self.best is not None
-        yield from self.last.steps(self._training(), self.standing.step)
-        if self.last.outcome != "used":
-            self.net.load_state_dict(self.best[1])
-        self.describe.append(self.last.describe)
-
-    def _training(self) -> annealing.Training:
-        return annealing.Training(
-            step_once=self._step_once, optimizer=self.optimizer, clock=self.data.clock, loss=self._loss,
-            state=self.state,
-        )  # fmt: skip
 
     def _add_valid(self) -> None:
         import torch
@@ -387,7 +279,6 @@ class _Run:
         self.order = torch.empty(0, dtype=torch.long)
 
     def _loss(self) -> float:
-        """Mean loss of some train rows, the same ones at every call, without noise of any sort."""
         import torch
 
         train = self.store.split.train

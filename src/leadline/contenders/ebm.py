@@ -24,12 +24,12 @@ from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, 
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
+from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 
 if TYPE_CHECKING:
     import onnx
 
-READS = {"number", "category", "time", "list"}
 BINS = 256
 PAIRS = 10  # of columns; none for several classes, where a table a class and pair can hardly be read
 TRIAL_ROWS, TRIAL_ROUNDS = 4_000, 60
@@ -58,7 +58,7 @@ class Glassbox(Contender):
         if (
             importlib.util.find_spec("interpret") is None
             or store.task.several
-            or any(block.kind not in READS for block in store.blocks)
+            or any(not KINDS[block.kind].joint for block in store.blocks)
             or sum(plan.widths) > WIDE
         ):
             return []

@@ -7,26 +7,26 @@ stands, the last phase (`annealing.py`) learns from the valid rows too: no text 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.contenders import annealing
-from leadline.contenders.annealing import Annealing
 from leadline.contenders.families import DEEP
+from leadline.contenders.network_run import NetworkRun
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State, digest
 from leadline.core.tensors import Tensors
 from leadline.dataset import token_scoring
 from leadline.dataset.token_scoring import bits, nats, spread, stream
-from leadline.metrics.metrics import METRICS
-from leadline.system.threads import Threads, counted, timed
+from leadline.kinds import KINDS
+from leadline.system.threads import counted
 
 if TYPE_CHECKING:
     import onnx
     from torch import Tensor
+
+    from leadline.contenders.recipes import Recipe
 
 WINDOW, BATCH = 128, 32  # tokens in a window, windows in a step
 SIZES = ((1, 64), (2, 96), (2, 128), (2, 192), (3, 256), (4, 384))  # layers and width, by what a step costs
@@ -56,45 +56,27 @@ class Writer(Contender):
         self.name, self.weight, self.export_seconds = name, weight, export_seconds
 
     def inputs(self, store: Tensors) -> list[str]:
-        return [block.name for block in store.blocks if block.kind == "tokens"]
+        return [block.name for block in store.blocks if KINDS[block.kind].corpus]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        run = _Run(self.name, data, seed)
-        if state is None:
-            yield run.prepare()
-        else:
-            run.restore(state)
-        if run.last.standing is None:
-            yield from run.train()
-            run.judged()
-        yield from run.annealed()
-        yield run.fitted()
+        yield from _Run(self.name, data, seed).fit(state)
 
 
-class _Run:
-    """One training of one network."""
+class _Run(NetworkRun):
+    """One training of a network over running text."""
 
     def __init__(self, name: str, data: Data, seed: int) -> None:
         import torch
 
-        self.name, self.data, self.seed, self.store = name, data, seed, data.store
-        self.metric = METRICS[data.store.task.metric]
+        super().__init__(data, seed)
+        self.name = name
         self.vocabulary = len(data.store.blocks[0].settings["vocabulary"])
         tokens, self.describe = _tokens(data.store)
         self.tokens, self.trained = torch.from_numpy(tokens.astype(np.int32)), len(tokens)
         self.window = max(8, min(WINDOW, len(tokens) // 64))
-        self.valid = data.store.split.valid
         self.looked = spread(self.valid, LOOKED)
-        self.low_precision = False
-        self.best: tuple[float, dict[str, Tensor]] | None = None
-        self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
-        self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
-        self.changed: str | None = None  # a change of threads that is not told yet
-        self.done = 0.5  # share of the steps, by which rates are told; a half in trials
-        self.last = Annealing()
 
     def prepare(self) -> Progress:
-        """Choose precision, size and the number of steps; by a trial, or without a budget by rule."""
         a_pass = len(self.tokens) / (self.window * BATCH)
         if self.data.epochs is None:
             self._plan(a_pass)
@@ -125,7 +107,7 @@ class _Run:
         most = max(20, int(PASSES * a_pass))
         last = annealing.KEPT * (left - self.reserve)
         steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_look * checks) / a_step)))
-        self._begin(steps, most, checks, self.reserve + last)
+        self._begin(steps, most, checks, checks, self.reserve + last)
 
     def _plan_passes(self, steps: float) -> None:
         """As many steps as were asked for, of the largest network that the text can set the weights of, up to three."""
@@ -135,47 +117,17 @@ class _Run:
         self.low_precision, self.reserve = fast_bfloat16(CPU), 0.0
         self._start()
         taken = max(1, round(steps))
-        self._begin(taken, taken, min(CHECKS[1], taken), 0.0)
+        checks = min(CHECKS[1], taken)
+        self._begin(taken, taken, checks, checks, 0.0)
 
-    def _begin(self, steps: int, most: int, checks: int, reserve: float) -> None:
-        from leadline.train.loop import Plan, Standing
+    def _own_state(self) -> dict[str, Any]:
+        return {"size": self.size, "generator": self.generator.get_state()}
 
-        self.plan = Plan(steps=steps, most=most, checks=checks, patience=checks, reserve=reserve)
-        self.standing = Standing.at_first(self.plan)
+    def _restore_sizes(self, state: State) -> None:
+        self.size = tuple(state["size"])
 
-    def state(self) -> State:
-        """All that it takes to go on from between two steps."""
-        import torch
-
-        return {
-            "plan": asdict(self.plan), "standing": asdict(self.standing), "size": self.size, "reserve": self.reserve,
-            "low_precision": self.low_precision, "describe": self.describe, "net": self.net.state_dict(),
-            "optimizer": self.optimizer.tensors, "generator": self.generator.get_state(),
-            "noise": torch.get_rng_state(), "best": self.best, "last": self.last.state(), "score": self.score,
-            "undertrained": self.undertrained, "threads": self.threads.state(),
-        }  # fmt: skip
-
-    def restore(self, state: State) -> None:
-        """Stand where a checkpoint stood."""
-        import torch
-
-        from leadline.train.checkpoint import restore
-        from leadline.train.loop import Plan, Standing
-
-        self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
-        self.size, self.reserve = tuple(state["size"]), state["reserve"]
-        self.low_precision, self.describe = state["low_precision"], list(state["describe"])
-        self._start()
-        self.net.load_state_dict(state["net"])
-        restore(self.optimizer.tensors, state["optimizer"])
+    def _restore_order(self, state: State) -> None:
         self.generator.set_state(state["generator"])
-        self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
-        self.threads.restore(state["threads"])
-        self.score, self.undertrained = state["score"], state["undertrained"]
-        self.last.restore(state["last"])
-        if self.last.standing is not None:
-            self._add_valid()
-        torch.set_rng_state(state["noise"])
 
     def _settles(self, size: tuple[int, int]) -> bool:
         """Whether there is text enough to set so many weights."""
@@ -203,51 +155,44 @@ class _Run:
             chosen = a_step
         return chosen
 
-    def _start(self) -> None:
-        """A fresh network, its optimizer and its generators."""
-        import torch
-
-        from leadline.contenders import recipes
+    def _build(self) -> Any:
         from leadline.nets.embed import Embed
         from leadline.nets.rnn import LSTM
         from leadline.nets.transformer import Transformer
 
         layers, width = self.size
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            rows = 1 << int(np.clip(len(self.tokens) // A_ROW, *ROWS)).bit_length() - 1
-            embed = Embed(self.vocabulary, width, GRAMS, rows, DROPPED)
-            if self.name == "gpt":
-                self.net: Any = Transformer(embed, layers, width // HEAD, self.window)
-                hidden = list(self.net.blocks.parameters())
-            else:
-                self.net, hidden = LSTM(embed, layers), []
-            tables = list(embed.grams.parameters())
-            taken = {id(p) for p in [*hidden, *tables]}
-            others = [p for p in self.net.parameters() if id(p) not in taken]
-            self.optimizer = recipes.transformer(hidden, tables, others)
-            self.noise = torch.get_rng_state()
-        self.generator = torch.Generator().manual_seed(self.seed)
-        self.reach = torch.arange(self.window + self.net.before + 1)
-        self.best = None
-        self.score, self.undertrained = math.nan, False  # of the best weights on all valid rows, once they stand
-        torch.set_rng_state(self.noise)
+        rows = 1 << int(np.clip(len(self.tokens) // A_ROW, *ROWS)).bit_length() - 1
+        embed = Embed(self.vocabulary, width, GRAMS, rows, DROPPED)
+        return Transformer(embed, layers, width // HEAD, self.window) if self.name == "gpt" else LSTM(embed, layers)
 
-    def _step_once(self) -> None:
-        """Forward and backward of the next batch of windows."""
+    def _optimizer(self) -> Recipe:
+        import torch
+
+        from leadline.contenders import recipes
+
+        self.reach = torch.arange(self.window + self.net.before + 1)
+        hidden = list(self.net.blocks.parameters()) if self.name == "gpt" else []
+        tables = list(self.net.embed.grams.parameters())
+        taken = {id(p) for p in [*hidden, *tables]}
+        return recipes.transformer(hidden, tables, [p for p in self.net.parameters() if id(p) not in taken])
+
+    def draw(self) -> Tensor:
+        """Windows of tokens [BATCH, tokens], from anywhere in the text."""
         import torch
 
         last = len(self.tokens) - len(self.reach)
+        return self._windows(torch.randint(0, last + 1, (BATCH,), generator=self.generator))
+
+    def loss_of(self, batch: Tensor) -> Tensor:
         self.net.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
-            loss = self.net.losses(self._windows(torch.randint(0, last + 1, (BATCH,), generator=self.generator)))
-        loss.backward()
+        with self._precision():
+            loss: Tensor = self.net.losses(batch)
+        return loss
 
     def _windows(self, starts: Tensor) -> Tensor:
         return self.tokens[starts[:, None] + self.reach].long()
 
     def _loss(self) -> float:
-        """Mean loss of some windows of the train tokens, the same ones at every call, without noise of any sort."""
         import torch
 
         self.net.eval()
@@ -255,35 +200,11 @@ class _Run:
             spaced = torch.linspace(0, self.trained - len(self.reach), BATCH).long()
             return float(self.net.losses(self._windows(spaced)))
 
-    def _step(self) -> None:
-        """A step of the training, on as many threads as pay now."""
-        if self.threads.fixed:
-            return self._step_once()
-        at = self.standing
-        self.done = at.step / at.steps
-        self.changed = self.threads.check() or self.changed
-        began = self.data.clock.spent()
-        self._step_once()
-        self.threads.note(self.data.clock.spent() - began)
-
-    def _seconds_on(self, threads: int) -> float:
-        """Seconds of a step on so many threads, told by steps that are learned from like all others."""
-        import torch
-
-        torch.set_num_threads(threads)
-
-        def once() -> None:
-            self._step_once()
-            self.optimizer.step(self.done)
-
-        return timed(once, self.data.clock.spent)
-
     def _seconds_a_step(self) -> float:
         times, clock = [], self.data.clock
         for _ in range(7):
             began = clock.spent()
             self._step_once()
-            self.optimizer.step(0.5)
             times.append(clock.spent() - began)
             if clock.left() < 1:
                 break
@@ -295,55 +216,20 @@ class _Run:
         _bits(self.net, self.store, few)
         return max(1e-9, self.data.clock.spent() - began) / len(few)
 
-    def _evaluate(self) -> float:
-        """Score on some valid rows; the best weights are kept."""
-        score = self._score(self.looked)
-        if self.best is None or self.metric.better(score, self.best[0]):
-            self.best = (score, {name: value.clone() for name, value in self.net.state_dict().items()})
-        return score
+    def _look(self) -> float:
+        return self._score(self.looked)
+
+    def _final_score(self) -> float:
+        return self._score(self.valid)
+
+    def _too_little(self) -> str | None:
+        step = self.standing.step
+        passes = step * self.window * BATCH / len(self.tokens)
+        few = step < FEW_STEPS or passes < FEW_PASSES
+        return f"{step:,} steps, {passes:.2f} passes over the text" if few else None
 
     def _score(self, rows: np.ndarray) -> float:
         return self.metric(self.store.labels[rows], _bits(self.net, self.store, rows))
-
-    def train(self) -> Iterator[Progress]:
-        from leadline.train.loop import train
-
-        for progress in train(
-            self._step, self.optimizer, self.plan, self.data.clock, self._evaluate, self.metric.better,
-            self.standing, self.state,
-        ):  # fmt: skip
-            yield progress
-            if self.changed is not None:
-                yield Progress(step=progress.step, steps=progress.steps, note=self.changed)
-                self.changed = None
-
-    def judged(self) -> None:
-        """Score the best weights on all valid rows, and see what a last phase may take."""
-        assert self.best is not None
-        self.net.load_state_dict(self.best[1])
-        self.score = self._score(self.valid)
-        at = self.standing
-        passes = at.step * self.window * BATCH / len(self.tokens)
-        self.undertrained = at.step < FEW_STEPS or passes < FEW_PASSES
-        if self.undertrained:
-            self.describe.append(f"{at.step:,} steps, {passes:.2f} passes over the text: too little time to learn")
-        self.last.begin(at, self._training(), self.reserve)
-        if self.last.standing is not None:
-            self._add_valid()
-
-    def annealed(self) -> Iterator[Progress]:
-        """The end of the schedule on train and valid rows (`annealing.py`)."""
-        assert self.best is not None
-        yield from self.last.steps(self._training(), self.standing.step)
-        if self.last.outcome != "used":
-            self.net.load_state_dict(self.best[1])
-        self.describe.append(self.last.describe)
-
-    def _training(self) -> annealing.Training:
-        return annealing.Training(
-            step_once=self._step_once, optimizer=self.optimizer, clock=self.data.clock, loss=self._loss,
-            state=self.state,
-        )  # fmt: skip
 
     def _add_valid(self) -> None:
         import torch

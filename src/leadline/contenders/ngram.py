@@ -19,6 +19,7 @@ from leadline.contenders.features import NOT_AGAIN
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.tensors import Tensors
 from leadline.dataset.token_scoring import bits, spread, stream
+from leadline.kinds import KINDS
 from leadline.kinds.tokens import START
 from leadline.metrics.metrics import METRICS
 
@@ -41,7 +42,7 @@ class Ngram(Contender):
     family = CLASSICAL
 
     def inputs(self, store: Tensors) -> list[str]:
-        return [block.name for block in store.blocks if block.kind == "tokens"]
+        return [block.name for block in store.blocks if KINDS[block.kind].corpus]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         store, split = data.store, data.store.split

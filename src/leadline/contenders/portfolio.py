@@ -8,8 +8,8 @@ from leadline.contenders.language_model import Writer
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.core.contender import Contender, Resources
+from leadline.core.kind import CONVOLUTION, DENSE, EMBEDDING, RECURRENT
 
-_TABULAR = ("number", "category", "time", "list")
 _ALL = Resources(cpus=None)
 
 PORTFOLIO: dict[str, Contender] = {
@@ -18,10 +18,10 @@ PORTFOLIO: dict[str, Contender] = {
     "boosting": Boosting(),
     "glassbox": Glassbox(),
     "ngram": Ngram(),
-    "mlp": Deep("mlp", needs=("image", "series", *_TABULAR), lacks=("text", "audio")),
-    "bag": Deep("bag", needs=("text",), lacks=("image", "audio")),
-    "cnn": Deep("cnn", needs=("image", "audio", "series"), lacks=(), resources=_ALL),
-    "crnn": Deep("crnn", needs=("audio",), lacks=(), resources=_ALL, export_seconds=4.5),
+    "mlp": Deep("mlp", (DENSE,), trunk=True),
+    "bag": Deep("bag", (EMBEDDING, CONVOLUTION, DENSE), cheap=True),
+    "cnn": Deep("cnn", (CONVOLUTION, EMBEDDING, DENSE), resources=_ALL),
+    "crnn": Deep("crnn", (RECURRENT, CONVOLUTION, EMBEDDING, DENSE), resources=_ALL, export_seconds=4.5),
     "lstm": Writer("lstm", weight=1.0, export_seconds=5.0),
     "gpt": Writer("gpt", export_seconds=6.0),
 }

@@ -7,34 +7,22 @@ its steps again only stretches it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-from leadline.train.optim import Filters, Moments, Momentum, Orthogonal, Rows, Rule
-
-Rate = Callable[[float], float]  # of the share of the steps that is done
+from leadline.train.optim import Filters, Moments, Momentum, Orthogonal, Rate, Rows, Scheduled
 
 
-class Recipe:
-    """Rules, each with its rate."""
+class Recipe(Scheduled):
+    """Rules, each with its rate, that clear the gradients."""
 
-    def __init__(self, rules: Iterable[tuple[Rule, Rate]]) -> None:
-        self._rules = [(rule, rate) for rule, rate in rules if rule.parameters]
-
-    @torch.no_grad()
-    def step(self, done: float) -> None:
-        """Move everything and clear the gradients; `done` is step / steps, in [0, 1)."""
-        for rule, rate in self._rules:
-            rule(rate(done))
+    def step(self, done: float, share: float = 1.0) -> None:
+        super().step(done, share)
+        for rule, _ in self._rules:
             for p in rule.parameters:
                 p.grad = None
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        """What the rules remember, for a checkpoint."""
-        return [tensor for rule, _ in self._rules for tensor in rule.tensors]
 
 
 def adam(module: nn.Module, peak: float, decay: float, warmup: float = 0.05) -> Recipe:

@@ -5,17 +5,21 @@ A kind turns cells into answers in steps that never run backwards:
     sniff   cells of a sample       -> how to decode them, or None: not this kind
     decode  cells                   -> plain arrays; the only step outside the ONNX graph
     fit     decoded train cells     -> a `Fit`: the encode graph, and the feature graphs of the classical contenders
-    body    (nets/)                 -> arithmetic on encoded tensors, exported with the network
+    body    (a kind's net.py)       -> arithmetic on encoded tensors, exported with the network
 
-Columns of a `joint` kind share one block (all numbers are one matrix); others have a block each.
+Columns of a `joint` kind share one block (all numbers are one matrix); others have a block each. Whatever else a stage
+has to know of a kind is a fact or a hook of `Kind`, with a default: no stage asks a kind for its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum, auto
+from enum import Enum, StrEnum, auto
 from pathlib import Path
+from re import Pattern
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -23,6 +27,11 @@ import polars as pl
 
 if TYPE_CHECKING:
     import onnx
+    import torch
+
+    from leadline.core.contender import Data
+    from leadline.core.tensors import Block
+    from leadline.core.textbook import Textbook
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
 
@@ -85,24 +94,178 @@ class Fit:
     decode: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Kind(Protocol):
-    """One file in `kinds/`. Implementations are stateless: what is learned travels in `settings` and graphs."""
+class Scale(Enum):
+    """What one value a cell measures (Stevens 1946): an amount, a name, or a moment."""
+
+    NUMERIC = auto()
+    NOMINAL = auto()
+    TEMPORAL = auto()
+
+
+# Architectures of bodies; a contender names those that it reads.
+DENSE, CONVOLUTION, RECURRENT, EMBEDDING = "dense", "convolution", "recurrent", "embedding"
+
+
+class Augmentation(Protocol):
+    """Augmentation of one tensor through a training."""
+
+    generator: torch.Generator  # of all its chance: a checkpoint keeps where it stands
+
+    def __call__(self, batch: torch.Tensor, part: torch.Tensor, epoch: int) -> torch.Tensor:
+        """`part` are the places of the batch's rows among the train rows, and the valid rows after them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """The part of a network that reads a block, and how such a network is trained. Nothing here imports PyTorch early.
+
+    A network of several bodies takes the most passes, the highest peak and the weakest decay of them; the convolution
+    with the most channels says the batch.
+    """
+
+    build: Callable[[Block, int], Any]  # block, channels -> module with `.width` and `.prepare(rows)`
+    form: str | None = None  # the feature view that it reads in place of the encoded tensor
+    widths: tuple[int, ...] = ()  # channels of a convolution, by what a step costs; () is none
+    batch: int = 128  # rows in a step, where they are few
+    passes: int = 30  # over the train rows, at most
+    prepared: int = 20_000  # train rows by which it is prepared
+    peak: float = 1e-3  # learning rate, without convolution
+    decay: float = 1e-2
+    # (data, tensor name, seed) -> augmentation, and what is to be said of it
+    augmentation: Callable[[Data, str, int], tuple[Augmentation, str]] | None = None
+    # (batch, generator) -> batch in which rows are mixed, the share that is a row's own, and the place of the other
+    mix: Callable[[torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of a block, for whoever compares them."""
+
+    block: Block
+    places: np.ndarray  # int64 [n], row numbers
+    tensor: np.ndarray  # of all rows of the store
+    cells: Callable[[], pl.Series]  # of these rows, read when they are asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similarity:
+    """How near duplicates are found by content."""
+
+    rate: float  # rows a second
+    pairs: Callable[[Rows], tuple[np.ndarray, np.ndarray]]  # [pairs, 2] positions in `places`; how far apart, 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileProperties:
+    """What a file says besides its content, and how a tensor is made that does not have it."""
+
+    facts: Callable[[Any], Mapping[str, Any]]  # a path, or bytes as a file -> properties by name
+    words: Mapping[str, str]  # what each is called
+    removable: tuple[str, ...]  # those that `removed` evens out
+    removed: Callable[[Rows, Path | None, bytes], np.ndarray]  # rows, root, encode graph -> tensor [n, ...]
+    seconds: Callable[[pl.Series, Path | None], float]  # that a row takes, told by sizes alone
+
+
+class Kind(ABC):
+    """One file or folder in `kinds/`. Stateless: what is learned travels in `settings` and graphs."""
 
     name: str
-    joint: bool  # all columns of this kind form one block
-    ragged: bool  # decoded cells differ in shape, and are encoded one by one
     sample: int  # train rows that `fit` looks at
     onnx_input: str  # NumPy type of the decoded value, as the shipped model takes it
-    native: str | None  # the form that the encoded tensor itself already is, if any
+    joint: bool = False  # all columns of this kind form one block
+    native: str | None = None  # the form that the encoded tensor itself already is, if any
+    scale: Scale | None = None  # what the one value of a cell measures
 
+    # --- cells
+    variable_shape: bool = False  # decoded cells differ in shape, and are encoded one by one
+    costly: bool = False  # to decode a row takes long enough to be budgeted
+    fit_depends_on_rows: bool = True  # another split needs another fit
+    is_file: bool = False  # a cell is a file: a path, or its bytes
+    suffixes: tuple[str, ...] = ()  # of such files
+    magic: Pattern[bytes] | None = None  # how such files begin
+    plural: str = "cells"  # of a joint kind, in sentences
+    noun: str = "cell"  # one of them, in sentences
+    wanted: str = "a cell"  # what a file should be: 'an image'
+    corpus: bool = False  # rows are stretches of one running text, whose next token is asked
+    settled_by_all: bool = False  # all train cells, not a sample, tell how cells are written
+    by_word: bool = True  # the user may say that cells are of this kind that do not look like it
+    written_as: str = "text or numbers"  # cells, in a table
+    seconds_per_row: float = 3e-5  # in the shipped file
+
+    # --- what is done with rows
+    bodies: Mapping[str, Body] = {}  # architecture -> body
+    similarity: Similarity | None = None  # None: rows are compared cell by cell
+    file_properties: FileProperties | None = None
+    textbook: Textbook | None = None
+    prose: bool = False  # a person reads a cell as a text of its own
+    listed: bool = True  # a person reads a cell in a list of cells
+
+    @abstractmethod
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         """How to decode these cells (settings for `decode`), or None if they are of another kind."""
 
+    @abstractmethod
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         """Cells to arrays; never raises for a bad cell, reports it in `bad`."""
 
+    @abstractmethod
     def fit(self, samples: list[Values], settings: Mapping[str, Any], limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
+
+    def states(self, dtype: pl.DataType) -> bool:
+        """Whether cells of this type can be nothing else."""
+        return False
+
+    def accepts(self, dtype: pl.DataType, settings: Mapping[str, Any]) -> bool:
+        """Whether cells of this type can be read at all, whatever they hold."""
+        return self.is_file or not (dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration))
+
+    def plain(self, settings: Mapping[str, Any]) -> bool:
+        """Whether cells are numbers as programs write them."""
+        return False
+
+    def rewritten(
+        self, cells: pl.Series, settings: Mapping[str, Any], dtype: pl.DataType, contract: Mapping[str, Any]
+    ) -> pl.Series:
+        """Cells of one part as the train part has them: its type, and its notation.
+
+        Args:
+            settings: how these cells are read.
+            dtype: the type of the train part's cells.
+            contract: how that part's cells are read.
+        """
+        if cells.dtype.is_nested() and dtype == pl.String:
+            held = [None if cell is None else json.dumps(list(cell)) for cell in cells.to_list()]
+            return pl.Series(cells.name, held, dtype=pl.String)
+        if cells.dtype == pl.String and dtype.is_nested():
+            found = self.as_lists(cells)
+            return found.cast(dtype if isinstance(dtype, pl.List) else found.dtype)
+        return cells
+
+    def as_lists(self, cells: pl.Series) -> pl.Series:
+        """Texts such as '[1, 2]' as lists."""
+        return cells
+
+    def names_rows(self, cells: pl.Series) -> bool:
+        """Whether the values of a column can name what rows belong to."""
+        return self.scale is Scale.NOMINAL
+
+    def remarks(self, block: Block) -> list[str]:
+        """What is to be said of how a block was fitted, a sentence each."""
+        return []
+
+    def input_shape(self, name: str, block: Block) -> list[str | int]:
+        """The shape of a decoded column, as the file takes it; words are free."""
+        return ["N"]
+
+    def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray | None:
+        """An encoded row, without padding, as pixels uint8 [height, width, 1 or 3], about `side` wide if it is drawn;
+        None: there is nothing to see."""
+        return None
+
+    def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int] | None:
+        """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
+        return None
 
 
 @runtime_checkable
@@ -113,6 +276,17 @@ class Perceived(Protocol):
 
     def blank(self, rows: np.ndarray) -> np.ndarray:
         """Encoded rows [n, ...] -> bool [n]: those in which there is nothing to see or hear."""
+
+
+@runtime_checkable
+class Parsed(Protocol):
+    """A kind whose cells are written in one notation of many: numbers, times."""
+
+    def parsed(self, words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
+        """Cells without their words for 'missing' as values [rows], null where one cannot be read."""
+
+    def notation_of(self, words: pl.Series) -> tuple[dict[str, Any], float, str] | None:
+        """(settings, share of the cells that they read, what is to be said) that fit these cells alone."""
 
 
 def absent(values: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ import polars as pl
 from leadline.config import Settings
 from leadline.dataset.plain_numbers import AT_ONCE
 from leadline.dataset.table import Column, Table
-from leadline.kinds import KINDS
+from leadline.kinds import KINDS, Scale
 from leadline.kinds.time import SINCE
-from leadline.readers.media import MEDIA, listed
+from leadline.readers.media import listed
 from leadline.readers.part import agreed
 from leadline.system.errors import SourceError
 
@@ -28,7 +28,7 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
     """Drop what cannot help; return the table and what to tell the user."""
     if table.task.generative:
         return table, ()
-    scalar = [c.name for c in table.columns if c.kind not in MEDIA and c.note is None]
+    scalar = [c.name for c in table.columns if not KINDS[c.kind].is_file and c.note is None]
     rows = int((table.part == 0).sum())
     held = table.frame.select(scalar).collect() if table.rows * len(scalar) <= MOST_CELLS // 16 else None
     if held is None:
@@ -59,9 +59,7 @@ def _as_values(frame: pl.LazyFrame, table: Table) -> pl.LazyFrame:
     """Plain numbers as the values that they are, null where there is none: 0.0 and -0.0 are one, 'inf' is missing."""
     schema = frame.collect_schema()
     plain = [
-        column.name
-        for column in table.columns
-        if column.kind == "number" and not column.settings and column.name in schema
+        column.name for column in table.columns if KINDS[column.kind].plain(column.settings) and column.name in schema
     ]
     names = [name for name in plain if schema[name] == pl.String or schema[name].is_float()]
     if not names:
@@ -111,17 +109,17 @@ def _with_fractions(held: pl.DataFrame) -> set[str]:
 def _judged(column: Column, table: Table, settings: Settings, rows: int, whole: bool) -> Column:
     if column.role != "input" or column.name in settings.kinds or column.unique is None:
         return column
-    note = None
-    if column.name == settings.group or (column.name == settings.time and column.kind in ("category", "number")):
+    note, scale = None, KINDS[column.kind].scale
+    if column.name == settings.group or (column.name == settings.time and scale in (Scale.NOMINAL, Scale.NUMERIC)):
         note = "it defines the split"
     elif column.unique == 0:
         note = "it is empty in every row"
     elif column.unique == 1 and column.missing == 0:
         note = "it holds one value in every row"
     elif rows >= 20 and column.unique >= 0.99 * rows * (1 - column.missing) and column.missing < 0.01:
-        if column.kind == "category":
+        if scale is Scale.NOMINAL:
             note = "nearly every row has its own value, as an identifier has"
-        elif column.kind == "number" and whole and _counts_up(table, column.name):
+        elif scale is Scale.NUMERIC and whole and _counts_up(table, column.name):
             note = "it counts the rows, as an identifier does"
     return column if note is None else dataclasses.replace(column, role="dropped", note=note)
 
@@ -145,7 +143,7 @@ def _written(table: Table) -> list[str]:
         form = column.settings.get("format")
         if column.role == "input" and form in SINCE:
             found.setdefault(f"Numbers are read as times, in {form}, in {{}}.", []).append(repr(column.name))
-        read = column.kind == "number" or (column.role == "target" and table.task.numeric)
+        read = KINDS[column.kind].scale is Scale.NUMERIC or (column.role == "target" and table.task.numeric)
         if column.role == "dropped" or not read:
             continue
         how, name = column.settings, repr(column.name)
@@ -214,7 +212,8 @@ def _alike(table: Table) -> list[str]:
     said = []
     if same := [names for names in words.values() if len(names) > 1]:
         said.append(f"Classes are kept apart that differ in spaces or large letters alone, such as {listed(same[0])}.")
-    if len(table.task.classes) > 2 and KINDS["time"].sniff(pl.Series(table.task.classes), None):
+    moments = [kind for kind in KINDS.values() if kind.scale is Scale.TEMPORAL]
+    if len(table.task.classes) > 2 and any(each.sniff(pl.Series(table.task.classes), None) for each in moments):
         said.append(
             f"Days or times in {table.task.target!r} are taken for classes; where later means more, write them as "
             "numbers, such as days since the first."

@@ -25,7 +25,7 @@ MOST_CLASSES = 20  # different whole numbers that are classes without more ado
 MOST_NAMED = 1_000  # that can be, where something else says so
 OFTEN, SELDOM = 10, 3  # rows of each, on average: of many numbers; of few
 EVENLY = 5  # rows of each where all come as often
-NAMING = {"class", "classes", "label", "labels", "category", "code", "type", "species", "kind", "id", "group"}
+NAMING = re.compile(r"class|classes|labels?|category|code|type|species|kind|id|group")
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def classes_or_quantity(numbers: pl.Series, target: str, *, named: bool = True, 
     if count > MOST_NAMED or each < EVENLY:
         return Guess(False)
     said = f"{count:,} different whole numbers in {target!r} are read as"
-    counts = numbers.alias("number").value_counts()["count"]
-    by_name = named and bool(NAMING & set(_words(target))) and each >= OFTEN
+    counts = numbers.alias("value").value_counts()["count"]
+    by_name = named and any(map(NAMING.fullmatch, _words(target))) and each >= OFTEN
     numbered = (
         media and each >= OFTEN and float(numbers.to_numpy().min()) in (0.0, 1.0) and _without_gap(numbers, count)
     )

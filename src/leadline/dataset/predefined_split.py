@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from leadline.config import Settings
-from leadline.readers.media import MEDIA, listed
+from leadline.kinds import KINDS
+from leadline.readers.media import listed
 from leadline.readers.part import PART_TOKENS, BadRow
 from leadline.readers.source import Source
 from leadline.system.errors import SourceError
@@ -106,7 +107,7 @@ def _fold(cells: pl.Series, column: str, value: str, settings: Settings) -> Stat
 
 def _usual(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings, names: Sequence[str]) -> Stated:
     """Columns whose names and cells show that they state a split."""
-    usual = USUAL_WITH_MEDIA if any(kind in MEDIA for kind in source.kinds.values()) else USUAL
+    usual = USUAL_WITH_MEDIA if any(KINDS[kind].is_file for kind in source.kinds.values()) else USUAL
     free = not part.any() and settings.time is None and settings.split is None
     dropped: dict[str, str] = {}
     found = part

@@ -17,7 +17,6 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.target import missing
 from leadline.kinds import KINDS
-from leadline.kinds.audio.kind import LONGEST
 from leadline.readers.media import listed
 from leadline.system.errors import SourceError
 
@@ -53,7 +52,8 @@ def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
 
 def notes_of(store: Store) -> list[str]:
     """What is said of encoded columns: sounds cut short, blank ones, words for 'missing' that are values."""
-    return [*shortened(store), *blank(store), *kept_apart(store)]
+    shortened = [said for block in store.blocks for said in KINDS[block.kind].remarks(block)]
+    return [*shortened, *blank(store), *kept_apart(store)]
 
 
 def blank(store: Store) -> list[str]:
@@ -86,15 +86,3 @@ def kept_apart(store: Store) -> list[str]:
         for block in store.blocks
         for name, words in block.settings.get("apart", {}).items()
     ]
-
-
-def shortened(store: Store) -> list[str]:
-    """What to report where long clips are cut."""
-    said = []
-    for block in store.blocks:
-        if block.settings.get("cut"):
-            seconds = block.settings["longest"] / block.settings["rate"]
-            more = "; a larger --budget keeps more" if seconds < LONGEST - 1 else ""
-            clips = f"Clips in {block.columns[0]!r} longer than {seconds:.3g} s"
-            said.append(f"{clips} are cut to their loudest {seconds:.3g} s{more}.")
-    return said

@@ -11,6 +11,7 @@ from leadline.config import Settings
 from leadline.core.tensors import Split
 from leadline.dataset.split import split, stretches
 from leadline.dataset.table import Table
+from leadline.kinds import KINDS, PLAIN, Scale
 from leadline.metrics.metrics import METRICS
 from leadline.system.errors import LeadlineError, SourceError
 
@@ -55,13 +56,12 @@ def groups(table: Table, asked: Settings) -> np.ndarray | None:
 
 def _moments(table: Table, name: str) -> np.ndarray:
     """The moment of each row."""
-    from leadline.kinds import KINDS
-
     cells = table.frame.select(name).collect().to_series()
-    settings = KINDS["time"].sniff(cells, None)
-    kind = "number" if settings is None else "time"
-    values = np.asarray(KINDS[kind].decode(cells, None, settings or {}).values)
-    if kind == "number" and not np.isfinite(values).all():
+    for kind in KINDS.values():
+        if kind.scale is Scale.TEMPORAL and (settings := kind.sniff(cells, None)) is not None:
+            return np.asarray(kind.decode(cells, None, settings).values)
+    values = np.asarray(KINDS[PLAIN].decode(cells, None, {}).values)
+    if not np.isfinite(values).all():
         raise LeadlineError(
             f"--time {name} holds cells that are neither numbers nor dates; fix them or choose another."
         )

@@ -122,10 +122,10 @@ def build(
         share: of the rows that an earlier run had time to decode (default: as many as there is time for).
         like: a store of the same rows in another split, whose pictures and sounds need not be decoded again.
     """
-    media = any(KINDS[column.kind].ragged for column in table.inputs)
+    costly = any(KINDS[column.kind].costly for column in table.inputs)
     facts = {
         "format": FORMAT, "digest": table.source.digest, "task": table.task.as_dict(), "key": dict(key),
-        "seconds": str(round(seconds, 0)) if media else None,
+        "seconds": str(round(seconds, 0)) if costly else None,
         "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
     }  # fmt: skip
     name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
@@ -167,7 +167,7 @@ def _write(
     kept = []
     if like is not None:  # where a column was left out, others may have got its number
         whole = {name: tuple(column.name for column in columns) for name, columns in groups}
-        kept = [b for b in like.blocks if KINDS[b.kind].ragged and whole.get(b.name) == b.columns]
+        kept = [b for b in like.blocks if not KINDS[b.kind].fit_depends_on_rows and whole.get(b.name) == b.columns]
     for block in kept:
         assert like is not None
         for path in like.path.glob(f"{block.name}.*"):
@@ -179,8 +179,8 @@ def _write(
     blocks = sorted([*kept, *fitted], key=lambda block: order.index(block.name))
     a_row = sum(cost for _, cost in fits) if like is None else like.a_row
     if share is None:
-        media = any(KINDS[block.kind].ragged for block in fitted)
-        limit = DECODING * seconds if media else math.inf
+        costly = any(KINDS[block.kind].costly for block in fitted)
+        limit = DECODING * seconds if costly else math.inf
         ration = Ration(table.rows, _affordable(table.rows, a_row, seconds), limit, len(fitted))
     else:
         ration = Ration(table.rows, share)
@@ -273,14 +273,14 @@ def _fit(
         rows = np.sort(np.random.default_rng(0).choice(rows, kind.sample, replace=False))
     frame = table.take(rows, names)
     began = time.perf_counter()
-    if kind.ragged:
+    if kind.variable_shape:
         decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
     else:
         found = decode_columns(kind, frame, table.source.root, {c.name: c.settings for c in columns})
         decoded = [found[c.name] for c in columns]
     spent = time.perf_counter() - began
     samples = [cells.values for cells in decoded]
-    if kind.ragged and all(value is None for value in samples[0]):
+    if kind.variable_shape and all(value is None for value in samples[0]):
         raise SourceError(
             f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
             f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
@@ -294,12 +294,14 @@ def _fit(
     for form, tensor in fit.forms.items():
         (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
     block = described(name, columns, fit)
-    if not kind.ragged:
+    if not kind.variable_shape:
         missing = {
             each: round(float(absent(np.asarray(values)).mean()), 4)
             for each, values in zip(names, samples, strict=True)
         }
-        return replace(block, settings={**block.settings, "missing": missing}), 0.0
+        block = replace(block, settings={**block.settings, "missing": missing})
+    if not kind.costly:
+        return block, 0.0
     if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
         began = time.perf_counter()
         samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
@@ -320,7 +322,7 @@ def described(name: str, columns: list[Column], fit: Fit) -> Block:
 
 def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
     """A sample decoded as all rows will be: one by one on all cores, where each has a shape of its own."""
-    if not kind.ragged or isinstance(cells.dtype, pl.Array):
+    if not kind.variable_shape or isinstance(cells.dtype, pl.Array):
         return kind.decode(cells, root, settings)
     with ThreadPoolExecutor(most_threads()) as pool:
         each = list(pool.map(lambda row: kind.decode(cells.slice(row, 1), root, settings), range(len(cells))))
@@ -341,7 +343,7 @@ def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any], most: float) -> 
     forms = [(name, Session(form.graph.SerializeToString())) for name, form in fit.forms.items()]
     began, spent, tried = time.perf_counter(), 0.0, 0
     for tried, place in enumerate(order, start=1):
-        encoded = encode.only({name: value[None] for name, value in zip(names, whole[place], strict=True)})
+        encoded = encode.only({name: np.asarray(value)[None] for name, value in zip(names, whole[place], strict=True)})
         for name, form in forms:
             form({"encoded": encoded})[name]
         spent = time.perf_counter() - began
@@ -364,7 +366,7 @@ class _Job:
     def encode(self, frame: pl.DataFrame, start: int, pool: ThreadPoolExecutor) -> None:
         """Rows are cut fine where each has a shape of its own: a picture may be a hundred megabytes."""
         kind = KINDS[self.block.kind]
-        alone = kind.ragged and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
+        alone = kind.variable_shape and not isinstance(frame[self.block.columns[0]].dtype, pl.Array)
         step = 1 if alone else max(CHUNK // 8, len(frame) // (4 * most_threads()))
         pieces = self.ration.starts(slice(start, start + len(frame)), step)
         list(pool.map(lambda first: self._piece(frame, start, first - start, step), pieces))
@@ -382,7 +384,7 @@ class _Job:
         for item in decoded.values():
             for position, reason in item.bad.items():
                 self.bad[start + first + position] = reason
-        if kind.ragged and any(value is None for item in decoded.values() for value in item.values):
+        if kind.variable_shape and any(value is None for item in decoded.values() for value in item.values):
             return  # the row stays zero and leaves the split
         feeds = {name: np.asarray(item.values) for name, item in decoded.items()}
         encoded = self.session.only(feeds)

@@ -17,24 +17,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.config import Settings
+from leadline.config import COLUMNS, SPLIT_BY, Settings
 from leadline.core.kind import MISSING
 from leadline.core.task import Task
-from leadline.dataset.notation import Reading, readable, readings, rewritten
+from leadline.dataset.notation import Reading, readable, readings
 from leadline.dataset.plain_numbers import plain_numbers
 from leadline.dataset.predefined_split import PARTS, stated_split
 from leadline.dataset.target import Target, chosen, labels_of, listing, several_of, together
-from leadline.kinds import KINDS
-from leadline.kinds.number import PARSES
+from leadline.kinds import CORPUS, FALLBACK, KINDS, PLAIN, Scale, is_corpus
+from leadline.kinds.number import PARSES, written
+from leadline.kinds.tokens import COLUMN
 from leadline.readers.canonical import named
-from leadline.readers.media import MEDIA
 from leadline.readers.part import agreed, called_as
 from leadline.readers.source import BadRow, Source
 from leadline.system.errors import SourceError
 from leadline.tasks import TASKS, Language
 
 SNIFFED = 5_000  # rows by which the kind of a column is told
-SETTLED = ("number", "time", "category")  # kinds whose notation is inferred from all train rows
 MOST_CELLS = 2**22  # looked at together
 
 
@@ -102,15 +101,14 @@ def read(source: Source, settings: Settings) -> Table:
     settings = _composed(settings)
     told = _contracts(source, settings)
     frame, part, notes = _joined(source, told)
-    if "tokens" in source.kinds.values():
+    if is_corpus(source.kinds):
         return _running(source, frame, part, settings)
     if settings.task is not None and TASKS[settings.task].generative:
         raise SourceError(f"--task {settings.task} learns from files of text; {source.name} is a table.")
     names = frame.collect_schema().names()
-    for option in ("group", "time"):
-        column = getattr(settings, option)
+    for option, column in (("--group", settings.group), ("--time", settings.time)):
         if column is not None and column not in names:
-            raise SourceError(f"--{option} {column} is not a column; columns are {listing(names)}.")
+            raise SourceError(f"{option} {column} is not a column; columns are {listing(names)}.")
     for column in (*settings.drop, *settings.kinds):
         if column not in names:
             raise SourceError(f"{column!r} is not a column of {source.name}; columns are {listing(names)}.")
@@ -125,7 +123,7 @@ def read(source: Source, settings: Settings) -> Table:
     columns = _columns(frame, said.part, wanted, source, settings, target, said.dropped)
     columns = [told.get(column.name, column) if column.role == "input" else column for column in columns]
     if several:
-        columns.append(Column(name=target, kind="category", settings={}, role="target"))
+        columns.append(Column(name=target, kind=FALLBACK, settings={}, role="target"))
     return Table(
         source=source, frame=frame, part=said.part, columns=tuple(columns), task=read.task, labels=read.labels,
         bad=(*source.bad, *said.bad, *read.bad), whole=said.whole,
@@ -135,11 +133,11 @@ def read(source: Source, settings: Settings) -> Table:
 
 def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings) -> Table:
     """The table of a text corpus: each row's label is the bytes that are to be predicted in it."""
-    for option in ("group", "time", "split", "drop", "kind"):
+    for option in (*SPLIT_BY, "drop", "kind"):
         if getattr(settings, option):
             raise SourceError(f"--{option} names a column; {source.name} is a text corpus, which has none.")
-    bytes_ = frame.select(pl.col("text").str.len_bytes()).collect().to_series()
-    column = Column(name="text", kind="tokens", settings={"unit": settings.unit} if settings.unit else {})
+    bytes_ = frame.select(pl.col(COLUMN).str.len_bytes()).collect().to_series()
+    column = Column(name=COLUMN, kind=CORPUS, settings={"unit": settings.unit} if settings.unit else {})
     return Table(
         source=source, frame=frame, part=part, columns=(column,), task=Language.of(None, (), settings.metric),
         labels=bytes_.cast(pl.Float64).to_numpy().copy(), bad=source.bad,
@@ -148,7 +146,7 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
 
 def _composed(settings: Settings) -> Settings:
     """Settings with the names of columns as `plain` has them."""
-    words = {name: getattr(settings, name) for name in ("target", "group", "time", "split")}
+    words = {name: getattr(settings, name) for name in COLUMNS}
     words = {name: None if word is None else named(word) for name, word in words.items()}
     kind = tuple(f"{named(column)}={kind}" for column, kind in settings.kinds.items())
     return replace(settings, **words, kind=kind, drop=tuple(map(named, settings.drop)))
@@ -158,7 +156,7 @@ def _contracts(source: Source, settings: Settings) -> dict[str, Column]:
     """How the train part's columns are read, where the source states other parts; else none."""
     if source.valid is None and source.test is None:
         return {}
-    if "tokens" in source.kinds.values():
+    if is_corpus(source.kinds):
         return {}
     names = source.train.collect_schema().names()
     rows = int(source.train.select(pl.len()).collect().item())
@@ -224,9 +222,9 @@ def _as_train(
 ) -> tuple[pl.LazyFrame, list[str]]:  # fmt: skip
     """A part with its cells written as those of train are. Raises SourceError where none of a column can be read."""
     schema = frame.collect_schema()
-    written, notes = list[pl.Series](), list[str]()
+    anew, notes = list[pl.Series](), list[str]()
     columns: dict[str, tuple[str, Mapping[str, Any]]] = {
-        name: ("number" if column.role == "target" else column.kind, column.settings)
+        name: (PLAIN if column.role == "target" else column.kind, column.settings)
         for name, column in told.items()
         if column.role == "input" or (column.role == "target" and "decimal" in column.settings)
     }
@@ -251,8 +249,8 @@ def _as_train(
         alike = schema[name] == types[name] or (schema[name].is_numeric() and types[name].is_numeric())
         if own.says or not alike:
             cells = frame.select(name).collect()[name]
-            written.append(rewritten(cells, kind, own.settings, types[name], how))
-    return (frame.with_columns(written) if written else frame), notes
+            anew.append(KINDS[kind].rewritten(cells, own.settings, types[name], how))
+    return (frame.with_columns(anew) if anew else frame), notes
 
 
 def _unusable(source: Source, part: np.ndarray, read: Target) -> list[str]:
@@ -288,7 +286,7 @@ def _columns(
     stated = {*settings.kinds, *source.kinds}
     plain = plain_numbers(sample) - stated - {target, *dropped, *settings.drop}
     columns = {
-        name: Column(name=name, kind="number", settings={})
+        name: Column(name=name, kind=PLAIN, settings={})
         if name in plain
         else column_of(name, sample[name], source, settings, target, dropped.get(name))
         for name in names
@@ -296,8 +294,8 @@ def _columns(
     if len(sample) == len(rows):
         return list(columns.values())
     text = [name for name in names if sample[name].dtype == pl.String and columns[name].role == "input"]
-    asked = [name for name in text if columns[name].kind in SETTLED]
-    numbers = [name for name in asked if columns[name].kind == "number" and not columns[name].settings]
+    asked = [name for name in text if KINDS[columns[name].kind].settled_by_all]
+    numbers = [name for name in asked if KINDS[columns[name].kind].plain(columns[name].settings)]
     surely = _surely_numbers(frame, part, numbers)
     train = frame.filter(pl.Series(part == 0))
     for some in _some([name for name in asked if name not in surely], len(part)):
@@ -340,24 +338,23 @@ def column_of(
 ) -> Column:  # fmt: skip
     """A column inferred from a sample of its cells; `split` says why a column that states the split is no input."""
     if name == target:  # its settings say only how its numbers are written, for the audit to tell
-        written = KINDS["number"].sniff(cells, None) or {}
-        return Column(name=name, kind="category", settings=written, role="target")
+        return Column(name=name, kind=FALLBACK, settings=written(cells) or {}, role="target")
     if split is not None or name in settings.drop:
-        return Column(name=name, kind="category", settings={}, role="dropped", note=split or "left out as asked")
+        return Column(name=name, kind=FALLBACK, settings={}, role="dropped", note=split or "left out as asked")
     stated = settings.kinds.get(name) or source.kinds.get(name)
-    if stated == "time":
+    if stated and KINDS[stated].scale is Scale.TEMPORAL:
         cells = cells.alias(stated)  # the user says what the name of the column may not
     for kind in [stated] if stated else list(KINDS):
         how = KINDS[kind].sniff(cells, source.root)
-        if how is not None and kind in MEDIA and cells.dtype == pl.String:
+        if how is not None and KINDS[kind].is_file and cells.dtype == pl.String:
             _check_files(name, cells, source.root)
-        if how is not None or (stated and kind not in (*MEDIA, "time", "series")):
+        if how is not None or (stated and KINDS[kind].by_word):
             return Column(name=name, kind=kind, settings=how or {})
     if stated:
         raise SourceError(f"Column {name!r} holds {_cells_of(cells.dtype)}, which cannot be read as {stated}.")
     empty = cells.dtype == pl.Null
     note = "it is empty in every row" if empty else f"it holds {_cells_of(cells.dtype)}, which no kind reads"
-    return Column(name=name, kind="category", settings={}, role="dropped", note=note)
+    return Column(name=name, kind=FALLBACK, settings={}, role="dropped", note=note)
 
 
 def _cells_of(dtype: pl.DataType) -> str:

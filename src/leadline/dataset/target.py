@@ -18,10 +18,10 @@ from leadline.core.note import NO_HEADER, code_of
 from leadline.core.task import Task
 from leadline.dataset.integer_target import Guess, classes_or_quantity
 from leadline.dataset.predefined_split import PARTS
-from leadline.kinds import KINDS, number_format, spelling
+from leadline.kinds import KINDS, number_format, spelling, stated_by
+from leadline.kinds.number import written
 from leadline.kinds.tags import lists
 from leadline.metrics import multilabel
-from leadline.readers.media import MEDIA
 from leadline.readers.part import USUAL_TARGETS, agreed
 from leadline.readers.source import BadRow, Source
 from leadline.system.errors import TargetError
@@ -268,7 +268,7 @@ def _numbers(kept: pl.Series) -> pl.Series | None:
 
 def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
     """Cells as float64, null where they are none; `kept` are those of train, which tell how they are written."""
-    how = KINDS["number"].sniff(kept, None) or {}
+    how = written(kept) or {}
     if cells.dtype == pl.String and how:
         return number_format.read(cells, how)
     return cells.cast(pl.Float64, strict=False)
@@ -280,9 +280,9 @@ def _guess(
     """Whether the target is classes, inferred from its values in train, its name, and what the rows are."""
     if numbers is None:
         return Guess(True)
-    media = any(kind in MEDIA for kind in source.kinds.values()) or any(
-        isinstance(dtype, pl.Array) and len(dtype.shape) > 1 for dtype in source.train.collect_schema().dtypes()
-    )
+    types = source.train.collect_schema().dtypes()
+    kinds = [*source.kinds.values(), *(kind for dtype in types if (kind := stated_by(dtype)))]
+    media = any(KINDS[kind].is_file for kind in kinds)
     named = settings.target is not None or source.target is None
     return classes_or_quantity(numbers.drop_nulls(), target, named=named, media=media)
 

@@ -17,7 +17,7 @@ from leadline.config import Settings
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.probe import Probe
-from leadline.kinds import KINDS
+from leadline.kinds import KINDS, Scale
 from leadline.kinds.time import NEVER
 from leadline.metrics.metrics import METRICS
 from leadline.tasks import Binary
@@ -34,8 +34,9 @@ def grouping(table: Table, rows: np.ndarray, asked: Settings) -> dict[str, np.nd
     """{column: group number of each of `rows`} of columns that look like groups whose rows belong together."""
     if asked.group is not None or asked.time is not None or table.whole is not None or (table.part == 2).any():
         return {}
-    names = [c.name for c in table.columns if c.role != "target" and c.kind in ("category", "number", "image", "audio")]
-    files = {c.name for c in table.columns if c.kind in ("image", "audio")}
+    files = {c.name for c in table.columns if KINDS[c.kind].is_file}
+    named = {c.name for c in table.columns if KINDS[c.kind].scale in (Scale.NOMINAL, Scale.NUMERIC)}
+    names = [c.name for c in table.columns if c.role != "target" and c.name in files | named]
     found = {}
     for cells in (cells for few in batched(names, AT_ONCE) for cells in table.take(rows, few).get_columns()):
         name = cells.name
@@ -90,10 +91,10 @@ def latest(table: Table, rows: np.ndarray, asked: Settings) -> dict[str, np.ndar
         return {}
     found: list[tuple[int, str, np.ndarray]] = []
     for column in table.columns:
-        if column.kind != "time" or column.role == "target":
+        if KINDS[column.kind].scale is not Scale.TEMPORAL or column.role == "target":
             continue
         cells = table.take(rows, [column.name])[column.name]
-        moments = np.asarray(KINDS["time"].decode(cells, table.source.root, column.settings).values)
+        moments = np.asarray(KINDS[column.kind].decode(cells, table.source.root, column.settings).values)
         known = moments[moments != NEVER]
         if len(known) < 0.9 * len(rows):
             continue

@@ -1,8 +1,9 @@
 """Rows that are the same, or nearly: one that is in train and in test is answered from memory.
 
-Pictures and sounds are compared by how they look (`looks.py`), texts by their wording (`wording.py`), series as
-vectors. Other columns are compared cell by cell: rows are twins that agree in all cells but one or two, where so much
-agreement is neither chance nor that of a group (`chance.py`). What chance or a group makes close is said, and kept.
+Blocks of a kind with a `similarity` are compared by content: pictures and sounds by how they look, texts by their
+wording, series as vectors. Other columns are compared cell by cell: rows are twins that agree in all cells but one or
+two, where so much agreement is neither chance nor that of a group (`chance.py`). What chance or a group makes close is
+said, and kept.
 """
 
 from __future__ import annotations
@@ -10,26 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
+from leadline.core.kind import Rows
 from leadline.core.tensors import Block
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.chance import MOST_PAIRED, among, codes_of, copies, sharing
 from leadline.flaws.flaw import Flaw
-from leadline.flaws.minhash import pairs_of
-from leadline.flaws.neighbors import neighbours, pairs
-from leadline.flaws.perceptual_hash import alike
 from leadline.flaws.probe import some
 from leadline.flaws.time_budget import Pace
-from leadline.kinds.audio.similarity import same
+from leadline.kinds import KINDS
 from leadline.readers.part import agreed, counted
 
-BY_CONTENT = ("image", "audio", "text", "series")
-RATES = {"image": 6_000.0, "audio": 400.0, "text": 5_000.0, "series": 10_000.0}  # rows a second
-SPECTRA = 64  # of a sound
-LONGER = 1.15  # times as long as the other one a twin may be
-CHUNK = 2_048  # pictures held at once
 A_CELL, A_WAY = 4e-7, 2e-8  # seconds for a cell, for a row in which some cells are left out
 AT_LEAST = 0.2  # seconds for what nearest rows are sought
 CLOSE_CALL = 0.4  # of the time allowed: if all rows take longer, a few are tried first
@@ -68,8 +61,8 @@ class Twins:
 
 def twins(table: Table, store: Store, rows: np.ndarray) -> Twins:
     """Rows that repeat another among `rows`, and what is close but does not."""
-    content = [block for block in store.blocks if block.kind in BY_CONTENT]
-    columns = [c for c in table.inputs if c.kind not in BY_CONTENT]
+    content = [block for block in store.blocks if KINDS[block.kind].similarity]
+    columns = [c for c in table.inputs if not KINDS[c.kind].similarity]
     found: dict[tuple[int, int], float] | None = None
     for block in content:
         pairs, away = _by_content(block, table, store, rows)
@@ -86,7 +79,7 @@ def twins(table: Table, store: Store, rows: np.ndarray) -> Twins:
     else:
         order = sorted(found)
         close = among(hashed, np.array(order, np.int64), np.array([found[pair] for pair in order]))
-    names = [k for k, c in enumerate(columns) if _may_name(frame[c.name], c.kind)]
+    names = [k for k, c in enumerate(columns) if KINDS[c.kind].names_rows(frame[c.name])]
     place = sharing(codes_of(hashed[:, names]), close.chance) if names else None
     alike = close.chance
     if place is not None:
@@ -95,14 +88,6 @@ def twins(table: Table, store: Store, rows: np.ndarray) -> Twins:
         pairs=rows[close.told], equal=len(np.unique(close.equal)),
         group=None if place is None else columns[names[place]].name, grouped=len(np.unique(alike)),
     )  # fmt: skip
-
-
-def _may_name(cells: pl.Series, kind: str) -> bool:
-    """Whether the values of a column can name what rows belong to: words and whole numbers can."""
-    if kind != "number":
-        return kind == "category"
-    values = cells.cast(pl.Float64, strict=False).drop_nulls().to_numpy()
-    return bool((values == np.round(values)).all())
 
 
 def affordable(table: Table, store: Store, rows: np.ndarray, allowed: float, pace: Pace) -> np.ndarray:
@@ -120,8 +105,8 @@ def affordable(table: Table, store: Store, rows: np.ndarray, allowed: float, pac
 
 def seconds(store: Store, table: Table, rows: int) -> float:
     """How long `twins` takes, about, on a quiet machine."""
-    content = sum(rows / RATES[block.kind] for block in store.blocks if block.kind in BY_CONTENT)
-    columns = len([c for c in table.inputs if c.kind not in BY_CONTENT])
+    content = sum(rows / found.rate for block in store.blocks if (found := KINDS[block.kind].similarity))
+    columns = len([c for c in table.inputs if not KINDS[c.kind].similarity])
     cells = rows * columns * A_CELL
     if not content and columns:
         ways = 1 + columns + (columns * (columns - 1) // 2 if columns <= MOST_PAIRED else 0)
@@ -182,31 +167,10 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int, unlike: int
 
 def _by_content(block: Block, table: Table, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """([pairs, 2] positions in `rows`, how far apart each is, from 0 to 1 as far as that is known)."""
-    if block.kind == "text":
-        texts = table.take(rows, [block.columns[0]])[block.columns[0]].fill_null("").to_list()
-        return pairs_of(texts)
-    found = _by_tensor(block, store, rows)
-    return found, np.zeros(len(found))
-
-
-def _by_tensor(block: Block, store: Store, rows: np.ndarray) -> np.ndarray:
-    """[pairs, 2] positions in `rows`."""
+    similarity = KINDS[block.kind].similarity
+    assert similarity is not None
+    (column, *_) = block.columns
     tensor = store.tensor(block.name)
-    if block.kind == "image":
-        return alike(tensor[rows[start : start + CHUNK]] for start in range(0, len(rows), CHUNK))
-    if block.kind == "audio":
-        from leadline.kinds.audio.kind import spectrogram
-
-        lengths = np.array([(tensor[row] != block.padding).sum() for row in rows])
-        found = alike(
-            spectrogram(tensor[row][: length], block.settings, SPECTRA)[None]
-            for row, length in zip(rows, lengths, strict=True)
-        )  # fmt: skip
-        low, high = np.sort(lengths[found], axis=1).T
-        near = found[high <= LONGER * low]  # a picture of all of it says nothing of how long it took
-        sounds = [(tensor[rows[a]][: lengths[a]], tensor[rows[b]][: lengths[b]]) for a, b in near]
-        return np.asarray(near[[same(*both) for both in sounds]].reshape(-1, 2))
-    vectors = np.nan_to_num(tensor[rows].reshape(len(rows), -1).astype(np.float32))
-    vectors -= vectors.mean(axis=1, keepdims=True)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
-    return pairs(*neighbours([vectors]))
+    return similarity.pairs(
+        Rows(block=block, places=rows, tensor=tensor, cells=lambda: table.take(rows, [column])[column])
+    )

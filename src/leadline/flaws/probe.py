@@ -51,8 +51,7 @@ class Probe:
         self._a_fit = math.inf  # seconds
         self._paying: int | None = None  # threads, for trees
         self.classes = len(store.task.classes)
-        kinds = {block.kind for block in store.blocks}
-        self.trees = kinds <= {"number", "category", "time", "list"}
+        self.trees = all(KINDS[block.kind].joint for block in store.blocks)
         self.plan = layout(store, (View.CODES, View.DENSE) if self.trees else (View.CODES, View.BAG, View.DENSE))
         self.name = "trees" if self.trees else "a linear model"
         plan = self.plan

@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
+import polars as pl
 
 from leadline.config import Settings
+from leadline.core.kind import Rows
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
@@ -30,9 +33,10 @@ from leadline.flaws import (
 from leadline.flaws import near_duplicates as repeated
 from leadline.flaws.flaw import Flaw, Price
 from leadline.flaws.label_errors import Answered, Effort
-from leadline.flaws.neutralize import EVENED, Sample, cost, evened
+from leadline.flaws.neutralize import Sample
 from leadline.flaws.probe import Probe, some
 from leadline.flaws.time_budget import Pace
+from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 from leadline.readers.part import counted
 
@@ -272,26 +276,30 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
         return []
     found = []
     for block in store.blocks:
-        if block.kind not in EVENED:
+        files = KINDS[block.kind].file_properties
+        if files is None:
             continue
         mine = some(rows, min(MOST_TRACED, max(FEWEST, int(seconds * spurious_features.FILES_RATE))))
         cells = table.take(mine, [block.columns[0]])[block.columns[0]]
         y = table.labels[mine]
-        facts = spurious_features.facts(cells, block.kind, table.source.root)
+        facts = spurious_features.facts(cells, files.facts, table.source.root)
         tied = {name: spurious_features.tie(values, y) for name, values in facts.items()}
         tied = {
             name: tie for name, tie in sorted(tied.items(), key=lambda one: -one[1]) if tie >= spurious_features.TIED
         }
         if not tied:
             continue
-        shown = ", ".join(f"{spurious_features.WORDS[name]} ({tie:.0%})" for name, tie in tied.items())
+        words = {**files.words, **spurious_features.WORDS}
+        shown = ", ".join(f"{words[name]} ({tie:.0%})" for name, tie in tied.items())
         paid = None
-        if any(name in EVENED[block.kind] for name in tied):
-            many = int(seconds / cost(block, cells, table.source.root))
+        if any(name in files.removable for name in tied):
+            many = int(seconds / files.seconds(cells, table.source.root))
             few = some(mine, min(MOST_EVENED, max(FEWEST, many)), seed=2)
             cells = table.take(few, [block.columns[0]])[block.columns[0]]
             plain = Sample(store, few)
-            even = Sample(store, few, {block.name: evened(block, store, cells, few, table.source.root)})
+            rows_few = Rows(block=block, places=few, tensor=store.tensor(block.name), cells=partial(pl.Series, cells))
+            removed = files.removed(rows_few, table.source.root, store.graph(block.name))
+            even = Sample(store, few, {block.name: removed})
             y, places = table.labels[few], np.arange(len(few))
             probes = [Probe(each, threads) for each in (plain, even)]
             fold, most = _folds(y), max(FEWEST, probes[0].most_rows(seconds, PRICED))
@@ -317,7 +325,11 @@ def _groups(table: Table, probe: Probe, mine: np.ndarray, asked: Settings) -> li
         )
         if max(paid.low * metric.sign, paid.high * metric.sign) >= 0:
             continue  # parting them costs nothing that could be seen
-        option = f"--group {name}" if name not in {c.name for c in table.inputs if c.kind in EVENED} else "--group"
+        option = (
+            f"--group {name}"
+            if name not in {c.name for c in table.inputs if KINDS[c.kind].file_properties}
+            else "--group"
+        )
         found.append(
             Flaw(
                 name="groups", price=paid, columns=(name,),

@@ -8,7 +8,7 @@ tells, on rows that it was not counted on.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,19 @@ from leadline.system.resources import most_threads
 TIED = 0.25  # share of the entropy that one tells of the other
 MOST_NAMES = 200  # shapes of file names that are a fact
 FILES_RATE = 1_500.0  # rows a second
-WORDS = {
-    "name": "the file name", "pixels": "the size in pixels", "shape": "the aspect ratio", "quality": "the JPEG quality",
-    "mode": "the colour mode", "format": "the file format", "seconds": "the duration", "rate": "the sampling rate",
-    "channels": "the number of channels",
-}  # fmt: skip
+WORDS = {"name": "the file name", "format": "the file format"}  # of any file
 
 
-def facts(cells: pl.Series, kind: str, root: Path | None) -> dict[str, np.ndarray]:
-    """{fact: a text a row}; 'none' where it cannot be told. Empty where cells are no files."""
+def facts(
+    cells: pl.Series, look: Callable[[Any], Mapping[str, Any]], root: Path | None
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """{fact: a text a row}; 'none' where it cannot be told. Empty where cells are no files.
+
+    Args:
+        look: what a file of this kind says, of a path or of bytes as a file.
+    """
     if isinstance(cells.dtype, pl.Array):
         return {}
-    look = _of_picture if kind == "image" else _of_sound
     with ThreadPoolExecutor(most_threads()) as pool:
         rows = list(pool.map(lambda cell: _looked(look, cell, root), cells.to_list()))
     names = sorted({name for row in rows for name in row})
@@ -84,25 +85,6 @@ def _worn(stem: str) -> str:
     while "##" in plain:
         plain = plain.replace("##", "#")
     return plain
-
-
-def _of_picture(source: Any) -> Mapping[str, Any]:
-    from PIL import Image
-
-    with Image.open(source) as picture:
-        wide, high = picture.size
-        tables = getattr(picture, "quantization", None)
-        found = {"pixels": f"{wide}x{high}", "mode": picture.mode, "shape": f"{wide / high:.1f}"}
-        if tables:
-            found["quality"] = str(int(np.mean(tables[0])))
-        return found
-
-
-def _of_sound(source: Any) -> Mapping[str, Any]:
-    import soundfile
-
-    info = soundfile.info(source if isinstance(source, io.BytesIO) else str(source))
-    return {"seconds": info.frames / info.samplerate, "rate": info.samplerate, "channels": info.channels}
 
 
 def _ranges(values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from leadline.dataset.table import Table
+from leadline.kinds import KINDS
 
 RANGES = 64
 TOLD_CLASSES, TOLD_VALUES = 0.6, 0.93  # share of the entropy, of the variance
@@ -22,7 +23,7 @@ def told(table: Table, rows: np.ndarray) -> dict[str, float]:
     labels = table.labels[rows]
     if len(rows) < FEWEST:
         return {}
-    names = [c.name for c in table.inputs if c.kind in ("number", "category", "time")]
+    names = [c.name for c in table.inputs if KINDS[c.kind].scale is not None]
     frame = table.take(rows, names)
     half = np.random.default_rng(0).random(len(rows)) < 0.5
     return {name: _share(_cut(frame[name], half), labels, half, len(table.task.classes)) for name in names}

@@ -1,6 +1,8 @@
-"""Every kind of column, in the order in which they are tried on an unknown one."""
+"""Every kind of column, in the order in which they are tried on an unknown one. A new one is a line here."""
 
-from leadline.core.kind import Kind
+import polars as pl
+
+from leadline.core.kind import Kind, Scale
 from leadline.kinds.audio.kind import Audio
 from leadline.kinds.category import Category
 from leadline.kinds.image.kind import Image
@@ -12,15 +14,21 @@ from leadline.kinds.time import Time
 from leadline.kinds.tokens import Tokens
 
 KINDS: dict[str, Kind] = {
-    "audio": Audio(),
-    "image": Image(),
-    "series": Series(),
-    "number": Number(),
-    "time": Time(),
-    "list": Lists(),
-    "text": Text(),
-    "category": Category(),
-    "tokens": Tokens(),
+    kind.name: kind for kind in (Audio(), Image(), Series(), Number(), Time(), Lists(), Text(), Category(), Tokens())
 }
+FALLBACK = Category.name  # what a column is called whose cells are not read by a kind: the target, and what is left out
+PLAIN = Number.name  # the kind of numbers as programs write them
+CORPUS = Tokens.name  # the kind of running text, which no cell looks like
 
-__all__ = ["KINDS", "Kind"]
+
+def stated_by(dtype: pl.DataType) -> str | None:
+    """The kind of cells of a type that can be nothing else."""
+    return next((name for name, kind in KINDS.items() if kind.states(dtype)), None)
+
+
+def is_corpus(kinds: "dict[str, str]") -> bool:
+    """Whether one of these columns {name: kind} is running text."""
+    return any(KINDS[kind].corpus for kind in kinds.values())
+
+
+__all__ = ["CORPUS", "FALLBACK", "KINDS", "PLAIN", "Kind", "Scale", "is_corpus", "stated_by"]

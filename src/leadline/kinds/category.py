@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import MISSING, Decoded, Fit, Limits, Tensor, present
+from leadline.core.kind import DENSE, MISSING, Body, Decoded, Fit, Kind, Limits, Scale, Tensor, present
 from leadline.kinds import spelling
+
+if TYPE_CHECKING:
+    from leadline.core.tensors import Block
 
 LARGEST = 2_000  # more values than this a column are 'rare'
 FEWEST = 2  # rows that a value must have to be a value of its own
@@ -22,13 +25,22 @@ ENOUGH = 10  # rows that a word for 'missing' must have, to be told from the oth
 BY_CHANCE = 1e-4  # how often one such word in all of a table may be taken for a value of its own by chance
 
 
-class Category:
+def _embeddings(block: Block, width: int) -> Any:
+    from leadline.nets.tabular import CategoryBody
+
+    return CategoryBody(list(block.settings["sizes"]))
+
+
+class Category(Kind):
     name = "category"
-    joint = True
-    ragged = False
     sample = 500_000
     onnx_input = "str"
-    native: str | None = "codes"
+    plural = "categories"
+    joint = True
+    native = "codes"
+    scale = Scale.NOMINAL
+    settled_by_all = True
+    bodies = {DENSE: Body(build=_embeddings)}
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype == pl.Boolean:

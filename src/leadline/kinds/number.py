@@ -15,37 +15,28 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import MISSING, Decoded, Fit, Limits, Tensor, present, share
+from leadline.core.kind import MISSING, Decoded, Fit, Kind, Limits, Scale, Tensor, present, share
 from leadline.kinds import number_format
+from leadline.kinds.dense import NUMBER_BODIES
 from leadline.kinds.time import compact, since_1970
 
 AT_ONCE = 2_000  # columns in one query
 PARSES = 0.98  # share of the cells that must read as numbers
 
 
-class Number:
+class Number(Kind):
     name = "number"
-    joint = True
-    ragged = False
     sample = 200_000
     onnx_input = "float64"
-    native: str | None = "dense"
+    plural = "numbers"
+    joint = True
+    native = "dense"
+    scale = Scale.NUMERIC
+    settled_by_all = True
+    bodies = NUMBER_BODIES
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
-        if cells.dtype.is_numeric():
-            return None if compact(cells) or since_1970(cells) else {}
-        if cells.dtype in (pl.Duration, pl.Time):
-            return {"clock": True}
-        if cells.dtype != pl.String:
-            return None
-        words = present(cells).drop_nulls()
-        if not len(words):
-            return None
-        if compact(words) or since_1970(cells):
-            return None  # 20241231 is a day
-        if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES:
-            return {}
-        return number_format.told(words)
+        return written(cells)
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = present(cells)
@@ -56,6 +47,35 @@ class Number:
             values=np.where(np.isfinite(values), values, np.nan),
             bad={row: f"{cells[row]!r} is not a number" for row in wrong},
         )
+
+    def accepts(self, dtype: pl.DataType, settings: Mapping[str, Any]) -> bool:
+        return dtype == pl.Duration or super().accepts(dtype, settings)
+
+    def plain(self, settings: Mapping[str, Any]) -> bool:
+        return not settings
+
+    def names_rows(self, cells: pl.Series) -> bool:
+        values = cells.cast(pl.Float64, strict=False).drop_nulls().to_numpy()
+        return bool((values == np.round(values)).all())
+
+    def parsed(self, words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
+        return parsed(words, settings)
+
+    def notation_of(self, words: pl.Series) -> tuple[dict[str, Any], float, str] | None:
+        how = written(words.alias(""))
+        if how is None:
+            return None
+        found = parsed(words, how)
+        share = 1 - found.null_count() / len(words)
+        return how, share, f"cells such as {words[0]!r} are read as {found.drop_nulls()[0]:g}, {_in_words(how)}."
+
+    def rewritten(
+        self, cells: pl.Series, settings: Mapping[str, Any], dtype: pl.DataType, contract: Mapping[str, Any]
+    ) -> pl.Series:
+        numbers = parsed(present(cells), settings)
+        if dtype != pl.String:
+            return numbers
+        return numbers.cast(pl.String).str.replace(".", contract.get("decimal", "."), literal=True)
 
     def decode_columns(
         self, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, Mapping[str, Any]]
@@ -87,6 +107,31 @@ class Number:
         centre = np.array([middle for _, middle, _ in marks])
         spread = np.array([high - low for low, _, high in marks])
         return Fit(settings={}, encode=matrix(limits.columns, centre, spread))
+
+
+def written(cells: pl.Series) -> dict[str, Any] | None:
+    """How these cells are written as numbers: {} as programs write them; None where they are none."""
+    if cells.dtype.is_numeric():
+        return None if compact(cells) or since_1970(cells) else {}
+    if cells.dtype in (pl.Duration, pl.Time):
+        return {"clock": True}
+    if cells.dtype != pl.String:
+        return None
+    words = present(cells).drop_nulls()
+    if not len(words):
+        return None
+    if compact(words) or since_1970(cells):
+        return None  # 20241231 is a day
+    if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES:
+        return {}
+    return number_format.told(words)
+
+
+def _in_words(how: Mapping[str, Any]) -> str:
+    if how.get("clock"):
+        return "in seconds"
+    sign = {",": "a decimal comma", ".": "a decimal point"}[how.get("decimal", ".")]
+    return f"with {sign}" + (f" and the unit {how['unit']!r}" if "unit" in how else "")
 
 
 def parsed(words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor, present
+from leadline.core.kind import Decoded, Fit, Kind, Limits, Tensor, present
+from leadline.kinds.dense import NUMBER_BODIES
 
 MOST = 200  # words of a column that have a flag of their own
 FEWEST = 2  # train rows that such a word is in
@@ -31,13 +32,14 @@ WRITTEN = r"^\s*\[.*\]\s*$"
 SEVERAL = 0.05  # share of the cells that hold more than one, where nobody says that cells hold lists
 
 
-class Lists:
+class Lists(Kind):
     name = "list"
-    joint = True
-    ragged = False
     sample = 200_000
     onnx_input = "str"
-    native: str | None = "dense"
+    plural = "lists of words"
+    joint = True
+    native = "dense"
+    bodies = NUMBER_BODIES
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         how = told(cells)
@@ -52,6 +54,14 @@ class Lists:
         words = read(present(cells) if cells.dtype == pl.String else cells, settings)
         bare = words.list.eval(pl.element().str.replace_all(r"[|\x00]", " "))
         return Decoded(values=bare.list.join(JOIN).fill_null("").to_numpy().astype(object))
+
+    def accepts(self, dtype: pl.DataType, settings: Mapping[str, Any]) -> bool:
+        inner: Any = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
+        several = isinstance(dtype, pl.Array) and len(dtype.shape) > 1
+        return not several and not inner.is_nested() and inner not in (pl.Binary, pl.Object, pl.Duration)
+
+    def as_lists(self, cells: pl.Series) -> pl.Series:
+        return read(cells, {"written": True})
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         from leadline.graph.builder import Graph

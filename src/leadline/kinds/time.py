@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor, present, share
+from leadline.core.kind import Decoded, Fit, Kind, Limits, Scale, Tensor, present, share
+from leadline.kinds.dense import NUMBER_BODIES
 from leadline.kinds.spelling import spelled
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ NEVER = int(np.iinfo(np.int64).min)
 DAY_MS = 86_400_000
 YEAR_1000 = -30_610_224_000_000
 PARSES = 0.98
+WRITTEN_DAY = "2024-05-17"
 TRIED = 200  # different words by which forms that none of them has are passed over
 FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f",
@@ -97,13 +99,17 @@ def compact(words: pl.Series) -> bool:
     return share(spelled(words).drop_nulls().str.contains(EIGHT)) >= PARSES
 
 
-class Time:
+class Time(Kind):
     name = "time"
-    joint = True
-    ragged = False
     sample = 200_000
     onnx_input = "int64"
-    native: str | None = "dense"
+    plural = "times"
+    joint = True
+    native = "dense"
+    scale = Scale.TEMPORAL
+    settled_by_all = True
+    by_word = False
+    bodies = NUMBER_BODIES
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype in (pl.Date, pl.Datetime):
@@ -131,6 +137,26 @@ class Time:
             bad={row: f"{cells[row]!r} is not a date of the form {settings['format'] or FORMATS[0]}" for row in wrong},
         )
 
+    def accepts(self, dtype: pl.DataType, settings: Mapping[str, Any]) -> bool:
+        return dtype != pl.Time and super().accepts(dtype, settings)
+
+    def parsed(self, words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
+        return parsed(words, settings)
+
+    def notation_of(self, words: pl.Series) -> tuple[dict[str, Any], float, str] | None:
+        forms, share = told(words)
+        if not forms:
+            return None
+        others = "".join(f", though {other} fits them too; write days as {WRITTEN_DAY}" for other in forms[1:])
+        return {"format": forms[0]}, share, f"cells such as {words[0]!r} are read as {forms[0]}{others}."
+
+    def rewritten(
+        self, cells: pl.Series, settings: Mapping[str, Any], dtype: pl.DataType, contract: Mapping[str, Any]
+    ) -> pl.Series:
+        words = present(cells) if cells.dtype == pl.String else cells
+        moments = parsed(spelled(words) if words.dtype.is_numeric() else words, settings)
+        return _written(moments.cast(pl.Datetime("ms")), dtype, contract)
+
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         from leadline.graph.builder import Graph
 
@@ -143,6 +169,20 @@ class Time:
         width = len(PARTS) * len(blocks)
         g.output("encoded", g.op("Concat", *blocks, axis=1), np.float32, ["N", width])
         return Fit(settings={}, encode=Tensor(graph=g.model(), shape=(width,), dtype="float32"))
+
+
+def _written(moments: pl.Series, dtype: pl.DataType, contract: Mapping[str, Any]) -> pl.Series:
+    """Datetimes in milliseconds as days, text or numbers."""
+    form = contract.get("format")
+    if dtype == pl.String and form not in SINCE:
+        return moments.dt.to_string("%Y-%m-%dT%H:%M:%S%.3f")
+    if dtype == pl.String or dtype.is_numeric():
+        if form in SINCE:
+            numbers = (moments.cast(pl.Int64) / SINCE[form][0]).round().cast(pl.Int64)
+        else:
+            numbers = moments.dt.to_string("%Y%m%d").cast(pl.Int64)
+        return numbers.cast(pl.String) if dtype == pl.String else numbers
+    return moments
 
 
 def told(words: pl.Series) -> tuple[list[str], float]:

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor
+from leadline.core.kind import Decoded, Fit, Kind, Limits, Tensor
+from leadline.core.textbook import DEEP, EITHER, OPEN, USUALLY, Finding, Textbook
 from leadline.kinds.text.kind import readable
 
+COLUMN = "text"  # what the one column of a text corpus is called
 ROW = 1_024  # bytes of UTF-8 in one row, at most: a token is at least a byte
 PADDING = -1
 START = 0
@@ -30,13 +32,21 @@ A_PAIR = 2_000  # bytes of train text that one entry of the vocabulary should ha
 LEARNED = 20_000  # rows that the vocabulary is learned from
 
 
-class Tokens:
+class Tokens(Kind):
     name = "tokens"
-    joint = False
-    ragged = False
     sample = LEARNED
     onnx_input = "str"
-    native: str | None = None
+    corpus = True
+    seconds_per_row = 4e-3
+    textbook = Textbook(
+        data="text corpus", seconds=0.1, rank=0, amount="about {:,} kB",
+        findings=(
+            Finding(500, DEEP, USUALLY, "networks share what they learn between contexts, and counts cannot",
+             "Bengio et al. 2003; Mikolov et al. 2010"),
+            Finding(0, EITHER, OPEN, "on little text well smoothed counts of n-grams are hard to beat",
+             "Chen & Goodman 1999"),
+        ),
+    )  # fmt: skip
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         return None

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.dataset.store import Store
+from leadline.kinds import KINDS
 
-A_ROW = {"image": 5e-4, "audio": 4e-3, "tokens": 4e-3}  # seconds for a row of the file that ships, 3e-5 where not named
 A_COLUMN = 2.5e-3  # seconds for a column of a table: each is decoded by itself
 MOST, MOST_USUAL = 0.4, 0.2  # of the budget; for all, and for what depends on neither rows nor columns
 
@@ -19,6 +19,7 @@ MOST, MOST_USUAL = 0.4, 0.2  # of the budget; for all, and for what depends on n
 def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> float:
     """Seconds of a budget to keep for it, on a machine that is so many times slower than alone (`slowdown`)."""
     usual = min(slow * max(PORTFOLIO[name].export_seconds for name in names), MOST_USUAL * seconds)
-    row = max(store.a_row, *(slow * A_ROW.get(block.kind, 3e-5) for block in store.blocks))  # the first was measured
+    rows = [slow * KINDS[block.kind].seconds_per_row for block in store.blocks]
+    row = max(store.a_row, *rows)  # the first was measured
     columns = slow * A_COLUMN * sum(len(block.columns) for block in store.blocks)
     return min(usual + row * len(store.split.test) + columns, MOST * seconds)

@@ -22,7 +22,7 @@ from leadline.core.note import NO_HEADER, Note
 from leadline.readers.csv_dialect import LONGEST_CELL, SEPARATORS, Dialect, reader_of, sample_of, sniff
 from leadline.readers.csv_preamble import look, without
 from leadline.readers.media import listed
-from leadline.readers.part import counted
+from leadline.readers.part import agreed, counted
 from leadline.system.errors import SourceError
 
 __all__ = ["Converted", "convert"]
@@ -90,7 +90,7 @@ def _tidied(table: Path, dialect: Dialect, folder: Path) -> list[str]:
         again = pl.all_horizontal(pl.col(n).str.strip_chars().eq_missing(pl.lit(t)) for n, t in titles)
         if count := frame.select(again.sum()).collect().item():
             frame = frame.filter(~again)
-            notes.append(f"has its header {counted(count, 'time')} more among its rows, left out")
+            notes.append(f"has its header {agreed(count, '1 time', '{} times')} more among its rows, left out")
     copies: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
     for name, old in _twice(dialect):

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.kinds import stated_by
 from leadline.readers.archive import is_archive, unpack
 from leadline.readers.compression import without_packing
 from leadline.readers.glob import one_table
@@ -204,8 +205,10 @@ def _idx_pair(pair: dict[str, Path]) -> Part:
     if not len(images):
         raise SourceError(f"{pair['images'].name} holds no image; copy or download it again")
     # The series shares its memory with the file's bytes: tens of thousands of images cost nothing more.
-    frame = pl.DataFrame([pl.Series("image", images), pl.Series("label", labels.astype(np.int64))])
-    return Part(frame=frame.lazy(), digest=frame_digest(frame.lazy()), kinds={"image": "image"})
+    pixels = pl.Series(images)
+    kind = stated_by(pixels.dtype) or "x"
+    frame = pl.DataFrame([pixels.alias(kind), pl.Series("label", labels.astype(np.int64))])
+    return Part(frame=frame.lazy(), digest=frame_digest(frame.lazy()), kinds={kind: kind})
 
 
 def _idx_array(path: Path) -> np.ndarray[Any, Any]:

@@ -115,7 +115,7 @@ def _sink_json(plain: Path, table: Path) -> None:
 def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, Converted]:
     """Set aside the lines that are no JSON object, and write as text what is now a number, now a list, and so on."""
     done = Converted(table=folder / "table.parquet", unit=unit)
-    forms: dict[str, set[str]] = {}
+    forms: dict[str, set[type]] = {}
     kept = lost = 0
     for number, row, reason in _lines(plain):
         if row is None:
@@ -125,7 +125,7 @@ def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, 
         kept += 1
         for key, value in row.items():
             if value is not None:
-                forms.setdefault(key, set()).add("number" if type(value) in (int, float) else type(value).__name__)
+                forms.setdefault(key, set()).add(float if type(value) is int else type(value))
     if lost > kept or not kept:
         first = f" (first: {unit} {done.bad[0][0]}, {done.bad[0][1]})" if done.bad else ""
         raise SourceError(

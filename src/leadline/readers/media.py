@@ -14,9 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from leadline.kinds.audio.kind import MAGIC as AUDIO_MAGIC
-from leadline.kinds.audio.kind import SUFFIXES as AUDIO_SUFFIXES
-from leadline.kinds.image.kind import SUFFIXES as IMAGE_SUFFIXES
+from leadline.kinds import KINDS
 from leadline.readers.canonical import composed
 from leadline.readers.part import Part, counted, files_digest, is_utf8, part_of
 from leadline.system.errors import SourceError
@@ -38,15 +36,8 @@ __all__ = [
     "visible",
 ]
 
-MEDIA = {
-    "image": IMAGE_SUFFIXES,
-    "audio": AUDIO_SUFFIXES,
-}
-NOUNS = {"image": "image", "audio": "audio file"}  # one of them, in sentences
-MAGIC = {
-    "image": (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"),
-    "audio": AUDIO_MAGIC,
-}
+MEDIA = {kind.name: kind.suffixes for kind in reversed(KINDS.values()) if kind.is_file}  # pictures are told first
+NOUNS = {name: KINDS[name].noun for name in MEDIA}  # one of them, in sentences
 LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir", "icon\r"})
 # Files about the data, not of it.
 PROSE = frozenset({"readme", "license", "licence", "notice", "authors", "changelog", "citation", "sha256sums"})
@@ -78,9 +69,7 @@ def medium_of_bytes(head: bytes) -> str | None:
     >>> medium_of_bytes(b"RIFF....WAVEfmt "), medium_of_bytes(b"RIFF....WEBPVP8 "), medium_of_bytes(b"%PDF")
     ('audio', 'image', None)
     """
-    if head.startswith(b"RIFF"):
-        return {b"WEBP": "image", b"WAVE": "audio"}.get(head[8:12])
-    return next((kind for kind, magic in MAGIC.items() if head.startswith(magic)), None)
+    return next((name for name in MEDIA if (magic := KINDS[name].magic) and magic.match(head)), None)
 
 
 def visible(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -194,8 +183,9 @@ def _class_part(root: Path, below: str, kind: str, cache: Path) -> Part:
         paths += [f"{prefix}/{name}" for name in found]
         labels += [composed(folder.name)] * len(found)
     if others:
-        wanted = "an image" if kind == "image" else "audio"
-        notes.append(f"{counted(len(others), 'file')} in class folders not {wanted}, such as {others[0]}, left out")
+        notes.append(
+            f"{counted(len(others), 'file')} in class folders not {KINDS[kind].wanted}, such as {others[0]}, left out"
+        )
     frame = pl.DataFrame({kind: paths, "label": labels}, schema={kind: pl.String, "label": pl.String})
     digest = files_digest(root, paths, cache)
     return Part(frame=frame.lazy(), digest=digest, kinds={kind: kind}, notes=tuple(notes))

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.kinds import stated_by
 from leadline.readers.canonical import named, plain
 from leadline.readers.nested import flat
 from leadline.readers.part import Part, counted, frame_digest
@@ -114,7 +115,8 @@ def from_arrays(x: object, y: object) -> Part:
     x = _array(x, "X")
     if x.ndim in (3, 4):
         _check_pixels(x, "X")
-        columns = [pl.Series("image", np.ascontiguousarray(x))]
+        pixels = pl.Series(np.ascontiguousarray(x))
+        columns = [pixels.alias(stated_by(pixels.dtype) or "x")]
     elif x.ndim in (1, 2):
         grid = x[:, None] if x.ndim == 1 else x
         columns = [_column(f"x{i}", grid[:, i]) for i in range(grid.shape[1])]
@@ -131,7 +133,7 @@ def from_arrays(x: object, y: object) -> Part:
                 f"X has {counted(len(x), 'row')} and y has {len(y):,}, where as many were expected; cut one to fit"
             )
         columns.append(_column("label", y))
-    return _checked(pl.DataFrame(columns).lazy(), {"image": "image"} if x.ndim > 2 else {})
+    return _checked(pl.DataFrame(columns).lazy(), {columns[0].name: columns[0].name} if x.ndim > 2 else {})
 
 
 def from_frame(frame: pl.DataFrame) -> Part:
@@ -158,9 +160,7 @@ def _checked(frame: pl.LazyFrame, kinds: dict[str, str] | None = None, memory: b
     digest = frame_digest(frame)
     frame, notes = flat(frame, kinds or {})
     if kinds is None:
-        # Pixels in an Array column of two or three axes can be nothing but an image.
-        schema = frame.collect_schema()
-        kinds = {n: "image" for n, t in schema.items() if isinstance(t, pl.Array) and len(t.shape) > 1}
+        kinds = {name: kind for name, dtype in frame.collect_schema().items() if (kind := stated_by(dtype))}
     frame = plain(frame, kinds)
     frame = frame.collect().lazy() if memory else frame  # what is in its one form already is shared, not copied
     return Part(frame=frame, digest=digest, kinds=kinds, notes=tuple(f"column {note}" for note in notes))

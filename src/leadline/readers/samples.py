@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.kinds.series.kind import Series
 from leadline.readers.memory import from_arrays, from_frame
 from leadline.readers.part import Part
 from leadline.readers.source import Source, from_parts, read
@@ -120,10 +121,10 @@ def _mnist1d(shuffled: bool = False) -> dict[str, Part]:
 
 
 def _series(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], shuffled: bool) -> Part:
-    """One column of series; `shuffled`: the steps in another order, the same for all rows."""
+    """One column of series, called after its kind; `shuffled`: the steps in another order, the same for all rows."""
     if shuffled:
         x = x[:, np.random.default_rng(0).permutation(x.shape[1])]
-    return from_frame(pl.DataFrame([pl.Series("series", np.ascontiguousarray(x)), pl.Series("label", y)]))
+    return from_frame(pl.DataFrame([pl.Series(Series.name, np.ascontiguousarray(x)), pl.Series("label", y)]))
 
 
 SAMPLES: dict[str, Callable[[], dict[str, Part]]] = {

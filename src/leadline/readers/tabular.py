@@ -102,7 +102,7 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[s
     if suffix in FOREIGN:
         raise SourceError(f"{path.name} is {FOREIGN[suffix]}; save its table as CSV")
     converters = {**dict.fromkeys(JSON_LINES, convert_json_lines), **dict.fromkeys(JSON, convert_json)}
-    form = suffix.lstrip(".") if suffix in (*converters, *WORKBOOKS) else "text"
+    form = suffix.lstrip(".") if suffix in (*converters, *WORKBOOKS) else "delimited"
     stored = cache / "tables" / f"{digest}-{form}-v{VERSION}.parquet"
     facts = stored.with_suffix(".json")
     if not (stored.exists() and facts.exists()):

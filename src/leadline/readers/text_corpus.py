@@ -17,7 +17,8 @@ from pathlib import Path
 
 import polars as pl
 
-from leadline.kinds.tokens import ROW
+from leadline.kinds import CORPUS
+from leadline.kinds.tokens import COLUMN, ROW
 from leadline.readers.csv_dialect import NO_SEPARATOR, sample_of, sniff
 from leadline.readers.csv_preamble import look
 from leadline.readers.media import PROSE, files_below, visible
@@ -99,7 +100,7 @@ def _read(root: Path, names: list[str], cache: Path) -> Part:
     notes = json.loads((stored / "facts.json").read_text(encoding="utf-8"))
     if len(names) > 1:
         notes = [f"{counted(len(names), 'file')} of text are read as one, in order of name", *notes]
-    return Part(frame=frame, digest=digest, kinds={"text": "tokens"}, notes=tuple(notes))
+    return Part(frame=frame, digest=digest, kinds={COLUMN: CORPUS}, notes=tuple(notes))
 
 
 def _convert(root: Path, names: list[str], folder: Path, most: int) -> list[str]:
@@ -110,7 +111,7 @@ def _convert(root: Path, names: list[str], folder: Path, most: int) -> list[str]
 
     def write() -> None:
         nonlocal pieces
-        pl.DataFrame({"text": rows}, schema={"text": pl.String}).write_parquet(folder / f"{pieces:06}.parquet")
+        pl.DataFrame({COLUMN: rows}, schema={COLUMN: pl.String}).write_parquet(folder / f"{pieces:06}.parquet")
         pieces += 1
         rows.clear()
 

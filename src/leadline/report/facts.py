@@ -21,8 +21,6 @@ from leadline.charts.svg import Axis
 from leadline.contenders.families import BASELINE, FAMILIES
 from leadline.tasks import TASKS, Task
 
-__all__ = ["Facts", "family", "number"]
-
 Contender = dict[str, Any]
 
 

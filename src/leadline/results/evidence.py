@@ -16,6 +16,7 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.token_scoring import stream
 from leadline.flaws.flaw import Flaw
+from leadline.kinds import KINDS
 from leadline.metrics.multilabel import joined, unpacked
 from leadline.race.entry import Entry
 from leadline.race.judge import Judged
@@ -242,7 +243,7 @@ def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -
 
 
 def _text(table: Table, cells: Mapping[str, Any]) -> str | None:
-    texts = [str(cells[c.name]) for c in table.inputs if c.kind == "text" and cells[c.name] is not None]
+    texts = [str(cells[c.name]) for c in table.inputs if KINDS[c.kind].prose and cells[c.name] is not None]
     return "\n".join(texts)[:1_000] if texts else None
 
 
@@ -250,7 +251,7 @@ def _cells(table: Table, cells: Mapping[str, Any]) -> dict[str, str]:
     return {
         c.name: "missing" if cells[c.name] is None else str(_plain(cells[c.name]))[:60]
         for c in table.inputs
-        if c.kind not in ("image", "text") and _plain(cells[c.name]) is not PACKED
+        if KINDS[c.kind].listed and _plain(cells[c.name]) is not PACKED
     }
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from leadline.core.tensors import Block
 from leadline.dataset.store import Store
+from leadline.kinds import KINDS
 
 THUMBNAIL = 96  # pixels of the longer side, at least
 LARGE = 320  # and at most
@@ -23,16 +24,13 @@ LOSS = 0.7  # of a sound: about 30 kbit a second
 
 
 def picture(store: Store, row: int) -> bytes | None:
-    """The first image of a row, or its first sound as a spectrogram."""
-    found = _held(store, row, ("image", "audio"))
-    if found is None:
+    """The first block of a row in which there is something to see, such as an image, or a sound as a spectrogram."""
+    seen = (KINDS[block.kind].picture(held, block.settings, 3 * THUMBNAIL) for block, held in _held(store, row))
+    pixels = next((each for each in seen if each is not None), None)
+    if pixels is None:
         return None
-    block, held = found
     from PIL import Image
 
-    from leadline.kinds.audio.kind import spectrogram
-
-    pixels = held if block.kind == "image" else spectrogram(held, block.settings, 3 * THUMBNAIL)
     shown = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if max(shown.size) < THUMBNAIL:
         factor = math.ceil(THUMBNAIL / max(shown.size))
@@ -48,13 +46,13 @@ def picture(store: Store, row: int) -> bytes | None:
 
 def sound(store: Store, row: int) -> bytes | None:
     """The beginning of the first sound of a row; every browser plays MP3, and where libsndfile cannot, WAV."""
-    found = _held(store, row, ("audio",))
-    if found is None or not len(found[1]):
+    heard = (KINDS[block.kind].sound(held, block.settings) for block, held in _held(store, row))
+    found = next((each for each in heard if each is not None), None)
+    if found is None or not len(found[0]):
         return None
     import soundfile
 
-    block, held = found
-    rate = int(block.settings["rate"])
+    held, rate = found
     held = held[: int(SECONDS * rate)]
     out = io.BytesIO()
     if "MP3" in soundfile.available_formats():
@@ -69,10 +67,8 @@ def sound(store: Store, row: int) -> bytes | None:
     return out.getvalue()
 
 
-def _held(store: Store, row: int, kinds: tuple[str, ...]) -> tuple[Block, Any] | None:
-    """The first block of one of these kinds, and what it holds of a row, with no marks."""
-    block = next((block for block in store.blocks if block.kind in kinds), None)
-    if block is None:
-        return None
-    held = np.asarray(store.tensor(block.name)[row])
-    return block, held if block.padding is None else held[held != block.padding]
+def _held(store: Store, row: int) -> Iterator[tuple[Block, np.ndarray]]:
+    """Every block, and what it holds of a row, without padding."""
+    for block in store.blocks:
+        held = np.asarray(store.tensor(block.name)[row])
+        yield block, held if block.padding is None else held[held != block.padding]

@@ -37,7 +37,7 @@ def journey(table: Table, store: Store, model: Model, image: bytes | None, sound
     if store.task.generative:
         held = store.tensor(store.blocks[0].name)[row]
         held = held[held != store.blocks[0].padding]
-        steps.append(Step(stage="encoded", name="tokens", shape=_shape(held), values=_peek(held)))
+        steps.append(Step(stage="encoded", name=store.blocks[0].kind, shape=_shape(held), values=_peek(held)))
         return Journey(row=row, steps=tuple(steps), image=image, sound=sound)
     feeds = model.feeds(frame, table.source.root)
     for block in store.blocks:

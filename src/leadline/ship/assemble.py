@@ -57,7 +57,7 @@ def _join(g: Graph, store: Tensors, inner: onnx.ModelProto, certain: Certainty |
         kind = KINDS[block.kind]
         if block_name not in made:
             for name in block.columns:
-                g.input(name, kind.onnx_input, _shape(name, block))
+                g.input(name, kind.onnx_input, KINDS[block.kind].input_shape(name, block))
                 inputs[name] = {"kind": block.kind, "dtype": kind.onnx_input, "decode": block.decode[name]}
                 inputs[name] |= _of_train(name, block)
             encode = onnx.load_from_string(store.graph(block_name))
@@ -77,12 +77,3 @@ def _of_train(name: str, block: Block) -> dict[str, Any]:
     """What the train rows' cells were, by which later ones are seen to differ: `levels`, and the share `missing`."""
     facts = {"levels": block.settings.get("levels"), "missing": block.settings.get("missing")}
     return {fact: held[name] for fact, held in facts.items() if held is not None}
-
-
-def _shape(name: str, block: Block) -> list[str | int]:
-    """The shape of a decoded column, as the file takes it."""
-    if block.kind == "image":
-        return ["N", f"{name}.height", f"{name}.width", block.settings["channels"]]
-    if block.kind == "series":
-        return ["N", block.shape[0]]
-    return ["N", f"{name}.samples"] if block.kind == "audio" else ["N"]

@@ -38,7 +38,7 @@ class Advice:
     until_sure: bool = False
     folds: bool = True  # other test rows can be drawn
     stopped: bool = False  # by the user
-    # {family: why it has nobody who finished}: absent, time, memory or failed
+    # {family: why it has nobody who finished}: absent, no_time, memory or failed
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -48,12 +48,12 @@ class Advice:
 
     def both(self, family: str) -> str:
         """How to have this family, of which nobody finished, compared."""
-        why = self.missing.get(family, "time")
+        why = self.missing.get(family, "no_time")
         if self.stopped and why != "absent":
             return "let the race run to its end"
         return {
             "absent": "leave out --only to race both" if self.only else f"no {family} contender reads such columns",
-            "time": self.time,
+            "no_time": self.time,
             "memory": "raise --memory",
             "failed": "the report says what went wrong",
         }[why]
@@ -80,5 +80,5 @@ def missing(entries: Iterable[Ran]) -> dict[str, str]:
         if not its:
             found[family] = "absent"
         elif not any(entry.done for entry in its):
-            found[family] = "time" if codes & {"no_time", "overran"} else "memory" if "memory" in codes else "failed"
+            found[family] = "no_time" if codes & {"no_time", "overran"} else "memory" if "memory" in codes else "failed"
     return found

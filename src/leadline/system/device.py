@@ -145,7 +145,7 @@ def exact(device: torch.device) -> Iterator[None]:
     """Meanwhile convolutions take ways that give the same bytes each time, and tiny numbers of a processor are zero.
 
     A number under 1e-38 costs some processors a hundred times the time of another. Threads that were there before keep
-    to their own ways, so `Course` sets what an optimizer remembers to zero by itself before it becomes so small.
+    to their own ways, so `Trainer` sets what an optimizer remembers to zero by itself before it becomes so small.
     """
     cudnn = torch.backends.cudnn
     before, flushed = cudnn.deterministic, _flushes()

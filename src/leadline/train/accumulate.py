@@ -34,6 +34,31 @@ def split(x: Inputs, y: Tensor, parts: int, least: int) -> list[Part]:
     return [(tuple(x_part), y_part) for *x_part, y_part in zip(*cut, strict=True)]
 
 
+class FlatObjective:
+    """The loss of a module whose parameters are one flat tensor: the engine's objective under `ll.train`."""
+
+    def __init__(self, module: nn.Module, flat: Flat, way: Way, loss: Loss, least: int) -> None:
+        """
+        Args:
+            least: rows that a step needs, as `lone_rows.least_rows` found.
+        """
+        self._module, self._flat, self._way, self._loss, self.least = module, flat, way, loss, least
+        self.values, self.clip = [flat.values], flat.clip
+        self.backward = way.backward
+
+    def rows(self, batch: Part) -> int:
+        return len(batch[1])
+
+    def forward(self, batch: Part) -> Tensor:
+        return self._way.forward(*batch)
+
+    def in_parts(self, batch: Part, parts: int, passed: Callable[[Part], Tensor]) -> Tensor:
+        cut = split(*batch, parts, self.least)
+        if isinstance(self._loss, Own):
+            return by_outputs(self._way, self._loss, self._flat, self._module, cut)
+        return by_count(lambda x, y: passed((x, y)), self._loss, self._flat, cut)
+
+
 def by_count(passed: Callable[[Inputs, Tensor], Tensor], loss: Loss, flat: Flat, parts: Sequence[Part]) -> Tensor:
     """Of a loss that is a mean over the items that it counts; `passed` goes forward and backward with a part."""
     counts = [loss.count(y) for _, y in parts]

@@ -3,7 +3,7 @@
 Enters: a module and a pair (X, y) or a `Source`. Leaves: the same module, trained, with the history of its run.
 Rows stay as compact as they came and are gathered as whole tensors (`batches.py`); parameters are one flat tensor that
 one fused call moves (`flat.py`); stacks of Linear layers have their backward pass written out (`dense.py`), everything
-else is run by autograd (`steps.py`). The loop is the contenders' own (`loop.py`), and calls `course.py`.
+else is run by autograd (`steps.py`). The loop is the contenders' own (`loop.py`), and calls the engine (`trainer.py`).
 
     >>> X, y = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1, 1, 0])
     >>> net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 2))
@@ -42,7 +42,7 @@ from leadline.train.backward import written_out
 from leadline.train.batches import Batches, Normalise, Rows, inputs, rows_of
 from leadline.train.checkpoint import Checkpoints
 from leadline.train.compiling import compile_or_not
-from leadline.train.config import How
+from leadline.train.config import Settings
 from leadline.train.fingerprint import in_words, of_rows, of_structure
 from leadline.train.flat import Flat
 from leadline.train.foreign import foreign
@@ -50,11 +50,11 @@ from leadline.train.history import Check, History, Scores
 from leadline.train.lone_rows import least_rows
 from leadline.train.loop import Plan, Standing
 from leadline.train.losses import Loss
+from leadline.train.module_run import ModuleRun
 from leadline.train.optim import Optimizer
 from leadline.train.schedule import Schedule
 from leadline.train.scoring import fitted, outputs, probe, score, type_of
 from leadline.train.threads import as_they_are, begin, threads_kept, untried
-from leadline.train.trainer import Course
 
 LOOKED = 64  # rows at most by which layers are measured
 
@@ -154,7 +154,7 @@ def train(
     if not isinstance(folder, str | PathLike | None) or "\0" in str(folder):
         raise LeadlineError(f"folder={folder!r} was given, where a path was expected.")
     callbacks = _listed(callbacks)
-    how = How(
+    how = Settings(
         loss=losses.chosen(loss), optimizer=optimizers.chosen(optimizer), schedule=schedules.chosen(schedule), lr=lr,
         batch_size=batch_size, epochs=epochs, steps=steps, budget=None if budget is None else seconds(str(budget)),
         precision=precision, normalise=normalise, clip=clip, ema=ema, accumulate=accumulate, patience=patience,
@@ -201,21 +201,21 @@ def train(
         lay_out(module, choice.layout)
         flat = Flat(module)
         try:
-            course = Course(module, flat, rows, held, how, choice, least)
-            course.take(threads, lambda: _batch(module, rows, how, at_once))
+            run = ModuleRun(module, flat, rows, held, how, choice, least)
+            run.take(threads, lambda: _batch(module, rows, how, at_once))
             few = min(LOOKED, how.batch_size)
-            course.layers = lambda: measured(
-                module, *_batch(module, rows, how, max(least, few // course.parts)), how.loss
+            run.layers = lambda: measured(
+                module, *_batch(module, rows, how, max(least, few // run.trainer.parts)), how.loss
             )
-            _run(course, how, choice, kept, past, key, began, callbacks)
+            _run(run, how, choice, kept, past, key, began, callbacks)
         finally:
             flat.release()
             lay_out(module, torch.contiguous_format)
             module.eval()
     trained = Trained(
-        module=module, history=course.history, loss=how.loss, normalise=normalise, device=there, threads=threads.now
+        module=module, history=run.history, loss=how.loss, normalise=normalise, device=there, threads=threads.now
     )
-    course.history.measure = lambda: _measured_there(trained, course.layers)
+    run.history.measure = lambda: _measured_there(trained, run.layers)
     return trained
 
 
@@ -240,41 +240,41 @@ def _measured_there(trained: Trained, measure: Callable[[], list[Layer]]) -> lis
 
 
 def _run(
-    course: Course, how: How, choice: Choice, kept: Checkpoints | None, past: dict[str, Any] | None,
+    run: ModuleRun, how: Settings, choice: Choice, kept: Checkpoints | None, past: dict[str, Any] | None,
     key: dict[str, Any], began: float, callbacks: Sequence[Callable[[Check], None]],
 ) -> None:  # fmt: skip
     """The loop, from the first step or from a checkpoint."""
-    history = course.history
+    history = run.history
     if past is not None:
-        course.restore(past["course"])
+        run.restore(past["course"])
         began = time.monotonic() - past["spent_s"]
     clock = Clock(math.inf if how.budget is None else how.budget, began=began)
-    plan = course.plan(clock.left()) if past is None else Plan(**past["plan"])
+    plan = run.plan(clock.left()) if past is None else Plan(**past["plan"])
     standing = Standing.at_first(plan) if past is None else Standing(**past["standing"])
 
     def state() -> dict[str, Any]:
         return {
             "key": key, "choice": asdict(choice), "plan": asdict(plan), "standing": asdict(standing),
-            "spent_s": time.monotonic() - began, "course": course.state(),
+            "spent_s": time.monotonic() - began, "course": run.state(),
         }  # fmt: skip
 
-    lower = float.__lt__
-    for progress in loop.train(course.step_once, course, plan, clock, course.evaluate, lower, standing, state):
+    lower, trainer = float.__lt__, run.trainer
+    for progress in loop.train(trainer.step_once, trainer, plan, clock, run.evaluate, lower, standing, state):
         if progress.note:
             named = "" if code_of(progress.note) in (CUT, CONVERGED) else f"step {progress.step:,}: "
             history.notes.append(named + progress.note)
         if progress.score is not None:
-            course.look()
+            run.look()
             for callback in callbacks:
                 callback(history.checks[-1])
         if kept is not None and progress.state is not None and kept.due():
             kept.save(progress.step, progress.state())
     if kept is not None:
         kept.save(standing.step, state())
-    course.finish()
+    run.finish()
 
 
-def _key(how: How, rows: Rows, held: Rows | None, module: nn.Module) -> dict[str, Any]:
+def _key(how: Settings, rows: Rows, held: Rows | None, module: nn.Module) -> dict[str, Any]:
     """What makes this training this one: two that differ in any of it share no checkpoint."""
     settings = {field.name: in_words(getattr(how, field.name), module) for field in fields(how)}
     shapes = {"X": [list(x.shape) for x in rows.x], "y": list(rows.y.shape), "module": _shapes(module)}
@@ -317,7 +317,7 @@ def _shapes(module: nn.Module) -> list[list[int]]:
     return [list(p.shape) for p in module.parameters()]
 
 
-def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:
+def _choice(module: nn.Module, rows: Rows, how: Settings) -> Choice:
     dense = not written_out(module, [x.ndim for x in rows.x])
     if how.precision != "bfloat16" and dense and how.compile is not True:
         return Choice()
@@ -331,7 +331,7 @@ def _choice(module: nn.Module, rows: Rows, how: How) -> Choice:
     return compile_or_not(module, batch, how.loss, choice, how.compile, left)
 
 
-def _batch(module: nn.Module, rows: Rows, how: How, most: int) -> tuple[tuple[Tensor, ...], Tensor]:
+def _batch(module: nn.Module, rows: Rows, how: Settings, most: int) -> tuple[tuple[Tensor, ...], Tensor]:
     """The first rows, as the module reads them."""
     size = min(most, len(rows))
     return Batches(rows, size, type_of(module), how.normalise, device=home(module)).gather(torch.arange(size))

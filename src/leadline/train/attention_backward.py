@@ -3,7 +3,7 @@
 Enters: queries, keys and values [..., T, D]. Leaves: mixed values [..., T, D]. PyTorch's fused kernel saves the memory
 of the scores [..., T, T], but on processors its way back takes several times as long as these products. Inside
 `written_out()` every call of `scaled_dot_product_attention` comes here that can: without a mask of its own, without
-dropout, and with scores that fit into memory; all others go to PyTorch's as before.
+dropout, and with scores that fit into memory; all others go to PyTorch's as before, and so do those of other threads.
 
     >>> q = torch.randn(2, 4, 8, 16, dtype=torch.float64)
     >>> with written_out():
@@ -14,13 +14,14 @@ dropout, and with scores that fit into memory; all others go to PyTorch's as bef
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import FunctionType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 MOST_SCORES = 2**26  # numbers in [..., T, T] of one call, which are kept for the way back
 FUSED = F.scaled_dot_product_attention
@@ -65,12 +66,21 @@ def attention(
     return mixed.view(*query.shape[:-1], value.shape[-1])
 
 
-@contextmanager
-def written_out() -> Iterator[None]:
-    """Calls of PyTorch's attention come here; those of other threads too, which get the same values."""
-    # nn.MultiheadAttention takes the function from this module by its name, so this is where it can be replaced.
-    F.scaled_dot_product_attention = attention
-    try:
-        yield
-    finally:
-        F.scaled_dot_product_attention = FUSED
+class _Here(TorchFunctionMode):
+    """Calls of this thread; PyTorch's own function stays as it is, for others and in every other thread."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return INSTEAD.get(func, func)(*args, **(kwargs or {}))
+
+
+def written_out() -> AbstractContextManager[object]:
+    """Within it this thread's calls of PyTorch's attention come here."""
+    return _Here()
+
+
+# nn.MultiheadAttention is one call for the mode, which does not see the calls inside: so this is the same code with our
+# attention under that name.
+_MULTI_HEAD = F.multi_head_attention_forward
+_OURS = FunctionType(_MULTI_HEAD.__code__, {**vars(F), "scaled_dot_product_attention": attention}, _MULTI_HEAD.__name__)
+_OURS.__defaults__, _OURS.__kwdefaults__ = _MULTI_HEAD.__defaults__, _MULTI_HEAD.__kwdefaults__
+INSTEAD: dict[Any, Any] = {FUSED: attention, _MULTI_HEAD: _OURS}

@@ -1,13 +1,16 @@
-"""The settings of `ll.train`, checked before anything is read."""
+"""The settings of `ll.train`, checked before anything is read; and those of the engine."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 from leadline.system.errors import LeadlineError
+from leadline.system.threads import Threads
 from leadline.train.batches import Normalise
 from leadline.train.losses import Loss
 from leadline.train.optim import Optimizer
@@ -17,7 +20,9 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
+class Settings:
+    """What a call of `ll.train` asks for."""
+
     loss: Loss
     optimizer: Optimizer
     schedule: Schedule
@@ -66,6 +71,21 @@ class How:
 
     def _lengths(self) -> dict[str, float | None]:
         return {"epochs": self.epochs, "steps": self.steps, "budget": self.budget}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How the engine (`trainer.py`) takes its steps, and whom it tells."""
+
+    threads: Threads
+    say: Callable[[str, int | None], None]  # what changed, and at which step, where the words do not say it
+    parts: int = 1  # of a batch, whose gradients are added up; more where memory is too short for it
+    clip: float | None = None  # norm that a gradient has at most
+    ema: float | None = None  # decay of the average of the weights
+    lr: float | None = None  # for messages
+    lost: Callable[[int], None] = lambda step: None  # called where a loss was not finite; may raise
+    code_of: str | None = None  # whose code a step runs, where errors in it are not ours
+    clock: Callable[[], float] = time.perf_counter  # seconds, by which steps tell of threads
 
 
 def check_seed(seed: Any) -> None:

@@ -14,11 +14,11 @@ from leadline.inspect.hooks import undisturbed
 from leadline.system.device import home
 from leadline.system.errors import LeadlineError
 from leadline.train.batches import Batches, Rows
-from leadline.train.config import How
+from leadline.train.config import Settings
 from leadline.train.scoring import type_of
 
 
-def least_rows(module: nn.Module, rows: Rows, how: How) -> int:
+def least_rows(module: nn.Module, rows: Rows, how: Settings) -> int:
     """1, or 2 where the module cannot take a row alone; a LeadlineError where it would always be given one."""
     size = min(how.batch_size, len(rows))
     smallest = min(size, len(rows) % size or size) // how.accumulate
@@ -36,7 +36,7 @@ def least_rows(module: nn.Module, rows: Rows, how: How) -> int:
     return 2
 
 
-def _refusal(module: nn.Module, rows: Rows, how: How, count: int) -> str | None:
+def _refusal(module: nn.Module, rows: Rows, how: Settings, count: int) -> str | None:
     """Why the module cannot take so many rows in train mode; None where it can."""
     batches = Batches(rows, count, type_of(module), how.normalise, device=home(module))
     x, _ = batches.gather(torch.arange(count))

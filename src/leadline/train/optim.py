@@ -17,7 +17,7 @@ steps lies in its `tensors`, so a checkpoint can keep it. The sums are PyTorch's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -184,6 +184,27 @@ def orthogonalise(gradient: Tensor, iterations: int = 3) -> Tensor:
         gram = x @ x.mT
         x = multiply(x, multiply(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x if wide else x.mT
+
+
+Rate = Callable[[float], float]  # of the share of the steps that is done
+
+
+class Scheduled:
+    """Rules, each with its rate: what the engine (`trainer.py`) moves weights by."""
+
+    def __init__(self, rules: Iterable[tuple[Rule, Rate]]) -> None:
+        self._rules = [(rule, rate) for rule, rate in rules if rule.parameters]
+
+    @torch.no_grad()
+    def step(self, done: float, share: float = 1.0) -> None:
+        """Move everything; `done` is step / steps, in [0, 1), and `share` what every rate is multiplied by."""
+        for rule, rate in self._rules:
+            rule(share * rate(done))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What the rules remember, for a checkpoint."""
+        return [tensor for rule, _ in self._rules for tensor in rule.tensors]
 
 
 class Optimizer(Protocol):

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, absent
+from leadline.core.kind import Decoded, Parsed, absent
+from leadline.kinds import KINDS
 
 MOST = 0.5  # share of a column's cells from which it is said that they are missing or unseen
 USUAL = 2.0  # times as many as in the train rows
@@ -48,7 +49,7 @@ class Watch:
         gone = absent(values)
         self.cells[name] += len(gone)
         self.missing[name] += int(gone.sum()) - len(decoded.bad)
-        if decoded.bad and self.inputs[name]["kind"] in ("number", "time"):
+        if decoded.bad and isinstance(KINDS[self.inputs[name]["kind"]], Parsed):
             row, why = next(iter(decoded.bad.items()))
             count, first = self.odd.get(name, (0, f"row {self.row + start + row + 1} ({why})"))
             self.odd[name] = count + len(decoded.bad), first

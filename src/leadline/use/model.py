@@ -134,7 +134,9 @@ class Model:
         found = {role: empty[role] for role in self.contract["outputs"]}
         bad: dict[int, str] = {}
         inputs = self.contract["inputs"].items()
-        sized = all(isinstance(frame[name].dtype, pl.Array) for name, facts in inputs if KINDS[facts["kind"]].ragged)
+        sized = all(
+            isinstance(frame[name].dtype, pl.Array) for name, facts in inputs if KINDS[facts["kind"]].variable_shape
+        )
         step = BATCH if sized else PICTURES  # whatever the machine: the last bits of an answer depend on it
         step = MANY if all(KINDS[facts["kind"]].joint for _, facts in inputs) else step
         ways = {name: facts["decode"] if watch is None else watch.settings(name) for name, facts in inputs}
@@ -146,7 +148,7 @@ class Model:
                 outputs = self._run(self._session, feeds, list(self.contract["outputs"].values()))
                 for role, name in self.contract["outputs"].items():
                     found[role][rows] = outputs[name]
-            return [(name, held) for name, held in decoded.items() if not KINDS[kinds[name]].ragged]
+            return [(name, held) for name, held in decoded.items() if not KINDS[kinds[name]].variable_shape]
 
         # A call runs on one thread, and as many calls side by side as there are cores: none waits for another one, and
         # an answer does not depend on how many there are.
@@ -174,7 +176,7 @@ class Model:
         found: dict[str, Decoded] = {}
         for kind_name, names in by_kind.items():
             kind = KINDS[kind_name]
-            if kind.ragged:
+            if kind.variable_shape:
                 found |= {name: _one_by_one(kind, frame[name], root, ways[name]) for name in names}
             else:
                 found |= decode_columns(kind, frame, root, {name: ways[name] for name in names})
@@ -189,7 +191,7 @@ class Model:
         shapes: list[tuple[Any, ...]] = [()] * count
         broken: set[int] = set()
         for name, found in decoded.items():
-            if KINDS[self.contract["inputs"][name]["kind"]].ragged:
+            if KINDS[self.contract["inputs"][name]["kind"]].variable_shape:
                 bad.update({start + row: why for row, why in found.bad.items()})
                 broken |= {i for i, value in enumerate(found.values) if value is None}
                 shapes = [

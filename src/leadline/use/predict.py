@@ -61,10 +61,9 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
             facts = model.contract["inputs"][name]
             kind = facts["kind"]
             if not readable(schema[name], kind, facts["decode"]):
-                cells = "lists of numbers" if kind == "series" else "text or numbers"
                 raise ModelError(
                     f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
-                    f"cells as {cells}."
+                    f"cells as {KINDS[kind].written_as}."
                 )
         rows = int(part.select(pl.len()).collect().item())
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from leadline.kinds.audio.kind import PADDING
+from leadline.kinds.audio.frames import PADDING
 
 MIXED = 0.5  # share of sounds that are mixed with another one
 LOUDER = 6.0  # decibels, either way

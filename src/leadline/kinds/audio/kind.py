@@ -10,116 +10,120 @@ changes, loudness and spectral shape, rounded so that a last bit cannot flip a t
 
 from __future__ import annotations
 
-import io
-import math
-import os
-import sys
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor
+from leadline.core.kind import (
+    CONVOLUTION,
+    RECURRENT,
+    Augmentation,
+    Body,
+    Decoded,
+    FileProperties,
+    Fit,
+    Kind,
+    Limits,
+    Similarity,
+    Tensor,
+)
+from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
+from leadline.kinds.audio import files
+from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames, spectrogram
+from leadline.kinds.audio.similarity import pairs
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
-MPEG = (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xe3", b"\xff\xe2")  # versions 1, 2 and 2.5
-MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", *MPEG)
-CONTAINERS = {b"RIFF": (b"WAVE",), b"RF64": (b"WAVE",), b"FORM": (b"AIFF", b"AIFC")}  # pictures come in RIFF too
-HEAD_BYTES = 4_096  # of a WAV, in which the chunk of its samples begins
-PADDING = -32_768  # marks what is no sample; samples are -32767 to 32767
+if TYPE_CHECKING:
+    import torch
+
+    from leadline.core.contender import Data
+    from leadline.core.tensors import Block
+
+CEPSTRA = 20
+WIDTHS = (8, 12, 16, 24, 32)  # channels of a convolution
+
 HIGHEST, LOWEST = 22_050, 4_000  # samples a second
-MOST_SECONDS = 600.0  # decoded of one file
-MOST_VALUES = 2**26  # decoded of one file, all channels together: 256 MB
 LONGEST, SHORTEST = 60.0, 5.0  # seconds kept of one sound, at most; and, where there are many, at least at most
 HEARD = 20.0  # seconds of sound, of all train rows, for a second of the budget: a network can hear them some ten times
 MOST_SAMPLES = 2e9  # of all rows together: 4 GB on disk
-STEPS = 16  # spectra in a sound, at least: a shorter one counts as if silence followed
-MELS, CEPSTRA = 64, 20
-EPS = 1e-6  # added to the power of a band before its logarithm: the loudest is about 1
 SILENT = 33  # of 32,767: 60 dB under the loudest that a file can hold
-CANCELLED = 0.05  # of the loudest channel's power that the sum of all must have, or they cancel each other out
 GRID = 64.0  # parts of a unit to which features are rounded
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frames:
-    """How a sound is cut into spectra: Hann windows of `size` samples, one every `hop`."""
+def _convolution(block: Block, width: int) -> Any:
+    from leadline.kinds.audio.net import ConvSound
 
-    rate: int
-    size: int
-    hop: int
-
-    @classmethod
-    def of(cls, rate: int, longest: int) -> Frames:
-        """About 30 ms a window, half of it a hop; twice that for sounds over three seconds."""
-        size = 2 ** round(math.log2(0.03 * rate))
-        size = size if longest <= 3 * rate else 2 * size
-        return cls(rate=rate, size=size, hop=size // 2)
-
-    @property
-    def least(self) -> int:
-        """Samples in the shortest sound."""
-        return self.size + (STEPS - 1) * self.hop
-
-    def basis(self) -> np.ndarray:
-        """Windowed cosines, then sines, over a sound scaled to [-1, 1]: float32 [2 * (size / 2 + 1), size]."""
-        angles = 2 * np.pi * np.outer(np.arange(self.size // 2 + 1), np.arange(self.size)) / self.size
-        return np.concatenate([np.cos(angles) * self.window(), -np.sin(angles) * self.window()]).astype(np.float32)
-
-    def window(self) -> np.ndarray:
-        """A Hann window under which a sine of full scale has a power of about 1: float64 [size]."""
-        window = np.hanning(self.size + 1)[:-1]
-        return np.asarray(window / window.sum() * 2 / 32_768)
-
-    def mels(self) -> np.ndarray:
-        """Triangular bands, equally wide on the mel scale (O'Shaughnessy 1987): float32 [size / 2 + 1, MELS]."""
-        edges = 700 * (10 ** (np.linspace(_mel(30.0), _mel(self.rate / 2), MELS + 2) / 2595) - 1)
-        bins = np.linspace(0, self.rate / 2, self.size // 2 + 1)[:, None]
-        rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-        falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-        bands = np.maximum(0.0, np.minimum(rising, falling))
-        # A band narrower than a bin would hold none: it takes the nearest.
-        for band in np.flatnonzero(bands.sum(axis=0) == 0):
-            bands[np.abs(bins[:, 0] - edges[band + 1]).argmin(), band] = 1.0
-        return bands.astype(np.float32)
+    return ConvSound(Frames.stated(block.settings), width)
 
 
-def spectrogram(sound: np.ndarray, settings: Mapping[str, Any], most: int) -> np.ndarray:
-    """uint8 [MELS, steps, 1] of int16 samples: time to the right, pitch upwards, loud is dark; about `most` steps."""
-    frames = Frames(rate=settings["rate"], size=settings["size"], hop=settings["hop"])
-    wave = np.pad(sound.astype(np.float32), (0, max(0, frames.least - len(sound))))
-    hop = max(frames.hop, len(wave) // most)
-    steps = np.lib.stride_tricks.sliding_window_view(wave, frames.size)[::hop] * frames.window().astype(np.float32)
-    level = np.log(np.abs(np.fft.rfft(steps)) ** 2 @ frames.mels() + EPS)
-    spread = (level - level.min()) / (np.ptp(level) or 1.0)
-    return np.asarray(255 * (1 - spread.T[::-1, :, None]), np.uint8)
+def _recurrent(block: Block, width: int) -> Any:
+    from leadline.kinds.audio.net import RecurrentSound
+
+    return RecurrentSound(Frames.stated(block.settings), width)
 
 
-def _mel(hertz: float) -> float:
-    return float(2595 * np.log10(1 + hertz / 700))
+def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
+    from leadline.kinds.audio.augment import Sounds
+
+    settings = data.store.block(tensor).settings
+    said = "sounds: a random stretch, louder or softer, with noise; spectra hidden in part"
+    return Sounds(settings["usual"], settings["least"], seed), said
 
 
 NO_FRAME = 7  # of libsndfile, which calls an MP3 without a whole frame no regular file
 
 
-class Audio:
+def _mixed(batch: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    from leadline.kinds.audio.augment import drawn, mix
+
+    share, order = drawn(len(batch), generator)
+    return mix(batch, share, order), share, order
+
+
+_CONVOLUTION = Body(
+    build=_convolution, widths=WIDTHS, batch=64, passes=60, prepared=2_000, augmentation=_augmentation, mix=_mixed,
+)  # fmt: skip
+
+
+class Audio(Kind):
     name = "audio"
-    joint = False
-    ragged = True
-    blank_is = "silent"
     sample = 64
     onnx_input = "int16"
-    native: str | None = None
+    variable_shape = is_file = costly = True
+    fit_depends_on_rows = by_word = False
+    suffixes, magic = files.SUFFIXES, files.BEGINNING
+    noun, wanted, written_as = "audio file", "audio", "paths of audio files"
+    seconds_per_row = 4e-3
+    blank_is = "silent"
+    bodies = {CONVOLUTION: _CONVOLUTION, RECURRENT: replace(_CONVOLUTION, build=_recurrent)}
+    similarity = Similarity(rate=400.0, pairs=pairs)
+    file_properties = FileProperties(
+        facts=files.properties, words=files.WORDS, removable=("seconds",), removed=files.cut_alike,
+        seconds=lambda cells, root: files.A_FILE,
+    )  # fmt: skip
+    textbook = Textbook(
+        data="sounds", seconds=4e-3, rank=2, by_class=True, pretrained=True,
+        findings=(
+            Finding(100, DEEP, USUALLY,
+             "a spectrogram is read by convolutions as a picture is, given a hundred a class", "Hershey et al. 2017"),
+            Finding(20, DEEP, OFTEN, "convolutions on spectrograms beat statistics of cepstra from dozens a class on",
+             "Piczak 2015"),
+            Finding(0, EITHER, OPEN, "with so few sounds a class, statistics of cepstra hold their own", "Piczak 2015"),
+        ),
+    )  # fmt: skip
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         cells = cells.drop_nulls()
-        if not len(cells) or not looks_like_audio(cells):
+        if not len(cells) or not files.looks_like_audio(cells):
             return None
-        rates = [rate for cell in cells.gather_every(max(1, len(cells) // 24)).to_list() if (rate := _rate(cell, root))]
+        rates = [
+            rate
+            for cell in cells.gather_every(max(1, len(cells) // 24)).to_list()
+            if (rate := files.rate_of(cell, root))
+        ]
         common = max(set(rates), key=rates.count) if rates else HIGHEST
         return {"rate": max(LOWEST, min(HIGHEST, common))}
 
@@ -128,20 +132,37 @@ class Audio:
         bad: dict[int, str] = {}
         for position, cell in enumerate(cells.to_list()):
             try:
-                values.append(_open(cell, root, int(settings["rate"])))
+                values.append(files.opened(cell, root, int(settings["rate"])))
             except Exception as error:  # libsndfile raises what it likes for a broken file; each sets one row aside
                 values.append(None)
                 # libsndfile's own words, without the path or the address that it puts before them
                 why = getattr(error, "error_string", str(error)).removeprefix("Error : ").rstrip(".")
                 if getattr(error, "code", None) == NO_FRAME:
                     why = "no sound is found in it; it may be cut short"
-                bad[position] = f"{_place(cell)} cannot be read as audio ({why})"
+                bad[position] = f"{files.place(cell)} cannot be read as audio ({why})"
         return Decoded(values=values, bad=bad)
 
     def blank(self, rows: np.ndarray) -> np.ndarray:
         """Encoded rows int16 [n, samples], filled up with marks -> bool [n]: those in which nothing sounds."""
         heard = np.where(rows == PADDING, 0, np.abs(np.where(rows == PADDING, 0, rows)))
         return np.asarray(heard.max(axis=1) < SILENT)
+
+    def remarks(self, block: Block) -> list[str]:
+        if not block.settings.get("cut"):
+            return []
+        seconds = block.settings["longest"] / block.settings["rate"]
+        more = "; a larger --budget keeps more" if seconds < LONGEST - 1 else ""
+        clips = f"Clips in {block.columns[0]!r} longer than {seconds:.3g} s"
+        return [f"{clips} are cut to their loudest {seconds:.3g} s{more}."]
+
+    def input_shape(self, name: str, block: Block) -> list[str | int]:
+        return ["N", f"{name}.samples"]
+
+    def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
+        return spectrogram(row, settings, side)
+
+    def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int]:
+        return row, int(settings["rate"])
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         rate = int(settings["rate"])
@@ -164,157 +185,6 @@ class Audio:
             ),
             forms={"dense": _statistics(frames)},
         )
-
-
-def looks_like_audio(cells: pl.Series) -> bool:
-    """Paths with a suffix of sound, or bytes that begin like sound."""
-    if isinstance(cells.dtype, pl.Struct):
-        if "bytes" not in {field.name for field in cells.dtype.fields}:
-            return False
-        cells = cells.struct.field("bytes").drop_nulls()
-    if cells.dtype == pl.Binary:
-        return len(cells) > 0 and all(_begins(cell) for cell in cells.head(20).to_list())
-    if cells.dtype != pl.String:
-        return False
-    return all(str(cell).lower().endswith(SUFFIXES) for cell in cells.head(50))
-
-
-def _begins(content: bytes) -> bool:
-    """Whether this is the beginning of a file of sound."""
-    return content.startswith(MAGIC) or content[8:12] in CONTAINERS.get(content[:4], ())
-
-
-def _place(cell: Any) -> str:
-    if isinstance(cell, dict):
-        cell = cell.get("path") or "an encoded sound"
-    return str(cell) if isinstance(cell, str) else "an encoded sound"
-
-
-def _file(cell: Any, root: Path | None) -> Any:
-    """What soundfile opens: a path, or bytes as a file."""
-    if isinstance(cell, dict):
-        cell = cell["bytes"] if cell.get("bytes") is not None else cell["path"]
-    if cell is None:
-        raise ValueError("the cell is empty")
-    if not isinstance(cell, str):
-        return io.BytesIO(_with_size(cell) if _is_streamed(cell[:HEAD_BYTES]) else cell)
-    path = Path(cell) if root is None else root / cell
-    if not path.is_file():
-        raise ValueError("no such file")
-    if not path.stat().st_size:
-        raise ValueError("the file is empty")
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    return io.BytesIO(_with_size(path.read_bytes())) if _is_streamed(head) else str(path)
-
-
-def _is_streamed(head: bytes) -> bool:
-    """Whether a WAV states no size of its samples, as programs leave it that write into a pipe."""
-    place = head.find(b"data") if head[:4] == b"RIFF" else -1
-    return place >= 0 and head[place + 4 : place + 8] == bytes(4) and len(head) > place + 8
-
-
-def _with_size(content: bytes) -> bytes:
-    """The same file with the size of its samples stated: all that follows."""
-    place = content.find(b"data") + 4
-    return content[:place] + (len(content) - place - 4).to_bytes(4, "little") + content[place + 4 :]
-
-
-class _Hush:
-    """While a file is open: what its decoder writes to standard error, past Python, is let fall.
-
-    mpg123 warns there of headers that are off by a little, of no file that a user would know. Threads may decode side
-    by side: the first one in turns it off, the last one out turns it on.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside, self._kept = threading.Lock(), 0, -1
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                if sys.stderr is not None:
-                    sys.stderr.flush()
-                try:
-                    self._kept = os.dup(2)
-                except OSError:  # there is no standard error to write to
-                    self._kept = -1
-                    return
-                nothing = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nothing, 2)
-                os.close(nothing)
-
-    def __exit__(self, *raised: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._kept >= 0:
-                os.dup2(self._kept, 2)
-                os.close(self._kept)
-
-
-_HUSH = _Hush()
-
-
-def _rate(cell: Any, root: Path | None) -> int | None:
-    import soundfile
-
-    try:
-        with _HUSH:
-            return int(soundfile.info(_file(cell, root)).samplerate)
-    except Exception:  # it is decoded later, and then said
-        return None
-
-
-def _open(cell: Any, root: Path | None, rate: int) -> np.ndarray:
-    """int16 [samples], one channel; the first `MOST_SECONDS` of it.
-
-    One call reads it all: between two, soundfile seeks, which in an MP3 is not exact.
-    """
-    import soundfile
-
-    with _HUSH, soundfile.SoundFile(_file(cell, root)) as file:
-        given = file.samplerate
-        most = min(file.frames, int(MOST_SECONDS * given), MOST_VALUES // file.channels)
-        sound = np.full((most, file.channels), np.nan, np.float32)
-        try:
-            sound = file.read(out=sound)
-        except soundfile.LibsndfileError:
-            known = np.flatnonzero(~np.isnan(sound[:, 0]))  # cut short: what came before is kept, the rest unwritten
-            if not len(known):
-                raise
-            sound = sound[: known[-1] + 1]
-    if not len(sound):
-        raise ValueError("it holds no samples")
-    broken = ~np.isfinite(sound)
-    if broken.mean() > 0.5:
-        raise ValueError("most of its samples are not numbers")
-    sound[broken] = 0.0
-    return _resampled(_mixed(np.clip(sound, -1.0, 1.0, out=sound)), given, rate)
-
-
-def _mixed(sound: np.ndarray) -> np.ndarray:
-    """float32 [samples, channels] -> [samples]: their mean, or the loudest where they cancel each other out.
-
-    A channel that is another one upside down is heard well by two ears, and is silence as a mean.
-    """
-    mean = sound.mean(axis=1)
-    if sound.shape[1] == 1:
-        return np.asarray(mean)
-    power = np.square(sound).mean(axis=0)
-    loudest = int(power.argmax())
-    kept = np.square(mean).mean() * sound.shape[1] ** 2 > CANCELLED * power[loudest]
-    return np.asarray(mean if kept else sound[:, loudest])
-
-
-def _resampled(sound: np.ndarray, given: int, rate: int) -> np.ndarray:
-    if given != rate:
-        import soxr
-
-        sound = soxr.resample(sound, given, rate)
-    if not len(sound):
-        raise ValueError("it is shorter than a sample")
-    return np.asarray(np.clip(np.round(sound * 32_767.0), -32_767, 32_767), np.int16)
 
 
 def _cutter(column: str, longest: int, frames: Frames) -> Any:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from leadline.kinds.audio.kind import EPS, MELS, PADDING, Frames
+from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames
 from leadline.nets.cnn import ConvBlock
 from leadline.nets.rnn import Bidirectional
 

@@ -17,9 +17,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from leadline.core.kind import Rows
+from leadline.kinds.audio.frames import spectrogram
+from leadline.kinds.image.similarity import alike
+
+SPECTRA = 64  # of a sound, in the picture that is compared
+LONGER = 1.15  # times as long as the other one a near duplicate may be
 STRETCH = 16_384  # samples that are compared, the loudest of the one sound
 LIKE = 0.9  # correlation of the same wave at least; a word said twice by one speaker reaches 0.87
 RICH = 4.0  # frequencies that a sound must have for its wave to be its own
+
+
+def pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """([pairs, 2] positions of sounds that are nearly one; 0 for each): alike in spectrogram, length and wave."""
+    tensor, padding = rows.tensor, rows.block.padding
+    lengths = np.array([(tensor[row] != padding).sum() for row in rows.places])
+    found = alike(
+        spectrogram(tensor[row][: length], rows.block.settings, SPECTRA)[None]
+        for row, length in zip(rows.places, lengths, strict=True)
+    )  # fmt: skip
+    low, high = np.sort(lengths[found], axis=1).T
+    near = found[high <= LONGER * low]  # a picture of all of it says nothing of how long it took
+    sounds = [(tensor[rows.places[a]][: lengths[a]], tensor[rows.places[b]][: lengths[b]]) for a, b in near]
+    kept = np.asarray(near[[same(*both) for both in sounds]].reshape(-1, 2))
+    return kept, np.zeros(len(kept))
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:

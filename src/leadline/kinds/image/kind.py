@@ -20,12 +20,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor
+from leadline.core.kind import (
+    CONVOLUTION,
+    DENSE,
+    Augmentation,
+    Body,
+    Decoded,
+    FileProperties,
+    Fit,
+    Kind,
+    Limits,
+    Similarity,
+    Tensor,
+)
+from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
+from leadline.kinds.image import files
+from leadline.kinds.image.similarity import pairs
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
-SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
+    from leadline.core.contender import Data
+    from leadline.core.tensors import Block
+
 MOST_PIXELS = 100_000_000  # a picture above is set aside: a small file can unpack to any size
 SIZES = (32, 48, 64, 96, 128, 160)
 # Pixels a side that a JPEG keeps at least, by the side that is read: its decoder gives a half, a quarter or an eighth
@@ -42,14 +59,62 @@ GROUNDS = ("white", "black", "#808080")  # on which transparent pictures may be 
 CLEARLY = 0.5  # of the best contrast that an earlier one of these grounds must give
 
 
-class Image:
+def _size_of(block: Block) -> tuple[int, int, int]:
+    return block.settings["height"], block.settings["width"], block.settings["channels"]
+
+
+def _pixel_body(block: Block, width: int) -> Any:
+    from leadline.nets.mlp import PixelBody
+
+    return PixelBody(*_size_of(block))
+
+
+def _convolution(block: Block, width: int) -> Any:
+    from leadline.nets.cnn import ConvBody
+
+    return ConvBody(*_size_of(block), base=width)
+
+
+def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
+    from leadline.kinds.image.augment import Shift, mirrors
+
+    axes, why = mirrors(data, tensor, seed)
+    return Shift(len(data.store.split.train), axes, seed, later=len(data.store.split.valid)), why
+
+
+class Image(Kind):
     name = "image"
-    joint = False
-    ragged = True
-    blank_is = "of one colour"
     sample = 24
     onnx_input = "uint8"
-    native: str | None = None
+    variable_shape = is_file = costly = True
+    fit_depends_on_rows = by_word = listed = False
+    suffixes, magic = files.SUFFIXES, files.BEGINNING
+    noun, wanted, written_as = "image", "an image", "paths of images"
+    seconds_per_row = 5e-4
+    blank_is = "of one colour"
+    bodies = {
+        DENSE: Body(build=_pixel_body, prepared=2_000),
+        CONVOLUTION: Body(
+            build=_convolution, widths=(16, 24, 32, 48, 64), batch=256, passes=60, prepared=2_000,
+            augmentation=_augmentation,
+        ),
+    }  # fmt: skip
+    similarity = Similarity(rate=6_000.0, pairs=pairs)
+    file_properties = FileProperties(
+        facts=files.properties, words=files.WORDS, removable=("pixels", "shape", "quality"), removed=files.coarsened,
+        seconds=files.seconds_to_coarsen,
+    )  # fmt: skip
+    textbook = Textbook(
+        data="images", seconds=4e-3, rank=1, by_class=True, pretrained=True,
+        findings=(
+            Finding(500, DEEP, USUALLY, "convolutions use where pixels are to each other, given hundreds a class",
+             "LeCun et al. 1998; Krizhevsky et al. 2012"),
+            Finding(50, DEEP, OFTEN, "small convolutional networks already learn from dozens of images a class",
+             "Brigato & Iocchi 2021"),
+            Finding(0, EITHER, OPEN, "with so few images a class, features by hand and a linear model hold their own",
+             "Dalal & Triggs 2005; Brigato & Iocchi 2021"),
+        ),
+    )  # fmt: skip
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         cells = cells.drop_nulls()
@@ -107,6 +172,16 @@ class Image:
         """Encoded rows uint8 [n, height, width, channels] -> bool [n]: those of one colour."""
         flat = rows.reshape(len(rows), -1, rows.shape[-1])
         return np.asarray((np.ptp(flat, axis=1) <= ONE_COLOUR).all(axis=1))
+
+    def states(self, dtype: pl.DataType) -> bool:
+        """Pixels in an Array column of two or three axes can be nothing but an image."""
+        return isinstance(dtype, pl.Array) and len(dtype.shape) > 1
+
+    def input_shape(self, name: str, block: Block) -> list[str | int]:
+        return ["N", f"{name}.height", f"{name}.width", block.settings["channels"]]
+
+    def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
+        return row
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         pictures = [picture for picture in samples[0] if picture is not None]
@@ -188,7 +263,7 @@ def _looks_like_image(cells: pl.Series) -> bool:
         return True
     if cells.dtype != pl.String:
         return False
-    return all(str(cell).lower().endswith(SUFFIXES) for cell in cells.head(50))
+    return all(str(cell).lower().endswith(files.SUFFIXES) for cell in cells.head(50))
 
 
 def _is_none(error: Exception) -> bool:

@@ -11,16 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor, present, share
+from leadline.core.kind import CONVOLUTION, DENSE, Body, Decoded, Fit, Kind, Limits, Similarity, Tensor, present, share
+from leadline.core.textbook import EITHER, OPEN, Finding, Textbook
 from leadline.kinds.number import PARSES, quartiles
+from leadline.kinds.series.similarity import pairs
+
+if TYPE_CHECKING:
+    from leadline.core.tensors import Block
 
 SHORTEST = 4  # steps; fewer are no series
 LONG = 2.0  # times as long as 95 of 100 rows: the end of what is longer is cut off
+IN_ORDER = (
+    Finding(0, EITHER, OPEN, "networks use the order, and so do random convolutions under a linear model",
+     "Wang et al. 2017; Dempster et al. 2020"),
+)  # fmt: skip
 NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[nN][aA][nN]|None|null)"
 # Without brackets: 8 numbers at least, or 4 with nothing but space between, and none that begins with a needless 0.
 BARE = rf"^\s*(?:{NUMBER}(?:\s+{NUMBER}){{3,}}|{NUMBER}(?:\s*[,;|]\s*{NUMBER}){{7,}})\s*$"
@@ -28,13 +37,30 @@ CODES = r"(?:^|[\s,;|])[-+]?0\d|^\s*\d{1,3}(?:,\d{3})+\s*$"  # telephone numbers
 WRITTEN = rf"^\s*[\[(]\s*(?:{NUMBER}(?:[\s,;]+{NUMBER})*)?[\s,]*[\])]\s*$"
 
 
-class Series:
+def _flat(block: Block, width: int) -> Any:
+    from leadline.kinds.series.net import FlatSeries
+
+    return FlatSeries(block.shape[0], block.shape[1])
+
+
+def _convolution(block: Block, width: int) -> Any:
+    from leadline.kinds.series.net import ConvSeries
+
+    return ConvSeries(block.shape[0], block.shape[1], base=width)
+
+
+class Series(Kind):
     name = "series"
-    joint = False
-    ragged = False
     sample = 20_000
     onnx_input = "float64"
-    native: str | None = None
+    by_word = False
+    written_as = "lists of numbers"
+    bodies = {
+        DENSE: Body(build=_flat, passes=60, prepared=2_000, peak=3e-3),
+        CONVOLUTION: Body(build=_convolution, widths=(8, 12, 16, 24, 32), batch=64, passes=60, prepared=2_000),
+    }
+    similarity = Similarity(rate=10_000.0, pairs=pairs)
+    textbook = Textbook(data="columns in order", findings=IN_ORDER, rank=3)
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         written = cells.dtype == pl.String
@@ -82,6 +108,19 @@ class Series:
             for i in np.flatnonzero(other)
         }
         return Decoded(values=np.where(np.isfinite(values), values, np.nan), bad=bad)
+
+    def accepts(self, dtype: pl.DataType, settings: Mapping[str, Any]) -> bool:
+        if isinstance(dtype, pl.List | pl.Array):
+            inner = dtype.inner
+            return inner.is_numeric() or inner in (pl.Boolean, pl.Null)
+        several = dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+        return several or bool(settings.get("written") and dtype == pl.String)
+
+    def as_lists(self, cells: pl.Series) -> pl.Series:
+        return lists_of(cells)
+
+    def input_shape(self, name: str, block: Block) -> list[str | int]:
+        return ["N", block.shape[0]]
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         from leadline.graph.builder import Graph

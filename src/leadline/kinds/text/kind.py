@@ -14,13 +14,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from leadline.core.kind import Decoded, Fit, Limits, Tensor, View
+from leadline.core.kind import EMBEDDING, Body, Decoded, Fit, Kind, Limits, Similarity, Tensor, View
+from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding, Textbook
 from leadline.graph.runtime import Session
+from leadline.kinds.text.similarity import pairs
+
+if TYPE_CHECKING:
+    from leadline.core.tensors import Block
 
 WORD = r"[\pL\pM\pN_']+|[^\s\pL\pM\pN_']"
 CHARACTER = r"[^\s]"
@@ -31,15 +36,33 @@ VOCABULARY = 50_000
 BUCKETS = 1 << 18
 COUNTED = 500  # commonest tokens whose counts trees read
 PRIME = 1_000_003
+BAG = "bag"  # the form that linear models and embeddings read
 
 
-class Text:
+def _embedding(block: Block, width: int) -> Any:
+    from leadline.kinds.text.net import BagBody
+
+    return BagBody(block.settings["ngrams"])
+
+
+class Text(Kind):
     name = "text"
-    joint = False
-    ragged = False
     sample = 200_000
     onnx_input = "str"
-    native: str | None = None
+    prose, listed = True, False
+    bodies = {EMBEDDING: Body(build=_embedding, form=BAG, peak=3e-3, decay=1e-4)}
+    similarity = Similarity(rate=5_000.0, pairs=pairs)
+    textbook = Textbook(
+        data="texts", seconds=1e-3, rank=4, beside=3, pretrained=True,
+        findings=(
+            Finding(1_000_000, DEEP, OFTEN, "networks overtake counted n-grams when texts are millions",
+             "Zhang et al. 2015"),
+            Finding(10_000, EITHER, OPEN, "embedded bags of n-grams and counted ones do about equally well",
+             "Joulin et al. 2016; Zhang et al. 2015"),
+            Finding(0, CLASSICAL, OFTEN, "on few texts counted n-grams beat networks that start from nothing",
+             "Wang & Manning 2012; Kim 2014"),
+        ),
+    )  # fmt: skip
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         if cells.dtype != pl.String:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from leadline.flaws.neighbors import FIFTH, neighbours, pairs
+from leadline.core.kind import Rows
+from leadline.kinds import neighbors
+from leadline.kinds.neighbors import FIFTH, neighbours
 
 SIDE = 16  # pixels a side of the small picture
 LOW = 8  # frequencies a side
@@ -22,7 +24,15 @@ MOST_SHIFT, MOST_STRETCH = 1.0, 0.12  # small pixels; share
 CHUNK = 4_096
 TONE = 12.0  # levels by which the means of colours, and the contrast, may differ: shapes alike in others are no twins
 MOST_LEFT = 0.3  # of the difference: cropped by 2% and saved again at half quality, 99 of 100 pictures leave 0.08
+HELD = 2_048  # pictures held at once
 LIKELY = 0.8  # of the fifth nearest's distance: only nearer candidates are laid over one another
+
+
+def pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """([pairs, 2] positions of pictures that are nearly one; 0 for each)."""
+    parts = (rows.places[start : start + HELD] for start in range(0, len(rows.places), HELD))
+    found = alike(rows.tensor[part] for part in parts)
+    return found, np.zeros(len(found))
 
 
 def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
@@ -41,7 +51,7 @@ def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
     small = [np.concatenate(held) for held in seen]
     where, away = neighbours([_low(each) for each in small])
     if where.shape[1] < FIFTH:
-        return pairs(where, away)
+        return neighbors.pairs(where, away)
     likely = np.flatnonzero(away[:, 0] < LIKELY * away[:, FIFTH - 1])
     shapes = [_shape(each) for each in small]
     left = np.full(where.shape, np.inf, np.float32)
@@ -52,7 +62,7 @@ def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
             for view in shapes[1:]:
                 found += [_left(view[part], shapes[0][other]), _left(shapes[0][part], view[other])]
             left[part, place] = np.min(found, axis=0)
-    twins, tone = pairs(where, left, MOST_LEFT), np.concatenate(tones)
+    twins, tone = neighbors.pairs(where, left, MOST_LEFT), np.concatenate(tones)
     unlike = np.abs(tone[twins[:, 0]] - tone[twins[:, 1]]).max(axis=1, initial=0.0)
     return np.asarray(twins[unlike <= TONE])
 

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from leadline.core.kind import Rows
+
 PIECE = 4  # letters
 BANDS, DEEP = 50, 3  # bands of as many hashes: texts of similarity 0.4 meet in one of them with probability 0.96
 LIKE = 0.4  # Jaccard similarity that twins have at least
@@ -23,6 +25,11 @@ FIFTH = 5
 CROWD = 40  # texts in one bucket of a band; of larger ones, neighbours alone are compared
 MOST_MET = 200  # pairs a text that the bands may give, counted once for each band
 PRIME = np.uint64((1 << 31) - 1)
+
+
+def pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """([pairs, 2] positions of texts that are nearly one; how far apart each is)."""
+    return pairs_of(rows.cells().fill_null("").to_list())
 
 
 def pairs_of(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
