@@ -36,7 +36,7 @@ def test_tables_answer_as_interpret_itself(prepare: Callable[..., Any], mixed: C
         machine.fit(x, y)
         test = matrix(store, plan, store.split.test)
         theirs = machine.predict(test) if classes == 0 else machine.predict_proba(test)
-    fitted = FittedGlassbox(tables(machine, plan, classes), plan, classes, (0.0, 1.0), [])
+    fitted = FittedGlassbox(tables(machine, plan, classes), plan, store.task, (0.0, 1.0), [])
     assert np.allclose(fitted.predict(store, store.split.test), theirs, atol=1e-5)
     shipped = Session(fitted.graph().SerializeToString())(_feeds(store, store.split.test))["scores"]
     assert np.allclose(shipped, theirs, atol=1e-4)

@@ -8,6 +8,11 @@ from sklearn.linear_model import LogisticRegression
 
 from leadline.contenders.linear import ROUND, _logistic, _scores
 from leadline.core.contender import Clock
+from leadline.tasks.classification import Multiclass
+
+
+def _task(classes: int) -> Multiclass:
+    return Multiclass(target="y", classes=tuple(map(str, range(classes))), metric="accuracy")
 
 
 @pytest.mark.parametrize("seen", [[0, 2], [1], [0, 1, 2, 3]])
@@ -17,18 +22,18 @@ def test_a_class_without_rows_has_a_small_probability_and_a_column(seen: list[in
     y = np.array(seen)[rng.integers(0, len(seen), 120)]
     first = _logistic(x, y, 1.0, Clock(5.0), None, 4)
     again = _logistic(x, y, 1.0, Clock(5.0), first, 4)
-    scores = _scores(x, first.weights, 4, (0.0, 1.0), False)
+    scores = _scores(x, first.weights, _task(4), (0.0, 1.0))
     assert scores.shape == (120, 4)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
     assert scores[:, [k for k in range(4) if k not in seen]].max(initial=0.0) < 1e-3
-    np.testing.assert_allclose(_scores(x, again.weights, 4, (0.0, 1.0), False), scores, atol=5e-3)
+    np.testing.assert_allclose(_scores(x, again.weights, _task(4), (0.0, 1.0)), scores, atol=5e-3)
 
 
 def test_of_two_classes_one_alone_is_told_always() -> None:
     x = np.ones((20, 2), np.float32)
     for only in (0, 1):
         fitted = _logistic(x, np.full(20, only), 1.0, Clock(5.0), None, 2)
-        assert (_scores(x, fitted.weights, 2, (0.0, 1.0), False).argmax(axis=1) == only).all()
+        assert (_scores(x, fitted.weights, _task(2), (0.0, 1.0)).argmax(axis=1) == only).all()
 
 
 @pytest.mark.parametrize(("classes", "seconds", "most"), [(3_000, 2.0, 5), (3_000, 1e4, ROUND), (3, 2.0, ROUND)])
