@@ -82,7 +82,7 @@ def test_never_more_threads_than_the_user_says(monkeypatch: pytest.MonkeyPatch) 
 OWN = re.compile(r"cpu_count|sched_getaffinity|getloadavg|cpu\.max|cfs_quota|psutil")
 POOL = re.compile(r"(Thread|Process)Pool(Executor)?\((?!most_threads\(\)|min\(2, most_threads\(\)\))")
 SET = re.compile(r"(?<!`torch\.)set_num_(interop_)?threads")
-SETTERS = ("train/threads.py", "train/trace.py", "contenders/deep.py", "contenders/language_model.py")
+SETTERS = ("train/threads.py", "train/trace.py", "contenders/network_run.py")
 
 
 def test_one_place_counts_cores() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import leadline as ll
 from leadline.system import device
 from leadline.system.errors import LeadlineError
-from leadline.train import api, batches, trainer
+from leadline.train import api, batches, module_run, trainer
 
 CPU = torch.device("cpu")
 
@@ -32,7 +32,7 @@ def _bytes(module: nn.Module) -> bytes:
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor works behind the calls, as far as the engine knows."""
-    for place in (batches, trainer, api):
+    for place in (batches, trainer, module_run, api):
         monkeypatch.setattr(place, "CPU", torch.device("meta"))
 
 
