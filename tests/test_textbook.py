@@ -130,3 +130,13 @@ def test_plain_values_for_the_result(expected: Any, mixed: Any) -> None:
     told = dataclasses.asdict(expected(mixed(), target="y"))
     assert told.keys() == {"answer", "sure", "why", "reasons"}
     assert told["reasons"][0].keys() == {"found", "points_to", "source"}
+
+
+def test_a_series_in_a_cell_is_no_number_of_columns(expected: Any) -> None:
+    rng = np.random.default_rng(0)
+    walks = rng.normal(size=(80, 30)).cumsum(axis=1)
+    found = expected(
+        pl.DataFrame({"walk": walks.tolist(), "y": ["up" if row[-1] > 0 else "down" for row in walks]}), target="y"
+    )
+    assert found.reasons and not any("0 numbered columns" in reason.found for reason in found.reasons)
+    assert any(reason.found == "values in order, as many in each row: a series" for reason in found.reasons)

@@ -159,7 +159,8 @@ def _shape(table: Table, book: Textbook, train: int, ordered: int) -> list[Reaso
     columns = book in (SERIES, COLUMNS)
     found = []
     if book is SERIES:
-        near = f"{ordered:,} numbered columns, neighbours more alike than strangers: a series, or pixels"
+        numbered = f"{ordered:,} numbered columns, neighbours more alike than strangers: a series, or pixels"
+        near = numbered if ordered else "values in order, as many in each row: a series"
         found.append(Reason(found=near, points_to=DEEP, source="Wang et al. 2017"))
     elif book is COLUMNS:
         found.append(
