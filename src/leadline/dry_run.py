@@ -1,9 +1,9 @@
 """`leadline check`: a source read and examined, with what the textbook expects; nothing is trained.
 
 Enters: what `fit` takes. Leaves: a `Check`: the data as `fit` would see it, what `fit` would refuse, the eligible
-contenders, and the expectation. The stages are those of `run.py` up to the split; then a few rows are decoded. Nothing
-is written but, by the reading of text, the cache that `fit` reads next. A stage that refuses is asked again without
-the setting that is to blame, so that one look finds every mistake.
+contenders, and the expectation. The stages are those of `pipeline.py` up to the split; then a few rows are decoded.
+Nothing is written but, by the reading of text, the cache that `fit` reads next. A stage that refuses is asked again
+without the setting that is to blame, so that one look finds every mistake.
 """
 
 from __future__ import annotations

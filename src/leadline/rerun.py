@@ -1,7 +1,8 @@
 """A run again: gone on from where it was killed, or followed from its journal to the same bytes.
 
-Enters: a run folder. A run that was killed lies beside its name, and its lock is free (folder.py); all that depends on
-time is in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes out again.
+Enters: a run folder. A run that was killed lies beside its name, and its lock is free (results/run_folder.py); all that
+depends on time is in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes
+out again.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ class Glassbox(Contender):
         def grow(rows: np.ndarray, rounds: int, pairs: Any, seed: int) -> Tables:
             return _grow(matrix(store, plan, rows), data.encoded(rows, scale), plan, data.classes, rounds, pairs, seed)
 
-        def made(bags: list[Tables], told: list[str]) -> FittedGlassbox:
-            found = FittedGlassbox(_mean(bags), plan, data.task, scale, [*said, *told])
+        def made(bags: list[Tables], remarks: list[str]) -> FittedGlassbox:
+            found = FittedGlassbox(_mean(bags), plan, data.task, scale, [*said, *remarks])
             found.score = metric(truth, found.predict(store, store.split.valid))
             return found
 
@@ -109,14 +109,14 @@ class Glassbox(Contender):
             refit = len(again) == len(bags)
         singles = sum(len(term.columns) == 1 for term in bags[0].terms)
         counts = f"{singles} columns and {len(bags[0].terms) - singles} pairs, each a table"
-        told = [counts, f"the mean of {len(bags)} fits, {rounds} rounds at most"]
+        remarks = [counts, f"the mean of {len(bags)} fits, {rounds} rounds at most"]
         undertrained = not clock.endless and len(rows) * rounds < FEW_PASSES * len(train) * ROUNDS_LEAST
         if undertrained:
-            told.append("too little time to learn")
-        told.append("fitted again on train and valid rows" if refit else NOT_AGAIN)
-        fitted = made(bags, told)
+            remarks.append("too little time to learn")
+        remarks.append("fitted again on train and valid rows" if refit else NOT_AGAIN)
+        fitted = made(bags, remarks)
         if refit:
-            score, fitted = fitted.score, FittedGlassbox(_mean(again), plan, data.task, scale, [*said, *told])
+            score, fitted = fitted.score, FittedGlassbox(_mean(again), plan, data.task, scale, [*said, *remarks])
             fitted.score = score
         fitted.starved, fitted.trained_on_valid = undertrained, refit
         yield fitted

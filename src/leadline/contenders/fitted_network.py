@@ -1,6 +1,6 @@
 """A trained network: its answers, its bytes, and its graph.
 
-Enters: a network over the tensors of a store, and the scale of the target. Leaves: a `Fitted` (`contender.py`).
+Enters: a network over the tensors of a store, and the scale of the target. Leaves: a `Fitted` (`core/contender.py`).
 """
 
 from __future__ import annotations

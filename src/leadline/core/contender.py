@@ -169,7 +169,9 @@ class Resources:
 
 
 class Contender(Protocol):
-    """One way to learn. Stateless; a registry (`portfolio.py`) holds one of each, which inherits what it does not say.
+    """One way to learn. Stateless; a registry holds one of each (`contenders/portfolio.py`).
+
+    It inherits what it does not say.
 
     Nobody asks a contender for its name: what others must know of it are these facts.
     """

@@ -3,7 +3,7 @@
 Enters: a `Source`. Leaves: a `Table`, whose rows are those of train, valid and test one after the other.
 Nothing is decoded here but the target column (`target.py`); cells stay lazy until they are encoded. How a column is
 read is decided once, on its train rows: all of them, where a sample cannot tell. Valid and test parts that are written
-otherwise are written anew as the train part is (`reading.py`).
+otherwise are written anew as the train part is (`notation.py`).
 """
 
 from __future__ import annotations

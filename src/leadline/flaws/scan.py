@@ -2,9 +2,9 @@
 
 Enters: a table in which the labels of test rows are sealed, its store, settings. Leaves: a `Look`. Whatever needs a
 label is told of train and valid rows; what --fix takes out rests on these alone. Test rows are compared with others by
-content, and the probe answers them as a contender does; what their labels tell is added after the verdict (`told`).
-How many rows are looked at depends on the budget and on a clock whose readings are written down (`pace.py`): a run that
-is repeated finds the same.
+content, and the probe answers them as a contender does; what their labels tell is added after the verdict (`told`). How
+many rows are looked at depends on the budget and on a clock whose readings are written down (`time_budget.py`): a run
+that is repeated finds the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A module drawn at work: its layers as boxes from the data down to the loss, values going down, gradients coming up.
 
-Enters: the layers of one pass (`layers.py`). Leaves: one SVG document with its own styles, 400 units wide so that a
-phone shows it at reading size, in light or dark as the reader has it. Boxes stand in the order in which the layers
+Enters: the layers of one pass (`layer_stats.py`). Leaves: one SVG document with its own styles, 400 units wide so that
+a phone shows it at reading size, in light or dark as the reader has it. Boxes stand in the order in which the layers
 ran; shortcuts around them are not drawn. The width of a box grows with the logarithm of the values that the layer gives
 for a row; the arrow down carries their shape; the arrow up carries the norm of the gradient by them and is as thick as
 its logarithm. A dashed box stands for weights that a module uses itself around the layers below it.

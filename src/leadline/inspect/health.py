@@ -1,7 +1,7 @@
 """What layers at work say of their health: dead units, gradients that vanish or explode, values that are not finite.
 
-Enters: the layers of one pass (`layers.py`). Leaves: sentences, each with the layers, the rule and the remedy. They
-hold no measured norms, so that the same fault is said in the same words from check to check of a training.
+Enters: the layers of one pass (`layer_stats.py`). Leaves: sentences, each with the layers, the rule and the remedy.
+They hold no measured norms, so that the same fault is said in the same words from check to check of a training.
 """
 
 from __future__ import annotations

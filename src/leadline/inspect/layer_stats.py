@@ -1,7 +1,7 @@
 """Layers at work: what each made of a batch on the way forward, and of the gradient on the way back.
 
 Enters: a module, a batch and a loss. Leaves: one `Layer` for each call of a layer, in the order of the forward pass,
-and the module exactly as it was: weights, gradients, buffers, modes, hooks and the random generator (`watch.py`).
+and the module exactly as it was: weights, gradients, buffers, modes, hooks and the random generator (`hooks.py`).
 
 A layer is a module without children, one of PyTorch's own layers, or a module that owns weights itself. A weight
 belongs to the deepest module around it that was called, so weights that a module uses by hand are counted as its own.
@@ -40,7 +40,7 @@ class Layer:
     inputs: tuple[tuple[int, ...], ...]  # shapes of all tensors it was given
     output: tuple[int, ...]  # shape of the first tensor it gave
     parameters: int
-    flops: int | None  # of the forward pass, multiply-add 2 (see formulas.py); None: not known
+    flops: int | None  # of the forward pass, multiply-add 2 (see flops.py); None: not known
     forward_s: float  # wall time between the call's begin and end, less the layers inside it and the watching
     backward_s: float | None  # from when the gradient by its output was there until that by its input was; as above
     product: str  # the linear product, such as 'y[64, 256] = x[64, 784] W[784, 256] + b[256]'; '' for none or unknown

@@ -1,7 +1,7 @@
 """Numbers: float64 in, float32 out, centred and scaled by train quartiles; NaN for missing.
 
-Text is read as programs write numbers, else as people do (`figures.py`): the settings then say how. Times of day and
-durations are seconds.
+Text is read as programs write numbers, else as people do (`number_format.py`): the settings then say how. Times of day
+and durations are seconds.
 
 Centring happens in float64, inside the graph, so that a year or a timestamp keeps its last digits in float32.
 """

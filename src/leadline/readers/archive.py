@@ -2,7 +2,7 @@
 
 Enters: the path of an archive. Leaves: a folder of its files and what was left out. Nothing is written outside that
 folder: entries that are links or devices, and those whose names lead elsewhere, are left out. What unpacks to far more
-than its packed size is refused (`packed.py`).
+than its packed size is refused (`compression.py`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Where the seconds went: every stage of the run as a bar, the contenders beneath their race, and why it ended.
 
-Enters: `Facts`, of whose result `seconds` is {stage: s} as `stages.py` counted them. Leaves: HTML; nothing where a run
-holds none of it.
+Enters: `Facts`, of whose result `seconds` is {stage: s} as `race/stages.py` counted them. Leaves: HTML; nothing where a
+run holds none of it.
 
     >>> facts = Facts.of({"seconds": {"read": 1.0, "race": 3.0}, "spent_s": 4.0})
     >>> "75%" in spent(facts)

@@ -1,8 +1,8 @@
 """From rounds to a verdict: which difference is taken, and by which method its size is known.
 
 Enters: rounds (`race/resample.py`), and what is known of the first one's contenders. Leaves: a `Verdict`, and how
-contenders of one family stand to each other. Two rounds on folds or more are weighed by folds (`folds.py`), three seeds
-or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first round.
+contenders of one family stand to each other. Two rounds on folds or more are weighed by folds (`few_folds.py`), three
+seeds or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first round.
 
 Two choices are made by valid, and they are not the same. In each round its own valid rows choose who answers its test
 rows: nothing has seen them, so that difference is a fair one. What is shipped, of each family and of both, is chosen by

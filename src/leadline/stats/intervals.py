@@ -7,9 +7,9 @@ size. Methods and sources are told in docs/evidence.md; in short:
             hard cancel out. Rows of one group are drawn together. Expanded as Hesterberg (2015) does, by Student's t
             with as many degrees as the rows that bear the difference.
     seeds   the bootstrap of the mean over trainings, and Student's t for the noise between them
-    folds   in folds.py: what their rows leave open, and what is known of the noise of training
+    folds   in few_folds.py: what their rows leave open, and what is known of the noise of training
 
-A metric is drawn again through the influence of each row (`metrics.py`), exact where it is a mean.
+A metric is drawn again through the influence of each row (`metrics/metrics.py`), exact where it is a mean.
 """
 
 from __future__ import annotations

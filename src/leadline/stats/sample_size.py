@@ -2,8 +2,8 @@
 
 Enters: a `Gap` that was not enough. Leaves: a `Settling`. It is assumed that the true difference is the one that was
 seen, that new rows are like these, and that training noise shrinks with the rows as it did in the races that
-`folds.py` learned from. Then a race with so many times the rows would see a difference drawn around this one, and put
-an interval around it that is narrower by what the rows bring, the critical value included. The number is the least
+`few_folds.py` learned from. Then a race with so many times the rows would see a difference drawn around this one, and
+put an interval around it that is narrower by what the rows bring, the critical value included. The number is the least
 for which the answer is `deep`, `classical` or `tie` with a probability of `CHANCE`. In terms of the normal distribution
 that is n ((1.96 + 0.84) s / |d|)^2 for a winner and, near no difference, n ((1.96 + 1.28) s / r)^2 for a tie.
 """

@@ -90,7 +90,7 @@ class Verdict:
     settle_rounds: int | None = None  # seeds or folds that would settle it, where those rows are at hand
     settle_s: float | None = None  # and their seconds
     settle_answer: str | None = None  # what it would come to, where that can be told
-    settle_none: str | None = None  # why no rows are stated: training_noise or out_of_reach (settle.py)
+    settle_none: str | None = None  # why no rows are stated: training_noise or out_of_reach (sample_size.py)
 
 
 def cheaper(rivals: Sequence[R]) -> R:

@@ -1,6 +1,6 @@
 """The gradient of a whole batch, taken in parts so that the activations of only one part lie in memory at a time.
 
-Enters: a batch in parts, and the way to a gradient (`steps.py`). Leaves: the loss of the whole batch (a scalar), and
+Enters: a batch in parts, and the way to a gradient (`backward.py`). Leaves: the loss of the whole batch (a scalar), and
 the flat gradient of it, whatever the loss is:
 
 - A loss that is a mean over counted items is the mean of the parts' losses, each weighed by its items.

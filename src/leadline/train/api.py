@@ -1,9 +1,10 @@
 """`ll.train`: any module, trained on data in memory by a loop that costs little beside the module's own sums.
 
-Enters: a module and a pair (X, y) or a `Source`. Leaves: the same module, trained, with the history of its run.
-Rows stay as compact as they came and are gathered as whole tensors (`batches.py`); parameters are one flat tensor that
-one fused call moves (`flat.py`); stacks of Linear layers have their backward pass written out (`dense.py`), everything
-else is run by autograd (`steps.py`). The loop is the contenders' own (`loop.py`), and calls the engine (`trainer.py`).
+Enters: a module and a pair (X, y) or a `Source`. Leaves: the same module, trained, with the history of its run. Rows
+stay as compact as they came and are gathered as whole tensors (`batches.py`); parameters are one flat tensor that one
+fused call moves (`flat.py`); stacks of Linear layers have their backward pass written out (`dense_backward.py`),
+everything else is run by autograd (`backward.py`). The loop is the contenders' own (`loop.py`), and calls the engine
+(`trainer.py`).
 
     >>> X, y = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1, 1, 0])
     >>> net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 2))

@@ -2,9 +2,9 @@
 
 Enters: a module and a batch of its rows. Leaves: a `Choice`. A processor that multiplies bfloat16 by itself may be
 twice as fast with it, or slower for small layers; convolutions may prefer channels last; attention may be faster with
-its backward pass written out (`attention.py`). Only a trial can tell, and a trial can come out otherwise on a busy
-machine: so its answer is kept beside the other caches, and the same training takes the same way, and so gives the same
-bytes, the next time.
+its backward pass written out (`attention_backward.py`). Only a trial can tell, and a trial can come out otherwise on a
+busy machine: so its answer is kept beside the other caches, and the same training takes the same way, and so gives the
+same bytes, the next time.
 """
 
 from __future__ import annotations

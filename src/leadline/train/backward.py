@@ -36,7 +36,7 @@ class Way(Protocol):
 
 
 class WrittenOut:
-    """Without autograd: `dense.py`."""
+    """Without autograd: `dense_backward.py`."""
 
     def __init__(self, module: nn.Sequential, flat: Flat, loss: Loss) -> None:
         self._stack, self._flat, self._loss = Stack(module), flat, loss

@@ -1,8 +1,8 @@
 """`ll.trace`: one batch followed through a module, forward and backward, with the chain rule put to the test.
 
 Enters: a module and a batch (x, y). Leaves: a `Trace`: what each layer made of the values and of the gradient, the
-derivatives of some weights found twice, and warnings. `print` shows it as a table, `save` draws it (`drawing.py`). The
-module is left exactly as it was.
+derivatives of some weights found twice, and warnings. `print` shows it as a table, `save` draws it
+(`inspect/diagram.py`). The module is left exactly as it was.
 
     >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     >>> seen = trace(net, (torch.ones(5, 4), torch.tensor([0, 1, 2, 0, 1])))

@@ -1,8 +1,8 @@
 """The shipped file, read back as a `Model` that answers rows.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
-takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (digest.py), and a
-file that does not match it is refused. Reading and running it needs neither torch nor onnx.
+takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py),
+and a file that does not match it is refused. Reading and running it needs neither torch nor onnx.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bodies for series: convolutions over time, or every step as it stands.
 
 Source: Wang, Yan and Oates, 'Time Series Classification from Scratch with Deep Neural Networks' (2017): a few
-convolutions with batch norm are a strong baseline; here with the blocks of `cnn.py`, one pixel high. Shapes: N series,
-T steps, C channels.
+convolutions with batch norm are a strong baseline; here with the blocks of `nets/cnn.py`, one pixel high. Shapes: N
+series, T steps, C channels.
 """
 
 from __future__ import annotations
