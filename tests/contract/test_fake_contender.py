@@ -19,13 +19,21 @@ from leadline.contenders.portfolio import PORTFOLIO
 
 FAKES = Path(__file__).parent / "fakes"
 EPOCHS, ROWS = 100, 240
+START = """
+import os, time
+import fake_contender
+
+if "DESCENT_PAUSE_S" in os.environ:
+    progress, pause = fake_contender.Progress, float(os.environ["DESCENT_PAUSE_S"])
+    fake_contender.Progress = lambda **facts: time.sleep(pause) or progress(**facts)
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The fake in this process, and in all that a run starts: Python imports sitecustomize at its start."""
     start, before = tmp_path_factory.mktemp("start"), dict(PORTFOLIO)
-    (start / "sitecustomize.py").write_text("import fake_contender\n")
+    (start / "sitecustomize.py").write_text(START)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(start), str(FAKES)]))
         patch.setenv("LEADLINE_CACHE", str(start / "cache"))
@@ -84,7 +92,8 @@ def test_a_fake_contender_that_was_killed_goes_on_from_its_checkpoint(
 ) -> None:
     words = ["--target", "sign", "--epochs", str(EPOCHS), "--only", "descent", "--need", "interpretable", "--quiet"]
     command = [sys.executable, "-m", "leadline", "fit", str(source), "--out", str(tmp_path / "cut"), *words]
-    process = subprocess.Popen(command)
+    paused = {**os.environ, "DESCENT_PAUSE_S": "0.2"}  # 20 s in all: on any machine it is at work when it is killed
+    process = subprocess.Popen(command, env=paused)
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".cut.partial-*/contenders/descent/checkpoints/0*")):
         assert process.poll() is None and time.monotonic() < until
