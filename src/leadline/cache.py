@@ -1,6 +1,8 @@
-"""`ll.cache`: what is kept of sources that were read, listed and cleared."""
+"""`ll.cache`: what is kept of sources that were read, listed and cleared.
 
-from leadline.system.cache import clear
-from leadline.system.cache import entries as list
+>>> list("no-such-cache")
+[]
+"""
 
-__all__ = ["clear", "list"]
+from leadline.system.cache import clear as clear
+from leadline.system.cache import entries as list  # noqa: F401

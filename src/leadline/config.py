@@ -18,7 +18,7 @@ LEAST_GB = 0.2  # of memory: the process of the run and one of a classical conte
 FIXES = ("near_duplicates", "label_errors", "target_leakage")
 UNITS = ("character", "byte", "pair")
 # Names of earlier versions. Where one is used, the error says the name of today; in files of old runs it is translated.
-RENAMED = {"rounds": "repeats", "unit": "token_unit", "time": "time_column"}
+RENAMED = dict(rounds="repeats", unit="token_unit", time="time_column")  # noqa: C408
 RENAMED_FIXES = {"twins": "near_duplicates", "labels": "label_errors", "leak": "target_leakage"}
 RENAMED_NEEDS = {
     "latency": "max_latency", "size": "max_size", "memory": "max_memory", "training": "max_train_time",

@@ -45,7 +45,11 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
     plainly()
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    given, more = parser.parse_known_args(arguments)
+    try:
+        given, more = parser.parse_known_args(arguments)
+    except LeadlineError as error:  # an option of an earlier version
+        print(f"leadline: {error}", file=sys.stderr)
+        return 2
     given.began = began
     if more and given.command == "fit" and all(map(os.path.exists, more)):
         parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
@@ -125,7 +129,7 @@ class _Renamed(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         """Ends the command."""
-        parser.exit(2, f"leadline: {self.option_strings[0]} is now called {self.const}.\n")
+        raise LeadlineError(f"{self.option_strings[0]} is now called {self.const}.")
 
 
 def _add_renamed(command: argparse.ArgumentParser, names: dict[str, str]) -> None:
@@ -156,8 +160,8 @@ def _add_kept(commands: Any, shared: argparse.ArgumentParser) -> None:
     show.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
     for command in (runs, show):
         command.add_argument("--json", action="store_true", help="print it for programs")
-    cache = commands.add_parser("cache", parents=[shared], help="what is kept of sources that were read; cache clear")
-    cache.add_argument("action", nargs="?", choices=["list", "clear"], default="list", help="(default: list)")
+    cache = commands.add_parser("cache", parents=[shared], help="list or clear what is kept of sources")
+    cache.add_argument("action", nargs="?", choices=["clear"], help="clear: remove it (default: list it)")
     cache.add_argument("--cache", help="the folder (default: $LEADLINE_CACHE, else the user's cache)")
     cache.add_argument("--older-than", help="clear only what was last used before so long, as in 12h, 30d, 2w")
     _add_renamed(cache, {"--clean": "cache clear", "--older": "--older-than"})
