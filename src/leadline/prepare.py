@@ -55,5 +55,5 @@ def prepare(
     if clock is not None:
         scanned = scan(table, store, encode, settings, most_threads(), clock)
     end("flaws")
-    messages = [*audited, *scanned.said]
+    messages = [*audited, *scanned.messages]
     return Prepared(held=held, table=scanned.table, store=scanned.store, scan=scanned, messages=messages)

@@ -11,9 +11,9 @@ Enters: cells as codes [rows, columns]. Leaves: pairs of row positions.
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.integers(0, 1_000, (500, 6))
     >>> rows[7, :5] = rows[3, :5]
-    >>> copies(rows).told.tolist()
+    >>> copies(rows).copies.tolist()
     [[3, 7]]
-    >>> len(copies(rng.integers(0, 2, (500, 6))).told)  # of 64 different rows
+    >>> len(copies(rng.integers(0, 2, (500, 6))).copies)  # of 64 different rows
     0
 """
 
@@ -54,7 +54,7 @@ LEAST = 0.02  # how far apart content counts that is the same
 class Close:
     """Rows that are close, as pairs of positions [pairs, 2], lower first."""
 
-    told: np.ndarray  # copies
+    copies: np.ndarray
     chance: np.ndarray  # differ in no more cells, and are as close as chance, or a group, makes them
     equal: np.ndarray  # of these, the ones that differ in no cell
 
@@ -176,7 +176,7 @@ def _parted(found: _Scored, decoys: _Decoys) -> Close:
         limits[level] = _limit(_of_rows(found.pairs[here], found.score[here]), plain, strict, decoys.weight)
         told[here] = found.score[here] <= limits[level]
     return Close(
-        told=found.pairs[told], chance=found.pairs[~told], equal=found.pairs[~told & (found.level == 0)]
+        copies=found.pairs[told], chance=found.pairs[~told], equal=found.pairs[~told & (found.level == 0)]
     )  # fmt: skip
 
 

@@ -179,7 +179,7 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
     names = [column.name for column in table.columns if column.role != "target"]
     for flaw in flaws:
         rows = [int(row) for row in flaw.rows[:FLAWED]]
-        twins = [int(row) for row in flaw.twin[:FLAWED]] if flaw.twin is not None else []
+        twins = [int(row) for row in flaw.duplicate_of[:FLAWED]] if flaw.duplicate_of is not None else []
         if not rows:
             continue
         wanted = sorted({*rows, *twins})
@@ -196,7 +196,8 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
                 Found(
                     row=row, twin=twins[place] if twins else None,
                     label=_label(table, int(label)),
-                    said=None if flaw.said is None else flaw.said[place], images=tuple(pictures), sounds=tuple(sounds),
+                    said=None if flaw.suggested_labels is None else flaw.suggested_labels[place],
+                    images=tuple(pictures), sounds=tuple(sounds),
                     texts=() if pictures else tuple(_told(table, frame[one]) for one in pair),
                 )
             )  # fmt: skip
