@@ -47,7 +47,9 @@ def test_a_fake_flaw_goes_through_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(config, "FIXES", (*config.FIXES, "sentinels"))
     x = np.random.default_rng(0).normal(size=(600, 3)).round(2)
     x[5::100, 1] = -999
-    table = pl.DataFrame(x, schema=["a", "b", "c"]).with_columns(label=pl.Series(np.where(x[:, 0] + x[:, 2] > 0, "yes", "no")))
+    table = pl.DataFrame(x, schema=["a", "b", "c"]).with_columns(
+        label=pl.Series(np.where(x[:, 0] + x[:, 2] > 0, "yes", "no"))
+    )
     run = ll.fit(table, out=tmp_path / "run", only="linear", epochs=1, fix="sentinels")
     (flaw,) = run.result["flaws"]
     assert (flaw["columns"], flaw["rows"], flaw["price"]["how"], flaw["fixed"]) == (["b"], 6, "as a test", True)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from leadline.flaws.near_duplicates import find_duplicates
 from leadline.kinds.image.similarity import alike
-from leadline.kinds.neighbors import neighbours, pairs
+from leadline.kinds.neighbors import nearest, pairs
 from leadline.kinds.text import similarity as minhash
 from leadline.kinds.text.similarity import pairs_of
 
@@ -47,13 +47,13 @@ def test_a_near_duplicate_is_found_among_many_rows_and_nothing_else() -> None:
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(3_000, 24))
     rows[2_000] = rows[100] + rng.normal(size=24) * 0.05
-    assert pairs(*neighbours([_unit(rows)])).tolist() == [[100, 2_000]]
+    assert pairs(*nearest([_unit(rows)])).tolist() == [[100, 2_000]]
 
 
 def test_two_rows_are_too_few_to_know_what_is_usual() -> None:
     rows = _unit(np.array([[1.0, 0.0], [0.9, 0.1]]))
-    assert not len(pairs(*neighbours([rows])))
-    assert pairs(*neighbours([rows[[0, 0]]])).tolist() == [[0, 1]]
+    assert not len(pairs(*nearest([rows])))
+    assert pairs(*nearest([rows[[0, 0]]])).tolist() == [[0, 1]]
 
 
 def test_pictures_saved_again_or_cropped_are_near_duplicates() -> None:

@@ -295,7 +295,7 @@ def _named(cells: pl.Series, part: np.ndarray) -> pl.Series:
     """
     words = spelling.spelled(cells)
     train = words.filter(pl.Series(part == 0)).drop_nulls()
-    how = spelling.told(train)
+    how = spelling.infer(train)
     if not how or "boolean" in how:
         return spelling.read(words, how)
     known = train.unique()

@@ -1,6 +1,6 @@
-"""A quick learner that flaws are looked for and priced with: a linear model, or trees where all is numbers.
+"""A quick model to search for flaws and to measure their impact: linear, or trees where all is numbers.
 
-How long it learns is fixed, so that its result does not depend on the clock. Columns can be hidden from it. The linear
+How long it trains is fixed, so that its result does not depend on the clock. Columns can be hidden from it. The linear
 model is the contender's logistic regression on bags of n-grams. On dense columns it is fitted by least squares, from
 one product of the columns with each other: on 7,000 pictures as good (85.9% of clothes right, against 86.2%) in a tenth
 of the time, so that it can learn from about as many rows as a contender does.
@@ -38,7 +38,7 @@ RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squar
 CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly depends on how many there are
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread, and no trial is worth its time
 MOST_CLASSES = 60
-A_CELL = {"trees": 1e-8, View.DENSE: 5e-10, View.BAG: 5e-9}  # seconds a cell, round (or pass) and class
+A_VALUE = {"trees": 1e-8, View.DENSE: 5e-10, View.BAG: 5e-9}  # seconds a value, round (or pass) and class
 A_PRODUCT = 2e-10  # seconds for two numbers
 
 
@@ -86,7 +86,7 @@ class Probe:
             return max(0, int((seconds / max(1, fits) - 2 * self._wide * a_row) / a_row))
         steps = ROUNDS if self.trees else ITERATIONS
         outputs = self.classes if self.classes > 2 else 1
-        a_row = A_CELL[kind] * sum(self.plan.widths) * steps * outputs
+        a_row = A_VALUE[kind] * sum(self.plan.widths) * steps * outputs
         return int(seconds / max(1, fits) / a_row)
 
     def answers(
@@ -224,7 +224,7 @@ def _odds(values: np.ndarray, slope: float) -> np.ndarray:
 
 
 def some(rows: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-    """At most so many of the rows, drawn at random, in rising order."""
+    """At most so many of the rows, as a random sample, ascending."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

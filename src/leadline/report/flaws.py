@@ -80,7 +80,7 @@ def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found], room: Room) -> str:
 def _row(each: Found, room: Room) -> str:
     numbers = [each.row + 1] + ([each.twin + 1] if each.twin is not None else [])
     pictures = "".join(room.picture(one, f"row {row}") for one, row in zip(each.images, numbers, strict=False))
-    pictures = f'<div class="twins">{pictures}</div>' if len(each.images) > 1 else pictures
+    pictures = f'<div class="pair">{pictures}</div>' if len(each.images) > 1 else pictures
     pictures += "".join(room.sound(one, f"sound of row {row}") for one, row in zip(each.sounds, numbers, strict=False))
     texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
     words = [f"row {count(each.row + 1)}" + (f" repeats row {count(each.twin + 1)}" if each.twin is not None else "")]
