@@ -16,7 +16,7 @@ from leadline.dataset.encode import shapes
 from leadline.dataset.quarantine import notes_of, quarantine
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
-from leadline.flaws.stage import READINGS, Scan
+from leadline.flaws.scan import READINGS, Scan
 from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders

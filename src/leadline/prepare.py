@@ -18,7 +18,7 @@ from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.table import read as infer_table
-from leadline.flaws.stage import Scan, scan
+from leadline.flaws.scan import Scan, scan
 from leadline.readers.source import Source
 from leadline.system.resources import most_threads
 

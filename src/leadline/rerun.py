@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from leadline.flaws.stage import READINGS
+from leadline.flaws.scan import READINGS
 from leadline.pipeline import run_pipeline
 from leadline.race import history as journals
 from leadline.race.context import RunContext

@@ -226,7 +226,8 @@ def _expected(codes: np.ndarray, surprise: Surprise) -> Iterator[tuple[np.ndarra
 def _sampled(codes: np.ndarray, surprise: Surprise) -> _Decoys:
     """Decoys among a random sample of rows, each compared with all others."""
     n, columns = codes.shape
-    sample = np.sort(np.random.default_rng(0).choice(n, _compared(n, columns), replace=False))
+    compared = min(n, max(FEWEST, int(SAMPLED / max(1, n * columns))))  # each with all others
+    sample = np.sort(np.random.default_rng(0).choice(n, compared, replace=False))
     owner, other = _closest(codes, sample)
     agree = codes[sample[owner]] == codes[other]
     score = _best(owner, (~agree).sum(axis=1), surprise(sample[owner], agree), len(sample))
@@ -236,11 +237,6 @@ def _sampled(codes: np.ndarray, surprise: Surprise) -> _Decoys:
         score=score, weight=n / max(1, len(sample)), columns=columns, most=most, likely=LIKELY, expected=expected,
         stands=stands,
     )  # fmt: skip
-
-
-def _compared(rows: int, columns: int) -> int:
-    """Rows that are compared with all others."""
-    return min(rows, max(FEWEST, int(SAMPLED / max(1, rows * columns))))
 
 
 def _closest(codes: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

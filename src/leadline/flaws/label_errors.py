@@ -65,16 +65,12 @@ class LabelErrors(Detector[Predictions]):
         if not classes or train < FEWEST:
             return None
         rows = max(FEWEST, min(len(data.all_rows), int(seconds / (AN_ANSWER * (1 + classes // 3)))))
-        predictions = predict(data.probe, data.table, data.all_rows, data.known_rows, Effort(train=train, rows=rows))
-        flaw = self.among_known(data.probe, data.table, predictions)
-        return Finding(data=data, flaws=() if flaw is None else (flaw,), evidence=predictions)
+        return self._search(data, data.all_rows, Effort(train=train, rows=rows))
 
     def search_fold(self, data: ScanData, first: Finding[Predictions]) -> Sequence[Flaw]:
         """Suspects among the train and valid rows of another fold."""
         assert first.evidence is not None
-        predictions = predict(data.probe, data.table, data.known_rows, data.known_rows, first.evidence.effort)
-        flaw = self.among_known(data.probe, data.table, predictions)
-        return () if flaw is None else (flaw,)
+        return self._search(data, data.known_rows, first.evidence.effort).flaws
 
     def revisit(self, finding: Finding[Predictions], data: ScanData) -> Sequence[Flaw]:
         """Suspects among all rows."""
@@ -93,6 +89,11 @@ class LabelErrors(Detector[Predictions]):
         excluded = np.empty(0, np.int64) if flaw.drop is None else np.sort(flaw.drop)
         are = agreed(len(excluded), "1 row with a suspect label is", "{} rows with suspect labels are")
         return replace(table, excluded_from_training=excluded), f"{are} excluded from training."
+
+    def _search(self, data: ScanData, rows: np.ndarray, effort: Effort) -> Finding[Predictions]:
+        predictions = predict(data.probe, data.table, rows, data.known_rows, effort)
+        flaw = self.among_known(data.probe, data.table, predictions)
+        return Finding(data=data, flaws=() if flaw is None else (flaw,), evidence=predictions)
 
     def among_known(self, probe: Probe, table: Table, predictions: Predictions) -> Flaw | None:
         """Suspects among train and valid rows, which --fix excludes."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from leadline.core.kind import Rows
-from leadline.core.tensors import Block
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws import impact
@@ -154,22 +154,14 @@ def _by_content(table: Table, store: Store, rows: np.ndarray) -> dict[tuple[int,
     """{pair of positions in `rows` that are close in every block: how far apart, 0 to 1}; None without such blocks."""
     found: dict[tuple[int, int], float] | None = None
     for block in store.blocks:
-        if KINDS[block.kind].similarity is None:
+        similarity, column = KINDS[block.kind].similarity, block.columns[0]
+        if similarity is None:
             continue
-        pairs, away = _block_pairs(block, table, store, rows)
+        read = partial(lambda column: table.take(rows, [column])[column], column)
+        pairs, away = similarity.pairs(Rows(block=block, places=rows, tensor=store.tensor(block.name), cells=read))
         here = dict(zip(map(tuple, pairs.tolist()), away.tolist(), strict=True))
         found = here if found is None else {pair: max(found[pair], here[pair]) for pair in found.keys() & here.keys()}
     return found
-
-
-def _block_pairs(block: Block, table: Table, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    similarity = KINDS[block.kind].similarity
-    assert similarity is not None
-    (column, *_) = block.columns
-    tensor = store.tensor(block.name)
-    return similarity.pairs(
-        Rows(block=block, places=rows, tensor=tensor, cells=lambda: table.take(rows, [column])[column])
-    )
 
 
 def _affordable(data: ScanData, seconds: float) -> np.ndarray:

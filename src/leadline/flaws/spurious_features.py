@@ -24,6 +24,7 @@ from leadline.flaws.detector import FEWEST, Detector, Finding, ScanData
 from leadline.flaws.flaw import Flaw, Impact
 from leadline.flaws.neutralize import Sample
 from leadline.flaws.probe import Probe, some
+from leadline.flaws.target_leakage import explained_entropy
 from leadline.kinds import KINDS
 from leadline.system.resources import most_threads
 
@@ -103,18 +104,7 @@ def association(values: np.ndarray, labels: np.ndarray) -> float:
     half = np.random.default_rng(0).random(len(codes)) < 0.5
     if min(half.sum(), (~half).sum()) < 20:
         return 0.0
-    return max(_explained(codes, labels, half), _explained(labels, codes, half))
-
-
-def _explained(by: np.ndarray, of: np.ndarray, half: np.ndarray) -> float:
-    """The share of the entropy of `of` that `by` explains on the rows that are not in `half`."""
-    width, deep = int(of.max()) + 1, int(by.max()) + 1
-    base = np.bincount(of[half], minlength=width) + 0.5
-    base /= base.sum()
-    table = np.bincount(by[half] * width + of[half], minlength=deep * width).reshape(deep, width)
-    chance = (table + base) / (table.sum(axis=1, keepdims=True) + 1)
-    usual = -np.log(base[of[~half]]).mean()
-    return float(1 - (-np.log(chance[by[~half], of[~half]]).mean()) / usual) if usual > 0.05 else 0.0
+    return max(explained_entropy(a, b, half, 0.5, 0.05) for a, b in ((codes, labels), (labels, codes)))
 
 
 def _properties_of(read: Callable[[Any], Mapping[str, Any]], value: Any, root: Path | None) -> Mapping[str, Any]:

@@ -102,9 +102,19 @@ def _share(codes: np.ndarray, labels: np.ndarray, half: np.ndarray, classes: int
         expected = (np.bincount(codes[half], labels[half], values) + mean) / (count + 1)
         variance = float(((rest - mean) ** 2).mean())
         return max(0.0, 1 - float(((rest - expected[codes[~half]]) ** 2).mean()) / variance) if variance else 0.0
-    base = np.bincount(labels[half], minlength=classes) + 1.0
+    return max(0.0, explained_entropy(codes, labels, half, 1.0))
+
+
+def explained_entropy(by: np.ndarray, of: np.ndarray, half: np.ndarray, prior: float, least: float = 0.0) -> float:
+    """The share of the entropy of `of` that `by` explains on the rows that are not in `half`; both are codes [rows].
+
+    Args:
+        prior: added to the count of each value of `of`. least: entropy in nats; of less, nothing is explained.
+    """
+    width, deep = int(of.max()) + 1, int(by.max()) + 1
+    base = np.bincount(of[half], minlength=width) + prior
     base /= base.sum()
-    table = np.bincount(codes[half] * classes + labels[half], minlength=values * classes).reshape(values, classes)
+    table = np.bincount(by[half] * width + of[half], minlength=deep * width).reshape(deep, width)
     chance = (table + base) / (table.sum(axis=1, keepdims=True) + 1)
-    entropy, usual = -np.log(chance[codes[~half], rest]).mean(), -np.log(base[rest]).mean()
-    return max(0.0, float(1 - entropy / usual)) if usual > 0 else 0.0
+    entropy, usual = -np.log(chance[by[~half], of[~half]]).mean(), -np.log(base[of[~half]]).mean()
+    return float(1 - entropy / usual) if usual > least else 0.0

@@ -10,8 +10,7 @@ from leadline.dataset.table import Table
 from leadline.flaws.detector import TestAnswers
 from leadline.flaws.fix import write
 from leadline.flaws.flaw import Flaw
-from leadline.flaws.scan import with_impact
-from leadline.flaws.stage import Scan
+from leadline.flaws.scan import Scan, with_impact
 from leadline.metrics.metrics import METRICS
 from leadline.race.context import RunContext, memory_cap
 from leadline.race.judge import Judged

@@ -20,7 +20,7 @@ from leadline.core.contender import Clock, readings
 from leadline.core.tensors import Split
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
-from leadline.flaws.stage import READINGS
+from leadline.flaws.scan import READINGS
 from leadline.prepare import prepare
 from leadline.race import history
 from leadline.race.history import Past
