@@ -188,7 +188,7 @@ def test_a_test_that_is_scored_again_says_so(tmp_path: Path, order: list[str]) -
     x = rng.normal(size=(300, 2))
     y = np.where(x[:, 0] > 0, "a", "b")
     run = ll.fit(
-        (x[:200], y[:200]), test=(x[200:], y[200:]), epochs=1, only="linear", rounds=3, out=tmp_path / "run"
+        (x[:200], y[:200]), test=(x[200:], y[200:]), epochs=1, only="linear", repeats=3, out=tmp_path / "run"
     )  # fmt: skip
     assert run.result["test_openings"] == 3 == order.count("evaluate")
     assert run.result["evaluations"] == {"sets": 1, "most": 3, "rows": 100, "most_a_row": 3}

@@ -52,10 +52,10 @@ class Scan:
 
     def opened(self, held: HeldOut) -> Scan:
         """The same after the verdict: flaws with what the labels of test rows add."""
-        found = {
-            name: FLAWS[name].revisit(one, replace(one.data, table=held.opened(one.data.table)))
-            for name, one in self.findings.items()
-        }
+        labels, found = held.opened(self.table).labels, dict[str, Sequence[Flaw]]()
+        for name, one in self.findings.items():
+            data = replace(one.data, table=replace(one.data.table, labels=labels))
+            found[name] = FLAWS[name].revisit(one, data)
         return replace(self, flaws=_ordered(found))
 
     def beyond(self, known: Scan) -> list[str]:
