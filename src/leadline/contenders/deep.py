@@ -15,8 +15,8 @@ import numpy as np
 from leadline.contenders import annealing
 from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, predict
 from leadline.contenders.families import DEEP
-from leadline.contenders.fitted_network import FittedNet, Learned
-from leadline.contenders.network_run import NetworkRun
+from leadline.contenders.fitted_network import FittedNet
+from leadline.contenders.network_run import NetworkRun, trained
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
 from leadline.kinds import KINDS
@@ -67,7 +67,7 @@ class Deep(Contender):
         return list(bodies_of(store, self.architectures))
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        yield from _Run(self, data, seed).fit(state)
+        yield from trained(lambda: _Run(self, data, seed), state)
 
 
 class _Run(NetworkRun):
@@ -293,8 +293,4 @@ class _Run(NetworkRun):
         import torch
 
         self.net = self.net.to(memory_format=torch.contiguous_format)
-        learned = Learned(
-            scale=self.scale, score=self.score, describe=self.describe, undertrained=self.undertrained,
-            trained_on_valid=self.last.outcome == "used",
-        )  # fmt: skip
-        return FittedNet(self.net, self.data, self.names, learned)
+        return FittedNet(self.net, self.data, self.names, self.learned(self.scale))

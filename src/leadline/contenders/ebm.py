@@ -12,7 +12,6 @@ It takes seconds that few runs can spare, so it races only where it is asked for
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
+from leadline.system.process_state import warnings_ignored
 
 if TYPE_CHECKING:
     import onnx
@@ -160,8 +160,7 @@ def _grow(x: np.ndarray, y: np.ndarray, plan: Layout, classes: int, rounds: int,
         feature_types=kinds, max_bins=BINS, interactions=pairs, outer_bags=1, max_rounds=rounds, n_jobs=1,
         random_state=seed, max_interaction_bins=32,
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own drawings, which are not used
+    with warnings_ignored():  # about its own drawings, which are not used
         machine.fit(x, y)
     return tables(machine, plan, classes)
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
+from leadline.contenders.fitted_network import Learned
 from leadline.core.contender import Data, Fitted, Progress, State
+from leadline.core.task import Scale
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, timed
 from leadline.train.loop import LoopState, Plan, train
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
     from leadline.train.trainer import Trainer
 
 UNTOUCHED = {"good": [], "parts": 1, "share": 1.0, "strikes": 0}  # of the engine, where a checkpoint is from before it
+
+
+def trained(start: Callable[[], NetworkRun], state: State | None) -> Iterator[Progress | Fitted]:
+    """One training; afterwards the process has as many threads, and the same random state, as before."""
+    from leadline.system.device import CPU, noise_kept
+    from leadline.system.process_state import torch_threads
+
+    with torch_threads(), noise_kept(CPU):
+        yield from start().fit(state)
 
 
 class NetworkRun(ABC):
@@ -110,20 +121,14 @@ class NetworkRun(ABC):
 
     def fit(self, state: State | None) -> Iterator[Progress | Fitted]:
         """Train, from the first step or from a state; the last item is the trained network."""
-        import torch
-
-        before = torch.get_rng_state()
-        try:
-            if state is None:
-                yield self.prepare()
-            else:
-                self.restore(state)
-            if self.last.standing is None:
-                yield from self.train()
-                self.judged()
-            yield from self.annealed()
-        finally:
-            torch.set_rng_state(before)
+        if state is None:
+            yield self.prepare()
+        else:
+            self.restore(state)
+        if self.last.standing is None:
+            yield from self.train()
+            self.judged()
+        yield from self.annealed()
         yield self.fitted()
 
     def _start(self) -> None:
@@ -251,6 +256,13 @@ class NetworkRun(ABC):
         self.last.begin(self.standing, self._training(), self.reserve)
         if self.last.standing is not None:
             self._add_valid()
+
+    def learned(self, scale: Scale = (0.0, 1.0)) -> Learned:
+        """How the training ended; `scale` is that of the target."""
+        return Learned(
+            scale=scale, score=self.score, describe=self.describe, undertrained=self.undertrained,
+            trained_on_valid=self.last.outcome == "used", threads=self.threads.now,
+        )  # fmt: skip
 
     def annealed(self) -> Iterator[Progress]:
         """The end of the schedule on train and valid rows (`annealing.py`)."""

@@ -9,8 +9,7 @@ that is repeated finds the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -39,6 +38,7 @@ from leadline.flaws.time_budget import Pace
 from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 from leadline.readers.part import counted
+from leadline.system.process_state import one_blas_thread
 
 PROBED = 4.0  # seconds; with less, a probe's libraries alone would take what there is, and only twins are looked for
 FOLDS = 5  # of a price
@@ -111,23 +111,11 @@ def joined(first: Look, twins: Repeats, table: Table, asked: Settings) -> Look:
     return replace(first, flaws=[*first.flaws, twins.together])
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Products of matrices run on one thread meanwhile.
-
-    They are small, and on a machine that others use too two threads wait for each other ten times as long as they work.
-    """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):
-        yield
-
-
 def repeats(table: Table, store: Store, pace: Pace) -> Repeats:
     """Rows that repeat another, of all rows: no label is read to find them."""
     rows = _rows(store, ("train", "valid", "calib", "test"))
     seconds = pace.part(PARTS["near_duplicates"])
-    with quiet():
+    with one_blas_thread():  # products are small: two threads would wait for each other ten times as long
         mine = repeated.affordable(table, store, rows, seconds, pace)
         found = repeated.twins(table, store, mine)
     return Repeats(
@@ -138,7 +126,7 @@ def repeats(table: Table, store: Store, pace: Pace) -> Repeats:
 
 def look(table: Table, store: Store, asked: Settings, threads: int, pace: Pace) -> Look:
     """Every other flaw that is found, and what was not looked for, in a sentence."""
-    with quiet():
+    with one_blas_thread():  # products are small: two threads would wait for each other ten times as long
         return _looked(table, store, asked, threads, pace)
 
 
@@ -194,7 +182,7 @@ def chosen(table: Table, store: Store, names: Sequence[str], first: Look, thread
     What the first round found rests on rows that this one tests on.
     """
     rows, found = _rows(store, ("train", "valid")), list[Flaw | None]()
-    with quiet():
+    with one_blas_thread():  # products are small: two threads would wait for each other ten times as long
         if "target_leakage" in names and first.leaks:
             found.append(_leak(table, Probe(store, threads), rows, 0.0))
         if "label_errors" in names and first.effort is not None:
