@@ -8,7 +8,7 @@ shows it faster, and always scored in float32, the way it ships.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
@@ -68,6 +68,16 @@ class Deep(Contender):
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         yield from trained(lambda: _Run(self, data, seed), state)
+
+
+class _Own(TypedDict):
+    """What a checkpoint holds besides `NetworkState`."""
+
+    width: int
+    batch: int
+    order: Tensor
+    epoch: int
+    generators: list[Tensor]
 
 
 class _Run(NetworkRun):
@@ -131,19 +141,21 @@ class _Run(NetworkRun):
     def _patience(self, checks: int) -> int:
         return checks if self.conv else 10
 
-    def _own_state(self) -> dict[str, Any]:
+    def _own_state(self) -> State:
         return {
             "width": self.width, "batch": self.batch, "order": self.order, "epoch": self.epoch,
             "generators": [generator.get_state() for generator in self._generators()],
         }  # fmt: skip
 
     def _restore_sizes(self, state: State) -> None:
-        self.width, self.batch = state["width"], state["batch"]
+        sizes = cast("_Own", state)
+        self.width, self.batch = sizes["width"], sizes["batch"]
 
     def _restore_order(self, state: State) -> None:
-        self.order, self.epoch = state["order"], state["epoch"]
-        for generator, held in zip(self._generators(), state["generators"], strict=True):
-            generator.set_state(held)
+        own = cast("_Own", state)
+        self.order, self.epoch = own["order"], own["epoch"]
+        for generator, noise in zip(self._generators(), own["generators"], strict=True):
+            generator.set_state(noise)
 
     def _labels(self, rows: np.ndarray) -> Tensor:
         """The truth as the loss takes it."""

@@ -8,7 +8,7 @@ stands, the last phase (`annealing.py`) learns from the valid rows too: no text 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from leadline.contenders.families import DEEP
 from leadline.contenders.fitted_network import FittedModule
 from leadline.contenders.network_run import NetworkRun, trained
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
+from leadline.core.json_types import items
 from leadline.core.tensors import Tensors
 from leadline.dataset import token_scoring
 from leadline.dataset.token_scoring import bits, nats, spread, stream
@@ -72,7 +73,7 @@ class _Run(NetworkRun):
 
         super().__init__(data, seed)
         self.name = name
-        self.vocabulary = len(data.store.blocks[0].settings["vocabulary"])
+        self.vocabulary = len(items(data.store.blocks[0].settings, "vocabulary"))
         tokens, self.describe = _tokens(data.store)
         self.tokens, self.trained = torch.from_numpy(tokens.astype(np.int32)), len(tokens)
         self.window = max(8, min(WINDOW, len(tokens) // 64))
@@ -122,14 +123,15 @@ class _Run(NetworkRun):
         checks = min(CHECKS[1], taken)
         self._begin(taken, taken, checks, checks, 0.0)
 
-    def _own_state(self) -> dict[str, Any]:
+    def _own_state(self) -> State:
         return {"size": self.size, "generator": self.generator.get_state()}
 
     def _restore_sizes(self, state: State) -> None:
-        self.size = tuple(state["size"])
+        layers, width = cast("list[int]", state["size"])
+        self.size = layers, width
 
     def _restore_order(self, state: State) -> None:
-        self.generator.set_state(state["generator"])
+        self.generator.set_state(cast("Tensor", state["generator"]))
 
     def _settles(self, size: tuple[int, int]) -> bool:
         """Whether there is text enough to set so many weights."""

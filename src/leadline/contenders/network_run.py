@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
@@ -30,6 +30,25 @@ if TYPE_CHECKING:
     from leadline.train.trainer import Trainer
 
 UNTOUCHED = {"good": [], "parts": 1, "share": 1.0, "strikes": 0}  # of the engine, where a checkpoint is from before it
+
+
+class NetworkState(TypedDict):
+    """A checkpoint of a network's training, besides what a subclass adds."""
+
+    plan: dict[str, Any]
+    standing: dict[str, Any]
+    bf16: bool
+    describe: list[str]
+    net: dict[str, Tensor]
+    optimizer: list[Tensor]
+    noise: Tensor  # the state of the global generator
+    threads: dict[str, Any]
+    trainer: NotRequired[Mapping[str, Any]]  # absent in older checkpoints
+    best: tuple[float, dict[str, Tensor]] | None  # a score, and all that a step changes
+    reserve: float
+    score: float
+    undertrained: bool
+    last: dict[str, Any] | None
 
 
 def trained(start: Callable[[], NetworkRun], state: State | None) -> Iterator[Progress | Fitted]:
@@ -108,7 +127,7 @@ class NetworkRun(ABC):
         """Train on the valid rows too, from here on."""
 
     @abstractmethod
-    def _own_state(self) -> dict[str, Any]:
+    def _own_state(self) -> State:
         """Its sizes and the order of its rows, for a checkpoint."""
 
     @abstractmethod
@@ -166,22 +185,23 @@ class NetworkRun(ABC):
             "score": self.score, "undertrained": self.undertrained, "last": self.last.state(), **self._own_state(),
         }  # fmt: skip
 
-    def restore(self, state: State) -> None:
+    def restore(self, found: State) -> None:
         """Stand where a checkpoint stood."""
         import torch
 
+        state = cast("NetworkState", found)
         self.plan, self.standing = Plan(**state["plan"]), LoopState(**state["standing"])
         self.bf16, self.describe = state["bf16"], list(state["describe"])
-        self._restore_sizes(state)
+        self._restore_sizes(found)
         self._start()
         self.net.load_state_dict(state["net"])
-        engine = state.get("trainer", UNTOUCHED | {"taken": self.standing.step})
+        engine = state.get("trainer") or UNTOUCHED | {"taken": self.standing.step}
         self.trainer.restore({**engine, "rules": state["optimizer"], "threads": state["threads"]})
         self.reserve, self.score, self.undertrained = state["reserve"], state["score"], state["undertrained"]
         self.last.restore(state["last"])
         if self.last.standing is not None:
             self._add_valid()
-        self._restore_order(state)
+        self._restore_order(found)
         best = state["best"]
         now = dict(zip(self._names(), self.trainer.weights, strict=True))  # some buffers are in no older checkpoint
         self.trainer.restore_weights(best and (best[0], [best[1].get(name, now[name]) for name in now]), None)

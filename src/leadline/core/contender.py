@@ -15,17 +15,16 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from leadline.core.json_types import State as State
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 
 if TYPE_CHECKING:
     import onnx
-
-State = Mapping[str, Any]  # names to tensors, numbers, words, None, lists of them, or such mappings again
 
 
 class Clock:

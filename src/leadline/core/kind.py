@@ -20,16 +20,19 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from pathlib import Path
 from re import Pattern
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from io import BytesIO
+
     import onnx
     import torch
 
     from leadline.core.contender import Data
+    from leadline.core.json_types import Json, JsonObject
     from leadline.core.tensors import Block
     from leadline.core.textbook import Textbook
 
@@ -88,10 +91,10 @@ class Fit:
     cell is decoded by it.
     """
 
-    settings: Mapping[str, Any]
+    settings: JsonObject
     encode: Tensor
     forms: Mapping[str, Tensor] = field(default_factory=dict)
-    decode: Mapping[str, Any] = field(default_factory=dict)
+    decode: JsonObject = field(default_factory=dict)
 
 
 class Scale(Enum):
@@ -115,6 +118,15 @@ class Augmentation(Protocol):
         """`part` are the places of the batch's rows among the train rows, and the valid rows after them."""
 
 
+class BodyModule(Protocol):
+    """The PyTorch module of a body."""
+
+    width: int  # of its output [N, width]
+
+    def prepare(self, rows: torch.Tensor) -> None:
+        """Take the statistics of some train rows, as they are encoded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Body:
     """The part of a network that reads a block, and how such a network is trained. Nothing here imports PyTorch early.
@@ -123,7 +135,7 @@ class Body:
     with the most channels says the batch.
     """
 
-    build: Callable[[Block, int], Any]  # block, channels -> module with `.width` and `.prepare(rows)`
+    build: Callable[[Block, int], BodyModule]  # block, channels -> its module
     form: str | None = None  # the feature view that it reads in place of the encoded tensor
     widths: tuple[int, ...] = ()  # channels of a convolution, by what a step costs; () is none
     batch: int = 128  # rows in a step, where they are few
@@ -159,7 +171,7 @@ class Similarity:
 class FileProperties:
     """What a file says besides its content, and how a tensor is made that does not have it."""
 
-    facts: Callable[[Any], Mapping[str, Any]]  # a path, or bytes as a file -> properties by name
+    facts: Callable[[str | bytes | Path | BytesIO], Mapping[str, float | str | None]]  # a path, or bytes as a file
     words: Mapping[str, str]  # what each is called
     removable: tuple[str, ...]  # those that `removed` evens out
     removed: Callable[[Rows, Path | None, bytes], np.ndarray]  # rows, root, encode graph -> tensor [n, ...]
@@ -201,32 +213,30 @@ class Kind(ABC):
     listed: bool = True  # a person reads a cell in a list of cells
 
     @abstractmethod
-    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
+    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Json] | None:
         """How to decode these cells (settings for `decode`), or None if they are of another kind."""
 
     @abstractmethod
-    def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+    def decode(self, cells: pl.Series, root: Path | None, settings: JsonObject) -> Decoded:
         """Cells to arrays; never raises for a bad cell, reports it in `bad`."""
 
     @abstractmethod
-    def fit(self, samples: list[Values], settings: Mapping[str, Any], limits: Limits) -> Fit:
+    def fit(self, samples: list[Values], settings: JsonObject, limits: Limits) -> Fit:
         """Learn the encoding from decoded train cells, one item of `samples` a column."""
 
     def states(self, dtype: pl.DataType) -> bool:
         """Whether cells of this type can be nothing else."""
         return False
 
-    def accepts(self, dtype: pl.DataType, settings: Mapping[str, Any]) -> bool:
+    def accepts(self, dtype: pl.DataType, settings: JsonObject) -> bool:
         """Whether cells of this type can be read at all, whatever they hold."""
         return self.is_file or not (dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration))
 
-    def plain(self, settings: Mapping[str, Any]) -> bool:
+    def plain(self, settings: JsonObject) -> bool:
         """Whether cells are numbers as programs write them."""
         return False
 
-    def rewritten(
-        self, cells: pl.Series, settings: Mapping[str, Any], dtype: pl.DataType, contract: Mapping[str, Any]
-    ) -> pl.Series:
+    def rewritten(self, cells: pl.Series, settings: JsonObject, dtype: pl.DataType, contract: JsonObject) -> pl.Series:
         """Cells of one part as the train part has them: its type, and its notation.
 
         Args:
@@ -258,12 +268,12 @@ class Kind(ABC):
         """The shape of a decoded column, as the file takes it; words are free."""
         return ["N"]
 
-    def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray | None:
+    def picture(self, row: np.ndarray, settings: JsonObject, side: int) -> np.ndarray | None:
         """An encoded row, without padding, as pixels uint8 [height, width, 1 or 3], about `side` wide if it is drawn;
         None: there is nothing to see."""
         return None
 
-    def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int] | None:
+    def sound(self, row: np.ndarray, settings: JsonObject) -> tuple[np.ndarray, int] | None:
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
         return None
 
@@ -282,10 +292,10 @@ class Perceived(Protocol):
 class Parsed(Protocol):
     """A kind whose cells are written in one notation of many: numbers, times."""
 
-    def parsed(self, words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
+    def parsed(self, words: pl.Series, settings: JsonObject) -> pl.Series:
         """Cells without their words for 'missing' as values [rows], null where one cannot be read."""
 
-    def notation_of(self, words: pl.Series) -> tuple[dict[str, Any], float, str] | None:
+    def notation_of(self, words: pl.Series) -> tuple[dict[str, Json], float, str] | None:
         """(settings, share of the cells that they read, what is to be said) that fit these cells alone."""
 
 
@@ -303,13 +313,13 @@ class Columnwise(Protocol):
     """A kind that decodes many columns faster together than one by one."""
 
     def decode_columns(
-        self, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, Mapping[str, Any]]
+        self, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, JsonObject]
     ) -> dict[str, Decoded]:
         """Cells of columns to arrays, as `decode` does for each."""
 
 
 def decode_columns(
-    kind: Kind, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, Mapping[str, Any]]
+    kind: Kind, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, JsonObject]
 ) -> dict[str, Decoded]:
     """The columns of a block, each by its own settings."""
     if isinstance(kind, Columnwise):

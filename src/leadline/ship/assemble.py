@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from leadline.core.json_types import Json, nested
 from leadline.core.tensors import Block, Tensors
 from leadline.graph.digest import CONTRACT, VERSION, with_digest
 from leadline.kinds import KINDS
@@ -73,7 +74,7 @@ def _join(g: Graph, store: Tensors, inner: onnx.ModelProto, certain: Certainty |
     return {"inputs": inputs, "outputs": outputs, **({} if held is None else {"coverage": held.coverage})}
 
 
-def _of_train(name: str, block: Block) -> dict[str, Any]:
+def _of_train(name: str, block: Block) -> dict[str, Json]:
     """What the train rows' cells were, by which later ones are seen to differ: `levels`, and the share `missing`."""
-    facts = {"levels": block.settings.get("levels"), "missing": block.settings.get("missing")}
-    return {fact: held[name] for fact, held in facts.items() if held is not None}
+    facts = {fact: nested(block.settings, fact) for fact in ("levels", "missing")}
+    return {fact: of_columns[name] for fact, of_columns in facts.items() if of_columns}
