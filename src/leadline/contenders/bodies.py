@@ -1,6 +1,6 @@
 """The bodies of a network: which of those that kinds offer read its blocks, and how their rows are gathered.
 
-What a kind offers, and what a body needs of its training, is said in its own slice (`core/kind.py`, `Body`).
+What a kind offers, and what a body needs of its training, stands in its own slice (`core/kind.py`, `Body`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A model that can be read: the explainable boosting machine of InterpretML (Lou et al. 2013; Nori et al. 2019).
 
-Its answer is a sum of tables, one a column and one a pair of columns, each looked up by the bin that a cell falls into.
+Its answer is a sum of tables, one a column and one a pair of columns, each looked up by the bin of the column's value.
 A fit cannot be interrupted, so a short trial tells how many rows and rounds there is time for. Fits from further seeds
 follow while the clock allows, on the same bins and pairs: the mean of their tables is the model. The shipped file
 finds bins by a tree a column, its thresholds moved to the next float32, which leaves every comparison as it was.
@@ -42,7 +42,7 @@ WIDE = 300  # columns; above, tables are too many to be read, or to be grown in 
 
 
 def uninstalled(interpretable: bool) -> list[str]:
-    """What is said where the user's conditions ask for it, and its library is not installed."""
+    """The message where the user's conditions ask for it, and its library is not installed."""
     lacking = interpretable and importlib.util.find_spec("interpret") is None
     return ["ebm, which is interpretable, is not installed: pip install 'leadline[ebm]'."] if lacking else []
 
@@ -91,7 +91,7 @@ class Ebm(Contender):
             work = SHARE * clock.left() / each
             rows, rounds = _affordable(train, work, rng)
             if len(rows) < len(train) and work / len(few) > TRIAL_ROUNDS:
-                said.append(f"learned from a random sample of {len(rows):,} of {len(train):,} rows, for want of time")
+                said.append(f"learned from a random sample of {len(rows):,} of {len(train):,} rows, to save time")
             yield Progress(step=0, score=made(bags, []).score, note=f"{len(rows):,} rows, {rounds} rounds at most")
         if rounds > TRIAL_ROUNDS:
             bags, longest = [], 0.0

@@ -66,7 +66,7 @@ class LanguageModel(Contender):
 
 
 class _Run(NetworkRun):
-    """One training of a network over running text."""
+    """One training of a network over a text corpus."""
 
     def __init__(self, name: str, data: Data, seed: int) -> None:
         import torch

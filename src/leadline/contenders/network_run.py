@@ -92,7 +92,7 @@ class NetworkRun(ABC):
 
     @abstractmethod
     def _build(self) -> Any:
-        """A fresh network; its weights are drawn from the global generator, which is seeded."""
+        """A fresh network; its initial weights come from the global generator, which is seeded."""
 
     @abstractmethod
     def _optimizer(self) -> Recipe:
@@ -173,7 +173,7 @@ class NetworkRun(ABC):
         self.standing = LoopState.at_first(self.plan)
 
     def state(self) -> State:
-        """All that it takes to go on from between two steps."""
+        """The complete state between two steps."""
         import torch
 
         engine, best = self.trainer.state(), self.trainer.best
@@ -267,7 +267,7 @@ class NetworkRun(ABC):
     def judged(self) -> None:
         """Score the best weights, and see what a last phase may take."""
         self.trainer.load_best()
-        self.trainer.good = []  # what comes next begins from these weights
+        self.trainer.good = []  # the last phase begins from these weights
         self.score = self._final_score()
         short = self._too_little()
         self.undertrained = short is not None

@@ -1,10 +1,10 @@
 """What a kind is: how one sort of column is recognised, decoded and encoded.
 
-A kind turns cells into answers in steps that never run backwards:
+A kind turns values of columns into answers in steps that never run backwards:
 
-    sniff   cells of a sample       -> how to decode them, or None: not this kind
-    decode  cells                   -> plain arrays; the only step outside the ONNX graph
-    fit     decoded train cells     -> a `Fit`: the encode graph, and the feature graphs of the classical contenders
+    sniff   values of a sample      -> how to decode them, or None: not this kind
+    decode  values                  -> plain arrays; the only step outside the ONNX graph
+    fit     decoded train values    -> a `Fit`: the encode graph, and the feature graphs of the classical contenders
     body    (a kind's net.py)       -> arithmetic on encoded tensors, exported with the network
 
 Columns of a `joint` kind share one block (all numbers are one matrix); others have a block each. Whatever else a stage
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
 
 
-Values = np.ndarray | list[np.ndarray | None]  # one item a cell; None: it could not be read
+Values = np.ndarray | list[np.ndarray | None]  # one item a row; None: it could not be read
 
 
 class View(StrEnum):
@@ -52,7 +52,7 @@ class View(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """Cells as arrays. `values` has one item a cell: an ndarray, or a list of arrays where shapes differ."""
+    """Values as arrays. `values` has one item a row: an ndarray, or a list of arrays where shapes differ."""
 
     values: Values
     bad: Mapping[int, str] = field(default_factory=dict)  # position -> why it could not be decoded
@@ -88,7 +88,7 @@ class Fit:
 
     `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to the views that contenders read.
     `decode` takes the place of what `sniff` said of decoding, where that depends on what was fitted; from then on every
-    cell is decoded by it.
+    value is decoded by it.
     """
 
     settings: JsonObject
@@ -98,7 +98,7 @@ class Fit:
 
 
 class Scale(Enum):
-    """What one value a cell measures (Stevens 1946): an amount, a name, or a moment."""
+    """What a single value measures (Stevens 1946): an amount, a name, or a moment."""
 
     NUMERIC = auto()
     NOMINAL = auto()
@@ -186,63 +186,63 @@ class Kind(ABC):
     onnx_input: str  # NumPy type of the decoded value, as the shipped model takes it
     joint: bool = False  # all columns of this kind form one block
     native: str | None = None  # the form that the encoded tensor itself already is, if any
-    scale: Scale | None = None  # what the one value of a cell measures
+    scale: Scale | None = None  # what a single value measures
 
-    # --- cells
-    variable_shape: bool = False  # decoded cells differ in shape, and are encoded one by one
+    # --- values
+    variable_shape: bool = False  # decoded values differ in shape, and are encoded one by one
     costly: bool = False  # to decode a row takes long enough to be budgeted
     fit_depends_on_rows: bool = True  # another split needs another fit
-    is_file: bool = False  # a cell is a file: a path, or its bytes
+    is_file: bool = False  # a value is a file: a path, or its bytes
     suffixes: tuple[str, ...] = ()  # of such files
     magic: Pattern[bytes] | None = None  # how such files begin
-    plural: str = "cells"  # of a joint kind, in sentences
-    noun: str = "cell"  # one of them, in sentences
-    wanted: str = "a cell"  # what a file should be: 'an image'
-    corpus: bool = False  # rows are stretches of one running text, whose next token is asked
-    settled_by_all: bool = False  # all train cells, not a sample, tell how cells are written
-    by_word: bool = True  # the user may say that cells are of this kind that do not look like it
-    written_as: str = "text or numbers"  # cells, in a table
+    plural: str = "values"  # of a joint kind, in sentences
+    noun: str = "value"  # one of them, in sentences
+    wanted: str = "a value"  # what a file should be: 'an image'
+    corpus: bool = False  # rows are stretches of one text corpus, whose next token is predicted
+    settled_by_all: bool = False  # the notation is inferred from all train values, not a sample
+    by_word: bool = True  # the user may choose this kind for values that do not look like it
+    written_as: str = "text or numbers"  # of values, in a table
     seconds_per_row: float = 3e-5  # in the shipped file
 
     # --- what is done with rows
     bodies: Mapping[str, Body] = {}  # architecture -> body
-    similarity: Similarity | None = None  # None: rows are compared cell by cell
+    similarity: Similarity | None = None  # None: rows are compared value by value
     file_properties: FileProperties | None = None
     textbook: Textbook | None = None
-    prose: bool = False  # a person reads a cell as a text of its own
-    listed: bool = True  # a person reads a cell in a list of cells
+    prose: bool = False  # a person reads a value as a text of its own
+    listed: bool = True  # a person reads a value in a list of values
 
     @abstractmethod
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Json] | None:
-        """How to decode these cells (settings for `decode`), or None if they are of another kind."""
+        """How to decode these values (settings for `decode`), or None if they are of another kind."""
 
     @abstractmethod
     def decode(self, cells: pl.Series, root: Path | None, settings: JsonObject) -> Decoded:
-        """Cells to arrays; never raises for a bad cell, reports it in `bad`."""
+        """Values to arrays; never raises for a bad value, reports it in `bad`."""
 
     @abstractmethod
     def fit(self, samples: list[Values], settings: JsonObject, limits: Limits) -> Fit:
-        """Learn the encoding from decoded train cells, one item of `samples` a column."""
+        """Learn the encoding from decoded train values, one item of `samples` a column."""
 
     def states(self, dtype: pl.DataType) -> bool:
-        """Whether cells of this type can be nothing else."""
+        """Whether values of this type can be nothing else."""
         return False
 
     def accepts(self, dtype: pl.DataType, settings: JsonObject) -> bool:
-        """Whether cells of this type can be read at all, whatever they hold."""
+        """Whether values of this type can be read at all, whatever they hold."""
         return self.is_file or not (dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration))
 
     def plain(self, settings: JsonObject) -> bool:
-        """Whether cells are numbers as programs write them."""
+        """Whether values are numbers as programs write them."""
         return False
 
     def rewritten(self, cells: pl.Series, settings: JsonObject, dtype: pl.DataType, contract: JsonObject) -> pl.Series:
-        """Cells of one part as the train part has them: its type, and its notation.
+        """Values of one part as the train part has them: its type, and its notation.
 
         Args:
-            settings: how these cells are read.
-            dtype: the type of the train part's cells.
-            contract: how that part's cells are read.
+            settings: how these values are read.
+            dtype: the type of the train part's values.
+            contract: how that part's values are read.
         """
         if cells.dtype.is_nested() and dtype == pl.String:
             held = [None if cell is None else json.dumps(list(cell)) for cell in cells.to_list()]
@@ -269,7 +269,7 @@ class Kind(ABC):
         return ["N"]
 
     def picture(self, row: np.ndarray, settings: JsonObject, side: int) -> np.ndarray | None:
-        """An encoded row, without padding, as pixels uint8 [height, width, 1 or 3], about `side` wide if it is drawn;
+        """An encoded row, without padding, as pixels uint8 [height, width, 1 or 3], about `side` wide;
         None: there is nothing to see."""
         return None
 
@@ -280,27 +280,27 @@ class Kind(ABC):
 
 @runtime_checkable
 class Perceived(Protocol):
-    """A kind that a person sees or hears: what shows nothing is worth a sentence."""
+    """A kind with visible or audible content: blank rows are reported."""
 
     blank_is: str  # what a blank row is called: 'of one colour', 'silent'
 
     def blank(self, rows: np.ndarray) -> np.ndarray:
-        """Encoded rows [n, ...] -> bool [n]: those in which there is nothing to see or hear."""
+        """Encoded rows [n, ...] -> bool [n]: those without content."""
 
 
 @runtime_checkable
 class Parsed(Protocol):
-    """A kind whose cells are written in one notation of many: numbers, times."""
+    """A kind whose values are written in one notation of many: numbers, times."""
 
     def parsed(self, words: pl.Series, settings: JsonObject) -> pl.Series:
-        """Cells without their words for 'missing' as values [rows], null where one cannot be read."""
+        """Texts without the words for 'missing' as values [rows], null where one cannot be read."""
 
     def notation_of(self, words: pl.Series) -> tuple[dict[str, Json], float, str] | None:
-        """(settings, share of the cells that they read, what is to be said) that fit these cells alone."""
+        """(settings, share of the values that they read, the message) that fit these values alone."""
 
 
 def absent(values: np.ndarray) -> np.ndarray:
-    """Which decoded cells are missing, bool [rows]: NaN, the smallest whole number, or a word for it."""
+    """Which decoded values are missing, bool [rows]: NaN, the smallest whole number, or a word for it."""
     if values.dtype.kind == "f":
         return np.asarray(np.isnan(values).reshape(len(values), -1).all(axis=1))
     if values.dtype.kind == "i":
@@ -315,7 +315,7 @@ class Columnwise(Protocol):
     def decode_columns(
         self, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, JsonObject]
     ) -> dict[str, Decoded]:
-        """Cells of columns to arrays, as `decode` does for each."""
+        """Values of columns to arrays, as `decode` does for each."""
 
 
 def decode_columns(
@@ -328,12 +328,12 @@ def decode_columns(
 
 
 def share(flags: pl.Series) -> float:
-    """The share of true cells; 0 where there are none."""
+    """The share of true values; 0 where there are none."""
     return int(flags.sum()) / len(flags) if len(flags) else 0.0
 
 
 def present(cells: pl.Series) -> pl.Series:
-    """Text cells stripped, with the usual words for 'missing' as null."""
+    """Texts stripped, with the usual words for 'missing' as null."""
     if cells.dtype != pl.String:
         return cells
     stripped = cells.str.strip_chars()

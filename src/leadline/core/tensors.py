@@ -47,7 +47,7 @@ class Block:
 
 
 class Tensors(Protocol):
-    """Encoded tensors of some rows; the labels of test rows are sealed."""
+    """Encoded tensors of some rows; the labels of test rows are held out."""
 
     @property
     def rows(self) -> int: ...

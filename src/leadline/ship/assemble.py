@@ -1,7 +1,7 @@
 """The shipped file, made by joining graphs.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
-takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py).
+takes, how their values are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py).
 """
 
 from __future__ import annotations
@@ -75,6 +75,6 @@ def _join(g: Graph, store: Tensors, inner: onnx.ModelProto, certain: Certainty |
 
 
 def _of_train(name: str, block: Block) -> dict[str, Json]:
-    """What the train rows' cells were, by which later ones are seen to differ: `levels`, and the share `missing`."""
+    """Statistics of the train rows, with which new rows are compared: `levels`, and the share `missing`."""
     facts = {fact: nested(block.settings, fact) for fact in ("levels", "missing")}
     return {fact: of_columns[name] for fact, of_columns in facts.items() if of_columns}

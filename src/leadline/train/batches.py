@@ -1,4 +1,4 @@
-"""Rows to train on, kept as compact as they came, and gathered a batch at a time as whole tensors.
+"""Rows to train on, kept in the compact types of their source, and gathered a batch at a time as whole tensors.
 
 Enters: a pair (X, y) of NumPy arrays or PyTorch tensors, X a tuple of them where a module has several inputs; or a
 `Source` whose inputs are one column of images, or numbers. Leaves: `Rows`, and from it batches x, each [N, ...] in the
