@@ -182,8 +182,8 @@ class _Run:
         grown = f"{at.round} rounds, as valid chose"
         undertrained = best.undertrained(self.metric)
         if undertrained:
-            at = f"stopped at the time limit at round {best.rounds}"
-            said.append(f"{at}, while the valid loss fell: too little time to learn")
+            reason = f"stopped at the time limit at round {best.rounds}"
+            said.append(f"{reason}, while the valid loss fell: too little time to learn")
         if self.trained_on_valid:
             grown += "; refitted on train and valid rows"
         else:

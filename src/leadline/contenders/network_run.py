@@ -78,7 +78,7 @@ class NetworkRun(ABC):
         self.last = Annealing()
         self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
         self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
-        self.untold: list[str] = []  # what the engine says of its steps
+        self.messages: list[str] = []  # what the engine says of its steps
         self.training = False  # whether its steps are those of the plan
         self.reserve, self.score, self.undertrained = 0.0, math.nan, False
 
@@ -164,7 +164,7 @@ class NetworkRun(ABC):
             noise = torch.get_rng_state()
         optimizer = self._optimizer()
         self.generator = torch.Generator().manual_seed(self.seed)
-        config = TrainConfig(threads=self.threads, say=lambda what, step: self.untold.append(what), clock=self._spent)
+        config = TrainConfig(threads=self.threads, say=lambda what, step: self.messages.append(what), clock=self._spent)
         self.trainer = Trainer(self.net, self, NetworkObjective(self.net, self.loss_of), optimizer, config)
         torch.set_rng_state(noise)
 
@@ -244,18 +244,18 @@ class NetworkRun(ABC):
                 at, self.state,
             ):  # fmt: skip
                 yield progress
-                yield from self._told(at)
+                yield from self._notes(at)
         except DivergenceError as error:
             if self.trainer.best is None:
                 raise
             at.ended = True
-            self.untold.append(f"stopped at step {at.step}: {error}")
-        yield from self._told(at)
+            self.messages.append(f"stopped at step {at.step}: {error}")
+        yield from self._notes(at)
 
-    def _told(self, at: LoopState) -> Iterator[Progress]:
+    def _notes(self, at: LoopState) -> Iterator[Progress]:
         """What the engine says, for the journal."""
-        while self.untold:
-            yield Progress(step=at.step, steps=at.steps, note=self.untold.pop(0))
+        while self.messages:
+            yield Progress(step=at.step, steps=at.steps, note=self.messages.pop(0))
 
     def _evaluate(self) -> float:
         """Score the weights as they are; the best ones are kept."""
@@ -293,7 +293,7 @@ class NetworkRun(ABC):
             yield from self.last.steps(self._training(), self.standing.step)
         except DivergenceError:
             self.last.outcome = "worse"
-        yield from self._told(self.standing)
+        yield from self._notes(self.standing)
         if self.last.outcome != "used":
             self.trainer.load_best()
         self.describe.append(self.last.describe)

@@ -80,13 +80,13 @@ def differences(
             gradients: dict[str, Tensor | None] = dict(zip(trained, found, strict=True))
             return [
                 _compared(name, trained[name], gradients[name], place, at, floor)
-                for name, place in _drawn(gradients, trained, checks, torch.Generator().manual_seed(seed))
+                for name, place in _sampled(gradients, trained, checks, torch.Generator().manual_seed(seed))
             ]
     finally:
         torch.set_default_dtype(default)
 
 
-def _drawn(
+def _sampled(
     gradients: dict[str, Tensor | None], trained: dict[str, nn.Parameter], checks: int, generator: torch.Generator
 ) -> list[tuple[str, int]]:
     """Names and flat places. Every other time only weights that the batch moves can be drawn, if there are any."""

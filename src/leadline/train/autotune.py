@@ -73,8 +73,8 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
     options = [Choice(low=low, channels_last=last) for low in lows if single or not low for last in lasts]
     if len(options) == 1:
         return options[0]
-    asked = list(options)
-    if (found := remembered(module, batch, asked)) is not None:
+    listed = list(options)
+    if (found := remembered(module, batch, listed)) is not None:
         return found
     if device == CPU and _attends(module, batch[0]):
         options += [replace(option, attention=True) for option in options]
@@ -87,7 +87,7 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
         best = plain
     others = "; ".join(f"{option} {1e3 * spent:.3g} ms" for option, spent in times.items())
     chosen = replace(best, why=f"a trial of a step: {others}")
-    remember(module, batch, asked, chosen)
+    remember(module, batch, listed, chosen)
     return chosen
 
 

@@ -247,6 +247,8 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """The state between two steps, except weights, row order and random generators."""
         self.settle()
+        # `good` is 40% of a checkpoint of a convolutional network; without it, a loss that is not finite soon after a
+        # resumption would go back to other weights than in an uninterrupted training.
         return {
             "rules": self.optimizer.tensors, "good": self.good, "parts": self.parts, "share": self.share,
             "strikes": self.strikes, "threads": self.threads.state(), "taken": self.taken,
