@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import items, nested
 from leadline.core.kind import Perceived
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
@@ -82,7 +83,8 @@ def chunks(rows: np.ndarray) -> list[np.ndarray]:
 def kept_apart(store: Store) -> list[str]:
     """What is said where a word for 'missing' is a value of its own."""
     return [
-        f"In {name!r} {listed(map(repr, words))} and the other missing cells are kept apart: the target differs."
-        for block in store.blocks
-        for name, words in block.settings.get("apart", {}).items()
+        f"In {name!r} {listed(map(repr, items(apart, name)))} and the other missing cells are kept apart: the target "
+        "differs."
+        for apart in (nested(block.settings, "apart") for block in store.blocks)
+        for name in apart
     ]

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import whole
 from leadline.core.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
 from leadline.core.task import Task
 from leadline.core.tensors import Block, Split
@@ -96,7 +97,7 @@ class Store:
             mine = rows[start : start + step]
             held = encoded[mine]
             if block.padding is not None:  # what only fills up costs as much as what was heard
-                held = held[:, : max(block.settings.get("least", 1), _filled(held, block.padding))]
+                held = held[:, : max(whole(block.settings, "least", 1), _filled(held, block.padding))]
             out[mine] = session({"encoded": held})[form]
 
         temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from leadline.core.json_types import items
 from leadline.core.tensors import Tensors
 from leadline.kinds.tokens import PADDING, START
 
@@ -53,7 +54,7 @@ def bits(store: Tensors, rows: np.ndarray, read: Callable[[np.ndarray], np.ndarr
     spent = read(tokens) / math.log(2)
     settings = store.blocks[0].settings
     if settings["unit"] == "character":
-        spent[tokens == START] += math.log2(UNICODE - len(settings["vocabulary"]))
+        spent[tokens == START] += math.log2(UNICODE - len(items(settings, "vocabulary")))
     ends = np.cumsum(counts)
     total = np.concatenate([[0.0], np.cumsum(spent)])
     return np.asarray(total[ends] - total[ends - counts])

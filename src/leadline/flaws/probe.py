@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from leadline.dataset.store import Store
 from leadline.flaws.time_budget import Pace
 from leadline.kinds import KINDS
 from leadline.kinds.time import NEVER
+from leadline.system.process_state import warnings_ignored
 
 ROUNDS, ITERATIONS = 80, 60
 FEWEST_ROUNDS = 5
@@ -158,7 +158,6 @@ class Probe:
     def _linear(
         self, store: Any, train: np.ndarray, labels: np.ndarray, rows: np.ndarray, strength: float
     ) -> np.ndarray:
-        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression, Ridge
 
         design = Design(store, self.plan, train)
@@ -168,8 +167,7 @@ class Probe:
             x = design(store, train)
             ridge = Ridge(alpha=1 / strength, solver="auto" if isinstance(x, np.ndarray) else "sparse_cg")
             return np.asarray(ridge.fit(x, labels).predict(design(store, rows)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with warnings_ignored():  # that it has not converged
             model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(design(store, train), labels)
         scores = np.zeros((len(rows), self.classes), np.float32)
         for start in range(0, len(rows), 8_192):

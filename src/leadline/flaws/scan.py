@@ -25,6 +25,7 @@ from leadline.flaws.detector import FEWEST, Finding, ScanData, TestAnswers
 from leadline.flaws.fix import fix
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.time_budget import Pace
+from leadline.system.process_state import one_blas_thread
 
 __all__ = ["READINGS", "Encode", "Scan", "scan", "with_impact"]
 
@@ -75,7 +76,7 @@ class Scan:
         names = [name for name in self.findings if name in settings.fixes and not FLAWS[name].before_split]
         with again(self.store, table, split) as plain:
             data = ScanData(table=table, store=plain, settings=settings, threads=threads)
-            with _one_thread():
+            with one_blas_thread():
                 flaws = [flaw for name in names for flaw in FLAWS[name].search_fold(data, self.findings[name])]
             if not flaws:
                 yield plain
@@ -124,7 +125,7 @@ def with_impact(flaws: Sequence[Flaw], test: TestAnswers) -> list[Flaw]:
 def _search(data: ScanData, pace: Pace, *, before_split: bool) -> Findings:
     """What each detector of this phase found; those without an entry did not search."""
     found: Findings = {}
-    with _one_thread():
+    with one_blas_thread():
         able = before_split or _probe_is_ready(data, pace)
         for name, each in FLAWS.items():
             if each.before_split != before_split or (each.share and not able):
@@ -159,15 +160,3 @@ def _ordered(found: Mapping[str, Sequence[Flaw]]) -> list[Flaw]:
         for flaw in (*own, *others):
             flaws.setdefault((name, flaw.columns or len(flaws)), flaw)
     return list(flaws.values())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Products of matrices run on one thread meanwhile.
-
-    They are small, and on a machine that others use too two threads wait for each other ten times as long as they work.
-    """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):
-        yield

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import wholes
 from leadline.core.kind import DENSE, MISSING, Body, Decoded, Fit, Kind, Limits, Scale, Tensor, present
 from leadline.kinds import spelling
 
@@ -28,7 +29,7 @@ BY_CHANCE = 1e-4  # how often one such word in all of a table may be taken for a
 def _embeddings(block: Block, width: int) -> Any:
     from leadline.nets.tabular import CategoryBody
 
-    return CategoryBody(list(block.settings["sizes"]))
+    return CategoryBody(wholes(block.settings, "sizes"))
 
 
 class Category(Kind):

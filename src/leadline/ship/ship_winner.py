@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from leadline.core.records import Sample
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.race.judge import Judged
@@ -74,5 +75,5 @@ def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dic
     }  # fmt: skip
     if store.task.generative:
         model = Model(path)
-        facts["sample"] = {"unit": model.contract["unit"], "text": model.generate(length=SAMPLE)}
+        facts["sample"] = Sample(unit=model.contract["unit"], text=model.generate(length=SAMPLE))
     return facts

@@ -17,7 +17,7 @@ Measured on processors alone: docs/devices.md says what of the others was tried,
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.system.errors import LeadlineError
+from leadline.system.process_state import SharedChange
 
 CPU = torch.device("cpu")
 ROOM = 0.4  # of an accelerator's free memory that rows may take to stay there; the module and its sums need the rest
@@ -147,15 +148,23 @@ def exact(device: torch.device) -> Iterator[None]:
     A number under 1e-38 costs some processors a hundred times the time of another. Threads that were there before keep
     to their own ways, so `Trainer` sets what an optimizer remembers to zero by itself before it becomes so small.
     """
-    cudnn = torch.backends.cudnn
-    before, flushed = cudnn.deterministic, _flushes()
-    cudnn.deterministic = True
-    torch.set_flush_denormal(True)
+    flushed = _flushes()
     try:
-        yield
+        with _DETERMINISTIC:
+            torch.set_flush_denormal(True)
+            yield
     finally:
-        cudnn.deterministic = before
         torch.set_flush_denormal(flushed)
+
+
+def _deterministic() -> Callable[[], object]:
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic
+    cudnn.deterministic = True
+    return lambda: setattr(cudnn, "deterministic", before)
+
+
+_DETERMINISTIC = SharedChange(_deterministic)
 
 
 def _flushes() -> bool:

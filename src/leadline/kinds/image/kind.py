@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import whole
 from leadline.core.kind import (
     CONVOLUTION,
     DENSE,
@@ -56,7 +57,7 @@ CLEARLY = 0.5  # of the best contrast that an earlier one of these grounds must 
 
 
 def _size_of(block: Block) -> tuple[int, int, int]:
-    return block.settings["height"], block.settings["width"], block.settings["channels"]
+    return whole(block.settings, "height"), whole(block.settings, "width"), whole(block.settings, "channels")
 
 
 def _pixel_body(block: Block, width: int) -> Any:
@@ -174,7 +175,7 @@ class Image(Kind):
         return isinstance(dtype, pl.Array) and len(dtype.shape) > 1
 
     def input_shape(self, name: str, block: Block) -> list[str | int]:
-        return ["N", f"{name}.height", f"{name}.width", block.settings["channels"]]
+        return ["N", f"{name}.height", f"{name}.width", whole(block.settings, "channels")]
 
     def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
         return row
