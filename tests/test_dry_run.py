@@ -130,7 +130,7 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
     ("content", "words", "message"),
     [
         ("x,y\n" + "1,a\n2,a\n" * 9, "", "Column 'y' is 'a' in every row; a target must vary; choose"),
-        ("k,y\n" + "1,a\n1,b\n" * 9, "", "No column but the target is left to learn from in data ('k': it holds"),
+        ("k,y\n" + "1,a\n1,b\n" * 9, "", "data has no usable column besides the target ('k': it holds"),
         ("x,y\n" + "1,a\n2,b\n" * 3, "", "Only 6 usable rows to learn from in data; at least 8 are needed."),
         (
             "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(40)),

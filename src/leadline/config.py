@@ -212,8 +212,8 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that an earlier version wrote, by the names of today.
 
     Example:
-        >>> translated({"rounds": 3, "need": ["latency<5ms", "interpretable"], "fix": "twins,leak"})
-        {'repeats': 3, 'fix': 'near_duplicates,target_leakage', 'max_latency': '5ms', 'interpretable': True}
+        >>> translated({"rounds": 3, "need": ["latency<5ms", "interpretable"], "fix": "labels,leak"})
+        {'repeats': 3, 'fix': 'label_errors,target_leakage', 'max_latency': '5ms', 'interpretable': True}
     """
     found = {RENAMED.get(name, name): value for name, value in values.items() if name != "need"}
     if found.get("fix"):

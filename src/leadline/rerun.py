@@ -1,4 +1,4 @@
-"""A run again: gone on from where it was killed, or followed from its journal to the same bytes.
+"""A run again: resumed where it was killed, or replayed from its journal to the same bytes.
 
 Enters: a run folder. A run that was killed lies beside its name, and its lock is free (results/run_folder.py); all that
 depends on time is in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes
@@ -40,9 +40,9 @@ def resume(
 ) -> Run:  # fmt: skip
     """Go on with a run that was killed.
 
-    A run by epochs ends with the same bytes as if nothing had happened. A run under a budget goes on with the seconds
-    that were left. Contenders that had ended stay as they were; networks go on from their last checkpoint, the others
-    start again.
+    A run by epochs ends with the same bytes as if nothing had happened. A run under a budget continues with the
+    remaining seconds. Contenders that had ended are kept; networks resume from their last checkpoint, the others start
+    again.
 
     Args:
         run: the folder that the run was to make (default: the newest in ./runs that was killed).
@@ -105,7 +105,7 @@ def replay(
     """
     folder = Path(run)
     if not (folder / "result.json").is_file():
-        raise SourceError(f"{folder} holds no finished run; leadline resume goes on with one that was killed.")
+        raise SourceError(f"{folder} holds no finished run; leadline resume continues one that was killed.")
     past = journals.read(folder)
     settings, source, test = read_config(folder, source, test)
     final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")

@@ -1,4 +1,4 @@
-"""What the textbook expects of a table before anything is trained: deep, classical or either, and how sure it is.
+"""What the textbook expects of a table before anything is trained: deep, classical or either, with a confidence.
 
 Enters: the understood table, the rows of its split, the machine and the budget. Leaves: an `Expectation`: an answer, a
 sentence, and every reason with its source. It is the hypothesis that a run then tests; it changes nothing in the run.
@@ -39,7 +39,7 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """Which family the textbook expects to win, how sure it is, one sentence of why, and the reasons."""
+    """Which family the textbook expects to win, its confidence, one sentence of why, and the reasons."""
 
     answer: str  # deep, classical or either
     sure: str  # usually, often or open

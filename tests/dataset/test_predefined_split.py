@@ -87,7 +87,7 @@ def test_test_is_drawn_where_only_valid_is_stated(found: Any) -> None:
 
 def test_a_group_on_both_sides_is_said(found: Any) -> None:
     done = found({"set": _repeated("train", "test", "train"), "who": _repeated("u", "v")}, split="set", group="who")
-    assert done.said[-1] == "2 values of 'who', such as 'u', are in train and in the stated test."
+    assert done.said[-1] == "2 values of 'who', such as 'u', are in both the train rows and the predefined test rows."
 
 
 def test_rows_of_no_part_are_set_aside(found: Any) -> None:
@@ -163,7 +163,9 @@ def test_what_states_nodraw(columns: dict[str, Any], split: str, message: str, f
 
 @pytest.mark.parametrize("option", ["test", "time_column"])
 def test_settings_that_contradict(option: str) -> None:
-    with pytest.raises(LeadlineError, match=f"--split and --{option} both say what is tested on; leave out one"):
+    with pytest.raises(
+        LeadlineError, match=f"--split and --{option.replace('_', '-')} both say what is tested on; leave out one"
+    ):
         from_mapping({"split": "fold=1", option: "x"})
 
 

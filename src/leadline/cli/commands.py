@@ -246,7 +246,7 @@ def _runs(given: argparse.Namespace) -> int:
         print(line_of(run, widest))
     for path, process in unfinished(given.folder):
         known = (
-            f"killed; leadline resume {path} goes on with it" if process is None else f"under way, as process {process}"
+            f"killed; leadline resume {path} continues it" if process is None else f"under way, as process {process}"
         )
         print(f"{path.name}: {known}")
     if not found:

@@ -69,7 +69,8 @@ class Terminal:
         live = sys.stdout.isatty()  # whatever FORCE_COLOR says: a file is no screen
         self._console = Console(highlight=False, force_terminal=live, no_color=None if live else True)
         self._lines: dict[str, _Line] = {}
-        self._rounds = ""  # the last one after the first, as a line
+        self._races = 1  # with the repeats that ended
+        self._last_repeat = ""  # as a line
         self._began = time.monotonic()
         self._ended: float | None = None  # seconds that it took
         self._budget: float | None = None
@@ -162,8 +163,9 @@ class Terminal:
     def _round(self, event: dict[str, Any]) -> None:
         what = "seed" if event["fold"] is None else f"fold {event['fold'] + 1} of {event['folds']}"
         scores = ", ".join(f"{name} {_number(score)}" for name, score in event["scores"].items())
-        self._rounds = f"round {event['number'] + 1} ({what}): {scores} on test"
-        self._plain(f"{event['t']:6.1f} s  {self._rounds}")
+        self._races += 1
+        self._last_repeat = f"repeat {self._races} ({what}): {scores} on test"
+        self._plain(f"{event['t']:6.1f} s  {self._last_repeat}")
 
     def _race_ended(self, event: dict[str, Any]) -> None:
         self._say(f"{event['t']:6.1f} s  the race ends: {event['why']}")
@@ -187,7 +189,7 @@ class Terminal:
         from rich.table import Table
 
         wide = self._console.width
-        caption = f"{self._left()}; {self._rounds}" if self._rounds else self._left()
+        caption = f"{self._left()}; {self._last_repeat}" if self._last_repeat else self._left()
         names = ["contender", "valid", *(["curve"] if wide >= NARROWEST else [])]
         names += [*(["step"] if wide >= NARROW else []), "state"]
         rows = [dict(zip(names, names, strict=True)), *map(self._cells, self._lines.values())]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leadline.dataset.heldout import SEALED
+from leadline.dataset.heldout import HIDDEN
 from leadline.dataset.table import Table
 from leadline.flaws import impact
 from leadline.flaws.confident_learning import LEAST, Noise, noise, suspects
@@ -63,7 +63,7 @@ def answered(probe: Probe, table: Table, rows: np.ndarray, learned: np.ndarray, 
     rows = some(rows, may.looked)
     known = np.isin(rows, learned)
     fold = np.random.default_rng(3).permutation(len(rows)) % PARTED
-    y = np.full(len(rows), SEALED)
+    y = np.full(len(rows), HIDDEN)
     y[known] = table.labels[rows[known]]
     answers = probe.crossed(rows, y, fold, may.most, known=known)
     return Answered(rows=rows, known=known, answers=answers, fold=fold, most=may.most, by=probe.name)

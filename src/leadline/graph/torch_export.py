@@ -1,8 +1,8 @@
 """A PyTorch module -> ONNX, by PyTorch's own exporters, with a free number of rows.
 
-There are two: one traces the module in a third of a second, and PyTorch means to part with it one day; the other takes
-seven seconds, five of them before it has looked at the module. The first is asked first, and its graph is run on other
-numbers of rows than it was traced with; where it cannot, or the graph answers otherwise than the module, the second is
+There are two: one traces the module in a third of a second, and PyTorch plans to remove it one day; the other takes
+seven seconds, five of them before it has looked at the module. The first is tried first, and its graph is run on other
+numbers of rows than it was traced with; where it fails, or graph and module disagree, the second one is used
 (docs/decisions/0027).
 """
 
@@ -32,8 +32,8 @@ CLOSE = 1e-4  # of the largest answer, by which a traced graph may differ from i
 def export(net: Any, samples: Mapping[str, np.ndarray], unequal: Collection[str] = ()) -> onnx.ModelProto:
     """Export `net` as a graph from the tensors of `samples` (two rows each, by name) to 'raw' [N, out].
 
-    The length of the rows of those named in `unequal` is left free. The exporter prints its steps; they are swallowed,
-    since what matters of them is checked row by row afterwards.
+    The length of the rows of those named in `unequal` is left free. The exporter prints its steps; they are suppressed,
+    since the result is checked row by row afterwards.
     """
     import torch
 
@@ -86,7 +86,7 @@ def export_step(net: Any) -> onnx.ModelProto:
 def _export(
     net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, others: tuple[Tensors, ...]
 ) -> onnx.ModelProto:
-    """`others` are inputs of other sizes, that a traced graph has to answer as `net` does."""
+    """`others` are inputs of other sizes, on which a traced graph and `net` must agree."""
     net.eval()
     with _errors_alone("torch.onnx"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -98,7 +98,7 @@ def _export(
 
 @contextlib.contextmanager
 def _errors_alone(name: str) -> Iterator[None]:
-    """A logger tells of errors alone meanwhile."""
+    """A logger reports errors only, temporarily."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -109,7 +109,7 @@ def _errors_alone(name: str) -> Iterator[None]:
 
 
 def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto | None:
-    """What the tracing exporter makes of it; None where there is none, or it knows no such operator."""
+    """The graph by the tracing exporter; None where it is absent, or does not know an operator."""
     import onnx
     import torch
     from torch.utils._pytree import tree_leaves

@@ -1,7 +1,6 @@
-"""Cells in one form, whoever read them: the types of a frame made few, before any kind sees them.
+"""Values in one canonical form, whoever read them: few types in a frame, before any kind sees them.
 
-Enters: a lazy frame as a reader made it. Leaves: the same with these types of cells, and no others, in columns that
-hold one value a cell:
+Enters: a lazy frame as a reader made it. Leaves: the same with these types, and no others, in scalar columns:
 
     text       from text, categories and enumerations; composed (Unicode NFC), null where empty
     numbers    whole ones as they are, DECIMAL and integers beyond 64 bits as float64
@@ -50,11 +49,11 @@ def is_pattern(name: str) -> bool:
 def plain(
     frame: pl.LazyFrame, keep: Collection[str] = (), unplain: Collection[str] | None = None
 ) -> pl.LazyFrame:  # fmt: skip
-    """The frame with its cells in one form.
+    """The frame with its values in canonical form.
 
     Args:
-        keep: columns that stay as they are: those of media.
-        unplain: the columns of text that have to be changed (default: they are looked for).
+        keep: columns that stay unchanged: those of media.
+        unplain: the text columns that have to be changed (default: found by a scan).
     """
     schema = frame.collect_schema()
     if unplain is None:
@@ -71,7 +70,7 @@ def plain(
 
 
 def _cell(name: str, dtype: pl.DataType, unplain: bool) -> pl.Expr | None:
-    """A column in its one form; None where it has that already."""
+    """A column in canonical form; None where it has that already."""
     cell = pl.col(name)
     if dtype in TEXT:
         text = cell if dtype == pl.String else cell.cast(pl.String)
@@ -88,7 +87,7 @@ def _cell(name: str, dtype: pl.DataType, unplain: bool) -> pl.Expr | None:
 
 
 def unplain_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str]:
-    """The columns of text of which some cell is not composed, or empty."""
+    """The text columns that have a value which is not composed, or empty."""
     names = [name for name, dtype in frame.collect_schema().items() if dtype in TEXT and name not in keep]
     if not names:
         return []

@@ -99,7 +99,7 @@ def _tidied(table: Path, dialect: Dialect, folder: Path) -> list[str]:
     if copies:
         frame = frame.drop(name for name, _ in copies)
         names = listed(dict.fromkeys(repr(old) for _, old in copies))
-        notes.append(f"has {names} more than once with the same cells; one of each is kept")
+        notes.append(f"has {names} more than once with the same values; one of each is kept")
     if others:
         notes.append(f"has more than one column named {listed(dict.fromkeys(repr(old) for _, old in others))}; "
                      f"the later ones are called {listed(name for name, _ in others)}")  # fmt: skip
@@ -163,8 +163,8 @@ def _by_polars(plain: Path, folder: Path, dialect: Dialect) -> Converted | None:
 def _blank_lines(plain: Path, table: Path, dialect: Dialect) -> int | None:
     """How many of the rows are blank lines; None where some rows are lines with too few or swallowed fields.
 
-    Every row of F fields has F - 1 separators, a blank line none; those inside of quoted cells come on top. So the
-    separators of the whole file say whether a null at the end of a row was written or made up.
+    Every row of F fields has F - 1 separators, a blank line none; those inside quoted values come on top. So the
+    separators of the whole file tell whether a null at the end of a row was written or made up.
     """
     frame = pl.scan_parquet(table)
     last = pl.nth(-1)
@@ -327,7 +327,7 @@ def _pass(plain: Path, folder: Path, dialect: Dialect, strict: bool = False) -> 
 
 
 def _records(file: io.TextIOBase, dialect: Dialect, strict: bool) -> Iterator[tuple[int, list[str], str]]:
-    """(line, record, what is wrong) for each record; the csv module goes on after one that it can't read."""
+    """(line, record, what is wrong) for each record; the csv module continues after one that it can't read."""
     reader = reader_of(file, dialect.separator, dialect.quoting, dialect.spaced, strict)
     while True:
         line = reader.line_num + 1

@@ -205,7 +205,7 @@ def _has_header(records: list[list[str]]) -> bool:
 
 
 def is_data(cell: str) -> bool:
-    """Whether a cell is a number or a date, as no column name is."""
+    """Whether a value is a number or a date, as no column name is."""
     return bool(NUMBER.match(cell) or DATE.match(cell))
 
 

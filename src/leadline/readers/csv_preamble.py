@@ -135,7 +135,7 @@ def _named_by(comment: str, below: Dialect) -> str | None:
 
 
 def _title(text: str, separator: str | None) -> int:
-    """How many lines above the header hold one cell, where the table has more."""
+    """How many lines above the header hold one value, where the table has more."""
     separator = sniff(text, separator).separator
     if separator == NO_SEPARATOR:
         return _title_of_few(text)
@@ -153,7 +153,7 @@ def _title(text: str, separator: str | None) -> int:
 
 
 def _title_of_few(text: str) -> int:
-    """A title above a short table makes its separator hard to see: it is looked for below."""
+    """A title above a short table makes its separator hard to see: it is inferred from the lines below."""
     lines = list(_lines(text))
     for number in range(1, min(MOST_TITLE, len(lines) - FEWEST) + 1):
         below = sniff(text.split("\n", lines[number][0])[-1])

@@ -1,7 +1,7 @@
 """In which encoding a text file is written, inferred from its bytes; and the same text in UTF-8.
 
 Enters: a file. Leaves: a name that Python's codecs know, and a UTF-8 file. What is not UTF-8 carries no mark, so it is
-guessed, and the guess is said: East Asian encodings by their pairs of bytes, other scripts by how often their commonest
+guessed, and a message says so: East Asian encodings by their pairs of bytes, other scripts by how often their commonest
 letters come, Latin ones by which of them makes letters of the bytes inside of words.
 
     >>> guess("Размер;Цвет\\n12,5;красный\\n".encode("cp1251"))

@@ -58,7 +58,7 @@ SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 def read_folder(folder: Path, cache: Path) -> Layout:
     """Recognise the layout of a folder and read it.
 
-    Raises SourceError that says what was looked for and what was found.
+    Raises SourceError that says what was expected and what was found.
     """
     files, subfolders = visible(folder)
     if not files and not subfolders:
@@ -111,7 +111,7 @@ def _wrapped(folder: Path, files: list[Path], media: dict[str, list[str]]) -> Pa
 def _manifest(
     folder: Path, files: list[Path], media: dict[str, list[str]], archives: list[Path], cache: Path
 ) -> Layout | None:
-    """Tables whose cells name media in this folder or in an archive in it; None where there are none such."""
+    """Tables whose values name media in this folder or in an archive in it; None where there are none such."""
     if not (any(media.values()) or archives or any(medium_of(file.name) for file in files)):
         return None
     # Class folders say the label themselves, so a table beside them has to say it too.

@@ -113,7 +113,7 @@ def _sink_json(plain: Path, table: Path) -> None:
 
 
 def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, Converted]:
-    """Set aside the lines that are no JSON object, and write as text what is now a number, now a list, and so on."""
+    """Drop the lines that are no JSON object, and write keys of mixed types (now a number, now a list) as text."""
     done = Converted(table=folder / "table.parquet", unit=unit)
     forms: dict[str, set[type]] = {}
     kept = lost = 0
@@ -140,7 +140,7 @@ def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, 
                 file.write(json.dumps({k: _as_text(v) if k in mixed else v for k, v in row.items()}) + "\n")
     notes = [f"has {counted(lost, unit)} that could not be read, left out"] if lost else []
     if mixed:
-        notes.append(f"holds cells of several forms under {listed(map(repr, sorted(mixed)))}; all are read as text")
+        notes.append(f"holds values of several types under {listed(map(repr, sorted(mixed)))}; all are read as text")
     return clean, replace(done, notes=tuple(notes))
 
 

@@ -7,8 +7,8 @@ Enters: a `Layout` of tables. Leaves: the same with the kind of each such column
     clips.csv (id,label)     recordings/1.wav            names without their suffix
     clips.csv  clips.zip                                 the same in .zip, .tar, .tar.gz or .tgz
 
-Names may differ in large and small letters, where no file has the very name. Files that are missing are said here, and
-their rows quarantined where rows are decoded.
+Names may differ in case, where no file has the exact name. Missing files are reported here, and their rows quarantined
+where rows are decoded.
 """
 
 import os
@@ -51,7 +51,7 @@ class _Place:
 
 
 def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
-    """{column: kind} of the text columns whose cells end like files of one kind of media.
+    """{column: kind} of the text columns whose values end like files of one kind of media.
 
     >>> media_columns(pl.LazyFrame({"path": ["a/1.wav", None, "b/2.WAV"], "url": ["http://x/1.png"] * 3}))
     {'path': 'audio'}
@@ -71,7 +71,7 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
 
 
 def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
-    """{column: kind} of the text columns whose cells name files of one kind of media without their suffix."""
+    """{column: kind} of the text columns whose values name files of one kind of media without their suffix."""
     head = frame.select(name for name, dtype in frame.collect_schema().items() if dtype == pl.String)
     columns = _may_name(head.head(LOOKED_AT).collect())
     if not columns:
@@ -96,7 +96,7 @@ def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
 
 
 def _may_name(frame: pl.DataFrame) -> list[pl.Series]:
-    """Columns whose cells differ enough to be names of files, which few rows share, and are short enough."""
+    """Columns whose values differ enough to be file names, which few rows share, and are short enough."""
     if not frame.width:
         return []
     longest = frame.select(pl.all().str.len_chars().max()).row(0)
@@ -143,7 +143,7 @@ def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | No
 
 
 def _distinct(frame: pl.DataFrame) -> list[str]:
-    """The distinct cells of all columns, in order."""
+    """The distinct values of all columns, in order."""
     return list(dict.fromkeys(cell for column in frame.get_columns() for cell in column.drop_nulls() if cell.strip()))
 
 
@@ -176,7 +176,7 @@ def _direct(root: Path, cells: Iterable[str]) -> dict[str, str]:
 
 
 def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
-    """{cell: names that it could mean}: one of the two is the end of the other, folder by folder."""
+    """{value: names that it could mean}: one of the two is the end of the other, folder by folder."""
     wanted = {cell: _plain(cell) for cell in cells}
     ends = {posixpath.basename(plain).lower() for plain in wanted.values()}
     named: dict[str, list[str]] = {}
@@ -216,7 +216,7 @@ def _plain(cell: str) -> str:
 
 
 def _paths(root: Path, cells: list[str], part: str) -> dict[str, str]:
-    """{cell: path relative to `root`} of the files that are there."""
+    """{value: path relative to `root`} of the files that exist."""
     found = _direct(root, cells)
     lacking = [cell for cell in cells if cell not in found]
     if not lacking:
@@ -236,7 +236,7 @@ def _paths(root: Path, cells: list[str], part: str) -> dict[str, str]:
 
 
 def _prefix(cell: str, path: str) -> str | None:
-    """What has to stand before a cell to make it a path; None where that does not do."""
+    """The prefix that makes a value a path; None where no prefix does."""
     return path[: -len(cell)].rstrip("/") if path == cell or path.endswith(f"/{cell}") else None
 
 

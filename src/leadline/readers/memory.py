@@ -257,7 +257,7 @@ def _in_milliseconds(name: str, values: Array) -> Array:
 
 
 def _objects(name: str, cells: list[Any]) -> pl.Series:
-    """Cells of any Python type: kept where they agree, read as text where they don't."""
+    """Values of any Python type: kept where their types agree, read as text where they don't."""
     cells = [None if _missing(cell) else cell for cell in cells]
     if {type(cell) for cell in cells} <= {type(None), str}:
         return pl.Series(name, cells, dtype=pl.String)

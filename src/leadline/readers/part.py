@@ -95,7 +95,7 @@ def part_of(stem: str) -> str | None:
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a file's name is text: names on Linux may be any bytes, and those that are not UTF-8 fit into no cell.
+    """Whether a file's name is text: names on Linux may be any bytes, and those that are not UTF-8 fit into no column.
 
     >>> is_utf8("café.png"), is_utf8("caf\\udce9.png")
     (True, False)
@@ -224,7 +224,7 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
     if _holds_objects(dtype):
         raise SourceError(
             f"column {name!r} holds Python objects, where numbers, text, bytes or lists of them were expected; "
-            "turn its cells into one of these"
+            "turn its values into one of these"
         )
     if column.null_count():
         total.update(np.packbits(column.is_null().to_numpy()).tobytes())
@@ -254,7 +254,7 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
 
 
 def _holds_objects(dtype: Any) -> bool:
-    """Whether cells are objects of Python, or have some inside."""
+    """Whether values are Python objects, or contain some."""
     if isinstance(dtype, pl.Struct):
         return any(_holds_objects(field.dtype) for field in dtype.fields)
     return bool(dtype == pl.Object) or (isinstance(dtype, pl.List | pl.Array) and _holds_objects(dtype.inner))

@@ -59,7 +59,7 @@ def with_partitions(part: Part, values: dict[str, str | None]) -> Part:
 
 
 def note(columns: Sequence[str]) -> str:
-    """What is said of it."""
+    """The message about it."""
     named = ", ".join(map(repr, columns))
     return (
         f"names of folders such as {columns[0]}=... are read as {'column' if len(columns) == 1 else 'columns'} {named}"

@@ -71,7 +71,7 @@ def _find(name: str, data: str | Path | None) -> Path | None:
         return next((folder / name for folder in _folders(data) if (folder / name).exists()), None)
     except OSError as error:  # a name that is longer than the system takes
         raise SourceError(
-            f"the name {name!r} cannot be looked for ({(error.strerror or str(error)).lower()}); give a shorter one"
+            f"the name {name!r} cannot be opened ({(error.strerror or str(error)).lower()}); give a shorter one"
         ) from error
 
 

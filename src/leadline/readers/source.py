@@ -1,7 +1,7 @@
 """What the user points at, read into frozen parts.
 
 Enters: a folder, a file, an archive, a frame, arrays, or the name of a sample. Leaves: a `Source`: train rows, the
-valid and test rows that the source itself states, and everything that is to be told to the user once.
+valid and test rows that the source itself defines, and messages for the user.
 
     >>> import tempfile, polars as pl
     >>> source = read(pl.DataFrame({"x": [1, 2], "y": [0, 1]}), cache=Path(tempfile.mkdtemp()))

@@ -1,8 +1,8 @@
 """Tables in files: delimited text, workbooks, JSON, Parquet, Arrow; each but the last two also packed.
 
 Enters: one file (or the shards of one Parquet table). Leaves: a `Part` that scans Parquet. Text is turned into Parquet
-once, in bounded memory, under the digest of its content; reading the same content again starts at once. Cells of
-delimited text all stay text here: what they mean is for the kinds to say.
+once, in bounded memory, under the digest of its content; reading the same content again starts at once. Values of
+delimited text all stay text here: the kinds decide what they mean.
 
     >>> part = read_table(Path("houses/train.csv"), Path("cache"))      # doctest: +SKIP
     >>> part.frame.collect_schema().names()[:2]                         # doctest: +SKIP

@@ -120,7 +120,7 @@ def _convert(root: Path, names: list[str], folder: Path, most: int) -> list[str]
             notes.append(f"{name} is empty; it is left out")
             continue
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            plain, said = as_utf8(root / name, Path(scratch), "text")
+            plain, said = as_utf8(root / name, Path(scratch), "a text file")
             notes += [f"{name} {note}" for note in said]
             for row in _rows(plain, most):
                 rows.append(row)

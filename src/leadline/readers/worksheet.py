@@ -1,7 +1,6 @@
-"""The table of a sheet, without what people put around it: titles, notes, another table beside it, merged cells.
+"""The table of a sheet, without titles, notes, a second table beside it, and merged ranges.
 
-Enters: all cells of a sheet, "" where there is nothing, and its merged ranges. Leaves: a header and its rows, and what
-is to be said.
+Enters: all values of a sheet, "" where empty, and its merged ranges. Leaves: a header and its rows, and messages.
 
     >>> table_of([["Sales", "", ""], ["", "", ""], ["id", "age", "city"], [1, 31, "Ulm"], [2, 40, "Ulm"]], [])
     ([['id', 'age', 'city'], [1, 31, 'Ulm'], [2, 40, 'Ulm']], ['has 1 row above its table, left out'])
@@ -96,7 +95,7 @@ def _spread(groups: list[Any]) -> list[Any]:
 
 
 def _above_notes(rows: Rows) -> tuple[Rows, int]:
-    """Without blank rows at the end, and lines of one cell that a blank row parts from the table."""
+    """Without blank rows at the end, and without notes of one value below a blank row."""
     end = len(rows)
     while end > 2 and _filled(rows[end - 1]) == 0:
         end -= 1

@@ -185,5 +185,5 @@ def named(device: torch.device) -> str:
 
 
 def peak_gb(device: torch.device) -> float | None:
-    """The most memory that tensors held there since the process began, in GB; None where it cannot be told."""
+    """The most memory that tensors held there since the process began, in GB; None where it is unknown."""
     return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None

@@ -68,7 +68,7 @@ def noted(note: Callable[[], None]) -> _Meanwhile:
 
 
 def told_once() -> _Meanwhile:
-    """While all that was learned is written down: the first Ctrl-C is told what it would lose, the next one ends it."""
+    """While results are written: the first Ctrl-C prints what would be lost, the next one ends the run."""
     held = signal.getsignal(signal.SIGINT)
     return _Meanwhile(_tell if held is signal.default_int_handler else held)
 

@@ -41,7 +41,7 @@ def limit(text: str) -> int | None:
 
 
 def quota(process: Path = Path("/proc/self")) -> float:
-    """Cores' worth of time that the process's control groups leave it; inf where nothing is said."""
+    """CPU quota of the process's control groups, in cores; inf without a limit."""
     try:
         groups = [line.split(":", 2) for line in (process / "cgroup").read_text().splitlines()]
         mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
@@ -124,7 +124,7 @@ def _state(stat: Path) -> str:
 
 
 def memory_gb() -> float:
-    """Memory of the machine, in GB (10^9 bytes); 0 where it cannot be told."""
+    """Memory of the machine, in GB (10^9 bytes); 0 where unknown."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (AttributeError, ValueError, OSError):
@@ -132,7 +132,7 @@ def memory_gb() -> float:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has held, in MB; 0 where it cannot be told."""
+    """Peak memory of this process, in MB; 0 where unknown."""
     try:
         import resource
     except ImportError:  # Windows
@@ -142,7 +142,7 @@ def peak_mb() -> float:
 
 
 def used_gb(pid: int) -> float:
-    """Memory that process `pid` holds for itself now, in GB; 0 where it cannot be told.
+    """Private memory of process `pid` now, in GB; 0 where unknown.
 
     Mapped files (the store, libraries) are left out: the system takes those pages back when it needs them.
     """
@@ -154,7 +154,7 @@ def used_gb(pid: int) -> float:
 
 
 def tree_gb(pid: int) -> float:
-    """Memory that process `pid` and all that it started hold now, in GB; 0 where it cannot be told."""
+    """Memory of process `pid` and all its children now, in GB; 0 where unknown."""
     children: list[int] = []
     try:
         for thread in Path(f"/proc/{pid}/task").iterdir():

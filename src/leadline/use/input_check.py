@@ -1,8 +1,8 @@
-"""What the cells of a file are that is to be predicted, held against the contract of the model.
+"""The values of a file to predict, compared with the contract of the model.
 
-Enters: the contract's inputs, and how each column of the file is read; then decoded cells, batch by batch. Leaves: what
-is to be said: columns that are written otherwise, cells that count as missing, and columns of which most values are
-missing, or were never seen in the train rows.
+Enters: the contract's inputs, and how each column of the file is read; then decoded values, batch by batch. Leaves:
+messages: columns in another notation, values that count as missing, and columns of which most values are missing, or
+were absent from the train rows.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Watch:
         }
 
     def settings(self, name: str) -> Mapping[str, Any]:
-        """How the cells of a column are decoded."""
+        """How the values of a column are decoded."""
         found: Mapping[str, Any] = self.own.get(name, self.inputs[name]["decode"])
         return found
 
     def note(self, name: str, decoded: Decoded, start: int) -> None:
-        """Count decoded cells of a kind that has one array for all rows; `start` is their first row in the frame."""
+        """Count decoded values of a kind that has one array for all rows; `start` is their first row in the frame."""
         values = np.asarray(decoded.values)
         gone = absent(values)
         self.cells[name] += len(gone)
@@ -64,8 +64,8 @@ class Watch:
         """What is to be said, a sentence each."""
         said = []
         for name, (count, first) in self.odd.items():
-            many = "1 cell counts" if count == 1 else f"{count:,} cells count"
-            said.append(f"Of column {name!r} {many} as missing, such as {first}.")
+            many = "1 value counts" if count == 1 else f"{count:,} values count"
+            said.append(f"In column {name!r} {many} as missing, such as {first}.")
         for name, (count, example) in self.unseen.items():
             if count > MOST * self.cells[name]:
                 said.append(
@@ -76,7 +76,6 @@ class Watch:
             usual, cells = self.inputs[name].get("missing"), self.cells[name]
             if usual is not None and cells >= FEWEST and count > max(MOST, USUAL * usual) * cells:
                 said.append(
-                    f"{count:,} of {cells:,} cells of {name!r} are missing, where {usual:.0%} were in the rows that "
-                    "the model learned from."
+                    f"{count:,} of {cells:,} values of {name!r} are missing, where {usual:.0%} were in the train rows."
                 )
         return said

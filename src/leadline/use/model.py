@@ -1,7 +1,7 @@
 """The shipped file, read back as a `Model` that answers rows.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
-takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py),
+takes, how their values are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py),
 and a file that does not match it is refused. Reading and running it needs neither torch nor onnx.
 """
 
@@ -123,11 +123,11 @@ class Model:
         """Run the graph on the rows of a frame.
 
         Args:
-            watch: how the cells are read, where not as the contract says, and who notes what they were.
+            watch: how the values are read, where not as the contract says; it counts what they were.
 
         Returns:
             By role prediction [n] (strings, or float64; of several labels bool [n, classes]); of classes also
-            probabilities [n, classes]; where a coverage is stated set, bool [n, classes], or low and high [n]. And
+            probabilities [n, classes]; with a coverage also set, bool [n, classes], or low and high [n]. And
             {row: why} of the rows that could not be decoded, whose answers are to be ignored.
         """
         empty = self.task.blank(len(frame))
@@ -169,7 +169,7 @@ class Model:
     def _decoded(
         self, frame: pl.DataFrame, root: Path | None, ways: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Decoded]:  # fmt: skip
-        """The cells of every column, in the order of the inputs; those of one kind together."""
+        """The values of every column, in the order of the inputs; those of one kind together."""
         by_kind: dict[str, list[str]] = {}
         for name, facts in self.contract["inputs"].items():
             by_kind.setdefault(facts["kind"], []).append(name)
@@ -236,7 +236,7 @@ def _contract(session: Session, path: Path) -> dict[str, Any]:
 
 
 def _one_by_one(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-    """Decoded cells of one column of pictures or sounds."""
+    """Decoded values of one column of images or audio."""
     if isinstance(cells.dtype, pl.Array):
         return kind.decode(cells, root, settings)
     parts = [kind.decode(cells.slice(i, 1), root, settings) for i in range(len(cells))]

@@ -63,7 +63,7 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
             if not readable(schema[name], kind, facts["decode"]):
                 raise ModelError(
                     f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
-                    f"cells as {KINDS[kind].written_as}."
+                    f"values as {KINDS[kind].written_as}."
                 )
         rows = int(part.select(pl.len()).collect().item())
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
@@ -86,14 +86,14 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
 
 def _lacks(given: Source, lacking: list[str], names: list[str]) -> str:
     which = repr(lacking[0]) + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else "")
-    remedy = "add it, with empty cells where nothing is known"
+    remedy = "add it, with empty values where nothing is known"
     if any(code_of(note) == NO_HEADER for note in given.notes):
         remedy = "write a first line that names its columns"
     return f"{given.name} lacks column {which}, which the model reads; it has {listed(names)}; {remedy}."
 
 
 def _readings(part: pl.LazyFrame, model: Model) -> dict[str, Mapping[str, Any]]:
-    """How columns are decoded that are not written as the contract says, by all cells of the part; it is said."""
+    """How columns are decoded whose notation is not the contract's, by all values of the part; a message says so."""
     found: dict[str, Mapping[str, Any]] = {}
     columns = {name: (facts["kind"], facts["decode"]) for name, facts in model.contract["inputs"].items()}
     for name, own in readings(part, columns).items():
@@ -152,7 +152,7 @@ def write(frame: pl.DataFrame, out: Path) -> None:
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists as one text a cell, joined by '|', which `fit` reads as labels again: CSV knows no lists."""
+    """Lists as one text, joined by '|', which `fit` reads as labels again: CSV knows no lists."""
     return frame.with_columns(pl.col(pl.List(pl.String)).list.join("|"))
 
 
