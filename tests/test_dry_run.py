@@ -135,7 +135,7 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
         (
             "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(40)),
             "--time-column y",
-            "cells that are neither numbers",
+            "values that are neither numbers",
         ),
         (
             "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2] if i % 3 else ''}\n" for i in range(40)),

@@ -122,7 +122,7 @@ def test_what_cannot_go_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ll.resume()
     with pytest.raises(LeadlineError, match="nowhere was not begun, or left nothing"):
         ll.resume("nowhere")
-    with pytest.raises(LeadlineError, match="nowhere holds no finished run; leadline resume goes on"):
+    with pytest.raises(LeadlineError, match="nowhere holds no finished run; leadline resume continues"):
         ll.replay("nowhere")
     empty = tmp_path / "runs" / f".early.partial-{os.getppid()}"  # the number of a process that lives, but is another
     empty.mkdir(parents=True)

@@ -97,8 +97,8 @@ class Settings:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
         if self.token_unit is not None and self.token_unit not in UNITS:
             raise LeadlineError(f"--token-unit {self.token_unit} is not known; it can be {', '.join(UNITS)}.")
-        for option, given in (("--test", self.test), ("--time-column", self.time_column)):
-            if self.split is not None and given is not None:
+        for option, value in (("--test", self.test), ("--time-column", self.time_column)):
+            if self.split is not None and value is not None:
                 raise LeadlineError(f"--split and {option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
         if self.memory is not None:
@@ -215,13 +215,13 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> translated({"rounds": 3, "need": ["latency<5ms", "interpretable"], "fix": "labels,leak"})
         {'repeats': 3, 'fix': 'label_errors,target_leakage', 'max_latency': '5ms', 'interpretable': True}
     """
-    found = {RENAMED.get(name, name): value for name, value in values.items() if name != "need"}
-    if found.get("fix"):
-        found["fix"] = ",".join(RENAMED_FIXES.get(name.strip(), name.strip()) for name in found["fix"].split(","))
+    settings = {RENAMED.get(name, name): value for name, value in values.items() if name != "need"}
+    if settings.get("fix"):
+        settings["fix"] = ",".join(RENAMED_FIXES.get(name.strip(), name.strip()) for name in settings["fix"].split(","))
     for text in values.get("need", ()):
         name, _, bound = text.partition("<")
-        found[RENAMED_NEEDS[name.strip()]] = bound.lstrip("=").strip() or True
-    return found
+        settings[RENAMED_NEEDS[name.strip()]] = bound.lstrip("=").strip() or True
+    return settings
 
 
 def seconds(text: str) -> float:
@@ -237,10 +237,10 @@ def gigabytes(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])i?b?\s*", str(text), re.IGNORECASE)
     if match is None or float(match[1]) <= 0:
         raise LeadlineError(f"--memory {text} is not a size; write a number and a unit, as in 800MB or 4GB.")
-    found = round(float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()], 6)
-    if found < LEAST_GB:
+    size = round(float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()], 6)
+    if size < LEAST_GB:
         raise LeadlineError(
             f"--memory {text} is less than any run takes; give {1e3 * LEAST_GB:.0f}MB at the least, which is enough "
             "for the classical contenders on a small table."
         )
-    return found
+    return size

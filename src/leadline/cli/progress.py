@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from leadline.results.run import Run
-    from leadline.system.cache import Kept
+    from leadline.system.cache import CacheEntry
 
-SAID_EVERY = 10.0  # seconds between two plain lines of one contender
+PRINT_EVERY = 10.0  # seconds between two plain lines of one contender
 BARS = "▁▂▃▄▅▆▇█"
 # What a terminal gets that cannot show a letter: a bar becomes one letter, so that tables stay in line.
 PLAIN = dict(zip(BARS, "_.-:=+*#", strict=True)) | {
@@ -41,7 +41,7 @@ class _Line:
     seconds: float | None = None
     why: str | None = None
     spent: float | None = None
-    said: float = 0.0
+    printed: float = 0.0
 
 
 def plainly() -> None:
@@ -55,8 +55,8 @@ def plainly() -> None:
 def _plainer(error: UnicodeError) -> tuple[str, int]:
     """How Python asks for letters in place of those that cannot be encoded."""
     assert isinstance(error, UnicodeEncodeError)
-    lost = error.object[error.start : error.end]
-    return "".join(PLAIN.get(letter, "?") for letter in lost), error.end
+    unencodable = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in unencodable), error.end
 
 
 class Terminal:
@@ -125,12 +125,12 @@ class Terminal:
         self._say(f"{event['task']}; rows: {rows}")
         for block in event["blocks"]:
             self._say(f"  {block}")
-        for said in event["said"]:
-            self._say(f"  note: {said}")
+        for message in event["said"]:
+            self._say(f"  note: {message}")
 
     def _flaws(self, event: dict[str, Any]) -> None:
-        for said in event["said"]:
-            self._say(f"  flaw: {said}")
+        for message in event["said"]:
+            self._say(f"  flaw: {message}")
 
     def _start(self, event: dict[str, Any]) -> None:
         self._lines[event["contender"]] = _Line(
@@ -145,8 +145,8 @@ class Terminal:
         if event["score"] is not None:
             line.score = event["score"]
             line.curve = (*line.curve, event["score"])
-            if event["t"] - line.said >= SAID_EVERY:
-                line.said = event["t"]
+            if event["t"] - line.printed >= PRINT_EVERY:
+                line.printed = event["t"]
                 of = f" of {line.steps:,}" if line.steps else ""
                 self._plain(
                     f"{event['t']:6.1f} s  {line.name:10} step {line.step:,}{of}: {_number(line.score)} on valid"
@@ -221,12 +221,12 @@ def farewell(run: Run) -> str:
     result, shipped = run.result, run.result["shipped"]
     lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
     if shipped is None:
-        said = "no contender finished."
+        message = "no contender finished."
         if run.verdict.winner is not None and result["warnings"]:
-            said = result["warnings"][-1]
-        elif lost := next((each for each in result["contenders"] if each["status"] == "failed"), None):
-            said = f"no contender finished. {lost['name']}: {lost['why']}."
-        lines.append(f"Nothing is shipped: {said}")
+            message = result["warnings"][-1]
+        elif failed := next((each for each in result["contenders"] if each["status"] == "failed"), None):
+            message = f"no contender finished. {failed['name']}: {failed['why']}."
+        lines.append(f"Nothing is shipped: {message}")
     else:
         facts = next(c for c in result["contenders"] if c["name"] == shipped["contender"])
         low, high = _number(facts["low"]), _number(facts["high"])
@@ -242,8 +242,8 @@ def farewell(run: Run) -> str:
 
 def _spent(result: dict[str, Any]) -> str:
     """Seconds, and of how many."""
-    given = "" if result["budget_s"] is None else f" of {_time(result['budget_s'])}"
-    return f"{_time(result['spent_s'])}{given}"
+    budget = "" if result["budget_s"] is None else f" of {_time(result['budget_s'])}"
+    return f"{_time(result['spent_s'])}{budget}"
 
 
 def _checked(result: dict[str, Any]) -> str:
@@ -274,7 +274,7 @@ def line_of(run: Run, width: int) -> str:
     return f"{str(run.folder).ljust(width)}  {when}  {WORDS[run.verdict.answer]}: ships {ships}"
 
 
-def kept_line(each: Kept) -> str:
+def cache_line(each: CacheEntry) -> str:
     """Something in the cache in one line."""
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
     return f"{_bytes(each.bytes):>8}  {each.what:8}  {used}  {each.source or '-':20}  {each.path}"

@@ -17,15 +17,15 @@ from leadline.dataset.table import Table
 class Encoder:
     """How the tables of a run are encoded."""
 
-    held: HeldOut
+    held_out: HeldOut
     settings: Settings
     cache: Path
     share: float | None = None  # of the rows, as an earlier start decoded them; None: as many as there is time for
 
     def __call__(self, table: Table, like: Store | None = None) -> tuple[Table, Store]:
         """The table without labels of its test rows, and its store; what `like` has decoded is not decoded again."""
-        split = self.held.split(table, self.settings)
-        table = self.held.without(table, split)
+        split = self.held_out.split(table, self.settings)
+        table = self.held_out.without(table, split)
         store = build(
             table, split, self.cache, seconds=self.settings.seconds, key=_key(self.settings, table), like=like,
             share=self.share if like is None else like.share,

@@ -50,7 +50,7 @@ def damage(data: bytes) -> str | None:
         return None if same else "its bytes are not those that its digest was taken of"
     if DIGEST.encode() in data:
         return "its digest is not where the file ends"
-    if (found := _VERSION.search(data)) is not None:
-        return "its digest is missing" if int(found[1]) > WITHOUT else None
+    if (version := _VERSION.search(data)) is not None:
+        return "its digest is missing" if int(version[1]) > WITHOUT else None
     ours = CONTRACT.encode() in data or _HEADER.match(data) is not None
     return "its contract is missing or cannot be read" if ours else None

@@ -150,12 +150,12 @@ def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str])
     expected = [expected] if isinstance(expected, torch.Tensor) else list(expected)
     feeds = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
     try:
-        found = list(Session(model)(feeds).values())
+        answers = list(Session(model)(feeds).values())
     except Exception:  # the runtime raises its own types where a size was held
         return False
     return all(
         a.shape == b.shape and np.allclose(a, b.numpy(), rtol=CLOSE, atol=CLOSE * (1 + float(b.abs().max())))
-        for a, b in zip(found, expected, strict=True)
+        for a, b in zip(answers, expected, strict=True)
     )
 
 

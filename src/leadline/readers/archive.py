@@ -89,8 +89,8 @@ def unpack(path: Path, cache: Path) -> tuple[Path, tuple[str, ...]]:
             ) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    found = json.loads((stored / "facts.json").read_text(encoding="utf-8"))
-    return stored / found["folder"], tuple(f"{path.name}: {note}" for note in found["notes"])
+    stored_facts = json.loads((stored / "facts.json").read_text(encoding="utf-8"))
+    return stored / stored_facts["folder"], tuple(f"{path.name}: {note}" for note in stored_facts["notes"])
 
 
 def _unpack(path: Path, folder: Path) -> list[str]:

@@ -59,9 +59,9 @@ def plain(
     if unplain is None:
         unplain = unplain_columns(frame, keep)
     changed = [
-        cell.alias(name)
+        values.alias(name)
         for name, dtype in schema.items()
-        if name not in keep and (cell := _cell(name, dtype, name in unplain)) is not None
+        if name not in keep and (values := _cell(name, dtype, name in unplain)) is not None
     ]
     names = {name: composed(name) for name in schema}
     renamed = {old: new for old, new in names.items() if old != new and new not in schema}
@@ -71,18 +71,18 @@ def plain(
 
 def _cell(name: str, dtype: pl.DataType, unplain: bool) -> pl.Expr | None:
     """A column in canonical form; None where it has that already."""
-    cell = pl.col(name)
+    column = pl.col(name)
     if dtype in TEXT:
-        text = cell if dtype == pl.String else cell.cast(pl.String)
+        text = column if dtype == pl.String else column.cast(pl.String)
         if unplain:
             text = text.str.normalize("NFC")
             return pl.when(text != "").then(text)
         return None if dtype == pl.String else text
     if isinstance(dtype, pl.Decimal) or dtype in WIDE:
-        return cell.cast(pl.Float64)
+        return column.cast(pl.Float64)
     if isinstance(dtype, pl.Datetime):
-        cell = cell.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else cell
-        return cell if dtype.time_zone is None and dtype.time_unit == "ms" else cell.cast(pl.Datetime("ms"))
+        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
+        return column if dtype.time_zone is None and dtype.time_unit == "ms" else column.cast(pl.Datetime("ms"))
     return None
 
 
@@ -92,15 +92,17 @@ def unplain_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str
     if not names:
         return []
     rows = int(frame.select(pl.len()).collect().item())
-    step, found = max(1, MOST_CELLS // max(1, rows)), list[str]()
+    step, unplain = max(1, MOST_CELLS // max(1, rows)), list[str]()
     for some in (names[start : start + step] for start in range(0, len(names), step)):
-        few = _those(frame, some, lambda cell: cell.str.contains(LOOKED_AT).any())
-        found += _those(frame, few, lambda cell: ((cell.str.normalize("NFC") != cell) | (cell == "")).any())
-    return found
+        few = _those(frame, some, lambda column: column.str.contains(LOOKED_AT).any())
+        unplain += _those(frame, few, lambda column: ((column.str.normalize("NFC") != column) | (column == "")).any())
+    return unplain
 
 
-def _those(frame: pl.LazyFrame, names: list[str], asked: Callable[[pl.Expr], pl.Expr]) -> list[str]:
+def _those(frame: pl.LazyFrame, names: list[str], predicate: Callable[[pl.Expr], pl.Expr]) -> list[str]:
     if not names:
         return []
-    said = frame.select(asked(pl.col(name).cast(pl.String)).alias(name) for name in names).collect().row(0, named=True)
-    return [name for name in names if said[name]]
+    answers = (
+        frame.select(predicate(pl.col(name).cast(pl.String)).alias(name) for name in names).collect().row(0, named=True)
+    )
+    return [name for name in names if answers[name]]

@@ -118,11 +118,11 @@ def _titles(dialect: Dialect) -> list[tuple[str, str]]:
 def _twice(dialect: Dialect) -> list[tuple[str, str]]:
     """(column, the column before it of the same title)."""
     first: dict[str, str] = {}
-    found = []
+    pairs = []
     for name, title in zip(dialect.names, dialect.titles, strict=True):
         if title and first.setdefault(title, name) != name:
-            found.append((name, first[title]))
-    return found
+            pairs.append((name, first[title]))
+    return pairs
 
 
 # --- the fast way ----------------------------------------------------------------------------------------------------
@@ -227,8 +227,8 @@ def _empty_to_null(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 def _named(frame: pl.LazyFrame, names: tuple[str, ...]) -> pl.LazyFrame:
     """Columns renamed by position."""
-    found = frame.collect_schema().names()
-    return frame.select(pl.col(old).alias(new) for old, new in zip(found, names, strict=True))
+    old_names = frame.collect_schema().names()
+    return frame.select(pl.col(old).alias(new) for old, new in zip(old_names, names, strict=True))
 
 
 def _sink(frame: pl.LazyFrame, table: Path) -> None:
@@ -315,7 +315,7 @@ def _pass(plain: Path, folder: Path, dialect: Dialect, strict: bool = False) -> 
             elif len(record) == fields:
                 result.kept += 1
                 # In a tab file such a cell is a quote that was never meant to open, and has swallowed lines.
-                result.quotes += tabbed and any("\t" in cell and "\n" in cell for cell in record)
+                result.quotes += tabbed and any("\t" in value and "\n" in value for value in record)
                 writer.writerow(record)
                 continue
             result.lost += 1

@@ -88,8 +88,8 @@ def guess(sample: bytes) -> str:
     strange = sum("\udc80" <= letter <= "\udcff" for letter in mixed)
     if sum(letter > "\x7f" for letter in mixed) - strange > strange:
         return "latin-1"  # most of it is UTF-8
-    if found := _pairs(sample):
-        return found
+    if east_asian := _pairs(sample):
+        return east_asian
     if _beside(sample) <= APART and _in_runs(sample) >= RUNS:
         shares = {name: _common(sample, name) for name in COMMONEST}
         best = max(shares, key=lambda name: shares[name])

@@ -41,16 +41,16 @@ def partition_files(files: Sequence[Path], subfolders: Sequence[Path]) -> list[P
 
 def stated(file: Path, root: Path) -> dict[str, str | None]:
     """What the folders between `root` and a file say, column by column."""
-    found = [NAMED.fullmatch(folder) for folder in file.relative_to(root).parts[:-1]]
+    names = [NAMED.fullmatch(folder) for folder in file.relative_to(root).parts[:-1]]
     return {
-        unquote(name["column"]): None if name["value"] == MISSING else unquote(name["value"]) for name in found if name
+        unquote(name["column"]): None if name["value"] == MISSING else unquote(name["value"]) for name in names if name
     }
 
 
 def with_partitions(part: Part, values: dict[str, str | None]) -> Part:
     """A part with these as further columns; a column that the file holds itself stays as it is."""
-    held = part.frame.collect_schema().names()
-    values = {column: value for column, value in values.items() if column not in held}
+    present = part.frame.collect_schema().names()
+    values = {column: value for column, value in values.items() if column not in present}
     if not values:
         return part
     columns = [pl.lit(value, dtype=pl.String).alias(column) for column, value in values.items()]

@@ -64,8 +64,8 @@ def read(source: object, test: object = None, *, cache: Path, running: bool | No
     Raises SourceError: one sentence that says what was found, what was expected and how to fix it.
     """
     alive("Reading data")
-    found = _read(source, cache, running)
-    return found if test is None else _with_test(found, _read(test, cache, running))
+    result = _read(source, cache, running)
+    return result if test is None else _with_test(result, _read(test, cache, running))
 
 
 def from_parts(name: str, layout: Layout | dict[str, Part], *, target: str | None = None) -> Source:
@@ -152,9 +152,9 @@ def _read_path(path: Path, cache: Path, running: bool | None) -> Source:
             return from_parts(path.name, Layout(root=path, parts=read_parts(path, texts, cache)))
         return from_parts(path.name, read_folder(path, cache))
     if is_archive(path):
-        folder, said = unpack(path, cache)
-        found = _read_path(folder, cache, running)
-        return replace(found, name=archive_stem(path), notes=(*said, *found.notes))
+        folder, archive_notes = unpack(path, cache)
+        source = _read_path(folder, cache, running)
+        return replace(source, name=archive_stem(path), notes=(*archive_notes, *source.notes))
     name = base_name(path) or path.resolve().parent.name
     if running or (running is None and is_running(path)):
         return from_parts(name, Layout(root=path.parent, parts=read_parts(path.parent, [path.name], cache)))

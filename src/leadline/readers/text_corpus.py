@@ -67,12 +67,12 @@ def read_parts(root: Path, names: list[str], cache: Path) -> dict[str, Part]:
 
     Raises SourceError for binary files and for less text than there is anything to learn from.
     """
-    stated: dict[str, list[str]] = {}
+    by_part: dict[str, list[str]] = {}
     for name in names:
-        stated.setdefault(part_of(Path(name).stem) or "", []).append(name)
-    if "" in stated or "train" not in stated:
-        stated = {"train": names}
-    return {part: _read(root, files, cache) for part, files in stated.items()}
+        by_part.setdefault(part_of(Path(name).stem) or "", []).append(name)
+    if "" in by_part or "train" not in by_part:
+        by_part = {"train": names}
+    return {part: _read(root, files, cache) for part, files in by_part.items()}
 
 
 def _read(root: Path, names: list[str], cache: Path) -> Part:
@@ -120,8 +120,8 @@ def _convert(root: Path, names: list[str], folder: Path, most: int) -> list[str]
             notes.append(f"{name} is empty; it is left out")
             continue
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            plain, said = as_utf8(root / name, Path(scratch), "a text file")
-            notes += [f"{name} {note}" for note in said]
+            plain, file_notes = as_utf8(root / name, Path(scratch), "a text file")
+            notes += [f"{name} {note}" for note in file_notes]
             for row in _rows(plain, most):
                 rows.append(row)
                 if len(rows) == PIECE:

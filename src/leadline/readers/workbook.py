@@ -48,7 +48,7 @@ def sheet_as_csv(path: Path, folder: Path, sheet: str | None = None) -> tuple[Pa
     name, rows = _chosen(workbook, path, sheet)
     rows, notes = table_of(rows, _merged(workbook, name))
     with target.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([as_text(cell) for cell in row] for row in rows)
+        csv.writer(file, lineterminator="\n").writerows([as_text(value) for value in row] for row in rows)
     others = [other for other in workbook.sheet_names if other != name]
     if others and sheet is None:
         unread = f"{listed(map(repr, others))} {'is' if len(others) == 1 else 'are'} not"
@@ -76,7 +76,7 @@ def _chosen(workbook: "CalamineWorkbook", path: Path, sheet: str | None) -> tupl
         best: tuple[int, str, Rows] | None = None
         for name in (name for name in workbook.sheet_names if name in names):
             rows = _rows(workbook, name, path)
-            filled = sum(cell != "" for row in rows for cell in row)
+            filled = sum(value != "" for row in rows for value in row)
             if _height(rows) > 1 and (best is None or filled > best[0]):
                 best = filled, name, rows
         if best is not None:
@@ -89,7 +89,7 @@ def _chosen(workbook: "CalamineWorkbook", path: Path, sheet: str | None) -> tupl
 
 def _height(rows: Rows) -> int:
     """Rows that are not blank."""
-    return sum(any(cell != "" for cell in row) for row in rows)
+    return sum(any(value != "" for value in row) for row in rows)
 
 
 def _opened(path: Path) -> "CalamineWorkbook":
@@ -134,14 +134,14 @@ def _never_reckoned(path: Path, rows: Rows) -> list[str]:
     bare = re.compile(rb"<f[^<]*</f>\s*(?:<v\s*/>|<v></v>)?\s*</c>")
     with zipfile.ZipFile(path) as packed:
         sheets = [name for name in packed.namelist() if "worksheets/" in name and name.endswith(".xml")]
-        found = any(bare.search(packed.read(name)) for name in sheets)
-    return [str(rows[0][i]) for i in empty] if found else []
+        unsaved = any(bare.search(packed.read(name)) for name in sheets)
+    return [str(rows[0][i]) for i in empty] if unsaved else []
 
 
-def as_text(cell: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as a CSV would hold it."""
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
-        return str(int(cell))
-    if isinstance(cell, datetime):
-        return cell.date().isoformat() if cell.time() == time() else cell.isoformat(sep=" ")
-    return str(cell)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
+    return str(value)

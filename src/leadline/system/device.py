@@ -34,8 +34,8 @@ LOOKED = 32  # of so many steps on an accelerator one is waited for, to tell whe
 def chosen(device: str | torch.device = "auto") -> torch.device:
     """The device of that name; 'auto' is the accelerator, or without one the processor."""
     if str(device) == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return _xla() or CPU if found is None else _numbered(found)
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return _xla() or CPU if accelerator is None else _numbered(accelerator)
     try:
         named = torch.device(device)
         if named.type == "xla" and importlib.util.find_spec("torch_xla") is None:
@@ -62,8 +62,8 @@ def _numbered(device: torch.device) -> torch.device:
 def _xla() -> torch.device | None:
     if importlib.util.find_spec("torch_xla") is None:
         return None
-    found: torch.device = _torch_xla().device()
-    return found
+    device: torch.device = _torch_xla().device()
+    return device
 
 
 def _torch_xla() -> Any:

@@ -40,8 +40,8 @@ class Watch:
 
     def settings(self, name: str) -> Mapping[str, Any]:
         """How the values of a column are decoded."""
-        found: Mapping[str, Any] = self.own.get(name, self.inputs[name]["decode"])
-        return found
+        settings: Mapping[str, Any] = self.own.get(name, self.inputs[name]["decode"])
+        return settings
 
     def note(self, name: str, decoded: Decoded, start: int) -> None:
         """Count decoded values of a kind that has one array for all rows; `start` is their first row in the frame."""
@@ -60,22 +60,22 @@ class Watch:
                 count, example = self.unseen.get(name, (0, strange[0]))
                 self.unseen[name] = count + len(strange), example
 
-    def said(self) -> list[str]:
+    def messages(self) -> list[str]:
         """What is to be said, a sentence each."""
-        said = []
+        messages = []
         for name, (count, first) in self.odd.items():
             many = "1 value counts" if count == 1 else f"{count:,} values count"
-            said.append(f"In column {name!r} {many} as missing, such as {first}.")
+            messages.append(f"In column {name!r} {many} as missing, such as {first}.")
         for name, (count, example) in self.unseen.items():
             if count > MOST * self.cells[name]:
-                said.append(
+                messages.append(
                     f"{count:,} of {self.cells[name]:,} values of {name!r} never occur in the rows that the model "
                     f"learned from, such as {example!r}."
                 )
         for name, count in self.missing.items():
-            usual, cells = self.inputs[name].get("missing"), self.cells[name]
-            if usual is not None and cells >= FEWEST and count > max(MOST, USUAL * usual) * cells:
-                said.append(
-                    f"{count:,} of {cells:,} values of {name!r} are missing, where {usual:.0%} were in the train rows."
+            usual, total = self.inputs[name].get("missing"), self.cells[name]
+            if usual is not None and total >= FEWEST and count > max(MOST, USUAL * usual) * total:
+                messages.append(
+                    f"{count:,} of {total:,} values of {name!r} are missing, where {usual:.0%} were in the train rows."
                 )
-        return said
+        return messages

@@ -53,8 +53,8 @@ class Model:
         self.classes: list[str] = self.contract["classes"]
         self.task = task_of({**self.contract, "name": self.contract["task"]})
         if self.contract["version"] == WITHOUT:
-            said = f"{path} has no digest, as files of an earlier Leadline: whether it is damaged cannot be checked."
-            warnings.warn(said, stacklevel=2)
+            message = f"{path} has no digest, as files of an earlier Leadline: whether it is damaged cannot be checked."
+            warnings.warn(message, stacklevel=2)
 
     def _open(self, threads: int) -> Session:
         """The graph, loaded from the very bytes that were checked."""
@@ -173,30 +173,30 @@ class Model:
         by_kind: dict[str, list[str]] = {}
         for name, facts in self.contract["inputs"].items():
             by_kind.setdefault(facts["kind"], []).append(name)
-        found: dict[str, Decoded] = {}
+        columns: dict[str, Decoded] = {}
         for kind_name, names in by_kind.items():
             kind = KINDS[kind_name]
             if kind.variable_shape:
-                found |= {name: _one_by_one(kind, frame[name], root, ways[name]) for name in names}
+                columns |= {name: _one_by_one(kind, frame[name], root, ways[name]) for name in names}
             else:
-                found |= decode_columns(kind, frame, root, {name: ways[name] for name in names})
-        return {name: found[name] for name in self.contract["inputs"]}
+                columns |= decode_columns(kind, frame, root, {name: ways[name] for name in names})
+        return {name: columns[name] for name in self.contract["inputs"]}
 
     def _feeds(
         self, decoded: Mapping[str, Decoded], count: int, bad: dict[int, str], start: int
     ) -> list[tuple[np.ndarray, dict[str, Any]]]:
         """(row numbers, inputs) of each call that a batch needs: rows with pictures of one size go together."""
-        columns = {name: found.values for name, found in decoded.items()}
+        columns = {name: item.values for name, item in decoded.items()}
         groups: dict[tuple[Any, ...], list[int]] = {}
         shapes: list[tuple[Any, ...]] = [()] * count
         broken: set[int] = set()
-        for name, found in decoded.items():
+        for name, item in decoded.items():
             if KINDS[self.contract["inputs"][name]["kind"]].variable_shape:
-                bad.update({start + row: why for row, why in found.bad.items()})
-                broken |= {i for i, value in enumerate(found.values) if value is None}
+                bad.update({start + row: why for row, why in item.bad.items()})
+                broken |= {i for i, value in enumerate(item.values) if value is None}
                 shapes = [
                     (*shape, None if value is None else value.shape)
-                    for shape, value in zip(shapes, found.values, strict=True)
+                    for shape, value in zip(shapes, item.values, strict=True)
                 ]
         for i, shape in enumerate(shapes):
             if i not in broken:
@@ -235,11 +235,11 @@ def _contract(session: Session, path: Path) -> dict[str, Any]:
     return dict(contract)
 
 
-def _one_by_one(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+def _one_by_one(kind: Kind, values: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
     """Decoded values of one column of images or audio."""
-    if isinstance(cells.dtype, pl.Array):
-        return kind.decode(cells, root, settings)
-    parts = [kind.decode(cells.slice(i, 1), root, settings) for i in range(len(cells))]
+    if isinstance(values.dtype, pl.Array):
+        return kind.decode(values, root, settings)
+    parts = [kind.decode(values.slice(i, 1), root, settings) for i in range(len(values))]
     return Decoded(
         values=[part.values[0] for part in parts], bad={i: part.bad[0] for i, part in enumerate(parts) if part.bad}
     )
