@@ -1,4 +1,4 @@
-"""The journey of the data on one page: source, table, audit, split, encode, race, verdict, one file, report.
+"""All stages of a run on one page: source, table, audit, split, encode, race, verdict, one file, report.
 
 Start here. Each stage receives the last one's result as a frozen value and never reaches back.
 """
@@ -84,7 +84,7 @@ def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:
 
 
 def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
-    """Who races, and how the races are set up."""
+    """The eligible contenders, and how races are set up."""
     settings = context.settings
     names = eligible_contenders(store, settings.only, interpretable=settings.interpretable)
     slow = slowdown()
