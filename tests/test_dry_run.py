@@ -113,7 +113,7 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
     words = ["table.csv", "--target", "y", "--drop", "a", "--drop", "b", "--kind", "colour=number", "--group", "q"]
     code, out, _ = look(*words)
     assert code == 2
-    said = out[out.index("fit would refuse this") :]
+    said = out[out.index("errors of fit") :]
     for sentence in ("--group q is not a column; columns are ", "'a' is not a column of table; columns are ",
                      "'b' is not a column of table; columns are ", "rows cannot be read, such as row "):  # fmt: skip
         assert said.count(sentence) == 1, sentence

@@ -272,10 +272,10 @@ def _lines(result: Check) -> Iterator[str]:
         yield "columns"
         yield from _columns(result.columns)
     if result.notes:
-        yield "fit would say"
+        yield "warnings of fit"
         yield from (f"  {note}" for note in result.notes)
     if result.problems:
-        yield "fit would refuse this"
+        yield "errors of fit"
         yield from (f"  {problem}" for problem in result.problems)
     if result.contenders:
         deep, classical = (", ".join(result.contenders[family]) or "none" for family in FAMILIES[:2])

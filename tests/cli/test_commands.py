@@ -217,7 +217,7 @@ def test_ctrl_c_in_the_middle_gives_a_verdict_on_what_there_is(tmp_path: Path, m
         process.kill()
         process.wait()
     assert process.returncode == 0, err
-    assert "Stopping: each contender ends with its best so far" in out and "Traceback" not in out + err
+    assert "Stopping: each contender keeps its best state so far" in out and "Traceback" not in out + err
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["verdict"]["winner"] and (tmp_path / "run" / "model.onnx").exists() and result["spent_s"] < 120
     assert {"finished", "cut"} & {row["status"] for row in result["contenders"] if row["family"] != "baseline"}

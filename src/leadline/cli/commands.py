@@ -92,15 +92,17 @@ def _add_training(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     fit = commands.add_parser("fit", parents=[shared], help="train contenders under one budget and judge them")
     fit.add_argument("source", help="a folder, a file, a pattern such as 'sales/*.csv', or the name of a sample")
-    demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
-    check = commands.add_parser("check", parents=[shared], help="what a source is, and what the textbook expects of it")
+    demo = commands.add_parser("demo", parents=[shared], help="a whole run on built-in data, offline")
+    check = commands.add_parser(
+        "check", parents=[shared], help="describe a source, and what the textbook expects; trains nothing"
+    )
     check.add_argument("source", help="as for fit; nothing is trained")
-    check.add_argument("--json", action="store_true", help="print the same as JSON")
+    check.add_argument("--json", action="store_true", help="print JSON")
     for command in (fit, demo, check):
         if command is not check:
             shown = command.add_mutually_exclusive_group()
-            shown.add_argument("--quiet", action="store_true", help="print the verdict alone")
-            shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
+            shown.add_argument("--quiet", action="store_true", help="print only the verdict")
+            shown.add_argument("--json", action="store_true", help="print only the result, as one JSON document")
         for field in dataclasses.fields(Settings):
             if command is check and field.name not in CHECKED:
                 continue
@@ -139,50 +141,59 @@ def _add_renamed(command: argparse.ArgumentParser, names: dict[str, str]) -> Non
 
 def _add_rerun(commands: Any, shared: argparse.ArgumentParser) -> None:
     """resume and replay."""
-    resume = commands.add_parser("resume", parents=[shared], help="go on with a run that was killed")
-    resume.add_argument("run", nargs="?", help="the folder it was to make (default: the newest in runs)")
+    resume = commands.add_parser("resume", parents=[shared], help="continue a run that was killed")
+    resume.add_argument(
+        "run", nargs="?", help="the run folder it would have created (default: the newest killed run in runs)"
+    )
     replay = commands.add_parser("replay", parents=[shared], help="repeat a run to the same bytes, and compare")
     replay.add_argument("run", help="the run folder")
-    replay.add_argument("--out", help="folder of the repetition (default: RUN-replay)")
+    replay.add_argument("--out", help="folder of the replay (default: RUN-replay)")
     for command in (resume, replay):
-        command.add_argument("source", nargs="?", help="where the data is now (default: as the run says)")
+        command.add_argument(
+            "source", nargs="?", help="where the data is now (default: the source in the run's config.yaml)"
+        )
         shown = command.add_mutually_exclusive_group()
-        shown.add_argument("--quiet", action="store_true", help="print the end alone")
+        shown.add_argument("--quiet", action="store_true", help="print only the last lines")
         if command is resume:
-            shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
+            shown.add_argument("--json", action="store_true", help="print only the result, as one JSON document")
 
 
 def _add_runs(commands: Any, shared: argparse.ArgumentParser) -> None:
     """runs, show and cache."""
-    runs = commands.add_parser("runs", parents=[shared], help="the runs that lie in a folder, the newest last")
-    runs.add_argument("folder", nargs="?", default=RUNS, help=f"where they lie (default: {RUNS})")
-    show = commands.add_parser("show", parents=[shared], help="the verdict of a run again")
+    runs = commands.add_parser("runs", parents=[shared], help="list the runs in a folder, the newest last")
+    runs.add_argument("folder", nargs="?", default=RUNS, help=f"the folder of runs (default: {RUNS})")
+    show = commands.add_parser("show", parents=[shared], help="print the verdict of a run")
     show.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
     for command in (runs, show):
-        command.add_argument("--json", action="store_true", help="print it for programs")
-    cache = commands.add_parser("cache", parents=[shared], help="list or clear what is kept of sources")
-    cache.add_argument("action", nargs="?", choices=["clear"], help="clear: remove it (default: list it)")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    cache = commands.add_parser("cache", parents=[shared], help="list or clear the cache of converted sources")
+    cache.add_argument("action", nargs="?", choices=["clear"], help="remove the entries (default: list them)")
     cache.add_argument("--cache", help="the folder (default: $LEADLINE_CACHE, else the user's cache)")
-    cache.add_argument("--older-than", help="clear only what was last used before so long, as in 12h, 30d, 2w")
+    cache.add_argument("--older-than", help="with clear: only entries unused for longer than this: 12h, 30d, 2w")
     _add_renamed(cache, {"--clean": "cache clear", "--older": "--older-than"})
 
 
 def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
     """What a shipped file can do: predict and generate."""
-    predict = commands.add_parser("predict", parents=[shared], help="answers for new rows, from a shipped file")
+    predict = commands.add_parser("predict", parents=[shared], help="predict new rows with a shipped file")
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
-    predict.add_argument("source", help="rows as for fit; the target may be absent")
+    predict.add_argument("source", help="rows in any form that fit takes; the target may be absent")
     predict.add_argument("--out", help="file to write: .csv, .tsv, .parquet or .jsonl (default: CSV to the terminal)")
-    generate = commands.add_parser("generate", parents=[shared], help="text from a shipped language model")
+    generate = commands.add_parser("generate", parents=[shared], help="generate text with a shipped language model")
     generate.add_argument("model", help="a model.onnx, or the run folder that holds it")
     generate.add_argument("--prompt", default="\n", help="text to continue (default: a new line)")
-    generate.add_argument("--length", type=int, default=500, help="tokens to write (default: 500)")
+    generate.add_argument("--length", type=int, default=500, help="number of tokens (default: 500)")
     generate.add_argument(
-        "--temperature", type=float, default=0.8, help="0 takes the likeliest token, above 1 is wilder (default: 0.8)"
+        "--temperature",
+        type=float,
+        default=0.8,
+        help="0: always the most likely token; above 1: more random (default: 0.8)",
     )
-    generate.add_argument("--top-k", type=int, help="choose among so many of the likeliest tokens")
-    generate.add_argument("--top-p", type=float, help="choose among the likeliest that have this probability together")
-    generate.add_argument("--seed", type=int, default=0, help="the same seed gives the same text")
+    generate.add_argument("--top-k", type=int, help="sample from the K most likely tokens")
+    generate.add_argument("--top-p", type=float, help="sample from the most likely tokens with this total probability")
+    generate.add_argument(
+        "--seed", type=int, default=0, help="random seed: the same seed gives the same text (default: 0)"
+    )
 
 
 def _fit(options: argparse.Namespace) -> int:
