@@ -37,7 +37,7 @@ def option_of(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the user asked for. Field names are the options of `leadline fit`; each carries its one line of help."""
+    """The settings of a run. Field names are the options of `leadline fit`; each carries its one line of help."""
 
     target: str | None = _setting(
         None, "column to predict, or several columns of yes and no: a,b,c (default: the one that the layout defines)"
@@ -124,7 +124,7 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        """The budget in seconds; inf where passes were asked for."""
+        """The budget in seconds; inf with `epochs`."""
         return seconds(self.budget) if self.epochs is None else math.inf
 
     @property

@@ -223,12 +223,12 @@ def _unread(source: Source, settings: Settings, problems: list[str]) -> Check:
     sample = source.train.head(SNIFFED).collect()
     settings = dataclasses.replace(settings, kind=(), drop=())
 
-    def told(name: str) -> Column | None:
+    def inferred_column(name: str) -> Column | None:
         return _tried(lambda s: column_of(name, sample[name], source, s, "", None), settings, problems)[0]
 
     columns = []
     for name in sample.columns:
-        column = told(name)
+        column = inferred_column(name)
         columns.append({
             "name": name, "kind": column.kind if column else None, "role": "input",
             "missing": share(present(sample[name]).is_null()), "unique": None, "note": column.note if column else None,

@@ -62,7 +62,7 @@ COLUMNS = Textbook(
 )  # fmt: skip
 READABLE = "whoever must explain each answer needs a model that can be read, not one explained afterwards"
 IN_ORDER = 16  # numbered columns of numbers that may be a series
-LOOKED = 500  # rows by which that is told
+LOOKED = 500  # rows from which that is inferred
 ALIKE, MORE_ALIKE = 0.4, 1.2  # correlation of neighbours, and how far above that of strangers
 
 WORDS = {DEEP: "deep learning", CLASSICAL: "classical models"}

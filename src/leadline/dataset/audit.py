@@ -21,7 +21,7 @@ from leadline.readers.part import agreed
 from leadline.system.errors import SourceError
 
 COUNTED = 1_000_000  # rows; above, distinct values are estimated
-MOST_COLUMNS, MOST_CELLS = 64, 2**25  # counted at a time: of thousands of columns at once polars holds a gigabyte
+MOST_COLUMNS, MOST_VALUES = 64, 2**25  # counted at a time: of thousands of columns at once polars holds a gigabyte
 
 
 def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
@@ -30,7 +30,7 @@ def audit(table: Table, settings: Settings) -> tuple[Table, tuple[str, ...]]:
         return table, ()
     scalar = [c.name for c in table.columns if not KINDS[c.kind].is_file and c.note is None]
     rows = int((table.part == 0).sum())
-    collected = table.frame.select(scalar).collect() if table.rows * len(scalar) <= MOST_CELLS // 16 else None
+    collected = table.frame.select(scalar).collect() if table.rows * len(scalar) <= MOST_VALUES // 16 else None
     if collected is None:
         unique, missing = _counted(table, scalar, rows)
     else:
@@ -74,7 +74,7 @@ def _counted(table: Table, names: list[str], rows: int) -> tuple[dict[str, int],
     distinct = pl.Expr.approx_n_unique if table.rows > COUNTED else pl.Expr.n_unique
     unique: dict[str, int] = {}
     missing: dict[str, float] = {}
-    step = max(1, min(MOST_COLUMNS, MOST_CELLS // max(1, table.rows)))
+    step = max(1, min(MOST_COLUMNS, MOST_VALUES // max(1, table.rows)))
     for start in range(0, len(names), step):
         some = names[start : start + step]
         stats = train.select(

@@ -59,7 +59,7 @@ class HeldOut:
 
     def opened(self, table: Table) -> Table:
         """The table with all labels, for the report after the verdict."""
-        assert self._decided, "labels of test rows were asked for before the verdict"
+        assert self._decided, "labels of test rows were requested before the verdict"
         return replace(table, labels=self._labels)
 
     def evaluations(self, rows: np.ndarray) -> int:

@@ -1,10 +1,10 @@
 """Whole numbers as a target: class names or a quantity? Decided by what a person would check, with a message.
 
-Enters: the target's numbers in train, its name, and whether rows are pictures or sounds. Leaves: whether they are
+Enters: the target's numbers in train, its name, and whether rows are images or audio. Leaves: whether they are
 classes, and a message that offers the other reading where neither is certain.
 
 Up to 20 different whole numbers are classes. More are classes where each comes often and something else says so: the
-name (ClassId, code, species), pictures or sounds numbered from 0 or 1 without a gap, or each number exactly as often
+name (ClassId, code, species), images or audio numbered from 0 or 1 without a gap, or each number exactly as often
 as the others, which no quantity does.
 
     >>> numbers = pl.Series([float(i % 43) for i in range(860)])
@@ -41,7 +41,7 @@ def classes_or_quantity(numbers: pl.Series, target: str, *, named: bool = True, 
     Args:
         numbers: float64, without nulls.
         named: a person named the column; arrays have no name.
-        media: rows are pictures or sounds.
+        media: rows are images or audio.
     """
     count = numbers.n_unique()
     if not bool((numbers == numbers.round()).all()):

@@ -24,7 +24,7 @@ from leadline.kinds.number import PARSES
 
 __all__ = ["Reading", "readable", "reading", "readings"]
 
-MOST_CELLS = 2**21  # values in memory together
+MOST_VALUES = 2**21  # values in memory together
 SLICE = 2**17  # rows read together
 
 
@@ -53,7 +53,7 @@ def readings(
         n: how for n, how in columns.items() if isinstance(KINDS[how[0]], Parsed) and schema[n] == pl.String
     }
     frame = frame.select(list(parsed_columns))
-    if not parsed_columns or len(parsed_columns) * int(frame.select(pl.len()).collect().item()) > MOST_CELLS:
+    if not parsed_columns or len(parsed_columns) * int(frame.select(pl.len()).collect().item()) > MOST_VALUES:
         return {name: reading(frame, name, kind, settings) for name, (kind, settings) in parsed_columns.items()}
     # To open a file of thousands of columns, or to look at it, for each of them takes seconds.
     collected = frame.collect()

@@ -5,7 +5,7 @@ column.
 
     --split set          values are train, valid or test (and the other words of PART_TOKENS)
     --split fold=1       rows of fold 1 are the test; another fold is valid
-    a column `split`     is taken as stated by itself where it holds nothing but such words
+    a column `split`     defines the split by itself if it holds only such words
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from leadline.tasks import task_of
 FORMAT = 12  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
-MOST_CELLS = 2**21  # values read at once
+MOST_READ = 2**21  # values read at once
 MOST_VALUES = 2**21  # encoded values in one call of a feature view's graph, which may hold a hundred bytes for each
 # Share of the budget for decoding and encoding all images and audio; where it is too short, a random sample of the rows
 # is decoded.
@@ -217,7 +217,7 @@ def at_once(blocks: Sequence[Block]) -> int:
     """Rows to read at once: many where a value is one number or word, so that Python's share of the work is small."""
     if not all(KINDS[block.kind].joint for block in blocks):
         return CHUNK
-    return int(np.clip(MOST_CELLS // sum(len(block.columns) for block in blocks), CHUNK, 32 * CHUNK))
+    return int(np.clip(MOST_READ // sum(len(block.columns) for block in blocks), CHUNK, 32 * CHUNK))
 
 
 def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:

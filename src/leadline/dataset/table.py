@@ -34,7 +34,7 @@ from leadline.system.errors import SourceError
 from leadline.tasks import TASKS, Language
 
 SNIFFED = 5_000  # rows from which the kind of a column is inferred
-MOST_CELLS = 2**22  # values in memory together
+MOST_VALUES = 2**22  # values in memory together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +311,7 @@ def _columns(
 
 def _some(names: Sequence[str], rows: int) -> Iterator[Sequence[str]]:
     """Names in groups whose values fit into memory together: to open a wide file for each column takes seconds."""
-    step = max(1, MOST_CELLS // max(1, rows))
+    step = max(1, MOST_VALUES // max(1, rows))
     return (names[start : start + step] for start in range(0, len(names), step))
 
 

@@ -21,7 +21,9 @@ from hashlib import blake2b
 __all__ = ["CONTRACT", "DIGEST", "VERSION", "damage", "with_digest"]
 
 CONTRACT, DIGEST = "leadline.contract", "leadline.digest"  # keys in the metadata
-VERSION = 2  # of the contract; 1: no digest, and cells read without the contract of the whole column; it still predicts
+VERSION = (
+    2  # of the contract; 1: no digest, and values read without the contract of the whole column; it still predicts
+)
 WITHOUT = 1  # the version of contracts whose files have no digest
 HEX = 64
 _ENTRY = b"\x0a" + bytes([len(DIGEST)]) + DIGEST.encode() + b"\x12" + bytes([HEX])  # StringStringEntryProto: key, value

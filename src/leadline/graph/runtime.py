@@ -1,4 +1,4 @@
-"""Run an ONNX graph the way Leadline always runs one: on the CPU, a stated number of threads, one output a name."""
+"""Run an ONNX graph the way Leadline always runs one: on the CPU, a given number of threads, one output a name."""
 
 from __future__ import annotations
 

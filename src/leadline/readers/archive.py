@@ -94,7 +94,7 @@ def unpack(path: Path, cache: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def _unpack(path: Path, folder: Path) -> list[str]:
-    """Write an archive's files below `folder`; returns what is to be said of those left out."""
+    """Write an archive's files below `folder`; returns messages about those left out."""
     packed, written = path.stat().st_size, 0
     left_out: list[_Entry] = []
     with _opened(path) as archive:

@@ -24,7 +24,7 @@ __all__ = ["composed", "is_pattern", "named", "plain", "unplain_columns"]
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
 LOOKED_AT = r"[^\x00-\x7F]|^$"  # what may have to be changed
-MOST_CELLS = 2**22  # looked at together: to open a file of thousands of columns for some of them takes a moment
+MOST_VALUES = 2**22  # scanned together: to open a file of thousands of columns for some of them takes a moment
 
 
 def composed(text: str) -> str:
@@ -92,7 +92,7 @@ def unplain_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str
     if not names:
         return []
     rows = int(frame.select(pl.len()).collect().item())
-    step, unplain = max(1, MOST_CELLS // max(1, rows)), list[str]()
+    step, unplain = max(1, MOST_VALUES // max(1, rows)), list[str]()
     for some in (names[start : start + step] for start in range(0, len(names), step)):
         few = _those(frame, some, lambda column: column.str.contains(LOOKED_AT).any())
         unplain += _those(frame, few, lambda column: ((column.str.normalize("NFC") != column) | (column == "")).any())

@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from leadline.core.note import NO_HEADER, Note
-from leadline.readers.csv_dialect import LONGEST_CELL, SEPARATORS, Dialect, reader_of, sample_of, sniff
+from leadline.readers.csv_dialect import LONGEST_VALUE, SEPARATORS, Dialect, reader_of, sample_of, sniff
 from leadline.readers.csv_preamble import look, without
 from leadline.readers.media import listed
 from leadline.readers.part import agreed, counted
@@ -254,7 +254,7 @@ class _Pass:
 
 
 def _by_csv(plain: Path, folder: Path, dialect: Dialect, name: str, unit: str) -> Converted:
-    limit = csv.field_size_limit(LONGEST_CELL)
+    limit = csv.field_size_limit(LONGEST_VALUE)
     try:
         done, best, off = _best_pass(plain, folder, dialect)
     finally:
@@ -314,7 +314,7 @@ def _pass(plain: Path, folder: Path, dialect: Dialect, strict: bool = False) -> 
                 continue
             elif len(record) == fields:
                 result.kept += 1
-                # In a tab file such a cell is a quote that was never meant to open, and has swallowed lines.
+                # In a tab file such a value begins with a stray quote, which has swallowed lines.
                 result.quotes += tabbed and any("\t" in value and "\n" in value for value in record)
                 writer.writerow(record)
                 continue

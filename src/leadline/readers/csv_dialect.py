@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _csv import Reader
 
-__all__ = ["LONGEST_CELL", "NO_SEPARATOR", "SEPARATORS", "Dialect", "is_data", "reader_of", "sample_of", "sniff"]
+__all__ = ["LONGEST_VALUE", "NO_SEPARATOR", "SEPARATORS", "Dialect", "is_data", "reader_of", "sample_of", "sniff"]
 
 SAMPLE_CHARS = 2**18
 SAMPLE_RECORDS = 500
-# A stray quote would make the csv module swallow the file; no honest cell is longer than this.
-LONGEST_CELL = 2**24
+# A stray quote would make the csv module swallow the file; no real value is longer than this.
+LONGEST_VALUE = 2**24
 # Cannot occur in text: the separator of a file that has one column.
 NO_SEPARATOR = "\x1f"
 SEPARATORS = "\t;,|"
@@ -57,7 +57,7 @@ def sample_of(plain: Path) -> str:
     size = SAMPLE_CHARS
     with plain.open(encoding="utf-8", newline="") as file:
         text = file.read(size)
-        while text.count("\n") < 4 and size < LONGEST_CELL and (more := file.read(size)):
+        while text.count("\n") < 4 and size < LONGEST_VALUE and (more := file.read(size)):
             text, size = text + more, size * 2
         whole = not file.read(1)
     return text if whole or "\n" not in text else text[: text.rindex("\n") + 1]
@@ -159,7 +159,7 @@ def _top_records(text: str, separator: str, quoting: bool, spaced: bool) -> list
             if len(records) == SAMPLE_RECORDS:
                 break
     except csv.Error:
-        # A cell longer than the csv module takes: what came before it is evidence enough.
+        # A value longer than the csv module takes: the records before it are enough.
         pass
     return records
 

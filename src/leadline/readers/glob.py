@@ -66,7 +66,7 @@ def one_table(files: list[Path], cache: Path) -> Layout:
         by_part.setdefault(part_of(file.stem) or "", []).append(file)
     if "" in by_part or "train" not in by_part:
         by_part = {"train": files}
-    named = {file: partitions.stated(file, root) for file in files}
+    named = {file: partitions.partition_values(file, root) for file in files}
     columns = [column for column in named[files[0]] if all(column in values for values in named.values())]
     values = {file: {column: named[file][column] for column in columns} for file in files}
     parts = {part: _joined(part_files, cache, values) for part, part_files in by_part.items()}

@@ -30,14 +30,14 @@ from leadline.system.errors import SourceError
 
 __all__ = ["media_columns", "with_media"]
 
-LOOKED_AT = 1_000  # rows by which a column of paths is told
-TRIED = 64  # of its cells, by which the place of the files is found
-MOST_FILES = 200_000  # beside a table that are looked at: it may lie in anybody's home
+LOOKED_AT = 1_000  # rows from which a column of paths is inferred
+TRIED = 64  # of its values, from which the folder of the files is inferred
+MOST_FILES = 200_000  # beside a table that are listed: it may be in a home folder
 MOST_SUFFIXES = 30  # of letters, of files of no media among them: no set of data has so many, a home has hundreds
 FEWEST = 8  # files that names without a suffix must fit, to be no chance
 MOST_ROWS = 10  # rows that name the same file, on average
 LONGEST = 255  # characters of a name
-NAMES = 0.9  # share of the cells that end like a file of media
+NAMES = 0.9  # share of the values that end like a file of media
 PROSE_WORDS = re.compile(r"readme|licen[cs]e", re.IGNORECASE)
 
 
@@ -111,7 +111,7 @@ def _may_name(frame: pl.DataFrame) -> list[pl.Series]:
 
 
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:
-    """The layout with its columns of paths understood; None where it has none, or none of the files is there.
+    """The layout with its columns of paths resolved; None where it has none, or none of the files is there.
 
     Raises SourceError where one name could mean several files.
     """
@@ -129,7 +129,7 @@ def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | No
         return None
     paths = {name: _paths(place.root, part_values, name) for name, part_values in values.items()}
     prefixes = {_prefix(value, path) for mapping in paths.values() for value, path in mapping.items()}
-    # Where all lie below one folder, that folder is the root, and cells stay as the user wrote them.
+    # Where all lie below one folder, that folder is the root, and values stay as the user wrote them.
     prefix = prefixes.pop() if len(prefixes) == 1 else None
     root = place.root if prefix is None else place.root / prefix
     parts = dict(layout.parts)

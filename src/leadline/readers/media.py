@@ -36,7 +36,7 @@ __all__ = [
     "visible",
 ]
 
-MEDIA = {kind.name: kind.suffixes for kind in reversed(KINDS.values()) if kind.is_file}  # pictures are told first
+MEDIA = {kind.name: kind.suffixes for kind in reversed(KINDS.values()) if kind.is_file}  # images are tried first
 NOUNS = {name: KINDS[name].noun for name in MEDIA}  # one of them, in sentences
 LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir", "icon\r"})
 # Files about the data, not of it.
@@ -45,7 +45,7 @@ PROSE = frozenset({"readme", "license", "licence", "notice", "authors", "changel
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a folder was found to be: its parts by name, and what to tell the user about it."""
+    """The content of a folder: its parts by name, and messages about it."""
 
     root: Path
     parts: dict[str, Part]
@@ -54,7 +54,7 @@ class Layout:
 
 
 def medium_of(name: str) -> str | None:
-    """The kind of media that a file's suffix states.
+    """The kind of media of a file's suffix.
 
     >>> medium_of("cat/1.JPG"), medium_of("2.wav"), medium_of("3.csv")
     ('image', 'audio', None)
@@ -64,7 +64,7 @@ def medium_of(name: str) -> str | None:
 
 
 def medium_of_bytes(head: bytes) -> str | None:
-    """The kind of media that the first bytes of a file show.
+    """The kind of media by the first bytes of a file.
 
     >>> medium_of_bytes(b"RIFF....WAVEfmt "), medium_of_bytes(b"RIFF....WEBPVP8 "), medium_of_bytes(b"%PDF")
     ('audio', 'image', None)
@@ -107,7 +107,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def nameless_below(folder: Path) -> list[str]:
-    """What is to be said of files whose names are not UTF-8: no table and no report could hold such a name."""
+    """A message about files whose names are not UTF-8: no table and no report could contain such a name."""
     names = [name for name in _walk(folder) if not is_utf8(name)]
     if not names:
         return []

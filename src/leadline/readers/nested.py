@@ -1,4 +1,4 @@
-"""Columns of objects, as JSON and Parquet have them, laid out flat; columns without a usable name are given one.
+"""Nested columns of JSON and Parquet, flattened; columns without a usable name get one.
 
 Enters: a frame. Leaves: the same with each struct column replaced by its fields, `address.city` for a field, at any
 depth. Encoded media ({bytes, path}) stay whole: their kinds read them. Lists stay too; the table says that no kind
@@ -18,7 +18,7 @@ __all__ = ["flat"]
 
 
 def flat(frame: pl.LazyFrame, kinds: Mapping[str, str]) -> tuple[pl.LazyFrame, list[str]]:
-    """(the frame without structs, what is to be said); `kinds` names the columns that stay as they are."""
+    """(the frame without structs, messages); `kinds` names the columns that stay unchanged."""
     frame, renamed = _named(frame)
     schema = frame.collect_schema()
     structs = {name: dtype for name, dtype in schema.items() if _is_flat(name, dtype, kinds)}

@@ -1,4 +1,4 @@
-"""What the user points at, read into frozen parts.
+"""Read the user's data into frozen parts.
 
 Enters: a folder, a file, an archive, a frame, arrays, or the name of a sample. Leaves: a `Source`: train rows, the
 valid and test rows that the source itself defines, and messages for the user.
@@ -37,17 +37,17 @@ LISTS = ("manifest", "metadata", "meta", "labels", "index")  # names of files th
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Data as the user gave it, before anyone says what its columns mean."""
+    """Data as the user gave it, before any column is interpreted."""
 
     name: str  # short, for titles: "photos", "houses"
     train: pl.LazyFrame  # rows in source order
-    valid: pl.LazyFrame | None  # stated by the source itself: valid and test files or folders
+    valid: pl.LazyFrame | None  # defined by the source itself: valid and test files or folders
     test: pl.LazyFrame | None
     target: str | None  # the column that the layout itself gives: "label" for class folders and IDX
-    root: Path | None  # media paths in cells are relative to it
+    root: Path | None  # media paths are relative to it
     digest: str  # blake2b (16 bytes, hex) of the content of all parts
-    kinds: dict[str, str]  # kinds that the layout itself states: {"image": "image"}
-    notes: tuple[str, ...]  # said once to the user
+    kinds: dict[str, str]  # kinds that the layout itself defines: {"image": "image"}
+    notes: tuple[str, ...]  # messages for the user
     bad: tuple[BadRow, ...]  # rows that could not be read at all
 
 

@@ -189,7 +189,7 @@ def _read_typed(paths: list[Path], cache: Path) -> tuple[Part, list[str]]:
         schema = frame.collect_schema()
         rows = frame.select(pl.len()).collect().item()
         metadata = pl.read_parquet_metadata(paths[0]) if parquet else {}
-        # Every cell is read once, so that a damaged page is found here and not in the midst of a run.
+        # Every value is read once, so that a damaged page fails here and not in the middle of a run.
         for start in range(0, rows, SLICE_ROWS) if not known.exists() else ():
             frame.slice(start, SLICE_ROWS).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

@@ -63,7 +63,7 @@ def sheet_as_csv(path: Path, folder: Path, sheet: str | None = None) -> tuple[Pa
 
 
 def _chosen(workbook: "CalamineWorkbook", path: Path, sheet: str | None) -> tuple[str, Rows]:
-    """The sheet asked for, else that with most values; a hidden one only where no other holds a table."""
+    """The requested sheet, else that with most values; a hidden one only where no other holds a table."""
     if sheet is not None:
         if sheet not in workbook.sheet_names:
             raise SourceError(f"{path.name} has no sheet {sheet!r}; it has {listed(map(repr, workbook.sheet_names))}")

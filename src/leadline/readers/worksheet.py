@@ -17,12 +17,12 @@ __all__ = ["Rows", "table_of"]
 Rows = list[list[Any]]
 Cell = tuple[int, int]
 MOST_AROUND = 10  # rows that may stand above a header, or below the last row
-NARROWEST = 3  # columns; in a narrower table a row with one cell may be a row
+NARROWEST = 3  # columns; in a narrower table a row with one value may be a row
 
 
 def table_of(rows: Rows, merged: Sequence[tuple[Cell, Cell]]) -> tuple[Rows, list[str]]:
     """(header and rows, notes)."""
-    # A merged cell holds its value in its first place alone: downwards it means the same for every row.
+    # A merged range has its value in its first place alone: downwards it holds for every row.
     for (top, left), (bottom, _) in merged:
         for row in range(top + 1, min(bottom + 1, len(rows))):
             if left < len(rows[row]) and rows[row][left] == "":

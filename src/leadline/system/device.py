@@ -87,7 +87,7 @@ def on(module: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done all that it was asked to."""
+    """Wait until the device has finished all its work."""
     if device.type == "xla":
         _torch_xla().sync(wait=True)
     elif device.type != "cpu":
@@ -95,7 +95,7 @@ def wait(device: torch.device) -> None:
 
 
 def hand_over(device: torch.device) -> None:
-    """Start what was asked for: XLA only notes it until then."""
+    """Start the requested operations: XLA only records them until then."""
     if device.type == "xla":
         _torch_xla().sync()
 

@@ -26,7 +26,7 @@ SHORT = 3e-4  # seconds of a step, under which more threads are not even tried
 BLOCK_S = 0.005  # seconds that one side of a pair takes, at least
 LONG = 0.5  # seconds of trials after which those that there were decide
 SLOW, SLOWER = 3.0, 1.5  # times the usual seconds of a step, from which on threads are tried again: at once, or in time
-WINDOW, WINDOW_S = 16, 0.05  # steps and seconds over which a step's time is told
+WINDOW, WINDOW_S = 16, 0.05  # steps and seconds over which a step's time is measured
 FEWEST, FEWEST_S = 2, 1.0  # the same, of long steps
 WAIT, SHARE = 5.0, 0.02  # seconds until more threads are tried again, at least, and the share of time for such trials
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
 BATCH = 512  # rows in one call
-MANY = 4_096  # the same, where a cell is one number or word
+MANY = 4_096  # the same, where a value is one number or word
 PICTURES = 16  # rows decoded together where each may be a picture of any size
 
 

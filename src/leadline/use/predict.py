@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from leadline.use.model import Model
 
 CHUNK = 4_096  # rows read together
-MANY = 32_768  # the same, where a cell is one number or word
+MANY = 32_768  # the same, where a value is one number or word
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
     ".csv": lambda frame, path: flat(frame).write_csv(path),
     ".parquet": pl.DataFrame.write_parquet, ".jsonl": pl.DataFrame.write_ndjson,
