@@ -58,10 +58,10 @@ def predefined_split(
         return usual
     column, equals, value = _asked(settings.split, names)
     if column == target:
-        raise SourceError(f"--split {column} is the target; name a column that states the part of each row.")
+        raise SourceError(f"--split {column} is the target; name a column with the part of each row.")
     if part.any():
         raise SourceError(
-            f"--split {settings.split} and {source.name} itself both state the parts; leave out --split, or the test."
+            f"--split {settings.split} and {source.name} itself both define the split; leave out --split, or the test."
         )
     words = _words(frame, column)
     by_option = _fold(words, column, value, settings) if equals else _words_of_parts(words, column, source)
@@ -104,7 +104,7 @@ def _fold(words: pl.Series, column: str, value: str, settings: Settings) -> Pred
         raise SourceError(f"--split {column}={value}: every row has this value; nothing is left to learn from.")
     # Of two values one is the test, and all that is left to learn from is the other.
     group_column = column if len(values) > 2 and settings.group is None else None
-    note = f"it states the split ({int((part == 2).sum()):,} rows of {column}={value} are tested on)"
+    note = f"it defines the split ({int((part == 2).sum()):,} rows of {column}={value} are tested on)"
     return PredefinedSplit(part=part, group_column=group_column, dropped={column: note})
 
 
@@ -131,7 +131,7 @@ def _usual(
             dropped[name] = "it names parts"
             if free and counts[0] < len(words):
                 free, split_part = False, named_part
-                dropped[name] = f"{_says(counts)}, which --drop {name} draws instead"
+                dropped[name] = f"{_says(counts)}; --drop {name} ignores it"
         elif name.lower() == "fold" and (values := _folds(words)):
             dropped[name] = f"it looks like folds, and --split {name}={values[0]} tests on fold {values[0]}"
     return PredefinedSplit(part=split_part, dropped=dropped)
@@ -153,7 +153,7 @@ def _words(frame: pl.LazyFrame, column: str) -> pl.Series:
         whole = values.drop_nans().drop_nulls()
         values = values.fill_nan(None).cast(pl.Int64) if bool((whole == whole.round()).all()) else values
     if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Duration):
-        raise SourceError(f"Column {column!r} holds {values.dtype}, which cannot state a split; name another column.")
+        raise SourceError(f"Column {column!r} holds {values.dtype}, which cannot define a split; name another column.")
     words = values.cast(pl.String).str.strip_chars()
     return words.set(words == "", None)
 
@@ -180,4 +180,4 @@ def _values(words: pl.Series) -> list[str]:
 
 def _says(counts: Sequence[int]) -> str:
     rows = ", ".join(f"{count:,} {name}" for name, count in zip(PARTS, counts, strict=True) if count)
-    return f"it states the split ({rows})"
+    return f"it defines the split ({rows})"
