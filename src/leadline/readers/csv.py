@@ -247,8 +247,8 @@ class _Pass:
     """One reading of the whole file under one idea of what a quote means."""
 
     clean: Path
-    kept: int = 0
-    lost: int = 0
+    good: int = 0  # records of the right width
+    bad: int = 0
     blank: int = 0
     quotes: int = 0
 
@@ -259,19 +259,19 @@ def _by_csv(plain: Path, folder: Path, dialect: Dialect, name: str, unit: str) -
         done, best, off = _best_pass(plain, folder, dialect)
     finally:
         csv.field_size_limit(limit)
-    if best.lost > best.kept:
+    if best.bad > best.good:
         (line, reason), was = done.bad[0], "was" if len(dialect.names) == 1 else "were"
         raise SourceError(
-            f"{name} has {counted(best.lost, f'bad {unit}')} of {best.kept + best.lost:,} (first: {unit} {line}, "
+            f"{name} has {counted(best.bad, f'bad {unit}')} of {best.good + best.bad:,} (first: {unit} {line}, "
             f"{reason}), where {counted(len(dialect.names), 'field')} a {unit} {was} expected; check its "
             "separator, quotes and header"
         )
     notes = list(_blank_note(best.blank))
     if off:
         notes.append("has stray quote characters; they are read as part of the text")
-    if best.lost:
-        notes.append(f"has {counted(best.lost, unit)} that could not be read, left out")
-    if best.kept:
+    if best.bad:
+        notes.append(f"has {counted(best.bad, unit)} that could not be read, left out")
+    if best.good:
         frame = _named(pl.scan_csv(best.clean, has_header=False, infer_schema=False), dialect.names)
     else:
         frame = pl.LazyFrame(schema=dict.fromkeys(dialect.names, pl.String))
@@ -288,7 +288,7 @@ def _best_pass(plain: Path, folder: Path, dialect: Dialect) -> tuple[Converted, 
         return done, best, False
     done, best = _pass(plain, folder, dialect)
     text, plainly = _pass(plain, folder, replace(dialect, quoting=False))
-    if plainly.kept > best.kept:
+    if plainly.good > best.good:
         return text, plainly, True
     return done, best, False
 
@@ -313,12 +313,12 @@ def _pass(plain: Path, folder: Path, dialect: Dialect, strict: bool = False) -> 
                 header = False
                 continue
             elif len(record) == fields:
-                result.kept += 1
+                result.good += 1
                 # In a tab file such a value begins with a stray quote, which has swallowed lines.
                 result.quotes += tabbed and any("\t" in value and "\n" in value for value in record)
                 writer.writerow(record)
                 continue
-            result.lost += 1
+            result.bad += 1
             done = done.with_bad(
                 line,
                 reason or f"{counted(len(record), 'field')} where {fields} {'was' if fields == 1 else 'were'} expected",

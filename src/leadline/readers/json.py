@@ -116,20 +116,20 @@ def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, 
     """Drop the lines that are no JSON object, and write keys of mixed types (now a number, now a list) as text."""
     done = Converted(table=folder / "table.parquet", unit=unit)
     types: dict[str, set[type]] = {}
-    kept = lost = 0
+    good = bad = 0
     for number, row, reason in _lines(plain):
         if row is None:
-            lost += 1
+            bad += 1
             done = done.with_bad(number, reason)
             continue
-        kept += 1
+        good += 1
         for key, value in row.items():
             if value is not None:
                 types.setdefault(key, set()).add(float if type(value) is int else type(value))
-    if lost > kept or not kept:
+    if bad > good or not good:
         first = f" (first: {unit} {done.bad[0][0]}, {done.bad[0][1]})" if done.bad else ""
         raise SourceError(
-            f"{name} has {counted(lost, unit)} of {kept + lost:,} that are no JSON object{first}, where one object a "
+            f"{name} has {counted(bad, unit)} of {good + bad:,} that are no JSON object{first}, where one object a "
             f"{unit} was expected; save it as JSON Lines"
         )
     mixed = {key for key, key_types in types.items() if len(key_types) > 1}
@@ -138,7 +138,7 @@ def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, 
         for _, row, _ in _lines(plain):
             if row is not None:
                 file.write(json.dumps({k: _as_text(v) if k in mixed else v for k, v in row.items()}) + "\n")
-    notes = [f"has {counted(lost, unit)} that could not be read, left out"] if lost else []
+    notes = [f"has {counted(bad, unit)} that could not be read, left out"] if bad else []
     if mixed:
         notes.append(f"holds values of several types under {listed(map(repr, sorted(mixed)))}; all are read as text")
     return clean, replace(done, notes=tuple(notes))

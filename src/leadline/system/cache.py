@@ -73,9 +73,8 @@ def clear(cache: str | Path | None = None, *, older_than: str | None = None) -> 
     Raises:
         LeadlineError: where `older_than` is no time, or a run reads the cache now.
     """
-    before = (
-        math.inf if older_than is None else time.time() - _seconds(older_than)
-    )  # a clock set back takes nothing from "all"
+    # inf, not now: after the clock was set back, "all" is still all
+    before = math.inf if older_than is None else time.time() - _seconds(older_than)
     with _locked(_folder(cache), alone=True) as free:
         if not free:
             raise LeadlineError(f"A run reads {_folder(cache)} now; clear it when that run has ended.")

@@ -1,4 +1,4 @@
-"""The shipped file, read back as a `Model` that answers rows.
+"""The shipped file, read back as a `Model` that predicts rows.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
 takes, how their values are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py),
@@ -126,12 +126,12 @@ class Model:
             watch: how the values are read, where not as the contract says; it counts what they were.
 
         Returns:
-            By role prediction [n] (strings, or float64; of several labels bool [n, classes]); of classes also
+            By role: prediction [n] (strings or float64; multilabel: bool [n, classes]); for classes also
             probabilities [n, classes]; with a coverage also set, bool [n, classes], or low and high [n]. And
-            {row: why} of the rows that could not be decoded, whose answers are to be ignored.
+            {row: why} of the rows that could not be decoded; ignore their predictions.
         """
         empty = self.task.blank(len(frame))
-        found = {role: empty[role] for role in self.contract["outputs"]}
+        predictions = {role: empty[role] for role in self.contract["outputs"]}
         bad: dict[int, str] = {}
         inputs = self.contract["inputs"].items()
         sized = all(
@@ -147,8 +147,8 @@ class Model:
             for rows, feeds in self._feeds(decoded, min(step, len(frame) - start), bad, start):
                 outputs = self._run(self._session, feeds, list(self.contract["outputs"].values()))
                 for role, name in self.contract["outputs"].items():
-                    found[role][rows] = outputs[name]
-            return [(name, held) for name, held in decoded.items() if not KINDS[kinds[name]].variable_shape]
+                    predictions[role][rows] = outputs[name]
+            return [(name, column) for name, column in decoded.items() if not KINDS[kinds[name]].variable_shape]
 
         # A call runs on one thread, and as many calls side by side as there are cores: none waits for another one, and
         # an answer does not depend on how many there are.
@@ -158,7 +158,7 @@ class Model:
                 for name, decoded in columns:
                     if watch is not None:
                         watch.note(name, decoded, start)
-        return found, bad
+        return predictions, bad
 
     def feeds(self, frame: pl.DataFrame, root: Path | None) -> dict[str, Any]:
         """Decoded values of a frame's rows, all of one shape, as the file takes them."""
