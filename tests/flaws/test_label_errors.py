@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.dataset.heldout import SEALED
+from leadline.dataset.heldout import HIDDEN
 from leadline.flaws.label_errors import Effort, LabelErrors, Predictions, predict
 from leadline.tasks import Binary
 
@@ -23,7 +23,7 @@ class Sure:
         self.truth, self.given = truth, np.empty(0, np.int64)
 
     def crossed(self, rows: np.ndarray, labels: np.ndarray, *_: Any, known: np.ndarray) -> np.ndarray:
-        assert (labels[~known] == SEALED).all()
+        assert (labels[~known] == HIDDEN).all()
         self.given = rows[known]
         return self.answers(rows, labels, rows)
 

@@ -113,7 +113,7 @@ def test_a_source_of_broken_files_is_refused_in_one_sentence(prepare: Any) -> No
     frame = pl.DataFrame({"sound": [b"ID3 but nothing after it"] * 60, "y": ["a", "b"] * 30})
     with pytest.raises(
         SourceError,
-        match="None of 39 cells of column 'sound' can be read as audio, such as row 3: an encoded sound cannot be",
+        match="None of 39 values of column 'sound' can be read as audio, such as row 3: an encoded sound cannot be",
     ):
         prepare(frame, target="y")
 

@@ -23,8 +23,8 @@ USUAL: dict[str, Any] = {"rounds": 1, "most": 25, "longest": 6.0, "left": 20.0, 
         ({"left": 5.0}, "used", "The time for racing is used up."),
         ({"late": True}, "late", "longer than the 6 s of those before it"),
         ({"families": 1}, "one_family", "within one family"),
-        ({"left": 11.0}, "no_room", "the 2 more rounds that tell anything take about 12 s, where 11 s were left."),
-        ({"rounds": 4, "left": 5.9, "budget": 50.0}, "no_room", "another round takes about 6 s, where 6 s were left."),
+        ({"left": 11.0}, "no_room", "the 2 more repeats that tell anything take about 12 s, where 11 s were left."),
+        ({"rounds": 4, "left": 5.9, "budget": 50.0}, "no_room", "another repeat takes about 6 s, where 6 s were left."),
     ],
 )
 def test_the_reason_and_its_sentence(facts: dict[str, Any], code: str, says: str) -> None:

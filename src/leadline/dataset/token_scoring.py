@@ -29,9 +29,9 @@ CHUNK = 256  # tokens in one step
 def stream(store: Tensors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Tokens [n] int64 of the given rows, one after the other, and how many of them each row has."""
     block = store.blocks[0]
-    held = store.tensor(block.name)[rows]
-    there = held != PADDING
-    return held[there].astype(np.int64), there.sum(axis=1)
+    padded = store.tensor(block.name)[rows]
+    there = padded != PADDING
+    return padded[there].astype(np.int64), there.sum(axis=1)
 
 
 def spread(rows: np.ndarray, most: int) -> np.ndarray:
@@ -76,5 +76,5 @@ def nats(tokens: np.ndarray, step: Step, initial: Callable[[int], State]) -> np.
         part = reads[:, low : low + CHUNK + 1]
         odds, state = step(part[:, :-1], state)
         spent.append(-np.take_along_axis(odds, part[:, 1:, None], axis=2)[:, :, 0].astype(np.float64))
-    lost = np.concatenate(spent, axis=1)
-    return np.concatenate([lost[0, :warm], lost[:, warm:].reshape(-1)])[:n]
+    losses = np.concatenate(spent, axis=1)
+    return np.concatenate([losses[0, :warm], losses[:, warm:].reshape(-1)])[:n]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leadline.dataset.heldout import SEALED
+from leadline.dataset.heldout import HIDDEN
 from leadline.dataset.table import Table
 from leadline.flaws import impact
 from leadline.flaws.confident_learning import LEAST, Noise, noise, suspects
@@ -148,7 +148,7 @@ def predict(probe: Probe, table: Table, rows: np.ndarray, known_rows: np.ndarray
     rows = some(rows, effort.rows)
     known = np.isin(rows, known_rows)
     fold = np.random.default_rng(3).permutation(len(rows)) % FOLDS
-    labels = np.full(len(rows), SEALED)
+    labels = np.full(len(rows), HIDDEN)
     labels[known] = table.labels[rows[known]]
     answers = probe.crossed(rows, labels, fold, effort.train, known=known)
     return Predictions(rows=rows, known=known, answers=answers, fold=fold, effort=effort, probe=probe.name)

@@ -1,8 +1,8 @@
 """A PyTorch module -> ONNX, by PyTorch's own exporters, with a free number of rows.
 
-There are two: one traces the module in a third of a second, and PyTorch means to part with it one day; the other takes
-seven seconds, five of them before it has looked at the module. The first is asked first, and its graph is run on other
-numbers of rows than it was traced with; where it cannot, or the graph answers otherwise than the module, the second is
+There are two: one traces the module in a third of a second, and PyTorch plans to remove it one day; the other takes
+seven seconds, five of them before it has looked at the module. The first is tried first, and its graph is run on other
+numbers of rows than it was traced with; where it fails, or graph and module disagree, the second one is used
 (docs/decisions/0027).
 """
 
@@ -84,7 +84,7 @@ def export_step(net: Any) -> onnx.ModelProto:
 def _export(
     net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, others: tuple[Tensors, ...]
 ) -> onnx.ModelProto:
-    """`others` are inputs of other sizes, that a traced graph has to answer as `net` does."""
+    """`others` are inputs of other sizes, on which a traced graph and `net` must agree."""
     net.eval()
     with errors_only("torch.onnx"), warnings_ignored(), torch_threads():
         model = _traced(net, inputs, names, outputs, shapes)
@@ -94,7 +94,7 @@ def _export(
 
 
 def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto | None:
-    """What the tracing exporter makes of it; None where there is none, or it knows no such operator."""
+    """The graph by the tracing exporter; None where it is absent, or does not know an operator."""
     import onnx
     import torch
     from torch.utils._pytree import tree_leaves
@@ -146,12 +146,12 @@ def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str])
     expected = [expected] if isinstance(expected, torch.Tensor) else list(expected)
     feeds = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
     try:
-        found = list(Session(model)(feeds).values())
+        answers = list(Session(model)(feeds).values())
     except Exception:  # the runtime raises its own types where a size was held
         return False
     return all(
         a.shape == b.shape and np.allclose(a, b.numpy(), rtol=CLOSE, atol=CLOSE * (1 + float(b.abs().max())))
-        for a, b in zip(found, expected, strict=True)
+        for a, b in zip(answers, expected, strict=True)
     )
 
 

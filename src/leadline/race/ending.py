@@ -65,7 +65,7 @@ def _code(held: Held) -> str:
 
 def _why(code: str, held: Held) -> str:
     more = max(1, held.fewest - held.rounds)
-    another = "another round takes" if more == 1 else f"the {more} more rounds that tell anything take"
+    another = "another repeat takes" if more == 1 else f"the {more} more repeats that tell anything take"
     return {
         "stopped": "You stopped it.",
         "conclusive": f"The verdict was conclusive after {held.rounds} rounds.",
