@@ -281,7 +281,7 @@ def _lines(found: Check) -> Iterator[str]:
     if found.expected is not None:
         yield f"\n{found.expected.why}"
         for reason in found.expected.reasons:
-            yield f"  {reason.points_to:10}  {reason.found} ({reason.source})"
+            yield f"  {reason.points_to:10}  {reason.finding} ({reason.source})"
         yield "That is a rule of thumb; only a run measures it on these rows."
     if found.command is not None:
         yield f"\nnext  {found.command}"

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from leadline.core.records import Verdict
 from leadline.flaws.stage import READINGS
 from leadline.pipeline import run_pipeline
 from leadline.race import history as journals
@@ -27,7 +28,6 @@ from leadline.readers.find import cache_of
 from leadline.results.run import Run
 from leadline.results.run_data import find_again
 from leadline.results.run_folder import finish, hold, left, made_by, making, name_of, read_config
-from leadline.stats.verdict import Verdict
 from leadline.system.errors import OutputError, SourceError
 from leadline.system.lock import Lock
 from leadline.system.os_errors import spoken
@@ -111,8 +111,8 @@ def replay(
     final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
     went = replace(
         past,
-        rounds={
-            number: {name: _once_more(fate) for name, fate in fates.items()} for number, fates in past.rounds.items()
+        repeats={
+            number: {name: _once_more(fate) for name, fate in fates.items()} for number, fates in past.repeats.items()
         },
         # The cheaper ships where it is a tie: by what was measured then, for it decides which file there is.
         costs={name: fate.facts["predict_us"] for name, fate in past.fates.items() if "predict_us" in fate.facts},

@@ -73,7 +73,7 @@ def test_a_fake_contender_is_checked(source: Path) -> None:
 def test_a_fake_contender_is_fitted_shipped_and_reported(run: ll.Run) -> None:
     scores = {each["name"]: each["score"] for each in run.result["contenders"]}
     assert scores["descent"] > 0.9 > scores["baseline"]
-    assert run.result["shipped"]["contender"] == "descent" and run.result["needs"]["ruled_out"] == {}
+    assert run.result["shipped"]["contender"] == "descent" and run.result["needs"]["excluded"] == {}
     assert "descent" in run.report().read_text(encoding="utf-8")
 
 

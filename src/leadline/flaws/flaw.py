@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 
 SHOWN = 12  # rows of a flaw that are shown
+FACTS = {
+    "across": "test_duplicates", "unlike": "conflicting_labels", "learned": "training_impact",
+    "tied": "file_properties",
+}  # fmt: skip  # in result.json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +51,15 @@ class Flaw:
     def as_dict(self) -> dict[str, Any]:
         """As result.json has it: of rows, those that are shown; the rest are in flaws.csv."""
         return {
-            "name": self.name, "says": self.says, "rows": len(self.rows), "columns": list(self.columns),
-            "shown": [
+            "name": self.name, "message": self.says, "rows": len(self.rows), "columns": list(self.columns),
+            "examples": [
                 {
-                    "row": int(row), "twin": None if self.twin is None else int(self.twin[place]),
-                    "said": None if self.said is None else self.said[place],
+                    "row": int(row), "duplicate_of": None if self.twin is None else int(self.twin[place]),
+                    "suggested_label": None if self.said is None else self.said[place],
                 }
                 for place, row in enumerate(self.rows[:SHOWN])
             ],
-            "price": None if self.price is None else vars(self.price),
+            "impact": None if self.price is None else vars(self.price),
             "fixes": len(self.columns) * (self.name == "target_leakage") if self.drop is None else len(self.drop),
-            **self.facts,
+            **{FACTS.get(name, name): value for name, value in self.facts.items()},
         }  # fmt: skip

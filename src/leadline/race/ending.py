@@ -3,9 +3,9 @@
 Enters: what was planned and held, and the seconds that were left. Leaves: an `Ending`, which the journal, the terminal,
 the report and result.json show.
 
-    >>> ending(Held(rounds=1, most=25, longest=19.0, left=7.0, budget=30.0)).code
+    >>> ending(Held(repeats=1, most=25, longest=19.0, left=7.0, budget=30.0)).code
     'no_room'
-    >>> ending(Held(rounds=1, most=25, longest=19.0, left=2.0, budget=30.0)).code
+    >>> ending(Held(repeats=1, most=25, longest=19.0, left=2.0, budget=30.0)).code
     'used'
 """
 
@@ -13,30 +13,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leadline.core.records import Ending, EndingCode
+
 USED = 0.1  # of the budget: what is left below this counts as used
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
-    """`code`: stopped, conclusive, rounds, one_round, passes, used, late, one_family or no_room."""
-
-    code: str
-    why: str  # one sentence
-
-
-@dataclass(frozen=True, kw_only=True)
 class Held:
-    """The rounds of a race that has ended."""
+    """The repeats of a race that has ended."""
 
-    rounds: int  # the first included
+    repeats: int  # the first included
     most: int  # that were planned
     longest: float  # seconds that one took
     left: float  # seconds of the race that were left
     budget: float | None  # seconds; None: passes were asked for
     asked: bool = False  # whether the user asked for so many
-    fewest: int = 1  # rounds below which more tell nothing
+    fewest: int = 1  # repeats below which more tell nothing
     stopped: bool = False  # by the user
-    sure: bool = False  # a look at the rounds was conclusive
+    sure: bool = False  # a look at the repeats was conclusive
     late: bool = False  # the last one was given up
     families: int = 2  # with a contender that finished
 
@@ -47,13 +41,13 @@ def ending(held: Held) -> Ending:
     return Ending(code=code, why=_why(code, held))
 
 
-def _code(held: Held) -> str:
+def _code(held: Held) -> EndingCode:
     if held.stopped:
         return "stopped"
     if held.sure:
         return "conclusive"
-    if held.rounds >= held.most and (held.asked or held.most > 1):
-        return "one_round" if held.most == 1 else "rounds"
+    if held.repeats >= held.most and (held.asked or held.most > 1):
+        return "one_repeat" if held.most == 1 else "repeats"
     if held.budget is None:
         return "passes"
     if held.left <= USED * held.budget:
@@ -63,18 +57,18 @@ def _code(held: Held) -> str:
     return "one_family" if held.families < 2 and not held.asked else "no_room"
 
 
-def _why(code: str, held: Held) -> str:
-    more = max(1, held.fewest - held.rounds)
-    another = "another round takes" if more == 1 else f"the {more} more rounds that tell anything take"
+def _why(code: EndingCode, held: Held) -> str:
+    more = max(1, held.fewest - held.repeats)
+    another = "another repeat takes" if more == 1 else f"the {more} more repeats that tell anything take"
     return {
         "stopped": "You stopped it.",
-        "conclusive": f"The verdict was conclusive after {held.rounds} rounds.",
-        "rounds": f"All {held.rounds} rounds {'asked for' if held.asked else 'that pay'} are done.",
-        "one_round": "Every contender has ended, and one round was asked for.",
-        "passes": "Every contender has made its passes, and no further round was asked for.",
+        "conclusive": f"The verdict was conclusive after {held.repeats} repeats.",
+        "repeats": f"All {held.repeats} repeats {'asked for' if held.asked else 'that pay'} are done.",
+        "one_repeat": "Every contender has ended, and one repeat was asked for.",
+        "passes": "Every contender has made its passes, and no further repeat was asked for.",
         "used": "The time for racing is used up.",
-        "late": f"Another round took longer than the {held.longest:.0f} s of those before it, and was given up.",
-        "one_family": "Every contender has ended, and within one family further rounds would settle nothing.",
+        "late": f"Another repeat took longer than the {held.longest:.0f} s of those before it, and was given up.",
+        "one_family": "Every contender has ended, and within one family further repeats would settle nothing.",
         "no_room": f"Every contender has ended, and {another} about {more * held.longest:.0f} s, where "
         f"{max(0.0, held.left):.0f} s were left.",
     }[code]

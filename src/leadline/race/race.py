@@ -63,7 +63,7 @@ class Race:
     ) -> None:  # fmt: skip
         """
         Args:
-            number: of the round; the first is the run's own, and only its steps are shown.
+            number: of the repeat; the first is the run's own, and only its steps are shown.
             past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
                 given and from what its folder holds; the others stay as they were.
         """
@@ -76,7 +76,7 @@ class Race:
         self._inbox: SimpleQueue[tuple[ContenderRun, Event | None]] = SimpleQueue()
         self.entries = [ContenderRun(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
-        self.late = False  # a further round that was given up, as its time was over
+        self.late = False  # a further repeat that was given up, as its time was over
         for entry in self.entries:
             fate = self._past.get(entry.name)
             if fate is not None and fate.status != "running":
@@ -98,15 +98,15 @@ class Race:
         """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
 
         Args:
-            given: seconds of each contender, of a further round: as many as it had in the first one, so that it plans
-                the same; the others sit it out. A round that has not ended at `until` is given up: it is `late`.
+            given: seconds of each contender, of a further repeat: as many as it had in the first one, so that it plans
+                the same; the others sit it out. A repeat that has not ended at `until` is given up: it is `late`.
         """
         self._given, self._until, self._short = given, until, False
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
-                self._end(entry, "skipped", "it did not finish the first round", "first_round")
+                self._end(entry, "skipped", "it did not finish the first repeat", "first_repeat")
         if given is None and until - time.monotonic() < TINY:
             for entry in waiting:
                 if not entry.contender.fastest and any(e.contender.fastest for e in waiting):
@@ -185,11 +185,11 @@ class Race:
             entry.seconds = min(entry.seconds, time.monotonic() - entry.began + 20.0)
 
     def _give_up(self, entries: list[ContenderRun]) -> None:
-        """The time of a further round is over: what has not ended is ended, and the round does not count."""
+        """The time of a further repeat is over: what has not ended is ended, and the repeat does not count."""
         self.late = True
         for entry in entries:
             if entry.process is not None and entry.process.poll() is None:
-                self._kill(entry, "the time of this round was over", "late")
+                self._kill(entry, "the time of this repeat was over", "late")
 
     def _leaves(self, entry: ContenderRun) -> bool:
         """Whether it has ended but still holds memory, where that is short."""

@@ -19,7 +19,7 @@ from leadline.system.resources import cores
 
 @dataclass(frozen=True, kw_only=True)
 class Starter:
-    """Sets up a race of these contenders: of a store, from a seed, as round so and so; the first is number 0."""
+    """Sets up a race of these contenders: of a store, from a seed, as repeat so and so; the first is number 0."""
 
     context: RunContext
     names: Sequence[str]
@@ -36,7 +36,7 @@ class Starter:
             Setup(
                 cores=cores(), memory_gb=memory_cap(settings), epochs=settings.epochs, slow=self.slow, spares=spares
             ),
-            seed=seed, journal=self.journal, number=number, past=None if past is None else past.rounds.get(number),
+            seed=seed, journal=self.journal, number=number, past=None if past is None else past.repeats.get(number),
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Enters: `Facts`. Leaves: HTML; nothing where a run measured none of it.
 
-    >>> facts = Facts.of({"conformal": {"coverage": 0.9, "seen": 0.91, "low": 0.89, "high": 0.93, "size": 1.2}})
+    >>> facts = Facts.of({"conformal": {"coverage": 0.9, "observed": 0.91, "low": 0.89, "high": 0.93, "size": 1.2}})
     >>> "stated for 90%" in certainty(facts)
     True
 """
@@ -27,7 +27,7 @@ def certainty(facts: Facts) -> str:
 def _held(facts: Facts) -> str:
     """The stated coverage and the seen one."""
     found: dict[str, Any] = facts.result.get("conformal") or {}
-    stated, seen, size = (number(found.get(key)) for key in ("coverage", "seen", "size"))
+    stated, seen, size = (number(found.get(key)) for key in ("coverage", "observed", "size"))
     if stated is None or seen is None or size is None:
         return ""
     span = f"{percent(number(found.get('low')))} to {percent(number(found.get('high')))}"

@@ -80,9 +80,9 @@ class Facts:
     @cached_property
     def over(self) -> str:
         """`25 folds` or `3 seeds` where the verdict rests on several trainings, else nothing."""
-        rounds = number(self.verdict.get("rounds")) or 1
+        repeats = number(self.verdict.get("repeats")) or 1
         by = self.verdict.get("by")
-        return f"{rounds:.0f} {by}" if rounds > 1 and by in ("folds", "seeds") else ""
+        return f"{repeats:.0f} {by}" if repeats > 1 and by in ("folds", "seeds") else ""
 
     @cached_property
     def best(self) -> Contender:

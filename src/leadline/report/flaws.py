@@ -2,7 +2,7 @@
 
 Enters: `Facts`, and by the flaw's name what there is to show of its rows. Leaves: HTML.
 
-    >>> flaw = {"name": "near_duplicates", "says": "2 rows repeat another.", "rows": 2, "price": None, "fixes": 1}
+    >>> flaw = {"name": "near_duplicates", "message": "2 rows repeat another.", "rows": 2, "impact": None, "fixes": 1}
     >>> "2 rows repeat another." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
     True
 """
@@ -51,7 +51,7 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str
 
 def _looked_for(facts: Facts) -> str:
     """What was looked for: what is not named here may be there."""
-    names = facts.result.get("looked_for")
+    names = facts.result.get("searched_for")
     return f" Looked for: {clip(', '.join(map(str, names)), 400)}." if names else ""
 
 
@@ -61,7 +61,7 @@ def _count(flaw: Mapping[str, Any]) -> str:
 
 def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
     """What the score would be without it, its interval, and how that was measured."""
-    price = flaw.get("price")
+    price = flaw.get("impact")
     if flaw.get("fixed") and flaw.get("fixes"):
         return "not learned from" if flaw.get("name") == "label_errors" else "taken out", "–", "–"
     if not price:
@@ -79,7 +79,7 @@ def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found], room: Room) -> str:
     wide = "" if all(each.images and not each.sounds for each in shown) else " wide"
     gallery = f'<div class="gallery{wide}">{rows}</div>' if rows else ""
     title = TITLES.get(str(flaw["name"]), "")
-    return f"<h3>{title}</h3><p>{clip(flaw.get('says'), 500)}{_fix(flaw)}</p>{gallery}"
+    return f"<h3>{title}</h3><p>{clip(flaw.get('message'), 500)}{_fix(flaw)}</p>{gallery}"
 
 
 def _row(each: Found, room: Room) -> str:

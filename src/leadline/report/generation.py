@@ -30,6 +30,6 @@ def writing(facts: Facts) -> str:
         for c in facts.finished
         if number(c.get("perplexity")) is not None
     ]
-    unit = clip(sample.get("unit") or "token")
+    unit = clip(sample.get("token_unit") or "token")
     head = ("Contender", f"Test {facts.measure.title}", f"Perplexity a {unit}")
     return passage + (grid(head, rows, 1, "Perplexity") + tag("p", NOTE) if rows else "")

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from leadline.core.note import SAMPLED
-from leadline.core.records import ColumnResult, ContenderResult, RoundResult
+from leadline.core.records import ColumnResult, ContenderResult, RepeatResult
 from leadline.core.task import Task
 from leadline.dataset.audit import COUNTED
 from leadline.dataset.store import Store
@@ -24,7 +24,7 @@ from leadline.results.examples import Example, Found, Journey
 from leadline.results.thumbnails import picture, sound
 from leadline.results.walkthrough import journey
 from leadline.stats import calibration, conformal
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 from leadline.stats.uncertainty import Certainty
 from leadline.use.model import Model
 
@@ -35,12 +35,12 @@ PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
 def contenders(judged: Judged, began: float) -> list[ContenderResult]:
-    """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
+    """The `contenders` of result.json: scores are of the first repeat; `seeds` are those it was trained from in all.
 
     `began`: the monotonic moment at which the run did.
     """
     rows: list[ContenderResult] = []
-    race, scored, held, store = judged.race, judged.scored, judged.trials.rounds, judged.race.store
+    race, scored, held, store = judged.race, judged.scored, judged.trials.repeats, judged.race.store
     tokens = len(stream(store, store.split.test)[0]) if store.task.generative else 0
     for entry in race.entries:
         found = scored.get(entry.name)
@@ -62,8 +62,8 @@ def contenders(judged: Judged, began: float) -> list[ContenderResult]:
     return rows
 
 
-def rounds(held: Sequence[Round]) -> list[RoundResult]:
-    """The `rounds_run` of result.json: what every contender scored in each."""
+def repeats(held: Sequence[Repeat]) -> list[RepeatResult]:
+    """The `repeats_run` of result.json: what every contender scored in each."""
     return [
         {
             "number": one.number,

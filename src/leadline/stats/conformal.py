@@ -99,6 +99,6 @@ def seen(made: Conformal, truth: np.ndarray, answers: np.ndarray) -> dict[str, A
         held, size = (low <= truth) & (truth <= high), high - low
     found = score(held, {"": held}, HELD, 0)[""]
     return {
-        "coverage": made.coverage, "rows": made.rows, "threshold": made.threshold, "seen": found.score,
+        "coverage": made.coverage, "rows": made.rows, "threshold": made.threshold, "observed": found.score,
         "low": found.low, "high": found.high, "size": float(size.mean()), "empty": float((size == 0).mean()),
     }  # fmt: skip

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leadline.core.records import Scope
 from leadline.metrics.metrics import Metric
 
 RESAMPLES = 4_000
@@ -60,7 +61,7 @@ class Gap:
 
     size: float
     draws: np.ndarray  # rising
-    of: str  # 'model': these trained ones. 'method': whatever they are trained on or from which seed
+    of: Scope  # model: these trained ones. method: on any rows, from any seed
     noise: float = 0.0  # share of the variance that comes from training, not from too few rows
     more: Callable[[float, int | None], Outlook] | None = None  # of so many times the rows, or of so many trainings
 

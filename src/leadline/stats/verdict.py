@@ -4,7 +4,7 @@
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
 A contender of either family that is undertrained cannot lose for its family: unsure too.
 A tie ships the cheaper. Unsure ships the cheaper one where the probability of losing more than r by it is under 20%,
-else the best on valid, or over rounds the cheaper one where their valid scores lie within one standard error. From one
+else the best on valid, or over repeats the cheaper one where their valid scores lie within one standard error. From one
 training the sentence is about this model; from folds, or three seeds, about the method.
 """
 
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
+from leadline.core.records import Answer, Unit, Verdict, Within
 from leadline.metrics.metrics import Metric
 from leadline.stats.advice import PLAIN, Advice
 from leadline.stats.intervals import LEVEL, Gap, Outlook
@@ -44,9 +45,9 @@ class FamilyBest:
     """The best of a family by valid."""
 
     name: str
-    valid: float  # the score that chose it; over rounds their mean
+    valid: float  # the score that chose it; over repeats their mean
     cost: float  # microseconds a row
-    score: float  # on the test rows; over rounds their mean
+    score: float  # on the test rows; over repeats their mean
     undertrained: bool = False  # the budget left it too little to learn from
     size: float = 0.0  # bytes of what it learned
 
@@ -56,41 +57,12 @@ class Trial:
     """How the two were compared, and what more of it would cost."""
 
     rows: int  # that were tested on
-    by: str = "rows"  # rows: one training. seeds, folds: so many `rounds` of trainings
-    rounds: int = 1
+    by: Unit = "rows"  # rows: one training. seeds, folds: so many `repeats` of trainings
+    repeats: int = 1
     level: float = LEVEL  # of the interval; higher where several looks were taken
-    round_s: float | None = None  # seconds of one more round
+    repeat_s: float | None = None  # seconds of one more repeat
     over: Callable[[int], Outlook] | None = None  # what so many folds or seeds would state, where they can be had
-    chosen: str | None = None  # of the two, by the valid rows of all rounds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What to use, and the evidence for it. Gaps are deep minus classical, above zero where deep is better."""
-
-    answer: str  # deep, classical, tie or unsure
-    winner: str | None  # the contender to ship
-    against: str | None
-    gap: float | None
-    low: float | None
-    high: float | None
-    region: float | None
-    p_deep: float | None
-    p_same: float | None
-    p_classical: float | None
-    of: str  # 'model': these trained ones. 'method': over seeds or folds
-    why: str
-    settle_rows: (
-        int | None
-    )  # rows that would settle an unsure answer four times in five: of the test, or over folds in all
-    by: str = "rows"  # rows, seeds or folds
-    rounds: int = 1
-    level: float = LEVEL
-    smallest: float | None = None  # gap that would have shown four times in five; None where not even the largest would
-    settle_rounds: int | None = None  # seeds or folds that would settle it, where those rows are at hand
-    settle_s: float | None = None  # and their seconds
-    settle_answer: str | None = None  # what it would come to, where that can be told
-    settle_none: str | None = None  # why no rows are stated: training_noise or out_of_reach (sample_size.py)
+    chosen: str | None = None  # of the two, by the valid rows of all repeats
 
 
 def cheaper(rivals: Sequence[R]) -> R:
@@ -122,28 +94,28 @@ def judge(
         answer, undertrained = "unsure", behind
     p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
     winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
-    settling, rounds = Settling(), None
+    settling, repeats = Settling(), None
     if answer == "unsure" and undertrained is None:
         settling = rows_to_settle(gap, trial.rows, region, trial.level)
-        rounds = _rounds(gap, region, trial)
+        repeats = _repeats(gap, region, trial)
     shows = (high - low) / 2 + SHOWS * Outlook.of(gap.draws).error
     made = Verdict(
         answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap.size, low=low,
         high=high, region=region, p_deep=p_deep, p_same=max(0.0, 1 - p_deep - p_classical), p_classical=p_classical,
-        of=gap.of, why="", settle_rows=settling.rows, by=trial.by, rounds=trial.rounds, level=trial.level,
-        smallest=None if metric.share and shows >= 1 else shows, settle_rounds=rounds,
-        settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
+        of=gap.of, why="", settle_rows=settling.rows, by=trial.by, repeats=trial.repeats, level=trial.level,
+        smallest=None if metric.share and shows >= 1 else shows, settle_repeats=repeats,
+        settle_s=None if repeats is None or trial.repeat_s is None else repeats * trial.repeat_s,
         settle_answer=settling.answer, settle_none=settling.reason,
     )  # fmt: skip
     return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, undertrained, advice)})
 
 
-def _rounds(gap: Gap, region: float, trial: Trial) -> int | None:
+def _repeats(gap: Gap, region: float, trial: Trial) -> int | None:
     """How many more folds or seeds would settle it; None where they would not, or cannot be had."""
     if trial.over is None:
         return None
-    needed = trainings_to_settle(gap.size, trial.over, trial.rounds, region, trial.level)
-    return None if needed is None else needed - trial.rounds
+    needed = trainings_to_settle(gap.size, trial.over, trial.repeats, region, trial.level)
+    return None if needed is None else needed - trial.repeats
 
 
 def _ship(
@@ -211,16 +183,16 @@ def _why(
 
 def _over(made: Verdict) -> str:
     """What the sentence rests on, where that is more than one training."""
-    return "" if made.of == "model" else f"Over {made.rounds} {made.by}: "
+    return "" if made.of == "model" else f"Over {made.repeats} {made.by}: "
 
 
 def _settle(made: Verdict) -> str:
     """What would settle it, and what that assumes."""
     more = ""
-    if made.settle_rounds is not None:
+    if made.settle_repeats is not None:
         seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
-        what = ("seed" if made.by == "seeds" else "fold") + ("s" if made.settle_rounds > 1 else "")
-        more = f"{made.settle_rounds} more {what}{seconds}: --repeats {made.rounds + made.settle_rounds}"
+        what = ("seed" if made.by == "seeds" else "fold") + ("s" if made.settle_repeats > 1 else "")
+        more = f"{made.settle_repeats} more {what}{seconds}: --repeats {made.repeats + made.settle_repeats}"
     if made.settle_rows is None and not more:
         told = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
         return told.get(made.settle_none or "", "; no number of rows within reach would settle it")
@@ -267,24 +239,15 @@ def _alone(deep: FamilyBest | None, classical: FamilyBest | None, advice: Advice
     )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Within:
-    """Two contenders of one family, the better by valid first, by the same rule; it decides nothing."""
-
-    family: str
-    first: str
-    second: str
-    gap: float
-    low: float
-    high: float
-    answer: str  # first, second, tie or unsure
-    why: str
+SIDES: dict[Answer, Literal["first", "second", "tie", "unsure"]] = {
+    "deep": "first", "classical": "second", "tie": "tie", "unsure": "unsure",
+}  # fmt: skip
 
 
 def within(family: str, first: str, second: str, score: float, gap: Gap, metric: Metric) -> Within:
     """How the best of a family by valid stands to another one of it, which has this score."""
     low, high = gap.interval()
-    answer = {"deep": "first", "classical": "second"}.get(found := rule(low, high, region_of(metric, score)), found)
+    answer = SIDES[rule(low, high, region_of(metric, score))]
     share = metric.name == "accuracy"
     words = {
         "first": f"{first} is better than {second}", "second": f"{second} is better than {first}",
