@@ -19,9 +19,11 @@ __all__ = ["NewerResultError", "upgraded"]
 CONTENDERS = {contender.formerly: name for name, contender in PORTFOLIO.items() if contender.formerly}
 FLAWS = dict(
     pair.split(":")
-    for pair in "twins:near_duplicates labels:label_errors leak:target_leakage trace:spurious_features "
-    "groups:group_leakage time:temporal_drift drift:covariate_shift rare:rare_classes".split()
-)
+    for pair in (
+        "twins:near_duplicates", "labels:label_errors", "leak:target_leakage", "trace:spurious_features",
+        "groups:group_leakage", "time:temporal_drift", "drift:covariate_shift", "rare:rare_classes",
+    )
+)  # fmt: skip
 CODES = {"first_round": "first_repeat"}  # of contenders without a score
 KEYS = {"test_openings": "test_evaluations", "rounds_run": "repeats_run", "looked_for": "searched_for"}
 VERDICT = {"rounds": "repeats", "settle_rounds": "settle_repeats"}
