@@ -102,5 +102,5 @@ def test_a_fake_contender_that_was_killed_goes_on_from_its_checkpoint(
     process.wait()
     resumed = ll.resume(tmp_path / "cut")
     events = [json.loads(line) for line in (resumed.folder / "journal.jsonl").read_text().splitlines()]
-    assert "goes on from its last checkpoint" in [event.get("note") for event in events]
+    assert "resumes from its last checkpoint" in [event.get("note") for event in events]
     assert (resumed.folder / "model.onnx").read_bytes() == (run.folder / "model.onnx").read_bytes()

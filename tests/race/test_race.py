@@ -56,7 +56,7 @@ def test_those_that_can_learn_from_the_columns_race(mixed: Any, messages: Any, b
     [
         (
             "resnet",
-            r"--only resnet is not known; contenders and families are baseline, linear, .*, baseline, classical, deep\.",
+            r"--only resnet is not known; contenders and families are baseline, linear, .*, classical, deep\.",
         ),
         ("linear,x", r"--only x is not known"),
         ("cnn", r"--only cnn leaves no contender for these columns; baseline, linear, boosting, mlp could race\."),

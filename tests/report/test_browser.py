@@ -94,8 +94,8 @@ def page(**changes: Any) -> str:
         Example(row=1, truth="Birnen", prediction=LONG, confidence=0.9, text=CHINESE),
         Example(row=2, truth="Birnen", prediction="Äpfel", confidence=0.8, image=picture(), sound=heard()),
     ]
-    twins = [Found(row=3, twin=7, label=LONG, images=(picture(), picture()), sounds=(heard(), heard()))]
-    steps = (Step(stage="cell", name=LONG, shape="uint8 [32, 32, 3]", values=ARABIC),)
+    twins = [Found(row=3, duplicate_of=7, label=LONG, images=(picture(), picture()), sounds=(heard(), heard()))]
+    steps = (Step(stage="value", name=LONG, shape="uint8 [32, 32, 3]", values=ARABIC),)
     way = Journey(row=6, steps=steps, truth="Äpfel", image=picture(), sound=heard())
     return render(RESULT | changes, told, shown, {"near_duplicates": twins}, way)
 

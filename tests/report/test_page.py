@@ -212,7 +212,7 @@ def regression(scale: float = 1e6) -> Case:
             truth="10",
             prediction="14",
             error=truth[i] * 0.4,
-            cells={"rooms": "4", "city": "Vigo"},
+            values={"rooms": "4", "city": "Vigo"},
         )
         for i in range(5)
     ]
@@ -303,7 +303,7 @@ def hostile() -> Case:
                 confidence=0.5,
                 image=png(),
                 text=HOSTILE,
-                cells={HOSTILE: HOSTILE},
+                values={HOSTILE: HOSTILE},
             )
         ],
     )
@@ -511,7 +511,7 @@ def test_a_million_rows_stay_a_small_page_drawn_the_same_each_time() -> None:
     made = regression(1.0)[0]
     page = render(made, frame, [])
     assert page == render(made, frame, [])
-    assert len(page) < 500_000 and "2,000 of 1,000,000 rows are drawn" in page
+    assert len(page) < 500_000 and "2,000 of 1,000,000 rows are shown" in page
     assert len(re.findall(r'r="2.5"', page)) == 2_000
 
 
@@ -531,10 +531,10 @@ def test_everything_embedded_shares_one_room() -> None:
     big, long = png() + bytes(150_000), b"ID3" + bytes(200_000)
     shown = [Example(row=i, truth="1", prediction="2", image=big, sound=long) for i in range(30)]
     found = {
-        flaw["name"]: [Found(row=i, twin=i + 50, images=(big, big), sounds=(long, long)) for i in range(9)]
+        flaw["name"]: [Found(row=i, duplicate_of=i + 50, images=(big, big), sounds=(long, long)) for i in range(9)]
         for flaw in made["flaws"]
     }
-    way = Journey(row=0, steps=(Step(stage="cell", name="x", shape="uint8", values="1"),), image=big, sound=long)
+    way = Journey(row=0, steps=(Step(stage="value", name="x", shape="uint8", values="1"),), image=big, sound=long)
     page = render(made, frame, shown, found, way)
     assert 3_900_000 < len(page.encode()) < 5_000_000
     assert "Picture left out" in page and "Sound left out" in page and "6 more are not shown" in page

@@ -32,8 +32,8 @@ class Clock:
     """Seconds left for one contender, and whether the user asked it to stop.
 
     Every choice that depends on time reads it here, and each reading is written down. A clock that is given the
-    readings of an earlier run tells the same time again, so all that follows from it comes out again, byte for byte;
-    after the last of them it goes on from there by itself. Without a budget it stands still: nothing depends on it.
+    readings of an earlier run returns the same ones, so all that follows from them comes out again, byte for byte;
+    after the last of them it continues by itself. Without a budget it stands still: nothing depends on it.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Clock:
             seconds: the budget; inf for none.
             began: the monotonic moment from which it counts (default: now).
             readings: of an earlier run: seconds spent, inf where it was asked to stop.
-            place: the first of them that is to be told again.
+            place: the first of them to return.
         """
         self._seconds, self._stop = seconds, stop or Event()
         self.readings, self.place = array("d", readings), place
-        told = [value for value in self.readings[:place] if not math.isinf(value)]
-        self._start = (time.monotonic() if began is None else began) - (told[-1] if told else 0.0)
+        earlier = [value for value in self.readings[:place] if not math.isinf(value)]
+        self._start = (time.monotonic() if began is None else began) - (earlier[-1] if earlier else 0.0)
 
     @property
     def endless(self) -> bool:
@@ -94,7 +94,7 @@ def readings(path: Path) -> array[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a contender sees: encoded tensors and labels (sealed on test rows), a clock, and its threads."""
+    """What a contender sees: encoded tensors and labels (without those of test rows), a clock, and its threads."""
 
     store: Tensors
     clock: Clock
@@ -112,11 +112,11 @@ class Data:
         return self.store.task
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """The truth as a metric takes it: class numbers, `marks` of several labels, or values in the target's unit."""
-        found = np.asarray(self.store.labels[rows])
-        known = found >= 0 if found.dtype.kind == "i" else ~np.isnan(found)
+        """Labels as a metric takes them: class numbers, packed labels of a multilabel task, or values."""
+        labels = np.asarray(self.store.labels[rows])
+        known = labels >= 0 if labels.dtype.kind == "i" else ~np.isnan(labels)
         assert known.all(), "a label of a test row was asked for"
-        return found
+        return labels
 
     def scale(self) -> Scale:
         """By which values are standardised: their mean and standard deviation on train rows."""
@@ -146,7 +146,7 @@ class Fitted(Protocol):
     params: int
     bytes: int
     describe: list[str]  # what was chosen, a line each, as a `Note` where logic reads it
-    undertrained: bool  # undertrained: the clock cut it while it still improved, so losing tells nothing of its family
+    undertrained: bool  # its time ended while it still improved: losing says nothing about its family
     trained_on_valid: bool  # after all choices; `score` is from before
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
@@ -191,7 +191,7 @@ class Contender(Protocol):
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        """Learn, or go on from a state that a `Progress` gave; the last item is the `Fitted`.
+        """Learn, or resume from a state that a `Progress` gave; the last item is the `Fitted`.
 
         A contender that gives no states starts again.
         """

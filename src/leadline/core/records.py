@@ -170,7 +170,7 @@ class Needs(TypedDict):
 class RepeatResult(TypedDict):
     """One race on a fold or a seed."""
 
-    number: int
+    repeat: Annotated[int, "from 0"]
     fold: int | None
     seed: int
     seconds: float
@@ -189,7 +189,7 @@ class Sample(TypedDict):
     """A passage that a language model wrote."""
 
     token_unit: str
-    text: str
+    passage: str
 
 
 class Shipped(TypedDict):

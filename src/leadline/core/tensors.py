@@ -46,7 +46,7 @@ class Block:
 
 
 class Tensors(Protocol):
-    """Encoded tensors of some rows; the labels of test rows are sealed."""
+    """Encoded tensors of some rows; the labels of test rows are not in it."""
 
     @property
     def rows(self) -> int: ...

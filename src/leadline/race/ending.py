@@ -27,8 +27,8 @@ class Held:
     longest: float  # seconds that one took
     left: float  # seconds of the race that were left
     budget: float | None  # seconds; None: passes were asked for
-    asked: bool = False  # whether the user asked for so many
-    fewest: int = 1  # repeats below which more tell nothing
+    asked: bool = False  # whether the user set their number
+    fewest: int = 1  # repeats that a verdict on methods needs
     stopped: bool = False  # by the user
     sure: bool = False  # a look at the repeats was conclusive
     late: bool = False  # the last one was given up
@@ -59,16 +59,16 @@ def _code(held: Held) -> EndingCode:
 
 def _why(code: EndingCode, held: Held) -> str:
     more = max(1, held.fewest - held.repeats)
-    another = "another repeat takes" if more == 1 else f"the {more} more repeats that tell anything take"
+    another = "another repeat takes" if more == 1 else f"the {more} repeats that a verdict on methods still needs take"
     return {
         "stopped": "You stopped it.",
         "conclusive": f"The verdict was conclusive after {held.repeats} repeats.",
-        "repeats": f"All {held.repeats} repeats {'asked for' if held.asked else 'that pay'} are done.",
-        "one_repeat": "Every contender has ended, and one repeat was asked for.",
-        "passes": "Every contender has made its passes, and no further repeat was asked for.",
+        "repeats": f"All {held.repeats} repeats are done{'' if held.asked else ', as many as are useful'}.",
+        "one_repeat": "Every contender has ended, and --repeats 1 allows no other race.",
+        "passes": "Every contender has made its passes, and --epochs races once unless --repeats says more.",
         "used": "The time for racing is used up.",
         "late": f"Another repeat took longer than the {held.longest:.0f} s of those before it, and was given up.",
-        "one_family": "Every contender has ended, and within one family further repeats would settle nothing.",
+        "one_family": "Every contender has ended, and repeats cannot compare families where there is only one.",
         "no_room": f"Every contender has ended, and {another} about {more * held.longest:.0f} s, where "
         f"{max(0.0, held.left):.0f} s were left.",
     }[code]

@@ -1,4 +1,4 @@
-"""Who races first: side by side where the time is short, else those that use one core before those that use all.
+"""The order of contenders: side by side if the time is short, else those that use one core before those that use all.
 
 Where the time is short for as busy a machine, the cheapest of each family come first, so that there is something to
 compare, and then whoever there is time for. What one of them reads may have to be made first, while the other learns.

@@ -58,8 +58,8 @@ class Race:
         """
         Args:
             number: of the repeat; the first is the run's own, and only its steps are shown.
-            past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
-                given and from what its folder holds; the others stay as they were.
+            past: contenders of an earlier process of this race. One that had not ended resumes with the seconds it was
+                given, from what its folder holds; the others stay as they were.
         """
         self.store, self.seed, self.journal = store, seed, journal
         self._executor, self._epochs, self._slow = setup.executor, setup.epochs, setup.slow

@@ -1,4 +1,4 @@
-"""The repeats of a run: how many there is time for, what each is drawn from, and what they come to.
+"""The repeats of a run: how many there is time for, on which rows, and their result.
 
 Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test rows are evaluated here.
 """
@@ -39,13 +39,13 @@ REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with l
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """All repeats of a run, and what they come to."""
+    """All repeats of a run, and their result."""
 
     repeats: list[Repeat]
     verdict: Verdict
     within: list[Within]
     needs: Needs | None  # the conditions of the settings, whom they excluded, and what they cost
-    group: np.ndarray | None  # of the first repeat's test rows, where they are drawn by it
+    group: np.ndarray | None  # of the first repeat's test rows, where it splits them
     ending: Ending
     raced_until: float | None  # monotonic moment at which the last further repeat ended; None where none was begun
     advice: Advice
@@ -86,7 +86,7 @@ def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """The rows that all repeats are drawn from."""
+    """The rows that all repeats split."""
 
     table: Table
     held: HeldOut
@@ -198,14 +198,14 @@ def _costs(entry: ContenderRun) -> dict[str, Any]:
 
 
 def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str]:
-    """What is said where repeats were asked for, and fewer were held than tell anything."""
+    """A message where the user asked for repeats, and fewer were held than a verdict on methods needs."""
     if held >= fewest or not (asked.until_sure or (asked.repeats or 1) > 1):
         return []
-    tell = f"fewer than {fewest} tell nothing of methods"
+    need = f"a verdict on methods needs {fewest}"
     if ended.code == "repeats":  # no more than these were asked for
-        return [f"{held} repeats were asked for, and {tell}."]
+        return [f"You asked for {held} repeats; {need}."]
     until = "The race was stopped after" if ended.code == "stopped" else "The time was enough for"
-    return [f"{until} {held} of the repeats asked for; {tell}."]
+    return [f"{until} {held} of the repeats; {need}."]
 
 
 def _advice(race: Race, asked: Settings, folds: int) -> Advice:

@@ -42,12 +42,12 @@ class Resampling:
     """How further repeats are run.
 
     `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race. `begun`
-    counts them; `stopped` and `late` say whether the user or the clock cut the last one short.
+    counts them; `stopped` and `late` say whether the user or the time limit ended the last one early.
     """
 
     store: Store
     held: HeldOut
-    folds: int  # 1: the test part is stated
+    folds: int  # 1: the test part is predefined
     seed: int
     stores: Callable[[int, int], AbstractContextManager[Store]]
     start: Callable[[Store, int, int], Race]  # store, seed, number

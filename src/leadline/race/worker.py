@@ -109,7 +109,7 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     record, store = Record(job.folder, job.seconds, began, stop), Store(job.store)
     data = Data(store=store, clock=record.clock, threads=job.threads, epochs=job.epochs, memory_gb=job.memory_gb)
     if record.state is not None:
-        say("progress", step=record.state["step"], score=None, note="goes on from its last checkpoint", facts={})
+        say("progress", step=record.state["step"], score=None, note="resumes from its last checkpoint", facts={})
     fitted = _learned(PORTFOLIO[job.contender], data, job.seed, record, say)
     record.write_clock()
     fit_s, fit_cpu_s = record.spent_s(), time.process_time()

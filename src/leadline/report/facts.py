@@ -1,4 +1,4 @@
-"""What every part of the page asks of a result: who finished, on what scale scores are drawn, how they are written.
+"""What every part of the page asks of a result: who finished, the scale of the scores, how they are written.
 
 Enters: the parsed result.json. Leaves: a frozen `Facts`; missing fields become None, never an error, so that a page
 comes out of a run that ended early.
@@ -106,7 +106,7 @@ class Facts:
 
     @cached_property
     def score_axis(self) -> Axis:
-        """A scale on which the good contenders can be told apart; those far behind lie beyond its edge."""
+        """A scale on which the good contenders can be distinguished; those far behind lie beyond its edge."""
         near = self._near([c for c in self.finished if family(c) != BASELINE] or self.finished)
         near += [c for c in (self.shipped, self.rival) if c and number(c.get("score")) is not None and c not in near]
         values = [v for c in near for v in (c["score"], number(c.get("low")), number(c.get("high"))) if v is not None]

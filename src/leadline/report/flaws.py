@@ -32,45 +32,45 @@ SHOWN = 6
 
 def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str:
     """Every flaw with its impact, then some rows of each; a plain word where there is none."""
-    found, looked = facts.result.get("flaws"), _looked_for(facts)
+    found, searched = facts.result.get("flaws"), _searched_for(facts)
     if found is None:
         return ""
     if not found:
-        return f"<p>Nothing was found.{looked}</p>"
+        return f"<p>Nothing was found.{searched}</p>"
     rows = []
     for flaw in found:
-        size, span, where = _price(facts, flaw)
+        size, span, where = _impact(facts, flaw)
         rows.append((TITLES.get(str(flaw["name"]), ""), where, _count(flaw), size, span))
     table = grid(("Flaw", "Measured on", "Rows", "Without it", "95% interval"), rows, 2, "Flaws and their prices")
     return (
         "<p>The impact of a flaw is the score without it, less the score with it. All rows are in "
-        f"<code>flaws.csv</code>.{looked}</p>{table}"
+        f"<code>flaws.csv</code>.{searched}</p>{table}"
         + "".join(_flaw(flaw, shown.get(str(flaw["name"]), ()), room) for flaw in found)
     )
 
 
-def _looked_for(facts: Facts) -> str:
-    """What was looked for: what is not named here may be there."""
+def _searched_for(facts: Facts) -> str:
+    """The flaws that were searched for; others may be there."""
     names = facts.result.get("searched_for")
-    return f" Looked for: {clip(', '.join(map(str, names)), 400)}." if names else ""
+    return f" Searched for: {clip(', '.join(map(str, names)), 400)}." if names else ""
 
 
 def _count(flaw: Mapping[str, Any]) -> str:
     return count(number(flaw.get("rows"))) if flaw.get("rows") else "–"
 
 
-def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
+def _impact(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
     """What the score would be without it, its interval, and how that was measured."""
-    price = flaw.get("impact")
+    impact = flaw.get("impact")
     if flaw.get("fixed") and flaw.get("fixes"):
         return "not learned from" if flaw.get("name") == "label_errors" else "taken out", "–", "–"
-    if not price:
+    if not impact:
         none = "not measured" if flaw.get("columns") else "nothing that is scored here would change, or too few rows"
         return "–", "–", none
-    size, low, high = (number(price.get(key)) or 0.0 for key in ("size", "low", "high"))
-    metric = str(price.get("metric"))
+    size, low, high = (number(impact.get(key)) or 0.0 for key in ("size", "low", "high"))
+    metric = str(impact.get("metric"))
     mine = Measure.fit(metric, True, [size, low, high], step=max(abs(high - low), abs(size), 1e-12) / 20)
-    where = f"{clip(price.get('of'), 40)}, {clip(price.get('how'), 120)}"
+    where = f"{clip(impact.get('of'), 40)}, {clip(impact.get('how'), 120)}"
     return f"<b>{mine.gap(size)}</b>", f"{mine.bare(low)} to {mine.gap(high)} {mine.title}", where
 
 
@@ -83,14 +83,17 @@ def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found], room: Room) -> str:
 
 
 def _row(each: Found, room: Room) -> str:
-    numbers = [each.row + 1] + ([each.twin + 1] if each.twin is not None else [])
+    numbers = [each.row + 1] + ([each.duplicate_of + 1] if each.duplicate_of is not None else [])
     pictures = "".join(room.picture(one, f"row {row}") for one, row in zip(each.images, numbers, strict=False))
-    pictures = f'<div class="twins">{pictures}</div>' if len(each.images) > 1 else pictures
+    pictures = f'<div class="duplicates">{pictures}</div>' if len(each.images) > 1 else pictures
     pictures += "".join(room.sound(one, f"sound of row {row}") for one, row in zip(each.sounds, numbers, strict=False))
     texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
-    words = [f"row {count(each.row + 1)}" + (f" repeats row {count(each.twin + 1)}" if each.twin is not None else "")]
+    words = [
+        f"row {count(each.row + 1)}"
+        + (f" repeats row {count(each.duplicate_of + 1)}" if each.duplicate_of is not None else "")
+    ]
     words += [f"label <b>{name(each.label, 40)}</b>"] if each.label is not None else []
-    words += [f"should be <b>{name(each.said, 40)}</b>?"] if each.said is not None else []
+    words += [f"should be <b>{name(each.suggested_label, 40)}</b>?"] if each.suggested_label is not None else []
     return f"<figure>{pictures}{texts}<figcaption>{', '.join(words)}</figcaption></figure>"
 
 

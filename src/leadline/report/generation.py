@@ -20,7 +20,7 @@ def writing(facts: Facts) -> str:
     """A passage from the shipped file, and the perplexity of every contender."""
     shipped = facts.result.get("shipped") or {}
     sample = shipped.get("sample") or {}
-    text = str(sample.get("text") or "").strip("\n")
+    text = str(sample.get("passage") or "").strip("\n")
     passage = ""
     if text:
         lead = f"{name(shipped.get('contender'))} continues, from an empty line:"

@@ -123,7 +123,7 @@ def _repeats(facts: Facts) -> str:
     names = [c.get("name") for c in facts.finished if c.get("name") in (repeats[0].get("scores") or {})]
     rows = [
         [
-            count(one.get("number", 0) + 1),
+            count(one.get("repeat", 0) + 1),
             f"{one['fold'] + 1}" if number(one.get("fold")) is not None else "the same rows",
             count(one.get("seed")), seconds(number(one.get("seconds"))),
             *(facts.measure.text(number((one.get("scores") or {}).get(n))) for n in names),

@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime as ort
 
 session = ort.InferenceSession({file}, providers=["CPUExecutionProvider"])
-print(session.get_modelmeta().custom_metadata_map)            # classes, units, how cells are decoded
+print(session.get_modelmeta().custom_metadata_map)            # classes, units, how values are decoded
 for value in session.get_inputs():
     print(value.name, value.type, value.shape)                # one input a column, rows first
 

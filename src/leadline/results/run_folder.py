@@ -124,7 +124,7 @@ def remarks(partial: Path, final: Path) -> list[str]:
     """What the user should know of where this run is made."""
     said = []
     if left(final.parent, final.name) != [partial]:
-        said.append(f"An earlier run into {final} was killed: leadline resume {final} goes on with it.")
+        said.append(f"An earlier run into {final} was killed: leadline resume {final} continues it.")
     if made_by(partial) is None:
         said.append(f"Files in {final.parent} cannot be locked: do not resume this run while it is under way.")
     return said

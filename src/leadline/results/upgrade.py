@@ -16,23 +16,38 @@ from leadline.race.history import FORMER_ENDINGS, FORMER_FACTS
 
 __all__ = ["NewerResultError", "upgraded"]
 
+
+def _pairs(*pairs: str) -> dict[str, str]:
+    return dict(pair.split(":") for pair in pairs)
+
+
 CONTENDERS = {contender.formerly: name for name, contender in PORTFOLIO.items() if contender.formerly}
-FLAWS = dict(
-    pair.split(":")
-    for pair in (
-        "twins:near_duplicates", "labels:label_errors", "leak:target_leakage", "trace:spurious_features",
-        "groups:group_leakage", "time:temporal_drift", "drift:covariate_shift", "rare:rare_classes",
-    )
-)  # fmt: skip
-CODES = {"first_round": "first_repeat"}  # of contenders without a score
-KEYS = {"test_openings": "test_evaluations", "rounds_run": "repeats_run", "looked_for": "searched_for"}
-VERDICT = {"rounds": "repeats", "settle_rounds": "settle_repeats"}
-NEEDS = {"asked": "conditions", "ruled_out": "excluded", "price": "cost"}
-FLAW = {
-    "says": "message", "shown": "examples", "price": "impact", "across": "test_duplicates",
-    "unlike": "conflicting_labels", "learned": "training_impact", "tied": "file_properties",
-}  # fmt: skip
-EXAMPLE = {"twin": "duplicate_of", "said": "suggested_label"}
+FLAWS = _pairs(
+    "twins:near_duplicates",
+    "labels:label_errors",
+    "leak:target_leakage",
+    "trace:spurious_features",
+    "groups:group_leakage",
+    "time:temporal_drift",
+    "drift:covariate_shift",
+    "rare:rare_classes",
+)
+CODES = _pairs("first_round:first_repeat")  # of contenders without a score
+KEYS = _pairs("test_openings:test_evaluations", "rounds_run:repeats_run", "looked_for:searched_for")
+VERDICT = _pairs("rounds:repeats", "settle_rounds:settle_repeats")
+NEEDS = _pairs("asked:conditions", "ruled_out:excluded", "price:cost")
+REPEAT = _pairs("number:repeat")
+SAMPLE = _pairs("unit:token_unit", "text:passage")
+FLAW = _pairs(
+    "says:message",
+    "shown:examples",
+    "price:impact",
+    "across:test_duplicates",
+    "unlike:conflicting_labels",
+    "learned:training_impact",
+    "tied:file_properties",
+)
+EXAMPLE = _pairs("twin:duplicate_of", "said:suggested_label")
 WITHOUT: dict[str, Any] = {
     "epochs": None,
     "needs": None,
@@ -74,7 +89,8 @@ def upgraded(written: Mapping[str, Any]) -> dict[str, Any]:
     if result["needs"]:
         result["needs"]["excluded"] = _renamed(result["needs"]["excluded"], CONTENDERS)
     result["repeats_run"] = [
-        {**each, "scores": _renamed(each["scores"], CONTENDERS)} for each in result["repeats_run"]
+        {**_renamed(each, REPEAT), "scores": _renamed(each["scores"], CONTENDERS)}
+        for each in result["repeats_run"]
     ]  # fmt: skip
     if written.get("ended"):
         code = written["ended"]["code"]
@@ -123,5 +139,5 @@ def _flaw(record: Mapping[str, Any]) -> dict[str, Any]:
 def _shipped(record: Mapping[str, Any]) -> dict[str, Any]:
     shipped = _named(record, ("contender",))
     if shipped.get("sample"):
-        shipped["sample"] = _renamed(shipped["sample"], {"unit": "token_unit"})
+        shipped["sample"] = _renamed(shipped["sample"], SAMPLE)
     return shipped

@@ -74,5 +74,5 @@ def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dic
     }  # fmt: skip
     if store.task.generative:
         model = Model(path)
-        facts["sample"] = {"token_unit": model.contract["unit"], "text": model.generate(length=SAMPLE)}
+        facts["sample"] = {"token_unit": model.contract["unit"], "passage": model.generate(length=SAMPLE)}
     return facts

@@ -1,7 +1,7 @@
 """What could be done about a run, in words that fit how it was started and what became of it.
 
 Every sentence that advises more time, more repeats or another contender takes its words from here: a run by passes has
-no budget, --only may be why a family is missing, and a stated test has no folds.
+no budget, --only may be why a family is missing, and a predefined test has no folds.
 
     >>> Advice(passes=True).time, Advice().time
     ('give more passes (--epochs)', 'give a larger budget')
@@ -36,7 +36,7 @@ class Advice:
     only: bool = False  # --only left contenders out
     repeats: int | None = None  # as --repeats says
     until_sure: bool = False
-    folds: bool = True  # other test rows can be drawn
+    folds: bool = True  # other test rows can be sampled
     stopped: bool = False  # by the user
     # {family: why it has nobody who finished}: absent, no_time, memory or failed
     missing: Mapping[str, str] = field(default_factory=dict)

@@ -30,14 +30,14 @@ from leadline.stats.verdict import FamilyBest, Trial, cheaper, judge, within
 if TYPE_CHECKING:
     from leadline.stats.repeat import Repeat
 
-FEWEST_GROUPS = 10  # in the test, to be drawn again; fewer tell nothing of how groups differ
+FEWEST_GROUPS = 10  # in the test, to be resampled; fewer say too little about how groups differ
 
 Pick = Callable[["Repeat"], str | None]  # the contender of a repeat that stands for something
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What the first repeat tells of a contender besides its answers."""
+    """Facts of a contender from the first repeat, besides its answers."""
 
     family: str
     cost: float  # microseconds a row
@@ -171,7 +171,7 @@ class Scales:
         return len(first.truth) / self.rows
 
     def _over_folds(self, first: Repeat, gap: Gap) -> Callable[[int], Outlook] | None:
-        """What so many folds would state, as far as one fold tells; None where none can be drawn."""
+        """The result of so many folds, as far as one fold can predict it; None where there are no folds."""
         pair = [self._pick(family)(first) for family in ("deep", "classical")]
         if self.folds == 1 or pair[0] is None or pair[1] is None:
             return None

@@ -1,8 +1,8 @@
-"""How sure a contender's answers are: its calibrator and its threshold, learned on rows that it has not seen.
+"""The confidence of a contender's answers: its calibrator and its threshold, learned on rows that it has not seen.
 
 Enters: the entries of a race and its repeats. Leaves: a `Certainty` a contender. Such rows are the calib part, where
 there is one (from about 6,000 rows on); else those of folds 2 to 5, as far as they were raced, each answered by
-contenders that were trained without them. Where a run has neither, probabilities stay as they are, no set is stated,
+contenders that were trained without them. Where a run has neither, probabilities stay as they are, there are no sets,
 and a warning says so.
 """
 
@@ -40,7 +40,7 @@ class Candidate(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """What is done to a contender's answers so that they say how sure they are."""
+    """What makes the confidence of a contender's answers right."""
 
     calibrator: Calibrator | LabelCalibrator | None  # None: values, which have no probability
     conformal: Conformal | None  # None: too few rows

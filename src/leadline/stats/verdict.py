@@ -68,7 +68,7 @@ class Trial:
 def cheaper(rivals: Sequence[R]) -> R:
     """The one that costs least to run; of those that take at most twice the least time a row, the smallest.
 
-    Times a row are measured on the test rows: of a dozen they tell little, while sizes tell of every run the same.
+    Times a row are measured on the test rows: a dozen give a rough time, while sizes are the same in every run.
     """
     least = min(rival.cost for rival in rivals)
     return min((rival for rival in rivals if rival.cost <= ALIKE * least), key=lambda rival: (rival.size, rival.cost))
