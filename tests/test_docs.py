@@ -28,7 +28,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data, Progress
 from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
-from leadline.race.ending import Held, ending
+from leadline.race.ending import RaceSummary, ending
 from leadline.ship.assemble import assemble
 from leadline.stats.intervals import Gap, Outlook
 from leadline.stats.verdict import FamilyBest, Trial, judge
@@ -190,7 +190,7 @@ def test_the_first_output_of_the_readme_is_what_a_run_prints(
             terminal.take({"event": "end", "t": 9.0, "contender": "cnn", "status": status, "why": None, "score": 0.5})
         for left, fewest in ((1.0, 3), (8.0, 3), (8.0, 1)):  # used up; no time for two more, for one more
             facts = {"repeats": 1, "most": 25, "longest": 17.0, "left": left, "budget": 30.0, "fewest": fewest}
-            terminal.take({"event": "race ended", "t": 9.0, "why": ending(Held(**facts)).why})
+            terminal.take({"event": "race ended", "t": 9.0, "why": ending(RaceSummary(**facts)).why})
     known = {_shape(line) for line in (*run, *capsys.readouterr().out.splitlines())}
     *race, verdict, shipped, model, report = shown_lines
     assert not [line for line in (*race, shipped, model, report) if _shape(line) not in known]

@@ -54,7 +54,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
                 ends.enter_context(told_once())
             table, scan = _opened(data, stages)
             judged = judge(race, trials, settings)
-            said = [*warnings, *trials.said, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
+            said = [*warnings, *trials.messages, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
             said += sampled(race.entries)
             stages.end("judge")
             shipment = ship_winner(judged, table, folder, stages)

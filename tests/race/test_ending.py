@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leadline.race.ending import Held, ending
+from leadline.race.ending import RaceSummary, ending
 
 USUAL: dict[str, Any] = {"repeats": 1, "most": 25, "longest": 6.0, "left": 20.0, "budget": 60.0, "fewest": 3}
 
@@ -17,8 +17,8 @@ USUAL: dict[str, Any] = {"repeats": 1, "most": 25, "longest": 6.0, "left": 20.0,
         ({"stopped": True}, "stopped", "You stopped it."),
         ({"repeats": 5, "sure": True}, "conclusive", "conclusive after 5 repeats"),
         ({"repeats": 25}, "repeats", "All 25 repeats are done, as many as are useful."),
-        ({"repeats": 4, "most": 4, "asked": True}, "repeats", "All 4 repeats are done."),
-        ({"most": 1, "asked": True}, "one_repeat", "--repeats 1 allows no other race"),
+        ({"repeats": 4, "most": 4, "requested": True}, "repeats", "All 4 repeats are done."),
+        ({"most": 1, "requested": True}, "one_repeat", "--repeats 1 allows no other race"),
         ({"most": 1, "budget": None, "left": float("inf")}, "passes", "has made its passes"),
         ({"left": 5.0}, "used", "The time for racing is used up."),
         ({"late": True}, "late", "longer than the 6 s of those before it"),
@@ -28,5 +28,5 @@ USUAL: dict[str, Any] = {"repeats": 1, "most": 25, "longest": 6.0, "left": 20.0,
     ],
 )
 def test_the_reason_and_its_sentence(facts: dict[str, Any], code: str, says: str) -> None:
-    found = ending(Held(**{**USUAL, **facts}))
+    found = ending(RaceSummary(**{**USUAL, **facts}))
     assert found.code == code and says in found.why and found.why.endswith(".")

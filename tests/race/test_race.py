@@ -15,7 +15,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import eligible_contenders
-from leadline.race.history import Fate
+from leadline.race.history import ContenderRecord
 from leadline.race.race import TINY
 from leadline.race.spare import _environment
 from leadline.system.errors import LeadlineError
@@ -268,7 +268,7 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
 def test_one_that_repeats_an_earlier_race_may_take_longer(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST", "LAST_HOPE"):
         _set(monkeypatch, name, 0.2)
-    past = {name: Fate(seconds=0.5, threads=1) for name in ("linear", "boosting")}
+    past = {name: ContenderRecord(seconds=0.5, threads=1) for name in ("linear", "boosting")}
     contest, _ = race({"linear": "late", "boosting": "late"}, seconds=float("inf"), past=past)
     assert _status(contest) == {"linear": "finished", "boosting": "finished"}
 

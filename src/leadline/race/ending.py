@@ -1,11 +1,11 @@
 """Why the race ended: a code for programs, and a sentence with the run's own figures.
 
-Enters: what was planned and held, and the seconds that were left. Leaves: an `Ending`, which the journal, the terminal,
+Enters: a `RaceSummary`. Leaves: an `Ending`, which the journal, the terminal,
 the report and result.json show.
 
-    >>> ending(Held(repeats=1, most=25, longest=19.0, left=7.0, budget=30.0)).code
+    >>> ending(RaceSummary(repeats=1, most=25, longest=19.0, left=7.0, budget=30.0)).code
     'no_room'
-    >>> ending(Held(repeats=1, most=25, longest=19.0, left=2.0, budget=30.0)).code
+    >>> ending(RaceSummary(repeats=1, most=25, longest=19.0, left=2.0, budget=30.0)).code
     'used'
 """
 
@@ -19,7 +19,7 @@ USED = 0.1  # of the budget: what is left below this counts as used
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class RaceSummary:
     """The repeats of a race that has ended."""
 
     repeats: int  # the first included
@@ -27,7 +27,7 @@ class Held:
     longest: float  # seconds that one took
     left: float  # seconds of the race that were left
     budget: float | None  # seconds; None: passes were asked for
-    asked: bool = False  # whether the user set their number
+    requested: bool = False  # whether the user set their number
     fewest: int = 1  # repeats that a verdict on methods needs
     stopped: bool = False  # by the user
     sure: bool = False  # a look at the repeats was conclusive
@@ -35,40 +35,40 @@ class Held:
     families: int = 2  # with a contender that finished
 
 
-def ending(held: Held) -> Ending:
+def ending(race: RaceSummary) -> Ending:
     """The first reason that holds."""
-    code = _code(held)
-    return Ending(code=code, why=_why(code, held))
+    code = _code(race)
+    return Ending(code=code, why=_why(code, race))
 
 
-def _code(held: Held) -> EndingCode:
-    if held.stopped:
+def _code(race: RaceSummary) -> EndingCode:
+    if race.stopped:
         return "stopped"
-    if held.sure:
+    if race.sure:
         return "conclusive"
-    if held.repeats >= held.most and (held.asked or held.most > 1):
-        return "one_repeat" if held.most == 1 else "repeats"
-    if held.budget is None:
+    if race.repeats >= race.most and (race.requested or race.most > 1):
+        return "one_repeat" if race.most == 1 else "repeats"
+    if race.budget is None:
         return "passes"
-    if held.left <= USED * held.budget:
+    if race.left <= USED * race.budget:
         return "used"
-    if held.late:
+    if race.late:
         return "late"
-    return "one_family" if held.families < 2 and not held.asked else "no_room"
+    return "one_family" if race.families < 2 and not race.requested else "no_room"
 
 
-def _why(code: EndingCode, held: Held) -> str:
-    more = max(1, held.fewest - held.repeats)
+def _why(code: EndingCode, race: RaceSummary) -> str:
+    more = max(1, race.fewest - race.repeats)
     another = "another repeat takes" if more == 1 else f"the {more} repeats that a verdict on methods still needs take"
     return {
         "stopped": "You stopped it.",
-        "conclusive": f"The verdict was conclusive after {held.repeats} repeats.",
-        "repeats": f"All {held.repeats} repeats are done{'' if held.asked else ', as many as are useful'}.",
+        "conclusive": f"The verdict was conclusive after {race.repeats} repeats.",
+        "repeats": f"All {race.repeats} repeats are done{'' if race.requested else ', as many as are useful'}.",
         "one_repeat": "Every contender has ended, and --repeats 1 allows no other race.",
         "passes": "Every contender has made its passes, and --epochs races once unless --repeats says more.",
         "used": "The time for racing is used up.",
-        "late": f"Another repeat took longer than the {held.longest:.0f} s of those before it, and was given up.",
+        "late": f"Another repeat took longer than the {race.longest:.0f} s of those before it, and was given up.",
         "one_family": "Every contender has ended, and repeats cannot compare families where there is only one.",
-        "no_room": f"Every contender has ended, and {another} about {more * held.longest:.0f} s, where "
-        f"{max(0.0, held.left):.0f} s were left.",
+        "no_room": f"Every contender has ended, and {another} about {more * race.longest:.0f} s, where "
+        f"{max(0.0, race.left):.0f} s were left.",
     }[code]

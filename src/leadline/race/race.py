@@ -20,9 +20,9 @@ from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.entry import ContenderRun
-from leadline.race.history import Fate
+from leadline.race.history import ContenderRecord
 from leadline.race.journal import Journal
-from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
+from leadline.race.order import LEAST, SHORT, leads, make_inputs, need, ordered
 from leadline.race.spare import TIGHT
 from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import noted
@@ -53,7 +53,7 @@ class Race:
 
     def __init__(
         self, store: Store, names: Sequence[str], folder: Path, setup: Setup, *, seed: int, journal: Journal,
-        past: Mapping[str, Fate] | None = None, number: int = 0,
+        past: Mapping[str, ContenderRecord] | None = None, number: int = 0,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -73,10 +73,10 @@ class Race:
         self.stopped = self._asked = False  # by the user: acted on, and noted
         self.late = False  # a further repeat that was given up, as its time was over
         for entry in self.entries:
-            fate = self._past.get(entry.name)
-            if fate is not None and fate.status != "running":
-                entry.status, entry.why, entry.code, entry.facts = fate.status, fate.why, fate.code, fate.facts
-                entry.curve, entry.notes, entry.seconds = fate.curve, fate.notes, fate.seconds
+            record = self._past.get(entry.name)
+            if record is not None and record.status != "running":
+                entry.status, entry.why, entry.code, entry.facts = record.status, record.why, record.code, record.facts
+                entry.curve, entry.notes, entry.seconds = record.curve, record.notes, record.seconds
 
     def given(self) -> dict[str, float]:
         """{contender: the seconds it was given}, of those that finished."""
@@ -113,7 +113,7 @@ class Race:
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         self._short = given is None and until - time.monotonic() < SHORT * self._slow
         for entry in waiting if not self._short else []:
-            make(entry, self.store)
+            make_inputs(entry, self.store)
         left = until - time.monotonic()
         first, second = ordered(waiting, self.store, self._short)
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
@@ -145,14 +145,14 @@ class Race:
             try:  # a second Ctrl-C raises, and where somebody else handles signals the first one does
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
-                    fate = self._past.get(entry.name)
-                    if fate is not None or self._given is not None:
-                        entry.lane_s = fate.seconds if fate is not None else (self._given or {})[entry.name]
+                    record = self._past.get(entry.name)
+                    if record is not None or self._given is not None:
+                        entry.lane_s = record.seconds if record is not None else (self._given or {})[entry.name]
                         alone = threads if lanes == 1 or self.cores == 1 else 1
-                        self._start(entry, entry.lane_s, alone if fate is None else fate.threads, lanes)
+                        self._start(entry, entry.lane_s, alone if record is None else record.threads, lanes)
                         running.append(entry)
                         continue
-                    mine = entry.contender.weight
+                    weight = entry.contender.weight
                     others = sum(e.contender.weight for e in queue)
                     entry.lane_s = until - time.monotonic()
                     if entry.lane_s < need(entry, self.entries, self._slow) and not entry.contender.fastest:
@@ -160,7 +160,7 @@ class Race:
                         continue
                     if self._short and leads(entry, self.entries):
                         others = 0.0  # one that finishes is more than two that do not
-                    seconds = entry.lane_s * mine / (mine + others / lanes)
+                    seconds = entry.lane_s * weight / (weight + others / lanes)
                     seconds -= LEAVING[entry.family] if self._tight else 0.0
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)
                     running.append(entry)
@@ -224,7 +224,7 @@ class Race:
 
     def _start(self, entry: ContenderRun, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
-        make(entry, self.store)
+        make_inputs(entry, self.store)
         entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
         job = Job(
             contender=entry.name, store=self.store.path.resolve(), folder=entry.folder.resolve(), seed=self.seed,
@@ -324,11 +324,11 @@ class Race:
 
     def _repeat(self, entry: ContenderRun) -> None:
         """Bring back what an earlier go had trained: from its last checkpoint, or trained again by the same clock."""
-        fate = self._past[entry.name]
-        self._start(entry, fate.seconds, fate.threads, 1)
+        record = self._past[entry.name]
+        self._start(entry, record.seconds, record.threads, 1)
         while entry.status == "running":
             self._receive(0.2)
-        if entry.facts.get("digest") != fate.facts["digest"]:
+        if entry.facts.get("digest") != record.facts["digest"]:
             raise LeadlineError(f"{entry.name} did not come out as in the run's first go; start the run again.")
 
     def close(self) -> None:

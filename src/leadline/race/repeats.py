@@ -23,7 +23,7 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.metrics.cost import price, ruled_out
 from leadline.metrics.metrics import METRICS, Metric
-from leadline.race.ending import Held, ending
+from leadline.race.ending import RaceSummary, ending
 from leadline.race.entry import ContenderRun
 from leadline.race.history import Past
 from leadline.race.race import Race
@@ -49,7 +49,7 @@ class Trials:
     ending: Ending
     raced_until: float | None  # monotonic moment at which the last further repeat ended; None where none was begun
     advice: Advice
-    said: list[str]
+    messages: list[str]
     test_evaluations: int  # how often the labels of the first repeat's test rows were handed out for scores
     evaluations: dict[str, Any]  # the same of all repeats, as `HeldOut` counted it
 
@@ -68,18 +68,18 @@ class Plan:
     spare: bool = False
 
 
-def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int | None) -> Plan:
+def plan(table: Table, store: Store, settings: Settings, seconds: float, ended: int | None) -> Plan:
     """How the seconds of the race are shared among repeats; `ended`: as many as an earlier go had."""
-    folds = 1 if asked.time_column or store.task.generative else folds_of(store.split, table.part)
+    folds = 1 if settings.time_column or store.task.generative else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
     each, most, spare = seconds, 1, False
-    if asked.until_sure:
+    if settings.until_sure:
         each, most = seconds / FEWEST_SEEDS, MOST
-    elif asked.repeats is not None:
-        each, most = seconds / asked.repeats, asked.repeats
+    elif settings.repeats is not None:
+        each, most = seconds / settings.repeats, settings.repeats
     elif few and folds > 1 and REPEATS_FROM <= seconds < math.inf:
         each, most = seconds / FEWEST_SEEDS, ENOUGH
-    elif asked.epochs is None:
+    elif settings.epochs is None:
         most, spare = ENOUGH, True
     return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)
 
@@ -108,7 +108,7 @@ def run(
     store, held, journal, folds = race.store, rows.held, race.journal, planned.folds
     first = repeat_of(race, held, settings.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", rows=len(first.rows), openings=held.evaluations(first.rows))
-    every, group, said = _group(rows.table, store, settings)
+    every, group, messages = _group(rows.table, store, settings)
     ruled = ruled_out(settings.needs, {entry.name: _costs(entry) for entry in _compared(race)})
     scales = _scales(race, settings, folds, every, {} if past is None else past.costs, ruled)
     repeats = Resampling(store=store, held=held, folds=folds, seed=settings.seed, start=start, stores=rows.stores)
@@ -125,10 +125,10 @@ def run(
     raced_until = time.monotonic() if repeats.begun else None
     journal.write("rounds", count=len(ended))
     why = ending(
-        Held(
+        RaceSummary(
             repeats=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
             left=until - time.monotonic(), budget=None if settings.epochs else settings.seconds,
-            asked=settings.repeats is not None or settings.until_sure, fewest=fewest or 1,
+            requested=settings.repeats is not None or settings.until_sure, fewest=fewest or 1,
             stopped=race.stopped or repeats.stopped, sure=verdict is not None, late=repeats.late, families=families,
         )
     )  # fmt: skip
@@ -138,12 +138,12 @@ def run(
     if verdict is None:
         verdict = scales.until_sure(ended, ended=True) if settings.until_sure else scales.verdict(ended)
     assert verdict is not None
-    said += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, settings, why)
+    messages += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, settings, why)
     verdict, needs = _priced(verdict, settings, ruled, first, scales.metric)
     held.decide()
     return Trials(
         repeats=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
-        raced_until=raced_until, advice=scales.advice, said=said, test_evaluations=held.evaluations(first.rows),
+        raced_until=raced_until, advice=scales.advice, messages=messages, test_evaluations=held.evaluations(first.rows),
         evaluations=held.counted(),
     )  # fmt: skip
 
@@ -181,7 +181,7 @@ def _scales(
 def _priced(
     verdict: Verdict, settings: Settings, ruled: Mapping[str, str], first: Repeat, metric: Metric
 ) -> tuple[Verdict, Needs | None]:  # fmt: skip
-    """The verdict with what the user's conditions cost; and what was asked, whom it ruled out, and the price."""
+    """The verdict with what the user's conditions cost; and the conditions, whom they excluded, and their cost."""
     paid = price(settings.needs, ruled, first.valid, first.scores, verdict.winner, metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
@@ -197,35 +197,35 @@ def _costs(entry: ContenderRun) -> dict[str, Any]:
     return {**entry.facts, "interpretable": entry.contender.interpretable}
 
 
-def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str]:
+def _too_few(count: int, fewest: int, settings: Settings, ended: Ending) -> list[str]:
     """A message where the user asked for repeats, and fewer were held than a verdict on methods needs."""
-    if held >= fewest or not (asked.until_sure or (asked.repeats or 1) > 1):
+    if count >= fewest or not (settings.until_sure or (settings.repeats or 1) > 1):
         return []
     need = f"a verdict on methods needs {fewest}"
     if ended.code == "repeats":  # no more than these were asked for
-        return [f"You asked for {held} repeats; {need}."]
+        return [f"You asked for {count} repeats; {need}."]
     until = "The race was stopped after" if ended.code == "stopped" else "The time was enough for"
-    return [f"{until} {held} of the repeats; {need}."]
+    return [f"{until} {count} of the repeats; {need}."]
 
 
-def _advice(race: Race, asked: Settings, folds: int) -> Advice:
+def _advice(race: Race, settings: Settings, folds: int) -> Advice:
     """What could be changed of such a run."""
     return Advice(
-        passes=asked.epochs is not None, only=asked.only is not None, repeats=asked.repeats,
-        until_sure=asked.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
+        passes=settings.epochs is not None, only=settings.only is not None, repeats=settings.repeats,
+        until_sure=settings.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
     )  # fmt: skip
 
 
 def _group(
-    table: Table, store: Store, asked: Settings
+    table: Table, store: Store, settings: Settings
 ) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:  # fmt: skip
-    """The group of each row; of each test row, where these are of enough groups; and what is to be said of it."""
-    group = None if store.task.generative else groups(table, asked)
+    """The group of each row; of each test row, where these are of enough groups; and messages."""
+    group = None if store.task.generative else groups(table, settings)
     if group is None:
         return None, None, []
     every = np.asarray(group)
-    mine = every[store.split.test]
-    if (count := len(np.unique(mine))) < FEWEST_GROUPS:
+    test_groups = every[store.split.test]
+    if (count := len(np.unique(test_groups))) < FEWEST_GROUPS:
         return (
             every,
             None,
@@ -234,4 +234,4 @@ def _group(
                 "take rows for independent, and may be too narrow."
             ],
         )
-    return every, mine, []
+    return every, test_groups, []

@@ -99,7 +99,7 @@ def judge(
         settling = rows_to_settle(gap, trial.rows, region, trial.level)
         repeats = _repeats(gap, region, trial)
     shows = (high - low) / 2 + SHOWS * Outlook.of(gap.draws).error
-    made = Verdict(
+    verdict = Verdict(
         answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap.size, low=low,
         high=high, region=region, p_deep=p_deep, p_same=max(0.0, 1 - p_deep - p_classical), p_classical=p_classical,
         of=gap.of, why="", settle_rows=settling.rows, by=trial.by, repeats=trial.repeats, level=trial.level,
@@ -107,7 +107,7 @@ def judge(
         settle_s=None if repeats is None or trial.repeat_s is None else repeats * trial.repeat_s,
         settle_answer=settling.answer, settle_none=settling.reason,
     )  # fmt: skip
-    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, undertrained, advice)})
+    return Verdict(**{**vars(verdict), "why": _why(verdict, deep, classical, winner, metric, undertrained, advice)})
 
 
 def _repeats(gap: Gap, region: float, trial: Trial) -> int | None:
@@ -138,7 +138,7 @@ def _ship(
 
 
 def _why(
-    made: Verdict,
+    verdict: Verdict,
     deep: FamilyBest,
     classical: FamilyBest,
     winner: FamilyBest,
@@ -146,26 +146,27 @@ def _why(
     undertrained: FamilyBest | None,
     advice: Advice,
 ) -> str:
-    assert made.gap is not None and made.low is not None and made.high is not None and made.region is not None
+    gap, low, high, region = verdict.gap, verdict.low, verdict.high, verdict.region
+    assert gap is not None and low is not None and high is not None and region is not None
     share = metric.name == "accuracy"
 
     def say(value: float) -> str:
         return f"{abs(value) * 100:.2f} points" if share else _figure(abs(value))
 
-    level = f"{100 * made.level:.3g}%"
-    interval = f"{level} interval of deep minus classical {_signed(made.low, share)} to {_signed(made.high, share)}"
+    level = f"{100 * verdict.level:.3g}%"
+    interval = f"{level} interval of deep minus classical {_signed(low, share)} to {_signed(high, share)}"
     scored = f"{deep.name} scores {_score(deep, share)} and {classical.name} {_score(classical, share)} {metric.name}"
     other = classical if winner is deep else deep
-    if made.answer in ("deep", "classical"):
-        by = f"by {say(made.gap)} of {metric.name}"
-        if made.of == "method":
-            who = f"{made.answer} beats {_other(made.answer)} ({winner.name} over {other.name})"
-            return f"{_over(made)}{who} {by} ({interval})."
+    if verdict.answer in ("deep", "classical"):
+        by = f"by {say(gap)} of {metric.name}"
+        if verdict.of == "method":
+            who = f"{verdict.answer} beats {_other(verdict.answer)} ({winner.name} over {other.name})"
+            return f"{_over(verdict)}{who} {by} ({interval})."
         return f"This {winner.name} beats this {other.name} {by} on the held-out test ({interval})."
-    if made.answer == "tie":
+    if verdict.answer == "tie":
         return (
-            f"{_over(made)}{scored}, the same for practical purposes ({interval}, within {say(made.region)} either "
-            f"way); {winner.name} is {'cheaper to run' if winner.cost <= other.cost else 'smaller, and about as fast'}."
+            f"{_over(verdict)}{scored}, the same for practical purposes ({interval}, within {say(region)} either way); "
+            f"{winner.name} is {'cheaper to run' if winner.cost <= other.cost else 'smaller, and about as fast'}."
         )
     if undertrained is not None:
         return (
@@ -173,35 +174,35 @@ def _why(
             f"{advice.time}, and until then {winner.name} is shipped."
         )
     power = "no difference is detectable at 80% power"
-    if made.smallest is not None:
-        power = f"the smallest detectable difference at 80% power is {say(made.smallest)}"
+    if verdict.smallest is not None:
+        power = f"the smallest detectable difference at 80% power is {say(verdict.smallest)}"
     return (
-        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {power}){_settle(made)}; "
+        f"{_over(verdict)}{scored}, too close to call with this much data ({interval}; {power}){_settle(verdict)}; "
         f"until then {winner.name} is shipped."
     )
 
 
-def _over(made: Verdict) -> str:
+def _over(verdict: Verdict) -> str:
     """What the sentence rests on, where that is more than one training."""
-    return "" if made.of == "model" else f"Over {made.repeats} {made.by}: "
+    return "" if verdict.of == "model" else f"Over {verdict.repeats} {verdict.by}: "
 
 
-def _settle(made: Verdict) -> str:
+def _settle(verdict: Verdict) -> str:
     """What would settle it, and what that assumes."""
     more = ""
-    if made.settle_repeats is not None:
-        seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
-        what = ("seed" if made.by == "seeds" else "fold") + ("s" if made.settle_repeats > 1 else "")
-        more = f"{made.settle_repeats} more {what}{seconds}: --repeats {made.repeats + made.settle_repeats}"
-    if made.settle_rows is None and not more:
-        told = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
-        return told.get(made.settle_none or "", "; no number of rows within reach would settle it")
-    if made.settle_rows is not None:
-        of = "rows in all" if made.by == "folds" else "test rows"
-        more = f"about {made.settle_rows:,} {of} would settle it" + (f" ({more})" if more else "")
+    if verdict.settle_repeats is not None:
+        seconds = "" if verdict.settle_s is None else f", about {verdict.settle_s:,.0f} s"
+        what = ("seed" if verdict.by == "seeds" else "fold") + ("s" if verdict.settle_repeats > 1 else "")
+        more = f"{verdict.settle_repeats} more {what}{seconds}: --repeats {verdict.repeats + verdict.settle_repeats}"
+    if verdict.settle_rows is None and not more:
+        reasons = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
+        return reasons.get(verdict.settle_none or "", "; no number of rows within reach would settle it")
+    if verdict.settle_rows is not None:
+        of = "rows in all" if verdict.by == "folds" else "test rows"
+        more = f"about {verdict.settle_rows:,} {of} would settle it" + (f" ({more})" if more else "")
     else:
         more = f"{more} would settle it"
-    as_ = "" if made.settle_answer is None else f" as {made.settle_answer!r}"
+    as_ = "" if verdict.settle_answer is None else f" as {verdict.settle_answer!r}"
     return f"; if the gap stays as it is, {more}{as_} in four runs of five"
 
 
