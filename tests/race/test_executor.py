@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -145,3 +147,10 @@ def test_a_job_holds_no_moment_of_a_clock(tmp_path: Path) -> None:
     )  # fmt: skip
     assert Job.read(job.text()) == job
     assert str(int(time.monotonic())) not in job.text()
+
+
+def test_a_process_knows_how_long_ago_it_was_started() -> None:
+    code = "import time; time.sleep(0.5); from leadline.race.worker import _age; print(_age())"
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not Path("/proc/self/stat").exists() or 0.5 <= float(done.stdout) <= time.monotonic() - began + 0.02

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from leadline.core.contender import Contender, Data, Fitted, Progress
     from leadline.dataset.store import Store
 
-BEGAN = time.monotonic()  # a job's seconds count from here, before its libraries are imported
 Say = Callable[..., None]
 CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
 ALONE, ALONE_S = 30, 0.5  # calls of one row that are timed, and the seconds for them, at most
+OLDEST_S = 60.0  # that a process may be when it reads its first job; else the system counts in another way
 SAID_EVERY = 0.5  # seconds between two messages that only say which step it is
 
 
@@ -38,7 +38,7 @@ def main(job_path: str | None = None) -> None:
     """Run one job to its end."""
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # libraries that print to standard output must not break the protocol
-    began = BEGAN
+    began = time.monotonic() - _age()
     if job_path is None:
         job_path, began = _warmed(), time.monotonic()
         if not job_path:
@@ -66,6 +66,19 @@ def main(job_path: str | None = None) -> None:
         traceback.print_exc()
         say("failed", why=f"{type(error).__name__}: {error}"[:500])
         sys.exit(1)
+
+
+def _age() -> float:
+    """Seconds since this process was started, which on a busy machine is long before its first line; 0 if unknown.
+
+    A job's seconds count from there, as the race counts them.
+    """
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):  # other systems
+        return 0.0
+    return age if 0.0 <= age < OLDEST_S else 0.0
 
 
 def _warmed() -> str:
