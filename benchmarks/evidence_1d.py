@@ -19,8 +19,8 @@ def mnist1d(data: Path, folder: Path) -> Found:
     for name in ("mnist1d", "mnist1d-shuffled"):
         result, wall = fit(Path(name), "--budget", BUDGET, "--repeats", SEEDS, folder=folder, name=name)
         scores = {
-            each: [one["scores"][each] for one in result["rounds_run"] if each in one["scores"]]
-            for each in result["rounds_run"][0]["scores"]
+            each: [one["scores"][each] for one in result["repeats_run"] if each in one["scores"]]
+            for each in result["repeats_run"][0]["scores"]
         }
         found += [_score(name, each, shares) for each, shares in scores.items() if each in PUBLISHED or each == "cnn"]
         found.append(_within(name, result))
@@ -50,5 +50,5 @@ def _within(name: str, result: dict[str, Any]) -> dict[str, Any]:
     return {
         "what": f"{name}: among the deep contenders", "must": "cnn over mlp" if plain else "cnn not over mlp",
         "seen": "; ".join(one["why"] for one in told) + f"; the verdict: {result['verdict']['answer']}",
-        "met": bool(told) and (better == ["cnn"]) == plain, "n": result["verdict"]["rounds"],
+        "met": bool(told) and (better == ["cnn"]) == plain, "n": result["verdict"]["repeats"],
     }  # fmt: skip

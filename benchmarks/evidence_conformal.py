@@ -41,7 +41,7 @@ def _cell(name: str, truth: np.ndarray, answers: np.ndarray, rows: int, bounds: 
         made = conformal(truth[calib], both[0])
         assert made is not None
         told = seen(made, truth[test], both[1])
-        shares.append(told["seen"])
+        shares.append(told["observed"])
         sizes.append(told["size"])
     mean = float(np.mean(shares))
     kind = "sets" if answers.ndim == 2 else "intervals"

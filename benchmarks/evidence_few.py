@@ -14,7 +14,7 @@ from evidence_stubs import World
 from record import Found
 
 from leadline.stats.few_folds import correlated_t
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 from leadline.stats.rule import rule
 from leadline.stats.verdict import POINTS
 
@@ -112,7 +112,7 @@ def _races(n: int, gap: float, folds: int, count: int, seed: int) -> tuple[Count
     return answers, before
 
 
-def _alone(held: list[Round]) -> str:
+def _alone(held: list[Repeat]) -> str:
     """As verdicts were made before they knew rows, of three folds or more; their spread is at least what rows give."""
     if len(held) < 3:
         return "unsure"

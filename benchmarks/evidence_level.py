@@ -21,7 +21,7 @@ from leadline.dataset.split import split
 from leadline.metrics.metrics import METRICS
 from leadline.race.resample import ENOUGH
 from leadline.stats.evaluate_repeats import Known, Scales
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 
 FAMILY = {"net": "deep", "trees": "classical"}
 RACES, COLUMNS, WIDTH, STEPS, FOLDS = 500, 10, 48, 60, 5
@@ -84,31 +84,31 @@ def _race(number: int) -> list[tuple[str, float]]:
     x = rng.normal(size=(n, COLUMNS))
     odds = 2 * x[:, 0] + 1.5 * x[:, 1] * x[:, 2] + np.sin(2 * x[:, 3])
     y = (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.int64)
-    rounds = [
-        _rounds(x, y, split(y, np.zeros(n), number + k // FOLDS, fold=k % FOLDS), number, k) for k in range(ENOUGH)
+    repeats = [
+        _repeats(x, y, split(y, np.zeros(n), number + k // FOLDS, fold=k % FOLDS), number, k) for k in range(ENOUGH)
     ]
     known = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in FAMILY.items()}
     scales = Scales(known=known, metric=METRICS["accuracy"], seed=number, folds=FOLDS, rows=n)
     return [
         (scales.verdict(side).answer, float(np.mean([one.scores["net"] - one.scores["trees"] for one in side])))
-        for side in zip(*rounds, strict=True)
+        for side in zip(*repeats, strict=True)
     ]
 
 
-def _rounds(x: np.ndarray, y: np.ndarray, parts: Split, number: int, k: int) -> tuple[Round, Round]:
+def _repeats(x: np.ndarray, y: np.ndarray, parts: Split, number: int, k: int) -> tuple[Repeat, Repeat]:
     """The same fold before and now."""
     both, seed, test = np.concatenate([parts.train, parts.valid]), 2 * (1_000 * number + k), x[parts.test]
     trees = Learner(seed).learn(x[both], y[both]).answers(test)
     net = Learner(seed + 1).learn(x[parts.train], y[parts.train])
     before = net.answers(test)
     now = net.learn(x[both], y[both], round(SHARE / (1 - SHARE) * STEPS), SHARE).answers(test)
-    one, other = (_round({"net": answers, "trees": trees}, y, parts, number, k) for answers in (before, now))
+    one, other = (_repeat({"net": answers, "trees": trees}, y, parts, number, k) for answers in (before, now))
     return one, other
 
 
-def _round(answers: dict[str, np.ndarray], y: np.ndarray, parts: Split, number: int, k: int) -> Round:
+def _repeat(answers: dict[str, np.ndarray], y: np.ndarray, parts: Split, number: int, k: int) -> Repeat:
     truth = y[parts.test]
-    return Round(
+    return Repeat(
         number=k, fold=k % FOLDS, seed=number + k, seconds=1.0, rows=parts.test, truth=truth, answers=answers,
         valid=dict.fromkeys(FAMILY, 0.5),  # one contender a family: nothing is chosen by them
         scores={name: METRICS["accuracy"](truth, p) for name, p in answers.items()},

@@ -25,7 +25,7 @@ import leadline as ll
 from leadline.dataset.split import split
 from leadline.metrics.metrics import METRICS
 from leadline.stats.evaluate_repeats import Known, Scales
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 from leadline.stats.verdict import POINTS
 
 FAMILY = {"first": "deep", "second": "classical"}
@@ -108,7 +108,7 @@ def _true(
 
 def _race(x: np.ndarray, y: np.ndarray, pair: tuple[Learner, Learner], rows: np.ndarray, seed: int) -> str:
     """The answer over five folds."""
-    mine, rounds = y[rows], []
+    mine, repeats = y[rows], []
     for fold in range(FOLDS):
         parts = split(mine, np.zeros(len(rows)), seed, fold=fold)
         train, test = rows[np.concatenate([parts.train, parts.valid])], rows[parts.test]
@@ -117,10 +117,10 @@ def _race(x: np.ndarray, y: np.ndarray, pair: tuple[Learner, Learner], rows: np.
             for k, (name, learn) in enumerate(zip(FAMILY, pair, strict=True))
         }
         scores = {name: METRICS["accuracy"](y[test], p) for name, p in answers.items()}
-        rounds.append(Round(
+        repeats.append(Repeat(
             number=fold, fold=fold, seed=seed, seconds=1.0, rows=parts.test, truth=y[test], answers=answers,
             valid=dict.fromkeys(FAMILY, 0.5), scores=scores,
         ))  # fmt: skip
     known = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in FAMILY.items()}
     scales = Scales(known=known, metric=METRICS["accuracy"], seed=seed, folds=FOLDS, rows=len(rows))
-    return scales.verdict(rounds).answer
+    return scales.verdict(repeats).answer

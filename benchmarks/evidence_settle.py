@@ -16,9 +16,10 @@ import numpy as np
 from evidence_stubs import World
 from record import Found
 
+from leadline.core.records import Verdict
 from leadline.metrics.metrics import METRICS
 from leadline.stats.intervals import rows_gap
-from leadline.stats.verdict import FamilyBest, Trial, Verdict, judge
+from leadline.stats.verdict import FamilyBest, Trial, judge
 
 RACES, STATED = 25, 12  # races at a stated number; stated numbers that are tried
 MOST = 6_000  # rows of a race that is drawn here

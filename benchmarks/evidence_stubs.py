@@ -15,17 +15,18 @@ from pathlib import Path
 import numpy as np
 from record import Found
 
+from leadline.core.records import Verdict
 from leadline.dataset.split import CALIBRATED, TEST
 from leadline.metrics.metrics import METRICS
 from leadline.race.resample import ENOUGH
 from leadline.stats.evaluate_repeats import Known, Scales
-from leadline.stats.round import Round
-from leadline.stats.verdict import POINTS, Verdict
+from leadline.stats.repeat import Repeat
+from leadline.stats.verdict import POINTS
 
 FAMILY = {"net": "deep", "trees": "classical"}
 KEPT = 0.7  # of the rows keep their outcome from one training to the next
 SHIFT = 0.004  # standard deviation of a training's own gap: about a region
-WAYS = {"as fit does it": None, "3 folds": 3, "10 folds": 10, "n test rows, one training": 1}  # rounds
+WAYS = {"as fit does it": None, "3 folds": 3, "10 folds": 10, "n test rows, one training": 1}  # repeats
 RACES, CELL, RUNS = 1_000, 300, 500
 SIZES = (500, 2_000, 4_900, 20_000, 200_000)
 
@@ -47,7 +48,7 @@ class World:
         self.luck = self.rng.random(self.n)  # of each row, kept
         self.order = np.empty(0, np.int64)
 
-    def round(self, number: int, folds: bool) -> Round:
+    def round(self, number: int, folds: bool) -> Repeat:
         """A training of both, and their answers on a fold, or on the one test part."""
         own = self.gap + (self.rng.normal(0, self.shift) + self.luckier if folds or self.seeds else 0.0)
         own = float(np.clip(own, -self.disagree, self.disagree))
@@ -62,7 +63,7 @@ class World:
         trees = both_right | ((luck > 1 - only_net - only_trees) & (luck <= 1 - only_net))
         answers = {name: np.stack([hit, ~hit], axis=1) for name, hit in (("net", net), ("trees", trees))}
         scores = {"net": float(net.mean()), "trees": float(trees.mean())}
-        return Round(
+        return Repeat(
             number=number, fold=number % 5 if folds else None, seed=number, seconds=1.0, rows=rows,
             truth=np.zeros(len(rows), np.int64), answers=answers, valid=scores, scores=scores,
         )  # fmt: skip
@@ -72,10 +73,10 @@ class World:
         seed = int(self.rng.integers(2**31))
         return Scales(known=known, metric=METRICS["accuracy"], seed=seed, folds=5 if folds else 1, rows=self.n)
 
-    def verdict(self, rounds: int | None = None) -> Verdict:
-        """As `leadline fit` gives it with time enough, or from so many rounds."""
-        folds = self.n < CALIBRATED if rounds is None else rounds > 1
-        held = [self.round(number, folds) for number in range((rounds or ENOUGH) if folds else 1)]
+    def verdict(self, repeats: int | None = None) -> Verdict:
+        """As `leadline fit` gives it with time enough, or from so many repeats."""
+        folds = self.n < CALIBRATED if repeats is None else repeats > 1
+        held = [self.round(number, folds) for number in range((repeats or ENOUGH) if folds else 1)]
         return self.scales(folds).verdict(held)
 
 
@@ -84,22 +85,22 @@ def drawn(rng: np.random.Generator, n: int, gap: float, disagree: float | None =
 
 
 def false_wins(data: Path, folder: Path) -> Found:
-    """Equal true risk: how often a winner is named, as fit does it; and over fewer rounds or by test rows alone.
+    """Equal true risk: how often a winner is named, as fit does it; and over fewer repeats or by test rows alone.
 
     The last is what a stated test part is weighed by, where only one training is asked for: a 95% interval errs in 5%.
     """
     found = []
-    for what, rounds in WAYS.items():
+    for what, repeats in WAYS.items():
         rng, wrong, ties = np.random.default_rng(1), 0, 0
         for _ in range(RACES):
             n = int(np.exp(rng.uniform(np.log(200), np.log(20_000))))
-            answer = drawn(rng, int(n / TEST) if rounds == 1 else n, 0.0).verdict(rounds).answer
+            answer = drawn(rng, int(n / TEST) if repeats == 1 else n, 0.0).verdict(repeats).answer
             wrong += answer in ("deep", "classical")
             ties += answer == "tie"
         found.append({
             "what": f"false wins, equal risk, n of 200 to 20,000: {what}",
-            "must": "5%, as the interval says" if rounds == 1 else "<= 38 of 1,000",
-            "seen": f"{wrong} of {RACES:,}; {ties} ties", "met": wrong <= (68 if rounds == 1 else 38), "n": RACES,
+            "must": "5%, as the interval says" if repeats == 1 else "<= 38 of 1,000",
+            "seen": f"{wrong} of {RACES:,}; {ties} ties", "met": wrong <= (68 if repeats == 1 else 38), "n": RACES,
         })  # fmt: skip
     return found
 
@@ -149,7 +150,7 @@ def ties(data: Path, folder: Path) -> Found:
 
 
 def until_sure(data: Path, folder: Path) -> Found:
-    """Looks at growing rounds, at most 25, against all 25 at once."""
+    """Looks at growing repeats, at most 25, against all 25 at once."""
     found = []
     for gap in (0, 1, 2, 4, 8):
         rng, wrong, fixed_wrong, spent, decided, fixed = np.random.default_rng(gap), 0, 0, [], 0, 0
@@ -168,8 +169,8 @@ def until_sure(data: Path, folder: Path) -> Found:
             fixed_wrong += _wrong(all_at_once, gap)
         found.append({
             "what": f"until sure, gap of {gap} regions, 2,000 rows", "must": "wrong <= 5%", "met": wrong <= 0.05 * RUNS,
-            "seen": f"wrong {wrong / RUNS:.1%}, decided {decided / RUNS:.1%} after {np.mean(spent):.1f} rounds; all 25 "
-            f"at once: wrong {fixed_wrong / RUNS:.1%}, decided {fixed / RUNS:.1%}", "n": RUNS,
+            "seen": f"wrong {wrong / RUNS:.1%}, decided {decided / RUNS:.1%} after {np.mean(spent):.1f} repeats; "
+            f"all 25 at once: wrong {fixed_wrong / RUNS:.1%}, decided {fixed / RUNS:.1%}", "n": RUNS,
         })  # fmt: skip
     return found
 

@@ -179,7 +179,7 @@ def _row(what: str, must: str, seen: str, met: bool) -> dict[str, Any]:
 
 
 def _priced(what: str, flaw: dict[str, Any] | None, true: float) -> tuple[dict[str, Any], bool]:
-    price = None if flaw is None else flaw["price"]
+    price = None if flaw is None else flaw["impact"]
     inside = price is not None and price["low"] <= true <= price["high"]
     seen = "no price" if price is None else f"{price['size']:+.4f} [{price['low']:+.4f}, {price['high']:+.4f}]"
     return _row(f"{what}: price", f"the true one, {true:+.4f}", seen, inside), inside
@@ -292,7 +292,7 @@ def quality(made: Set, data: Path, folder: Path, seed: int) -> Found:
     free = _answers(folder / "free" / "run", saved(fresh, False), made, folder / "fresh-free")
     flaw = _named(result, "spurious_features")
     what = f"{made.name}, seed {seed}: JPEG quality by class"
-    seen = "nothing" if flaw is None else ", ".join(f"{k} {v:.2f}" for k, v in flaw["tied"].items())
+    seen = "nothing" if flaw is None else ", ".join(f"{k} {v:.2f}" for k, v in flaw["file_properties"].items())
     return [_row(what, "found", seen, "quality" in seen), _priced(what, flaw, float(free.mean() - mine.mean()))[0]]
 
 

@@ -8,19 +8,9 @@ from __future__ import annotations
 import json
 import types
 from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
-from leadline.core.records import Contract, ResultV1
+from leadline.core.records import Contract, ResultV2, fields_of, is_optional, is_record
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN: dict[Any, dict[str, Any]] = {
@@ -28,7 +18,7 @@ PLAIN: dict[Any, dict[str, Any]] = {
     type(None): {"type": "null"}, object: {},
 }  # fmt: skip
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
-RECORDS = {"result.v1.json": ResultV1, "contract.v2.json": Contract}
+RECORDS = {"result.v2.json": ResultV2, "contract.v2.json": Contract}
 
 
 def texts() -> dict[str, str]:
@@ -37,16 +27,15 @@ def texts() -> dict[str, str]:
 
 
 def schema(record: type) -> dict[str, Any]:
-    """The schema of a TypedDict; the records that it holds are its `$defs`. Keys it does not name are refused."""
+    """The schema of a record; the records that it holds are its `$defs`. Keys it does not name are refused."""
     defs: dict[str, Any] = {}
     body = _object(record, defs)
     return {"$schema": DIALECT, "title": record.__name__, **body, **({"$defs": defs} if defs else {})}
 
 
 def _object(record: type, defs: dict[str, Any]) -> dict[str, Any]:
-    hints = get_type_hints(record, include_extras=True)
-    # `__required_keys__` is blind to NotRequired where annotations are strings.
-    required = [name for name, hint in hints.items() if not _optional(hint)]
+    hints = fields_of(record)
+    required = [name for name, hint in hints.items() if not is_optional(hint)]
     properties = {name: _of(hint, defs) for name, hint in hints.items()}
     return {
         "description": (record.__doc__ or "").strip(), "type": "object", "properties": properties,
@@ -54,15 +43,11 @@ def _object(record: type, defs: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _optional(hint: Any) -> bool:
-    return get_origin(hint) is NotRequired or (get_origin(hint) is Annotated and _optional(get_args(hint)[0]))
-
-
 def _of(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
-    """The schema of one type; a TypedDict is put into `defs`."""
+    """The schema of one type; a record is put into `defs`."""
     if hint in PLAIN:
         return dict(PLAIN[hint])
-    if is_typeddict(hint):
+    if is_record(hint):
         if hint.__name__ not in defs:
             defs[hint.__name__] = {}  # its place, also for a record that holds itself
             defs[hint.__name__] = _object(hint, defs)

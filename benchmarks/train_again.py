@@ -84,12 +84,12 @@ def _killed(name: str, source: Any, options: list[str], epochs: int, folder: Pat
         again = folder / str(number)
         again.mkdir()
         work = again / "job.json"
-        worker = _worker(work, {**job, "folder": str(again), "began": time.monotonic()})
+        worker = _worker(work, {**job, "folder": str(again)})
         time.sleep(chance.uniform(0.3, 1.0) * (end - start))
         worker.kill()
         worker.wait()
         late += any((again / "checkpoints").glob("0*"))
-        worker = _worker(work, {**job, "folder": str(again), "began": time.monotonic()})
+        worker = _worker(work, {**job, "folder": str(again)})
         assert worker.stdout is not None
         messages = (json.loads(line) for line in worker.stdout)
         same += next(m["digest"] for m in messages if m["event"] == "fitted") == digest

@@ -28,7 +28,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data, Progress
 from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
-from leadline.race.ending import Held, ending
+from leadline.race.ending import RaceSummary, ending
 from leadline.ship.assemble import assemble
 from leadline.stats.intervals import Gap, Outlook
 from leadline.stats.verdict import FamilyBest, Trial, judge
@@ -150,9 +150,9 @@ def _sentences() -> set[str]:
     spread = np.linspace(-1, 1, 2_001)
     trials = [
         ("model", Trial(rows=400)),
-        ("model", Trial(rows=400, round_s=3.0, over=lambda folds: Outlook.of(0.01 + 0.001 * spread))),
-        ("method", Trial(rows=400, by="folds", rounds=5)),
-        ("method", Trial(rows=400, by="seeds", rounds=3)),
+        ("model", Trial(rows=400, repeat_s=3.0, over=lambda folds: Outlook.of(0.01 + 0.001 * spread))),
+        ("method", Trial(rows=400, by="folds", repeats=5)),
+        ("method", Trial(rows=400, by="seeds", repeats=3)),
     ]
     made = []
     for centre, width in (
@@ -189,8 +189,8 @@ def test_the_first_output_of_the_readme_is_what_a_run_prints(
         for status in ("finished", "cut"):
             terminal.take({"event": "end", "t": 9.0, "contender": "cnn", "status": status, "why": None, "score": 0.5})
         for left, fewest in ((1.0, 3), (8.0, 3), (8.0, 1)):  # used up; no time for two more, for one more
-            facts = {"rounds": 1, "most": 25, "longest": 17.0, "left": left, "budget": 30.0, "fewest": fewest}
-            terminal.take({"event": "race ended", "t": 9.0, "why": ending(Held(**facts)).why})
+            facts = {"repeats": 1, "most": 25, "longest": 17.0, "left": left, "budget": 30.0, "fewest": fewest}
+            terminal.take({"event": "race ended", "t": 9.0, "why": ending(RaceSummary(**facts)).why})
     known = {_shape(line) for line in (*run, *capsys.readouterr().out.splitlines())}
     *race, verdict, shipped, model, report = shown_lines
     assert not [line for line in (*race, shipped, model, report) if _shape(line) not in known]

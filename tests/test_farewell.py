@@ -68,7 +68,7 @@ def test_the_file_is_said_to_agree_as_far_as_that_was_counted(task: str, differ:
         result={
             "shipped": {"contender": "linear", "bytes": 5_000, "parity": parity}, "metric": "accuracy", "task": task,
             "classes": ["a", "b"] if task == "binary" else None, "rows": {"test": 60}, "budget_s": 30.0, "spent_s": 3.0,
-            "test_openings": openings, "contenders": [linear],
+            "test_evaluations": openings, "contenders": [linear],
         },
         folder=Path("run"), verdict=SimpleNamespace(answer="tie", why="They are the same.", winner="linear"),
     )  # fmt: skip

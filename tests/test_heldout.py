@@ -84,10 +84,10 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return happened
 
 
-def _learned(run: ll.Run, round_: int | None = None) -> dict[str, str]:
-    """A digest of what every contender of a round learned."""
+def _learned(run: ll.Run, repeat_: int | None = None) -> dict[str, str]:
+    """A digest of what every contender of a repeat learned."""
     events = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
-    mine = [e for e in events if e["event"] == "end" and "digest" in e and e.get("round") == round_]
+    mine = [e for e in events if e["event"] == "end" and "digest" in e and e.get("round") == repeat_]
     return {e["contender"]: e["digest"] for e in mine}
 
 
@@ -129,7 +129,7 @@ def test_a_table_drawn_by_groups_and_mended(tmp_path: Path, order: list[str]) ->
     assert one.result["rows"] == two.result["rows"] and one.result["columns"] == two.result["columns"]
     listed = pl.read_csv(tmp_path / "one" / "flaws.csv").filter(pl.col("flaw") == "label_errors")["row"].to_numpy() - 1
     assert np.isin(_tested(one), listed).any()  # wrong labels of test rows are named, once the verdict is made
-    said = [flaw["says"] for flaw in one.result["flaws"] if flaw["name"] == "label_errors"][0]
+    said = [flaw["message"] for flaw in one.result["flaws"] if flaw["name"] == "label_errors"][0]
     assert "of train and valid rows" not in said
 
 
@@ -143,8 +143,8 @@ def test_each_fold_is_mended_by_its_own_rows(tmp_path: Path, order: list[str], o
     two = ll.fit(_turned(frame, fold.test), out=tmp_path / "two", **settings)
     assert order == ["run", "evaluate", "run", "evaluate", "opened", "opened"] * 2
     assert _learned(one, 1) == _learned(two, 1) != {}
-    assert _learned(one) != _learned(two)  # the first round learned from these rows
-    assert one.result["test_openings"] == 1
+    assert _learned(one) != _learned(two)  # the first repeat learned from these rows
+    assert one.result["test_evaluations"] == 1
     counted = one.result["evaluations"]
     assert (counted["sets"], counted["most"], counted["most_a_row"]) == (2, 1, 1)
     assert counted["rows"] == len(fold.test) + one.result["rows"]["test"]
@@ -190,7 +190,7 @@ def test_a_test_that_is_scored_again_says_so(tmp_path: Path, order: list[str]) -
     run = ll.fit(
         (x[:200], y[:200]), test=(x[200:], y[200:]), epochs=1, only="linear", repeats=3, out=tmp_path / "run"
     )  # fmt: skip
-    assert run.result["test_openings"] == 3 == order.count("evaluate")
+    assert run.result["test_evaluations"] == 3 == order.count("evaluate")
     assert run.result["evaluations"] == {"sets": 1, "most": 3, "rows": 100, "most_a_row": 3}
     assert "scored 3 times: 3 trainings were scored on the same rows" in run.report().read_text()
 

@@ -84,7 +84,7 @@ def test_a_killed_run_goes_on_to_the_same_file(pictures: Path, tmp_path: Path) -
     events = [json.loads(line) for line in (killed / "journal.jsonl").read_text().splitlines()]
     assert [e["event"] for e in events].count("resumed") == 1
     assert [e["t"] for e in events] == sorted(e["t"] for e in events)
-    assert any(e.get("note") == "goes on from its last checkpoint" for e in events)
+    assert any(e.get("note") == "resumes from its last checkpoint" for e in events)
     assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
     assert not list(killed.glob("contenders/*/checkpoints")) and not list(tmp_path.glob(".killed*"))
     with pytest.raises(LeadlineError, match="killed is finished, so there is nothing to resume"):

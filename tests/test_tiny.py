@@ -50,7 +50,7 @@ def test_from_raw_rows_to_answers(
     for name in ("model.onnx", "report.html", "predictions.parquet", "config.yaml", "journal.jsonl"):
         assert (run / name).stat().st_size > 0, name
     journal = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
-    events = [event["event"] for event in journal if "round" not in event]  # further rounds open folds of their own
+    events = [event["event"] for event in journal if "round" not in event]  # further repeats open folds of their own
     assert events[0] == "begin" and events.count("test opened") == 1 and events[-1] == "verdict"
     assert events.index("test opened") > max(i for i, event in enumerate(events) if event == "end")
 
@@ -71,8 +71,8 @@ def _told_by_its_interval(result: dict[str, Any], scores: dict[str, float]) -> N
     deep, classical = sorted((verdict["winner"], verdict["against"]), key=lambda name: family[name] != "deep")
     assert (family[deep], family[classical]) == ("deep", "classical")
     low, gap, high, region = (verdict[name] for name in ("low", "gap", "high", "region"))
-    rounds = [one["scores"] for one in result["rounds_run"]] or [scores]  # the gap is over all of them
-    gaps = [one[deep] - one[classical] for one in rounds]
+    repeats = [one["scores"] for one in result["repeats_run"]] or [scores]  # the gap is over all of them
+    gaps = [one[deep] - one[classical] for one in repeats]
     assert gap == pytest.approx(sum(gaps) / len(gaps), abs=0.005) and low <= gap <= high and region == 0.005
     answer = "unsure"
     if max(abs(low), abs(high)) <= region:

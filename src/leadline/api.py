@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from leadline.config import Settings, from_mapping
+from leadline.core.records import Verdict
 from leadline.pipeline import run_pipeline
 from leadline.race.context import RunContext, memory_cap
 from leadline.race.journal import Event
@@ -17,7 +18,6 @@ from leadline.race.spare import spares_for
 from leadline.readers.find import cache_of, find
 from leadline.results.run import Run
 from leadline.results.run_folder import remarks, run_folder, write_config
-from leadline.stats.verdict import Verdict
 from leadline.system.os_errors import spoken
 
 

@@ -283,7 +283,7 @@ def _lines(result: Check) -> Iterator[str]:
     if result.expected is not None:
         yield f"\n{result.expected.why}"
         for reason in result.expected.reasons:
-            yield f"  {reason.points_to:10}  {reason.found} ({reason.source})"
+            yield f"  {reason.points_to:10}  {reason.finding} ({reason.source})"
         yield "That is a rule of thumb; only a run measures it on these rows."
     if result.command is not None:
         yield f"\nnext  {result.command}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from leadline.contenders.ebm import uninstalled
 from leadline.core.contender import Clock, readings
+from leadline.core.records import RESULT_VERSION
 from leadline.dataset.encode import shapes
 from leadline.dataset.quarantine import notes_of, quarantine
 from leadline.dataset.store import Store
@@ -53,7 +54,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
                 ends.enter_context(warned_once())
             table, scan = _opened(data, stages)
             judged = judge(race, trials, settings)
-            messages = [*warnings, *trials.said, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
+            messages = [*warnings, *trials.messages, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
             messages += sampled(race.entries)
             stages.end("judge")
             shipment = ship_winner(judged, table, folder, stages)
@@ -107,8 +108,9 @@ def _begin(context: RunContext, journal: Journal) -> Stages:
     """The first line of the journal, and the clock of the stages."""
     settings, past = context.settings, context.past
     started = journal.write(
-        "begin" if past is None else "resumed", source=context.source.name, digest=context.source.digest,
-        budget_s=context.budget, epochs=settings.epochs, machine=machine(), versions=versions(), leadline=__version__,
+        "begin" if past is None else "resumed", schema_version=RESULT_VERSION, source=context.source.name,
+        digest=context.source.digest, budget_s=context.budget, epochs=settings.epochs,
+        machine=machine(), versions=versions(), leadline=__version__,
     )  # fmt: skip
     journal.watch({**started, "event": "begin"})
     earlier = past.spent_s if past is not None and context.until is None else 0.0  # resumed, not repeated

@@ -16,18 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from leadline.core.records import Verdict
 from leadline.flaws.scan import READINGS
 from leadline.pipeline import run_pipeline
 from leadline.race import history as journals
 from leadline.race.context import RunContext
-from leadline.race.history import Fate
+from leadline.race.history import ContenderRecord
 from leadline.race.journal import Event
 from leadline.race.worker import CLOCK
 from leadline.readers.find import cache_of
 from leadline.results.run import Run
 from leadline.results.run_data import find_again
 from leadline.results.run_folder import finish, hold, left, made_by, making, name_of, read_config
-from leadline.stats.verdict import Verdict
 from leadline.system.errors import OutputError, SourceError
 from leadline.system.lock import Lock
 from leadline.system.os_errors import spoken
@@ -111,11 +111,14 @@ def replay(
     final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
     went = replace(
         past,
-        rounds={
-            number: {name: _once_more(fate) for name, fate in fates.items()} for number, fates in past.rounds.items()
+        repeats={
+            number: {name: _once_more(record) for name, record in records.items()}
+            for number, records in past.repeats.items()
         },
         # The cheaper ships where it is a tie: by what was measured then, for it decides which file there is.
-        costs={name: fate.facts["predict_us"] for name, fate in past.fates.items() if "predict_us" in fate.facts},
+        costs={
+            name: record.facts["predict_us"] for name, record in past.records.items() if "predict_us" in record.facts
+        },
     )
     with spoken(cache=cache_of(settings), out=final), making(final) as partial:
         data = find_again(folder, past, settings, source, test)
@@ -125,16 +128,16 @@ def replay(
             watch=watch or (lambda event: None),
         )  # fmt: skip
         result = run_pipeline(context)
-    after = journals.read(final).fates
+    after = journals.read(final).records
     here = {**machine(), **versions()}
     there = {**past.begin["machine"], **past.begin["versions"]}
     models = [path / "model.onnx" for path in (folder, final)]
     return Replay(
         run=Run(folder=final, verdict=Verdict(**result["verdict"]), result=result),
         contenders={
-            name: after[name].facts.get("digest") == fate.facts["digest"]
-            for name, fate in past.fates.items()
-            if "digest" in fate.facts
+            name: after[name].facts.get("digest") == record.facts["digest"]
+            for name, record in past.records.items()
+            if "digest" in record.facts
         },
         model=models[0].read_bytes() == models[1].read_bytes() if all(m.exists() for m in models) else None,
         elsewhere=tuple(
@@ -179,6 +182,6 @@ def _copy(folder: Path, partial: Path) -> None:
         shutil.copyfile(clock, partial / clock.relative_to(folder))
 
 
-def _once_more(fate: Fate) -> Fate:
+def _once_more(record: ContenderRecord) -> ContenderRecord:
     """As if it had just been started; one that failed or was skipped stays so."""
-    return Fate(seconds=fate.seconds, threads=fate.threads) if "digest" in fate.facts else fate
+    return ContenderRecord(seconds=record.seconds, threads=record.threads) if "digest" in record.facts else record

@@ -32,7 +32,7 @@ OURS = "Leadline's own rule of thumb"
 class Reason:
     """One thing that was found, the family it speaks for, and who says so."""
 
-    found: str
+    finding: str
     points_to: str  # deep, classical or either
     source: str
 
@@ -42,7 +42,7 @@ class Expectation:
     """Which family the textbook expects to win, its confidence, one sentence of why, and the reasons."""
 
     answer: str  # deep, classical or either
-    sure: str  # usually, often or open
+    confidence: str  # usually, often or open
     why: str
     reasons: tuple[Reason, ...]
 
@@ -85,20 +85,20 @@ def expect(
     book = _sort([column.kind for column in table.inputs], ordered > 0)
     rule = applied(book, train, len(table.task.classes))
     short = seconds * int(machine["cores"]) < train * book.seconds
-    reasons = [Reason(found=_amount(table, book, train), points_to=rule.answer, source=rule.source)]
+    reasons = [Reason(finding=_amount(table, book, train), points_to=rule.answer, source=rule.source)]
     reasons += _shape(table, book, train, ordered)
     if rule.sure != USUALLY and book.pretrained:
         text = "networks start from nothing: none here is pretrained"
-        reasons.append(Reason(found=text, points_to=CLASSICAL, source="Yosinski et al. 2014; Devlin et al. 2019"))
+        reasons.append(Reason(finding=text, points_to=CLASSICAL, source="Yosinski et al. 2014; Devlin et al. 2019"))
     if interpretable:
-        reasons.append(Reason(found="the model must be open to reading", points_to=CLASSICAL, source="Rudin 2019"))
+        reasons.append(Reason(finding="the model must be open to reading", points_to=CLASSICAL, source="Rudin 2019"))
     reasons.append(_means(machine, seconds, short))
     answer, sure, because = rule.answer, rule.sure, f"{rule.because} ({rule.source})"
     if interpretable:
         answer, sure, because = CLASSICAL, USUALLY, f"{READABLE} (Rudin 2019)"
     elif short and answer == DEEP:
         answer, sure, because = EITHER, OPEN, f"{because}, but the budget is short for {train:,} rows on this machine"
-    return Expectation(answer=answer, sure=sure, why=_sentence(answer, sure, because), reasons=tuple(reasons))
+    return Expectation(answer=answer, confidence=sure, why=_sentence(answer, sure, because), reasons=tuple(reasons))
 
 
 def books() -> dict[str, Textbook]:
@@ -161,24 +161,24 @@ def _shape(table: Table, book: Textbook, train: int, ordered: int) -> list[Reaso
     if book is SERIES:
         numbered = f"{ordered:,} numbered columns, neighbours more alike than strangers: a series, or pixels"
         near = numbered if ordered else "values in order, as many in each row: a series"
-        reasons.append(Reason(found=near, points_to=DEEP, source="Wang et al. 2017"))
+        reasons.append(Reason(finding=near, points_to=DEEP, source="Wang et al. 2017"))
     elif book is COLUMNS:
         reasons.append(
             Reason(
-                found=f"columns ({counts}) without an order that a network could use, each with a meaning of its own",
+                finding=f"columns ({counts}) without an order that a network could use, each with a meaning of its own",
                 points_to=CLASSICAL, source="Grinsztajn et al. 2022",
             )
         )  # fmt: skip
     if columns and texts:
         among = f"texts among the columns: {texts:,}"
-        reasons.append(Reason(found=among, points_to=EITHER, source="Shi et al. 2021"))
+        reasons.append(Reason(finding=among, points_to=EITHER, source="Shi et al. 2021"))
     elif plain and not columns:
         reasons.append(
-            Reason(found=f"columns beside the {book.data}: {counts}", points_to=EITHER, source="Shi et al. 2021")
+            Reason(finding=f"columns beside the {book.data}: {counts}", points_to=EITHER, source="Shi et al. 2021")
         )
     if columns and len(kinds) > train:
         wide = f"more columns ({len(kinds):,}) than rows to learn from ({train:,}): only strong penalties help"
-        reasons.append(Reason(found=wide, points_to=CLASSICAL, source="Hastie et al. 2009, chapter 18"))
+        reasons.append(Reason(finding=wide, points_to=CLASSICAL, source="Hastie et al. 2009, chapter 18"))
     return reasons
 
 
@@ -189,7 +189,7 @@ def _means(machine: Mapping[str, Any], seconds: float, short: bool) -> Reason:
     time = "no limit of time" if math.isinf(seconds) else f"{seconds:,.0f} s"
     ends = "short for a network on so many rows" if short else "enough for a network to learn something"
     text = f"{time} on {cores} core{'s' if cores > 1 else ''}{memory}, no GPU used: {ends}"
-    return Reason(found=text, points_to=CLASSICAL if short else EITHER, source=OURS)
+    return Reason(finding=text, points_to=CLASSICAL if short else EITHER, source=OURS)
 
 
 def _in_order(table: Table) -> int:

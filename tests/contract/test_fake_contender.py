@@ -73,7 +73,7 @@ def test_a_fake_contender_is_checked(source: Path) -> None:
 def test_a_fake_contender_is_fitted_shipped_and_reported(run: ll.Run) -> None:
     scores = {each["name"]: each["score"] for each in run.result["contenders"]}
     assert scores["descent"] > 0.9 > scores["baseline"]
-    assert run.result["shipped"]["contender"] == "descent" and run.result["needs"]["ruled_out"] == {}
+    assert run.result["shipped"]["contender"] == "descent" and run.result["needs"]["excluded"] == {}
     assert "descent" in run.report().read_text(encoding="utf-8")
 
 
@@ -102,5 +102,5 @@ def test_a_fake_contender_that_was_killed_goes_on_from_its_checkpoint(
     process.wait()
     resumed = ll.resume(tmp_path / "cut")
     events = [json.loads(line) for line in (resumed.folder / "journal.jsonl").read_text().splitlines()]
-    assert "goes on from its last checkpoint" in [event.get("note") for event in events]
+    assert "resumes from its last checkpoint" in [event.get("note") for event in events]
     assert (resumed.folder / "model.onnx").read_bytes() == (run.folder / "model.onnx").read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import runpy
 from collections.abc import Callable
@@ -15,8 +14,7 @@ import polars as pl
 import pytest
 
 import leadline
-from leadline.core.records import VerdictResult, WithinResult
-from leadline.stats.verdict import Verdict, Within
+from leadline.core.records import Contract, ResultV2, wrong_keys
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
@@ -41,12 +39,12 @@ def run(
 
 def test_a_run_writes_what_the_schemas_say(run: leadline.Run) -> None:
     written = json.loads((run.folder / "result.json").read_text())
-    assert [error.message for error in _checker("result.v1.json").iter_errors(written)] == []
+    assert [error.message for error in _checker("result.v2.json").iter_errors(written)] == []
     assert [error.message for error in _checker("contract.v2.json").iter_errors(run.model.contract)] == []
 
 
 def test_a_schema_refuses_what_is_not_so(run: leadline.Run) -> None:
-    checker, written = _checker("result.v1.json"), json.loads((run.folder / "result.json").read_text())
+    checker, written = _checker("result.v2.json"), json.loads((run.folder / "result.json").read_text())
     for key, value in (("seed", "one"), ("a_new_key", 1), ("verdict", {})):
         assert not checker.is_valid({**written, key: value}), key
     less = copy.deepcopy(written)
@@ -60,6 +58,19 @@ def test_the_schemas_in_docs_are_those_of_the_code() -> None:
     assert made == there, "run `make schemas`"
 
 
-@pytest.mark.parametrize(("record", "kept"), [(VerdictResult, Verdict), (WithinResult, Within)])
-def test_a_record_has_the_fields_that_are_written(record: Any, kept: Any) -> None:
-    assert list(record.__annotations__) == [field.name for field in dataclasses.fields(kept)]
+def test_a_key_that_is_not_in_the_schema_is_found_when_it_is_written(run: leadline.Run) -> None:
+    assert list(wrong_keys(run.result, ResultV2, "result")) == []
+    assert list(wrong_keys(run.model.contract, Contract, "contract")) == []
+    wrong = copy.deepcopy(run.result)
+    wrong["contenders"][1]["scor"] = wrong["contenders"][1].pop("score")
+    wrong["verdict"]["rounds"] = 3
+    assert set(wrong_keys(wrong, ResultV2, "result")) == {
+        "result.contenders[1] has no 'score'", "result.contenders[1] has an unknown 'scor'",
+        "result.verdict has an unknown 'rounds'",
+    }  # fmt: skip
+
+
+def test_the_architecture_page_names_every_key() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    listed = page[page.index("`result.json` holds") : page.index("### The model\n")]
+    assert [key for key in ResultV2.__annotations__ if f"`{key}`" not in listed] == []

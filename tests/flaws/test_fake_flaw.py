@@ -52,8 +52,8 @@ def test_a_fake_flaw_goes_through_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     )
     run = ll.fit(table, out=tmp_path / "run", only="linear", epochs=1, fix="sentinels")
     (flaw,) = run.result["flaws"]
-    assert (flaw["columns"], flaw["rows"], flaw["price"]["how"], flaw["fixed"]) == (["b"], 6, "as a test", True)
+    assert (flaw["columns"], flaw["rows"], flaw["impact"]["how"], flaw["fixed"]) == (["b"], 6, "as a test", True)
     assert [c["name"] for c in run.result["columns"] if c["role"] == "dropped"] == ["b"]
-    assert "Removed ('b',)." in run.result["warnings"] and "sentinel values" in run.result["looked_for"]
+    assert "Removed ('b',)." in run.result["warnings"] and "sentinel values" in run.result["searched_for"]
     assert "<h3>Sentinel values</h3>" in (run.folder / "report.html").read_text()
     assert (run.folder / "flaws.csv").read_text().startswith("flaw,row,twin,label\nsentinels,6,")

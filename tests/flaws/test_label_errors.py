@@ -56,7 +56,7 @@ def test_only_rows_that_may_be_learned_from_are_found_before(made: Any) -> None:
     assert np.isin(flaw.rows, learned).all() and np.array_equal(flaw.rows, flaw.drop)
     assert wrong[flaw.rows].mean() > 0.5
     assert f"of {len(learned):,} labels of train and valid rows are suspect" in flaw.says
-    assert "learned" in flaw.facts
+    assert "training_impact" in flaw.facts
 
 
 def test_test_rows_are_added_after_and_nothing_more_is_dropped(made: Any) -> None:
@@ -75,5 +75,5 @@ def test_test_rows_are_added_after_and_nothing_more_is_dropped(made: Any) -> Non
 def test_suspects_of_the_test_alone_drop_nothing(made: Any) -> None:
     _, table, wrong, _, predictions = made
     found = LabelErrors().among_all(table, predictions, None)
-    assert found is not None and found.drop is None and "learned" not in found.facts
+    assert found is not None and found.drop is None and "training_impact" not in found.facts
     assert wrong[found.rows].mean() > 0.5

@@ -46,7 +46,7 @@ def test_near_duplicates_are_found_with_their_impact_and_removed(tmp_path: Path)
     result = _fit(both, tmp_path)
     flaw = _flaw(result, "near_duplicates")
     assert flaw["fixes"] == 80
-    assert flaw["price"]["low"] <= flaw["price"]["size"] <= flaw["price"]["high"]
+    assert flaw["impact"]["low"] <= flaw["impact"]["size"] <= flaw["impact"]["high"]
     listed = pl.read_csv(tmp_path / "run" / "flaws.csv")
     assert both[listed["row"][0] - 1, "x0"] == both[listed["twin"][0] - 1, "x0"]
     fixed = _fit(both, tmp_path / "fixed", fix="near_duplicates")
@@ -59,7 +59,7 @@ def test_one_flaw_is_reported_in_the_singular(tmp_path: Path) -> None:
     table = _table(600)
     other = pl.when(pl.col("label") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
     both = pl.concat([table, table.slice(7, 1).with_columns(label=other)])
-    says = _flaw(_fit(both, tmp_path, fix="near_duplicates"), "near_duplicates")["says"]
+    says = _flaw(_fit(both, tmp_path, fix="near_duplicates"), "near_duplicates")["message"]
     assert "1 of 601 rows is a near duplicate" in says and "; 1 pair has different labels." in says
     assert "1 near duplicate was removed." in (tmp_path / "run" / "result.json").read_text()
 
@@ -68,7 +68,7 @@ def test_a_column_that_predicts_the_target_is_asked_about_and_dropped_on_demand(
     table = _table().with_columns(pl.col("label").replace({"yes": "p", "no": "q"}).alias("code"))
     flaw = _flaw(_fit(table, tmp_path), "target_leakage")
     assert flaw["columns"] == ["code"]
-    assert flaw["price"]["high"] < -0.1
+    assert flaw["impact"]["high"] < -0.1
     fixed = _fit(table, tmp_path / "fixed", fix="all")
     dropped = next(column for column in fixed["columns"] if column["name"] == "code")
     assert dropped["role"] == "dropped"
@@ -104,7 +104,7 @@ def test_quality_that_follows_the_class_is_found_in_the_files(tmp_path: Path) ->
             picture = Image.fromarray(pixels).resize((48, 48), Image.Resampling.BICUBIC)
             picture.save(folder / label / f"{i:03}.jpg", quality=quality)
     flaw = _flaw(_fit(folder, tmp_path), "spurious_features")
-    assert flaw["tied"]["quality"] > 0.9
+    assert flaw["file_properties"]["quality"] > 0.9
     assert "JPEG quality" in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -119,7 +119,7 @@ def test_rows_of_one_group_on_both_sides_of_the_split_are_found(tmp_path: Path) 
     result = _fit(table.sample(fraction=1.0, shuffle=True, seed=1), tmp_path)
     flaw = _flaw(result, "group_leakage")
     assert flaw["columns"] == ["patient"]
-    assert flaw["price"]["high"] < 0
+    assert flaw["impact"]["high"] < 0
     kept = _fit(table, tmp_path / "kept", group="patient")
     assert "group_leakage" not in [each["name"] for each in kept["flaws"]]
 
@@ -142,7 +142,7 @@ def test_temporal_drift_is_found_where_the_split_is_random(tmp_path: Path) -> No
     table = pl.DataFrame({"day": dates, "a": x[:, 0], "b": x[:, 1], "label": np.where(turned > 0, "up", "down")})
     flaw = _flaw(_fit(table.sample(fraction=1.0, shuffle=True, seed=1), tmp_path), "temporal_drift")
     assert flaw["columns"] == ["day"]
-    assert flaw["price"]["high"] < 0
-    assert "--time-column day" in flaw["says"]
+    assert flaw["impact"]["high"] < 0
+    assert "--time-column day" in flaw["message"]
     kept = _fit(table, tmp_path / "kept", time_column="day")
     assert "temporal_drift" not in [each["name"] for each in kept["flaws"]]

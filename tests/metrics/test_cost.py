@@ -80,8 +80,8 @@ def test_the_verdict_is_among_those_that_satisfy_it(mixed: Any, tmp_path: Path, 
     source = tmp_path / "data.csv"
     mixed(300).write_csv(source)
     run = ll.fit(source, target="y", interpretable=True, budget="25s", only="linear,mlp", out=tmp_path / "run")
-    assert run.result["shipped"]["contender"] == "linear" and set(run.result["needs"]["ruled_out"]) == {"mlp"}
-    assert run.verdict.why == run.result["needs"]["price"] and "interpretable" in run.verdict.why
+    assert run.result["shipped"]["contender"] == "linear" and set(run.result["needs"]["excluded"]) == {"mlp"}
+    assert run.verdict.why == run.result["needs"]["cost"] and "interpretable" in run.verdict.why
     made = {c["name"]: c for c in run.result["contenders"]}
     assert made["mlp"]["score"] is not None  # it raced: its score is the price
     assert made["linear"]["one_us"] > 0 and made["linear"]["fit_cpu_s"] > 0

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from leadline.race.journal import Journal
+from leadline.race.local_executor import LocalExecutor
 from leadline.race.race import Race, Setup
 
 FAKE = """
@@ -71,7 +72,7 @@ def race(
 
     def go(
         behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, given: Any = None,
-        folder: str = "contenders", **facts: Any,
+        folder: str = "contenders", memory_gb: float = 50.0, past: Any = None,
     ) -> Any:  # fmt: skip
         script = tmp_path / "fake.py"
         script.write_text(FAKE.replace("BEHAVIOUR", json.dumps(behaviour), 1))
@@ -82,9 +83,8 @@ def race(
 
         monkeypatch.setattr("leadline.race.spare.subprocess.Popen", fake)
         watched: list[dict[str, Any]] = []
-        past = facts.pop("past", None)
         journal = Journal(tmp_path / "journal.jsonl", time.monotonic(), watched.append)
-        setup = Setup(cores=cores, **{"memory_gb": 50.0, **facts})
+        setup = Setup(executor=LocalExecutor(cores, memory_gb))
         contest = Race(store, list(behaviour), tmp_path / folder, setup, seed=0, journal=journal, past=past)
         made.append(contest)
         if before is not None:
@@ -96,4 +96,4 @@ def race(
     for contest in made:
         contest.close()
         contest.journal.close()
-        assert all(entry.process is None or entry.process.poll() is not None for entry in contest.entries)
+        assert not any(entry.alive for entry in contest.entries)

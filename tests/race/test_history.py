@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from leadline.core.records import Ending
 from leadline.race import journal as module
 from leadline.race.history import read
 from leadline.race.journal import Journal
@@ -37,9 +38,9 @@ def test_a_race_its_codes_and_why_it_ended(tmp_path: Path, monkeypatch: pytest.M
     journal.close()
     past = read(tmp_path)
     assert past.raced_s == pytest.approx(9.0) and past.ended == 2 and past.spent_s == 15.1
-    assert past.ending == {"code": "used", "why": "The time for racing is used up."}
-    assert past.fates["mlp"].code == "overran" and past.fates["mlp"].facts == {}
-    assert past.fates["linear"].code is None and past.fates["linear"].facts == {"score": 0.9}
+    assert past.ending == Ending(code="used", why="The time for racing is used up.")
+    assert past.records["mlp"].code == "overran" and past.records["mlp"].facts == {}
+    assert past.records["linear"].code is None and past.records["linear"].facts == {"score": 0.9}
 
 
 def test_stages_add_up_to_all_that_was_spent(tmp_path: Path) -> None:

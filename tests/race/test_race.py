@@ -15,7 +15,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import eligible_contenders
-from leadline.race.history import Fate
+from leadline.race.history import ContenderRecord
 from leadline.race.race import TINY
 from leadline.race.spare import _environment
 from leadline.system.errors import LeadlineError
@@ -56,10 +56,10 @@ def test_those_that_can_learn_from_the_columns_race(mixed: Any, messages: Any, b
     [
         (
             "resnet",
-            r"--only resnet is not known; contenders and families are floor, linear, .*, classical, deep, floor\.",
+            r"--only resnet is not known; contenders and families are baseline, linear, .*, classical, deep\.",
         ),
         ("linear,x", r"--only x is not known"),
-        ("cnn", r"--only cnn leaves no contender for these columns; floor, linear, boosting, mlp could race\."),
+        ("cnn", r"--only cnn leaves no contender for these columns; baseline, linear, boosting, mlp could race\."),
     ],
 )
 def test_only_what_exists_and_fits(only: str, message: str, mixed: Any, prepare: Any) -> None:
@@ -108,7 +108,7 @@ def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) 
     contest, _ = race({"linear": "fine", "boosting": "silent"}, seconds=3.0)
     assert _status(contest) == {"linear": "finished", "boosting": "failed"}
     assert "it ran over its" in _why(contest, "boosting") and time.monotonic() - began < 10
-    assert contest.entries[1].process.poll() is not None
+    assert not contest.entries[1].alive
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_the_last_hope_has_an_end(race: Any, monkeypatch: pytest.MonkeyPatch) ->
     began = time.monotonic()
     contest, _ = race({"linear": "silent"}, seconds=1.0)
     assert _status(contest) == {"linear": "failed"} and 1.9 < time.monotonic() - began < 8
-    assert contest.entries[0].process.poll() is not None
+    assert not contest.entries[0].alive
 
 
 def test_the_largest_is_ended_where_all_processes_together_need_too_much_memory(
@@ -152,7 +152,7 @@ def test_one_that_needs_too_much_memory_for_its_graph_is_ended(race: Any) -> Non
     cap = tree_gb(os.getpid()) + 0.25
     contest, watched = race({"linear": "swells"}, seconds=8.0, memory_gb=cap)
     assert [event["status"] for event in watched if event["event"] == "end"] == ["finished", "failed"]
-    assert "raise --memory" in _why(contest, "linear") and contest.entries[0].process.poll() is not None
+    assert "raise --memory" in _why(contest, "linear") and not contest.entries[0].alive
 
 
 def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(
@@ -167,7 +167,7 @@ def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(
     ends = {line["contender"]: line["t"] for line in watched if line["event"] == "end"}
     starts = {line["contender"]: line["t"] for line in watched if line["event"] == "start"}
     assert starts["boosting"] > ends["linear"] + 1.0
-    assert contest.entries[0].process.poll() is not None
+    assert not contest.entries[0].alive
 
 
 def test_the_gauge_sees_what_is_held_and_given_back() -> None:
@@ -235,7 +235,7 @@ def test_an_export_that_dies_is_an_error_and_not_a_hang(race: Any) -> None:
 
 def test_workers_end_when_the_race_is_gone(race: Any) -> None:
     contest, _ = race({"linear": "fine"})
-    process = contest.entries[0].process
+    process = contest.entries[0].handle.process
     assert process.poll() is None  # kept for export
     process.stdin.close()  # as the system does when the race itself is killed
     assert process.wait(timeout=5) == 0
@@ -246,11 +246,12 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
 
     from leadline.core.contender import Clock, Data
     from leadline.race.journal import Journal
+    from leadline.race.local_executor import LocalExecutor
     from leadline.race.race import Race, Setup
 
     store = prepare(mixed(200), target="y").store
     journal = Journal(tmp_path / "journal.jsonl", time.monotonic())
-    setup = Setup(cores=1, memory_gb=50.0)
+    setup = Setup(executor=LocalExecutor(1, 50.0))
     contest = Race(store, ["baseline", "linear"], tmp_path / "c", setup, seed=0, journal=journal)
     try:
         contest.run(time.monotonic() + 60)
@@ -267,7 +268,7 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
 def test_one_that_repeats_an_earlier_race_may_take_longer(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TINY", "LEAST", "IMPORTS", "GRACE_LEAST", "LAST_HOPE"):
         _set(monkeypatch, name, 0.2)
-    past = {name: Fate(seconds=0.5, threads=1) for name in ("linear", "boosting")}
+    past = {name: ContenderRecord(seconds=0.5, threads=1) for name in ("linear", "boosting")}
     contest, _ = race({"linear": "late", "boosting": "late"}, seconds=float("inf"), past=past)
     assert _status(contest) == {"linear": "finished", "boosting": "finished"}
 

@@ -1,4 +1,4 @@
-"""Rounds of a run: drawn, raced, weighed, repeated; and how many there are."""
+"""Resampling of a run: drawn, raced, weighed, repeated; and how many there are."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def test_folds_are_raced_weighed_and_repeated(mixed: Any, tmp_path: Path) -> Non
     frame.write_csv(source)
     out = tmp_path / "run"
     run = ll.fit(source, target="y", repeats=3, budget="60s", only="linear,mlp", out=out)
-    verdict, rounds = run.verdict, run.result["rounds_run"]
-    assert (verdict.of, verdict.by, verdict.rounds) == ("method", "folds", 3)
+    verdict, repeats = run.verdict, run.result["repeats_run"]
+    assert (verdict.of, verdict.by, verdict.repeats) == ("method", "folds", 3)
     assert verdict.why.startswith("Over 3 folds: ")
-    assert [one["fold"] for one in rounds] == [0, 1, 2] and [one["seed"] for one in rounds] == [0, 1, 2]
-    gaps = [one["scores"]["mlp"] - one["scores"]["linear"] for one in rounds]
+    assert [one["fold"] for one in repeats] == [0, 1, 2] and [one["seed"] for one in repeats] == [0, 1, 2]
+    gaps = [one["scores"]["mlp"] - one["scores"]["linear"] for one in repeats]
     assert verdict.gap == pytest.approx(np.mean(gaps))
-    assert run.result["contenders"][1]["score"] == rounds[0]["scores"]["linear"]  # the first round is the run's own
-    assert "All 3 rounds" in run.report().read_text() and not list((out / "rounds").glob("*/*/checkpoints"))
+    assert run.result["contenders"][1]["score"] == repeats[0]["scores"]["linear"]  # the first repeat is the run's own
+    assert "All 3 repeats" in run.report().read_text() and not list((out / "rounds").glob("*/*/checkpoints"))
     events = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
     assert [e["count"] for e in events if e["event"] == "rounds"] == [3]
     assert {e.get("round") for e in events if e["event"] == "end"} == {None, 1, 2}
     again = ll.replay(out)
-    assert again.same and again.run.result["rounds_run"][2]["scores"] == rounds[2]["scores"]
+    assert again.same and again.run.result["repeats_run"][2]["scores"] == repeats[2]["scores"]
     assert again.run.verdict.why == verdict.why
 
 
@@ -51,16 +51,16 @@ def test_a_stated_test_is_judged_over_seeds_until_it_is_sure(mixed: Any, tmp_pat
         out=tmp_path / "run",
     )  # fmt: skip
     verdict = run.verdict
-    assert (verdict.answer, verdict.of, verdict.by, verdict.rounds) == ("deep", "method", "seeds", 3)
+    assert (verdict.answer, verdict.of, verdict.by, verdict.repeats) == ("deep", "method", "seeds", 3)
     assert verdict.level == pytest.approx(0.975) and "(97.5% interval" in verdict.why
-    assert {one["fold"] for one in run.result["rounds_run"]} == {None}
+    assert {one["fold"] for one in run.result["repeats_run"]} == {None}
 
 
 @pytest.mark.parametrize(
     ("settings", "rows", "seconds", "each", "most"),
     [
         ({}, 4_000, 300.0, 100.0, 25),  # few rows: folds, as many as there is time for
-        ({}, 4_000, 30.0, 30.0, 25),  # too little time to share: others follow in what the first round leaves
+        ({}, 4_000, 30.0, 30.0, 25),  # too little time to share: others follow in what the first repeat leaves
         ({}, 6_000, 300.0, 300.0, 25),  # many rows: the same
         ({"repeats": 4}, 6_000, 300.0, 75.0, 4),
         ({"repeats": 1}, 4_000, 300.0, 300.0, 1),

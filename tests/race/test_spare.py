@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leadline.race.journal import Journal
+from leadline.race.local_executor import LocalExecutor, Worker
 from leadline.race.race import Race, Setup
 from leadline.race.spare import Spares, spawn
 
@@ -20,12 +21,13 @@ def test_one_that_waited_learns_what_a_new_one_learns(prepare: Any, mixed: Any, 
     digests = []
     for number, these in enumerate((spares, None)):
         journal = Journal(tmp_path / f"{number}.jsonl", time.monotonic())
-        setup = Setup(cores=2, memory_gb=50.0, epochs=2, spares=these or Spares(None))
+        setup = Setup(executor=LocalExecutor(2, 50.0, these), epochs=2)
         contest = Race(store, ["mlp"], tmp_path / str(number), setup, seed=0, journal=journal)
         try:
             contest.run(float("inf"))
             (entry,) = contest.entries
-            assert entry.status == "finished" and (entry.process is waiting) is (number == 0)
+            assert entry.status == "finished" and isinstance(entry.handle, Worker)
+            assert (entry.handle.process is waiting) is (number == 0)
             assert (entry.folder / "log.txt").exists()
             digests.append(entry.facts["digest"])
         finally:

@@ -19,7 +19,7 @@ RESULT: dict[str, Any] = {
     "title": "Ein Ordner mit einem sehr langen Namen, wie Leute sie haben.csv", "source": LONG,
     "task": "multiclass", "metric": "accuracy", "higher_is_better": True, "classes": ["Äpfel", "Birnen", LONG],
     "budget_s": 60.0, "spent_s": 55.0,
-    "rows": {"train": 800, "valid": 100, "calib": 0, "test": 100}, "seed": 0, "test_openings": 1,
+    "rows": {"train": 800, "valid": 100, "calib": 0, "test": 100}, "seed": 0, "test_evaluations": 1,
     "verdict": {
         "answer": "deep", "winner": "cnn", "against": "boosting", "gap": 0.03, "low": 0.01, "high": 0.05,
         "region": 0.005, "p_deep": 0.99, "p_same": 0.01, "p_classical": 0.0, "of": "model", "why": "It is better.",
@@ -37,9 +37,9 @@ RESULT: dict[str, Any] = {
         {"name": LONG, "kind": "text", "role": "input", "missing": 0.1, "unique": 900, "note": LONG}
     ],
     "flaws": [{
-        "name": "near_duplicates", "says": "12 of 1,000 rows are near duplicates.", "rows": 12, "fixes": 12,
+        "name": "near_duplicates", "message": "12 of 1,000 rows are near duplicates.", "rows": 12, "fixes": 12,
         "columns": [],
-        "price": {"size": -0.01, "low": -0.02, "high": -0.002, "metric": "accuracy", "of": "cnn", "how": "without"},
+        "impact": {"size": -0.01, "low": -0.02, "high": -0.002, "metric": "accuracy", "of": "cnn", "how": "without"},
     }],
     "command": f"leadline fit {LONG} --budget 60s", "warnings": ["A warning."], "versions": {"python": "3.11"},
 }  # fmt: skip
@@ -94,8 +94,8 @@ def page(**changes: Any) -> str:
         Example(row=1, truth="Birnen", prediction=LONG, confidence=0.9, text=CHINESE),
         Example(row=2, truth="Birnen", prediction="Äpfel", confidence=0.8, image=picture(), sound=heard()),
     ]
-    twins = [Found(row=3, twin=7, label=LONG, images=(picture(), picture()), sounds=(heard(), heard()))]
-    steps = (Step(stage="cell", name=LONG, shape="uint8 [32, 32, 3]", values=ARABIC),)
+    twins = [Found(row=3, duplicate_of=7, label=LONG, images=(picture(), picture()), sounds=(heard(), heard()))]
+    steps = (Step(stage="value", name=LONG, shape="uint8 [32, 32, 3]", values=ARABIC),)
     way = Journey(row=6, steps=steps, truth="Äpfel", image=picture(), sound=heard())
     return render(RESULT | changes, told, shown, {"near_duplicates": twins}, way)
 

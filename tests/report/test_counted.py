@@ -28,7 +28,7 @@ FOLDS = {"sets": 7, "most": 1, "rows": 891, "most_a_row": 2}
     ],
 )
 def test_evaluations_of_the_test_rows(counted: dict[str, int], level: float, said: str) -> None:
-    made = {"rows": ROWS, "test_openings": counted["most"], "evaluations": counted, "verdict": {"level": level}}
+    made = {"rows": ROWS, "test_evaluations": counted["most"], "evaluations": counted, "verdict": {"level": level}}
     page = rule(Facts.of(made))
     assert said in page and "Earlier runs on these rows are not counted." in page
 
@@ -38,7 +38,7 @@ def test_a_result_that_counted_nothing_states_nothing() -> None:
 
 
 def test_what_was_not_searched_for_is_not_called_absent() -> None:
-    page = flaws(Facts.of({"flaws": [], "looked_for": ["near duplicates"]}), {}, Room(0))
+    page = flaws(Facts.of({"flaws": [], "searched_for": ["near duplicates"]}), {}, Room(0))
     assert page == "<p>Nothing was found. Searched for: near duplicates.</p>"
 
 
@@ -60,7 +60,7 @@ def test_what_calibration_changed(changed: list[int | None], calib: int, said: l
     curve = [[0.6, 0.5, 20], [0.9, 0.95, 20]]
     each: dict[str, Any] = {"method": "temperature", "rows": 50, "describe": "by a temperature", "curve": [curve] * 2}
     each |= {"log_loss": [0.5, 0.4], "ece": [0.1, 0.05]}
-    held = {"coverage": 0.9, "rows": 50, "seen": 0.91, "low": 0.89, "high": 0.93, "size": 1.2, "empty": 0.0}
+    held = {"coverage": 0.9, "rows": 50, "observed": 0.91, "low": 0.89, "high": 0.93, "size": 1.2, "empty": 0.0}
     names = zip(("cnn", "boosting"), changed, strict=True)
     made = {
         "rows": {**ROWS, "calib": calib}, "conformal": held,

@@ -10,8 +10,9 @@ import pytest
 from leadline.report.page import render
 
 EXPECTED = {
-    "answer": "deep", "sure": "often", "why": "The textbook often expects deep learning to win here, because <so>.",
-    "reasons": [{"found": "images, 900 rows", "points_to": "deep", "source": "Somebody 1998"}],
+    "answer": "deep", "confidence": "often",
+    "why": "The textbook often expects deep learning to win here, because <so>.",
+    "reasons": [{"finding": "images, 900 rows", "points_to": "deep", "source": "Somebody 1998"}],
 }  # fmt: skip
 
 

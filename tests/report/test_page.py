@@ -78,7 +78,7 @@ def result(
         "budget_s": 180.0,
         "spent_s": 171.2,
     }
-    made |= {"test_openings": 1, "command": "leadline fit photos/ --budget 3m", "data_hash": "9f2c77ab01e4d0b3"}
+    made |= {"test_evaluations": 1, "command": "leadline fit photos/ --budget 3m", "data_hash": "9f2c77ab01e4d0b3"}
     made |= {"machine": {"processor": "Xeon", "cores": 2, "memory_gb": 23.4, "system": "Linux"}, "quarantined": 3}
     made |= {"versions": {"python": "3.11.7", "torch": "2.13.0"}, "contenders": contenders, "verdict": judged}
     made["columns"] = [
@@ -212,7 +212,7 @@ def regression(scale: float = 1e6) -> Case:
             truth="10",
             prediction="14",
             error=truth[i] * 0.4,
-            cells={"rooms": "4", "city": "Vigo"},
+            values={"rooms": "4", "city": "Vigo"},
         )
         for i in range(5)
     ]
@@ -303,7 +303,7 @@ def hostile() -> Case:
                 confidence=0.5,
                 image=png(),
                 text=HOSTILE,
-                cells={HOSTILE: HOSTILE},
+                values={HOSTILE: HOSTILE},
             )
         ],
     )
@@ -449,7 +449,7 @@ def test_an_unsure_page_says_how_many_rows_would_settle_it(pages: dict[str, str]
     text = words(pages["unsure"])
     assert "if the gap stays as it is, about 41,000 settle it in 4 of 5 runs; here 10,000" in text
     made, frame, shown = unsure()
-    made["verdict"] |= {"by": "folds", "rounds": 3, "settle_rounds": 4, "settle_s": 60.0, "settle_rows": None}
+    made["verdict"] |= {"by": "folds", "repeats": 3, "settle_repeats": 4, "settle_s": 60.0, "settle_rows": None}
     text = words(render(made, frame, shown))
     assert "4 more folds (60 s) settle it in 4 of 5 runs, if the gap stays as it is: --repeats 7" in text
 
@@ -511,7 +511,7 @@ def test_a_million_rows_stay_a_small_page_drawn_the_same_each_time() -> None:
     made = regression(1.0)[0]
     page = render(made, frame, [])
     assert page == render(made, frame, [])
-    assert len(page) < 500_000 and "2,000 of 1,000,000 rows are drawn" in page
+    assert len(page) < 500_000 and "2,000 of 1,000,000 rows are shown" in page
     assert len(re.findall(r'r="2.5"', page)) == 2_000
 
 
@@ -525,16 +525,16 @@ def test_everything_embedded_shares_one_room() -> None:
     """Mistakes, flaws and the one row, all far too large: the page keeps its five megabytes, and says what it lacks."""
     made, frame, _ = multiclass()
     made["flaws"] = [
-        {"name": key, "says": f"{key} were found.", "rows": 9, "fixes": 9, "price": None}
+        {"name": key, "message": f"{key} were found.", "rows": 9, "fixes": 9, "impact": None}
         for key in ("near_duplicates", "label_errors")
     ]
     big, long = png() + bytes(150_000), b"ID3" + bytes(200_000)
     shown = [Example(row=i, truth="1", prediction="2", image=big, sound=long) for i in range(30)]
     found = {
-        flaw["name"]: [Found(row=i, twin=i + 50, images=(big, big), sounds=(long, long)) for i in range(9)]
+        flaw["name"]: [Found(row=i, duplicate_of=i + 50, images=(big, big), sounds=(long, long)) for i in range(9)]
         for flaw in made["flaws"]
     }
-    way = Journey(row=0, steps=(Step(stage="cell", name="x", shape="uint8", values="1"),), image=big, sound=long)
+    way = Journey(row=0, steps=(Step(stage="value", name="x", shape="uint8", values="1"),), image=big, sound=long)
     page = render(made, frame, shown, found, way)
     assert 3_900_000 < len(page.encode()) < 5_000_000
     assert "Picture left out" in page and "Sound left out" in page and "6 more are not shown" in page
@@ -613,13 +613,13 @@ def test_where_the_seconds_went_and_why_the_race_ended() -> None:
     made, frame, shown = multiclass()
     made |= {
         "seconds": {"read": 2.0, "race": 150.0, "export": 8.0, "report": 11.2}, "spent_s": 171.2,
-        "ended": {"code": "no_room", "why": "Every contender has ended, and another round takes 99 s."},
+        "ended": {"code": "no_room", "why": "Every contender has ended, and another repeat takes 99 s."},
     }  # fmt: skip
     made["contenders"][0]["ran_s"] = [10.0, 140.0]
     page = render(made, frame, shown)
     text = words(page)
     assert "The run took 2 min 51 s of a budget of 3 min." in text
-    assert "The race ended for this reason: Every contender has ended, and another round takes 99 s." in text
+    assert "The race ended for this reason: Every contender has ended, and another repeat takes 99 s." in text
     part = page[page.index('id="seconds"') :]
     part = part[: part.index("</section>")]
     assert re.findall(r'<i class="(\w+)" style="left:([\d.]+)%', part) == [

@@ -23,6 +23,6 @@ def test_a_sample_for_want_of_memory_is_told(prepare: Any, mixed: Any) -> None:
     assert code_of(message["describe"][0]) is None
     entries = [
         ContenderRun(name=name, family="classical", folder=Path(name), facts=facts)
-        for name, facts in (("linear", message), ("boosting", {"describe": ["10 rounds, as valid chose"]}))
+        for name, facts in (("linear", message), ("boosting", {"describe": ["10 repeats, as valid chose"]}))
     ]
     assert sampled(entries) == ["linear learned from a random sample of 2,000 of 5,000 rows, to fit into memory."]

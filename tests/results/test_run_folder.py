@@ -63,7 +63,7 @@ def test_a_run_is_not_stopped_by_one_that_was_killed_under_its_own_number(tmp_pa
     (tmp_path / f".mine.partial-{os.getpid()}").mkdir()
     with run_folder(Settings(out=str(tmp_path / "mine")), "t") as (partial, final):
         assert partial.name == f".mine.partial-{os.getpid()}-2" and made_by(partial) == os.getpid()
-        said = f"An earlier run into {final} was killed: leadline resume {final} goes on with it."
+        said = f"An earlier run into {final} was killed: leadline resume {final} continues it."
         assert remarks(partial, final) == [said]
         with pytest.raises(OutputError, match="is being made by process"), run_folder(Settings(out=str(final)), "t"):
             pass

@@ -56,8 +56,8 @@ def test_one_that_learned_too_little(passes: bool, says: str) -> None:
         ({}, "Add rows, or a larger budget, which races on folds."),
         ({"folds": False}, "Add rows."),  # a stated test, or --time-column
         ({"passes": True}, "Add rows, or --repeats 5."),
-        ({"rounds": 1}, "Add rows, or --repeats 5."),
-        ({"rounds": 10, "passes": True}, "Add rows."),
+        ({"repeats": 1}, "Add rows, or --repeats 5."),
+        ({"repeats": 10, "passes": True}, "Add rows."),
     ],
 )
 def test_no_rows_to_calibrate_on(advice: dict[str, Any], says: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from leadline.stats.conformal import conformal, seen
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 from leadline.stats.uncertainty import certainty
 
 
@@ -23,12 +23,12 @@ def test_as_many_are_covered_as_is_stated(coverage: float, rows: int) -> None:
         guess = truth + rng.standard_t(3, len(truth))
         made = conformal(truth[:rows], guess[:rows], coverage)
         assert made is not None
-        values.append(seen(made, truth[rows:], guess[rows:])["seen"])
+        values.append(seen(made, truth[rows:], guess[rows:])["observed"])
         p = rng.dirichlet(np.full(6, 0.5), rows + 2_000)  # says nothing of the truth
         named = rng.integers(0, 6, len(p))
         made = conformal(named[:rows], p[:rows], coverage)
         assert made is not None
-        classes.append(seen(made, named[rows:], p[rows:])["seen"])
+        classes.append(seen(made, named[rows:], p[rows:])["observed"])
     for found in (np.mean(values), np.mean(classes)):
         assert coverage - 0.01 < found < coverage + 1 / (rows + 1) + 0.01
 
@@ -45,8 +45,8 @@ def test_of_several_labels_as_many_of_a_rows_own_are_held_as_is_stated(coverage:
         made = conformal(borne[:rows], told[:rows], coverage)
         assert made is not None and made.rows == borne[:rows].any(axis=1).sum()
         found = seen(made, borne[rows:], told[rows:])
-        assert found["low"] < found["seen"] <= found["high"] + 1e-9
-        held.append(found["seen"])
+        assert found["low"] < found["observed"] <= found["high"] + 1e-9
+        held.append(found["observed"])
     slack = 3 * np.std(held) / np.sqrt(len(held))
     # Above it by no more than what one row's labels weigh, and those that share the threshold.
     assert coverage - slack < np.mean(held) < coverage + 2 / (rows / 2) + 0.01 + slack
@@ -95,7 +95,7 @@ def _store(calib: int) -> Any:
 
         class task:
             classes = ("no", "yes")
-            several = False
+            multilabel = generative = False
 
         class split:
             pass
@@ -104,10 +104,10 @@ def _store(calib: int) -> Any:
     return Store
 
 
-def _rounds(count: int) -> list[Round]:
+def _repeats(count: int) -> list[Repeat]:
     answers = np.random.default_rng(0).dirichlet([1, 1], 80)
     return [
-        Round(
+        Repeat(
             number=k, fold=k % 5, seed=k, seconds=1.0, rows=np.arange(80), truth=np.arange(80) % 2,
             answers={"mlp": answers}, valid={"mlp": 0.5}, scores={"mlp": 0.5},
         )
@@ -119,8 +119,8 @@ def test_it_is_learned_from_calib_rows_or_from_the_other_folds() -> None:
     answers = np.random.default_rng(0).dirichlet([1, 1], 200)
     found = certainty(_store(200), [_Entry(answers)], [], 0, 0.9)["mlp"]
     assert found.calibrator is not None and found.calibrator.rows == 200
-    found = certainty(_store(0), [_Entry(None)], _rounds(9), 0, 0.9)["mlp"]
+    found = certainty(_store(0), [_Entry(None)], _repeats(9), 0, 0.9)["mlp"]
     assert found.calibrator is not None and found.calibrator.rows == 4 * 80  # folds 2 to 5, once each
-    found = certainty(_store(0), [_Entry(None)], _rounds(3), 0, 0.9)["mlp"]
+    found = certainty(_store(0), [_Entry(None)], _repeats(3), 0, 0.9)["mlp"]
     assert found.calibrator is not None and found.calibrator.rows == 2 * 80  # there was no time for the others
-    assert certainty(_store(0), [_Entry(None)], _rounds(1), 0, 0.9) == {}
+    assert certainty(_store(0), [_Entry(None)], _repeats(1), 0, 0.9) == {}

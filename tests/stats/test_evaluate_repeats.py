@@ -1,4 +1,4 @@
-"""Which rounds are weighed, and how."""
+"""Which repeats are weighed, and how."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from leadline.metrics.metrics import METRICS
 from leadline.stats.evaluate_repeats import Known, Scales
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 from leadline.stats.sequential import level
 
 FAMILY = {"cnn": "deep", "mlp": "deep", "linear": "classical"}
 SCORES = {"cnn": 0.93, "mlp": 0.80, "linear": 0.90}
 
 
-def _round(number: int, scores: dict[str, float], n: int = 200, valid: dict[str, float] | None = None) -> Round:
+def _repeat(number: int, scores: dict[str, float], n: int = 200, valid: dict[str, float] | None = None) -> Repeat:
     """Answers whose accuracy is as given, right and wrong at random."""
     rng = np.random.default_rng(number)
     answers = {}
@@ -25,7 +25,7 @@ def _round(number: int, scores: dict[str, float], n: int = 200, valid: dict[str,
         hits = np.isin(np.arange(n), rng.permutation(n)[: round(share * n)])
         answers[name] = np.stack([hits, ~hits], axis=1).astype(np.float32)
     valid, scores = valid or scores, {name: round(share * n) / n for name, share in scores.items()}
-    return Round(
+    return Repeat(
         number=number, fold=number % 5, seed=number, seconds=4.0, rows=np.arange(n), truth=np.zeros(n, np.int64),
         answers=answers, valid=valid, scores=scores,
     )  # fmt: skip
@@ -36,32 +36,32 @@ def _scales(folds: int = 5, **known: Any) -> Scales:
     return Scales(known={**facts, **known}, metric=METRICS["accuracy"], seed=0, folds=folds, rows=1_000)
 
 
-def _spread(count: int, gap: float = 0.03) -> list[Round]:
+def _spread(count: int, gap: float = 0.03) -> list[Repeat]:
     wobble = np.random.default_rng(0).normal(0, 0.01, count)
-    return [_round(k, {"cnn": 0.9 + gap + wobble[k], "mlp": 0.80, "linear": 0.90}) for k in range(count)]
+    return [_repeat(k, {"cnn": 0.9 + gap + wobble[k], "mlp": 0.80, "linear": 0.90}) for k in range(count)]
 
 
 def test_one_round_is_weighed_by_its_rows() -> None:
     made = _scales().verdict(_spread(1))
-    assert (made.of, made.by, made.rounds) == ("model", "rows", 1)
+    assert (made.of, made.by, made.repeats) == ("model", "rows", 1)
     assert _scales(folds=1).verdict(_spread(2)).by == "rows"  # two seeds tell nothing of how seeds differ
 
 
 def test_two_folds_or_more_are_weighed_as_folds_and_each_by_its_own_best() -> None:
     assert _scales().verdict(_spread(2)).by == "folds"
-    rounds = _spread(6)
-    made = _scales().verdict(rounds)
-    assert (made.of, made.by, made.rounds, made.answer) == ("method", "folds", 6, "deep")
-    assert made.gap == pytest.approx(np.mean([one.scores["cnn"] - one.scores["linear"] for one in rounds]))
-    # In a round whose valid rows prefer the mlp, the mlp stands for deep: nothing saw the fold.
-    misled = _round(9, {"cnn": 0.99, "mlp": 0.70, "linear": 0.9}, valid={"cnn": 0.5, "mlp": 0.9, "linear": 0.9})
-    after = _scales().verdict([*rounds, misled])
+    repeats = _spread(6)
+    made = _scales().verdict(repeats)
+    assert (made.of, made.by, made.repeats, made.answer) == ("method", "folds", 6, "deep")
+    assert made.gap == pytest.approx(np.mean([one.scores["cnn"] - one.scores["linear"] for one in repeats]))
+    # In a repeat whose valid rows prefer the mlp, the mlp stands for deep: nothing saw the fold.
+    misled = _repeat(9, {"cnn": 0.99, "mlp": 0.70, "linear": 0.9}, valid={"cnn": 0.5, "mlp": 0.9, "linear": 0.9})
+    after = _scales().verdict([*repeats, misled])
     assert after.gap == pytest.approx((6 * made.gap - 0.2) / 7)
 
 
 def test_seeds_share_their_test_rows() -> None:
     made = _scales(folds=1).verdict(_spread(3))
-    assert (made.of, made.by, made.rounds) == ("method", "seeds", 3)
+    assert (made.of, made.by, made.repeats) == ("method", "seeds", 3)
 
 
 def test_until_sure_looks_now_and_then_and_pays_for_each_look() -> None:
@@ -83,11 +83,11 @@ def test_families_are_looked_into() -> None:
     assert (made.family, made.first, made.second, made.answer) == ("deep", "cnn", "mlp", "first")
 
 
-def _valid(count: int, means: dict[str, float], spread: float) -> list[Round]:
-    """Rounds whose valid scores scatter around these means, and whose test scores are all alike."""
+def _valid(count: int, means: dict[str, float], spread: float) -> list[Repeat]:
+    """Resampling whose valid scores scatter around these means, and whose test scores are all alike."""
     rng = np.random.default_rng(1)
     return [
-        _round(k, dict.fromkeys(means, 0.9), valid={name: mean + rng.normal(0, spread) for name, mean in means.items()})
+        _repeat(k, dict.fromkeys(means, 0.9), valid={name: m + rng.normal(0, spread) for name, m in means.items()})
         for k in range(count)
     ]
 
@@ -95,12 +95,12 @@ def _valid(count: int, means: dict[str, float], spread: float) -> list[Round]:
 def test_what_is_shipped_is_chosen_by_all_rounds_not_by_the_first_ones_few_valid_rows() -> None:
     costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
     scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, undertrained=False) for n, cost in costs.items()})
-    rounds = _valid(10, {"cnn": 0.90, "mlp": 0.80, "linear": 0.91}, 0.01)
+    repeats = _valid(10, {"cnn": 0.90, "mlp": 0.80, "linear": 0.91}, 0.01)
     lucky = {"cnn": 0.75, "mlp": 0.9, "linear": 0.8}
-    rounds[0] = _round(0, dict.fromkeys(costs, 0.9), valid=lucky)
-    assert scales.verdict(rounds[:1]).winner == "mlp"  # one round knows no better
-    assert scales.chosen(rounds, ["cnn", "mlp"]) == "cnn"
-    made = scales.verdict(rounds)
+    repeats[0] = _repeat(0, dict.fromkeys(costs, 0.9), valid=lucky)
+    assert scales.verdict(repeats[:1]).winner == "mlp"  # one repeat knows no better
+    assert scales.chosen(repeats, ["cnn", "mlp"]) == "cnn"
+    made = scales.verdict(repeats)
     assert (made.winner, made.against) == ("linear", "cnn")
 
 
@@ -112,23 +112,23 @@ def test_of_near_equal_contenders_the_cheaper_is_shipped_and_only_of_those() -> 
     assert scales.chosen(near, names) == "linear"
     assert scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.75, "linear": 0.60}, 0.02), names) == "cnn"
     assert scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.60}, 0.02), names) == "mlp"
-    late = [_round(k, dict.fromkeys(costs, 0.9) if k else {"mlp": 0.9, "linear": 0.9}) for k in range(5)]
-    assert scales.chosen(late, names) == "linear"  # the cnn has nothing to ship: the first round lacks it
+    late = [_repeat(k, dict.fromkeys(costs, 0.9) if k else {"mlp": 0.9, "linear": 0.9}) for k in range(5)]
+    assert scales.chosen(late, names) == "linear"  # the cnn has nothing to ship: the first repeat lacks it
 
 
 def test_a_family_that_did_not_finish_leaves_it_open() -> None:
-    made = _scales().verdict([_round(0, {"linear": 0.9})])
+    made = _scales().verdict([_repeat(0, {"linear": 0.9})])
     assert made.answer == "unsure" and made.gap is None and made.winner == "linear"
 
 
 def test_rows_of_one_group_are_one_in_every_fold() -> None:
-    rounds = [_round(k, {"cnn": 0.9, "mlp": 0.8, "linear": 0.85}) for k in range(3)]
+    repeats = [_repeat(k, {"cnn": 0.9, "mlp": 0.8, "linear": 0.85}) for k in range(3)]
     names = np.arange(1_000) // 20
-    for one in rounds:  # whole groups are right or wrong
+    for one in repeats:  # whole groups are right or wrong
         for name, answers in one.answers.items():
             hits = np.repeat(np.random.default_rng(len(name) + one.number).random(10) < 0.8, 20)
             answers[:] = np.stack([hits, ~hits], axis=1)
-    rounds = [replace(one, rows=np.arange(200) + 200 * k) for k, one in enumerate(rounds)]
-    alone, grouped = _scales().verdict(rounds), replace(_scales(), group=names).verdict(rounds)
+    repeats = [replace(one, rows=np.arange(200) + 200 * k) for k, one in enumerate(repeats)]
+    alone, grouped = _scales().verdict(repeats), replace(_scales(), group=names).verdict(repeats)
     assert alone.low is not None and grouped.low is not None and alone.high is not None and grouped.high is not None
     assert grouped.high - grouped.low > 2.5 * (alone.high - alone.low)  # ten groups of twenty rows

@@ -110,7 +110,7 @@ def test_a_gap_that_is_there_is_settled_by_far_fewer_rows_than_a_tie_would_take(
     made = _pair(0.135 + 0.10 * NORMAL, Trial(rows=150))
     assert made.settle_rows == pytest.approx(150 * ((1.96 + 0.84) * 0.10 / 0.135) ** 2, rel=0.03)  # not 200,000
     assert made.settle_answer == "deep"
-    lost = _pair(-0.135 + 0.10 * NORMAL, Trial(rows=150, by="folds", rounds=3), of="method")
+    lost = _pair(-0.135 + 0.10 * NORMAL, Trial(rows=150, by="folds", repeats=3), of="method")
     assert lost.settle_answer == "classical" and f"about {lost.settle_rows:,} rows in all would settle it" in lost.why
     small = _pair(0.004 + 0.01 * NORMAL)  # inside the region, and nearer to its edge than to zero: a tie now and then
     assert small.settle_rows == pytest.approx(1_000 * (2.8 * 0.01 / 0.004) ** 2, rel=0.25)
@@ -131,7 +131,7 @@ def test_where_no_rows_settle_it_the_reason_is_a_code() -> None:
         noise=0.9,
         more=lambda rows, n: Outlook.of(0.01 + 0.02 * NORMAL),
     )
-    trial = Trial(rows=1_000, by="seeds", rounds=3)
+    trial = Trial(rows=1_000, by="seeds", repeats=3)
     noisy = judge(_rival("cnn", 0.91), _rival("linear"), seeds, METRICS["accuracy"], trial)
     assert (noisy.settle_rows, noisy.settle_none) == (None, "training_noise")
     assert "trainings differ more than rows do" in noisy.why
@@ -141,15 +141,16 @@ def test_unsure_says_what_would_have_shown_and_what_it_takes() -> None:
     def over(folds: int) -> Outlook:
         return Outlook.of(0.02 + 0.02 * NORMAL / math.sqrt(folds))
 
-    made = _pair(0.02 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=over))
+    made = _pair(0.02 + 0.02 * NORMAL, Trial(rows=1_000, repeat_s=7.0, over=over))
     assert made.smallest == pytest.approx(0.02 * 2.8, rel=0.01)
-    assert made.settle_rounds == 7 and made.settle_s == 49.0  # 2.8 squared is 7.8: eight in all
+    assert made.settle_repeats == 7 and made.settle_s == 49.0  # 2.8 squared is 7.8: eight in all
     assert "(7 more folds, about 49 s: --repeats 8)" in made.why
     few = _pair(1.0 * SPREAD, Trial(rows=10))
     assert few.smallest is None and "no difference is detectable at 80% power" in few.why
     assert "at 80% power is 5.6" in made.why  # points
-    far = _pair(0.002 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=lambda n: Outlook.of(0.002 + 0.02 * NORMAL)))
-    assert (far.settle_rounds, far.settle_s) == (None, None) and "--repeats" not in far.why
+    draws = 0.002 + 0.02 * NORMAL
+    far = _pair(draws, Trial(rows=1_000, repeat_s=7.0, over=lambda n: Outlook.of(draws)))
+    assert (far.settle_repeats, far.settle_s) == (None, None) and "--repeats" not in far.why
 
 
 def test_noise_between_seeds_is_settled_by_seeds() -> None:
@@ -157,21 +158,21 @@ def test_noise_between_seeds_is_settled_by_seeds() -> None:
         return Outlook.of(0.02 + 0.02 * NORMAL * math.sqrt(3 / seeds))
 
     seeds = Gap(size=0.02, draws=over(3).draws, of="method", noise=0.9, more=lambda rows, n: over(n or 3))
-    trial = Trial(rows=10_000, by="seeds", rounds=3, round_s=60.0, over=over)
+    trial = Trial(rows=10_000, by="seeds", repeats=3, repeat_s=60.0, over=over)
     made = judge(_rival("cnn", 0.92), _rival("linear"), seeds, METRICS["accuracy"], trial)
-    assert made.answer == "unsure" and made.settle_rounds == math.ceil(3 * 2.8**2) - 3 and made.settle_rows is None
+    assert made.answer == "unsure" and made.settle_repeats == math.ceil(3 * 2.8**2) - 3 and made.settle_rows is None
     assert "21 more seeds, about 1,260 s: --repeats 24 would settle it in four runs of five" in made.why
     assert made.why.startswith("Over 3 seeds: cnn scores")
 
 
 def test_over_rounds_the_sentence_is_about_the_method() -> None:
-    made = _pair(0.03 + 0.01 * SPREAD, Trial(rows=1_000, by="folds", rounds=10), of="method")
-    assert (made.of, made.by, made.rounds) == ("method", "folds", 10)
+    made = _pair(0.03 + 0.01 * SPREAD, Trial(rows=1_000, by="folds", repeats=10), of="method")
+    assert (made.of, made.by, made.repeats) == ("method", "folds", 10)
     assert made.why == (
         "Over 10 folds: deep beats classical (cnn over linear) by 3.00 points of accuracy "
         "(95% interval of deep minus classical +2.05 to +3.95)."
     )
-    looked = _pair(0.03 + 0.01 * SPREAD, Trial(rows=1_000, by="folds", rounds=10, level=0.99), of="method")
+    looked = _pair(0.03 + 0.01 * SPREAD, Trial(rows=1_000, by="folds", repeats=10, level=0.99), of="method")
     assert "(99% interval" in looked.why and looked.low < made.low
 
 

@@ -232,7 +232,7 @@ def farewell(run: Run) -> str:
         low, high = _number(facts["low"]), _number(facts["high"])
         lines.append(
             f"{shipped['contender']} is shipped: {result['metric']} {_number(facts['score'])} ({low} to {high}) on "
-            f"{result['rows']['test']:,} test rows, scored {_times(result['test_openings'])}; "
+            f"{result['rows']['test']:,} test rows, scored {_times(result['test_evaluations'])}; "
             f"{facts['predict_us']:,.0f} µs a row, {_bytes(shipped['bytes'])}; {_checked(result)}."
         )
         lines.append(f"model   {run.folder / 'model.onnx'}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 class Baseline(Contender):
     name = family = BASELINE
+    formerly = "floor"
     baseline = True
 
     def inputs(self, store: Tensors) -> list[str]:

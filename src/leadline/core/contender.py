@@ -48,8 +48,8 @@ class Clock:
         """
         self._seconds, self._stop = seconds, stop or Event()
         self.readings, self.place = array("d", readings), place
-        told = [value for value in self.readings[:place] if not math.isinf(value)]
-        self._start = (time.monotonic() if began is None else began) - (told[-1] if told else 0.0)
+        earlier = [value for value in self.readings[:place] if not math.isinf(value)]
+        self._start = (time.monotonic() if began is None else began) - (earlier[-1] if earlier else 0.0)
 
     @property
     def endless(self) -> bool:
@@ -111,11 +111,11 @@ class Data:
         return self.store.task
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """The truth as a metric takes it: class numbers, `marks` of several labels, or values in the target's unit."""
-        found = np.asarray(self.store.labels[rows])
-        known = found >= 0 if found.dtype.kind == "i" else ~np.isnan(found)
+        """Labels as a metric takes them: class numbers, packed labels of a multilabel task, or values."""
+        labels = np.asarray(self.store.labels[rows])
+        known = labels >= 0 if labels.dtype.kind == "i" else ~np.isnan(labels)
         assert known.all(), "a label of a test row was asked for"
-        return found
+        return labels
 
     def scale(self) -> Scale:
         """By which values are standardised: their mean and standard deviation on train rows."""

@@ -1,16 +1,40 @@
 """What is written for programs to read: result.json of a run, and the contract in the metadata of a model.onnx.
 
 The names of a record end with the version of its schema. A key may be added to a version; one that is taken away,
-renamed or typed otherwise makes a new version. `make schemas` writes them to docs/schemas as JSON Schema.
+renamed or typed in another way makes a new version. `make schemas` writes them to docs/schemas as JSON Schema. A
+result of an earlier version is brought up to date when it is opened (`results/upgrade.py`).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired, TypedDict
+import dataclasses
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import (
+    Annotated,
+    Literal,
+    NotRequired,
+    TypedDict,
+    TypeGuard,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
-__all__ = ["CONTRACT_VERSIONS", "RESULT_VERSION", "Contract", "ResultV1"]
+__all__ = ["CONTRACT_VERSIONS", "RESULT_VERSION", "Contract", "ResultV2", "Verdict", "Within", "wrong_keys"]
 
-RESULT_VERSION = 1
+Answer = Literal["deep", "classical", "tie", "unsure"]
+Scope = Literal["model", "method"]  # these trained contenders, or the method over seeds or folds
+Unit = Literal["rows", "seeds", "folds"]  # that a verdict is on
+EndingCode = Literal[
+    "stopped", "conclusive", "repeats", "one_repeat", "passes", "used", "late", "one_family", "no_room"
+]
+
+RESULT_VERSION = 2
 CONTRACT_VERSIONS = (1, 2)  # that can be read; graph/digest.py says which is written
 
 
@@ -54,7 +78,7 @@ class ColumnResult(TypedDict):
 
 
 class ContenderResult(TypedDict):
-    """One contender; its scores are of the first round."""
+    """One contender; its scores are of the first repeat."""
 
     name: str
     family: str
@@ -81,10 +105,11 @@ class ContenderResult(TypedDict):
     perplexity: Annotated[NotRequired[float], "a token; of language models"]
 
 
-class VerdictResult(TypedDict):
-    """What to use, and the evidence. Gaps are deep minus classical, above zero where deep is better."""
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What to use, and the evidence for it. Gaps are deep minus classical, above zero where deep is better."""
 
-    answer: Literal["deep", "classical", "tie", "unsure"]
+    answer: Answer
     winner: Annotated[str | None, "the contender to ship"]
     against: str | None
     gap: float | None
@@ -94,21 +119,27 @@ class VerdictResult(TypedDict):
     p_deep: float | None
     p_same: float | None
     p_classical: float | None
-    of: Literal["model", "method"]
+    of: Annotated[Scope, "model: these trained ones; method: over seeds or folds"]
     why: str
-    settle_rows: Annotated[int | None, "rows that would settle an unsure answer in four runs of five"]
-    by: Literal["rows", "seeds", "folds"]
-    rounds: int
-    level: Annotated[float, "of the interval"]
-    smallest: Annotated[float | None, "the smallest detectable difference at 80% power"]
-    settle_rounds: int | None
-    settle_s: float | None
-    settle_answer: str | None
-    settle_none: str | None
+    settle_rows: Annotated[
+        int | None,
+        "rows that would settle an unsure answer in four runs of five: of the test, or over folds in all",
+    ]
+    by: Unit = "rows"
+    repeats: int = 1
+    level: Annotated[float, "of the interval"] = 0.95
+    smallest: Annotated[
+        float | None, "the smallest detectable difference at 80% power; null where not even the largest is"
+    ] = None
+    settle_repeats: Annotated[int | None, "more seeds or folds that would settle it, where they can be had"] = None
+    settle_s: Annotated[float | None, "and their seconds"] = None
+    settle_answer: Annotated[str | None, "the answer that it would come to, where it can be predicted"] = None
+    settle_none: Annotated[str | None, "why no rows are given: training_noise or out_of_reach"] = None
 
 
-class WithinResult(TypedDict):
-    """Two contenders of one family; decides nothing."""
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """Two contenders of one family, the better by valid first, by the same rule; it decides nothing."""
 
     family: str
     first: str
@@ -120,29 +151,30 @@ class WithinResult(TypedDict):
     why: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """Why the race ended."""
+
+    code: EndingCode
+    why: Annotated[str, "one sentence"]
+
+
 class Needs(TypedDict):
     """Conditions on the model to ship."""
 
-    asked: list[str]
-    ruled_out: Annotated[dict[str, str], "contender: why"]
-    price: str | None
+    conditions: list[str]
+    excluded: Annotated[dict[str, str], "contender: why"]
+    cost: Annotated[str | None, "of the conditions, in one sentence"]
 
 
-class RoundResult(TypedDict):
+class RepeatResult(TypedDict):
     """One race on a fold or a seed."""
 
-    number: int
+    repeat: Annotated[int, "from 0"]
     fold: int | None
     seed: int
     seconds: float
     scores: dict[str, float]
-
-
-class Ended(TypedDict):
-    """Why the race ended."""
-
-    code: str
-    why: str
 
 
 class ParityResult(TypedDict):
@@ -156,8 +188,8 @@ class ParityResult(TypedDict):
 class Sample(TypedDict):
     """A passage that a language model wrote."""
 
-    unit: str
-    text: str
+    token_unit: str
+    passage: str
 
 
 class Shipped(TypedDict):
@@ -189,7 +221,7 @@ class ConformalResult(TypedDict):
     coverage: Annotated[float, "that was asked for"]
     rows: int
     threshold: float
-    seen: Annotated[float, "share that was covered"]
+    observed: Annotated[float, "share that was covered"]
     low: float
     high: float
     size: Annotated[float, "classes of a set, or width of an interval, on average"]
@@ -207,12 +239,12 @@ class Impact(TypedDict):
     how: str
 
 
-class ShownRow(TypedDict):
+class FlawExample(TypedDict):
     """A row of a flaw."""
 
     row: int
-    twin: Annotated[int | None, "the row that it repeats"]
-    said: Annotated[str | None, "what its label should be"]
+    duplicate_of: Annotated[int | None, "the row that it repeats"]
+    suggested_label: str | None
 
 
 class Noise(TypedDict):
@@ -227,25 +259,25 @@ class FlawResult(TypedDict):
     """One flaw of the data."""
 
     name: str
-    says: str
+    message: str
     rows: int
     columns: list[str]
-    shown: list[ShownRow]
-    price: Impact | None
-    fixes: Annotated[int, "rows or columns that --fix takes out"]
+    examples: list[FlawExample]
+    impact: Impact | None
+    fixes: Annotated[int, "rows or columns that --fix removes"]
     fixed: bool
-    across: Annotated[NotRequired[int], "test rows that also appear in the training data"]
-    unlike: NotRequired[int]
+    test_duplicates: Annotated[NotRequired[int], "test rows that also appear in the training data"]
+    conflicting_labels: Annotated[NotRequired[int], "pairs of near duplicates with different labels"]
     noise: NotRequired[Noise]
-    learned: NotRequired[Impact]
-    tied: Annotated[NotRequired[dict[str, float]], "file property: how well it predicts the class"]
-    auc: Annotated[NotRequired[float], "of a model that tells test rows from train rows"]
+    training_impact: Annotated[NotRequired[Impact], "of training without the suspect labels"]
+    file_properties: Annotated[NotRequired[dict[str, float]], "file property: how well it predicts the class"]
+    auc: Annotated[NotRequired[float], "of a model that distinguishes test rows from train rows"]
 
 
 class Reason(TypedDict):
     """One reason of the expectation."""
 
-    found: str
+    finding: str
     points_to: str
     source: str
 
@@ -254,14 +286,15 @@ class Expected(TypedDict):
     """What published findings expect."""
 
     answer: str
-    sure: str
+    confidence: Annotated[str, "usually, often or open"]
     why: str
     reasons: list[Reason]
 
 
-class ResultV1(TypedDict):
-    """result.json of a run folder, version 1."""
+class ResultV2(TypedDict):
+    """result.json of a run folder, version 2."""
 
+    schema_version: Literal[2]
     leadline: Annotated[str, "version that wrote it"]
     created: Annotated[str, "UTC, ISO 8601"]
     title: str
@@ -272,13 +305,13 @@ class ResultV1(TypedDict):
     higher_is_better: bool
     classes: Annotated[list[str] | None, "null for regression"]
     rows: Rows
-    budget_s: Annotated[float | None, "null where epochs were asked for"]
+    budget_s: Annotated[float | None, "null where epochs were given"]
     epochs: int | None
     spent_s: float
     peak_memory_gb: float
     memory_cap_gb: float
     seed: int
-    test_openings: Annotated[int, "evaluations of the first set of test rows"]
+    test_evaluations: Annotated[int, "evaluations of the first set of test rows"]
     evaluations: Evaluations
     command: str
     data_hash: str
@@ -286,17 +319,17 @@ class ResultV1(TypedDict):
     versions: dict[str, str]
     columns: list[ColumnResult]
     contenders: list[ContenderResult]
-    verdict: VerdictResult
+    verdict: Verdict
     needs: Needs | None
-    within: list[WithinResult]
-    rounds_run: list[RoundResult]
-    ended: Ended
+    within: list[Within]
+    repeats_run: list[RepeatResult]
+    ended: Ending
     shipped: Annotated[Shipped | None, "null where no contender could be shipped"]
     calibration: Annotated[dict[str, CalibrationResult] | None, "by contender"]
     conformal: ConformalResult | None
     warnings: list[str]
     flaws: list[FlawResult]
-    looked_for: list[str]
+    searched_for: Annotated[list[str], "flaws, each in a few words"]
     quarantined: int
     expected: Expected
     seconds: Annotated[dict[str, float], "by stage"]
@@ -341,3 +374,48 @@ class Contract(TypedDict):
     versions: dict[str, str]
     data_hash: str
     licence: str
+
+
+def fields_of(record: type) -> dict[str, object]:
+    """{key: its type with its description} of a record; NotRequired is kept."""
+    return get_type_hints(record, include_extras=True)
+
+
+def is_record(hint: object) -> TypeGuard[type]:
+    """Whether a type is one of the records, which files hold as objects."""
+    return is_typeddict(hint) or dataclasses.is_dataclass(hint)
+
+
+def is_optional(hint: object) -> bool:
+    """Whether a key may be absent. `__required_keys__` is blind to NotRequired where annotations are strings."""
+    return get_origin(hint) is NotRequired or (get_origin(hint) is Annotated and is_optional(get_args(hint)[0]))
+
+
+def wrong_keys(value: object, hint: object, place: str = "") -> Iterator[str]:
+    """Keys of a value that its record does not name, and keys of the record that the value lacks.
+
+    Example:
+        >>> list(wrong_keys({"train": 1, "valid": 1, "calib": 0, "tets": 1}, Rows, "rows"))
+        ["rows has no 'test'", "rows has an unknown 'tets'"]
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if is_record(hint) and isinstance(value, dict):
+        fields = _fields(hint)
+        yield from (f"{place} has no {k!r}" for k, each in fields.items() if k not in value and not is_optional(each))
+        yield from (f"{place} has an unknown {k!r}" for k in value if k not in fields)
+        for key in fields.keys() & value.keys():
+            yield from wrong_keys(value[key], fields[key], f"{place}.{key}")
+    elif origin in (Annotated, NotRequired):
+        yield from wrong_keys(value, inner[0], place)
+    elif origin in (Union, types.UnionType) and value is not None:
+        for each in inner:
+            yield from wrong_keys(value, each, place)
+    elif origin is list and isinstance(value, list) and is_record(inner[0]):
+        for number, each in enumerate(value):
+            yield from wrong_keys(each, inner[0], f"{place}[{number}]")
+    elif origin is dict and isinstance(value, dict) and is_record(inner[1]):
+        for key, each in value.items():
+            yield from wrong_keys(each, inner[1], f"{place}.{key}")
+
+
+_fields = cache(fields_of)

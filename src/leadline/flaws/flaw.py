@@ -43,13 +43,14 @@ class Flaw:
     def as_dict(self) -> dict[str, Any]:
         """The entry of result.json, with its first rows; flaws.csv has all of them."""
         return {
-            "name": self.name, "says": self.says, "rows": len(self.rows), "columns": list(self.columns),
-            "shown": [
+            "name": self.name, "message": self.says, "rows": len(self.rows), "columns": list(self.columns),
+            "examples": [
                 {
-                    "row": int(row), "twin": None if self.duplicate_of is None else int(self.duplicate_of[place]),
-                    "said": None if self.suggested_labels is None else self.suggested_labels[place],
+                    "row": int(row),
+                    "duplicate_of": None if self.duplicate_of is None else int(self.duplicate_of[place]),
+                    "suggested_label": None if self.suggested_labels is None else self.suggested_labels[place],
                 }
                 for place, row in enumerate(self.rows[:SHOWN])
             ],
-            "price": None if self.impact is None else vars(self.impact), "fixes": self.fixes, **self.facts,
+            "impact": None if self.impact is None else vars(self.impact), "fixes": self.fixes, **self.facts,
         }  # fmt: skip

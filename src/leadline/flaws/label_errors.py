@@ -80,9 +80,9 @@ class LabelErrors(Detector[Predictions]):
 
     def impact(self, flaw: Flaw, test: TestAnswers) -> Impact | None:
         """The score on true labels; None where only labels of test rows are suspect."""
-        if "learned" not in flaw.facts:
+        if "training_impact" not in flaw.facts:
             return None
-        return impact.label_noise(test, Noise(**flaw.facts["noise"]), Impact(**flaw.facts["learned"]))
+        return impact.label_noise(test, Noise(**flaw.facts["noise"]), Impact(**flaw.facts["training_impact"]))
 
     def fix(self, table: Table, flaw: Flaw) -> tuple[Table, str]:
         """Exclude the rows from training. They stay in the test, whose score would otherwise be too good."""
@@ -108,7 +108,7 @@ class LabelErrors(Detector[Predictions]):
         flaw = self._flaw(table, known, places, share, "labels of train and valid rows")
         trained = _trained_without(probe, known, labels, places)
         drop = known.rows[places]
-        return replace(flaw, drop=drop, fixes=len(drop), facts={**flaw.facts, "learned": vars(trained)})
+        return replace(flaw, drop=drop, fixes=len(drop), facts={**flaw.facts, "training_impact": vars(trained)})
 
     def among_all(self, table: Table, predictions: Predictions, first: Flaw | None) -> Flaw | None:
         """Suspects among all rows: those of the `first` search, for which rows may be excluded, and more."""
@@ -128,7 +128,7 @@ class LabelErrors(Detector[Predictions]):
         flaw = self._flaw(table, predictions, places, share, "labels")
         if first is None:
             return flaw
-        facts = {**flaw.facts, "learned": first.facts["learned"]}
+        facts = {**flaw.facts, "training_impact": first.facts["training_impact"]}
         return replace(flaw, drop=first.drop, fixes=first.fixes, facts=facts)
 
     def _flaw(self, table: Table, predictions: Predictions, places: np.ndarray, share: Noise, of: str) -> Flaw:

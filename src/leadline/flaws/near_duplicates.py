@@ -120,7 +120,7 @@ class NearDuplicates(Detector[Duplicates]):
         return Flaw(
             name=self.name, says=f"{says}{differ}.", rows=rows, drop=drop, fixes=len(drop),
             duplicate_of=np.array([partner[row] for row in rows.tolist()], np.int64),
-            facts={"rows": len(drop), "across": len(across), "unlike": unlike},
+            facts={"rows": len(drop), "test_duplicates": len(across), "conflicting_labels": unlike},
         )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class Scan:
     flaws: list[Flaw] = field(default_factory=list)  # as far as they are known
 
     @property
-    def looked_for(self) -> list[str]:
+    def searched_for(self) -> list[str]:
         """Each in a few words."""
         return [FLAWS[name].description for name in self.findings]
 

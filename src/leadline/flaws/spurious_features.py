@@ -59,7 +59,7 @@ class SpuriousFeatures(Detector[None]):
         shown = ", ".join(f"{words[name]} ({share:.0%})" for name, share in shares.items())
         size = _impact(data, block, rows, seconds) if any(name in files.removable for name in shares) else None
         says = f"File properties of {column!r}, not its content, predict the class: {shown}."
-        return Flaw(name=self.name, impact=size, facts={"tied": shares}, says=says)
+        return Flaw(name=self.name, impact=size, facts={"file_properties": shares}, says=says)
 
 
 def _impact(data: ScanData, block: Block, rows: np.ndarray, seconds: float) -> Impact:

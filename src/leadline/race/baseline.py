@@ -1,4 +1,9 @@
-"""What guessing gives: the baseline of a race, which needs no process of its own."""
+"""What guessing gives: the baseline of a race.
+
+It stays apart from the other contenders, in the process of the run: it learns in milliseconds, where a worker takes a
+second or more to start, a large part of a short budget. It takes part in no verdict and cannot be shipped, and there is
+a score to compare with in every run, whatever becomes of the others.
+"""
 
 from __future__ import annotations
 

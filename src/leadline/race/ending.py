@@ -1,11 +1,11 @@
 """Why the race ended: a code for programs, and a sentence with the run's own figures.
 
-Enters: what was planned and held, and the seconds that were left. Leaves: an `Ending`, which the journal, the terminal,
+Enters: a `RaceSummary`. Leaves: an `Ending`, which the journal, the terminal,
 the report and result.json show.
 
-    >>> ending(Held(rounds=1, most=25, longest=19.0, left=7.0, budget=30.0)).code
+    >>> ending(RaceSummary(repeats=1, most=25, longest=19.0, left=7.0, budget=30.0)).code
     'no_room'
-    >>> ending(Held(rounds=1, most=25, longest=19.0, left=2.0, budget=30.0)).code
+    >>> ending(RaceSummary(repeats=1, most=25, longest=19.0, left=2.0, budget=30.0)).code
     'used'
 """
 
@@ -13,68 +13,62 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leadline.core.records import Ending, EndingCode
+
 USED = 0.1  # of the budget: what is left below this counts as used
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
-    """`code`: stopped, conclusive, rounds, one_round, passes, used, late, one_family or no_room."""
+class RaceSummary:
+    """The repeats of a race that has ended."""
 
-    code: str
-    why: str  # one sentence
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """The rounds of a race that has ended."""
-
-    rounds: int  # the first included
+    repeats: int  # the first included
     most: int  # that were planned
     longest: float  # seconds that one took
     left: float  # seconds of the race that were left
     budget: float | None  # seconds; None: passes were asked for
-    asked: bool = False  # whether the user asked for so many
-    fewest: int = 1  # rounds below which more tell nothing
+    requested: bool = False  # whether the user set their number
+    fewest: int = 1  # repeats that a verdict on methods needs
     stopped: bool = False  # by the user
-    sure: bool = False  # a look at the rounds was conclusive
+    sure: bool = False  # a look at the repeats was conclusive
     late: bool = False  # the last one was given up
     families: int = 2  # with a contender that finished
 
 
-def ending(held: Held) -> Ending:
+def ending(race: RaceSummary) -> Ending:
     """The first reason that holds."""
-    code = _code(held)
-    return Ending(code=code, why=_why(code, held))
+    code = _code(race)
+    return Ending(code=code, why=_why(code, race))
 
 
-def _code(held: Held) -> str:
-    if held.stopped:
+def _code(race: RaceSummary) -> EndingCode:
+    if race.stopped:
         return "stopped"
-    if held.sure:
+    if race.sure:
         return "conclusive"
-    if held.rounds >= held.most and (held.asked or held.most > 1):
-        return "one_round" if held.most == 1 else "rounds"
-    if held.budget is None:
+    if race.repeats >= race.most and (race.requested or race.most > 1):
+        return "one_repeat" if race.most == 1 else "repeats"
+    if race.budget is None:
         return "passes"
-    if held.left <= USED * held.budget:
+    if race.left <= USED * race.budget:
         return "used"
-    if held.late:
+    if race.late:
         return "late"
-    return "one_family" if held.families < 2 and not held.asked else "no_room"
+    return "one_family" if race.families < 2 and not race.requested else "no_room"
 
 
-def _why(code: str, held: Held) -> str:
-    more = max(1, held.fewest - held.rounds)
-    another = "another repeat takes" if more == 1 else f"the {more} more repeats that tell anything take"
+def _why(code: EndingCode, race: RaceSummary) -> str:
+    more = max(1, race.fewest - race.repeats)
+    another = "another repeat takes" if more == 1 else f"the {more} repeats that a verdict on methods still needs take"
     return {
         "stopped": "You stopped it.",
-        "conclusive": f"The verdict was conclusive after {held.rounds} rounds.",
-        "rounds": f"All {held.rounds} rounds {'asked for' if held.asked else 'that pay'} are done.",
-        "one_round": "Every contender has ended, and one round was asked for.",
-        "passes": "Every contender has made its passes, and no further round was asked for.",
+        "conclusive": f"The verdict was conclusive after {race.repeats} repeats.",
+        "repeats": f"All {race.repeats} repeats are done{'' if race.requested else ', as many as are useful'}.",
+        "one_repeat": "Every contender has ended, and --repeats 1 allows no other race.",
+        "passes": "Every contender has made its passes, and --epochs races once unless --repeats says more.",
         "used": "The time for racing is used up.",
-        "late": f"Another round took longer than the {held.longest:.0f} s of those before it, and was given up.",
-        "one_family": "Every contender has ended, and within one family further rounds would settle nothing.",
-        "no_room": f"Every contender has ended, and {another} about {more * held.longest:.0f} s, where "
-        f"{max(0.0, held.left):.0f} s were left.",
+        "late": f"Another repeat took longer than the {race.longest:.0f} s of those before it, and was given up.",
+        "one_family": "Every contender has ended, and repeats cannot compare families where there is only one.",
+        "no_room": f"Every contender has ended, and {another} about {more * race.longest:.0f} s, where "
+        f"{max(0.0, race.left):.0f} s were left.",
     }[code]

@@ -5,7 +5,6 @@ Enters: a store, the user's choice. Leaves: names of the contenders that can lea
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Contender
+from leadline.core.executor import Handle
 from leadline.dataset.store import Store
 from leadline.system.errors import LeadlineError
 
@@ -27,7 +27,7 @@ class ContenderRun:
     folder: Path
     status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
     why: str | None = None
-    # Why it has no answers, for programs: no_time, stopped, first_round, overran, memory, late, crashed or error.
+    # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, late, crashed or error.
     code: str | None = None
     seconds: float = 0.0
     lane_s: float = 0.0  # seconds left in its lane when it started
@@ -35,7 +35,7 @@ class ContenderRun:
     ended: float = 0.0
     curve: list[tuple[float, int, float]] = field(default_factory=list)  # seconds, step, score on valid
     facts: dict[str, Any] = field(default_factory=dict)  # of the `fitted` message
-    process: subprocess.Popen[str] | None = None
+    handle: Handle | None = None  # of its job
     notes: list[str] = field(default_factory=list)
     cut: bool = False  # the clock ended its training before its plan
     exporting: bool = False  # it was asked for its graph
@@ -52,6 +52,11 @@ class ContenderRun:
     @property
     def done(self) -> bool:
         return self.status in ("finished", "cut")
+
+    @property
+    def alive(self) -> bool:
+        """Whether its job runs, or waits to be asked for its graph."""
+        return self.handle is not None and self.handle.alive
 
     def scores(self) -> np.ndarray:
         """What it answered on the test rows."""

@@ -13,11 +13,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leadline.core.records import Ending, EndingCode
 from leadline.system.errors import SourceError
+
+ENVELOPE = (
+    "t",
+    "event",
+    "round",
+    "contender",
+    "status",
+    "why",
+    "code",
+)  # the rest of an end are facts
+# Journals of earlier versions.
+FORMER_ENDINGS: dict[str, EndingCode] = {"rounds": "repeats", "one_round": "one_repeat"}
+FORMER_FACTS = {"starved": "undertrained"}
 
 
 @dataclass(kw_only=True)
-class Fate:
+class ContenderRecord:
     """A contender as the journal tells it. `status` is running where no end was written."""
 
     seconds: float  # that it was given; inf without a budget
@@ -37,16 +51,16 @@ class Past:
     begin: Mapping[str, Any]
     spent_s: float
     share: float | None  # of the rows that were decoded; None where the run did not come so far
-    rounds: Mapping[int, Mapping[str, Fate]]  # of every round; the first is number 0
-    ended: int | None  # rounds that the run had in all; None where it had not come so far
-    ending: Mapping[str, str] | None = None  # why its race ended
-    raced_s: float = 0.0  # seconds from the first start to the last end of the first round
+    repeats: Mapping[int, Mapping[str, ContenderRecord]]  # of every repeat; the first is number 0
+    ended: int | None  # repeats that the run had in all; None where it had not come so far
+    ending: Ending | None = None  # why its race ended
+    raced_s: float = 0.0  # seconds from the first start to the last end of the first repeat
     costs: Mapping[str, float] = field(default_factory=dict)  # microseconds a row, where a replay is to ship by them
 
     @property
-    def fates(self) -> Mapping[str, Fate]:
+    def records(self) -> Mapping[str, ContenderRecord]:
         """Of the run's own contenders."""
-        return self.rounds[0]
+        return self.repeats[0]
 
     @property
     def digest(self) -> str:
@@ -69,50 +83,40 @@ def read(folder: Path) -> Past:
 def _told(folder: Path, events: Any) -> Past:
     if not events or events[0]["event"] != "begin":
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
-    share, ended, ending, rounds = None, None, None, defaultdict[int, dict[str, Fate]](dict)
+    share, ended, ending, repeats = None, None, None, defaultdict[int, dict[str, ContenderRecord]](dict)
     started: dict[tuple[int, str], float] = {}
     raced_s = 0.0
     for event in events:
         name, number = event.get("contender"), event.get("round", 0)
-        fates = rounds[number]
+        records = repeats[number]
         if event["event"] == "encoded":
             share = event["share"]
         elif event["event"] == "rounds":
             ended = event["count"]
         elif event["event"] == "race ended":
-            ending = {"code": event["code"], "why": event["why"]}
+            ending = Ending(code=FORMER_ENDINGS.get(event["code"], event["code"]), why=event["why"])
         elif event["event"] == "start":
             seconds = float("inf") if event["seconds"] is None else event["seconds"]
-            fates[name] = Fate(seconds=seconds, threads=event["threads"])
+            records[name] = ContenderRecord(seconds=seconds, threads=event["threads"])
             started[number, name] = event["t"]
         elif event["event"] == "progress":
             if event["score"] is not None:
-                fates[name].curve.append((round(event["t"] - started[number, name], 2), event["step"], event["score"]))
+                t = round(event["t"] - started[number, name], 2)
+                records[name].curve.append((t, event["step"], event["score"]))
             if event["note"]:
-                fates[name].notes.append(event["note"])
+                records[name].notes.append(event["note"])
         elif event["event"] == "end":
-            fate = fates.setdefault(name, Fate(seconds=0.0, threads=1))
-            fate.status, fate.why, fate.code = event["status"], event["why"], event.get("code")
+            record = records.setdefault(name, ContenderRecord(seconds=0.0, threads=1))
+            record.status, record.why, record.code = event["status"], event["why"], event.get("code")
             if number == 0 and started:
                 raced_s = event["t"] - min(started.values())
-            fate.facts = {key: value for key, value in event.items() if key not in ENVELOPE}
+            record.facts = {FORMER_FACTS.get(key, key): value for key, value in event.items() if key not in ENVELOPE}
     return Past(
         begin=events[0],
         spent_s=events[-1]["t"],
         share=share,
-        rounds=rounds,
+        repeats=repeats,
         ended=ended,
         ending=ending,
         raced_s=raced_s,
     )
-
-
-ENVELOPE = (
-    "t",
-    "event",
-    "round",
-    "contender",
-    "status",
-    "why",
-    "code",
-)  # of an end; the rest is what the contender said of itself

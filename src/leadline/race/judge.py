@@ -1,4 +1,4 @@
-"""What the answers of the first round's contenders on its test rows are worth, and their uncertainty."""
+"""What the answers of the first repeat's contenders on its test rows are worth, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from leadline.stats.uncertainty import Certainty, certainty
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A race whose rounds have ended, with the answers of its contenders, by their names."""
+    """A race whose repeats have ended, with the answers of its contenders, by their names."""
 
     race: Race
     trials: Trials
@@ -28,18 +28,18 @@ class Judged:
 
     @property
     def truth(self) -> np.ndarray:
-        return self.trials.rounds[0].truth
+        return self.trials.repeats[0].truth
 
     @property
     def raw(self) -> Mapping[str, np.ndarray]:
         """Answers before calibration."""
-        return self.trials.rounds[0].answers
+        return self.trials.repeats[0].answers
 
 
 def judge(race: Race, trials: Trials, settings: Settings) -> Judged:
     """Calibrate on rows that were not learned from, and score the test rows."""
-    first, metric = trials.rounds[0], METRICS[race.store.task.metric]
-    certain = certainty(race.store, race.entries, trials.rounds, settings.seed, settings.coverage)
+    first, metric = trials.repeats[0], METRICS[race.store.task.metric]
+    certain = certainty(race.store, race.entries, trials.repeats, settings.seed, settings.coverage)
     answers = answer_baseline(race)
     answers |= {name: certain[name](raw) if name in certain else raw for name, raw in first.answers.items()}
     scored = score(first.truth, answers, metric, settings.seed, trials.group)

@@ -1,4 +1,4 @@
-"""Who races first: side by side where the time is short, else those that use one core before those that use all.
+"""The order of contenders: side by side if the time is short, else those that use one core before those that use all.
 
 Where the time is short for as busy a machine, the cheapest of each family come first, so that there is something to
 compare, and then whoever there is time for. What one of them reads may have to be made first, while the other learns.
@@ -23,7 +23,7 @@ def ordered(waiting: list[ContenderRun], store: Store, short: bool) -> tuple[lis
     """Those that run side by side, and those that follow one at a time."""
     if short:
         cheapest = {entry.family: entry for entry in reversed(waiting)}  # they come in that order
-        return sorted(waiting, key=lambda entry: (entry is not cheapest[entry.family], not made(entry, store))), []
+        return sorted(waiting, key=lambda entry: (entry is not cheapest[entry.family], not ready(entry, store))), []
     one = [entry for entry in waiting if entry.contender.resources.cpus == 1]
     return one, [entry for entry in waiting if entry not in one]
 
@@ -39,12 +39,12 @@ def leads(entry: ContenderRun, entries: Sequence[ContenderRun]) -> bool:
     return not any(other.done or other.status == "running" for other in others)
 
 
-def made(entry: ContenderRun, store: Store) -> bool:
+def ready(entry: ContenderRun, store: Store) -> bool:
     """Whether all that it reads is there."""
     return all((store.path / f"{name}.npy").exists() for name in entry.contender.inputs(store))
 
 
-def make(entry: ContenderRun, store: Store) -> None:
+def make_inputs(entry: ContenderRun, store: Store) -> None:
     """Make the tensors that it reads, before it starts: two that need the same would both make it."""
     for name in entry.contender.inputs(store):
         store.tensor(name)

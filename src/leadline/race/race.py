@@ -7,30 +7,26 @@ too much memory is reported and costs nothing but itself.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.executor import Executor, Handle, Job, Message
 from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.entry import ContenderRun
-from leadline.race.history import Fate
-from leadline.race.journal import Event, Journal
-from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
-from leadline.race.spare import TIGHT, Spares, spawn
+from leadline.race.history import ContenderRecord
+from leadline.race.journal import Journal
+from leadline.race.order import LEAST, SHORT, leads, make_inputs, need, ordered
+from leadline.race.spare import TIGHT
 from leadline.system.errors import LeadlineError
-from leadline.system.interrupts import deaf, noted
-from leadline.system.resources import most_threads, tree_gb, used_gb
+from leadline.system.interrupts import noted
+from leadline.system.resources import most_threads
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -45,43 +41,42 @@ LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What all races of a run share."""
+    """How the contenders of a race are run."""
 
-    cores: int
-    memory_gb: float  # that all processes together may hold
+    executor: Executor
     epochs: int | None = None  # passes of every network, in place of a budget
     slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
-    spares: Spares = field(default_factory=lambda: Spares(None))  # processes that have their libraries imported
 
 
 class Race:
-    """Runs the entries in worker processes and keeps them for export until `close`."""
+    """Schedules the contenders on an executor, which keeps them for export until `close`."""
 
     def __init__(
         self, store: Store, names: Sequence[str], folder: Path, setup: Setup, *, seed: int, journal: Journal,
-        past: Mapping[str, Fate] | None = None, number: int = 0,
+        past: Mapping[str, ContenderRecord] | None = None, number: int = 0,
     ) -> None:  # fmt: skip
         """
         Args:
-            number: of the round; the first is the run's own, and only its steps are shown.
-            past: contenders of an earlier go at this race. One that had not ended goes on, with the seconds it was
-                given and from what its folder holds; the others stay as they were.
+            number: of the repeat; the first is the run's own, and only its steps are shown.
+            past: contenders of an earlier process of this race. One that had not ended resumes with the seconds it was
+                given, from what its folder holds; the others stay as they were.
         """
         self.store, self.seed, self.journal = store, seed, journal
-        self.cores, self._memory_gb, self._epochs = setup.cores, setup.memory_gb, setup.epochs
-        self._slow, self._spares = setup.slow, setup.spares
-        self._most = min(setup.cores, most_threads())  # of one contender
-        self._tight = setup.memory_gb < TIGHT
+        self._executor, self._epochs, self._slow = setup.executor, setup.epochs, setup.slow
+        self._capacity = setup.executor.resources()
+        self.cores, self._memory_gb = self._capacity.cpus, self._capacity.memory_gb
+        self._most = min(self.cores, most_threads())  # of one contender
+        self._tight = self._memory_gb < TIGHT
         self._past, self._number = past or {}, number
-        self._inbox: SimpleQueue[tuple[ContenderRun, Event | None]] = SimpleQueue()
+        self._submitted: dict[Handle, ContenderRun] = {}
         self.entries = [ContenderRun(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
-        self.late = False  # a further round that was given up, as its time was over
+        self.late = False  # a further repeat that was given up, as its time was over
         for entry in self.entries:
-            fate = self._past.get(entry.name)
-            if fate is not None and fate.status != "running":
-                entry.status, entry.why, entry.code, entry.facts = fate.status, fate.why, fate.code, fate.facts
-                entry.curve, entry.notes, entry.seconds = fate.curve, fate.notes, fate.seconds
+            record = self._past.get(entry.name)
+            if record is not None and record.status != "running":
+                entry.status, entry.why, entry.code, entry.facts = record.status, record.why, record.code, record.facts
+                entry.curve, entry.notes, entry.seconds = record.curve, record.notes, record.seconds
 
     def given(self) -> dict[str, float]:
         """{contender: the seconds it was given}, of those that finished."""
@@ -98,24 +93,27 @@ class Race:
         """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
 
         Args:
-            given: seconds of each contender, of a further round: as many as it had in the first one, so that it plans
-                the same; the others sit it out. A round that has not ended at `until` is given up: it is `late`.
+            given: seconds of each contender, of a further repeat: as many as it had in the first one, so that it plans
+                the same; the others sit it out. A repeat that has not ended at `until` is given up: it is `late`.
         """
         self._given, self._until, self._short = given, until, False
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
-                self._end(entry, "skipped", "it did not finish the first round", "first_round")
+                self._end(entry, "skipped", "it did not finish the first repeat", "first_repeat")
         if given is None and until - time.monotonic() < TINY:
             for entry in waiting:
                 if not entry.contender.fastest and any(e.contender.fastest for e in waiting):
                     self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
+        for entry in waiting:
+            if entry.status == "waiting" and (lack := self._lacks(entry)) is not None:
+                self._end(entry, "skipped", *lack)
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         self._short = given is None and until - time.monotonic() < SHORT * self._slow
         for entry in waiting if not self._short else []:
-            make(entry, self.store)
+            make_inputs(entry, self.store)
         left = until - time.monotonic()
         first, second = ordered(waiting, self.store, self._short)
         share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
@@ -125,6 +123,16 @@ class Race:
             self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self._most if lanes == 1 else 1)
             if not self.late:
                 self._lanes(second, until, lanes=1, threads=self._most)
+
+    def _lacks(self, entry: ContenderRun) -> tuple[str, str] | None:
+        """(why, code) where a contender needs more than there is to learn at all."""
+        needs, free = entry.contender.resources, max(0.0, self._memory_gb - PARENT)
+        if needs.memory > free:
+            why = f"it needs {needs.memory:g} GB of memory, where {free:.2g} GB are free; raise --memory"
+            return why, "memory"
+        if needs.gpus > self._capacity.gpus:
+            return f"it needs {needs.gpus} GPU, where {self._capacity.gpus} can be used", "gpus"
+        return None
 
     def _note(self) -> None:
         self._asked = True
@@ -137,14 +145,14 @@ class Race:
             try:  # a second Ctrl-C raises, and where somebody else handles signals the first one does
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
-                    fate = self._past.get(entry.name)
-                    if fate is not None or self._given is not None:
-                        entry.lane_s = fate.seconds if fate is not None else (self._given or {})[entry.name]
+                    record = self._past.get(entry.name)
+                    if record is not None or self._given is not None:
+                        entry.lane_s = record.seconds if record is not None else (self._given or {})[entry.name]
                         alone = threads if lanes == 1 or self.cores == 1 else 1
-                        self._start(entry, entry.lane_s, alone if fate is None else fate.threads, lanes)
+                        self._start(entry, entry.lane_s, alone if record is None else record.threads, lanes)
                         running.append(entry)
                         continue
-                    mine = entry.contender.weight
+                    weight = entry.contender.weight
                     others = sum(e.contender.weight for e in queue)
                     entry.lane_s = until - time.monotonic()
                     if entry.lane_s < need(entry, self.entries, self._slow) and not entry.contender.fastest:
@@ -152,7 +160,7 @@ class Race:
                         continue
                     if self._short and leads(entry, self.entries):
                         others = 0.0  # one that finishes is more than two that do not
-                    seconds = entry.lane_s * mine / (mine + others / lanes)
+                    seconds = entry.lane_s * weight / (weight + others / lanes)
                     seconds -= LEAVING[entry.family] if self._tight else 0.0
                     self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)
                     running.append(entry)
@@ -181,22 +189,24 @@ class Race:
         self.stopped = True
         self._say("stopping", why="asked by the user: the verdict is on what has finished")
         for entry in running:
-            self._command(entry, "stop")
+            if entry.handle is not None:
+                self._executor.stop(entry.handle)
             entry.seconds = min(entry.seconds, time.monotonic() - entry.began + 20.0)
 
     def _give_up(self, entries: list[ContenderRun]) -> None:
-        """The time of a further round is over: what has not ended is ended, and the round does not count."""
+        """The time of a further repeat is over: what has not ended is ended, and the repeat does not count."""
         self.late = True
         for entry in entries:
-            if entry.process is not None and entry.process.poll() is None:
-                self._kill(entry, "the time of this round was over", "late")
+            if entry.alive:
+                self._kill(entry, "the time of this repeat was over", "late")
 
     def _leaves(self, entry: ContenderRun) -> bool:
         """Whether it has ended but still holds memory, where that is short."""
-        if not self._tight or entry.process is None or entry.process.poll() is not None:
+        if not self._tight or not entry.alive:
             return False
         if time.monotonic() - entry.ended > PATIENCE:
-            entry.process.kill()
+            assert entry.handle is not None
+            self._executor.kill(entry.handle)
         return True
 
     def _keep_cap(self, running: list[ContenderRun]) -> None:
@@ -204,67 +214,48 @@ class Race:
 
         Also one that has learned and now makes its graph, for which PyTorch needs more than for learning.
         """
-        held = tree_gb(os.getpid())
-        mine = [entry for entry in running if entry.process is not None and entry.process.poll() is None]
-        if held <= self._memory_gb or not mine:
+        held_gb = self._executor.held_gb()
+        alive = [entry for entry in running if entry.alive]
+        if held_gb <= self._memory_gb or not alive:
             return
-        largest = max(mine, key=lambda entry: used_gb(entry.process.pid) if entry.process else 0.0)
-        needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held, self._memory_gb))
+        largest = max(alive, key=lambda entry: self._executor.held_gb(entry.handle))
+        needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held_gb, self._memory_gb))
         self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory", "memory")
 
     def _start(self, entry: ContenderRun, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
-        make(entry, self.store)
+        make_inputs(entry, self.store)
         entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
+        job = Job(
+            contender=entry.name, store=self.store.path.resolve(), folder=entry.folder.resolve(), seed=self.seed,
+            seconds=seconds, epochs=self._epochs, threads=threads,
+            memory_gb=max(0.1, (self._memory_gb - PARENT) / lanes), leaves=self._tight,
+        )  # fmt: skip
+        entry.handle = self._executor.submit(job)
+        self._submitted[entry.handle] = entry
         budget = None if math.isinf(seconds) else seconds
-        job = {
-            "store": str(self.store.path.resolve()), "contender": entry.name, "seed": self.seed, "seconds": budget,
-            "epochs": self._epochs, "began": entry.began, "threads": threads, "folder": str(entry.folder.resolve()),
-            "memory_gb": max(0.1, (self._memory_gb - PARENT) / lanes), "leaves": self._tight,
-        }  # fmt: skip
-        path = entry.folder / "job.json"
-        path.write_text(json.dumps(job))
-        deep = entry.family == "deep"  # whose threads are PyTorch's alone, and told it by the job
-        entry.process = self._spares.take() if deep else None
-        if entry.process is not None:
-            self._command(entry, str(path.resolve()))
-        else:
-            with (entry.folder / "log.txt").open("w") as log:
-                entry.process = spawn([str(path)], log, 1 if deep else threads, self._tight)
-        threading.Thread(target=self._read, args=(entry, entry.process), daemon=True).start()
         self._say("start", contender=entry.name, seconds=budget, threads=threads)
-
-    def _read(self, entry: ContenderRun, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if message := _message(line):
-                self._inbox.put((entry, message))
-        process.stdout.close()
-        self._inbox.put((entry, None))
 
     def _receive(self, wait: float) -> None:
         """Take the messages that have come, waiting a little for the first."""
-        try:
-            entry, message = self._inbox.get(timeout=wait)
-            while True:
-                self._take(entry, message)
-                entry, message = self._inbox.get_nowait()
-        except Empty:
-            return
+        for handle, message in self._executor.messages(wait):
+            self._take(self._submitted[handle], message)
 
-    def _take(self, entry: ContenderRun, message: Event | None) -> None:
+    def _take(self, entry: ContenderRun, message: Message | None) -> None:
         if message is None:
             if entry.status == "running":
-                code = entry.process.wait() if entry.process else 0
+                assert entry.handle is not None
+                code = entry.handle.exit_code
                 ended = f"ended with code {code}" if code >= 0 else f"was ended from outside, by signal {-code}"
                 self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt", "crashed")
             return
         event = message.pop("event")
         if event == "progress":
             now = time.monotonic() - entry.began
-            if message.get("score") is not None:
-                entry.curve.append((round(now, 2), message["step"], message["score"]))
-            if note := message.get("note"):
+            step, score, note = message.get("step"), message.get("score"), message.get("note")
+            if isinstance(step, int) and isinstance(score, (int, float)):
+                entry.curve.append((round(now, 2), step, score))
+            if isinstance(note, str):
                 entry.notes.append(note)
             entry.cut |= message.get("code") == CUT
             self._say("progress", contender=entry.name, **message)
@@ -273,12 +264,12 @@ class Race:
             entry.facts = message
             self._end(entry, "cut" if cut else "finished", None)
         elif event == "failed":
-            self._end(entry, "failed", message["why"], "error")
+            self._end(entry, "failed", str(message["why"]), "error")
         elif event == "exported":
             entry.facts["exported"] = True
 
     def _supervise(self, entry: ContenderRun) -> None:
-        if entry.status != "running" or entry.process is None or math.isinf(self._until):
+        if entry.status != "running" or math.isinf(self._until):
             return  # repeated by the readings of its clock, or by passes: on a busier machine it takes longer
         spent = time.monotonic() - entry.began
         # On a busy machine importing alone may outlast a small share: the fastest contender gets the time of all.
@@ -294,47 +285,37 @@ class Race:
         return entry.contender.fastest or not any(other.status in ("waiting", "running") for other in others)
 
     def _kill(self, entry: ContenderRun, why: str, code: str) -> None:
-        assert entry.process is not None
-        entry.process.kill()
-        entry.process.wait()
+        assert entry.handle is not None
+        self._executor.kill(entry.handle)
         self._end(entry, "failed", why, code)
 
     def _end(self, entry: ContenderRun, status: str, why: str | None, code: str | None = None) -> None:
         entry.status, entry.why, entry.code, entry.ended = status, why, code, time.monotonic()
         self._say("end", contender=entry.name, status=status, why=why, code=code, **entry.facts)
-        if status == "failed" and entry.process is not None and entry.process.stdin is not None:
-            entry.process.stdin.close()
-
-    def _command(self, entry: ContenderRun, word: str) -> None:
-        assert entry.process is not None and entry.process.stdin is not None
-        try:
-            entry.process.stdin.write(word + "\n")
-            entry.process.stdin.flush()
-        except OSError:  # it has died; its end is already on the way
-            return
 
     def begin_exports(self) -> None:
         """Have the best of each family by valid make its graph while the test is scored: most likely one is shipped."""
         metric = METRICS[self.store.task.metric]
         for family in ("deep", "classical"):
-            able = [e for e in self.entries if e.family == family and e.done and e.process is not None]
+            able = [e for e in self.entries if e.family == family and e.done and e.handle is not None]
             if able and not self._tight:
                 self._begin_export(max(able, key=lambda entry: metric.sign * entry.facts["score"]))
 
     def _begin_export(self, entry: ContenderRun) -> None:
         if not entry.exporting:
+            assert entry.handle is not None
             entry.exporting = True
-            self._command(entry, "export")
+            self._executor.export(entry.handle)
 
     def export(self, entry: ContenderRun, patience: float) -> bytes:
-        """The trained contender as an ONNX graph, made by its own process."""
-        if entry.process is None:
+        """The trained contender as an ONNX graph, made where it was trained."""
+        if entry.handle is None:
             self._repeat(entry)
         if not self._tight:
             self._begin_export(entry)
         until = time.monotonic() + patience
         while not entry.facts.get("exported"):
-            gone = entry.process is None or entry.process.poll() is not None
+            gone = not entry.alive
             self._receive(0.1)
             if entry.facts.get("exported"):
                 break
@@ -344,39 +325,19 @@ class Race:
 
     def _repeat(self, entry: ContenderRun) -> None:
         """Bring back what an earlier go had trained: from its last checkpoint, or trained again by the same clock."""
-        fate = self._past[entry.name]
-        self._start(entry, fate.seconds, fate.threads, 1)
+        record = self._past[entry.name]
+        self._start(entry, record.seconds, record.threads, 1)
         while entry.status == "running":
             self._receive(0.2)
-        if entry.facts.get("digest") != fate.facts["digest"]:
+        if entry.facts.get("digest") != record.facts["digest"]:
             raise LeadlineError(f"{entry.name} did not come out as in the run's first go; start the run again.")
 
     def close(self) -> None:
-        """End every process."""
-        with deaf():
-            processes = [entry.process for entry in self.entries if entry.process is not None]
-            for process in processes:
-                if process.stdin is not None:
-                    process.stdin.close()
-            until = time.monotonic() + 2.0
-            for process in processes:
-                try:
-                    process.wait(timeout=max(0.0, until - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+        """End every job."""
+        self._executor.close()
 
     def _say(self, event: str, **facts: Any) -> None:
         if self._number:
             self.journal.write(event, round=self._number, **facts)
         else:
             self.journal.tell(event, **facts)
-
-
-def _message(line: str) -> Event | None:
-    """What a worker says; None where something that Python runs at its start, as sitecustomize, printed a line."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "event" in found else None

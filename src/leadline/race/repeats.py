@@ -1,4 +1,4 @@
-"""The rounds of a run: how many there is time for, what each is drawn from, and what they come to.
+"""The repeats of a run: how many there is time for, on which rows, and their result.
 
 Enters: the first race, ended. Leaves: `Trials`, with the verdict. The test rows are evaluated here.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from leadline.config import Settings
+from leadline.core.records import Ending, Needs, Verdict, Within
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.split import CALIBRATED, folds_of
 from leadline.dataset.split_table import groups
@@ -22,44 +23,43 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.metrics.cost import price, ruled_out
 from leadline.metrics.metrics import METRICS, Metric
-from leadline.race.ending import Ending, Held, ending
+from leadline.race.ending import RaceSummary, ending
 from leadline.race.entry import ContenderRun
 from leadline.race.history import Past
 from leadline.race.race import Race
-from leadline.race.resample import ENOUGH, MOST, Rounds, round_of
+from leadline.race.resample import ENOUGH, MOST, Resampling, repeat_of
 from leadline.stats.advice import Advice, missing
 from leadline.stats.evaluate_repeats import FEWEST_GROUPS, Known, Scales
 from leadline.stats.few_folds import FEWEST_FOLDS
 from leadline.stats.intervals import FEWEST_SEEDS
-from leadline.stats.round import Round
-from leadline.stats.verdict import Verdict, Within
+from leadline.stats.repeat import Repeat
 
-ROUNDS_FROM = 50.0  # seconds of the race that are shared among rounds; with less the first one may take all of it
+REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with less the first one may take all of it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """All rounds of a run, and what they come to."""
+    """All repeats of a run, and their result."""
 
-    rounds: list[Round]
+    repeats: list[Repeat]
     verdict: Verdict
     within: list[Within]
-    needs: dict[str, Any] | None  # the conditions of the settings, whom they excluded, and what they cost
-    group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
+    needs: Needs | None  # the conditions of the settings, whom they excluded, and what they cost
+    group: np.ndarray | None  # of the first repeat's test rows, where it splits them
     ending: Ending
-    raced_until: float | None  # monotonic moment at which the last further round ended; None where none was begun
+    raced_until: float | None  # monotonic moment at which the last further repeat ended; None where none was begun
     advice: Advice
-    said: list[str]
-    test_evaluations: int  # how often the labels of the first round's test rows were handed out for scores
-    evaluations: dict[str, Any]  # the same of all rounds, as `HeldOut` counted it
+    messages: list[str]
+    test_evaluations: int  # how often the labels of the first repeat's test rows were handed out for scores
+    evaluations: dict[str, Any]  # the same of all repeats, as `HeldOut` counted it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Seconds of a round, and rounds at most; `folds` is 1 where the test rows stay the same.
+    """Seconds of a repeat, and repeats at most; `folds` is 1 where the test rows stay the same.
 
-    `spare`: the first round may take all seconds. Others follow in what it leaves, where there is a pair of families to
-    compare and time for so many that they tell anything.
+    `spare`: the first repeat may take all seconds. Others follow in what it leaves, if there is a pair of families to
+    compare and time for enough of them.
     """
 
     each: float
@@ -68,25 +68,25 @@ class Plan:
     spare: bool = False
 
 
-def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int | None) -> Plan:
-    """How the seconds of the race are shared among rounds; `ended`: as many as an earlier go had."""
-    folds = 1 if asked.time_column or store.task.generative else folds_of(store.split, table.part)
+def plan(table: Table, store: Store, settings: Settings, seconds: float, ended: int | None) -> Plan:
+    """How the seconds of the race are shared among repeats; `ended`: as many as an earlier go had."""
+    folds = 1 if settings.time_column or store.task.generative else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
     each, most, spare = seconds, 1, False
-    if asked.until_sure:
+    if settings.until_sure:
         each, most = seconds / FEWEST_SEEDS, MOST
-    elif asked.repeats is not None:
-        each, most = seconds / asked.repeats, asked.repeats
-    elif few and folds > 1 and ROUNDS_FROM <= seconds < math.inf:
+    elif settings.repeats is not None:
+        each, most = seconds / settings.repeats, settings.repeats
+    elif few and folds > 1 and REPEATS_FROM <= seconds < math.inf:
         each, most = seconds / FEWEST_SEEDS, ENOUGH
-    elif asked.epochs is None:
+    elif settings.epochs is None:
         most, spare = ENOUGH, True
     return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """The rows that all rounds are drawn from."""
+    """The rows that all repeats split."""
 
     table: Table
     held: HeldOut
@@ -101,49 +101,49 @@ def run(
 
     Args:
         race: the first one, which took `seconds`.
-        until: the monotonic moment by which the last round ends.
-        start: sets up a race: of a store, from a seed, as round so and so.
+        until: the monotonic moment by which the last repeat ends.
+        start: sets up a race: of a store, from a seed, as repeat so and so.
         past: an earlier go, whose costs of contenders and whose ending count.
     """
     store, held, journal, folds = race.store, rows.held, race.journal, planned.folds
-    first = round_of(race, held, settings.seed, seconds, 0 if folds > 1 else None)
+    first = repeat_of(race, held, settings.seed, seconds, 0 if folds > 1 else None)
     journal.write("test opened", rows=len(first.rows), openings=held.evaluations(first.rows))
-    every, group, said = _group(rows.table, store, settings)
+    every, group, messages = _group(rows.table, store, settings)
     ruled = ruled_out(settings.needs, {entry.name: _costs(entry) for entry in _compared(race)})
     scales = _scales(race, settings, folds, every, {} if past is None else past.costs, ruled)
-    rounds = Rounds(store=store, held=held, folds=folds, seed=settings.seed, start=start, stores=rows.stores)
+    repeats = Resampling(store=store, held=held, folds=folds, seed=settings.seed, start=start, stores=rows.stores)
     ended, verdict = [first], None
     families = len({entry.family for entry in _compared(race)})
     fewest = FEWEST_SEEDS if planned.spare else 0
     most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
-    for one in rounds.after(first, race.given(), until, most, fewest):
+    for one in repeats.after(first, race.given(), until, most, fewest):
         ended.append(one)
         journal.tell("round", number=one.number, fold=one.fold, folds=folds, scores=one.scores)
         verdict = scales.until_sure(ended, ended=False) if settings.until_sure else None
         if verdict is not None:
             break
-    raced_until = time.monotonic() if rounds.begun else None
+    raced_until = time.monotonic() if repeats.begun else None
     journal.write("rounds", count=len(ended))
     why = ending(
-        Held(
-            rounds=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
+        RaceSummary(
+            repeats=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
             left=until - time.monotonic(), budget=None if settings.epochs else settings.seconds,
-            asked=settings.repeats is not None or settings.until_sure, fewest=fewest or 1,
-            stopped=race.stopped or rounds.stopped, sure=verdict is not None, late=rounds.late, families=families,
+            requested=settings.repeats is not None or settings.until_sure, fewest=fewest or 1,
+            stopped=race.stopped or repeats.stopped, sure=verdict is not None, late=repeats.late, families=families,
         )
     )  # fmt: skip
     if past is not None and past.ending is not None:
-        why = Ending(**past.ending)
+        why = past.ending
     journal.tell("race ended", code=why.code, why=why.why)
     if verdict is None:
         verdict = scales.until_sure(ended, ended=True) if settings.until_sure else scales.verdict(ended)
     assert verdict is not None
-    said += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, settings, why)
+    messages += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, settings, why)
     verdict, needs = _priced(verdict, settings, ruled, first, scales.metric)
     held.decide()
     return Trials(
-        rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
-        raced_until=raced_until, advice=scales.advice, said=said, test_evaluations=held.evaluations(first.rows),
+        repeats=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
+        raced_until=raced_until, advice=scales.advice, messages=messages, test_evaluations=held.evaluations(first.rows),
         evaluations=held.counted(),
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ def _scales(
     race: Race, settings: Settings, folds: int, group: np.ndarray | None, costs: Mapping[str, float],
     ruled: Mapping[str, str],
 ) -> Scales:  # fmt: skip
-    """What the rounds are weighed by.
+    """What the repeats are weighed by.
 
     Args:
         group: of each row of the table.
@@ -179,14 +179,16 @@ def _scales(
 
 
 def _priced(
-    verdict: Verdict, settings: Settings, ruled: Mapping[str, str], first: Round, metric: Metric
-) -> tuple[Verdict, dict[str, Any] | None]:  # fmt: skip
-    """The verdict with what the user's conditions cost; and what was asked, whom it ruled out, and the price."""
+    verdict: Verdict, settings: Settings, ruled: Mapping[str, str], first: Repeat, metric: Metric
+) -> tuple[Verdict, Needs | None]:  # fmt: skip
+    """The verdict with what the user's conditions cost; and the conditions, whom they excluded, and their cost."""
     paid = price(settings.needs, ruled, first.valid, first.scores, verdict.winner, metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
         verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
-    needs = {"asked": [n.text for n in settings.needs], "ruled_out": ruled, "price": paid} if settings.needs else None
+    needs: Needs | None = None
+    if settings.needs:
+        needs = {"conditions": [need.text for need in settings.needs], "excluded": dict(ruled), "cost": paid}
     return verdict, needs
 
 
@@ -195,35 +197,35 @@ def _costs(entry: ContenderRun) -> dict[str, Any]:
     return {**entry.facts, "interpretable": entry.contender.interpretable}
 
 
-def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str]:
-    """What is said where rounds were asked for, and fewer were held than tell anything."""
-    if held >= fewest or not (asked.until_sure or (asked.repeats or 1) > 1):
+def _too_few(count: int, fewest: int, settings: Settings, ended: Ending) -> list[str]:
+    """A message where the user asked for repeats, and fewer were held than a verdict on methods needs."""
+    if count >= fewest or not (settings.until_sure or (settings.repeats or 1) > 1):
         return []
-    tell = f"fewer than {fewest} tell nothing of methods"
-    if ended.code == "rounds":  # no more than these were asked for
-        return [f"{held} rounds were asked for, and {tell}."]
+    need = f"a verdict on methods needs {fewest}"
+    if ended.code == "repeats":  # no more than these were asked for
+        return [f"You asked for {count} repeats; {need}."]
     until = "The race was stopped after" if ended.code == "stopped" else "The time was enough for"
-    return [f"{until} {held} of the rounds asked for; {tell}."]
+    return [f"{until} {count} of the repeats; {need}."]
 
 
-def _advice(race: Race, asked: Settings, folds: int) -> Advice:
+def _advice(race: Race, settings: Settings, folds: int) -> Advice:
     """What could be changed of such a run."""
     return Advice(
-        passes=asked.epochs is not None, only=asked.only is not None, rounds=asked.repeats,
-        until_sure=asked.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
+        passes=settings.epochs is not None, only=settings.only is not None, repeats=settings.repeats,
+        until_sure=settings.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
     )  # fmt: skip
 
 
 def _group(
-    table: Table, store: Store, asked: Settings
+    table: Table, store: Store, settings: Settings
 ) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:  # fmt: skip
-    """The group of each row; of each test row, where these are of enough groups; and what is to be said of it."""
-    group = None if store.task.generative else groups(table, asked)
+    """The group of each row; of each test row, where these are of enough groups; and messages."""
+    group = None if store.task.generative else groups(table, settings)
     if group is None:
         return None, None, []
     every = np.asarray(group)
-    mine = every[store.split.test]
-    if (count := len(np.unique(mine))) < FEWEST_GROUPS:
+    test_groups = every[store.split.test]
+    if (count := len(np.unique(test_groups))) < FEWEST_GROUPS:
         return (
             every,
             None,
@@ -232,4 +234,4 @@ def _group(
                 "take rows for independent, and may be too narrow."
             ],
         )
-    return every, mine, []
+    return every, test_groups, []

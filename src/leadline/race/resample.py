@@ -1,9 +1,9 @@
 """Races after the first one, on other folds or from other seeds, so that a verdict can be on methods.
 
-Enters: the first race. Leaves: a `Round` a race, the first included. Folds are drawn where no test part is stated: five
-of them test on every row once, then five of another order. Each fold has its own train, valid and test rows, and all
-that is learned from train rows, encoding included, is learned anew: no choice sees the rows that it is tested on. Where
-the test part is stated only the seed changes.
+Enters: the first race. Leaves: a `Repeat` a race, the first included. Without a predefined test part they are folds:
+five of them test on every row once, then five of another order. Each fold has its own train, valid and test rows, and
+all that is learned from train rows, encoding included, is learned anew: no choice sees the rows that it is tested on.
+With a predefined test part only the seed changes.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.race import Race
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 
-ENOUGH = 25  # rounds that are worth their seconds where nobody asked for more: five times five folds
+ENOUGH = 25  # repeats that are worth their seconds where nobody asked for more: five times five folds
 MOST = 100
-SLACK, SLACK_S = 0.25, 5.0  # share of a round, and seconds at most, that one may end late: the smaller of them
+SLACK, SLACK_S = 0.25, 5.0  # share of a repeat, and seconds at most, that one may end late: the smaller of them
 
 
-def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | None, number: int = 0) -> Round:
+def repeat_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | None, number: int = 0) -> Repeat:
     """A race that has ended, scored on its test rows: here their labels are handed out."""
     store = race.store
     metric, truth = METRICS[store.task.metric], held.evaluate(store.split.test)
     done = [entry for entry in race.entries if entry.done and not entry.baseline]
     answers = {entry.name: entry.scores() for entry in done}
-    return Round(
+    return Repeat(
         number=number, fold=fold, seed=seed, seconds=seconds, rows=store.split.test, truth=truth, answers=answers,
         valid={entry.name: entry.facts["score"] for entry in done},
         scores={name: metric(truth, scores) for name, scores in answers.items()},
@@ -38,16 +38,16 @@ def round_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | N
 
 
 @dataclass(kw_only=True)
-class Rounds:
-    """How further rounds are run.
+class Resampling:
+    """How further repeats are run.
 
     `stores` gives the store of a fold, of the order that a seed draws; `start` sets up a race. `begun`
-    counts them; `stopped` and `late` say whether the user or the clock cut the last one short.
+    counts them; `stopped` and `late` say whether the user or the time limit ended the last one early.
     """
 
     store: Store
     held: HeldOut
-    folds: int  # 1: the test part is stated
+    folds: int  # 1: the test part is predefined
     seed: int
     stores: Callable[[int, int], AbstractContextManager[Store]]
     start: Callable[[Store, int, int], Race]  # store, seed, number
@@ -56,17 +56,17 @@ class Rounds:
     late: bool = False
 
     def after(
-        self, first: Round, given: Mapping[str, float], until: float, most: int, fewest: int = 0
-    ) -> Iterator[Round]:
-        """Rounds after the first one, as many as fit before the monotonic moment `until`, and at most `most` in all.
+        self, first: Repeat, given: Mapping[str, float], until: float, most: int, fewest: int = 0
+    ) -> Iterator[Repeat]:
+        """Repeats after the first one, as many as fit before the monotonic moment `until`, and at most `most` in all.
 
-        Each contender gets the seconds that it was given in the first one, and a round is begun where as many are left
-        as the longest took so far: the clock alone ends them, never what they show. Ctrl-C does too. A round that was
+        Each contender gets the seconds that it was given in the first one, and a repeat is begun where as many are left
+        as the longest took so far: the clock alone ends them, never what they show. Ctrl-C does too. A repeat that was
         cut short does not count.
 
         Args:
-            given: {contender: seconds}, of those that finished the first round.
-            fewest: rounds in all that there must be time for, to begin with the second.
+            given: {contender: seconds}, of those that finished the first repeat.
+            fewest: repeats in all that there must be time for, to begin with the second.
         """
         longest = first.seconds
         for number in range(1, most):
@@ -85,7 +85,7 @@ class Rounds:
                     self.stopped, self.late = race.stopped, race.late
                     if race.stopped or race.late:
                         return
-                    made = round_of(
+                    made = repeat_of(
                         race, self.held, self.seed + number, time.monotonic() - began,
                         fold if self.folds > 1 else None, number,
                     )  # fmt: skip

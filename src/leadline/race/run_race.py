@@ -11,6 +11,7 @@ from leadline.race import repeats
 from leadline.race.context import RunContext, memory_cap
 from leadline.race.finalization_time import reserve
 from leadline.race.journal import Journal
+from leadline.race.local_executor import LocalExecutor
 from leadline.race.race import Race, Setup
 from leadline.race.repeats import Population, Trials
 from leadline.race.stages import Stages
@@ -19,7 +20,7 @@ from leadline.system.resources import cores
 
 @dataclass(frozen=True, kw_only=True)
 class Starter:
-    """Sets up a race of these contenders: of a store, from a seed, as round so and so; the first is number 0."""
+    """Sets up a race of these contenders: of a store, from a seed, as repeat so and so; the first is number 0."""
 
     context: RunContext
     names: Sequence[str]
@@ -34,9 +35,9 @@ class Starter:
         return Race(
             store, self.names, folder / "rounds" / str(number) if number else folder / "contenders",
             Setup(
-                cores=cores(), memory_gb=memory_cap(settings), epochs=settings.epochs, slow=self.slow, spares=spares
+                executor=LocalExecutor(cores(), memory_cap(settings), spares), epochs=settings.epochs, slow=self.slow
             ),
-            seed=seed, journal=self.journal, number=number, past=None if past is None else past.rounds.get(number),
+            seed=seed, journal=self.journal, number=number, past=None if past is None else past.repeats.get(number),
         )  # fmt: skip
 
 

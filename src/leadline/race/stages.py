@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from leadline.race.journal import Journal
 
 EARLIER = "earlier"  # of a resumed run: all that it had spent before it was killed
-# In the order of a run, with what a reader is told of each.
+# In the order of a run, with the words of the report.
 STAGES = {
     EARLIER: "before it was resumed",
     "read": "start, and find the source",
@@ -47,7 +47,7 @@ class Stages:
         return stages
 
     def end(self, name: str, at: float | None = None) -> None:
-        """The stage `name` ends now, or ended `at` a monotonic moment; one that is entered again goes on."""
+        """The stage `name` ends now, or ended `at` a monotonic moment; entered again, it adds to its seconds."""
         moment = time.monotonic() if at is None else at
         self.put(name, moment - self.last)
         self.last = moment

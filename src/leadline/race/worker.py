@@ -10,25 +10,27 @@ progress, fitted, exported, failed. Whatever libraries print goes to the log.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
+from leadline.core.executor import Job
 from leadline.core.note import code_of
 
 if TYPE_CHECKING:
     from leadline.core.contender import Contender, Data, Fitted, Progress
     from leadline.dataset.store import Store
 
+Say = Callable[..., None]
 CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
 ALONE, ALONE_S = 30, 0.5  # calls of one row that are timed, and the seconds for them, at most
+OLDEST_S = 60.0  # that a process may be when it reads its first job; else the system counts in another way
 SAID_EVERY = 0.5  # seconds between two messages that only say which step it is
 
 
@@ -36,9 +38,12 @@ def main(job_path: str | None = None) -> None:
     """Run one job to its end."""
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # libraries that print to standard output must not break the protocol
-    if job_path is None and not (job_path := _warmed()):
-        return
-    job = json.loads(Path(job_path).read_text())
+    began = time.monotonic() - _age()
+    if job_path is None:
+        job_path, began = _warmed(), time.monotonic()
+        if not job_path:
+            return
+    job = Job.read(Path(job_path).read_text())
     stop: threading.Event = threading.Event()
     commands: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_listen, args=(stop, commands), daemon=True).start()
@@ -48,11 +53,32 @@ def main(job_path: str | None = None) -> None:
         messages.flush()
 
     try:
-        _work(job, stop, commands, say)
+        fitted = work(job, began, stop, say)
+        if job.leaves:  # memory is short: whoever comes next needs what this one holds
+            try:
+                export(job, fitted, say)
+            except Exception:  # what it has learned still counts; a request for the graph is answered with an error
+                traceback.print_exc()
+            return
+        while commands.get() == "export":
+            export(job, fitted, say)
     except Exception as error:
         traceback.print_exc()
         say("failed", why=f"{type(error).__name__}: {error}"[:500])
         sys.exit(1)
+
+
+def _age() -> float:
+    """Seconds since this process was started, which on a busy machine is long before its first line; 0 if unknown.
+
+    A job's seconds count from there, as the race counts them.
+    """
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):  # other systems
+        return 0.0
+    return age if 0.0 <= age < OLDEST_S else 0.0
 
 
 def _warmed() -> str:
@@ -81,21 +107,23 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
     os._exit(0)  # the race is gone
 
 
-def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str], say: Any) -> None:
+def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
+    """Train a contender, and write what it answers on the test and calib rows into its folder.
+
+    Args:
+        began: the monotonic moment from which the seconds of the job count.
+        say: takes an event and its facts.
+    """
     from leadline.contenders.portfolio import PORTFOLIO
     from leadline.core.contender import Data
     from leadline.dataset.store import Store
     from leadline.system.resources import peak_mb
 
-    folder = Path(job["folder"])
-    record = Record(folder, math.inf if job["seconds"] is None else job["seconds"], job["began"], stop)
-    store = Store(job["store"])
-    data = Data(
-        store=store, clock=record.clock, threads=job["threads"], epochs=job["epochs"], memory_gb=job["memory_gb"]
-    )
+    record, store = Record(job.folder, job.seconds, began, stop), Store(job.store)
+    data = Data(store=store, clock=record.clock, threads=job.threads, epochs=job.epochs, memory_gb=job.memory_gb)
     if record.state is not None:
-        say("progress", step=record.state["step"], score=None, note="goes on from its last checkpoint", facts={})
-    fitted = _learned(PORTFOLIO[job["contender"]], data, job["seed"], record, say)
+        say("progress", step=record.state["step"], score=None, note="resumes from its last checkpoint", facts={})
+    fitted = _learned(PORTFOLIO[job.contender], data, job.seed, record, say)
     record.write_clock()
     fit_s, fit_cpu_s = record.spent_s(), time.process_time()
     say("progress", step=0, score=None, note="answering the test rows", facts={})
@@ -105,29 +133,25 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     scores = fitted.predict(store, store.split.test)
     predict_us = (time.perf_counter() - began) / len(scores) * 1e6
     one_us = _one_row(fitted, store)
-    np.save(folder / "test.npy", scores)
+    np.save(job.folder / "test.npy", scores)
     if len(store.split.calib):
-        np.save(folder / "calib.npy", fitted.predict(store, store.split.calib))
+        np.save(job.folder / "calib.npy", fitted.predict(store, store.split.calib))
     say(
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
         undertrained=fitted.undertrained, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
         coded=coded(fitted.describe),
     )  # fmt: skip
-    if job["leaves"]:  # memory is short: whoever comes next needs what this one holds
-        try:
-            (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
-        except Exception:  # what it has learned still counts; whoever asks for the file is told
-            traceback.print_exc()
-        else:
-            say("exported")
-        return
-    while commands.get() == "export":
-        (folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
-        say("exported")
+    return fitted
 
 
-def _learned(contender: Contender, data: Data, seed: int, record: Record, say: Any) -> Fitted:
+def export(job: Job, fitted: Fitted, say: Say) -> None:
+    """Write the graph of a trained contender."""
+    (job.folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
+    say("exported")
+
+
+def _learned(contender: Contender, data: Data, seed: int, record: Record, say: Say) -> Fitted:
     """Fit, and tell how it goes."""
     from leadline.core.contender import Progress
 

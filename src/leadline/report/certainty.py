@@ -1,9 +1,9 @@
-"""How sure the answers are: before and after calibration, and what the sets or intervals of the file hold.
+"""The confidence of the answers: before and after calibration, and what the sets or intervals of the file hold.
 
 Enters: `Facts`. Leaves: HTML; nothing where a run measured none of it.
 
-    >>> facts = Facts.of({"conformal": {"coverage": 0.9, "seen": 0.91, "low": 0.89, "high": 0.93, "size": 1.2}})
-    >>> "stated for 90%" in certainty(facts)
+    >>> facts = Facts.of({"conformal": {"coverage": 0.9, "observed": 0.91, "low": 0.89, "high": 0.93, "size": 1.2}})
+    >>> "target is 90%" in certainty(facts)
     True
 """
 
@@ -25,26 +25,26 @@ def certainty(facts: Facts) -> str:
 
 
 def _held(facts: Facts) -> str:
-    """The stated coverage and the seen one."""
+    """The coverage that was asked for, and the one on the test rows."""
     found: dict[str, Any] = facts.result.get("conformal") or {}
-    stated, seen, size = (number(found.get(key)) for key in ("coverage", "seen", "size"))
-    if stated is None or seen is None or size is None:
+    target, observed, size = (number(found.get(key)) for key in ("coverage", "observed", "size"))
+    if target is None or observed is None or size is None:
         return ""
     span = f"{percent(number(found.get('low')))} to {percent(number(found.get('high')))}"
     empty = number(found.get("empty")) or 0.0
-    told = "for {} of the rows; on the test it held the truth in"
+    share, contains = "of the rows", "it contains the label of"
     if facts.task.multilabel:
-        what = f"Each answer comes with a <code>set</code> of labels that the row may bear, {plain(size)} on average"
-        told = "to hold {} of the labels that a row bears, on average; on the test it held"
+        what = f"Each answer comes with a <code>set</code> of labels that the row may have, {plain(size)} on average"
+        share, contains = "of the labels of a row, on average", "it contains"
     elif facts.task.numeric:
         what = f"Each answer comes with an interval, <code>low</code> to <code>high</code>, {plain(size)} wide"
     else:
         none = f"; {percent(empty)} of the rows have none, as no class is likely enough" if empty else ""
         what = f"Each answer comes with a <code>set</code> of classes, {plain(size)} of them on average{none}"
     return (
-        f"<p>{what}. It is stated {told.format(percent(stated))} <b>{percent(seen)}</b> (95% interval {span}). The "
-        f"threshold comes from {count(number(found.get('rows')))} rows{_unseen(facts)}. It holds for rows that are "
-        "drawn like these.</p>"
+        f"<p>{what}. The target is {percent(target)} {share}; on the test {contains} <b>{percent(observed)}</b> (95% "
+        f"interval {span}). The threshold comes from {count(number(found.get('rows')))} rows{_unseen(facts)}. It is "
+        "valid for rows from the same distribution.</p>"
     )
 
 
@@ -79,7 +79,7 @@ def _calibrated(facts: Facts) -> str:
         return ""
     head = ("Contender", "Calibration", "Error before", "after", "Log loss before", "after")
     note = (
-        f"<p>Calibration is to change how sure an answer is, and not the answer.{_changed(found)} The error is the "
+        f"<p>Calibration changes the confidence of an answer, not the answer.{_changed(found)} The error is the "
         "expected calibration error on the test rows: by how much the probability of the answers misses the share that "
         "is right.</p>"
     )
@@ -87,7 +87,7 @@ def _calibrated(facts: Facts) -> str:
 
 
 def _picture(facts: Facts, found: dict[str, Any]) -> str:
-    """How often answers of the shipped contender are right, by how sure they are."""
+    """How often answers of the shipped contender are right, by their confidence."""
     shipped = facts.shipped.get("name")
     mine: dict[str, Any] = found.get(str(shipped)) or {}
     held = mine.get("curve")
@@ -102,7 +102,7 @@ def _picture(facts: Facts, found: dict[str, Any]) -> str:
     low = min(min(x, y) for one in lines for x, y in one.points)
     axis = Axis(max(0.0, low - 0.03), 1.0)
     frame = Frame(
-        f"Share of right answers of {esc(shipped)} by how sure they are",
+        f"Share of right answers of {esc(shipped)} by their confidence",
         ("probability of the answer", "share that is right"), (percent, percent),
     )  # fmt: skip
     caption = "On the dashed line answers are right as often as they are sure."

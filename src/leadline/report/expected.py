@@ -25,7 +25,7 @@ def expected(facts: Facts) -> str:
         return ""
     rows = [
         (
-            clip(reason.get("found"), 200),
+            clip(reason.get("finding"), 200),
             clip(reason.get("points_to")),
             clip(reason.get("source"), 120),
         )

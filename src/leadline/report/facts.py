@@ -1,4 +1,4 @@
-"""What every part of the page asks of a result: who finished, on what scale scores are drawn, how they are written.
+"""What every part of the page asks of a result: who finished, the scale of the scores, how they are written.
 
 Enters: the parsed result.json. Leaves: a frozen `Facts`; missing fields become None, never an error, so that a page
 comes out of a run that ended early.
@@ -80,9 +80,9 @@ class Facts:
     @cached_property
     def over(self) -> str:
         """`25 folds` or `3 seeds` where the verdict rests on several trainings, else nothing."""
-        rounds = number(self.verdict.get("rounds")) or 1
+        repeats = number(self.verdict.get("repeats")) or 1
         by = self.verdict.get("by")
-        return f"{rounds:.0f} {by}" if rounds > 1 and by in ("folds", "seeds") else ""
+        return f"{repeats:.0f} {by}" if repeats > 1 and by in ("folds", "seeds") else ""
 
     @cached_property
     def best(self) -> Contender:
@@ -106,7 +106,7 @@ class Facts:
 
     @cached_property
     def score_axis(self) -> Axis:
-        """A scale on which the good contenders can be told apart; those far behind lie beyond its edge."""
+        """A scale on which the good contenders can be distinguished; those far behind lie beyond its edge."""
         near = self._near([c for c in self.finished if family(c) != BASELINE] or self.finished)
         near += [c for c in (self.shipped, self.rival) if c and number(c.get("score")) is not None and c not in near]
         values = [v for c in near for v in (c["score"], number(c.get("low")), number(c.get("high"))) if v is not None]

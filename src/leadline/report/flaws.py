@@ -2,8 +2,8 @@
 
 Enters: `Facts`, and some rows by the name of the flaw. Leaves: HTML.
 
-    >>> flaw = {"name": "near_duplicates", "says": "2 rows are near duplicates.", "rows": 2, "price": None, "fixes": 1}
-    >>> "2 rows are near duplicates." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
+    >>> flaw = {"name": "near_duplicates", "message": "2 near duplicates.", "rows": 2, "impact": None, "fixes": 1}
+    >>> "2 near duplicates." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
     True
 """
 
@@ -23,7 +23,7 @@ SHOWN = 6
 
 def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str:
     """Every flaw with its impact, then some rows of each; one sentence if there is none."""
-    found, searched = facts.result.get("flaws"), _searched(facts)
+    found, searched = facts.result.get("flaws"), _searched_for(facts)
     if found is None:
         return ""
     if not found:
@@ -40,9 +40,9 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str
     )
 
 
-def _searched(facts: Facts) -> str:
-    """What the scan searched for: what is not named here may be there."""
-    names = facts.result.get("looked_for")
+def _searched_for(facts: Facts) -> str:
+    """What the scan searched for: other flaws may be there."""
+    names = facts.result.get("searched_for")
     return f" Searched for: {clip(', '.join(map(str, names)), 400)}." if names else ""
 
 
@@ -57,7 +57,7 @@ def _title(flaw: Mapping[str, Any]) -> str:
 
 def _impact(flaw: Mapping[str, Any]) -> tuple[str, str, str]:
     """The change of the score without it, its interval, and how that was measured."""
-    impact = flaw.get("price")
+    impact = flaw.get("impact")
     if flaw.get("fixed") and flaw.get("fixes"):
         return FLAWS[str(flaw["name"])].removal, "–", "–"
     if not impact:
@@ -74,18 +74,21 @@ def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found], room: Room) -> str:
     rows = "".join(_row(each, room) for each in shown[:SHOWN])
     wide = "" if all(each.images and not each.sounds for each in shown) else " wide"
     gallery = f'<div class="gallery{wide}">{rows}</div>' if rows else ""
-    return f"<h3>{_title(flaw)}</h3><p>{clip(flaw.get('says'), 500)}{_fix(flaw)}</p>{gallery}"
+    return f"<h3>{_title(flaw)}</h3><p>{clip(flaw.get('message'), 500)}{_fix(flaw)}</p>{gallery}"
 
 
 def _row(each: Found, room: Room) -> str:
-    numbers = [each.row + 1] + ([each.twin + 1] if each.twin is not None else [])
+    numbers = [each.row + 1] + ([each.duplicate_of + 1] if each.duplicate_of is not None else [])
     pictures = "".join(room.picture(one, f"row {row}") for one, row in zip(each.images, numbers, strict=False))
-    pictures = f'<div class="pair">{pictures}</div>' if len(each.images) > 1 else pictures
+    pictures = f'<div class="duplicates">{pictures}</div>' if len(each.images) > 1 else pictures
     pictures += "".join(room.sound(one, f"sound of row {row}") for one, row in zip(each.sounds, numbers, strict=False))
     texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
-    words = [f"row {count(each.row + 1)}" + (f" repeats row {count(each.twin + 1)}" if each.twin is not None else "")]
+    words = [
+        f"row {count(each.row + 1)}"
+        + (f" repeats row {count(each.duplicate_of + 1)}" if each.duplicate_of is not None else "")
+    ]
     words += [f"label <b>{name(each.label, 40)}</b>"] if each.label is not None else []
-    words += [f"should be <b>{name(each.said, 40)}</b>?"] if each.said is not None else []
+    words += [f"should be <b>{name(each.suggested_label, 40)}</b>?"] if each.suggested_label is not None else []
     return f"<figure>{pictures}{texts}<figcaption>{', '.join(words)}</figcaption></figure>"
 
 

@@ -17,7 +17,7 @@ from leadline.report.facts import Facts
 from leadline.report.media_budget import Room, is_picture
 from leadline.results.examples import Example
 
-SHOWN, OPEN, CELLS = 24, 12, 12
+SHOWN, OPEN, VALUES = 24, 12, 12
 TEXT = 420  # characters of a text
 
 
@@ -30,7 +30,7 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
     more = f" {agreed(len(examples) - SHOWN, '1 more is', '{} more are')} not shown." if len(examples) > SHOWN else ""
     what = "passages that it found hardest to predict" if facts.task.generative else None
     lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"
-    if all(each.cells and each.text is None and each.image is None and each.sound is None for each in shown):
+    if all(each.values and each.text is None and each.image is None and each.sound is None for each in shown):
         return lead + _table(shown, several)
     css = "gallery" if all(is_picture(each.image) and each.sound is None for each in shown) else "gallery wide"
     figures = [_figure(each, several, room) for each in shown]
@@ -42,27 +42,27 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
 
 
 def _table(shown: Sequence[Example], several: bool) -> str:
-    """Rows that are nothing but cells are compared best below each other."""
-    columns = list(dict.fromkeys(key for each in shown for key in each.cells or ()))[:CELLS]
+    """Rows of plain values are compared best below each other."""
+    columns = list(dict.fromkeys(key for each in shown for key in each.values or ()))[:VALUES]
     sure = any(each.confidence is not None for each in shown)
     off = any(each.error is not None for each in shown)
     head = ["Row", "True", "Said", *(["Sure"] if sure else []), *(["Off by"] if off else [])]
     head += [name(column, 30) for column in columns]
     rows = []
     for each in shown:
-        told = [_labels(each)] if several else []
-        told = told or [f"<b>{name(each.truth, 40)}</b>", f"<b>{name(each.prediction, 40)}</b>"]
-        told += [percent(each.confidence)] if sure else []
-        told += [_off(each.error)] if off else []
-        cells = [name((each.cells or {}).get(column, "–"), 40) for column in columns]
-        rows.append([count(each.row + 1), *told, *cells])
+        shown_values = [_labels(each)] if several else []
+        shown_values = shown_values or [f"<b>{name(each.truth, 40)}</b>", f"<b>{name(each.prediction, 40)}</b>"]
+        shown_values += [percent(each.confidence)] if sure else []
+        shown_values += [_off(each.error)] if off else []
+        cells = [name((each.values or {}).get(column, "–"), 40) for column in columns]
+        rows.append([count(each.row + 1), *shown_values, *cells])
     if several:
         head[1:3] = ["Labels"]
     return grid(head, rows, len(head), "Worst mistakes", "dense")
 
 
 def _figure(each: Example, several: bool, room: Room) -> str:
-    """One example: what it is, then what was true and what was said."""
+    """One example: what it is, its label and its prediction."""
     body, label = "", f"row {each.row + 1}"
     if not several and each.truth is not None:
         label += f": {clip(each.truth, 40)}, taken for {clip(each.prediction, 40)}"
@@ -72,8 +72,8 @@ def _figure(each: Example, several: bool, room: Room) -> str:
         body += room.sound(each.sound, f"sound of row {each.row + 1}")
     if each.text is not None:
         body += f'<blockquote dir="auto">{clip(each.text.strip(), TEXT)}</blockquote>'
-    if each.cells:
-        pairs = list(each.cells.items())[:CELLS]
+    if each.values:
+        pairs = list(each.values.items())[:VALUES]
         body += tag("dl", "".join(f"<dt>{name(k, 30)}</dt><dd>{name(v, 60)}</dd>" for k, v in pairs))
     said = ""
     if several and each.truth is not None:
@@ -87,8 +87,8 @@ def _figure(each: Example, several: bool, room: Room) -> str:
 
 def _labels(each: Example) -> str:
     """Several labels as a reader asks for them: which were missed, which are wrong, which are right."""
-    borne, told = (set(filter(None, str(side or "").split("|"))) for side in (each.truth, each.prediction))
-    groups = (("missed", borne - told), ("wrong", told - borne), ("right", borne & told))
+    labels, predicted = (set(filter(None, str(side or "").split("|"))) for side in (each.truth, each.prediction))
+    groups = (("missed", labels - predicted), ("wrong", predicted - labels), ("right", labels & predicted))
     parts = [
         f"{word} " + ", ".join(f"<b>{name(label, 30)}</b>" for label in sorted(labels))
         for word, labels in groups

@@ -20,7 +20,7 @@ def writing(facts: Facts) -> str:
     """A passage from the shipped file, and the perplexity of every contender."""
     shipped = facts.result.get("shipped") or {}
     sample = shipped.get("sample") or {}
-    text = str(sample.get("text") or "").strip("\n")
+    text = str(sample.get("passage") or "").strip("\n")
     passage = ""
     if text:
         lead = f"{name(shipped.get('contender'))} continues, from an empty line:"
@@ -30,6 +30,6 @@ def writing(facts: Facts) -> str:
         for c in facts.finished
         if number(c.get("perplexity")) is not None
     ]
-    unit = clip(sample.get("unit") or "token")
+    unit = clip(sample.get("token_unit") or "token")
     head = ("Contender", f"Test {facts.measure.title}", f"Perplexity a {unit}")
     return passage + (grid(head, rows, 1, "Perplexity") + tag("p", NOTE) if rows else "")

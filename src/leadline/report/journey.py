@@ -1,4 +1,4 @@
-"""One test row from its raw cells to the answer, a line a step.
+"""One test row from its raw values to the answer, a line a step.
 
 Enters: a `Journey`, as `results/walkthrough.py` makes it. Leaves: HTML.
 
@@ -15,12 +15,12 @@ from leadline.report.media_budget import Room
 from leadline.results.examples import Journey
 
 SAID = {
-    "cell": "cell", "decoded": "decoded", "encoded": "encoded", "form": "form that is read", "model": "model",
+    "value": "value", "decoded": "decoded", "encoded": "encoded", "view": "feature view", "model": "model",
     "answer": "answer",
 }  # fmt: skip
 LEAD = (
-    "This is what the file does with one row of the test: cells are decoded, everything after that is the one graph in "
-    "the file, which anybody can run. Of every step the type, the shape and the first values are shown."
+    "The file answers one test row in these steps: values are decoded, everything after that is the one graph in the "
+    "file, which anybody can run. Each step shows its type, its shape and its first values."
 )
 
 

@@ -33,7 +33,7 @@ def contenders(facts: Facts) -> str:
         table = f'<table class="contenders"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     legend = _legend() if table else ""
     level = _valid_rows(facts) + _undertrained(facts) if table else ""
-    told = f"{_within(facts)}{_rounds(facts)}{_absent(facts)}{_described(facts)}"
+    told = f"{_within(facts)}{_repeats(facts)}{_absent(facts)}{_described(facts)}"
     return f"{scroll(table, 'Contenders')}{legend}{level}{told}"
 
 
@@ -115,24 +115,24 @@ def _undertrained(facts: Facts) -> str:
     return f"<p>Undertrained, so that losing says nothing of a family: {', '.join(short)}.</p>"
 
 
-def _rounds(facts: Facts) -> str:
+def _repeats(facts: Facts) -> str:
     """What every contender scored on each fold, or from each seed."""
-    rounds = facts.result.get("rounds_run") or []
-    if len(rounds) < 2:
+    repeats = facts.result.get("repeats_run") or []
+    if len(repeats) < 2:
         return ""
-    names = [c.get("name") for c in facts.finished if c.get("name") in (rounds[0].get("scores") or {})]
+    names = [c.get("name") for c in facts.finished if c.get("name") in (repeats[0].get("scores") or {})]
     rows = [
         [
-            count(one.get("number", 0) + 1),
+            count(one.get("repeat", 0) + 1),
             f"{one['fold'] + 1}" if number(one.get("fold")) is not None else "the same rows",
             count(one.get("seed")), seconds(number(one.get("seconds"))),
             *(facts.measure.text(number((one.get("scores") or {}).get(n))) for n in names),
         ]
-        for one in rounds
+        for one in repeats
     ]  # fmt: skip
-    head = ("Round", "Fold", "Seed", "Took", *(name(n, 16) for n in names))
-    table = grid(head, rows, 0, "Rounds")
-    return f"<details><summary>All {len(rounds)} rounds, scored on their test rows</summary>{table}</details>"
+    head = ("Repeat", "Fold", "Seed", "Took", *(name(n, 16) for n in names))
+    table = grid(head, rows, 0, "Resampling")
+    return f"<details><summary>All {len(repeats)} repeats, scored on their test rows</summary>{table}</details>"
 
 
 def _absent(facts: Facts) -> str:

@@ -1,7 +1,7 @@
 """Where the shipped model is right and where it errs, on the held-out test rows.
 
 Enters: `Facts`, and the test predictions as a frame with `truth` and `prediction`. Leaves: HTML.
-A million rows are counted by polars; what is drawn point by point is every n-th row, so the same rows each time.
+A million rows are counted by polars; the points of a picture are every n-th row, so the same rows each time.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ def answers(facts: Facts, predictions: pl.DataFrame) -> str:
 
 
 def _labels(predictions: pl.DataFrame, classes: list[str]) -> str:
-    """Where a row may bear several labels: how often each is borne, said, and both, the commonest first."""
-    sets = [[set(cell.split("|")) for cell in predictions[column].fill_null("")] for column in ("truth", "prediction")]
+    """Of a multilabel task: how often each label is true, predicted, and both, the commonest first."""
+    sets = [[set(row.split("|")) for row in predictions[column].fill_null("")] for column in ("truth", "prediction")]
     counted = []
     for label in classes:
-        borne, said = ([label in row for row in side] for side in sets)
-        counted.append((sum(borne), sum(said), sum(a and b for a, b in zip(borne, said, strict=True)), label))
+        true, predicted = ([label in row for row in side] for side in sets)
+        counted.append((sum(true), sum(predicted), sum(a and b for a, b in zip(true, predicted, strict=True)), label))
     counted.sort(key=lambda row: -row[0])
     rows = [
         (
-            name(label), count(borne), percent(both / borne) if borne else "–",
-            count(said), percent(both / said) if said else "–",
-            percent(2 * both / (borne + said) if borne + said else None),
+            name(label), count(true), percent(both / true) if true else "–",
+            count(predicted), percent(both / predicted) if predicted else "–",
+            percent(2 * both / (true + predicted) if true + predicted else None),
         )
-        for borne, said, both, label in counted
+        for true, predicted, both, label in counted
     ]  # fmt: skip
-    each = [2 * both / (borne + said) for borne, said, both, _ in counted if borne + said]
+    each = [2 * both / (true + predicted) for true, predicted, both, _ in counted if true + predicted]
     right = sum(a == b for a, b in zip(*sets, strict=True))
     have = "has all its" if right == 1 else "have all their"
     lead = (
@@ -75,12 +75,10 @@ def _matrix(classes: list[str], counts: dict[tuple[str, str], int]) -> str:
         hit = percent(counts.get((truth, truth), 0) / total) if total else "–"
         rows.append(f'<tr><th scope="row">{name(truth, 28)}</th>{cells}<td>{hit}</td></tr>')
     table = (
-        f'<table class="confusion"><thead><tr><th scope="col">true ↓ said →</th>{head}<th scope="col">found</th></tr>'
-        f"</thead><tbody>{''.join(rows)}</tbody></table>"
+        f'<table class="confusion"><thead><tr><th scope="col">true ↓ predicted →</th>{head}<th scope="col">recall</th>'
+        f"</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
-    note = (
-        "A row is a true class, a column what the model said; the last column is the share of the class that was found."
-    )
+    note = "A row is a true class, a column a predicted one; the last column is the recall of the class."
     return f"<p>{note}</p>{scroll(table, 'Confusion matrix')}"
 
 
@@ -104,7 +102,7 @@ def _confused(counts: dict[tuple[str, str], int]) -> str:
     if not pairs:
         return ""
     note = f"{count(len(totals))} classes are too many for a matrix; these are its largest entries off the diagonal."
-    first = grid(("True class", "Model said", "Rows", "Of the class"), pairs, 2, "Most confused")
+    first = grid(("True class", "Model predicted", "Rows", "Of the class"), pairs, 2, "Most confused")
     second = grid(("Class", "Found", "Test rows"), weak, 1, "Hardest classes")
     pair = tag("div", f"<h3>Most confused</h3>{first}") + tag("div", f"<h3>Hardest classes</h3>{second}")
     return f'<p>{note}</p><div class="pair">{pair}</div>'
@@ -116,9 +114,9 @@ def _numbers(predictions: pl.DataFrame) -> str:
     both = both.filter(pl.col("truth").is_finite() & pl.col("prediction").is_finite())
     if both.is_empty():
         return "<p>No test row has a finite prediction.</p>"
-    drawn = both.gather_every(math.ceil(len(both) / POINTS))
+    points = both.gather_every(math.ceil(len(both) / POINTS))
     usual = [float(both["prediction"].quantile(share) or 0) for share in (0.005, 0.995)]
-    axis = Axis.over([*drawn["truth"].to_list(), *usual], pad=0.03)
+    axis = Axis.over([*points["truth"].to_list(), *usual], pad=0.03)
     errors = both["prediction"] - both["truth"]
     edge = float(errors.abs().quantile(0.995) or 0) or 1e-12
     spread = Axis(-edge * 1.02, edge * 1.02)
@@ -130,14 +128,14 @@ def _numbers(predictions: pl.DataFrame) -> str:
     error = Measure.fit("value", True, [edge], step=edge / 50).text
     half, most = (plain(float(errors.abs().quantile(share) or 0)) for share in (0.5, 0.95))
     sampled = (
-        f" {count(len(drawn))} of {count(len(both))} rows {'is' if len(drawn) == 1 else 'are'} drawn."
-        if len(drawn) < len(both)
+        f" {count(len(points))} of {count(len(both))} rows {'is' if len(points) == 1 else 'are'} shown."
+        if len(points) < len(both)
         else ""
     )
     same = Frame("Predicted against true values on the test rows", ("true", "predicted"), (value, value))
     off = Frame("Histogram of prediction minus truth", ("predicted minus true", "rows"), (error, count))
     first, second = (
-        cloud(list(drawn.iter_rows()), axis, same),
+        cloud(list(points.iter_rows()), axis, same),
         bars([filled.get(i, 0) for i in range(BARS)], spread, off),
     )
     return (

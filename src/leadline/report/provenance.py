@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime as ort
 
 session = ort.InferenceSession({file}, providers=["CPUExecutionProvider"])
-print(session.get_modelmeta().custom_metadata_map)            # classes, units, how cells are decoded
+print(session.get_modelmeta().custom_metadata_map)            # classes, units, how values are decoded
 for value in session.get_inputs():
     print(value.name, value.type, value.shape)                # one input a column, rows first
 
@@ -142,11 +142,11 @@ def rule(facts: Facts) -> str:
     region = number(facts.verdict.get("region"))
     here = f", here ± {facts.measure.difference(region)}" if region is not None else ""
     method = {
-        "folds": "Each round trains all contenders anew on a fold of its own; the best of each family by the fold's "
+        "folds": "Each repeat trains all contenders anew on a fold of its own; the best of each family by the fold's "
         "valid rows answer its test rows. The interval holds what these rows leave open and the noise of training: "
         "what real races show of it, corrected by how the folds at hand scatter.",
-        "seeds": "Each round trains all contenders from another seed; the best of each family by valid answer the same "
-        "test rows. The bootstrap resamples rows, and the noise between seeds is added.",
+        "seeds": "Each repeat trains all contenders from another seed; the best of each family by valid answer the "
+        "same test rows. The bootstrap resamples rows, and the noise between seeds is added.",
     }.get(
         str(facts.verdict.get("by")),
         "The best deep and the best classical contender, chosen on the valid rows, answer the same test rows, which "
@@ -165,7 +165,7 @@ def rule(facts: Facts) -> str:
 
 def _evaluated(facts: Facts) -> str:
     """How often the labels of test rows were handed out to score contenders, as it was counted."""
-    opened, found = number(facts.result.get("test_openings")), facts.result.get("evaluations") or {}
+    opened, found = number(facts.result.get("test_evaluations")), facts.result.get("evaluations") or {}
     if not opened:
         return ""
     sets, most = number(found.get("sets")) or 1, number(found.get("most")) or opened

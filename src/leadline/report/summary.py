@@ -109,10 +109,10 @@ def _changes(facts: Facts) -> str:
 
 def _about_rows(facts: Facts) -> list[str]:
     """What would settle it, and the smallest difference that could have shown."""
-    rows, rounds = (number(facts.verdict.get(f"settle_{what}")) for what in ("rows", "rounds"))
+    rows, repeats = (number(facts.verdict.get(f"settle_{what}")) for what in ("rows", "repeats"))
     have = facts.result.get("rows") or {}
     over = facts.verdict.get("by") == "folds"
-    if not rows and not rounds:
+    if not rows and not repeats:
         return []
     least = number(facts.verdict.get("smallest"))
     power = "No difference is detectable at 80% power"
@@ -123,11 +123,11 @@ def _about_rows(facts: Facts) -> list[str]:
         tested = count(number(sum(have.values()) if over else have.get("test")))
         title, here = ("More rows", f"this run has {tested} in all") if over else ("More test rows", f"here {tested}")
         found.append(f"<b>{title}:</b> if the gap stays as it is, about {count(rows)} settle it in 4 of 5 runs; {here}")
-    if rounds:
+    if repeats:
         spent, what = number(facts.verdict.get("settle_s")), "seed" if facts.verdict.get("by") == "seeds" else "fold"
-        total = count((number(facts.verdict.get("rounds")) or 1) + rounds)
+        total = count((number(facts.verdict.get("repeats")) or 1) + repeats)
         also = "would do as well" if rows else "settle it in 4 of 5 runs, if the gap stays as it is"
-        more = f"{count(rounds)} more {what}{'s' if rounds > 1 else ''}{f' ({seconds(spent)})' if spent else ''}"
+        more = f"{count(repeats)} more {what}{'s' if repeats > 1 else ''}{f' ({seconds(spent)})' if spent else ''}"
         found.append(f"<b>More {what}s:</b> {more} {also}: <code>--repeats {total}</code>")
     return [f"{'. '.join(found)}. {power}."]
 
@@ -184,7 +184,7 @@ def _about_effort(facts: Facts) -> list[str]:
         short = (facts.result.get("ended") or {}).get("code") in ("used", "late", "no_room")
         how = "for which a larger budget has time" if short else "<code>--repeats 3</code>"
         found.append(
-            f"<b>More trainings:</b> this speaks of these trained models; three rounds ({how}) speak of methods."
+            f"<b>More trainings:</b> this speaks of these trained models; three repeats ({how}) speak of methods."
         )
     return found
 

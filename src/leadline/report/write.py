@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from leadline.core.records import ResultV2, wrong_keys
 from leadline.dataset.table import Table
 from leadline.flaws.flaw import Flaw
 from leadline.race.race import Race
@@ -33,6 +35,8 @@ def write_report(
         way = evidence.way(table, store, Model(folder / MODEL))
     stages.end("report")
     result |= {"seconds": stages.rounded(), "spent_s": round(sum(stages.seconds.values()), 1)}
+    if wrong := list(wrong_keys(result, ResultV2, "result.json")):
+        warnings.warn(f"result.json is not as its schema says: {'; '.join(wrong)}.", stacklevel=2)
     (folder / "report.html").write_text(render(result, predictions, shown, found, way), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     stages.journal.tell("verdict", spent_s=result["spent_s"], **result["verdict"])

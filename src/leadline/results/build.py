@@ -6,6 +6,7 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
+from leadline.core.records import RESULT_VERSION
 from leadline.dataset.table import Table
 from leadline.flaws.detector import TestAnswers
 from leadline.flaws.fix import write
@@ -43,23 +44,24 @@ def build_result(
         flaws = with_impact(flaws, shipped_answers)
     write(flaws, folder / "flaws.csv")
     result = {
-        "leadline": __version__, "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
+        "schema_version": RESULT_VERSION, "leadline": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
         "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
         "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
         "rows": store.split.counts(), "budget_s": context.budget,
         "epochs": settings.epochs, "spent_s": 0.0, "peak_memory_gb": round(peak, 3),
-        "memory_cap_gb": memory_cap(settings), "seed": settings.seed, "test_openings": trials.test_evaluations,
+        "memory_cap_gb": memory_cap(settings), "seed": settings.seed, "test_evaluations": trials.test_evaluations,
         "evaluations": trials.evaluations, "command": command(source_of(folder), settings),
         "data_hash": table.source.digest, "machine": machine(), "versions": versions(),
         "columns": evidence.columns(table),
         "contenders": evidence.contenders(judged, context.began),
         "verdict": dataclasses.asdict(shipment.verdict), "needs": trials.needs,
         "within": [dataclasses.asdict(each) for each in trials.within],
-        "rounds_run": evidence.rounds(trials.rounds), "ended": dataclasses.asdict(trials.ending),
+        "repeats_run": evidence.repeats(trials.repeats), "ended": dataclasses.asdict(trials.ending),
         "shipped": None if name is None else shipped(shipment, store, folder, judged.scored[name].score),
         **evidence.certainties(store.task, judged.certain, judged.truth, judged.raw, name), "warnings": warnings,
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in settings.fixes} for flaw in flaws],
-        "looked_for": scan.looked_for, "quarantined": len(table.bad) + len(store.bad),
+        "searched_for": scan.searched_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
     expected = expect(
         table, store.split.counts(), machine(), interpretable=settings.interpretable, seconds=settings.seconds

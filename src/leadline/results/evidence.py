@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from leadline.core.note import SAMPLED
-from leadline.core.records import ColumnResult, ContenderResult, RoundResult
+from leadline.core.records import ColumnResult, ContenderResult, RepeatResult
 from leadline.core.task import Task
 from leadline.dataset.audit import COUNTED
 from leadline.dataset.store import Store
@@ -24,7 +24,7 @@ from leadline.results.examples import Example, Found, Journey
 from leadline.results.thumbnails import picture, sound
 from leadline.results.walkthrough import journey
 from leadline.stats import calibration, conformal
-from leadline.stats.round import Round
+from leadline.stats.repeat import Repeat
 from leadline.stats.uncertainty import Certainty
 from leadline.use.model import Model
 
@@ -35,12 +35,12 @@ PACKED = object()  # bytes of a file, which tell a reader nothing
 
 
 def contenders(judged: Judged, began: float) -> list[ContenderResult]:
-    """The `contenders` of result.json: scores are of the first round; `seeds` are those it was trained from in all.
+    """The `contenders` of result.json: scores are of the first repeat; `seeds` are those it was trained from in all.
 
     `began`: the monotonic moment at which the run did.
     """
     rows: list[ContenderResult] = []
-    race, scored, held, store = judged.race, judged.scored, judged.trials.rounds, judged.race.store
+    race, scored, held, store = judged.race, judged.scored, judged.trials.repeats, judged.race.store
     tokens = len(stream(store, store.split.test)[0]) if store.task.generative else 0
     for entry in race.entries:
         found = scored.get(entry.name)
@@ -62,11 +62,11 @@ def contenders(judged: Judged, began: float) -> list[ContenderResult]:
     return rows
 
 
-def rounds(held: Sequence[Round]) -> list[RoundResult]:
-    """The `rounds_run` of result.json: what every contender scored in each."""
+def repeats(held: Sequence[Repeat]) -> list[RepeatResult]:
+    """The `repeats_run` of result.json: what every contender scored in each."""
     return [
         {
-            "number": one.number,
+            "repeat": one.number,
             "fold": one.fold,
             "seed": one.seed,
             "seconds": round(one.seconds, 1),
@@ -155,8 +155,8 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
     place = {int(row): i for i, row in enumerate(np.unique(rows))}
     shown = []
     for i, row, (true, said) in zip(order, rows, words, strict=True):
-        cells = frame.row(place[int(row)], named=True)
-        rest = _cells(table, cells)
+        values = frame.row(place[int(row)], named=True)
+        rest = _listed_values(table, values)
         shown.append(
             Example(
                 row=int(row),
@@ -166,8 +166,8 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
                 error=float(scores[i] - truth[i]) if task.numeric else None,
                 image=picture(store, int(row)),
                 sound=sound(store, int(row)),
-                text=_text(table, cells),
-                cells=rest or None,
+                text=_text(table, values),
+                values=rest or None,
             )  # fmt: skip
         )
     return shown
@@ -179,26 +179,26 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
     names = [column.name for column in table.columns if column.role != "target"]
     for flaw in flaws:
         rows = [int(row) for row in flaw.rows[:FLAWED]]
-        twins = [int(row) for row in flaw.duplicate_of[:FLAWED]] if flaw.duplicate_of is not None else []
+        duplicates = [int(row) for row in flaw.duplicate_of[:FLAWED]] if flaw.duplicate_of is not None else []
         if not rows:
             continue
-        wanted = sorted({*rows, *twins})
+        wanted = sorted({*rows, *duplicates})
         frame = dict(zip(wanted, table.take(np.array(wanted), names).iter_rows(named=True), strict=True))
         found: list[Found] = []
         for place, row in enumerate(rows):
-            pair = [row, twins[place]] if twins else [row]
-            if twins and any(each.row == twins[place] and each.twin == row for each in found):
+            pair = [row, duplicates[place]] if duplicates else [row]
+            if duplicates and any(each.row == duplicates[place] and each.duplicate_of == row for each in found):
                 continue  # two that repeat each other are one pair
             pictures = [seen for one in pair if (seen := picture(store, one)) is not None]
             sounds = [heard for one in pair if (heard := sound(store, one)) is not None]
             label = table.labels[row]
             found.append(
                 Found(
-                    row=row, twin=twins[place] if twins else None,
+                    row=row, duplicate_of=duplicates[place] if duplicates else None,
                     label=_label(table, int(label)),
-                    said=None if flaw.suggested_labels is None else flaw.suggested_labels[place],
+                    suggested_label=None if flaw.suggested_labels is None else flaw.suggested_labels[place],
                     images=tuple(pictures), sounds=tuple(sounds),
-                    texts=() if pictures else tuple(_told(table, frame[one]) for one in pair),
+                    texts=() if pictures else tuple(_line_of(table, frame[one]) for one in pair),
                 )
             )  # fmt: skip
         shown[flaw.name] = found
@@ -223,9 +223,9 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:,.6g}"
 
 
-def _told(table: Table, cells: Mapping[str, Any]) -> str:
-    """A row in a line: its text, or its cells."""
-    return _text(table, cells) or ", ".join(f"{k} {v}" for k, v in _cells(table, cells).items())
+def _line_of(table: Table, values: Mapping[str, Any]) -> str:
+    """A row in a line: its text, or its values."""
+    return _text(table, values) or ", ".join(f"{k} {v}" for k, v in _listed_values(table, values).items())
 
 
 def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -> list[Example]:
@@ -237,27 +237,27 @@ def _passages(table: Table, store: Store, truth: np.ndarray, bits: np.ndarray) -
     return [
         Example(
             row=int(row), truth=None, prediction=None, text=str(texts[int(row)]),
-            cells={"bits a byte": f"{bits[i] / truth[i]:.3f}"},
+            values={"bits a byte": f"{bits[i] / truth[i]:.3f}"},
         )
         for i, row in zip(order, rows, strict=True)
     ]  # fmt: skip
 
 
-def _text(table: Table, cells: Mapping[str, Any]) -> str | None:
-    texts = [str(cells[c.name]) for c in table.inputs if KINDS[c.kind].prose and cells[c.name] is not None]
+def _text(table: Table, values: Mapping[str, Any]) -> str | None:
+    texts = [str(values[c.name]) for c in table.inputs if KINDS[c.kind].prose and values[c.name] is not None]
     return "\n".join(texts)[:1_000] if texts else None
 
 
-def _cells(table: Table, cells: Mapping[str, Any]) -> dict[str, str]:
+def _listed_values(table: Table, values: Mapping[str, Any]) -> dict[str, str]:
     return {
-        c.name: "missing" if cells[c.name] is None else str(_plain(cells[c.name]))[:60]
+        c.name: "missing" if values[c.name] is None else str(_plain(values[c.name]))[:60]
         for c in table.inputs
-        if KINDS[c.kind].listed and _plain(cells[c.name]) is not PACKED
+        if KINDS[c.kind].listed and _plain(values[c.name]) is not PACKED
     }
 
 
-def _plain(cell: Any) -> Any:
-    """A cell as a reader wants to see it: of a file its path, if there is one."""
-    if isinstance(cell, dict):
-        return cell.get("path") or PACKED
-    return PACKED if isinstance(cell, bytes) else cell
+def _plain(value: Any) -> Any:
+    """A value as a reader wants to see it: of a file its path, if there is one."""
+    if isinstance(value, dict):
+        return value.get("path") or PACKED
+    return PACKED if isinstance(value, bytes) else value

@@ -15,7 +15,7 @@ class Example:
             text corpus.
         confidence: the probability that the model gave its own answer; None for regression and for several labels.
         error: prediction minus truth; None for classification.
-        image: a PNG or JPEG. sound: an MP3 or WAV. text: the row's text. cells: the row's columns.
+        image: a PNG or JPEG. sound: an MP3 or WAV. text: the row's text. values: those of its columns.
 
         >>> Example(row=7, truth="cat", prediction="dog", confidence=0.9).row
         7
@@ -29,22 +29,22 @@ class Example:
     image: bytes | None = None
     sound: bytes | None = None
     text: str | None = None
-    cells: dict[str, str] | None = None
+    values: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One row of a flaw, with whatever there is to show of it; `twin` is what it repeats.
+    """One row of a flaw, with whatever there is to show of it.
 
     Args:
-        row: its number in the source, from 0. label: as given. said: what it should be. images: PNG or JPEG, its own
+        row: its number in the source, from 0. label: of the source. images: PNG or JPEG, its own
             first; sounds: MP3 or WAV, and texts likewise.
     """
 
     row: int
-    twin: int | None = None
+    duplicate_of: int | None = None  # the row that it repeats
     label: str | None = None
-    said: str | None = None
+    suggested_label: str | None = None
     images: tuple[bytes, ...] = ()
     sounds: tuple[bytes, ...] = ()
     texts: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Found:
 class Step:
     """What one step makes of the row: the type and shape without the axis of rows, and the first values."""
 
-    stage: str  # cell, decoded, encoded, form, model or answer
+    stage: str  # value, decoded, encoded, view, model or answer
     name: str
     shape: str
     values: str

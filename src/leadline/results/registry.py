@@ -5,16 +5,14 @@ Enters: a folder. Leaves: `Run`, as `fit` returned it.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
+from leadline.core.records import Verdict
 from leadline.results.run import Run
 from leadline.results.run_folder import left, made_by, name_of
-from leadline.stats.verdict import Verdict
+from leadline.results.upgrade import NewerResultError, upgraded
 from leadline.system.errors import SourceError
-
-FIELDS = {field.name for field in dataclasses.fields(Verdict)}
 
 
 def open_run(run: str | Path | None = None, *, within: str | Path = "runs") -> Run:
@@ -56,8 +54,10 @@ def unfinished(within: str | Path = "runs") -> list[tuple[Path, int | None]]:
 
 def _opened(folder: Path) -> Run | None:
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        told = {name: value for name, value in result["verdict"].items() if name in FIELDS}
-        return Run(folder=folder, verdict=Verdict(**told), result=result)
-    except (OSError, ValueError, KeyError, TypeError):  # some other file of that name
+        written = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = upgraded(written)
+        return Run(folder=folder, verdict=Verdict(**result["verdict"]), result=result)
+    except NewerResultError as error:
+        raise SourceError(f"{folder} was made by {error}; update with `pip install -U leadline`.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # some other file of that name
         return None

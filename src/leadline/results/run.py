@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leadline.stats.verdict import Verdict
+from leadline.core.records import Verdict
 from leadline.system.errors import ModelError
 from leadline.use.model import Model
 

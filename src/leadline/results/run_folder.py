@@ -39,9 +39,9 @@ CONFIG = "config.yaml"
 
 
 @contextmanager
-def run_folder(asked: Settings, name: str) -> Iterator[tuple[Path, Path]]:
+def run_folder(settings: Settings, name: str) -> Iterator[tuple[Path, Path]]:
     """(where to write, where it will be): the run folder appears whole or not at all."""
-    final = Path(asked.out) if asked.out else _free(name)
+    final = Path(settings.out) if settings.out else _free(name)
     with making(final) as partial:
         yield partial, final
 
@@ -122,12 +122,12 @@ def name_of(partial: Path) -> str:
 
 def remarks(partial: Path, final: Path) -> list[str]:
     """What the user should know of where this run is made."""
-    said = []
+    messages = []
     if left(final.parent, final.name) != [partial]:
-        said.append(f"An earlier run into {final} was killed: leadline resume {final} goes on with it.")
+        messages.append(f"An earlier run into {final} was killed: leadline resume {final} continues it.")
     if made_by(partial) is None:
-        said.append(f"Files in {final.parent} cannot be locked: do not resume this run while it is under way.")
-    return said
+        messages.append(f"Files in {final.parent} cannot be locked: do not resume this run while it is under way.")
+    return messages
 
 
 def _free(name: str) -> Path:
@@ -185,11 +185,11 @@ def _is_path(source: Any) -> bool:
     return isinstance(source, (str, Path))
 
 
-def command(source: str, asked: Settings) -> str:
+def command(source: str, settings: Settings) -> str:
     """The command line of a run."""
     words = ["leadline", "fit", source]
     for field in dataclasses.fields(Settings):
-        value = getattr(asked, field.name)
+        value = getattr(settings, field.name)
         for item in value if isinstance(value, tuple) else [value]:
             if item != field.default and field.name != "out":
                 words += [option_of(field.name), *([] if item is True else [str(item)])]

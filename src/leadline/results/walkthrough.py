@@ -1,4 +1,4 @@
-"""One test row's way through every step of a run, for a reader: cell, decoded, encoded, form, layers, answer.
+"""One test row's way through every step of a run, for a reader: value, decoded, encoded, feature view, layers, answer.
 
 Enters: table, store and the shipped file. Leaves: a `Journey` for the report. The values are the file's own.
 """
@@ -29,9 +29,14 @@ def journey(table: Table, store: Store, model: Model, image: bytes | None, sound
     row = int(store.split.test[0])
     names = [column.name for column in table.inputs]
     frame = table.take(np.array([row]), names)
-    cells = frame.row(0, named=True)
+    raw = frame.row(0, named=True)
     steps = [
-        Step(stage="cell", name=_several(block.columns), shape=block.kind, values=_cells(cells, block.columns))
+        Step(
+            stage="value",
+            name=_several(block.columns),
+            shape=block.kind,
+            values=_raw_values(raw, block.columns),
+        )
         for block in store.blocks
     ]
     if store.task.generative:
@@ -48,7 +53,7 @@ def journey(table: Table, store: Store, model: Model, image: bytes | None, sound
                 Step(stage="decoded", name=_several(block.columns), shape=_shape(values[0][0]), values=peek)
             )  # fmt: skip
     passed = walk(model.path, feeds)
-    kept = {"encode": "encoded", "form": "form", "model": "model"}
+    kept = {"encode": "encoded", "form": "view", "model": "model"}
     columns = {block.name: _several(block.columns) for block in store.blocks}
     layers = [one for one in passed if one.stage == "model"]
     for one in [*(one for one in passed if one.stage != "model"), *layers[:LAYERS]]:
@@ -116,19 +121,19 @@ def _several(names: tuple[str, ...]) -> str:
     return ", ".join(names[:NAMES]) + more
 
 
-def _cells(cells: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """Raw cells; of a file its path, or its size."""
-    return _listed([_cell(cells[name]) for name in names])
+def _raw_values(raw: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """Raw values; of a file its path, or its size."""
+    return _listed([_raw_value(raw[name]) for name in names])
 
 
-def _cell(cell: Any) -> str:
-    if isinstance(cell, dict):
-        cell = cell.get("path") or cell.get("bytes")
-    if cell is None:
+def _raw_value(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("path") or value.get("bytes")
+    if value is None:
         return "missing"
-    if isinstance(cell, bytes):
-        return f"{len(cell):,} bytes"
-    return str(cell) if isinstance(cell, (str, int, float)) else _peek(np.asarray(cell))
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    return str(value) if isinstance(value, (str, int, float)) else _peek(np.asarray(value))
 
 
 def _listed(words: list[str]) -> str:

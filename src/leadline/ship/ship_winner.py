@@ -6,14 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from leadline.core.records import Sample
+from leadline.core.records import Sample, Verdict
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.race.judge import Judged
 from leadline.race.stages import Stages
 from leadline.ship.assemble import assemble
 from leadline.ship.parity import Parity, check
-from leadline.stats.verdict import Verdict
 from leadline.system.errors import LeadlineError
 from leadline.system.resources import versions
 from leadline.system.version import __version__
@@ -75,5 +74,5 @@ def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dic
     }  # fmt: skip
     if store.task.generative:
         model = Model(path)
-        facts["sample"] = Sample(unit=model.contract["unit"], text=model.generate(length=SAMPLE))
+        facts["sample"] = Sample(token_unit=model.contract["unit"], passage=model.generate(length=SAMPLE))
     return facts

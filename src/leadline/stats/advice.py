@@ -1,7 +1,7 @@
 """What could be done about a run, in words that fit how it was started and what became of it.
 
-Every sentence that advises more time, more rounds or another contender takes its words from here: a run by passes has
-no budget, --only may be why a family is missing, and a stated test has no folds.
+Every sentence that advises more time, more repeats or another contender takes its words from here: a run by passes has
+no budget, --only may be why a family is missing, and a predefined test has no folds.
 
     >>> Advice(passes=True).time, Advice().time
     ('give more passes (--epochs)', 'give a larger budget')
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 FAMILIES = ("deep", "classical")
-CALIBRATION_FOLDS = 5  # rounds of which four leave rows to calibrate on
+CALIBRATION_FOLDS = 5  # repeats of which four leave rows to calibrate on
 
 
 class Ran(Protocol):
@@ -34,9 +34,9 @@ class Advice:
 
     passes: bool = False  # --epochs were given, in place of a budget
     only: bool = False  # --only left contenders out
-    rounds: int | None = None  # as --repeats says
+    repeats: int | None = None  # as --repeats says
     until_sure: bool = False
-    folds: bool = True  # other test rows can be drawn
+    folds: bool = True  # other test rows can be sampled
     stopped: bool = False  # by the user
     # {family: why it has nobody who finished}: absent, no_time, memory or failed
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -63,8 +63,8 @@ class Advice:
         """How to have rows to calibrate on, besides more of them; None where nothing else gives any."""
         if not self.folds:
             return None
-        if self.passes or self.rounds is not None:
-            return None if (self.rounds or 1) >= CALIBRATION_FOLDS else f"--repeats {CALIBRATION_FOLDS}"
+        if self.passes or self.repeats is not None:
+            return None if (self.repeats or 1) >= CALIBRATION_FOLDS else f"--repeats {CALIBRATION_FOLDS}"
         return "a larger budget, which races on folds"
 
 

@@ -25,7 +25,7 @@ FEWEST, MOST = 50, 1_000_000  # rows that are worth learning a map from; probabi
 BINS, A_BIN = 30, 10  # bins of the isotonic map at most, and right answers in each at least
 RISING = 0.02  # share of the identity in it: flat stretches would make equal what was not
 ECE_BINS = 15
-FEWEST_BORNE = 10  # rows that bear a label, and that do not, from which on it is worth a temperature
+FEWEST_OF_LABEL = 10  # rows with a label, and without, from which on it gets a temperature
 PLAINLY_NOT = 0.01  # a label's probability under which it is not counted, or the many labels of no row would outweigh
 LEAST_LABEL = 1e-4  # of a label's probability where it is mapped: nearer to 0 or 1 float32 knows too few odds
 
@@ -81,7 +81,7 @@ class Calibrator:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCalibrator:
-    """A temperature a label, where a row may bear several; 1 leaves a label as it is. No label's answer changes."""
+    """A temperature a label, for multilabel tasks; 1 leaves a label as it is. No label's answer changes."""
 
     temperatures: np.ndarray  # float32 [labels]
     rows: int  # they were learned from
@@ -114,18 +114,18 @@ class LabelCalibrator:
         return f"probabilities {how} ({self.rows:,} rows)"
 
 
-def label_calibrator(borne: np.ndarray, scores: np.ndarray, seed: int) -> LabelCalibrator:
+def label_calibrator(labels: np.ndarray, scores: np.ndarray, seed: int) -> LabelCalibrator:
     """For each label the temperature that is shown to do better, if any: bool and probabilities [n, labels].
 
-    Labels that few rows bear would bend any more pliable map.
+    Labels of few rows would bend any more pliable map.
     """
     found = [
         calibrator(mine.astype(int), np.stack([1 - p, p], axis=1), seed, ("temperature",)).temperature
-        if FEWEST_BORNE <= mine.sum() <= len(mine) - FEWEST_BORNE
+        if FEWEST_OF_LABEL <= mine.sum() <= len(mine) - FEWEST_OF_LABEL
         else 1.0
-        for mine, p in zip(borne.T, np.asarray(scores, np.float64).T, strict=True)
+        for mine, p in zip(labels.T, np.asarray(scores, np.float64).T, strict=True)
     ]
-    return LabelCalibrator(temperatures=np.array(found, np.float32), rows=len(borne))
+    return LabelCalibrator(temperatures=np.array(found, np.float32), rows=len(labels))
 
 
 def calibrator(
@@ -180,7 +180,7 @@ def reliability(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> list[t
 def summary(found: Calibrator | LabelCalibrator, truth: np.ndarray, before: np.ndarray) -> dict[str, Any]:
     """What result.json says of it: measured on rows of its own, before and after; of several labels over all of them.
 
-    Of several labels every pair of a row and a label is a yes or a no, save those that are plainly a no.
+    In a multilabel task every pair of a row and a label is a yes or a no, except those that are plainly a no.
     """
     after, loss = found(before), METRICS["log loss"]
     if isinstance(found, LabelCalibrator):

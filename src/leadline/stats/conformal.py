@@ -1,13 +1,13 @@
-"""Prediction sets and intervals that hold the truth as often as stated: split conformal prediction.
+"""Prediction sets and intervals that contain the label as often as promised: split conformal prediction.
 
 Enters: answers on rows that took no part in training, and the truth. Leaves: one number, a threshold, which the shipped
 file keeps. For classes the set holds every class whose probability reaches it (Sadinle, Lei and Wasserman 2019: the
 smallest sets on average); for values the interval is the answer, more and less the threshold (Lei et al. 2018). With n
-rows the quantile at ceil((n + 1) coverage) / n makes the coverage hold in any law of the data, if new rows are drawn
-like these (Vovk, Gammerman and Shafer 2005). A set may be empty: no class is as likely as the true one mostly is.
+rows the quantile at ceil((n + 1) coverage) / n makes the coverage hold for any distribution, if new rows come from
+it too (Vovk, Gammerman and Shafer 2005). A set may be empty: no class is as likely as the true one mostly is.
 
-Of several labels the set is of those that a row may bear: it holds the stated share of those that it does bear, on
-average over rows that bear any. That is conformal risk control (Angelopoulos et al. 2024) of the share that is missed.
+In a multilabel task the set contains a given share of the labels that a row has, on average over rows with any. That is
+conformal risk control (Angelopoulos et al. 2024) of the share that is missed.
 
     >>> made = conformal(np.array([0.0, 1.0, 2.0] * 10), np.array([0.5, 1.0, 1.0] * 10), 0.9)
     >>> made.threshold, made.interval(np.array([5.0]))
@@ -50,7 +50,7 @@ def conformal(truth: np.ndarray, answers: np.ndarray, coverage: float = COVERAGE
     """The threshold for a coverage; None where the rows are too few for it.
 
     Args:
-        truth: class numbers or values [n], or which labels a row bears, bool [n, labels].
+        truth: class numbers or values [n], or the labels of a row, bool [n, labels].
         answers: probabilities [n, classes], calibrated or not, or values [n].
     """
     if truth.ndim == 2:
@@ -65,30 +65,30 @@ def conformal(truth: np.ndarray, answers: np.ndarray, coverage: float = COVERAGE
     return Conformal(coverage=coverage, threshold=-at if classes else at, rows=n)
 
 
-def _labels(borne: np.ndarray, answers: np.ndarray, coverage: float) -> Conformal | None:
+def _labels(labels: np.ndarray, answers: np.ndarray, coverage: float) -> Conformal | None:
     """The largest threshold under which no more of a row's labels are missed than may be."""
-    some = borne.any(axis=1)
-    borne, answers, n = borne[some], answers[some], int(some.sum())
+    some = labels.any(axis=1)
+    labels, answers, n = labels[some], answers[some], int(some.sum())
     may_miss = (n + 1) * (1 - coverage) - 1 + 1e-9  # summed over the rows, of each the share of its labels
     if may_miss < 0:
         return None
-    share = np.broadcast_to(1 / borne.sum(axis=1, keepdims=True), borne.shape)[borne]
-    likely, place = np.unique(answers[borne], return_inverse=True)
+    share = np.broadcast_to(1 / labels.sum(axis=1, keepdims=True), labels.shape)[labels]
+    likely, place = np.unique(answers[labels], return_inverse=True)
     missed = np.cumsum(np.bincount(place, weights=share)) - np.bincount(place, weights=share)  # by each as threshold
     at = float(likely[np.flatnonzero(missed <= may_miss)[-1]])
     return Conformal(coverage=coverage, threshold=at, rows=n)
 
 
-def _held(sets: np.ndarray, borne: np.ndarray) -> np.ndarray:
-    """Of each row that bears labels, the share of them that its set holds."""
-    some = borne.any(axis=1)
-    return np.asarray((sets & borne)[some].sum(axis=1) / borne[some].sum(axis=1))
+def _held(sets: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Of each row with labels, the share of them in its set."""
+    some = labels.any(axis=1)
+    return np.asarray((sets & labels)[some].sum(axis=1) / labels[some].sum(axis=1))
 
 
 def seen(made: Conformal, truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
     """What result.json says of it: on rows of its own, how many were covered, and how wide that is.
 
-    Of several labels a row is covered as far as the set holds its labels; one that bears none is left out.
+    In a multilabel task a row is covered as far as the set contains its labels; one without labels is left out.
     """
     if answers.ndim == 2:
         sets = made.sets(answers)
@@ -99,6 +99,6 @@ def seen(made: Conformal, truth: np.ndarray, answers: np.ndarray) -> dict[str, A
         held, size = (low <= truth) & (truth <= high), high - low
     found = score(held, {"": held}, HELD, 0)[""]
     return {
-        "coverage": made.coverage, "rows": made.rows, "threshold": made.threshold, "seen": found.score,
+        "coverage": made.coverage, "rows": made.rows, "threshold": made.threshold, "observed": found.score,
         "low": found.low, "high": found.high, "size": float(size.mean()), "empty": float((size == 0).mean()),
     }  # fmt: skip

@@ -1,12 +1,12 @@
-"""From rounds to a verdict: which difference is taken, and by which method its size is known.
+"""From repeats to a verdict: which difference is taken, and by which method its size is known.
 
-Enters: rounds (`race/resample.py`), and what is known of the first one's contenders. Leaves: a `Verdict`, and how
-contenders of one family stand to each other. Two rounds on folds or more are weighed by folds (`few_folds.py`), three
-seeds or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first round.
+Enters: repeats (`race/resample.py`), and what is known of the first one's contenders. Leaves: a `Verdict`, and how
+contenders of one family stand to each other. Two repeats on folds or more are weighed by folds (`few_folds.py`), three
+seeds or more by the bootstrap with the noise between them, and less than that by the bootstrap of the first repeat.
 
-Two choices are made by valid, and they are not the same. In each round its own valid rows choose who answers its test
+Two choices are made by valid, and they are not the same. In each repeat its own valid rows choose who answers its test
 rows: nothing has seen them, so that difference is a fair one. What is shipped, of each family and of both, is chosen by
-the valid rows of all rounds, since those of one are few: the cheapest that lies within one standard error of the best.
+the valid rows of all repeats, since those of one are few: the cheapest that lies within one standard error of the best.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.core.records import Unit, Verdict, Within
 from leadline.metrics.metrics import Metric
 from leadline.stats.advice import PLAIN, Advice
 from leadline.stats.few_folds import FEWEST_FOLDS, Fold, fold_of, folds_gap, spread
 from leadline.stats.intervals import FEWEST_SEEDS, LEVEL, Gap, Outlook, rows_gap
 from leadline.stats.sequential import level, looks
-from leadline.stats.verdict import FamilyBest, Trial, Verdict, Within, cheaper, judge, within
+from leadline.stats.verdict import FamilyBest, Trial, cheaper, judge, within
 
 if TYPE_CHECKING:
-    from leadline.stats.round import Round
+    from leadline.stats.repeat import Repeat
 
-FEWEST_GROUPS = 10  # in the test, to be drawn again; fewer tell nothing of how groups differ
+FEWEST_GROUPS = 10  # in the test, to be resampled; fewer say too little about how groups differ
 
-Pick = Callable[["Round"], str | None]  # the contender of a round that stands for something
+Pick = Callable[["Repeat"], str | None]  # the contender of a repeat that stands for something
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What the first round tells of a contender besides its answers."""
+    """Facts of a contender from the first repeat, besides its answers."""
 
     family: str
     cost: float  # microseconds a row
@@ -46,76 +47,76 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Scales:
-    """Weighs rounds."""
+    """Weighs repeats."""
 
     known: Mapping[str, Known]
     metric: Metric
     seed: int
-    folds: int  # 1: the rounds share their test rows
+    folds: int  # 1: the repeats share their test rows
     rows: int  # of all parts together
     group: np.ndarray | None = None  # what each row of the table belongs to, where rows of one group go together
     advice: Advice = PLAIN
 
-    def verdict(self, rounds: Sequence[Round], at: float = LEVEL) -> Verdict:
-        """The verdict on the best of each family, of each round by its own valid rows; and what is shipped."""
-        deep, classical = self._best(rounds, "deep"), self._best(rounds, "classical")
-        weighed = self._weigh(rounds, self._pick("deep"), self._pick("classical"))
+    def verdict(self, repeats: Sequence[Repeat], at: float = LEVEL) -> Verdict:
+        """The verdict on the best of each family, of each repeat by its own valid rows; and what is shipped."""
+        deep, classical = self._best(repeats, "deep"), self._best(repeats, "classical")
+        weighed = self._weigh(repeats, self._pick("deep"), self._pick("classical"))
         if weighed is None:
-            return judge(deep, classical, None, self.metric, Trial(rows=len(rounds[0].truth)), self.advice)
+            return judge(deep, classical, None, self.metric, Trial(rows=len(repeats[0].truth)), self.advice)
         gap, by, count = weighed
-        tested = self.rows if by == "folds" else len(rounds[0].truth)
-        over = self._over_folds(rounds[0], gap) if by == "rows" else partial(gap.after, 1.0)
+        tested = self.rows if by == "folds" else len(repeats[0].truth)
+        over = self._over_folds(repeats[0], gap) if by == "rows" else partial(gap.after, 1.0)
         pair = [rival.name for rival in (deep, classical) if rival is not None]
         trial = Trial(
-            rows=tested, by=by, rounds=count, level=at, round_s=float(np.mean([r.seconds for r in rounds])),
-            over=over, chosen=self.chosen(rounds, pair) if len(rounds) > 1 else None,
+            rows=tested, by=by, repeats=count, level=at, repeat_s=float(np.mean([r.seconds for r in repeats])),
+            over=over, chosen=self.chosen(repeats, pair) if len(repeats) > 1 else None,
         )  # fmt: skip
         return judge(deep, classical, gap, self.metric, trial, self.advice)
 
-    def within(self, rounds: Sequence[Round]) -> list[Within]:
+    def within(self, repeats: Sequence[Repeat]) -> list[Within]:
         """The chosen one of each family against each other one of it."""
         found = []
         for family in ("deep", "classical"):
-            best = self.chosen(rounds, self._of(family))
+            best = self.chosen(repeats, self._of(family))
             for other, known in self.known.items():
                 if known.family != family or other == best or best is None:
                     continue
-                weighed = self._weigh(rounds, _named(best), _named(other))
+                weighed = self._weigh(repeats, _named(best), _named(other))
                 if weighed is not None:
-                    found.append(within(family, best, other, rounds[0].scores[other], weighed[0], self.metric))
+                    found.append(within(family, best, other, repeats[0].scores[other], weighed[0], self.metric))
         return found
 
-    def until_sure(self, rounds: Sequence[Round], ended: bool) -> Verdict | None:
+    def until_sure(self, repeats: Sequence[Repeat], ended: bool) -> Verdict | None:
         """The verdict of a look, where it is time for one; None else, or where it would leave the question open.
 
-        `ended`: there will be no further round, so this look is the last.
+        `ended`: there will be no further repeat, so this look is the last.
         """
-        at = looks(len(rounds)) if len(rounds) >= FEWEST_SEEDS else []
+        at = looks(len(repeats)) if len(repeats) >= FEWEST_SEEDS else []
         if ended:
-            taken = len([after for after in at if after < len(rounds)])
-            return self.verdict(rounds, level(taken + 1, last=True))
-        if len(rounds) not in at:
+            taken = len([after for after in at if after < len(repeats)])
+            return self.verdict(repeats, level(taken + 1, last=True))
+        if len(repeats) not in at:
             return None
-        made = self.verdict(rounds, level(at.index(len(rounds)) + 1))
+        made = self.verdict(repeats, level(at.index(len(repeats)) + 1))
         return made if made.answer != "unsure" else None
 
     def _pick(self, family: str) -> Pick:
         return lambda one: one.best_of(self._of(family), self.metric)
 
-    def chosen(self, rounds: Sequence[Round], names: Sequence[str]) -> str | None:
-        """Of these contenders the one to ship; one that finished in the first round alone is none.
+    def chosen(self, repeats: Sequence[Repeat], names: Sequence[str]) -> str | None:
+        """Of these contenders the one to ship; one that finished in the first repeat alone is none.
 
-        Of one round it is the best on its valid rows. Of more the cheapest whose valid score, over the rounds that all
-        of them finished, lies within one standard error of the best: of the difference in the same rounds, folds being
-        correlated as in the verdict. Near-equal contenders are many where rows are few.
+        Of one repeat it is the best on its valid rows. Of more it is the cheapest whose valid score, over the repeats
+        that all of them finished, lies within one standard error of the best: of the difference in the same repeats,
+        with folds correlated as in the verdict. Near-equal contenders are many where rows are few.
         """
-        able = [name for name in names if name in rounds[0].valid and sum(name in one.valid for one in rounds) > 1]
-        shared = [one for one in rounds if all(name in one.valid for name in able)]
+        able = [name for name in names if name in repeats[0].valid and sum(name in one.valid for one in repeats) > 1]
+        shared = [one for one in repeats if all(name in one.valid for name in able)]
         if not able or len(shared) < 2:
-            return rounds[0].best_of(names, self.metric)
+            return repeats[0].best_of(names, self.metric)
         valid = {name: self.metric.sign * np.array([one.valid[name] for one in shared]) for name in able}
         best = max(able, key=lambda name: float(valid[name].mean()))
-        share = len(rounds[0].truth) / self.rows if self.folds > 1 else 0.0
+        share = len(repeats[0].truth) / self.rows if self.folds > 1 else 0.0
         near = {}
         for name in able:
             behind = valid[best] - valid[name]
@@ -128,12 +129,12 @@ class Scales:
     def _of(self, family: str) -> list[str]:
         return [name for name, known in self.known.items() if known.family == family]
 
-    def _best(self, rounds: Sequence[Round], family: str) -> FamilyBest | None:
-        name = self.chosen(rounds, self._of(family))
+    def _best(self, repeats: Sequence[Repeat], family: str) -> FamilyBest | None:
+        name = self.chosen(repeats, self._of(family))
         if name is None:
             return None
         known = self.known[name]
-        picked = [(one, its) for one in rounds if (its := self._pick(family)(one)) is not None]
+        picked = [(one, its) for one in repeats if (its := self._pick(family)(one)) is not None]
         if len(picked) < (FEWEST_FOLDS if self.folds > 1 else FEWEST_SEEDS):
             picked = picked[:1]
         return FamilyBest(
@@ -142,35 +143,35 @@ class Scales:
             score=float(np.mean([one.scores[its] for one, its in picked])),
         )  # fmt: skip
 
-    def _weigh(self, rounds: Sequence[Round], first: Pick, second: Pick) -> tuple[Gap, str, int] | None:
-        """(difference, by what, of how many rounds); None where the first round lacks one of the two."""
-        pairs = [(one, first(one), second(one)) for one in rounds]
+    def _weigh(self, repeats: Sequence[Repeat], first: Pick, second: Pick) -> tuple[Gap, Unit, int] | None:
+        """(difference, by what, of how many repeats); None where the first repeat lacks one of the two."""
+        pairs = [(one, first(one), second(one)) for one in repeats]
         both = [(one, a, b) for one, a, b in pairs if a in one.answers and b in one.answers]
-        if not both or both[0][0] is not rounds[0]:
+        if not both or both[0][0] is not repeats[0]:
             return None
         if self.folds > 1 and len(both) >= FEWEST_FOLDS:
             held = [self._fold(one, a, b) for one, a, b in both if a and b]
-            return folds_gap(held, self._share(rounds[0]), shares=self.metric.share), "folds", len(both)
+            return folds_gap(held, self._share(repeats[0]), shares=self.metric.share), "folds", len(both)
         if self.folds > 1 or len(both) < FEWEST_SEEDS:
             both = both[:1]
         sides = [[one.answers[pair[side]] for one, *pair in both if pair[side]] for side in (0, 1)]
-        group = self._groups(rounds[0])
+        group = self._groups(repeats[0])
         if group is not None and len(np.unique(group)) < FEWEST_GROUPS:
             group = None
-        gap = rows_gap(rounds[0].truth, sides[0], sides[1], self.metric, self.seed, group)
+        gap = rows_gap(repeats[0].truth, sides[0], sides[1], self.metric, self.seed, group)
         return gap, "seeds" if len(both) > 1 else "rows", len(both)
 
-    def _fold(self, one: Round, first: str, second: str) -> Fold:
+    def _fold(self, one: Repeat, first: str, second: str) -> Fold:
         return fold_of(one.truth, one.answers[first], one.answers[second], self.metric, self._groups(one))
 
-    def _groups(self, one: Round) -> np.ndarray | None:
+    def _groups(self, one: Repeat) -> np.ndarray | None:
         return None if self.group is None else self.group[one.rows]
 
-    def _share(self, first: Round) -> float:
+    def _share(self, first: Repeat) -> float:
         return len(first.truth) / self.rows
 
-    def _over_folds(self, first: Round, gap: Gap) -> Callable[[int], Outlook] | None:
-        """What so many folds would state, as far as one fold tells; None where none can be drawn."""
+    def _over_folds(self, first: Repeat, gap: Gap) -> Callable[[int], Outlook] | None:
+        """The result of so many folds, as far as one fold can predict it; None where there are no folds."""
         pair = [self._pick(family)(first) for family in ("deep", "classical")]
         if self.folds == 1 or pair[0] is None or pair[1] is None:
             return None

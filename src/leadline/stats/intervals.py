@@ -1,15 +1,15 @@
 """Intervals: of one score on the test rows, of a difference between two contenders, over rows or seeds.
 
 Enters: truth [n], answers of each training, a metric. Leaves: `Scored`, and a `Gap` with what may be thought of its
-size. Methods and sources are told in docs/evidence.md; in short:
+size. Methods and sources are in docs/evidence.md; in short:
 
     rows    a paired bootstrap (Efron and Tibshirani 1993): contenders answer the same rows, so rows that both find
-            hard cancel out. Rows of one group are drawn together. Expanded as Hesterberg (2015) does, by Student's t
-            with as many degrees as the rows that bear the difference.
+            hard cancel out. Rows of one group are resampled together. Expanded as Hesterberg (2015) does, by
+            Student's t with as many degrees as rows that differ.
     seeds   the bootstrap of the mean over trainings, and Student's t for the noise between them
     folds   in few_folds.py: what their rows leave open, and what is known of the noise of training
 
-A metric is drawn again through the influence of each row (`metrics/metrics.py`), exact where it is a mean.
+A metric is resampled through the influence of each row (`metrics/metrics.py`), exact where it is a mean.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leadline.core.records import Scope
 from leadline.metrics.metrics import Metric
 
 RESAMPLES = 4_000
 MOST_UNITS = 5_000  # above, rows are pooled at random into this many units, which are resampled instead
 LEVEL = 0.95
-FEWEST_SEEDS = 3  # trainings that tell of the noise between them
+FEWEST_SEEDS = 3  # trainings, to measure the noise between them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Gap:
 
     size: float
     draws: np.ndarray  # rising
-    of: str  # 'model': these trained ones. 'method': whatever they are trained on or from which seed
+    of: Scope  # model: these trained ones. method: on any rows, from any seed
     noise: float = 0.0  # share of the variance that comes from training, not from too few rows
     more: Callable[[float, int | None], Outlook] | None = None  # of so many times the rows, or of so many trainings
 
@@ -93,10 +94,10 @@ def score(
     rng = np.random.default_rng(seed)
     moves = units(np.stack([each for _, each in inner.values()], axis=1), group, rng)
     found = {}
-    drawn = None if metric.share else _bootstrap(moves, rng)
+    resampled = None if metric.share else _bootstrap(moves, rng)
     for place, (name, (value, _)) in enumerate(inner.items()):
         mine = moves[:, place]
-        ends = _wilson(value, mine, len(truth)) if drawn is None else _expanded(value, drawn[:, place], mine)
+        ends = _wilson(value, mine, len(truth)) if resampled is None else _expanded(value, resampled[:, place], mine)
         low, high = sorted(float(metric.finish(np.asarray(end))) for end in ends)
         found[name] = Scored(score=float(metric.finish(np.asarray(value))), low=low, high=high)
     return found
@@ -122,16 +123,16 @@ def rows_gap(
     # Two rows more, one that each alone has right (Bonett and Price 2012): that no row of fifty parted them does not
     # say that none will.
     unseen = np.eye(2) / len(truth) if metric.share else np.empty((0, 2))
-    drawn = np.asarray(metric.finish(np.maximum(means + _bootstrap(np.concatenate([moves, unseen]), rng), 0.0)))
+    resampled = np.asarray(metric.finish(np.maximum(means + _bootstrap(np.concatenate([moves, unseen]), rng), 0.0)))
     ends = [float(metric.finish(np.asarray(mean))) for mean in means]
     size = metric.sign * (ends[0] - ends[1])
-    away = metric.sign * (drawn[:, 0] - drawn[:, 1]) - size
-    borne = slope(metric, means[0]) * moves[:, 0] - slope(metric, means[1]) * moves[:, 1]
-    degrees, count = _degrees(borne), min(len(first), len(second))
+    away = metric.sign * (resampled[:, 0] - resampled[:, 1]) - size
+    difference = slope(metric, means[0]) * moves[:, 0] - slope(metric, means[1]) * moves[:, 1]
+    degrees, count = _degrees(difference), min(len(first), len(second))
     away *= _expansion(degrees)
     alone = 2 / len(truth) ** 2 if metric.share else 0.0
     alone /= (
-        float((borne**2).sum()) + alone or 1.0
+        float((difference**2).sum()) + alone or 1.0
     )  # what the two rows more add to the variance: half as much by twice n
     spreads = (
         sum(float(np.asarray(metric.finish(side)).var(ddof=1)) / len(side) for side in values) if count > 1 else 0.0
@@ -183,7 +184,7 @@ def possible(draws: np.ndarray, shares: bool) -> np.ndarray:
 
 
 def units(moves: np.ndarray, group: np.ndarray | None, rng: np.random.Generator | None) -> np.ndarray:
-    """Influences [n, contenders] over n, summed over what is drawn together: [units, contenders].
+    """Influences [n, contenders] over n, summed over rows that are resampled together: [units, contenders].
 
     With an `rng` many of them are pooled at random.
     """
@@ -205,14 +206,14 @@ def _bootstrap(moves: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     chunk = max(1, 2_000_000 // units)  # 16 MB at a time: half the seconds of 160 MB
     for start in range(0, RESAMPLES, chunk):
         size = min(chunk, RESAMPLES - start)
-        drawn = rng.integers(0, units, (size, units)) + units * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
+        resampled = rng.integers(0, units, (size, units)) + units * np.arange(size)[:, None]
+        times = np.bincount(resampled.ravel(), minlength=size * units).reshape(size, units)
         found[start : start + size] = times @ moves
     return found
 
 
 def _degrees(moves: np.ndarray) -> float:
-    """How many units bear a difference, less one: (sum m^2)^2 / sum m^4.
+    """How many units differ, less one: (sum m^2)^2 / sum m^4.
 
     Units of equal weight count fully; one that outweighs all others leaves next to none.
     """
@@ -221,7 +222,7 @@ def _degrees(moves: np.ndarray) -> float:
 
 
 def _expansion(degrees: float) -> float:
-    """By how much few units, or few that bear a difference, widen the bootstrap: Student's t over the normal."""
+    """By how much few units, or few that differ, widen the bootstrap: Student's t over the normal."""
     from scipy.special import ndtri, stdtrit
 
     tail = (1 + LEVEL) / 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from leadline.core.records import Answer
 
-def rule(low: float, high: float, region: float) -> str:
+
+def rule(low: float, high: float, region: float) -> Answer:
     """The answer for the interval [low, high] of deep minus classical.
 
     >>> rule(-0.001, 0.004, 0.005), rule(0.001, 0.02, 0.005), rule(-0.02, -0.001, 0.005), rule(-0.01, 0.02, 0.005)

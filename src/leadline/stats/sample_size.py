@@ -2,7 +2,7 @@
 
 Enters: a `Gap` that was not enough. Leaves: a `Settling`. It is assumed that the true difference is the one that was
 seen, that new rows are like these, and that training noise shrinks with the rows as it did in the races that
-`few_folds.py` learned from. Then a race with so many times the rows would see a difference drawn around this one, and
+`few_folds.py` learned from. Then a race with so many times the rows would see a difference around this one, and
 put an interval around it that is narrower by what the rows bring, the critical value included. The number is the least
 for which the answer is `deep`, `classical` or `tie` with a probability of `CHANCE`. In terms of the normal distribution
 that is n ((1.96 + 0.84) s / |d|)^2 for a winner and, near no difference, n ((1.96 + 1.28) s / r)^2 for a tie.
@@ -19,7 +19,7 @@ import numpy as np
 from leadline.stats.intervals import Gap, Outlook
 from leadline.stats.rule import rule
 
-CHANCE = 0.8  # of an answer, at the number stated: the usual power
+CHANCE = 0.8  # of an answer with so many rows: the usual power
 LIKELY = 0.7  # of one answer, from which on it is named
 MOST_TIMES = 1e6  # the rows there are: beyond, a number says nothing
 MOST_TRAININGS = 25
@@ -32,10 +32,10 @@ OUT_OF_REACH = "out_of_reach"  # more than MOST_TIMES the rows there are
 
 @dataclass(frozen=True, kw_only=True)
 class Settling:
-    """What rows it takes; None: no number can be stated, and `reason` has why."""
+    """What rows it takes; None: there is no such number, and `reason` has why."""
 
     rows: int | None = None
-    answer: str | None = None  # what it would come to, where that can be told
+    answer: str | None = None  # what it would come to, where that can be predicted
     reason: str | None = None
 
 

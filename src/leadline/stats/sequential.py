@@ -21,7 +21,7 @@ def level(look: int, last: bool = False) -> float:
 
 
 def looks(most: int) -> list[int]:
-    """After how many rounds to look, up to `most`: each half as far again, as looks cost certainty."""
+    """After how many repeats to look, up to `most`: each half as far again, as looks cost certainty."""
     found = [FEWEST_SEEDS]
     while (after := found[-1] + max(2, found[-1] // 2)) <= most:
         found.append(after)

@@ -1,8 +1,8 @@
-"""How sure a contender's answers are: its calibrator and its threshold, learned on rows that it has not seen.
+"""The confidence of a contender's answers: its calibrator and its threshold, learned on rows that it has not seen.
 
-Enters: the entries of a race and its rounds. Leaves: a `Certainty` a contender. Such rows are the calib part, where
+Enters: the entries of a race and its repeats. Leaves: a `Certainty` a contender. Such rows are the calib part, where
 there is one (from about 6,000 rows on); else those of folds 2 to 5, as far as they were raced, each answered by
-contenders that were trained without them. Where a run has neither, probabilities stay as they are, no set is stated,
+contenders that were trained without them. Where a run has neither, probabilities stay as they are, there are no sets,
 and a warning says so.
 """
 
@@ -21,7 +21,7 @@ from leadline.stats.conformal import Conformal, conformal
 
 if TYPE_CHECKING:
     from leadline.core.tensors import Tensors
-    from leadline.stats.round import Round
+    from leadline.stats.repeat import Repeat
 
 
 class Candidate(Protocol):
@@ -40,7 +40,7 @@ class Candidate(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """What is done to a contender's answers so that they say how sure they are."""
+    """What makes the confidence of a contender's answers right."""
 
     calibrator: Calibrator | LabelCalibrator | None  # None: values, which have no probability
     conformal: Conformal | None  # None: too few rows
@@ -50,14 +50,14 @@ class Certainty:
 
 
 def certainty(
-    store: Tensors, entries: Iterable[Candidate], rounds: Sequence[Round], seed: int, coverage: float
+    store: Tensors, entries: Iterable[Candidate], repeats: Sequence[Repeat], seed: int, coverage: float
 ) -> dict[str, Certainty]:  # fmt: skip
     """{contender: its certainty}, of those that finished and have rows for it."""
     found = {}
     for entry in entries:
         if not entry.done or entry.baseline:
             continue
-        rows = _unseen(store, rounds, entry.name, entry.calib())
+        rows = _unseen(store, repeats, entry.name, entry.calib())
         if rows is None:
             continue
         truth, answers = rows
@@ -91,12 +91,12 @@ def doubts(
 
 
 def _unseen(
-    store: Tensors, rounds: Sequence[Round], name: str, calib: np.ndarray | None
+    store: Tensors, repeats: Sequence[Repeat], name: str, calib: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """(truth, answers) on rows that the contender was not trained on and that are not in the test."""
     if calib is not None and len(calib):
         return np.asarray(store.labels[store.split.calib]), calib
-    folds = [one for one in rounds[1:] if one.fold is not None and 0 < one.number < 5 and name in one.answers]
+    folds = [one for one in repeats[1:] if one.fold is not None and 0 < one.number < 5 and name in one.answers]
     if not folds:
         return None
     return np.concatenate([one.truth for one in folds]), np.concatenate([one.answers[name] for one in folds])

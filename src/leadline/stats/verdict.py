@@ -4,7 +4,7 @@
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
 A contender of either family that is undertrained cannot lose for its family: unsure too.
 A tie ships the cheaper. Unsure ships the cheaper one where the probability of losing more than r by it is under 20%,
-else the best on valid, or over rounds the cheaper one where their valid scores lie within one standard error. From one
+else the best on valid, or over repeats the cheaper one where their valid scores lie within one standard error. From one
 training the sentence is about this model; from folds, or three seeds, about the method.
 """
 
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
+from leadline.core.records import Answer, Unit, Verdict, Within
 from leadline.metrics.metrics import Metric
 from leadline.stats.advice import PLAIN, Advice
 from leadline.stats.intervals import LEVEL, Gap, Outlook
@@ -44,9 +45,9 @@ class FamilyBest:
     """The best of a family by valid."""
 
     name: str
-    valid: float  # the score that chose it; over rounds their mean
+    valid: float  # the score that chose it; over repeats their mean
     cost: float  # microseconds a row
-    score: float  # on the test rows; over rounds their mean
+    score: float  # on the test rows; over repeats their mean
     undertrained: bool = False  # the budget left it too little to learn from
     size: float = 0.0  # bytes of what it learned
 
@@ -56,47 +57,18 @@ class Trial:
     """How the two were compared, and what more of it would cost."""
 
     rows: int  # that were tested on
-    by: str = "rows"  # rows: one training. seeds, folds: so many `rounds` of trainings
-    rounds: int = 1
+    by: Unit = "rows"  # rows: one training. seeds, folds: so many `repeats` of trainings
+    repeats: int = 1
     level: float = LEVEL  # of the interval; higher where several looks were taken
-    round_s: float | None = None  # seconds of one more round
+    repeat_s: float | None = None  # seconds of one more repeat
     over: Callable[[int], Outlook] | None = None  # what so many folds or seeds would state, where they can be had
-    chosen: str | None = None  # of the two, by the valid rows of all rounds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What to use, and the evidence for it. Gaps are deep minus classical, above zero where deep is better."""
-
-    answer: str  # deep, classical, tie or unsure
-    winner: str | None  # the contender to ship
-    against: str | None
-    gap: float | None
-    low: float | None
-    high: float | None
-    region: float | None
-    p_deep: float | None
-    p_same: float | None
-    p_classical: float | None
-    of: str  # 'model': these trained ones. 'method': over seeds or folds
-    why: str
-    settle_rows: (
-        int | None
-    )  # rows that would settle an unsure answer four times in five: of the test, or over folds in all
-    by: str = "rows"  # rows, seeds or folds
-    rounds: int = 1
-    level: float = LEVEL
-    smallest: float | None = None  # gap that would have shown four times in five; None where not even the largest would
-    settle_rounds: int | None = None  # seeds or folds that would settle it, where those rows are at hand
-    settle_s: float | None = None  # and their seconds
-    settle_answer: str | None = None  # what it would come to, where that can be told
-    settle_none: str | None = None  # why no rows are stated: training_noise or out_of_reach (sample_size.py)
+    chosen: str | None = None  # of the two, by the valid rows of all repeats
 
 
 def cheaper(rivals: Sequence[R]) -> R:
     """The one that costs least to run; of those that take at most twice the least time a row, the smallest.
 
-    Times a row are measured on the test rows: of a dozen they tell little, while sizes tell of every run the same.
+    Times a row are measured on the test rows: a dozen give a rough time, while sizes are the same in every run.
     """
     least = min(rival.cost for rival in rivals)
     return min((rival for rival in rivals if rival.cost <= ALIKE * least), key=lambda rival: (rival.size, rival.cost))
@@ -122,28 +94,28 @@ def judge(
         answer, undertrained = "unsure", behind
     p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
     winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
-    settling, rounds = Settling(), None
+    settling, repeats = Settling(), None
     if answer == "unsure" and undertrained is None:
         settling = rows_to_settle(gap, trial.rows, region, trial.level)
-        rounds = _rounds(gap, region, trial)
+        repeats = _repeats(gap, region, trial)
     shows = (high - low) / 2 + SHOWS * Outlook.of(gap.draws).error
-    made = Verdict(
+    verdict = Verdict(
         answer=answer, winner=winner.name, against=(classical if winner is deep else deep).name, gap=gap.size, low=low,
         high=high, region=region, p_deep=p_deep, p_same=max(0.0, 1 - p_deep - p_classical), p_classical=p_classical,
-        of=gap.of, why="", settle_rows=settling.rows, by=trial.by, rounds=trial.rounds, level=trial.level,
-        smallest=None if metric.share and shows >= 1 else shows, settle_rounds=rounds,
-        settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
+        of=gap.of, why="", settle_rows=settling.rows, by=trial.by, repeats=trial.repeats, level=trial.level,
+        smallest=None if metric.share and shows >= 1 else shows, settle_repeats=repeats,
+        settle_s=None if repeats is None or trial.repeat_s is None else repeats * trial.repeat_s,
         settle_answer=settling.answer, settle_none=settling.reason,
     )  # fmt: skip
-    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, undertrained, advice)})
+    return Verdict(**{**vars(verdict), "why": _why(verdict, deep, classical, winner, metric, undertrained, advice)})
 
 
-def _rounds(gap: Gap, region: float, trial: Trial) -> int | None:
+def _repeats(gap: Gap, region: float, trial: Trial) -> int | None:
     """How many more folds or seeds would settle it; None where they would not, or cannot be had."""
     if trial.over is None:
         return None
-    needed = trainings_to_settle(gap.size, trial.over, trial.rounds, region, trial.level)
-    return None if needed is None else needed - trial.rounds
+    needed = trainings_to_settle(gap.size, trial.over, trial.repeats, region, trial.level)
+    return None if needed is None else needed - trial.repeats
 
 
 def _ship(
@@ -166,7 +138,7 @@ def _ship(
 
 
 def _why(
-    made: Verdict,
+    verdict: Verdict,
     deep: FamilyBest,
     classical: FamilyBest,
     winner: FamilyBest,
@@ -174,26 +146,27 @@ def _why(
     undertrained: FamilyBest | None,
     advice: Advice,
 ) -> str:
-    assert made.gap is not None and made.low is not None and made.high is not None and made.region is not None
+    gap, low, high, region = verdict.gap, verdict.low, verdict.high, verdict.region
+    assert gap is not None and low is not None and high is not None and region is not None
     share = metric.name == "accuracy"
 
     def say(value: float) -> str:
         return f"{abs(value) * 100:.2f} points" if share else _figure(abs(value))
 
-    level = f"{100 * made.level:.3g}%"
-    interval = f"{level} interval of deep minus classical {_signed(made.low, share)} to {_signed(made.high, share)}"
+    level = f"{100 * verdict.level:.3g}%"
+    interval = f"{level} interval of deep minus classical {_signed(low, share)} to {_signed(high, share)}"
     scored = f"{deep.name} scores {_score(deep, share)} and {classical.name} {_score(classical, share)} {metric.name}"
     other = classical if winner is deep else deep
-    if made.answer in ("deep", "classical"):
-        by = f"by {say(made.gap)} of {metric.name}"
-        if made.of == "method":
-            who = f"{made.answer} beats {_other(made.answer)} ({winner.name} over {other.name})"
-            return f"{_over(made)}{who} {by} ({interval})."
+    if verdict.answer in ("deep", "classical"):
+        by = f"by {say(gap)} of {metric.name}"
+        if verdict.of == "method":
+            who = f"{verdict.answer} beats {_other(verdict.answer)} ({winner.name} over {other.name})"
+            return f"{_over(verdict)}{who} {by} ({interval})."
         return f"This {winner.name} beats this {other.name} {by} on the held-out test ({interval})."
-    if made.answer == "tie":
+    if verdict.answer == "tie":
         return (
-            f"{_over(made)}{scored}, the same for practical purposes ({interval}, within {say(made.region)} either "
-            f"way); {winner.name} is {'cheaper to run' if winner.cost <= other.cost else 'smaller, and about as fast'}."
+            f"{_over(verdict)}{scored}, the same for practical purposes ({interval}, within {say(region)} either way); "
+            f"{winner.name} is {'cheaper to run' if winner.cost <= other.cost else 'smaller, and about as fast'}."
         )
     if undertrained is not None:
         return (
@@ -201,35 +174,35 @@ def _why(
             f"{advice.time}, and until then {winner.name} is shipped."
         )
     power = "no difference is detectable at 80% power"
-    if made.smallest is not None:
-        power = f"the smallest detectable difference at 80% power is {say(made.smallest)}"
+    if verdict.smallest is not None:
+        power = f"the smallest detectable difference at 80% power is {say(verdict.smallest)}"
     return (
-        f"{_over(made)}{scored}, too close to call with this much data ({interval}; {power}){_settle(made)}; "
+        f"{_over(verdict)}{scored}, too close to call with this much data ({interval}; {power}){_settle(verdict)}; "
         f"until then {winner.name} is shipped."
     )
 
 
-def _over(made: Verdict) -> str:
+def _over(verdict: Verdict) -> str:
     """What the sentence rests on, where that is more than one training."""
-    return "" if made.of == "model" else f"Over {made.rounds} {made.by}: "
+    return "" if verdict.of == "model" else f"Over {verdict.repeats} {verdict.by}: "
 
 
-def _settle(made: Verdict) -> str:
+def _settle(verdict: Verdict) -> str:
     """What would settle it, and what that assumes."""
     more = ""
-    if made.settle_rounds is not None:
-        seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
-        what = ("seed" if made.by == "seeds" else "fold") + ("s" if made.settle_rounds > 1 else "")
-        more = f"{made.settle_rounds} more {what}{seconds}: --repeats {made.rounds + made.settle_rounds}"
-    if made.settle_rows is None and not more:
-        told = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
-        return told.get(made.settle_none or "", "; no number of rows within reach would settle it")
-    if made.settle_rows is not None:
-        of = "rows in all" if made.by == "folds" else "test rows"
-        more = f"about {made.settle_rows:,} {of} would settle it" + (f" ({more})" if more else "")
+    if verdict.settle_repeats is not None:
+        seconds = "" if verdict.settle_s is None else f", about {verdict.settle_s:,.0f} s"
+        what = ("seed" if verdict.by == "seeds" else "fold") + ("s" if verdict.settle_repeats > 1 else "")
+        more = f"{verdict.settle_repeats} more {what}{seconds}: --repeats {verdict.repeats + verdict.settle_repeats}"
+    if verdict.settle_rows is None and not more:
+        reasons = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
+        return reasons.get(verdict.settle_none or "", "; no number of rows within reach would settle it")
+    if verdict.settle_rows is not None:
+        of = "rows in all" if verdict.by == "folds" else "test rows"
+        more = f"about {verdict.settle_rows:,} {of} would settle it" + (f" ({more})" if more else "")
     else:
         more = f"{more} would settle it"
-    as_ = "" if made.settle_answer is None else f" as {made.settle_answer!r}"
+    as_ = "" if verdict.settle_answer is None else f" as {verdict.settle_answer!r}"
     return f"; if the gap stays as it is, {more}{as_} in four runs of five"
 
 
@@ -267,24 +240,15 @@ def _alone(deep: FamilyBest | None, classical: FamilyBest | None, advice: Advice
     )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Within:
-    """Two contenders of one family, the better by valid first, by the same rule; it decides nothing."""
-
-    family: str
-    first: str
-    second: str
-    gap: float
-    low: float
-    high: float
-    answer: str  # first, second, tie or unsure
-    why: str
+SIDES: dict[Answer, Literal["first", "second", "tie", "unsure"]] = {
+    "deep": "first", "classical": "second", "tie": "tie", "unsure": "unsure",
+}  # fmt: skip
 
 
 def within(family: str, first: str, second: str, score: float, gap: Gap, metric: Metric) -> Within:
     """How the best of a family by valid stands to another one of it, which has this score."""
     low, high = gap.interval()
-    answer = {"deep": "first", "classical": "second"}.get(found := rule(low, high, region_of(metric, score)), found)
+    answer = SIDES[rule(low, high, region_of(metric, score))]
     share = metric.name == "accuracy"
     words = {
         "first": f"{first} is better than {second}", "second": f"{second} is better than {first}",

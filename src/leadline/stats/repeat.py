@@ -11,7 +11,7 @@ from leadline.metrics.metrics import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round:
+class Repeat:
     """What came of one race."""
 
     number: int
@@ -25,7 +25,7 @@ class Round:
     scores: dict[str, float]
 
     def best_of(self, names: Sequence[str], metric: Metric) -> str | None:
-        """The best of these contenders by the round's own valid rows."""
+        """The best of these contenders by the repeat's own valid rows."""
         found = None
         for name, score in self.valid.items():
             if name in names:

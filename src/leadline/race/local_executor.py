@@ -1,0 +1,142 @@
+"""Jobs in worker processes on this machine (`worker.py`), a process each.
+
+Enters: `Job`s. Leaves: their messages. Ctrl-C reaches the race alone, which passes it on; a worker whose race is gone
+ends by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+
+from leadline.contenders.families import DEEP
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.executor import Capacity, Handle, Job, Message
+from leadline.race.spare import TIGHT, Spares, spawn
+from leadline.system.interrupts import deaf
+from leadline.system.resources import tree_gb, used_gb
+
+CLOSING_S = 2.0  # for all workers to end by themselves
+
+
+class Worker:
+    """The handle of a job: its process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def exit_code(self) -> int:
+        return self.process.wait()
+
+    def command(self, word: str) -> None:
+        """Write a line to its input."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(word + "\n")
+            self.process.stdin.flush()
+        except (OSError, ValueError):  # it has died, or its input is closed; its end is already on the way
+            return
+
+    def leave(self) -> None:
+        """Close its input, which ends it."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.close()
+        except OSError:  # what it did not read is lost
+            return
+
+
+class LocalExecutor:
+    """`cpus` and `memory_gb` are for all jobs together; `spares` have their libraries imported."""
+
+    def __init__(self, cpus: int, memory_gb: float, spares: Spares | None = None) -> None:
+        self._capacity = Capacity(cpus=cpus, gpus=0, memory_gb=memory_gb)  # contenders train on the CPU
+        self._spares = spares or Spares(None)
+        self._workers: list[Worker] = []
+        self._inbox: SimpleQueue[tuple[Handle, Message | None]] = SimpleQueue()
+
+    def submit(self, job: Job) -> Worker:
+        path = job.folder / "job.json"
+        path.write_text(job.text())
+        deep = PORTFOLIO[job.contender].family == DEEP  # the job says how many threads PyTorch uses
+        process = self._spares.take() if deep else None
+        if process is not None:
+            worker = Worker(process)
+            worker.command(str(path))
+        else:
+            with (job.folder / "log.txt").open("w") as log:
+                tight = self._capacity.memory_gb < TIGHT
+                worker = Worker(spawn([str(path)], log, 1 if deep else job.threads, tight))
+        self._workers.append(worker)
+        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+        return worker
+
+    def messages(self, wait: float) -> Iterator[tuple[Handle, Message | None]]:
+        try:
+            yield self._inbox.get(timeout=wait)
+            while True:
+                yield self._inbox.get_nowait()
+        except Empty:
+            return
+
+    def stop(self, handle: Handle) -> None:
+        _worker(handle).command("stop")
+
+    def export(self, handle: Handle) -> None:
+        _worker(handle).command("export")
+
+    def kill(self, handle: Handle) -> None:
+        worker = _worker(handle)
+        worker.process.kill()
+        worker.process.wait()
+        worker.leave()
+
+    def resources(self) -> Capacity:
+        return self._capacity
+
+    def held_gb(self, handle: Handle | None = None) -> float:
+        return tree_gb(os.getpid()) if handle is None else used_gb(_worker(handle).process.pid)
+
+    def close(self) -> None:
+        with deaf():
+            for worker in self._workers:
+                worker.leave()
+            until = time.monotonic() + CLOSING_S
+            for worker in self._workers:
+                try:
+                    worker.process.wait(timeout=max(0.0, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    worker.process.kill()
+                    worker.process.wait()
+
+    def _read(self, worker: Worker) -> None:
+        assert worker.process.stdout is not None
+        for line in worker.process.stdout:
+            if message := _message(line):
+                self._inbox.put((worker, message))
+        worker.process.stdout.close()
+        self._inbox.put((worker, None))
+
+
+def _worker(handle: Handle) -> Worker:
+    assert isinstance(handle, Worker)
+    return handle
+
+
+def _message(line: str) -> Message | None:
+    """What a worker says; None where something that Python runs at its start, as sitecustomize, printed a line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "event" in found else None
