@@ -17,8 +17,8 @@ quick := architecture core dataset graph metrics stats test_config.py test_impor
 
 help:
 	@echo "make setup   a virtual environment with Leadline and its tools, in $(VENV)"
-	@echo "make demo    the whole journey on 5,000 handwritten digits, offline, under a minute"
-	@echo "make tiny    the whole journey in seconds: run it before every commit"
+	@echo "make demo    a whole run on 5,000 handwritten digits, offline, under a minute"
+	@echo "make tiny    a whole run in seconds: run it before every commit"
 	@echo "make test    every test"
 	@echo "make golden  write the first losses of each architecture anew, where they were meant to change"
 	@echo "make quick   lint, format, types, and the fast tests: under 3 minutes"

@@ -226,7 +226,7 @@ def told(source: Any, target: str, cache: Path) -> tuple[int, np.ndarray]:
     from leadline.dataset.split import split
     from leadline.dataset.store import build
     from leadline.dataset.table import read as understand
-    from leadline.flaws.near_duplicates import twins
+    from leadline.flaws.near_duplicates import find_duplicates
     from leadline.readers.source import read as opened
 
     asked = from_mapping({"budget": "10min", "target": target})
@@ -234,7 +234,7 @@ def told(source: Any, target: str, cache: Path) -> tuple[int, np.ndarray]:
     parts = split(table.labels, table.part, asked.seed)
     store = build(table, parts, cache, seconds=asked.seconds, key={"seed": asked.seed})
     rows = np.sort(np.concatenate([getattr(parts, part) for part in ("train", "valid", "calib", "test")]))
-    return len(rows), twins(table, store, rows).pairs
+    return len(rows), find_duplicates(table, store, rows).pairs
 
 
 def tables(data: Path, folder: Path) -> Found:

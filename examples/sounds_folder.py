@@ -1,4 +1,4 @@
-"""Sounds in class folders -> verdict and one file.
+"""Audio in class folders -> verdict and one file.
 
 python examples/sounds_folder.py SOUNDS/        # SOUNDS/dog/1.wav, SOUNDS/rain/2.ogg, ...
 """

@@ -1,4 +1,4 @@
-"""A table in a file (CSV, TSV, JSON Lines, Parquet) and the column to predict: a word a row, or a number.
+"""A table in a file (CSV, TSV, JSON Lines, Parquet) and the column to predict: a class or a number in each row.
 
 python examples/table_csv.py houses.csv price
 """

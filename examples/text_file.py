@@ -1,4 +1,4 @@
-"""A text -> a model that goes on from any beginning, in one file that needs no PyTorch.
+"""A text -> a language model that continues any prompt, in one file that needs no PyTorch.
 
 python examples/text_file.py NOVEL.txt "It was a"
 """

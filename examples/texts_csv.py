@@ -1,4 +1,4 @@
-"""Texts in a file with a column of labels. Only two contenders race, and what happens is printed as it happens.
+"""Texts in a file with a column of labels. Only two contenders race, and every event of the run is printed.
 
 python examples/texts_csv.py messages.csv label
 """

@@ -113,7 +113,7 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
     words = ["table.csv", "--target", "y", "--drop", "a", "--drop", "b", "--kind", "colour=number", "--group", "q"]
     code, out, _ = look(*words)
     assert code == 2
-    said = out[out.index("fit would refuse this") :]
+    said = out[out.index("errors of fit") :]
     for sentence in ("--group q is not a column; columns are ", "'a' is not a column of table; columns are ",
                      "'b' is not a column of table; columns are ", "rows cannot be read, such as row "):  # fmt: skip
         assert said.count(sentence) == 1, sentence
@@ -130,12 +130,12 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
     ("content", "words", "message"),
     [
         ("x,y\n" + "1,a\n2,a\n" * 9, "", "Column 'y' is 'a' in every row; a target must vary; choose"),
-        ("k,y\n" + "1,a\n1,b\n" * 9, "", "No column but the target is left to learn from in data ('k': it holds"),
+        ("k,y\n" + "1,a\n1,b\n" * 9, "", "data has no usable column besides the target ('k': it holds"),
         ("x,y\n" + "1,a\n2,b\n" * 3, "", "Only 6 usable rows to learn from in data; at least 8 are needed."),
         (
             "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(40)),
             "--time-column y",
-            "cells that are neither numbers",
+            "values that are neither numbers",
         ),
         (
             "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2] if i % 3 else ''}\n" for i in range(40)),

@@ -132,9 +132,9 @@ def test_columns_of_unseen_missing_or_unreadable_values_are_said(ship: Any) -> N
         warnings.simplefilter("always")
         model.predict(pl.DataFrame({"town": ["Wien"] * 6 + ["Ulm"] * 4, "n": ["n.k."] * 3 + [None] * 7}))
     assert [str(each.message) for each in said] == [
-        "Of column 'n' 3 cells count as missing, such as row 1 ('n.k.' is not a number).",
+        "In column 'n' 3 values count as missing, such as row 1 ('n.k.' is not a number).",
         "6 of 10 values of 'town' never occur in the rows that the model learned from, such as 'Wien'.",
-        "7 of 10 cells of 'n' are missing, where 0% were in the rows that the model learned from.",
+        "7 of 10 values of 'n' are missing, where 0% were in the train rows.",
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

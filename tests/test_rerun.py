@@ -87,7 +87,7 @@ def test_a_killed_run_goes_on_to_the_same_file(pictures: Path, tmp_path: Path) -
     assert any(e.get("note") == "resumes from its last checkpoint" for e in events)
     assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
     assert not list(killed.glob("contenders/*/checkpoints")) and not list(tmp_path.glob(".killed*"))
-    with pytest.raises(LeadlineError, match="killed is finished, so there is nothing to go on with"):
+    with pytest.raises(LeadlineError, match="killed is finished, so there is nothing to resume"):
         ll.resume(killed)
 
 
@@ -122,7 +122,7 @@ def test_what_cannot_go_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ll.resume()
     with pytest.raises(LeadlineError, match="nowhere was not begun, or left nothing"):
         ll.resume("nowhere")
-    with pytest.raises(LeadlineError, match="nowhere holds no finished run; leadline resume goes on"):
+    with pytest.raises(LeadlineError, match="nowhere holds no finished run; leadline resume continues"):
         ll.replay("nowhere")
     empty = tmp_path / "runs" / f".early.partial-{os.getppid()}"  # the number of a process that lives, but is another
     empty.mkdir(parents=True)

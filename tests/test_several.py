@@ -71,11 +71,11 @@ def test_labels_are_understood_however_they_are_written(way: str, prepare: Any) 
     ],
 )
 def test_other_texts_are_no_labels(cells: list[str | None]) -> None:
-    assert lists(pl.Series("t", cells, dtype=pl.String), asked=False) is None
+    assert lists(pl.Series("t", cells, dtype=pl.String), declared=False) is None
 
 
 def test_json_lists_are_labels() -> None:
-    found = lists(pl.Series("t", ['["a", "b"]', "['b']", "[]"]), asked=False)
+    found = lists(pl.Series("t", ['["a", "b"]', "['b']", "[]"]), declared=False)
     assert found is not None and found.to_list() == [["a", "b"], ["b"], []]
 
 

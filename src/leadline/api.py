@@ -43,9 +43,9 @@ def fit(
         'tie'
     """
     began = time.monotonic() if began is None else began
-    asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
-    with spoken(cache=cache_of(asked), out=Path(asked.out or "runs")):
-        return _fit(source, test, watch, asked, began)
+    checked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
+    with spoken(cache=cache_of(checked), out=Path(checked.out or "runs")):
+        return _fit(source, test, watch, checked, began)
 
 
 def _fit(
@@ -53,12 +53,12 @@ def _fit(
 ) -> Run:  # fmt: skip
     with ExitStack() as ends:
         spares = ends.enter_context(closing(spares_for(settings.only, settings.seconds, memory_cap(settings))))
-        found = find(source, test, settings)
-        folder, final = ends.enter_context(run_folder(settings, found.name))
-        found = dataclasses.replace(found, notes=(*found.notes, *remarks(folder, final)))
+        data = find(source, test, settings)
+        folder, final = ends.enter_context(run_folder(settings, data.name))
+        data = dataclasses.replace(data, notes=(*data.notes, *remarks(folder, final)))
         write_config(folder, source, test, settings)
         context = RunContext(
-            settings=settings, source=found, folder=folder, began=began, spares=spares,
+            settings=settings, source=data, folder=folder, began=began, spares=spares,
             watch=watch or (lambda event: None),
         )  # fmt: skip
         result = run_pipeline(context)

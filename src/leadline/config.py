@@ -37,58 +37,63 @@ def option_of(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the user asked for. Field names are the options of `leadline fit`; each carries its one line of help."""
+    """The settings of a run. Field names are the options of `leadline fit`; each carries its one line of help."""
 
     target: str | None = _setting(
-        None, "column to predict, or with commas several of yes and no (default: the one that the layout gives)"
+        None, "column to predict, or several columns of yes and no: a,b,c (default: the one that the layout defines)"
     )
     test: str | None = _setting(None, "test rows (default: a predefined test part, else a fifth of the rows)")
     budget: str = _setting("5m", "time for the whole run, from reading to report: 90, 90s, 5m, 1h")
     epochs: int | None = _setting(
-        None, "passes of every network over the rows, in place of a budget: as long as it takes, and the same each time"
+        None, "passes of every network over the train rows, instead of a budget; reproducible"
     )
     metric: str | None = _setting(
         None,
-        "what is scored, stops and selects: accuracy, auc, log loss, rmse, … (default: accuracy, rmse or bits a byte)",
+        "metric for scores, stopping and selection: accuracy, auc, rmse, … (default: accuracy, rmse or bits a byte)",
     )
     repeats: int | None = _setting(
-        None, "races to judge by: other folds, or other seeds where the test part is predefined (default: as many as "
-        "there is time for, 25 at most)"
+        None, "number of races: on other folds, or from other seeds if the test part is predefined (default: as many "
+        "as there is time for, 25 at most)"
     )  # fmt: skip
-    coverage: float = _setting(0.9, "share of the rows whose truth lies in the shipped file's sets or intervals")
+    coverage: float = _setting(0.9, "share of new rows whose true value lies in the predicted set or interval")
     until_sure: bool = _setting(
         False, "keep repeating on new folds or seeds until the verdict is conclusive or the budget is spent"
     )
-    memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
-    only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
-    max_latency: str | None = _setting(None, "ship only a contender that answers one row in less: 5ms")
+    memory: str | None = _setting(
+        None, "memory limit of the run: 800MB, 4GB (default: three quarters of the machine's)"
+    )
+    only: str | None = _setting(None, "contenders or families in the race, separated by commas: deep,boosting")
+    max_latency: str | None = _setting(None, "ship only a contender that predicts one row in less time: 5ms")
     max_size: str | None = _setting(None, "ship only a contender whose file is smaller: 2MB")
     max_memory: str | None = _setting(None, "ship only a contender that used less memory in training: 500MB")
-    max_train_time: str | None = _setting(None, "ship only a contender that was trained in less: 60s")
-    interpretable: bool = _setting(False, "ship only a contender whose every answer a person can read")
+    max_train_time: str | None = _setting(None, "ship only a contender that was trained in less time: 60s")
+    interpretable: bool = _setting(False, "ship only a contender that people can interpret")
     fix: str | None = _setting(
-        None, "remove flaws of the data: all, or some of near_duplicates,label_errors,target_leakage (default: they "
-        "are reported with their impact)",
+        None, "fix flaws: all, or some of near_duplicates,label_errors,target_leakage (default: only report them)",
     )  # fmt: skip
-    seed: int = _setting(0, "seed of the split and of every contender")
-    out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
-    kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be given again")
-    drop: tuple[str, ...] = _setting((), "a column to leave out; may be given again")
-    group: str | None = _setting(None, "column whose equal values stay in one part of the split", splits=True)
+    seed: int = _setting(0, "random seed of the split and of every contender")
+    out: str | None = _setting(None, "run folder to create (default: runs/NAME-TIME)")
+    kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be repeated")
+    drop: tuple[str, ...] = _setting((), "a column to ignore; may be repeated")
+    group: str | None = _setting(None, "column of groups: rows of one group stay in one part of the split", splits=True)
     split: str | None = _setting(
         None,
-        "column that states the part of each row (train, valid, test), or COLUMN=VALUE: test on the rows of VALUE",
+        "column with the part of each row (train, valid, test), or COLUMN=VALUE to test on the rows with this value",
         splits=True,
     )
-    time_column: str | None = _setting(None, "column to split by: train on the past, test on the rest", splits=True)
+    time_column: str | None = _setting(
+        None, "column of times: train on the oldest rows, test on the most recent ones", splits=True
+    )
     task: str | None = _setting(
         None, "binary, multiclass, multilabel, regression or language (default: inferred from the source)"
     )
     token_unit: str | None = _setting(
-        None, "what a text corpus is cut into: character, byte or pair (default: inferred from it)"
+        None, "tokens of a text corpus: character, byte or pair (default: inferred from the text)"
     )
-    data: str | None = _setting(None, "folder that holds samples, by name")
-    cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
+    data: str | None = _setting(None, "folder of data sets that can be read by name")
+    cache: str | None = _setting(
+        None, "folder of converted and encoded data (default: $LEADLINE_CACHE, else the user's cache)"
+    )
 
     def __post_init__(self) -> None:
         from leadline.tasks import TASKS
@@ -97,8 +102,8 @@ class Settings:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
         if self.token_unit is not None and self.token_unit not in UNITS:
             raise LeadlineError(f"--token-unit {self.token_unit} is not known; it can be {', '.join(UNITS)}.")
-        for option, given in (("--test", self.test), ("--time-column", self.time_column)):
-            if self.split is not None and given is not None:
+        for option, value in (("--test", self.test), ("--time-column", self.time_column)):
+            if self.split is not None and value is not None:
                 raise LeadlineError(f"--split and {option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
         if self.memory is not None:
@@ -119,7 +124,7 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        """The budget in seconds; inf where passes were asked for."""
+        """The budget in seconds; inf with `epochs`."""
         return seconds(self.budget) if self.epochs is None else math.inf
 
     @property
@@ -212,16 +217,16 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that an earlier version wrote, by the names of today.
 
     Example:
-        >>> translated({"rounds": 3, "need": ["latency<5ms", "interpretable"], "fix": "twins,leak"})
-        {'repeats': 3, 'fix': 'near_duplicates,target_leakage', 'max_latency': '5ms', 'interpretable': True}
+        >>> translated({"rounds": 3, "need": ["latency<5ms", "interpretable"], "fix": "labels,leak"})
+        {'repeats': 3, 'fix': 'label_errors,target_leakage', 'max_latency': '5ms', 'interpretable': True}
     """
-    found = {RENAMED.get(name, name): value for name, value in values.items() if name != "need"}
-    if found.get("fix"):
-        found["fix"] = ",".join(RENAMED_FIXES.get(name.strip(), name.strip()) for name in found["fix"].split(","))
+    settings = {RENAMED.get(name, name): value for name, value in values.items() if name != "need"}
+    if settings.get("fix"):
+        settings["fix"] = ",".join(RENAMED_FIXES.get(name.strip(), name.strip()) for name in settings["fix"].split(","))
     for text in values.get("need", ()):
         name, _, bound = text.partition("<")
-        found[RENAMED_NEEDS[name.strip()]] = bound.lstrip("=").strip() or True
-    return found
+        settings[RENAMED_NEEDS[name.strip()]] = bound.lstrip("=").strip() or True
+    return settings
 
 
 def seconds(text: str) -> float:
@@ -237,10 +242,10 @@ def gigabytes(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])i?b?\s*", str(text), re.IGNORECASE)
     if match is None or float(match[1]) <= 0:
         raise LeadlineError(f"--memory {text} is not a size; write a number and a unit, as in 800MB or 4GB.")
-    found = round(float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()], 6)
-    if found < LEAST_GB:
+    size = round(float(match[1]) * {"k": 1e-6, "m": 1e-3, "g": 1.0, "t": 1e3}[match[2].lower()], 6)
+    if size < LEAST_GB:
         raise LeadlineError(
             f"--memory {text} is less than any run takes; give {1e3 * LEAST_GB:.0f}MB at the least, which is enough "
             "for the classical contenders on a small table."
         )
-    return found
+    return size

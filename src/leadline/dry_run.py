@@ -1,9 +1,9 @@
-"""`leadline check`: a source read and examined, with what the textbook expects; nothing is trained.
+"""`leadline check`: read and examine a source, and say what the textbook expects; nothing is trained.
 
 Enters: what `fit` takes. Leaves: a `Check`: the data as `fit` would see it, what `fit` would refuse, the eligible
 contenders, and the expectation. The stages are those of `pipeline.py` up to the split; then a few rows are decoded.
-Nothing is written but, by the reading of text, the cache that `fit` reads next. A stage that refuses is asked again
-without the setting that is to blame, so that one look finds every mistake.
+Nothing is written except the cache of converted text, which `fit` reads next. A stage that refuses runs again without
+the setting that is to blame, so that one check reports every mistake.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from leadline.dataset.quarantine import unusable
 from leadline.dataset.split_table import draw
 from leadline.dataset.store import Store, described, grouped, unreadable
 from leadline.dataset.table import SNIFFED, Column, Table, column_of
-from leadline.dataset.table import read as understand
+from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
 from leadline.race.entry import eligible_contenders
 from leadline.readers.find import cache_of, find
@@ -41,18 +41,18 @@ from leadline.system.resources import machine
 from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
-DECODED, FILES = 1_000, 24  # rows that are decoded: of cells, and of files, which cost more
-BLAMED = (*SPLIT_BY, "drop", "kind", "task", "only")  # settings that a stage may refuse and do without
+DECODED, FILES = 1_000, 24  # rows that are decoded: of values, and of files, which cost more
+BLAMED = (*SPLIT_BY, "drop", "kind", "task", "only")  # settings that a stage may refuse and run without
 SHOWN, WIDEST = 30, 30  # columns, and letters of a name that are printed
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Check:
-    """What a source is, what `fit` would make of it, and what the textbook expects.
+    """What a source holds, how `fit` would read it, and what the textbook expects.
 
-    What a problem hides is empty or None: without a target there is no task.
+    Fields that a problem hides are empty or None: without a target there is no task.
     """
 
     source: str
@@ -63,8 +63,8 @@ class Check:
     classes: dict[str, float] | None  # share of the usable rows, largest first; None of a number or a text corpus
     span: tuple[float, float] | None  # least and greatest value of a number to predict
     columns: list[dict[str, Any]]  # as in result.json
-    notes: tuple[str, ...]  # what `fit` would say: left out, rare, set aside
-    problems: tuple[str, ...]  # what `fit` would refuse
+    notes: tuple[str, ...]  # warnings of `fit`: dropped columns, rare classes, quarantined rows
+    problems: tuple[str, ...]  # errors of `fit`
     contenders: dict[str, list[str]]  # family -> those that are eligible
     expected: Expectation | None
     command: str | None  # to run next; None where `fit` would refuse, or the source has no path
@@ -78,7 +78,7 @@ class Check:
 
 
 def check(source: Any, *, test: Any = None, **settings: Any) -> Check:
-    """Look at a source as `fit` would, train nothing, and say what the textbook expects.
+    """Examine a source as `fit` would, train nothing, and say what the textbook expects.
 
     Args:
         source: a folder, a file, a frame, arrays (X, y), or the name of a sample.
@@ -86,47 +86,49 @@ def check(source: Any, *, test: Any = None, **settings: Any) -> Check:
         settings: fields of `leadline.config.Settings`, such as `target` or `budget`.
 
     Raises:
-        LeadlineError: where the source cannot be read at all, or a setting is no setting. All else is in `problems`.
+        LeadlineError: where the source cannot be read at all, or a setting is unknown. Other errors are in `problems`.
 
     Example:
         >>> found = check("digits", budget="30s")
         >>> found.rows, found.expected.answer, found.problems
         ({'train': 1292, 'valid': 147, 'calib': 0, 'test': 358}, 'deep', ())
     """
-    asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
-    with spoken(cache=cache_of(asked), out=Path(asked.out or "runs")):
-        made = _looked(find(source, test, asked), asked)
-    if made.problems or not isinstance(source, (str, Path)):
-        return made
-    return dataclasses.replace(made, command=command(str(source), asked))
+    options = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
+    with spoken(cache=cache_of(options), out=Path(options.out or "runs")):
+        result = _checked(find(source, test, options), options)
+    if result.problems or not isinstance(source, (str, Path)):
+        return result
+    return dataclasses.replace(result, command=command(str(source), options))
 
 
-def _looked(given: Source, asked: Settings) -> Check:
+def _checked(source: Source, settings: Settings) -> Check:
     problems: list[str] = []
-    understood, asked = _tried(lambda s: understand(given, s), asked, problems)
-    if understood is None:
-        return _unread(given, asked, problems)
-    whole: Table = understood
-    audited, asked = _tried(lambda s: audit(whole, s), asked, problems)
-    table, said = audited or (whole, ())
-    parts, asked = _tried(lambda s: draw(table, s), asked, problems)
-    lost = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
-    if refusal := unusable(lost, table):
+    inferred, settings = _tried(lambda s: infer_table(source, s), settings, problems)
+    if inferred is None:
+        return _unread(source, settings, problems)
+    whole: Table = inferred
+    audited, settings = _tried(lambda s: audit(whole, s), settings, problems)
+    table, messages = audited or (whole, ())
+    parts, settings = _tried(lambda s: draw(table, s), settings, problems)
+    bad_rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
+    if refusal := unusable(bad_rows, table):
         problems.append(refusal)
-    notes = [*given.notes, *said, *_aside(lost)]
+    notes = [*source.notes, *messages, *_quarantined(bad_rows)]
     names: list[str] = []
     if parts is not None and audited is not None:
-        blocks = _decoded(table, parts, asked, problems, notes)
+        blocks = _decoded(table, parts, settings, problems, notes)
         if blocks is not None:
-            able, asked = _tried(lambda s: eligible_contenders(_Sketch(blocks, table.task), s.only), asked, problems)
+            able, settings = _tried(
+                lambda s: eligible_contenders(_Sketch(blocks, table.task), s.only), settings, problems
+            )
             names = able or []
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}
     rows = {"all": table.rows} if parts is None else parts.counts()
     expected = None
     if parts is not None and audited is not None:
-        expected = expect(table, rows, machine(), interpretable=asked.interpretable, seconds=asked.seconds)
+        expected = expect(table, rows, machine(), interpretable=settings.interpretable, seconds=settings.seconds)
     return Check(
-        source=given.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
+        source=source.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
         classes=_shares(table), span=_span(table), columns=[dict(column) for column in columns(table)],
         notes=tuple(notes), problems=tuple(problems), contenders=contenders, expected=expected,
         command=None,
@@ -134,55 +136,55 @@ def _looked(given: Source, asked: Settings) -> Check:
 
 
 def _tried(
-    stage: Callable[[Settings], Made], asked: Settings, problems: list[str]
-) -> tuple[Made | None, Settings]:  # fmt: skip
-    """What a stage makes, and the settings without those that it refuses; each refusal becomes a problem."""
-    made = _outcome(stage, asked)
-    while isinstance(made, LeadlineError):
-        refusal = str(made)
+    stage: Callable[[Settings], Result], settings: Settings, problems: list[str]
+) -> tuple[Result | None, Settings]:  # fmt: skip
+    """The result of a stage, and the settings without those that it refuses; each refusal becomes a problem."""
+    outcome = _outcome(stage, settings)
+    while isinstance(outcome, LeadlineError):
+        refusal = str(outcome)
         if refusal in problems:
-            return None, asked
+            return None, settings
         problems.append(refusal)
-        for fewer in _without(asked):
-            made = _outcome(stage, fewer)
-            if not isinstance(made, LeadlineError) or str(made) != refusal:
-                asked = fewer
+        for fewer in _without(settings):
+            outcome = _outcome(stage, fewer)
+            if not isinstance(outcome, LeadlineError) or str(outcome) != refusal:
+                settings = fewer
                 break
         else:
-            return None, asked
-    return made, asked
+            return None, settings
+    return outcome, settings
 
 
-def _outcome(stage: Callable[[Settings], Made], asked: Settings) -> Made | LeadlineError:
+def _outcome(stage: Callable[[Settings], Result], settings: Settings) -> Result | LeadlineError:
     try:
-        return stage(asked)
+        return stage(settings)
     except LeadlineError as error:
         return error
 
 
-def _without(asked: Settings) -> Iterator[Settings]:
+def _without(settings: Settings) -> Iterator[Settings]:
     """The same settings with one of them left out."""
     defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
     for name in BLAMED:
-        value: Any = getattr(asked, name)
+        value: Any = getattr(settings, name)
         if isinstance(value, tuple):
             others: list[Any] = [tuple(other for other in value if other != item) for item in value]
         else:
             others = [defaults[name]] if value != defaults[name] else []
         for other in others:
             changed: dict[str, Any] = {name: other}
-            yield dataclasses.replace(asked, **changed)
+            yield dataclasses.replace(settings, **changed)
 
 
 class _Sketch(Store):
-    """A store of no rows: as much of one as contenders look at before they read it."""
+    """A store without rows: all that contenders need before they read it."""
 
     def __init__(self, blocks: list[Block], task: Task) -> None:
         self.blocks, self.task = tuple(blocks), task
 
 
 def _decoded(
-    table: Table, parts: Split, asked: Settings, problems: list[str], notes: list[str]
+    table: Table, parts: Split, settings: Settings, problems: list[str], notes: list[str]
 ) -> list[Block] | None:  # fmt: skip
     """The blocks as fitted on a few train rows; None where these could not be decoded."""
     costly = any(KINDS[column.kind].costly for column in table.inputs)
@@ -193,11 +195,11 @@ def _decoded(
     for name, block_columns in grouped(table.inputs):
         kind = KINDS[block_columns[0].kind]
         ways = {column.name: column.settings for column in block_columns}
-        found = decode_columns(kind, frame, table.source.root, ways)
-        decoded = [found[column.name] for column in block_columns]
-        bad |= {int(rows[place]): why for found in decoded for place, why in found.bad.items()}
+        by_name = decode_columns(kind, frame, table.source.root, ways)
+        decoded = [by_name[column.name] for column in block_columns]
+        bad |= {int(rows[place]): why for item in decoded for place, why in item.bad.items()}
         if len(bad) < len(rows):
-            blocks.append(_fitted(name, block_columns, [found.values for found in decoded], len(rows), asked))
+            blocks.append(_fitted(name, block_columns, [item.values for item in decoded], len(rows), settings))
     if refusal := unreadable(bad, len(rows)):
         problems.append(refusal)
         return None
@@ -209,39 +211,39 @@ def _decoded(
     return blocks
 
 
-def _fitted(name: str, block_columns: list[Column], samples: list[Any], rows: int, asked: Settings) -> Block:
-    limits = Limits(rows=rows, seconds=min(asked.seconds, 1e6), columns=tuple(c.name for c in block_columns))
+def _fitted(name: str, block_columns: list[Column], samples: list[Any], rows: int, settings: Settings) -> Block:
+    limits = Limits(rows=rows, seconds=min(settings.seconds, 1e6), columns=tuple(c.name for c in block_columns))
     fit = KINDS[block_columns[0].kind].fit(samples, block_columns[0].settings, limits)
     return described(name, block_columns, fit)
 
 
-def _unread(given: Source, asked: Settings, problems: list[str]) -> Check:
-    """What can be said of a source whose target is not known: its columns, any of which may be the target."""
-    rows = {"all": int(given.train.select(pl.len()).collect().item())}
-    sample = given.train.head(SNIFFED).collect()
-    asked = dataclasses.replace(asked, kind=(), drop=())
+def _unread(source: Source, settings: Settings, problems: list[str]) -> Check:
+    """The check of a source whose target is unknown: its columns, any of which may be the target."""
+    rows = {"all": int(source.train.select(pl.len()).collect().item())}
+    sample = source.train.head(SNIFFED).collect()
+    settings = dataclasses.replace(settings, kind=(), drop=())
 
-    def told(name: str) -> Column | None:
-        return _tried(lambda s: column_of(name, sample[name], given, s, "", None), asked, problems)[0]
+    def inferred_column(name: str) -> Column | None:
+        return _tried(lambda s: column_of(name, sample[name], source, s, "", None), settings, problems)[0]
 
-    found = []
+    columns = []
     for name in sample.columns:
-        column = told(name)
-        found.append({
+        column = inferred_column(name)
+        columns.append({
             "name": name, "kind": column.kind if column else None, "role": "input",
             "missing": share(present(sample[name]).is_null()), "unique": None, "note": column.note if column else None,
         })  # fmt: skip
     return Check(
-        source=given.name, rows=rows, task=None, target=None, metric=None, classes=None, span=None, columns=found,
-        notes=given.notes, problems=tuple(problems), contenders={}, expected=None, command=None,
+        source=source.name, rows=rows, task=None, target=None, metric=None, classes=None, span=None, columns=columns,
+        notes=source.notes, problems=tuple(problems), contenders={}, expected=None, command=None,
     )  # fmt: skip
 
 
-def _aside(lost: list[dict[str, str]]) -> list[str]:
-    if not lost:
+def _quarantined(bad_rows: list[dict[str, str]]) -> list[str]:
+    if not bad_rows:
         return []
-    many = "1 row" if len(lost) == 1 else f"{len(lost):,} rows"
-    return [f"{many} would be quarantined, such as {lost[0]['place']}: {lost[0]['reason']}."]
+    many = "1 row" if len(bad_rows) == 1 else f"{len(bad_rows):,} rows"
+    return [f"{many} would be quarantined, such as {bad_rows[0]['place']}: {bad_rows[0]['reason']}."]
 
 
 def _shares(table: Table) -> dict[str, float] | None:
@@ -259,32 +261,32 @@ def _span(table: Table) -> tuple[float, float] | None:
     return float(np.nanmin(table.labels)), float(np.nanmax(table.labels))
 
 
-def _lines(found: Check) -> Iterator[str]:
-    """What the terminal shows."""
-    rows = ", ".join(f"{count:,} {part}" for part, count in found.rows.items() if count and part != "all")
-    total = sum(found.rows.values())
-    yield f"{found.source}: {counted(total, 'row')}" + (f" ({rows})" if rows else "")
-    if found.task is not None:
-        yield TASKS[found.task].asks(found.target, found.metric, found.span or found.classes or {})
-    if found.columns and (found.task is None or not TASKS[found.task].generative):
+def _lines(result: Check) -> Iterator[str]:
+    """The lines for the terminal."""
+    rows = ", ".join(f"{count:,} {part}" for part, count in result.rows.items() if count and part != "all")
+    total = sum(result.rows.values())
+    yield f"{result.source}: {counted(total, 'row')}" + (f" ({rows})" if rows else "")
+    if result.task is not None:
+        yield TASKS[result.task].asks(result.target, result.metric, result.span or result.classes or {})
+    if result.columns and (result.task is None or not TASKS[result.task].generative):
         yield "columns"
-        yield from _columns(found.columns)
-    if found.notes:
-        yield "fit would say"
-        yield from (f"  {note}" for note in found.notes)
-    if found.problems:
-        yield "fit would refuse this"
-        yield from (f"  {problem}" for problem in found.problems)
-    if found.contenders:
-        deep, classical = (", ".join(found.contenders[family]) or "none" for family in FAMILIES[:2])
+        yield from _columns(result.columns)
+    if result.notes:
+        yield "warnings of fit"
+        yield from (f"  {note}" for note in result.notes)
+    if result.problems:
+        yield "errors of fit"
+        yield from (f"  {problem}" for problem in result.problems)
+    if result.contenders:
+        deep, classical = (", ".join(result.contenders[family]) or "none" for family in FAMILIES[:2])
         yield f"eligible contenders: {deep} (deep) against {classical} (classical)"
-    if found.expected is not None:
-        yield f"\n{found.expected.why}"
-        for reason in found.expected.reasons:
+    if result.expected is not None:
+        yield f"\n{result.expected.why}"
+        for reason in result.expected.reasons:
             yield f"  {reason.points_to:10}  {reason.finding} ({reason.source})"
         yield "That is a rule of thumb; only a run measures it on these rows."
-    if found.command is not None:
-        yield f"\nnext  {found.command}"
+    if result.command is not None:
+        yield f"\nnext  {result.command}"
 
 
 def _columns(listed: list[dict[str, Any]]) -> Iterator[str]:
@@ -292,10 +294,10 @@ def _columns(listed: list[dict[str, Any]]) -> Iterator[str]:
     wide = min(WIDEST, max(len(column["name"]) for column in shown))
     for column in shown:
         kind = column["kind"] if column["role"] == "input" else column["role"]
-        told = [f"{column['missing']:.1%} missing"] if column["missing"] else []
+        facts = [f"{column['missing']:.1%} missing"] if column["missing"] else []
         about = "about " if column.get("estimated") else ""
-        told += [f"{about}{column['unique']:,} distinct"] if column["unique"] is not None else []
-        told += [column["note"]] if column["note"] else []
-        yield f"  {column['name'][:WIDEST]:{wide}}  {kind or '':8}  {'; '.join(told)}".rstrip()
+        facts += [f"{about}{column['unique']:,} distinct"] if column["unique"] is not None else []
+        facts += [column["note"]] if column["note"] else []
+        yield f"  {column['name'][:WIDEST]:{wide}}  {kind or '':8}  {'; '.join(facts)}".rstrip()
     if len(listed) > SHOWN:
         yield f"  and {len(listed) - SHOWN:,} more"

@@ -1,4 +1,4 @@
-"""The journey of the data on one page: source, table, audit, split, encode, race, verdict, one file, report.
+"""All stages of a run on one page: source, table, audit, split, encode, race, verdict, one file, report.
 
 Start here. Each stage receives the last one's result as a frozen value and never reaches back.
 """
@@ -17,7 +17,7 @@ from leadline.dataset.encode import shapes
 from leadline.dataset.quarantine import notes_of, quarantine
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
-from leadline.flaws.stage import READINGS, Scan
+from leadline.flaws.scan import READINGS, Scan
 from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders
@@ -33,8 +33,8 @@ from leadline.results.evidence import sampled
 from leadline.ship.ship_winner import ship_winner
 from leadline.stats.uncertainty import doubts
 from leadline.system.cache import in_use
-from leadline.system.interrupts import told_once
-from leadline.system.resources import Gauge, cores, machine, versions
+from leadline.system.interrupts import warned_once
+from leadline.system.resources import MemoryMonitor, cores, machine, versions
 from leadline.system.version import __version__
 
 
@@ -43,26 +43,26 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
     settings, folder = context.settings, context.folder
     with ExitStack() as ends:
         journal = ends.enter_context(closing(Journal(folder / "journal.jsonl", context.began, context.watch)))
-        gauge, _ = ends.enter_context(Gauge()), ends.enter_context(in_use(context.cache))
+        monitor, _ = ends.enter_context(MemoryMonitor()), ends.enter_context(in_use(context.cache))
         stages = _begin(context, journal)
         data, warnings = _prepare(context, stages)
         start = _starter(context, data.store, stages)
         with closing(start(data.store, settings.seed)) as race:
-            stores = functools.partial(data.scan.fold, data.held, settings, cores())
-            trials = run_race(race, start, Population(table=data.table, held=data.held, stores=stores), stages)
-            if not race.stopped:  # the first Ctrl-C would throw away what the whole budget was spent on
-                ends.enter_context(told_once())
+            stores = functools.partial(data.scan.fold, data.held_out, settings, cores())
+            trials = run_race(race, start, Population(table=data.table, held=data.held_out, stores=stores), stages)
+            if not race.stopped:  # the first Ctrl-C would discard the work of the whole budget
+                ends.enter_context(warned_once())
             table, scan = _opened(data, stages)
             judged = judge(race, trials, settings)
-            said = [*warnings, *trials.messages, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
-            said += sampled(race.entries)
+            messages = [*warnings, *trials.messages, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
+            messages += sampled(race.entries)
             stages.end("judge")
             shipment = ship_winner(judged, table, folder, stages)
-            said += shipment.refusals
-            result, flaws = build_result(context, judged, table, scan, shipment, said, gauge.peak)
+            messages += shipment.refusals
+            result, flaws = build_result(context, judged, table, scan, shipment, messages, monitor.peak)
         write_report(folder, result, table, race, flaws, stages)
-    for kept in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
-        shutil.rmtree(kept)  # nothing is left to go on from
+    for checkpoints in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
+        shutil.rmtree(checkpoints)  # nothing is left to resume
     return result
 
 
@@ -85,7 +85,7 @@ def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:
 
 
 def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
-    """Who races, and how the races are set up."""
+    """The eligible contenders, and how races are set up."""
     settings = context.settings
     names = eligible_contenders(store, settings.only, interpretable=settings.interpretable)
     slow = slowdown()
@@ -96,8 +96,8 @@ def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
 
 def _opened(data: Prepared, stages: Stages) -> tuple[Table, Scan]:
     """After the verdict: the table with all labels, and the flaws with what the labels of test rows add."""
-    scan = data.scan.opened(data.held)
-    table = data.held.opened(data.table)
+    scan = data.scan.opened(data.held_out)
+    table = data.held_out.opened(data.table)
     if more := scan.beyond(data.scan):
         stages.journal.tell("flaws", said=more, after="the verdict")
     stages.end("judge")

@@ -18,16 +18,16 @@ from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.table import read as infer_table
-from leadline.flaws.stage import Scan, scan
+from leadline.flaws.scan import Scan, scan
 from leadline.readers.source import Source
 from leadline.system.resources import most_threads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Rows that are ready to be learned from; table and store have no labels of test rows."""
+    """Rows that are ready for training; table and store have no labels of test rows."""
 
-    held: HeldOut
+    held_out: HeldOut
     table: Table
     store: Store
     scan: Scan
@@ -47,13 +47,13 @@ def prepare(
     """
     table, audited = audit(infer_table(source, settings), settings)
     end("audit")
-    held = HeldOut(table)
-    encode = Encoder(held=held, settings=settings, cache=cache, share=share)
+    held_out = HeldOut(table)
+    encode = Encoder(held_out=held_out, settings=settings, cache=cache, share=share)
     table, store = encode(table)
     end("encode")
     scanned = Scan(table=table, store=store, base=table)
     if clock is not None:
         scanned = scan(table, store, encode, settings, most_threads(), clock)
     end("flaws")
-    messages = [*audited, *scanned.said]
-    return Prepared(held=held, table=scanned.table, store=scanned.store, scan=scanned, messages=messages)
+    messages = [*audited, *scanned.messages]
+    return Prepared(held_out=held_out, table=scanned.table, store=scanned.store, scan=scanned, messages=messages)

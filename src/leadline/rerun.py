@@ -1,4 +1,4 @@
-"""A run again: gone on from where it was killed, or followed from its journal to the same bytes.
+"""A run again: resumed where it was killed, or replayed from its journal to the same bytes.
 
 Enters: a run folder. A run that was killed lies beside its name, and its lock is free (results/run_folder.py); all that
 depends on time is in the readings of each contender's clock (`contenders/NAME/clock.f64`), so what follows them comes
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from leadline.core.records import Verdict
-from leadline.flaws.stage import READINGS
+from leadline.flaws.scan import READINGS
 from leadline.pipeline import run_pipeline
 from leadline.race import history as journals
 from leadline.race.context import RunContext
@@ -38,11 +38,11 @@ def resume(
     run: str | Path | None = None, source: Any = None, *, test: Any = None,
     watch: Callable[[Event], None] | None = None,
 ) -> Run:  # fmt: skip
-    """Go on with a run that was killed.
+    """Continue a run that was killed.
 
-    A run by epochs ends with the same bytes as if nothing had happened. A run under a budget goes on with the seconds
-    that were left. Contenders that had ended stay as they were; networks go on from their last checkpoint, the others
-    start again.
+    A run by epochs ends with the same bytes as if nothing had happened. A run under a budget continues with the
+    remaining seconds. Contenders that had ended are kept; networks resume from their last checkpoint, the others start
+    again.
 
     Args:
         run: the folder that the run was to make (default: the newest in ./runs that was killed).
@@ -53,13 +53,13 @@ def resume(
     """
     partial = _killed(Path("runs") if run is None else Path(run), run is None)
     final = partial.with_name(name_of(partial))
-    with _held(partial) as lock:
+    with _locked(partial) as lock:
         past = journals.read(partial)
         settings, source, test = read_config(partial, source, test)
         with spoken(cache=cache_of(settings), out=final):
-            found = find_again(partial, past, settings, source, test)
+            data = find_again(partial, past, settings, source, test)
             context = RunContext(
-                settings=settings, source=found, folder=partial, began=time.monotonic() - past.spent_s, past=past,
+                settings=settings, source=data, folder=partial, began=time.monotonic() - past.spent_s, past=past,
                 watch=watch or (lambda event: None),
             )  # fmt: skip
             result = run_pipeline(context)
@@ -105,7 +105,7 @@ def replay(
     """
     folder = Path(run)
     if not (folder / "result.json").is_file():
-        raise SourceError(f"{folder} holds no finished run; leadline resume goes on with one that was killed.")
+        raise SourceError(f"{folder} holds no finished run; leadline resume continues one that was killed.")
     past = journals.read(folder)
     settings, source, test = read_config(folder, source, test)
     final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
@@ -121,10 +121,10 @@ def replay(
         },
     )
     with spoken(cache=cache_of(settings), out=final), making(final) as partial:
-        found = find_again(folder, past, settings, source, test)
+        data = find_again(folder, past, settings, source, test)
         _copy(folder, partial)
         context = RunContext(
-            settings=settings, source=found, folder=partial, began=time.monotonic(), past=went, until=math.inf,
+            settings=settings, source=data, folder=partial, began=time.monotonic(), past=went, until=math.inf,
             watch=watch or (lambda event: None),
         )  # fmt: skip
         result = run_pipeline(context)
@@ -148,24 +148,24 @@ def replay(
 
 def _killed(run: Path, newest: bool) -> Path:
     """The folder that a killed run left; `run` is the name it was to have, or the folder of all runs."""
-    found = left(run) if newest else [path for path in left(run.parent) if run.name in (path.name, name_of(path))]
-    if not found:
+    folders = left(run) if newest else [path for path in left(run.parent) if run.name in (path.name, name_of(path))]
+    if not folders:
         known = "is finished" if (run / "result.json").exists() and not newest else "was not begun, or left nothing"
-        raise SourceError(f"{run} {known}, so there is nothing to go on with; start it with leadline fit.")
-    return max(found, key=lambda path: path.stat().st_mtime)
+        raise SourceError(f"{run} {known}, so there is nothing to resume; start it with leadline fit.")
+    return max(folders, key=lambda path: path.stat().st_mtime)
 
 
 @contextmanager
-def _held(partial: Path) -> Iterator[Lock | None]:
-    """Go on with a run that nobody else makes."""
+def _locked(partial: Path) -> Iterator[Lock | None]:
+    """Hold the lock of a run that no other process makes."""
     name, lock = name_of(partial), hold(partial)
     if lock is None and (other := made_by(partial)) is not None:
         raise SourceError(f"{name} is still running, as process {other}; wait for it, or end it.")
     try:
         if not partial.is_dir():
-            raise SourceError(f"{name} was finished at this moment, so there is nothing to go on with.")
-        if (made := partial.with_name(name)).exists():
-            raise OutputError(f"{made} was made by another run since; move it away, or remove {partial}.")
+            raise SourceError(f"{name} was finished at this moment, so there is nothing to resume.")
+        if (finished := partial.with_name(name)).exists():
+            raise OutputError(f"{finished} was made by another run since; move it away, or remove {partial}.")
         yield lock
     finally:
         if lock is not None:

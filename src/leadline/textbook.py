@@ -1,4 +1,4 @@
-"""What the textbook expects of a table before anything is trained: deep, classical or either, and how sure it is.
+"""What the textbook expects of a table before anything is trained: deep, classical or either, with a confidence.
 
 Enters: the understood table, the rows of its split, the machine and the budget. Leaves: an `Expectation`: an answer, a
 sentence, and every reason with its source. It is the hypothesis that a run then tests; it changes nothing in the run.
@@ -39,7 +39,7 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """Which family the textbook expects to win, how sure it is, one sentence of why, and the reasons."""
+    """Which family the textbook expects to win, its confidence, one sentence of why, and the reasons."""
 
     answer: str  # deep, classical or either
     confidence: str  # usually, often or open
@@ -62,7 +62,7 @@ COLUMNS = Textbook(
 )  # fmt: skip
 READABLE = "whoever must explain each answer needs a model that can be read, not one explained afterwards"
 IN_ORDER = 16  # numbered columns of numbers that may be a series
-LOOKED = 500  # rows by which that is told
+LOOKED = 500  # rows from which that is inferred
 ALIKE, MORE_ALIKE = 0.4, 1.2  # correlation of neighbours, and how far above that of strangers
 
 WORDS = {DEEP: "deep learning", CLASSICAL: "classical models"}
@@ -88,8 +88,8 @@ def expect(
     reasons = [Reason(finding=_amount(table, book, train), points_to=rule.answer, source=rule.source)]
     reasons += _shape(table, book, train, ordered)
     if rule.sure != USUALLY and book.pretrained:
-        found = "networks start from nothing: none here is pretrained"
-        reasons.append(Reason(finding=found, points_to=CLASSICAL, source="Yosinski et al. 2014; Devlin et al. 2019"))
+        text = "networks start from nothing: none here is pretrained"
+        reasons.append(Reason(finding=text, points_to=CLASSICAL, source="Yosinski et al. 2014; Devlin et al. 2019"))
     if interpretable:
         reasons.append(Reason(finding="the model must be open to reading", points_to=CLASSICAL, source="Rudin 2019"))
     reasons.append(_means(machine, seconds, short))
@@ -141,11 +141,11 @@ def _sentence(answer: str, sure: str, because: str) -> str:
 
 def _amount(table: Table, book: Textbook, train: int) -> str:
     """'images, 45,000 rows to learn from, 4,500 a class'"""
-    told = f"{book.data}, {book.amount.format(train)} to learn from"
+    text = f"{book.data}, {book.amount.format(train)} to learn from"
     if any(KINDS[column.kind].corpus for column in table.inputs):
-        return told
+        return text
     classes = len(table.task.classes)
-    return f"{told}, {train // classes:,} a class" if classes else f"{told}, a number to predict"
+    return f"{text}, {train // classes:,} a class" if classes else f"{text}, a number to predict"
 
 
 def _shape(table: Table, book: Textbook, train: int, ordered: int) -> list[Reason]:
@@ -155,31 +155,31 @@ def _shape(table: Table, book: Textbook, train: int, ordered: int) -> list[Reaso
     scales = [*Scale, None]
     joint = sorted((KINDS[kind] for kind in set(kinds) if KINDS[kind].joint), key=lambda kind: scales.index(kind.scale))
     plain = {kind.plural: kinds.count(kind.name) for kind in joint}
-    told = ", ".join(f"{count:,} of {word}" for word, count in plain.items())
+    counts = ", ".join(f"{count:,} of {word}" for word, count in plain.items())
     columns = book in (SERIES, COLUMNS)
-    found = []
+    reasons = []
     if book is SERIES:
         numbered = f"{ordered:,} numbered columns, neighbours more alike than strangers: a series, or pixels"
         near = numbered if ordered else "values in order, as many in each row: a series"
-        found.append(Reason(finding=near, points_to=DEEP, source="Wang et al. 2017"))
+        reasons.append(Reason(finding=near, points_to=DEEP, source="Wang et al. 2017"))
     elif book is COLUMNS:
-        found.append(
+        reasons.append(
             Reason(
-                finding=f"columns ({told}) without an order that a network could use, each with a meaning of its own",
+                finding=f"columns ({counts}) without an order that a network could use, each with a meaning of its own",
                 points_to=CLASSICAL, source="Grinsztajn et al. 2022",
             )
         )  # fmt: skip
     if columns and texts:
         among = f"texts among the columns: {texts:,}"
-        found.append(Reason(finding=among, points_to=EITHER, source="Shi et al. 2021"))
+        reasons.append(Reason(finding=among, points_to=EITHER, source="Shi et al. 2021"))
     elif plain and not columns:
-        found.append(
-            Reason(finding=f"columns beside the {book.data}: {told}", points_to=EITHER, source="Shi et al. 2021")
+        reasons.append(
+            Reason(finding=f"columns beside the {book.data}: {counts}", points_to=EITHER, source="Shi et al. 2021")
         )
     if columns and len(kinds) > train:
         wide = f"more columns ({len(kinds):,}) than rows to learn from ({train:,}): only strong penalties help"
-        found.append(Reason(finding=wide, points_to=CLASSICAL, source="Hastie et al. 2009, chapter 18"))
-    return found
+        reasons.append(Reason(finding=wide, points_to=CLASSICAL, source="Hastie et al. 2009, chapter 18"))
+    return reasons
 
 
 def _means(machine: Mapping[str, Any], seconds: float, short: bool) -> Reason:
@@ -188,8 +188,8 @@ def _means(machine: Mapping[str, Any], seconds: float, short: bool) -> Reason:
     memory = f", {machine['memory_gb']:g} GB" if machine["memory_gb"] else ""
     time = "no limit of time" if math.isinf(seconds) else f"{seconds:,.0f} s"
     ends = "short for a network on so many rows" if short else "enough for a network to learn something"
-    found = f"{time} on {cores} core{'s' if cores > 1 else ''}{memory}, no GPU used: {ends}"
-    return Reason(finding=found, points_to=CLASSICAL if short else EITHER, source=OURS)
+    text = f"{time} on {cores} core{'s' if cores > 1 else ''}{memory}, no GPU used: {ends}"
+    return Reason(finding=text, points_to=CLASSICAL if short else EITHER, source=OURS)
 
 
 def _in_order(table: Table) -> int:

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOR_GOOD = "{tests,benchmarks,examples}/**"  # their names say what they do
+FOR_GOOD = (
+    "{tests,benchmarks,examples}/**",
+    "!src/leadline/core/**",
+)  # names of tests say what they do; seams lie in core/
 
 
 def _ruff() -> str:
@@ -32,7 +35,7 @@ def test_the_list_of_exceptions_only_shrinks() -> None:
     )
     found = [(Path(each["filename"]).relative_to(ROOT).as_posix(), each["code"]) for each in json.loads(done.stdout)]
     for pattern, rules in written.items():
-        for rule in rules if pattern != FOR_GOOD else ():
+        for rule in rules if pattern not in FOR_GOOD else ():
             assert any(fnmatch(path, pattern) and code == rule for path, code in found), (
                 f"{rule} holds in {pattern} now: take it out of pyproject.toml"
             )

@@ -53,11 +53,11 @@ ERRORS = [
     ("missing target", GOOD, f"{DATA} --target q", "--target q is not a column of data; columns are x, c, y."),
     ("constant target", "x,y\n" + "1,a\n2,a\n" * 9, DATA, "Column 'y' is 'a' in every row; a target must vary; choose"),
     ("class with one row", GOOD.replace("b", "a") + "1,u,b\n", DATA, "Class 'b' of column 'y' has one row (row 31);"),
-    ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "left to learn from in data ('k': it holds one"),
+    ("nothing to learn from", "k,y\n" + "1,a\n1,b\n" * 9, DATA, "data has no usable column besides the target ('k'"),
     ("too few rows", "x,y\n" + "1,a\n2,b\n" * 3, DATA, "Only 6 usable rows to learn from in data; at least 8 are"),
     ("bad kind", GOOD, f"{DATA} --kind x=banana", "--kind x=banana is not COLUMN=KIND; kinds are audio, image,"),
     ("kind of no column", GOOD, f"{DATA} --kind q=text", "'q' is not a column of data; columns are x, c, y."),
-    ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds text, which cannot be read as time."),
+    ("kind that does not fit", GOOD, f"{DATA} --kind c=time", "Column 'c' holds strings, which cannot be read as time"),
     ("number that is none", GOOD, f"{DATA} --kind c=number", "cannot be read, such as row 1: 'u' is not a number"),
     ("bad budget", GOOD, f"{DATA} --budget soon", "--budget soon is not a time; write seconds or a unit"),
     ("bad memory", GOOD, f"{DATA} --memory lots", "--memory lots is not a size; write a number and a unit"),
@@ -66,7 +66,7 @@ ERRORS = [
     ("unknown contender", GOOD, f"{DATA} --only resnet", "--only resnet is not known; contenders and families are"),
     ("contender that cannot", GOOD, f"{DATA} --only cnn", "--only cnn leaves no contender for these columns;"),
     ("unknown time column", GOOD, f"{DATA} --time-column t", "--time-column t is not a column; columns are x, c, y."),
-    ("time of words", GOOD, f"{DATA} --time-column c", "--time-column c holds cells that are neither numbers nor"),
+    ("time of words", GOOD, f"{DATA} --time-column c", "--time-column c holds values that are neither numbers nor"),
     ("old option", GOOD, f"{DATA} --time c", "--time is now called --time-column."),
     ("old bound", GOOD, f"{DATA} --need size<2MB", "--need is now called --max-latency, --max-size, --max-memory,"),
     ("old fix", GOOD, f"{DATA} --fix all,leak", "--fix leak is now called --fix target_leakage."),
@@ -217,7 +217,7 @@ def test_ctrl_c_in_the_middle_gives_a_verdict_on_what_there_is(tmp_path: Path, m
         process.kill()
         process.wait()
     assert process.returncode == 0, err
-    assert "Stopping: each contender ends with its best so far" in out and "Traceback" not in out + err
+    assert "Stopping: each contender keeps its best state so far" in out and "Traceback" not in out + err
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["verdict"]["winner"] and (tmp_path / "run" / "model.onnx").exists() and result["spent_s"] < 120
     assert {"finished", "cut"} & {row["status"] for row in result["contenders"] if row["family"] != "baseline"}

@@ -1,4 +1,4 @@
-"""Every family says whether it was undertrained: cut by the clock while it still improved."""
+"""Every family says whether it was undertrained: stopped at the time limit while it still improved."""
 
 from __future__ import annotations
 

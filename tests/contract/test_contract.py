@@ -62,7 +62,7 @@ def _able() -> list[tuple[str, str]]:
         kinds = KINDS_OF.get(table, {"number", "category", "time"})
         blocks = [_Block(kind, kind) for kind in sorted(kinds)]
         for name, contender in PORTFOLIO.items():
-            if contender.inputs(_Blocks(blocks, SimpleNamespace(several=table == "multilabel"))):  # type: ignore[arg-type]
+            if contender.inputs(_Blocks(blocks, SimpleNamespace(multilabel=table == "multilabel"))):  # type: ignore[arg-type]
                 pairs.append((name, table))
     return pairs
 

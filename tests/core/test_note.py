@@ -10,8 +10,8 @@ from leadline.core.note import CUT, Note, code_of, noted
 
 
 def test_a_note_is_a_string_to_all_who_show_it_and_keeps_its_code() -> None:
-    note = Note(CUT, "cut by the clock")
-    assert f"{note}." == "cut by the clock." and json.dumps([note]) == '["cut by the clock"]'
+    note = Note(CUT, "stopped at the time limit")
+    assert f"{note}." == "stopped at the time limit." and json.dumps([note]) == '["stopped at the time limit"]'
     for same in (copy.deepcopy(note), pickle.loads(pickle.dumps(note)), noted(code_of(note), f"{note}")):
         assert same == note and code_of(same) == CUT
-    assert code_of("cut by the clock") is None and code_of(None) is None and code_of(noted(None, "x")) is None
+    assert code_of("stopped at the time limit") is None and code_of(None) is None and code_of(noted(None, "x")) is None

@@ -38,7 +38,7 @@ def audited(own_cache: Path) -> Callable[..., tuple[dict[str, str | None], tuple
         (["same"] * ROWS, "it holds one value in every row"),
         ([5] * ROWS, "it holds one value in every row"),
         ([None] * ROWS, "it is empty in every row"),
-        ([f"user-{i}" for i in range(ROWS)], "nearly every row has its own value, as an identifier has"),
+        ([f"user-{i}" for i in range(ROWS)], "nearly every row has its own value, as in an identifier"),
         (range(ROWS), "it counts the rows, as an identifier does"),
         (list(range(1000, 1000 + ROWS))[::-1], "it counts the rows, as an identifier does"),
     ],
@@ -72,9 +72,7 @@ def test_a_group_column_is_not_learned_from(audited: Any) -> None:
 
 
 def test_nothing_left_to_learn_from(audited: Any) -> None:
-    with pytest.raises(
-        SourceError, match=r"No column but the target is left to learn from in data \('x': left out as asked\)"
-    ):
+    with pytest.raises(SourceError, match=r"data has no usable column besides the target \('x': left out as asked\)"):
         audited({}, drop=("x",))
 
 
@@ -86,12 +84,12 @@ def test_rare_and_unequal_classes_are_said(own_cache: Path) -> None:
 
     assert said(["a"] * 50 + ["b"] * 9) == ("1 class has fewer than 10 rows, such as 'b'.",)
     assert said(["a"] * 500 + ["b"] * 50) == (
-        "90.9% of the rows are 'a': accuracy says little about the rest; --metric auc asks how well they are told.",
+        "90.9% of the rows are 'a': accuracy says little about the other classes; use --metric auc.",
     )
     assert said(["a"] * 50 + ["b"] * 40) == ()
     (alike,) = said(["Yes", "yes ", "no"] * 20)[:1] or ("",)
-    assert alike == "Classes are kept apart that differ in spaces or large letters alone, such as Yes, yes."
-    assert said(["2024-01-01", "2024-01-02", "2024-01-03"] * 20)[0].startswith("Days or times in 'y' are taken for")
+    assert alike == "Classes that differ only in spaces or case stay separate, such as Yes, yes."
+    assert said(["2024-01-01", "2024-01-02", "2024-01-03"] * 20)[0].startswith("Dates or times in 'y' are read as")
 
 
 def test_how_numbers_are_read_is_said(prepare: Any) -> None:
@@ -127,7 +125,7 @@ def test_a_target_that_counts_the_rows_is_asked_about(own_cache: Path) -> None:
     frame = pl.DataFrame({"x": np.random.default_rng(0).normal(size=ROWS), "y": range(ROWS)})
     asked = from_mapping({"target": "y"})
     said = audit(read(read_source(frame, cache=own_cache), asked), asked)[1]
-    assert said == ("The target 'y' counts the rows, as an identifier does; is it what is to be told?",)
+    assert said == ("The target 'y' counts the rows, as an identifier does; check that it is the right column.",)
 
 
 def test_constants_are_told_by_value_whoever_read_them(prepare: Any, tmp_path: Path) -> None:

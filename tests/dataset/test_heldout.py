@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from leadline.config import from_mapping
-from leadline.dataset.heldout import SEALED, HeldOut, hidden
+from leadline.dataset.heldout import HIDDEN, HeldOut, hidden
 
 
 def test_sealed_labels_are_a_copy() -> None:
     labels, values = np.arange(5), np.arange(5.0)
-    assert hidden(labels, np.array([1, 3])).tolist() == [0, SEALED, 2, SEALED, 4]
+    assert hidden(labels, np.array([1, 3])).tolist() == [0, HIDDEN, 2, HIDDEN, 4]
     assert np.isnan(hidden(values, np.array([0]))).tolist() == [True, False, False, False, False]
     assert labels.tolist() == values.tolist() == [0, 1, 2, 3, 4]
 
@@ -36,7 +36,7 @@ def test_a_split_is_drawn_as_if_nothing_was_sealed(mixed: Any, prepare: Any) -> 
     asked, held = from_mapping({}), HeldOut(made.table)
     split = held.split(made.table, asked)
     table = held.without(made.table, split)
-    assert (table.labels[split.test] == SEALED).all() and (table.labels[split.train] >= 0).all()
+    assert (table.labels[split.test] == HIDDEN).all() and (table.labels[split.train] >= 0).all()
     again = held.split(table, asked)
     assert all(np.array_equal(getattr(split, part), getattr(again, part)) for part in vars(split))
     other = held.split(table, asked, fold=1)

@@ -66,7 +66,7 @@ def test_words_of_parts_in_any_case(found: Any) -> None:
     done = found({"set": words}, split="set")
     assert done.values("set") == {"train": {"train", "TRAIN", "Training "}, "valid": {"dev"}, "test": {"Test"}}
     assert done.inputs() == ["x"]
-    assert done.said == ("Column 'set' is left out: it states the split (36 train, 12 valid, 12 test).",)
+    assert done.said == ("Column 'set' is left out: it defines the split (36 train, 12 valid, 12 test).",)
 
 
 def test_valid_is_drawn_where_none_is_stated_and_groups_stay_whole(found: Any) -> None:
@@ -87,7 +87,7 @@ def test_test_is_drawn_where_only_valid_is_stated(found: Any) -> None:
 
 def test_a_group_on_both_sides_is_said(found: Any) -> None:
     done = found({"set": _repeated("train", "test", "train"), "who": _repeated("u", "v")}, split="set", group="who")
-    assert done.said[-1] == "2 values of 'who', such as 'u', are in train and in the stated test."
+    assert done.said[-1] == "2 values of 'who', such as 'u', are in both the train rows and the predefined test rows."
 
 
 def test_rows_of_no_part_are_set_aside(found: Any) -> None:
@@ -107,7 +107,7 @@ def test_one_fold_is_test_and_another_is_valid(folds: list[Any], seed: int, foun
     values = done.values("fold")
     assert values["test"] == {str(folds[1])} and len(values["valid"]) == 1 and len(values["train"]) == 3
     assert not values["train"] & values["valid"] and done.inputs() == ["x"]
-    assert done.said == ("Column 'fold' is left out: it states the split (12 rows of fold=2 are tested on).",)
+    assert done.said == ("Column 'fold' is left out: it defines the split (12 rows of fold=2 are tested on).",)
 
 
 def test_the_seed_chooses_the_valid_fold(found: Any) -> None:
@@ -152,8 +152,8 @@ def test_a_column_or_value_may_hold_an_equals_sign(found: Any) -> None:
         ({"fold": _repeated(1)}, "fold=1", r"--split fold=1: every row has this value; nothing is left to learn from"),
         ({"set": _repeated("test")}, "set", r"Column 'set' leaves no train rows; it holds test\."),
         ({}, "sett=1", r"--split sett=1 is not a column; columns are y, x\."),
-        ({}, "y", r"--split y is the target; name a column that states the part of each row\."),
-        ({"l": [[1, 2]] * ROWS}, "l", r"Column 'l' holds List\(Int64\), which cannot state a split; name another"),
+        ({}, "y", r"--split y is the target; name a column with the part of each row\."),
+        ({"l": [[1, 2]] * ROWS}, "l", r"Column 'l' holds List\(Int64\), which cannot define a split; name another"),
     ],
 )  # fmt: skip
 def test_what_states_nodraw(columns: dict[str, Any], split: str, message: str, found: Any) -> None:
@@ -163,14 +163,18 @@ def test_what_states_nodraw(columns: dict[str, Any], split: str, message: str, f
 
 @pytest.mark.parametrize("option", ["test", "time_column"])
 def test_settings_that_contradict(option: str) -> None:
-    with pytest.raises(LeadlineError, match=f"--split and --{option} both say what is tested on; leave out one"):
+    with pytest.raises(
+        LeadlineError, match=f"--split and --{option.replace('_', '-')} both say what is tested on; leave out one"
+    ):
         from_mapping({"split": "fold=1", option: "x"})
 
 
 def test_a_source_with_parts_of_its_own_contradicts(own_cache: Path, found: Any) -> None:
     frame = pl.DataFrame({"y": ["a", "b"] * 9, "x": range(18), "fold": [1, 2, 3] * 6})
     source = read_source(frame, frame, cache=own_cache)
-    with pytest.raises(SourceError, match="--split fold=1 and data itself both state the parts; leave out --split, or"):
+    with pytest.raises(
+        SourceError, match="--split fold=1 and data itself both define the split; leave out --split, or"
+    ):
         found(source, split="fold=1")
 
 
@@ -178,7 +182,7 @@ def test_a_column_called_split_is_taken_by_itself(found: Any) -> None:
     columns = {"split": ["train"] * 40 + ["val"] * 8 + ["test"] * 12}
     done = found(columns)
     assert done.split.counts() == {"train": 40, "valid": 8, "calib": 0, "test": 12} and done.inputs() == ["x"]
-    said = "it states the split (40 train, 8 valid, 12 test), which --drop split draws instead"
+    said = "it defines the split (40 train, 8 valid, 12 test); --drop split ignores it"
     assert done.said == (f"Column 'split' is left out: {said}.",)
     assert found(columns, drop="split").split.test.tolist() != list(range(48, 60))
     kept = found(columns, kind="split=category")

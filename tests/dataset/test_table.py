@@ -125,7 +125,7 @@ def test_a_row_that_is_alone_of_its_class_is_set_aside(understand: Any) -> None:
         ({"a": [1, 2], "y": [0, 1]}, {"group": "q"}, SourceError, r"--group q is not a column; columns are a, y\."),
         (
             {"a": ["u", "v"] * 4, "y": [0, 1] * 4}, {"kind": ("a=image",)}, SourceError,
-            r"Column 'a' holds text, which cannot be read as image\.",
+            r"Column 'a' holds strings, which cannot be read as image\.",
         ),
     ],
 )  # fmt: skip
@@ -160,7 +160,7 @@ def test_settings_are_checked_before_any_data(settings: dict[str, Any], message:
 
 def test_a_kind_that_no_cell_fits_is_an_error(understand: Any) -> None:
     frame = pl.DataFrame({"a": ["u", "v"] * 6, "y": [0, 1] * 6})
-    with pytest.raises(LeadlineError, match=r"Column 'a' holds text, which cannot be read as time\."):
+    with pytest.raises(LeadlineError, match=r"Column 'a' holds strings, which cannot be read as time\."):
         understand(frame, target="y", kind=("a=time",))
 
 
@@ -242,11 +242,13 @@ def test_classes_are_one_however_they_are_spelled(train: list[Any], test: list[A
 def test_a_stated_test_is_never_replaced(understand: Any) -> None:
     train = pl.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
     with pytest.raises(
-        SourceError, match=r"None of the 3 stated test rows of data can be used, such as data row 21: cl"
+        SourceError, match=r"None of the 3 predefined test rows of data can be used, such as data row 21: cl"
     ):
         understand(train, pl.DataFrame({"x": [1, 2, 3], "y": ["A", "B", "A"]}), target="y")
     table = understand(train, pl.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]}), target="y")
-    assert table.notes == ("Of 3 stated test rows 1 cannot be used, such as data row 23: class 'c' is not in train.",)
+    assert table.notes == (
+        "Of 3 predefined test rows 1 cannot be used, such as data row 23: class 'c' is not in train.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,9 +300,7 @@ def test_numbers_of_a_test_part_are_read_in_its_own_notation(
 
 def test_a_test_part_of_which_a_column_cannot_be_read_is_refused(understand: Any) -> None:
     train = pl.DataFrame({"d": ["2023-04-25", "2022-12-31"] * 6, "y": [0, 1] * 6})
-    with pytest.raises(
-        SourceError, match=r"Column 'd' of the test part of data holds cells such as 'spring', of which n"
-    ):
+    with pytest.raises(SourceError, match=r"Column 'd' of the test part of data holds values such as 'spring', n"):
         understand(train, pl.DataFrame({"d": ["spring", "autumn"], "y": [0, 1]}), target="y")
 
 

@@ -1,4 +1,4 @@
-"""Copies of rows are told from rows that are close by chance, or because they belong together."""
+"""Copies of rows are distinguished from rows that are close by chance, or because they belong together."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from leadline.flaws.chance import copies
-from leadline.flaws.near_duplicates import twins
+from leadline.flaws.near_duplicates import find_duplicates
 
 
 def _grid(rng: np.random.Generator, rows: int = 6_000, columns: int = 12) -> np.ndarray:
@@ -48,47 +48,47 @@ def test_coarse_tables_have_equal_rows_and_no_copies(make: Any) -> None:
     cells = make(np.random.default_rng(0))
     found = copies(cells)
     assert len(np.unique(cells, axis=0)) < len(cells) - 50
-    assert len(np.unique(found.told)) <= 0.002 * len(cells)
+    assert len(np.unique(found.copies)) <= 0.002 * len(cells)
     assert len(np.unique(found.equal)) >= 50, "they are known to be equal"
 
 
 def test_a_table_in_which_every_row_equals_many_has_no_copies() -> None:
-    assert not len(copies(np.random.default_rng(0).integers(0, 2, (500, 6))).told)
+    assert not len(copies(np.random.default_rng(0).integers(0, 2, (500, 6))).copies)
 
 
-def test_one_column_tells_no_copies() -> None:
-    assert not len(copies(np.random.default_rng(0).integers(0, 100, (500, 1))).told)
+def test_one_column_has_no_copies() -> None:
+    assert not len(copies(np.random.default_rng(0).integers(0, 100, (500, 1))).copies)
 
 
-def test_copies_with_a_cell_changed_are_found_and_nothing_else() -> None:
+def test_copies_with_a_value_changed_are_found_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     cells = np.concatenate([rng.integers(0, 5_000, (3_000, 6)), rng.integers(0, 4, (3_000, 4))], axis=1)
     changed = cells[:150].copy()
     changed[np.arange(150), rng.integers(0, 10, 150)] = 9_999
-    told = {tuple(pair) for pair in copies(np.concatenate([cells, changed])).told.tolist()}
-    assert sum((i, 3_000 + i) in told for i in range(150)) >= 148
-    assert len(told) <= 152
+    pairs = {tuple(pair) for pair in copies(np.concatenate([cells, changed])).copies.tolist()}
+    assert sum((i, 3_000 + i) in pairs for i in range(150)) >= 148
+    assert len(pairs) <= 152
 
 
 def test_a_single_copy_is_found() -> None:
     cells = np.random.default_rng(0).integers(0, 2_000, (600, 5))
     cells[[411, 7], :4] = cells[300, :4], cells[100, :4]
-    assert copies(cells).told.tolist() == [[7, 100], [300, 411]]
+    assert copies(cells).copies.tolist() == [[7, 100], [300, 411]]
 
 
-def test_rows_of_a_common_profile_with_another_number_are_not_told() -> None:
+def test_rows_of_a_common_profile_with_another_number_are_not_copies() -> None:
     rng = np.random.default_rng(0)
     n = 4_000
     profile = rng.choice(8, (n, 8), p=[0.6, 0.2, 0.1, 0.05, 0.02, 0.01, 0.01, 0.01])
-    assert len(np.unique(copies(np.column_stack([np.arange(n) // 2, profile])).told)) <= 0.002 * n
+    assert len(np.unique(copies(np.column_stack([np.arange(n) // 2, profile])).copies)) <= 0.002 * n
 
 
 def test_a_family_is_a_group_and_no_copies(prepare: Any) -> None:
     made = prepare(_families(np.random.default_rng(0)), target="label")
-    found = twins(made.table, made.store, np.arange(2_000))
+    found = find_duplicates(made.table, made.store, np.arange(2_000))
     assert len(np.unique(found.pairs)) <= 4
     assert found.group == "booking"
-    flaw = found.together(2_000)
+    flaw = found.group_flaw()
     assert flaw is not None and flaw.columns == ("booking",) and "--group booking" in flaw.says
 
 
@@ -98,10 +98,10 @@ def test_names_of_one_family_are_alike_and_no_copies(prepare: Any) -> None:
     first = ["".join(rng.choice(list("abcdefghijklmnop"), 7)) for _ in range(600)]
     table = table.with_columns(name=pl.format("{}, {} of the house at {}", "booking", pl.Series(first), "fee"))
     made = prepare(table, target="label", kind=("name=text",))
-    assert len(np.unique(twins(made.table, made.store, np.arange(600)).pairs)) <= 4
+    assert len(np.unique(find_duplicates(made.table, made.store, np.arange(600)).pairs)) <= 4
 
 
-def test_a_text_with_a_word_changed_is_a_copy_only_where_the_other_cells_agree(prepare: Any) -> None:
+def test_a_text_with_a_word_changed_is_a_copy_only_where_the_other_values_agree(prepare: Any) -> None:
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abdefgiklmnorstu"), 5)) for _ in range(300)]
     text = [" ".join(rng.choice(words, 12)) for _ in range(460)]
@@ -111,16 +111,16 @@ def test_a_text_with_a_word_changed_is_a_copy_only_where_the_other_cells_agree(p
     city[400:430], size[400:430], colour[400:430] = city[:30], size[:30], colour[:30]
     table = pl.DataFrame({"text": text, "city": city, "size": size, "colour": colour, "label": ["a", "b"] * 230})
     made = prepare(table, target="label", kind=("text=text",))
-    told = {tuple(pair) for pair in twins(made.table, made.store, np.arange(460)).pairs.tolist()}
-    assert sum((i, 400 + i) in told for i in range(30)) >= 27
-    assert len(told) <= 35
+    pairs = {tuple(pair) for pair in find_duplicates(made.table, made.store, np.arange(460)).pairs.tolist()}
+    assert sum((i, 400 + i) in pairs for i in range(30)) >= 27
+    assert len(pairs) <= 35
 
 
-def test_rows_equal_by_chance_are_said_and_kept(prepare: Any) -> None:
+def test_rows_equal_by_chance_are_reported_and_stay(prepare: Any) -> None:
     cells = _grid(np.random.default_rng(0), 3_000, 8)
     label = np.where(np.random.default_rng(1).random(3_000) < 0.5, "a", "b")
     made = prepare(pl.DataFrame({f"x{k}": cells[:, k] for k in range(8)} | {"label": label}))
-    found = twins(made.table, made.store, np.arange(3_000))
-    assert not len(found.pairs) and found.together(3_000) is None
-    said = found.said(3_000)
-    assert len(said) == 1 and "rows equal another in every input. That may be chance" in said[0]
+    found = find_duplicates(made.table, made.store, np.arange(3_000))
+    assert not len(found.pairs) and found.group_flaw() is None
+    (message,) = found.messages()
+    assert "rows equal another in every input. That may be chance" in message

@@ -1,4 +1,4 @@
-"""Twins are told from rows that are merely alike."""
+"""Near duplicates are distinguished from rows that are merely alike."""
 
 import io
 from typing import Any
@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from leadline.flaws.near_duplicates import twins
+from leadline.flaws.near_duplicates import find_duplicates
 from leadline.kinds.image.similarity import alike
-from leadline.kinds.neighbors import neighbours, pairs
+from leadline.kinds.neighbors import nearest, pairs
 from leadline.kinds.text import similarity as minhash
 from leadline.kinds.text.similarity import pairs_of
 
@@ -43,20 +43,20 @@ def _altered(picture: np.ndarray, way: int) -> np.ndarray:
     return np.asarray(Image.open(out))
 
 
-def test_a_twin_is_found_among_many_rows_and_nothing_else() -> None:
+def test_a_near_duplicate_is_found_among_many_rows_and_nothing_else() -> None:
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(3_000, 24))
     rows[2_000] = rows[100] + rng.normal(size=24) * 0.05
-    assert pairs(*neighbours([_unit(rows)])).tolist() == [[100, 2_000]]
+    assert pairs(*nearest([_unit(rows)])).tolist() == [[100, 2_000]]
 
 
 def test_two_rows_are_too_few_to_know_what_is_usual() -> None:
     rows = _unit(np.array([[1.0, 0.0], [0.9, 0.1]]))
-    assert not len(pairs(*neighbours([rows])))
-    assert pairs(*neighbours([rows[[0, 0]]])).tolist() == [[0, 1]]
+    assert not len(pairs(*nearest([rows])))
+    assert pairs(*nearest([rows[[0, 0]]])).tolist() == [[0, 1]]
 
 
-def test_pictures_saved_again_or_cropped_are_twins() -> None:
+def test_pictures_saved_again_or_cropped_are_near_duplicates() -> None:
     base = _blobs(600, 0)
     copies = np.stack([_altered(base[i], i % 2) for i in range(60)])
     found = {tuple(pair) for pair in alike([np.concatenate([base, copies])[..., None]]).tolist()}
@@ -64,7 +64,7 @@ def test_pictures_saved_again_or_cropped_are_twins() -> None:
     assert sum(b < 600 for _, b in found) <= 0.02 * 600
 
 
-def test_pictures_of_one_pattern_are_no_twins() -> None:
+def test_pictures_of_one_pattern_are_no_near_duplicates() -> None:
     """Stripes of any slant and place under noise of their own: some lie far closer than the fifth, none is a copy."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:32, :32] / 32
@@ -83,17 +83,17 @@ def _tune(pitches: np.ndarray, seconds: float, kind: str = "WAV") -> bytes:
     return out.getvalue()
 
 
-def test_a_sound_saved_again_is_a_twin_and_the_same_tune_played_slower_is_not(prepare: Any) -> None:
+def test_a_sound_saved_again_is_a_near_duplicate_and_the_same_tune_played_slower_is_not(prepare: Any) -> None:
     rng = np.random.default_rng(0)
     tunes = rng.uniform(200, 3_000, (60, 8))
     sounds = [_tune(tune, seconds) for tune, seconds in zip(tunes, rng.uniform(1.0, 1.5, 60), strict=True)]
     sounds += [_tune(tunes[0], 1.2), _tune(tunes[1], 1.2), _tune(tunes[1], 1.2, "OGG"), _tune(tunes[0], 2.4)]
     made = prepare(pl.DataFrame({"sound": sounds, "label": ["a", "b"] * 32}))
-    found = {tuple(pair) for pair in twins(made.table, made.store, np.arange(64)).pairs.tolist()}
-    assert {(61, 62)} <= found <= {(0, 60), (1, 61), (1, 62), (61, 62)}, "other tunes, or slower, are no twins"
+    found = {tuple(pair) for pair in find_duplicates(made.table, made.store, np.arange(64)).pairs.tolist()}
+    assert {(61, 62)} <= found <= {(0, 60), (1, 61), (1, 62), (61, 62)}, "other tunes, or slower, are none"
 
 
-def test_a_text_with_a_word_changed_is_a_twin_and_a_template_is_not() -> None:
+def test_a_text_with_a_word_changed_is_a_near_duplicate_and_a_template_is_not() -> None:
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(WORDS, 14)) for _ in range(300)]
     changed = [text.replace(text.split()[3], "umbrella", 1) for text in texts[:40]]
@@ -121,7 +121,7 @@ def test_noise_and_pure_tones_are_not_repeats_of_one_another_and_a_clip_saved_ag
         soundfile.write(out, noise, 8_000, format="WAV")
         clips.append(out.getvalue())
     made = prepare(pl.DataFrame({"sound": clips, "label": ["a", "b", "c"] * 27}))
-    assert twins(made.table, made.store, np.arange(81)).pairs.tolist() == [[40, 80]]
+    assert find_duplicates(made.table, made.store, np.arange(81)).pairs.tolist() == [[40, 80]]
 
 
 def test_texts_made_of_few_words_cost_no_more_than_others() -> None:

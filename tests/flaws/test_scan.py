@@ -1,4 +1,4 @@
-"""Flaws planted in small sources are found by a run, priced, and taken out on demand."""
+"""Flaws planted in small sources are found by a run, with their impact, and removed on demand."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 import leadline as ll
+from leadline.config import FIXES
+from leadline.flaws import FLAWS
 from leadline.system.errors import LeadlineError
 
 
@@ -37,7 +39,7 @@ def test_sound_data_have_no_flaw(tmp_path: Path) -> None:
     assert "Nothing was found" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_rows_that_repeat_another_are_found_priced_and_taken_out(tmp_path: Path) -> None:
+def test_near_duplicates_are_found_with_their_impact_and_removed(tmp_path: Path) -> None:
     table = _table()
     copies = table.sample(80, seed=1).with_columns(pl.lit("Rom").alias("town"))
     both = pl.concat([table, copies]).sample(fraction=1.0, shuffle=True, seed=2)
@@ -47,33 +49,33 @@ def test_rows_that_repeat_another_are_found_priced_and_taken_out(tmp_path: Path)
     assert flaw["impact"]["low"] <= flaw["impact"]["size"] <= flaw["impact"]["high"]
     listed = pl.read_csv(tmp_path / "run" / "flaws.csv")
     assert both[listed["row"][0] - 1, "x0"] == both[listed["twin"][0] - 1, "x0"]
-    mended = _fit(both, tmp_path / "mended", fix="near_duplicates")
-    assert sum(mended["rows"].values()) == 1_200
-    assert mended["quarantined"] == 80
-    assert "taken out: repeats row" in (tmp_path / "mended" / "run" / "quarantine.csv").read_text()
+    fixed = _fit(both, tmp_path / "fixed", fix="near_duplicates")
+    assert sum(fixed["rows"].values()) == 1_200
+    assert fixed["quarantined"] == 80
+    assert "removed: near duplicate of row" in (tmp_path / "fixed" / "run" / "quarantine.csv").read_text()
 
 
-def test_one_flaw_is_told_of_in_the_singular(tmp_path: Path) -> None:
+def test_one_flaw_is_reported_in_the_singular(tmp_path: Path) -> None:
     table = _table(600)
     other = pl.when(pl.col("label") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
     both = pl.concat([table, table.slice(7, 1).with_columns(label=other)])
     says = _flaw(_fit(both, tmp_path, fix="near_duplicates"), "near_duplicates")["message"]
     assert "1 of 601 rows is a near duplicate" in says and "; 1 pair has different labels." in says
-    assert "1 row that repeats another was taken out." in (tmp_path / "run" / "result.json").read_text()
+    assert "1 near duplicate was removed." in (tmp_path / "run" / "result.json").read_text()
 
 
-def test_a_column_that_gives_the_target_away_is_asked_about_and_dropped_on_demand(tmp_path: Path) -> None:
+def test_a_column_that_predicts_the_target_is_asked_about_and_dropped_on_demand(tmp_path: Path) -> None:
     table = _table().with_columns(pl.col("label").replace({"yes": "p", "no": "q"}).alias("code"))
     flaw = _flaw(_fit(table, tmp_path), "target_leakage")
     assert flaw["columns"] == ["code"]
     assert flaw["impact"]["high"] < -0.1
-    mended = _fit(table, tmp_path / "mended", fix="all")
-    dropped = next(column for column in mended["columns"] if column["name"] == "code")
+    fixed = _fit(table, tmp_path / "fixed", fix="all")
+    dropped = next(column for column in fixed["columns"] if column["name"] == "code")
     assert dropped["role"] == "dropped"
-    assert mended["shipped"]["score"] < 0.9
+    assert fixed["shipped"]["score"] < 0.9
 
 
-def test_wrong_labels_are_found_and_no_longer_learned_from_but_still_tested_on(tmp_path: Path) -> None:
+def test_wrong_labels_are_found_and_excluded_from_training_but_still_tested_on(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4_000, 3))
     truth = x[:, 0] + x[:, 1] > 0
@@ -87,9 +89,9 @@ def test_wrong_labels_are_found_and_no_longer_learned_from_but_still_tested_on(t
     assert wrong[suspect].mean() > 0.5
     assert wrong[suspect].sum() > 0.6 * wrong.sum()
     assert listed["label"][0] != table[int(suspect[0]), "label"]
-    mended = _fit(table, tmp_path / "mended", fix="label_errors")
-    assert mended["rows"]["test"] == result["rows"]["test"]
-    assert mended["rows"]["train"] < result["rows"]["train"]
+    fixed = _fit(table, tmp_path / "fixed", fix="label_errors")
+    assert fixed["rows"]["test"] == result["rows"]["test"]
+    assert fixed["rows"]["train"] < result["rows"]["train"]
 
 
 def test_quality_that_follows_the_class_is_found_in_the_files(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_quality_that_follows_the_class_is_found_in_the_files(tmp_path: Path) ->
     assert "JPEG quality" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_rows_of_one_group_on_both_sides_of_the_split_are_priced(tmp_path: Path) -> None:
+def test_rows_of_one_group_on_both_sides_of_the_split_are_found(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     patient = np.repeat(np.arange(150), 8)
     centre = rng.normal(size=(150, 3))
@@ -122,12 +124,16 @@ def test_rows_of_one_group_on_both_sides_of_the_split_are_priced(tmp_path: Path)
     assert "group_leakage" not in [each["name"] for each in kept["flaws"]]
 
 
+def test_every_flaw_that_can_be_removed_is_in_the_help() -> None:
+    assert {name for name, each in FLAWS.items() if each.removal} == set(FIXES)
+
+
 def test_a_wrong_fix_is_refused_in_one_sentence() -> None:
-    with pytest.raises(LeadlineError, match="--fix dust is not known; it can be all, or some of twins"):
+    with pytest.raises(LeadlineError, match="--fix dust is not known; it can be all, or some of near_duplicates"):
         ll.fit(_table(100), fix="dust")
 
 
-def test_what_changes_with_time_is_priced_where_rows_were_drawn_at_random(tmp_path: Path) -> None:
+def test_temporal_drift_is_found_where_the_split_is_random(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     day = np.arange(1_500)
     x = rng.normal(size=(1_500, 2))

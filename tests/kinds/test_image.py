@@ -12,7 +12,8 @@ import pytest
 from PIL import Image as Pillow
 
 from leadline.kinds import KINDS
-from leadline.kinds.image.kind import DRAFT, ORIENTATIONS
+from leadline.kinds.image.graphs import ORIENTATIONS
+from leadline.kinds.image.kind import DRAFT
 
 IMAGE = KINDS["image"]
 
@@ -161,7 +162,7 @@ def test_files_that_cannot_be_read_are_bad_and_the_others_stay(tmp_path: Path, c
     assert set(decoded.bad) == {1, 2, 3, 4}
     assert decoded.bad[1].startswith("cut.png cannot be read as an image")
     assert decoded.bad[3] == "absent.png cannot be read as an image (no such file)"
-    assert decoded.bad[4] == "an encoded image cannot be read as an image (the cell is empty)"
+    assert decoded.bad[4] == "an encoded image cannot be read as an image (the value is empty)"
 
 
 def test_a_picture_of_too_many_pixels_is_set_aside(monkeypatch: pytest.MonkeyPatch, colours: np.ndarray) -> None:

@@ -91,5 +91,5 @@ def test_a_folder_of_broken_pictures_is_refused_in_one_sentence(tmp_path: Path, 
         path = tmp_path / ("cat" if i % 2 else "dog") / f"{i}.jpg"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"\xff\xd8\xff no more")
-    with pytest.raises(SourceError, match=r"None of \d+ cells of column 'image' can be read as image, such as row "):
+    with pytest.raises(SourceError, match=r"None of \d+ values of column 'image' can be read as image, such as row "):
         prepare(tmp_path)

@@ -43,6 +43,6 @@ def test_a_value_has_one_word(cells: list[Any], words: list[str | None]) -> None
 def test_the_contract_of_the_column_reads_other_spellings(
     train: list[Any], cells: list[Any], words: list[str | None]
 ) -> None:
-    how = spelling.told(spelling.spelled(pl.Series(train)))
+    how = spelling.infer(spelling.spelled(pl.Series(train)))
     own = spelling.read(pl.Series(train), how)
     assert spelling.read(pl.Series(cells), how).to_list() == words and own.n_unique() == len(train)

@@ -19,7 +19,7 @@ from leadline.race.history import ContenderRecord
 from leadline.race.race import TINY
 from leadline.race.spare import _environment
 from leadline.system.errors import LeadlineError
-from leadline.system.resources import Gauge, tree_gb
+from leadline.system.resources import MemoryMonitor, tree_gb
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
@@ -171,12 +171,12 @@ def test_where_memory_is_short_one_that_has_ended_leaves_before_the_next_starts(
 
 
 def test_the_gauge_sees_what_is_held_and_given_back() -> None:
-    with Gauge() as gauge:
+    with MemoryMonitor() as monitor:
         before = tree_gb(os.getpid())
         held = bytearray(b"x" * 200_000_000)
         time.sleep(0.7)
         del held
-    assert gauge.peak > before + 0.15
+    assert monitor.peak > before + 0.15
 
 
 def test_a_budget_too_small_races_the_fastest_alone(race: Any) -> None:

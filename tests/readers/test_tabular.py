@@ -86,7 +86,7 @@ def test_empty_names_are_filled_and_names_that_come_twice_are_told_apart(tmp_pat
     source = _read(tmp_path, "x,y,x ,y\n1,2,3,2\n4,5,6,5\n")
     assert _columns(source) == ["x", "y", "x_2"] and _rows(source)[0] == ("1", "2", "3")
     assert source.notes == (
-        "data.csv has 'y' more than once with the same cells; one of each is kept",
+        "data.csv has 'y' more than once with the same values; one of each is kept",
         "data.csv has more than one column named 'x'; the later ones are called x_2",
     )
 
@@ -259,7 +259,7 @@ def test_bad_json_lines_are_set_aside(tmp_path: Path) -> None:
     assert _rows(_read(tmp_path, '{"a": 1}\n{"a": true}\n{"a": "u"}\n', "words.jsonl")) == [("1",), ("true",), ("u",)]
     mixed = _read(tmp_path, '{"a": "u"}\n{"a": [1]}\n{"a": {"b": NaN}}\n{"a": null}\n', "mixed.jsonl")
     assert _rows(mixed) == [("u",), ("[1]",), ('{"b": null}',), (None,)]
-    assert mixed.notes == ("mixed.jsonl holds cells of several forms under 'a'; all are read as text",)
+    assert mixed.notes == ("mixed.jsonl holds values of several types under 'a'; all are read as text",)
 
 
 def test_parquet_keeps_types_and_names_classes(tmp_path: Path) -> None:

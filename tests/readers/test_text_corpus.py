@@ -82,7 +82,7 @@ def test_parts_are_taken_as_the_names_state_them(tmp_path: Path) -> None:
     [
         (b"", r"odd\.txt holds 0 bytes of text, where 1,000 or more were expected; give more$"),
         (b"x", r"odd\.txt holds 1 byte of text, where 1,000 or more"),
-        (bytes(range(256)) * 40, r"odd\.txt holds binary data, where text was expected; save it as plain text$"),
+        (bytes(range(256)) * 40, r"odd\.txt holds binary data, where a text file was expected; save it as plain text$"),
     ],
 )
 def test_what_cannot_be_learned_from_is_said_in_one_sentence(tmp_path: Path, content: bytes, message: str) -> None:

@@ -37,9 +37,9 @@ def test_a_result_that_counted_nothing_states_nothing() -> None:
     assert "scored" not in rule(Facts.of({"rows": ROWS}))
 
 
-def test_what_was_not_looked_for_is_not_called_absent() -> None:
-    page = flaws(Facts.of({"flaws": [], "searched_for": ["rows that repeat another"]}), {}, Room(0))
-    assert page == "<p>Nothing was found. Searched for: rows that repeat another.</p>"
+def test_what_was_not_searched_for_is_not_called_absent() -> None:
+    page = flaws(Facts.of({"flaws": [], "searched_for": ["near duplicates"]}), {}, Room(0))
+    assert page == "<p>Nothing was found. Searched for: near duplicates.</p>"
 
 
 def test_distinct_values_that_were_estimated_are_called_so() -> None:

@@ -40,7 +40,7 @@ def test_runs_are_listed_and_opened(two: list[ll.Run], capsys: Any) -> None:
     assert first.startswith("runs/b  2026-01-01 10:00  unsure: ships linear, accuracy 0.") and second.startswith(
         "runs/a"
     )
-    assert third == "c: killed; leadline resume runs/c goes on with it"
+    assert third == "c: killed; leadline resume runs/c continues it"
     with run_folder(Settings(out="runs/d"), "d"):
         assert main(["runs"]) == 0
         assert capsys.readouterr().out.splitlines()[-1] == f"d: under way, as process {os.getpid()}"

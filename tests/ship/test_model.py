@@ -125,7 +125,9 @@ def test_cells_never_seen_are_answered(mixed: Any, ship: Any) -> None:
     })  # fmt: skip
     with pytest.warns(UserWarning) as said:
         answers = model.predict(frame)
-    assert "Of column 'size' 1 cell counts as missing, such as row 2 ('a lot' is not a number)." in str(said[0].message)
+    assert "In column 'size' 1 value counts as missing, such as row 2 ('a lot' is not a number)." in str(
+        said[0].message
+    )
     assert np.isfinite(answers["p_yes"].to_numpy()).all() and answers["prediction"].null_count() == 0
 
 

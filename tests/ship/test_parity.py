@@ -43,7 +43,7 @@ def test_one_row_that_differs_is_named(wrong: Any, shipped: Any) -> None:
     scores[3] = wrong(scores[3])
     row = made.store.split.test[3] + 1
     with pytest.raises(
-        ModelError, match=rf"answers 1 of {len(scores)} test rows otherwise .*\(rows {row}; .*not shipped"
+        ModelError, match=rf"answers 1 of {len(scores)} test rows differently .*\(rows {row}; .*not shipped"
     ):
         check(Model(path), made.table, made.store, scores)
 
@@ -67,7 +67,7 @@ def test_a_flipped_decision_is_a_difference_unless_it_hangs_on_rounding(
     if not refused:  # it is counted
         assert check(Model(path), made.table, made.store, scores[:, ::-1]).decisions_differ == len(scores)
         return
-    with pytest.raises(ModelError, match="otherwise than the trained contender"):
+    with pytest.raises(ModelError, match="differently from the trained contender"):
         check(Model(path), made.table, made.store, scores[:, ::-1])
 
 
@@ -88,5 +88,5 @@ def test_a_label_within_rounding_of_one_half_is_no_difference(prepare: Any) -> N
     scores[7, 1] = np.nextafter(np.float32(0.5), np.float32(0))  # and the contender no, by the last bit
     assert check(file, made.table, made.store, scores).decisions_differ == 1
     scores[7, 1] = 0.5 - 2 * TOLERANCE
-    with pytest.raises(ModelError, match="otherwise than the trained contender"):
+    with pytest.raises(ModelError, match="differently from the trained contender"):
         check(file, made.table, made.store, scores)

@@ -14,7 +14,7 @@ import pytest
 
 import leadline as ll
 from leadline import pipeline as journey
-from leadline.system.interrupts import WRITING, at_once, deaf, told_once
+from leadline.system.interrupts import WRITING, at_once, deaf, warned_once
 
 # Ctrl-C comes as the module `sys.argv[1]` is looked for.
 PRESSED = """
@@ -77,7 +77,7 @@ def test_what_is_ignored_or_anothers_stays_so() -> None:
         try:
             with at_once():
                 assert signal.getsignal(signal.SIGINT) is handler
-            with told_once():
+            with warned_once():
                 assert signal.getsignal(signal.SIGINT) is handler
             assert signal.getsignal(signal.SIGINT) is handler
         finally:

@@ -82,7 +82,7 @@ def test_the_last_step_is_always_looked_at(steps: int, run: Any) -> None:
 def test_the_clock_cuts_and_the_cut_is_looked_at(run: Any) -> None:
     """A sudden slowness after the last look at the speed leaves no time for a new plan."""
     progress, shares, clock = run(20.0, lambda step: 0.1 if step < 93 else 9.0)
-    assert _notes(progress)[-1] == f"cut by the clock at step {len(shares)} of 100" and len(shares) < 100
+    assert _notes(progress)[-1] == f"stopped at the time limit at step {len(shares)} of 100" and len(shares) < 100
     assert progress[-1].score is not None and progress[-1].step == len(shares)
 
 

@@ -140,7 +140,7 @@ def test_notes_are_marks_at_their_steps_and_are_told_safely() -> None:
     notes = [
         "2,814 steps planned, 2.1 ms each", "step 60: planned again: 270 steps, 470.1 a second",
         "the loss became nan at step 150: back to the weights of step 100", "<b>&\x00 at step 150",
-        "cut by the clock at step 1,000 of 1200",
+        "stopped at the time limit at step 1,000 of 1200",
     ]  # fmt: skip
     root = _drawn(_run([1.0] * 1000, notes=notes))
     assert _told(root, "path") == [notes[1], f"{notes[2]}\n<b>&\ufffd at step 150", notes[4]]

@@ -46,27 +46,27 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        given, more = parser.parse_known_args(arguments)
+        options, more = parser.parse_known_args(arguments)
     except LeadlineError as error:  # an option of an earlier version
         print(f"leadline: {error}", file=sys.stderr)
         return 2
-    given.began = began
-    if more and given.command == "fit" and all(map(os.path.exists, more)):
+    options.began = began
+    if more and options.command == "fit" and all(map(os.path.exists, more)):
         parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
     if more:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
-    if given.command is None:
+    if options.command is None:
         parser.print_help()
         return 0
     try:
-        return int(COMMANDS[given.command](given) or 0)
+        return int(COMMANDS[options.command](options) or 0)
     except (LeadlineError, PermissionError) as error:
-        if given.debug:
+        if options.debug:
             raise
-        said: Any = error
+        message: Any = error
         if isinstance(error, PermissionError):  # where a command only looks
-            said = f"{error.filename or 'a file'} may not be opened by this user; give yourself permission to it"
-        print(f"leadline: {said}", file=sys.stderr)
+            message = f"{error.filename or 'a file'} may not be opened by this user; give yourself permission to it"
+        print(f"leadline: {message}", file=sys.stderr)
         return 2
 
 
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_add_training, _add_again, _add_kept, _add_use):
+    for add in (_add_training, _add_rerun, _add_runs, _add_use):
         add(commands, shared)
     return parser
 
@@ -92,15 +92,17 @@ def _add_training(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     fit = commands.add_parser("fit", parents=[shared], help="train contenders under one budget and judge them")
     fit.add_argument("source", help="a folder, a file, a pattern such as 'sales/*.csv', or the name of a sample")
-    demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
-    check = commands.add_parser("check", parents=[shared], help="what a source is, and what the textbook expects of it")
+    demo = commands.add_parser("demo", parents=[shared], help="a whole run on built-in data, offline")
+    check = commands.add_parser(
+        "check", parents=[shared], help="describe a source, and what the textbook expects; trains nothing"
+    )
     check.add_argument("source", help="as for fit; nothing is trained")
-    check.add_argument("--json", action="store_true", help="print the same as JSON")
+    check.add_argument("--json", action="store_true", help="print JSON")
     for command in (fit, demo, check):
         if command is not check:
             shown = command.add_mutually_exclusive_group()
-            shown.add_argument("--quiet", action="store_true", help="print the verdict alone")
-            shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
+            shown.add_argument("--quiet", action="store_true", help="print only the verdict")
+            shown.add_argument("--json", action="store_true", help="print only the result, as one JSON document")
         for field in dataclasses.fields(Settings):
             if command is check and field.name not in CHECKED:
                 continue
@@ -137,70 +139,79 @@ def _add_renamed(command: argparse.ArgumentParser, names: dict[str, str]) -> Non
         command.add_argument(old, nargs="?", action=_Renamed, const=new, help=argparse.SUPPRESS)
 
 
-def _add_again(commands: Any, shared: argparse.ArgumentParser) -> None:
+def _add_rerun(commands: Any, shared: argparse.ArgumentParser) -> None:
     """resume and replay."""
-    resume = commands.add_parser("resume", parents=[shared], help="go on with a run that was killed")
-    resume.add_argument("run", nargs="?", help="the folder it was to make (default: the newest in runs)")
+    resume = commands.add_parser("resume", parents=[shared], help="continue a run that was killed")
+    resume.add_argument(
+        "run", nargs="?", help="the run folder it would have created (default: the newest killed run in runs)"
+    )
     replay = commands.add_parser("replay", parents=[shared], help="repeat a run to the same bytes, and compare")
     replay.add_argument("run", help="the run folder")
-    replay.add_argument("--out", help="folder of the repetition (default: RUN-replay)")
+    replay.add_argument("--out", help="folder of the replay (default: RUN-replay)")
     for command in (resume, replay):
-        command.add_argument("source", nargs="?", help="where the data is now (default: as the run says)")
+        command.add_argument(
+            "source", nargs="?", help="where the data is now (default: the source in the run's config.yaml)"
+        )
         shown = command.add_mutually_exclusive_group()
-        shown.add_argument("--quiet", action="store_true", help="print the end alone")
+        shown.add_argument("--quiet", action="store_true", help="print only the last lines")
         if command is resume:
-            shown.add_argument("--json", action="store_true", help="print the result alone, as one JSON document")
+            shown.add_argument("--json", action="store_true", help="print only the result, as one JSON document")
 
 
-def _add_kept(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """What is kept: runs, show and cache."""
-    runs = commands.add_parser("runs", parents=[shared], help="the runs that lie in a folder, the newest last")
-    runs.add_argument("folder", nargs="?", default=RUNS, help=f"where they lie (default: {RUNS})")
-    show = commands.add_parser("show", parents=[shared], help="the verdict of a run again")
+def _add_runs(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """runs, show and cache."""
+    runs = commands.add_parser("runs", parents=[shared], help="list the runs in a folder, the newest last")
+    runs.add_argument("folder", nargs="?", default=RUNS, help=f"the folder of runs (default: {RUNS})")
+    show = commands.add_parser("show", parents=[shared], help="print the verdict of a run")
     show.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
     for command in (runs, show):
-        command.add_argument("--json", action="store_true", help="print it for programs")
-    cache = commands.add_parser("cache", parents=[shared], help="list or clear what is kept of sources")
-    cache.add_argument("action", nargs="?", choices=["clear"], help="clear: remove it (default: list it)")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    cache = commands.add_parser("cache", parents=[shared], help="list or clear the cache of converted sources")
+    cache.add_argument("action", nargs="?", choices=["clear"], help="remove the entries (default: list them)")
     cache.add_argument("--cache", help="the folder (default: $LEADLINE_CACHE, else the user's cache)")
-    cache.add_argument("--older-than", help="clear only what was last used before so long, as in 12h, 30d, 2w")
+    cache.add_argument("--older-than", help="with clear: only entries unused for longer than this: 12h, 30d, 2w")
     _add_renamed(cache, {"--clean": "cache clear", "--older": "--older-than"})
 
 
 def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
     """What a shipped file can do: predict and generate."""
-    predict = commands.add_parser("predict", parents=[shared], help="answers for new rows, from a shipped file")
+    predict = commands.add_parser("predict", parents=[shared], help="predict new rows with a shipped file")
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
-    predict.add_argument("source", help="rows as for fit; the target may be absent")
+    predict.add_argument("source", help="rows in any form that fit takes; the target may be absent")
     predict.add_argument("--out", help="file to write: .csv, .tsv, .parquet or .jsonl (default: CSV to the terminal)")
-    generate = commands.add_parser("generate", parents=[shared], help="text from a shipped language model")
+    generate = commands.add_parser("generate", parents=[shared], help="generate text with a shipped language model")
     generate.add_argument("model", help="a model.onnx, or the run folder that holds it")
     generate.add_argument("--prompt", default="\n", help="text to continue (default: a new line)")
-    generate.add_argument("--length", type=int, default=500, help="tokens to write (default: 500)")
+    generate.add_argument("--length", type=int, default=500, help="number of tokens (default: 500)")
     generate.add_argument(
-        "--temperature", type=float, default=0.8, help="0 takes the likeliest token, above 1 is wilder (default: 0.8)"
+        "--temperature",
+        type=float,
+        default=0.8,
+        help="0: always the most likely token; above 1: more random (default: 0.8)",
     )
-    generate.add_argument("--top-k", type=int, help="choose among so many of the likeliest tokens")
-    generate.add_argument("--top-p", type=float, help="choose among the likeliest that have this probability together")
-    generate.add_argument("--seed", type=int, default=0, help="the same seed gives the same text")
+    generate.add_argument("--top-k", type=int, help="sample from the K most likely tokens")
+    generate.add_argument("--top-p", type=float, help="sample from the most likely tokens with this total probability")
+    generate.add_argument(
+        "--seed", type=int, default=0, help="random seed: the same seed gives the same text (default: 0)"
+    )
 
 
-def _fit(given: argparse.Namespace) -> int:
+def _fit(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.api import fit
         from leadline.cli.progress import Terminal
 
-        shown = Terminal(quiet=given.quiet or given.json)
+        shown = Terminal(quiet=options.quiet or options.json)
     with shown as terminal:
-        run = fit(given.source, watch=terminal.take, began=given.began, **_settings(given))
-    return _end(run, given)
+        run = fit(options.source, watch=terminal.take, began=options.began, **_settings(options))
+    return _end(run, options)
 
 
-def _end(run: Run, given: argparse.Namespace) -> int:
+def _end(run: Run, options: argparse.Namespace) -> int:
     """Print what a run came to."""
     from leadline.cli.progress import farewell
 
-    if given.json:
+    if options.json:
         print(_json({"folder": str(run.folder), **run.result}))
     else:
         print(farewell(run))
@@ -215,115 +226,115 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=not whole, indent=1)
 
 
-def _settings(given: argparse.Namespace) -> dict[str, Any]:
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from leadline.config import Settings
 
     names = {field.name for field in dataclasses.fields(Settings)}
-    return {name: value for name, value in vars(given).items() if name in names and value is not None}
+    return {name: value for name, value in vars(options).items() if name in names and value is not None}
 
 
-def _check(given: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.dry_run import check
 
-    found = check(given.source, **_settings(given))
-    print(_json(found.as_dict()) if given.json else found)
-    return 2 if found.problems else 0
+    result = check(options.source, **_settings(options))
+    print(_json(result.as_dict()) if options.json else result)
+    return 2 if result.problems else 0
 
 
-def _runs(given: argparse.Namespace) -> int:
+def _runs(options: argparse.Namespace) -> int:
     from leadline.cli.progress import line_of
     from leadline.results.registry import list_runs, unfinished
 
-    if given.folder != RUNS and not Path(given.folder).is_dir():
-        raise LeadlineError(f"there is no folder {given.folder}; name one that holds runs (default: {RUNS}).")
-    found = list_runs(given.folder)
-    if given.json:
-        print(_json([{"folder": str(run.folder), **run.result} for run in found]))
+    if options.folder != RUNS and not Path(options.folder).is_dir():
+        raise LeadlineError(f"there is no folder {options.folder}; name one that holds runs (default: {RUNS}).")
+    runs = list_runs(options.folder)
+    if options.json:
+        print(_json([{"folder": str(run.folder), **run.result} for run in runs]))
         return 0
-    widest = max((len(str(run.folder)) for run in found), default=0)
-    for run in found:
+    widest = max((len(str(run.folder)) for run in runs), default=0)
+    for run in runs:
         print(line_of(run, widest))
-    for path, process in unfinished(given.folder):
+    for path, process in unfinished(options.folder):
         known = (
-            f"killed; leadline resume {path} goes on with it" if process is None else f"under way, as process {process}"
+            f"killed; leadline resume {path} continues it" if process is None else f"under way, as process {process}"
         )
         print(f"{path.name}: {known}")
-    if not found:
-        print(f"{given.folder} holds no finished run; leadline fit makes one.")
+    if not runs:
+        print(f"{options.folder} holds no finished run; leadline fit makes one.")
     return 0
 
 
-def _show(given: argparse.Namespace) -> int:
+def _show(options: argparse.Namespace) -> int:
     from leadline.cli.progress import farewell
     from leadline.results.registry import open_run
 
-    run = open_run(given.run)
-    print(_json(run.result) if given.json else farewell(run))
+    run = open_run(options.run)
+    print(_json(run.result) if options.json else farewell(run))
     return 0
 
 
-def _cache(given: argparse.Namespace) -> int:
-    from leadline.cli.progress import kept_line
+def _cache(options: argparse.Namespace) -> int:
+    from leadline.cli.progress import cache_line
     from leadline.system.cache import clear, entries
 
-    clears = given.action == "clear"
-    if given.older_than and not clears:
+    clears = options.action == "clear"
+    if options.older_than and not clears:
         raise LeadlineError("--older-than limits what leadline cache clear removes; write leadline cache clear.")
-    found = clear(given.cache, older_than=given.older_than) if clears else entries(given.cache)
-    for each in found:
-        print(kept_line(each))
-    total = sum(each.bytes for each in found) / 1e6
-    print(f"{len(found):,} in all, {total:,.1f} MB{', removed' if clears else ''}")
+    items = clear(options.cache, older_than=options.older_than) if clears else entries(options.cache)
+    for each in items:
+        print(cache_line(each))
+    total = sum(each.bytes for each in items) / 1e6
+    print(f"{len(items):,} in all, {total:,.1f} MB{', removed' if clears else ''}")
     return 0
 
 
-def _resume(given: argparse.Namespace) -> int:
+def _resume(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.cli.progress import Terminal
         from leadline.rerun import resume
 
-        shown = Terminal(quiet=given.quiet or given.json)
+        shown = Terminal(quiet=options.quiet or options.json)
     with shown as terminal:
-        run = resume(given.run, given.source, watch=terminal.take)
-    return _end(run, given)
+        run = resume(options.run, options.source, watch=terminal.take)
+    return _end(run, options)
 
 
-def _replay(given: argparse.Namespace) -> int:
+def _replay(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.cli.progress import Terminal
         from leadline.rerun import replay
 
-        shown = Terminal(quiet=given.quiet)
+        shown = Terminal(quiet=options.quiet)
     with shown as terminal:
-        found = replay(given.run, given.source, out=given.out, watch=terminal.take)
-    print(found)
-    return 0 if found.same else 1
+        comparison = replay(options.run, options.source, out=options.out, watch=terminal.take)
+    print(comparison)
+    return 0 if comparison.same else 1
 
 
-def _demo(given: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace) -> int:
     from leadline.readers.samples import demo
 
-    given.source = demo()
+    options.source = demo()
     for name, value in DEMO.items():
-        if getattr(given, name) is None:
-            setattr(given, name, value)
-    return _fit(given)
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return _fit(options)
 
 
-def _predict(given: argparse.Namespace) -> int:
+def _predict(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.readers.part import counted
         from leadline.use.model import Model
         from leadline.use.predict import check_out, flat, write
 
     with _warned():
-        model = Model(_model(given))
-    out: Any = Path(given.out) if given.out else None
+        model = Model(_model(options))
+    out: Any = Path(options.out) if options.out else None
     if out is not None:
         check_out(out)
     with _warned():
-        answers = model.predict(given.source)
+        answers = model.predict(options.source)
     if out is None:
         sys.stdout.write(flat(answers).write_csv())
     else:
@@ -332,18 +343,18 @@ def _predict(given: argparse.Namespace) -> int:
     return 0
 
 
-def _generate(given: argparse.Namespace) -> int:
+def _generate(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.use.generate import generate
         from leadline.use.model import Model
 
     with _warned():
-        model = Model(_model(given))
+        model = Model(_model(options))
     pieces = generate(
-        model, given.prompt, length=given.length, temperature=given.temperature, top_k=given.top_k,
-        top_p=given.top_p, seed=given.seed,
+        model, options.prompt, length=options.length, temperature=options.temperature, top_k=options.top_k,
+        top_p=options.top_p, seed=options.seed,
     )  # fmt: skip
-    sys.stdout.write(given.prompt.lstrip("\n"))
+    sys.stdout.write(options.prompt.lstrip("\n"))
     for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()
@@ -361,8 +372,8 @@ def _warned() -> Iterator[None]:
         print(f"leadline: {warning.message}", file=sys.stderr)
 
 
-def _model(given: argparse.Namespace) -> Path:
-    path = Path(given.model)
+def _model(options: argparse.Namespace) -> Path:
+    path = Path(options.model)
     return path / "model.onnx" if path.is_dir() else path
 
 

@@ -1,4 +1,4 @@
-"""What `leadline fit` shows while it runs: a live table on a terminal, plain lines elsewhere, and the verdict last."""
+"""The output of `leadline fit`: a live table on a terminal, plain lines elsewhere, and the verdict last."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from leadline.results.run import Run
-    from leadline.system.cache import Kept
+    from leadline.system.cache import CacheEntry
 
-SAID_EVERY = 10.0  # seconds between two plain lines of one contender
+PRINT_EVERY = 10.0  # seconds between two plain lines of one contender
 BARS = "▁▂▃▄▅▆▇█"
 # What a terminal gets that cannot show a letter: a bar becomes one letter, so that tables stay in line.
 PLAIN = dict(zip(BARS, "_.-:=+*#", strict=True)) | {
@@ -41,11 +41,11 @@ class _Line:
     seconds: float | None = None
     why: str | None = None
     spent: float | None = None
-    said: float = 0.0
+    printed: float = 0.0
 
 
 def plainly() -> None:
-    """Let both streams write what their encoding lacks in plain letters: no name and no sign may end a run."""
+    """Let both streams replace letters that their encoding lacks: no name may end a run with an error."""
     codecs.register_error("leadline.plain", _plainer)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -53,14 +53,14 @@ def plainly() -> None:
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:
-    """How Python asks for letters in place of those that cannot be encoded."""
+    """The error handler of Python for letters that cannot be encoded."""
     assert isinstance(error, UnicodeEncodeError)
-    lost = error.object[error.start : error.end]
-    return "".join(PLAIN.get(letter, "?") for letter in lost), error.end
+    unencodable = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in unencodable), error.end
 
 
 class Terminal:
-    """Takes the events of a run and shows where it stands; a context manager."""
+    """Shows the events of a run; a context manager."""
 
     def __init__(self, quiet: bool = False) -> None:
         from rich.console import Console
@@ -69,7 +69,8 @@ class Terminal:
         live = sys.stdout.isatty()  # whatever FORCE_COLOR says: a file is no screen
         self._console = Console(highlight=False, force_terminal=live, no_color=None if live else True)
         self._lines: dict[str, _Line] = {}
-        self._rounds = ""  # the last one after the first, as a line
+        self._races = 1  # with the repeats that ended
+        self._last_repeat = ""  # as a line
         self._began = time.monotonic()
         self._ended: float | None = None  # seconds that it took
         self._budget: float | None = None
@@ -110,7 +111,7 @@ class Terminal:
     def _print(self, text: str) -> None:
         try:
             print(text, flush=True)
-        except BrokenPipeError:  # the reader has gone, as `head` does: the run goes on without a word
+        except BrokenPipeError:  # the reader has exited, as `head` does: the run continues silently
             self._quiet = True
 
     def _begin(self, event: dict[str, Any]) -> None:
@@ -124,12 +125,12 @@ class Terminal:
         self._say(f"{event['task']}; rows: {rows}")
         for block in event["blocks"]:
             self._say(f"  {block}")
-        for said in event["said"]:
-            self._say(f"  note: {said}")
+        for message in event["said"]:
+            self._say(f"  note: {message}")
 
     def _flaws(self, event: dict[str, Any]) -> None:
-        for said in event["said"]:
-            self._say(f"  flaw: {said}")
+        for message in event["said"]:
+            self._say(f"  flaw: {message}")
 
     def _start(self, event: dict[str, Any]) -> None:
         self._lines[event["contender"]] = _Line(
@@ -144,8 +145,8 @@ class Terminal:
         if event["score"] is not None:
             line.score = event["score"]
             line.curve = (*line.curve, event["score"])
-            if event["t"] - line.said >= SAID_EVERY:
-                line.said = event["t"]
+            if event["t"] - line.printed >= PRINT_EVERY:
+                line.printed = event["t"]
                 of = f" of {line.steps:,}" if line.steps else ""
                 self._plain(
                     f"{event['t']:6.1f} s  {line.name:10} step {line.step:,}{of}: {_number(line.score)} on valid"
@@ -162,20 +163,21 @@ class Terminal:
     def _round(self, event: dict[str, Any]) -> None:
         what = "seed" if event["fold"] is None else f"fold {event['fold'] + 1} of {event['folds']}"
         scores = ", ".join(f"{name} {_number(score)}" for name, score in event["scores"].items())
-        self._rounds = f"round {event['number'] + 1} ({what}): {scores} on test"
-        self._plain(f"{event['t']:6.1f} s  {self._rounds}")
+        self._races += 1
+        self._last_repeat = f"repeat {self._races} ({what}): {scores} on test"
+        self._plain(f"{event['t']:6.1f} s  {self._last_repeat}")
 
     def _race_ended(self, event: dict[str, Any]) -> None:
         self._say(f"{event['t']:6.1f} s  the race ends: {event['why']}")
 
     def _stopping(self, event: dict[str, Any]) -> None:
-        self._say("Stopping: each contender ends with its best so far (Ctrl-C again to leave at once).")
+        self._say("Stopping: each contender keeps its best state so far (press Ctrl-C again to leave at once).")
 
     def _verdict(self, event: dict[str, Any]) -> None:
         self._ended = event["spent_s"]
 
     def _left(self) -> str:
-        """How much time is left, or what it took."""
+        """The remaining time, or the time that the run took."""
         spent = time.monotonic() - self._began
         if self._ended is not None:
             return _time(self._ended)
@@ -187,10 +189,10 @@ class Terminal:
         from rich.table import Table
 
         wide = self._console.width
-        caption = f"{self._left()}; {self._rounds}" if self._rounds else self._left()
+        caption = f"{self._left()}; {self._last_repeat}" if self._last_repeat else self._left()
         names = ["contender", "valid", *(["curve"] if wide >= NARROWEST else [])]
         names += [*(["step"] if wide >= NARROW else []), "state"]
-        rows = [dict(zip(names, names, strict=True)), *map(self._cells, self._lines.values())]
+        rows = [dict(zip(names, names, strict=True)), *map(self._texts, self._lines.values())]
         room = wide - sum(max(len(row[name]) for row in rows) + 2 for name in names[:-1])
         table = Table(box=None, padding=(0, 2, 0, 0), caption=caption, caption_justify="left", pad_edge=False)
         for name in names:
@@ -199,8 +201,8 @@ class Terminal:
             table.add_row(*(escape(row[name][:room] if name == "state" else row[name]) for name in names))
         return table
 
-    def _cells(self, line: _Line) -> dict[str, str]:
-        """How a contender stands, as text by the name of the column."""
+    def _texts(self, line: _Line) -> dict[str, str]:
+        """The state of a contender, as text by column."""
         of = f"/{line.steps:,}" if line.steps else ""
         state = line.status if line.why is None else f"{line.status}: {line.why}"
         if line.status == "running":
@@ -219,12 +221,12 @@ def farewell(run: Run) -> str:
     result, shipped = run.result, run.result["shipped"]
     lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
     if shipped is None:
-        said = "no contender finished."
+        message = "no contender finished."
         if run.verdict.winner is not None and result["warnings"]:
-            said = result["warnings"][-1]
-        elif lost := next((each for each in result["contenders"] if each["status"] == "failed"), None):
-            said = f"no contender finished. {lost['name']}: {lost['why']}."
-        lines.append(f"Nothing is shipped: {said}")
+            message = result["warnings"][-1]
+        elif failed := next((each for each in result["contenders"] if each["status"] == "failed"), None):
+            message = f"no contender finished. {failed['name']}: {failed['why']}."
+        lines.append(f"Nothing is shipped: {message}")
     else:
         facts = next(c for c in result["contenders"] if c["name"] == shipped["contender"])
         low, high = _number(facts["low"]), _number(facts["high"])
@@ -239,13 +241,13 @@ def farewell(run: Run) -> str:
 
 
 def _spent(result: dict[str, Any]) -> str:
-    """Seconds, and of how many."""
-    given = "" if result["budget_s"] is None else f" of {_time(result['budget_s'])}"
-    return f"{_time(result['spent_s'])}{given}"
+    """Seconds spent, and the budget."""
+    budget = "" if result["budget_s"] is None else f" of {_time(result['budget_s'])}"
+    return f"{_time(result['spent_s'])}{budget}"
 
 
 def _checked(result: dict[str, Any]) -> str:
-    """How far the file is from the trained contender, as it was counted."""
+    """How far the file is from the trained contender, as it was measured."""
     parity = result["shipped"]["parity"]
     rows, differ = parity["rows"], parity["decisions_differ"]
     if not result["classes"]:
@@ -254,8 +256,8 @@ def _checked(result: dict[str, Any]) -> str:
         of = " of the bits of a row" if TASKS[result["task"]].generative else ""
         return f"the file differs from it by at most {parity['max_difference']:.2g}{of} on {rows:,} rows"
     if differ:  # any other difference would have kept it from being shipped
-        return f"the file decides {differ:,} of {rows:,} rows otherwise, where rounding decides"
-    return f"the file decides as it does on all {rows:,} rows"
+        return f"the file predicts {differ:,} of {rows:,} rows differently, all within rounding"
+    return f"the file predicts the same on all {rows:,} rows"
 
 
 def _times(count: int) -> str:
@@ -263,7 +265,7 @@ def _times(count: int) -> str:
 
 
 def line_of(run: Run, width: int) -> str:
-    """A run in one line: where it lies, in so many letters, when it was made, the answer, and what it ships."""
+    """A run in one line: its folder (padded to `width`), its date, the answer, and the shipped contender."""
     result, shipped = run.result, run.result["shipped"]
     ships = "nothing"
     if shipped is not None:
@@ -272,8 +274,8 @@ def line_of(run: Run, width: int) -> str:
     return f"{str(run.folder).ljust(width)}  {when}  {WORDS[run.verdict.answer]}: ships {ships}"
 
 
-def kept_line(each: Kept) -> str:
-    """Something in the cache in one line."""
+def cache_line(each: CacheEntry) -> str:
+    """A cache entry in one line."""
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.used))
     return f"{_bytes(each.bytes):>8}  {each.what:8}  {used}  {each.source or '-':20}  {each.path}"
 

@@ -26,7 +26,7 @@ WORSE, WORSE_LEAST = 0.1, 0.01  # share of the loss on them, and nats or squared
 
 WHY_NOT = {
     "no time": "no time was left to anneal on train and valid rows",
-    "unfinished": "the annealing on train and valid rows was cut by the clock: the weights from before it are kept",
+    "unfinished": "the annealing on train and valid rows reached the time limit: the weights from before it are kept",
     "worse": "the annealing on train and valid rows made the train loss worse: the weights from before it are kept",
 }
 

@@ -1,6 +1,6 @@
 """The bodies of a network: which of those that kinds offer read its blocks, and how their rows are gathered.
 
-What a kind offers, and what a body needs of its training, is said in its own slice (`core/kind.py`, `Body`).
+What a kind offers, and what a body needs of its training, stands in its own slice (`core/kind.py`, `Body`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.core.contender import Data
+from leadline.core.json_types import whole
 from leadline.core.kind import Augmentation, Body
 from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
@@ -47,7 +48,7 @@ def build(store: Tensors, bodies: dict[str, Body], outputs: int, width: int, tru
     from leadline.nets.fuse import Fuse
     from leadline.nets.mlp import MLP
 
-    modules = {tensor: body.build(block_of(store, tensor), width) for tensor, body in bodies.items()}
+    modules: dict[str, Any] = {tensor: body.build(block_of(store, tensor), width) for tensor, body in bodies.items()}
     joined = sum(int(module.width) for module in modules.values())
     return Fuse(modules, MLP(joined, trunk, dropout=0.2) if trunk else None, outputs)
 
@@ -72,7 +73,7 @@ def gathered(store: Tensors, names: list[str], rows: np.ndarray) -> list[Tensor]
         held, block = store.tensor(name)[rows], block_of(store, name)
         if block.padding is not None:
             own = int((held != block.padding).any(axis=0).nonzero()[0].max(initial=0)) + 1
-            held = held[:, : max(own, block.settings["least"])]
+            held = held[:, : max(own, whole(block.settings, "least"))]
         tensors.append(torch.from_numpy(np.ascontiguousarray(held)))
     return tensors
 

@@ -1,8 +1,8 @@
 """Gradient boosted trees (LightGBM; Ke et al. 2017), and their exact conversion to ONNX.
 
-Trees are grown on float32 features and the thresholds shipped are rounded down to float32, which leaves `x <= t` the
+Trees are fitted to float32 features and the thresholds shipped are rounded down to float32, which leaves `x <= t` the
 same for every float32 x: the shipped file takes the same turn at every node. A category split becomes a set-membership
-node. Settings are tried in turn, by valid, while the clock allows; the best is grown again on train and valid.
+node. Settings are tried in turn, by valid, while the clock allows; the best one is refitted on train and valid.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ A_TREE = 1.5e-7  # seconds for one row through one tree on one core: what scorin
 LEAVES = 10  # that the train rows are enough for, however few: under 200 rows, fewer than 20 of them in a leaf
 WIDE = 200  # features
 MANY = 2_000  # labels times features: a round is a tree a label
-SLOW = 0.2  # seconds of a round from which on valid is looked at after each of them
+SLOW = 0.2  # seconds of a round above which valid is scored after each one
 FEW_LOOKS = 4  # of a trial that was cut; with fewer nobody can say whether it had learned
 FALLING = 0.01  # share of the valid loss by which it still fell: with more time the trees would be better
 STEEP = 0.3  # the largest learning rate, where there is time for a dozen rounds
@@ -136,7 +136,7 @@ class _Run:
         data, metric = self.data, self.metric
         while not trial.rounds or not trial.stale(metric) and data.clock.spent() < until:
             if data.clock.left() < self.scoring * trial.rounds + 1.5 * trial.a_round:
-                yield Progress(step=self.step, note=Note(CUT, f"cut by the clock at round {trial.rounds}"))
+                yield Progress(step=self.step, note=Note(CUT, f"stopped at the time limit at round {trial.rounds}"))
                 break
             full = trial.booster.update(fobj=self.pull)
             due = trial.rounds % LOOKS == 0 or trial.a_round > SLOW
@@ -152,7 +152,7 @@ class _Run:
                 break
 
     def again(self) -> Iterator[Progress]:
-        """As many rounds as valid chose, grown on train and valid rows, where there is time."""
+        """As many rounds as valid chose, fitted on train and valid rows, where there is time."""
         import lightgbm as lgb
 
         data, clock = self.data, self.data.clock
@@ -161,7 +161,7 @@ class _Run:
         again_s = best.seconds * at.round / best.rounds + self.scoring * at.round
         if clock.left() <= 1.5 * REFIT * again_s:
             return
-        yield Progress(step=self.step, note="grown again on train and valid rows")
+        yield Progress(step=self.step, note="refitted on train and valid rows")
         both = np.concatenate([self.x, self.x_valid])
         everything = lgb.Dataset(
             both, np.concatenate([self.y, self.y_valid]), categorical_feature=self.plan.categories, params=self.base,
@@ -182,9 +182,10 @@ class _Run:
         grown = f"{at.round} rounds, as valid chose"
         undertrained = best.undertrained(self.metric)
         if undertrained:
-            said.append(f"cut by the clock at round {best.rounds}, while the valid loss fell: too little time to learn")
+            reason = f"stopped at the time limit at round {best.rounds}"
+            said.append(f"{reason}, while the valid loss fell: too little time to learn")
         if self.trained_on_valid:
-            grown += "; grown again on train and valid rows"
+            grown += "; refitted on train and valid rows"
         else:
             said.append(NOT_AGAIN)
             booster = lgb.Booster(model_str=booster.model_to_string(num_iteration=at.round))
@@ -198,7 +199,7 @@ class _Run:
 def threads_for(
     settings: Mapping[str, Any], dataset: lightgbm.Dataset, most: int, clock: Callable[[], float], pull: Any = None
 ) -> int:
-    """Threads that pay for trees on this data, told by a few rounds that are thrown away."""
+    """Threads that pay for trees on this data, chosen by a few rounds that are discarded."""
     import lightgbm as lgb
 
     grown: dict[int, lightgbm.Booster] = {}
@@ -213,9 +214,9 @@ def threads_for(
     return tried.now
 
 
-def _odds(borne: np.ndarray) -> np.ndarray:
+def _odds(marks: np.ndarray) -> np.ndarray:
     """Log odds of each label, from which its trees start: learned by trees they would cost the first dozen rounds."""
-    share = (borne.sum(axis=0) + 0.5) / (len(borne) + 1)
+    share = (marks.sum(axis=0) + 0.5) / (len(marks) + 1)
     return np.asarray(np.log(share / (1 - share)), np.float32)
 
 
@@ -224,21 +225,21 @@ def _start(odds: np.ndarray | None, x: np.ndarray) -> np.ndarray | None:
     return None if odds is None else np.tile(odds.astype(np.float64), (len(x), 1))
 
 
-def _pull(borne: np.ndarray) -> Callable[[np.ndarray, Any], tuple[np.ndarray, np.ndarray]]:
+def _pull(marks: np.ndarray) -> Callable[[np.ndarray, Any], tuple[np.ndarray, np.ndarray]]:
     """The gradient of the log loss of each label by itself: one tree a label and round."""
 
     def pull(raw: np.ndarray, _: Any) -> tuple[np.ndarray, np.ndarray]:
         likely = 1 / (1 + np.exp(-raw))
-        return likely - borne, np.maximum(likely * (1 - likely), 1e-6)
+        return likely - marks, np.maximum(likely * (1 - likely), 1e-6)
 
     return pull
 
 
-def _loss(borne: np.ndarray) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
+def _loss(marks: np.ndarray) -> Callable[[np.ndarray, Any], tuple[str, float, bool]]:
     """The mean log loss of all labels, as LightGBM asks for it."""
 
     def loss(raw: np.ndarray, _: Any) -> tuple[str, float, bool]:
-        return "loss", float(np.logaddexp(0, np.where(borne > 0, -raw, raw)).mean()), False
+        return "loss", float(np.logaddexp(0, np.where(marks > 0, -raw, raw)).mean()), False
 
     return loss
 
@@ -292,7 +293,7 @@ class _Trial:
         return self.rounds >= ROUNDS or since > max(PATIENCE, self.rounds // 8)
 
     def undertrained(self, metric: Metric) -> bool:
-        """Whether it ended for want of time, while the last quarter of its looks still lowered the valid loss."""
+        """Whether time ended it while the last quarter of its evaluations still lowered the valid loss."""
         if self.full or self.stale(metric):
             return False
         losses = [look.loss for look in self.looks]

@@ -8,15 +8,15 @@ shows it faster, and always scored in float32, the way it ships.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
 from leadline.contenders import annealing
 from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, predict
 from leadline.contenders.families import DEEP
-from leadline.contenders.fitted_network import FittedNet, Learned
-from leadline.contenders.network_run import NetworkRun
+from leadline.contenders.fitted_network import FittedNet
+from leadline.contenders.network_run import NetworkRun, trained
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
 from leadline.kinds import KINDS
@@ -67,7 +67,17 @@ class Deep(Contender):
         return list(bodies_of(store, self.architectures))
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        yield from _Run(self, data, seed).fit(state)
+        yield from trained(lambda: _Run(self, data, seed), state)
+
+
+class _Own(TypedDict):
+    """What a checkpoint holds besides `NetworkState`."""
+
+    width: int
+    batch: int
+    order: Tensor
+    epoch: int
+    generators: list[Tensor]
 
 
 class _Run(NetworkRun):
@@ -131,19 +141,21 @@ class _Run(NetworkRun):
     def _patience(self, checks: int) -> int:
         return checks if self.conv else 10
 
-    def _own_state(self) -> dict[str, Any]:
+    def _own_state(self) -> State:
         return {
             "width": self.width, "batch": self.batch, "order": self.order, "epoch": self.epoch,
             "generators": [generator.get_state() for generator in self._generators()],
         }  # fmt: skip
 
     def _restore_sizes(self, state: State) -> None:
-        self.width, self.batch = state["width"], state["batch"]
+        sizes = cast("_Own", state)
+        self.width, self.batch = sizes["width"], sizes["batch"]
 
     def _restore_order(self, state: State) -> None:
-        self.order, self.epoch = state["order"], state["epoch"]
-        for generator, held in zip(self._generators(), state["generators"], strict=True):
-            generator.set_state(held)
+        own = cast("_Own", state)
+        self.order, self.epoch = own["order"], own["epoch"]
+        for generator, noise in zip(self._generators(), own["generators"], strict=True):
+            generator.set_state(noise)
 
     def _labels(self, rows: np.ndarray) -> Tensor:
         """The truth as the loss takes it."""
@@ -293,8 +305,4 @@ class _Run(NetworkRun):
         import torch
 
         self.net = self.net.to(memory_format=torch.contiguous_format)
-        learned = Learned(
-            scale=self.scale, score=self.score, describe=self.describe, undertrained=self.undertrained,
-            trained_on_valid=self.last.outcome == "used",
-        )  # fmt: skip
-        return FittedNet(self.net, self.data, self.names, learned)
+        return FittedNet(self.net, self.data, self.names, self.learned(self.scale))

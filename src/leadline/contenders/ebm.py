@@ -1,6 +1,6 @@
 """A model that can be read: the explainable boosting machine of InterpretML (Lou et al. 2013; Nori et al. 2019).
 
-Its answer is a sum of tables, one a column and one a pair of columns, each looked up by the bin that a cell falls into.
+Its answer is a sum of tables, one a column and one a pair of columns, each looked up by the bin of the column's value.
 A fit cannot be interrupted, so a short trial tells how many rows and rounds there is time for. Fits from further seeds
 follow while the clock allows, on the same bins and pairs: the mean of their tables is the model. The shipped file
 finds bins by a tree a column, its thresholds moved to the next float32, which leaves every comparison as it was.
@@ -12,7 +12,6 @@ It takes seconds that few runs can spare, so it races only where it is asked for
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
+from leadline.system.process_state import warnings_ignored
 
 if TYPE_CHECKING:
     import onnx
@@ -42,7 +42,7 @@ WIDE = 300  # columns; above, tables are too many to be read, or to be grown in 
 
 
 def uninstalled(interpretable: bool) -> list[str]:
-    """What is said where the user's conditions ask for it, and its library is not installed."""
+    """The message where the user's conditions ask for it, and its library is not installed."""
     lacking = interpretable and importlib.util.find_spec("interpret") is None
     return ["ebm, which is interpretable, is not installed: pip install 'leadline[ebm]'."] if lacking else []
 
@@ -91,7 +91,7 @@ class Ebm(Contender):
             work = SHARE * clock.left() / each
             rows, rounds = _affordable(train, work, rng)
             if len(rows) < len(train) and work / len(few) > TRIAL_ROUNDS:
-                said.append(f"learned from a random sample of {len(rows):,} of {len(train):,} rows, for want of time")
+                said.append(f"learned from a random sample of {len(rows):,} of {len(train):,} rows, to save time")
             yield Progress(step=0, score=made(bags, []).score, note=f"{len(rows):,} rows, {rounds} rounds at most")
         if rounds > TRIAL_ROUNDS:
             bags, longest = [], 0.0
@@ -160,8 +160,7 @@ def _grow(x: np.ndarray, y: np.ndarray, plan: Layout, classes: int, rounds: int,
         feature_types=kinds, max_bins=BINS, interactions=pairs, outer_bags=1, max_rounds=rounds, n_jobs=1,
         random_state=seed, max_interaction_bins=32,
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own drawings, which are not used
+    with warnings_ignored():  # about its own drawings, which are not used
         machine.fit(x, y)
     return tables(machine, plan, classes)
 

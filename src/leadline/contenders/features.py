@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leadline.core.json_types import whole, wholes
 from leadline.core.note import SAMPLED, Note
 from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
@@ -60,8 +61,8 @@ def layout(store: Tensors, preferred: Sequence[str]) -> Layout:
 
 def _sizes(block: Block, form: str) -> tuple[int, ...]:
     if form == "codes":
-        return tuple(block.settings["sizes"])
-    return (int(block.settings["ngrams"]),) if form == "bag" else ()
+        return tuple(wholes(block.settings, "sizes"))
+    return (whole(block.settings, "ngrams"),) if form == "bag" else ()
 
 
 def affordable(plan: Layout, rows: np.ndarray, seed: int, memory_gb: float) -> tuple[np.ndarray, list[str]]:

@@ -14,6 +14,7 @@ from leadline.contenders.bodies import block_of, predict
 from leadline.core.contender import Data, digest
 from leadline.core.task import Scale
 from leadline.core.tensors import Tensors
+from leadline.system.process_state import torch_threads
 
 if TYPE_CHECKING:
     import onnx
@@ -28,25 +29,35 @@ class Learned:
     describe: list[str]
     undertrained: bool
     trained_on_valid: bool
+    threads: int  # of PyTorch at the end of the training, with which it answers
 
 
-class FittedNet:
-    """A trained network."""
+class FittedModule:
+    """What every trained network says of itself."""
 
-    def __init__(self, net: Any, data: Data, names: list[str], learned: Learned) -> None:
-        """`names` of the tensors that it reads."""
-        self._net, self._store, self._names, self._scale = net.eval(), data.store, names, learned.scale
-        self._task = data.task
+    def __init__(self, net: Any, learned: Learned) -> None:
+        self._net, self._threads, self._scale = net.eval(), learned.threads, learned.scale
         self.score, self.describe = learned.score, learned.describe
         self.undertrained, self.trained_on_valid = learned.undertrained, learned.trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 
-    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
-        return self._task.activate(predict(self._net, store, self._names, rows), self._scale)
-
     def digest(self) -> str:
         return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
+
+
+class FittedNet(FittedModule):
+    """A trained network over the tensors of a store."""
+
+    def __init__(self, net: Any, data: Data, names: list[str], learned: Learned) -> None:
+        """`names` of the tensors that it reads."""
+        super().__init__(net, learned)
+        self._store, self._task, self._names = data.store, data.task, names
+
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
+        with torch_threads(self._threads):
+            raw = predict(self._net, store, self._names, rows)
+        return self._task.activate(raw, self._scale)
 
     def graph(self) -> onnx.ModelProto:
         from leadline.graph.builder import Graph

@@ -8,18 +8,21 @@ stands, the last phase (`annealing.py`) learns from the valid rows too: no text 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from leadline.contenders import annealing
 from leadline.contenders.families import DEEP
-from leadline.contenders.network_run import NetworkRun
-from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State, digest
+from leadline.contenders.fitted_network import FittedModule
+from leadline.contenders.network_run import NetworkRun, trained
+from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
+from leadline.core.json_types import items
 from leadline.core.tensors import Tensors
 from leadline.dataset import token_scoring
 from leadline.dataset.token_scoring import bits, nats, spread, stream
 from leadline.kinds import KINDS
+from leadline.system.process_state import torch_threads
 from leadline.system.threads import counted
 
 if TYPE_CHECKING:
@@ -59,18 +62,18 @@ class LanguageModel(Contender):
         return [block.name for block in store.blocks if KINDS[block.kind].corpus]
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        yield from _Run(self.name, data, seed).fit(state)
+        yield from trained(lambda: _Run(self.name, data, seed), state)
 
 
 class _Run(NetworkRun):
-    """One training of a network over running text."""
+    """One training of a network over a text corpus."""
 
     def __init__(self, name: str, data: Data, seed: int) -> None:
         import torch
 
         super().__init__(data, seed)
         self.name = name
-        self.vocabulary = len(data.store.blocks[0].settings["vocabulary"])
+        self.vocabulary = len(items(data.store.blocks[0].settings, "vocabulary"))
         tokens, self.describe = _tokens(data.store)
         self.tokens, self.trained = torch.from_numpy(tokens.astype(np.int32)), len(tokens)
         self.window = max(8, min(WINDOW, len(tokens) // 64))
@@ -120,14 +123,15 @@ class _Run(NetworkRun):
         checks = min(CHECKS[1], taken)
         self._begin(taken, taken, checks, checks, 0.0)
 
-    def _own_state(self) -> dict[str, Any]:
+    def _own_state(self) -> State:
         return {"size": self.size, "generator": self.generator.get_state()}
 
     def _restore_sizes(self, state: State) -> None:
-        self.size = tuple(state["size"])
+        layers, width = cast("list[int]", state["size"])
+        self.size = layers, width
 
     def _restore_order(self, state: State) -> None:
-        self.generator.set_state(state["generator"])
+        self.generator.set_state(cast("Tensor", state["generator"]))
 
     def _settles(self, size: tuple[int, int]) -> bool:
         """Whether there is text enough to set so many weights."""
@@ -237,8 +241,7 @@ class _Run(NetworkRun):
         self.tokens = torch.cat((self.tokens, torch.from_numpy(stream(self.store, self.valid)[0].astype(np.int32))))
 
     def fitted(self) -> FittedLanguageModel:
-        used = self.last.outcome == "used"
-        return FittedLanguageModel(self.net, self.score, self.describe, self.undertrained, used)
+        return FittedLanguageModel(self.net, self.learned())
 
 
 def _tokens(store: Tensors) -> tuple[np.ndarray, list[str]]:
@@ -264,20 +267,12 @@ def _bits(net: Any, store: Tensors, rows: np.ndarray) -> np.ndarray:
     return bits(store, rows, lambda tokens: nats(tokens, step, initial))
 
 
-class FittedLanguageModel:
+class FittedLanguageModel(FittedModule):
     """A trained network."""
 
-    def __init__(self, net: Any, score: float, describe: list[str], undertrained: bool, trained_on_valid: bool) -> None:
-        self._net, self.score, self.describe = net.eval(), score, describe
-        self.undertrained, self.trained_on_valid = undertrained, trained_on_valid
-        self.params = sum(p.numel() for p in net.parameters())
-        self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
-
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
-        return _bits(self._net, store, rows)
-
-    def digest(self) -> str:
-        return digest(*(tensor.numpy() for tensor in self._net.state_dict().values()))
+        with torch_threads(self._threads):
+            return _bits(self._net, store, rows)
 
     def graph(self) -> onnx.ModelProto:
         from leadline.graph.torch_export import export_step

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
+from leadline.contenders.fitted_network import Learned
 from leadline.core.contender import Data, Fitted, Progress, State
+from leadline.core.task import Scale
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, timed
 from leadline.train.loop import LoopState, Plan, train
@@ -28,6 +30,34 @@ if TYPE_CHECKING:
     from leadline.train.trainer import Trainer
 
 UNTOUCHED = {"good": [], "parts": 1, "share": 1.0, "strikes": 0}  # of the engine, where a checkpoint is from before it
+
+
+class NetworkState(TypedDict):
+    """A checkpoint of a network's training, besides what a subclass adds."""
+
+    plan: dict[str, Any]
+    standing: dict[str, Any]
+    bf16: bool
+    describe: list[str]
+    net: dict[str, Tensor]
+    optimizer: list[Tensor]
+    noise: Tensor  # the state of the global generator
+    threads: dict[str, Any]
+    trainer: NotRequired[Mapping[str, Any]]  # absent in older checkpoints
+    best: tuple[float, dict[str, Tensor]] | None  # a score, and all that a step changes
+    reserve: float
+    score: float
+    undertrained: bool
+    last: dict[str, Any] | None
+
+
+def trained(start: Callable[[], NetworkRun], state: State | None) -> Iterator[Progress | Fitted]:
+    """One training; afterwards the process has as many threads, and the same random state, as before."""
+    from leadline.system.device import CPU, noise_kept
+    from leadline.system.process_state import torch_threads
+
+    with torch_threads(), noise_kept(CPU):
+        yield from start().fit(state)
 
 
 class NetworkRun(ABC):
@@ -48,7 +78,7 @@ class NetworkRun(ABC):
         self.last = Annealing()
         self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
         self.threads.fixed = self.threads.fixed or data.clock.endless  # without a clock nothing is tried
-        self.untold: list[str] = []  # what the engine says of its steps
+        self.messages: list[str] = []  # what the engine says of its steps
         self.training = False  # whether its steps are those of the plan
         self.reserve, self.score, self.undertrained = 0.0, math.nan, False
 
@@ -62,7 +92,7 @@ class NetworkRun(ABC):
 
     @abstractmethod
     def _build(self) -> Any:
-        """A fresh network; its weights are drawn from the global generator, which is seeded."""
+        """A fresh network; its initial weights come from the global generator, which is seeded."""
 
     @abstractmethod
     def _optimizer(self) -> Recipe:
@@ -97,7 +127,7 @@ class NetworkRun(ABC):
         """Train on the valid rows too, from here on."""
 
     @abstractmethod
-    def _own_state(self) -> dict[str, Any]:
+    def _own_state(self) -> State:
         """Its sizes and the order of its rows, for a checkpoint."""
 
     @abstractmethod
@@ -110,20 +140,14 @@ class NetworkRun(ABC):
 
     def fit(self, state: State | None) -> Iterator[Progress | Fitted]:
         """Train, from the first step or from a state; the last item is the trained network."""
-        import torch
-
-        before = torch.get_rng_state()
-        try:
-            if state is None:
-                yield self.prepare()
-            else:
-                self.restore(state)
-            if self.last.standing is None:
-                yield from self.train()
-                self.judged()
-            yield from self.annealed()
-        finally:
-            torch.set_rng_state(before)
+        if state is None:
+            yield self.prepare()
+        else:
+            self.restore(state)
+        if self.last.standing is None:
+            yield from self.train()
+            self.judged()
+        yield from self.annealed()
         yield self.fitted()
 
     def _start(self) -> None:
@@ -140,7 +164,7 @@ class NetworkRun(ABC):
             noise = torch.get_rng_state()
         optimizer = self._optimizer()
         self.generator = torch.Generator().manual_seed(self.seed)
-        config = TrainConfig(threads=self.threads, say=lambda what, step: self.untold.append(what), clock=self._spent)
+        config = TrainConfig(threads=self.threads, say=lambda what, step: self.messages.append(what), clock=self._spent)
         self.trainer = Trainer(self.net, self, NetworkObjective(self.net, self.loss_of), optimizer, config)
         torch.set_rng_state(noise)
 
@@ -149,7 +173,7 @@ class NetworkRun(ABC):
         self.standing = LoopState.at_first(self.plan)
 
     def state(self) -> State:
-        """All that it takes to go on from between two steps."""
+        """The complete state between two steps."""
         import torch
 
         engine, best = self.trainer.state(), self.trainer.best
@@ -161,22 +185,23 @@ class NetworkRun(ABC):
             "score": self.score, "undertrained": self.undertrained, "last": self.last.state(), **self._own_state(),
         }  # fmt: skip
 
-    def restore(self, state: State) -> None:
+    def restore(self, found: State) -> None:
         """Stand where a checkpoint stood."""
         import torch
 
+        state = cast("NetworkState", found)
         self.plan, self.standing = Plan(**state["plan"]), LoopState(**state["standing"])
         self.bf16, self.describe = state["bf16"], list(state["describe"])
-        self._restore_sizes(state)
+        self._restore_sizes(found)
         self._start()
         self.net.load_state_dict(state["net"])
-        engine = state.get("trainer", UNTOUCHED | {"taken": self.standing.step})
+        engine = state.get("trainer") or UNTOUCHED | {"taken": self.standing.step}
         self.trainer.restore({**engine, "rules": state["optimizer"], "threads": state["threads"]})
         self.reserve, self.score, self.undertrained = state["reserve"], state["score"], state["undertrained"]
         self.last.restore(state["last"])
         if self.last.standing is not None:
             self._add_valid()
-        self._restore_order(state)
+        self._restore_order(found)
         best = state["best"]
         now = dict(zip(self._names(), self.trainer.weights, strict=True))  # some buffers are in no older checkpoint
         self.trainer.restore_weights(best and (best[0], [best[1].get(name, now[name]) for name in now]), None)
@@ -219,18 +244,18 @@ class NetworkRun(ABC):
                 at, self.state,
             ):  # fmt: skip
                 yield progress
-                yield from self._told(at)
+                yield from self._notes(at)
         except DivergenceError as error:
             if self.trainer.best is None:
                 raise
             at.ended = True
-            self.untold.append(f"stopped at step {at.step}: {error}")
-        yield from self._told(at)
+            self.messages.append(f"stopped at step {at.step}: {error}")
+        yield from self._notes(at)
 
-    def _told(self, at: LoopState) -> Iterator[Progress]:
+    def _notes(self, at: LoopState) -> Iterator[Progress]:
         """What the engine says, for the journal."""
-        while self.untold:
-            yield Progress(step=at.step, steps=at.steps, note=self.untold.pop(0))
+        while self.messages:
+            yield Progress(step=at.step, steps=at.steps, note=self.messages.pop(0))
 
     def _evaluate(self) -> float:
         """Score the weights as they are; the best ones are kept."""
@@ -242,7 +267,7 @@ class NetworkRun(ABC):
     def judged(self) -> None:
         """Score the best weights, and see what a last phase may take."""
         self.trainer.load_best()
-        self.trainer.good = []  # what comes next begins from these weights
+        self.trainer.good = []  # the last phase begins from these weights
         self.score = self._final_score()
         short = self._too_little()
         self.undertrained = short is not None
@@ -251,6 +276,13 @@ class NetworkRun(ABC):
         self.last.begin(self.standing, self._training(), self.reserve)
         if self.last.standing is not None:
             self._add_valid()
+
+    def learned(self, scale: Scale = (0.0, 1.0)) -> Learned:
+        """How the training ended; `scale` is that of the target."""
+        return Learned(
+            scale=scale, score=self.score, describe=self.describe, undertrained=self.undertrained,
+            trained_on_valid=self.last.outcome == "used", threads=self.threads.now,
+        )  # fmt: skip
 
     def annealed(self) -> Iterator[Progress]:
         """The end of the schedule on train and valid rows (`annealing.py`)."""
@@ -261,7 +293,7 @@ class NetworkRun(ABC):
             yield from self.last.steps(self._training(), self.standing.step)
         except DivergenceError:
             self.last.outcome = "worse"
-        yield from self._told(self.standing)
+        yield from self._notes(self.standing)
         if self.last.outcome != "used":
             self.trainer.load_best()
         self.describe.append(self.last.describe)

@@ -17,6 +17,7 @@ import numpy as np
 from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
+from leadline.core.json_types import items
 from leadline.core.tensors import Tensors
 from leadline.dataset.token_scoring import bits, spread, stream
 from leadline.kinds import KINDS
@@ -46,7 +47,7 @@ class Ngram(Contender):
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         store, split = data.store, data.store.split
-        vocabulary = len(store.blocks[0].settings["vocabulary"])
+        vocabulary = len(items(store.blocks[0].settings, "vocabulary"))
         most = int(np.clip(A_SECOND * data.clock.left(), 1e5, MOST_TOKENS))
         train, said = _affordable(store, split.train, most)
         looked = spread(split.valid, LOOKED)
@@ -162,7 +163,7 @@ def _affordable(store: Tensors, rows: np.ndarray, most: int) -> tuple[np.ndarray
 
 def unigram(store: Tensors) -> FittedNgram:
     """The baseline of a text corpus: how common each token is."""
-    vocabulary = len(store.blocks[0].settings["vocabulary"])
+    vocabulary = len(items(store.blocks[0].settings, "vocabulary"))
     orders = learn(_affordable(store, store.split.train, MOST_TOKENS)[0], vocabulary, 1)
     score = _score(store, store.split.valid, orders, vocabulary)
     both = np.sort(np.concatenate([store.split.train, store.split.valid]))

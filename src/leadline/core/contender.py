@@ -15,25 +15,24 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from leadline.core.json_types import State as State
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 
 if TYPE_CHECKING:
     import onnx
 
-State = Mapping[str, Any]  # names to tensors, numbers, words, None, lists of them, or such mappings again
-
 
 class Clock:
     """Seconds left for one contender, and whether the user asked it to stop.
 
     Every choice that depends on time reads it here, and each reading is written down. A clock that is given the
-    readings of an earlier run returns the same ones, so all that follows from them comes out again, byte for byte;
-    after the last of them it continues by itself. Without a budget it stands still: nothing depends on it.
+    readings of an earlier run tells the same time again, so all that follows from it comes out again, byte for byte;
+    after the last of them it counts on from there. Without a budget it stands still: nothing depends on it.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Clock:
             seconds: the budget; inf for none.
             began: the monotonic moment from which it counts (default: now).
             readings: of an earlier run: seconds spent, inf where it was asked to stop.
-            place: the first of them to return.
+            place: the first of them to repeat.
         """
         self._seconds, self._stop = seconds, stop or Event()
         self.readings, self.place = array("d", readings), place
@@ -94,7 +93,7 @@ def readings(path: Path) -> array[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a contender sees: encoded tensors and labels (without those of test rows), a clock, and its threads."""
+    """What a contender sees: encoded tensors and labels (held out on test rows), a clock, and its threads."""
 
     store: Tensors
     clock: Clock
@@ -134,9 +133,9 @@ class Progress:
     step: int
     steps: int | None = None
     score: float | None = None
-    note: str | None = None  # a choice worth a line of the journal: the plan, or as a `Note` a cut
+    note: str | None = None  # a choice for the journal: the plan, or as a `Note` a cut
     facts: Mapping[str, object] = field(default_factory=dict)
-    state: Callable[[], State] | None = None  # where a checkpoint may be taken: all that it takes to go on from here
+    state: Callable[[], State] | None = None  # where a checkpoint may be taken: the complete state
 
 
 class Fitted(Protocol):
@@ -146,7 +145,7 @@ class Fitted(Protocol):
     params: int
     bytes: int
     describe: list[str]  # what was chosen, a line each, as a `Note` where logic reads it
-    undertrained: bool  # its time ended while it still improved: losing says nothing about its family
+    undertrained: bool  # it reached the time limit while it still improved, so a loss is no evidence against its family
     trained_on_valid: bool  # after all choices; `score` is from before
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:

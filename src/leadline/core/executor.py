@@ -12,9 +12,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-Message = dict[str, Any]  # `event` (progress, fitted, exported or failed) and its facts
+from leadline.core.json_types import JsonObject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a job reports."""
+
+    event: str  # progress, fitted, exported or failed
+    facts: JsonObject
 
 
 @dataclass(frozen=True, kw_only=True)

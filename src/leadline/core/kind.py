@@ -1,10 +1,10 @@
 """What a kind is: how one sort of column is recognised, decoded and encoded.
 
-A kind turns cells into answers in steps that never run backwards:
+A kind turns values of columns into answers in steps that never run backwards:
 
-    sniff   cells of a sample       -> how to decode them, or None: not this kind
-    decode  cells                   -> plain arrays; the only step outside the ONNX graph
-    fit     decoded train cells     -> a `Fit`: the encode graph, and the feature graphs of the classical contenders
+    sniff   values of a sample      -> how to decode them, or None: not this kind
+    decode  values                  -> plain arrays; the only step outside the ONNX graph
+    fit     decoded train values    -> a `Fit`: the encode graph, and the feature graphs of the classical contenders
     body    (a kind's net.py)       -> arithmetic on encoded tensors, exported with the network
 
 Columns of a `joint` kind share one block (all numbers are one matrix); others have a block each. Whatever else a stage
@@ -20,23 +20,26 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from pathlib import Path
 from re import Pattern
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from io import BytesIO
+
     import onnx
     import torch
 
     from leadline.core.contender import Data
+    from leadline.core.json_types import Json, JsonObject
     from leadline.core.tensors import Block
     from leadline.core.textbook import Textbook
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
 
 
-Values = np.ndarray | list[np.ndarray | None]  # one item a cell; None: it could not be read
+Values = np.ndarray | list[np.ndarray | None]  # one item a row; None: it could not be read
 
 
 class View(StrEnum):
@@ -49,7 +52,7 @@ class View(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """Cells as arrays. `values` has one item a cell: an ndarray, or a list of arrays where shapes differ."""
+    """Values as arrays. `values` has one item a row: an ndarray, or a list of arrays where shapes differ."""
 
     values: Values
     bad: Mapping[int, str] = field(default_factory=dict)  # position -> why it could not be decoded
@@ -85,17 +88,17 @@ class Fit:
 
     `encode` maps decoded columns to the encoded tensor. `forms` maps that tensor to the views that contenders read.
     `decode` takes the place of what `sniff` said of decoding, where that depends on what was fitted; from then on every
-    cell is decoded by it.
+    value is decoded by it.
     """
 
-    settings: Mapping[str, Any]
+    settings: JsonObject
     encode: Tensor
     forms: Mapping[str, Tensor] = field(default_factory=dict)
-    decode: Mapping[str, Any] = field(default_factory=dict)
+    decode: JsonObject = field(default_factory=dict)
 
 
 class Scale(Enum):
-    """What one value a cell measures (Stevens 1946): an amount, a name, or a moment."""
+    """What a single value measures (Stevens 1946): an amount, a name, or a moment."""
 
     NUMERIC = auto()
     NOMINAL = auto()
@@ -115,6 +118,15 @@ class Augmentation(Protocol):
         """`part` are the places of the batch's rows among the train rows, and the valid rows after them."""
 
 
+class BodyModule(Protocol):
+    """The PyTorch module of a body."""
+
+    width: int  # of its output [N, width]
+
+    def prepare(self, rows: torch.Tensor) -> None:
+        """Take the statistics of some train rows, as they are encoded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Body:
     """The part of a network that reads a block, and how such a network is trained. Nothing here imports PyTorch early.
@@ -123,7 +135,7 @@ class Body:
     with the most channels says the batch.
     """
 
-    build: Callable[[Block, int], Any]  # block, channels -> module with `.width` and `.prepare(rows)`
+    build: Callable[[Block, int], BodyModule]  # block, channels -> its module
     form: str | None = None  # the feature view that it reads in place of the encoded tensor
     widths: tuple[int, ...] = ()  # channels of a convolution, by what a step costs; () is none
     batch: int = 128  # rows in a step, where they are few
@@ -159,7 +171,7 @@ class Similarity:
 class FileProperties:
     """What a file says besides its content, and how a tensor is made that does not have it."""
 
-    facts: Callable[[Any], Mapping[str, Any]]  # a path, or bytes as a file -> properties by name
+    facts: Callable[[str | bytes | Path | BytesIO], Mapping[str, float | str | None]]  # a path, or bytes as a file
     words: Mapping[str, str]  # what each is called
     removable: tuple[str, ...]  # those that `removed` evens out
     removed: Callable[[Rows, Path | None, bytes], np.ndarray]  # rows, root, encode graph -> tensor [n, ...]
@@ -174,65 +186,63 @@ class Kind(ABC):
     onnx_input: str  # NumPy type of the decoded value, as the shipped model takes it
     joint: bool = False  # all columns of this kind form one block
     native: str | None = None  # the form that the encoded tensor itself already is, if any
-    scale: Scale | None = None  # what the one value of a cell measures
+    scale: Scale | None = None  # what a single value measures
 
-    # --- cells
-    variable_shape: bool = False  # decoded cells differ in shape, and are encoded one by one
+    # --- values
+    variable_shape: bool = False  # decoded values differ in shape, and are encoded one by one
     costly: bool = False  # to decode a row takes long enough to be budgeted
     fit_depends_on_rows: bool = True  # another split needs another fit
-    is_file: bool = False  # a cell is a file: a path, or its bytes
+    is_file: bool = False  # a value is a file: a path, or its bytes
     suffixes: tuple[str, ...] = ()  # of such files
     magic: Pattern[bytes] | None = None  # how such files begin
-    plural: str = "cells"  # of a joint kind, in sentences
-    noun: str = "cell"  # one of them, in sentences
-    wanted: str = "a cell"  # what a file should be: 'an image'
-    corpus: bool = False  # rows are stretches of one running text, whose next token is asked
-    settled_by_all: bool = False  # all train cells, not a sample, tell how cells are written
-    by_word: bool = True  # the user may say that cells are of this kind that do not look like it
-    written_as: str = "text or numbers"  # cells, in a table
+    plural: str = "values"  # of a joint kind, in sentences
+    noun: str = "value"  # one of them, in sentences
+    wanted: str = "a value"  # what a file should be: 'an image'
+    corpus: bool = False  # rows are stretches of one text corpus, whose next token is predicted
+    settled_by_all: bool = False  # the notation is inferred from all train values, not a sample
+    by_word: bool = True  # the user may choose this kind for values that do not look like it
+    written_as: str = "text or numbers"  # of values, in a table
     seconds_per_row: float = 3e-5  # in the shipped file
 
     # --- what is done with rows
     bodies: Mapping[str, Body] = {}  # architecture -> body
-    similarity: Similarity | None = None  # None: rows are compared cell by cell
+    similarity: Similarity | None = None  # None: rows are compared value by value
     file_properties: FileProperties | None = None
     textbook: Textbook | None = None
-    prose: bool = False  # a person reads a cell as a text of its own
-    listed: bool = True  # a person reads a cell in a list of cells
+    prose: bool = False  # a person reads a value as a text of its own
+    listed: bool = True  # a person reads a value in a list of values
 
     @abstractmethod
-    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
-        """How to decode these cells (settings for `decode`), or None if they are of another kind."""
+    def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Json] | None:
+        """How to decode these values (settings for `decode`), or None if they are of another kind."""
 
     @abstractmethod
-    def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-        """Cells to arrays; never raises for a bad cell, reports it in `bad`."""
+    def decode(self, cells: pl.Series, root: Path | None, settings: JsonObject) -> Decoded:
+        """Values to arrays; never raises for a bad value, reports it in `bad`."""
 
     @abstractmethod
-    def fit(self, samples: list[Values], settings: Mapping[str, Any], limits: Limits) -> Fit:
-        """Learn the encoding from decoded train cells, one item of `samples` a column."""
+    def fit(self, samples: list[Values], settings: JsonObject, limits: Limits) -> Fit:
+        """Learn the encoding from decoded train values, one item of `samples` a column."""
 
     def states(self, dtype: pl.DataType) -> bool:
-        """Whether cells of this type can be nothing else."""
+        """Whether values of this type can be nothing else."""
         return False
 
-    def accepts(self, dtype: pl.DataType, settings: Mapping[str, Any]) -> bool:
-        """Whether cells of this type can be read at all, whatever they hold."""
+    def accepts(self, dtype: pl.DataType, settings: JsonObject) -> bool:
+        """Whether values of this type can be read at all, whatever they hold."""
         return self.is_file or not (dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration))
 
-    def plain(self, settings: Mapping[str, Any]) -> bool:
-        """Whether cells are numbers as programs write them."""
+    def plain(self, settings: JsonObject) -> bool:
+        """Whether values are numbers as programs write them."""
         return False
 
-    def rewritten(
-        self, cells: pl.Series, settings: Mapping[str, Any], dtype: pl.DataType, contract: Mapping[str, Any]
-    ) -> pl.Series:
-        """Cells of one part as the train part has them: its type, and its notation.
+    def rewritten(self, cells: pl.Series, settings: JsonObject, dtype: pl.DataType, contract: JsonObject) -> pl.Series:
+        """Values of one part as the train part has them: its type, and its notation.
 
         Args:
-            settings: how these cells are read.
-            dtype: the type of the train part's cells.
-            contract: how that part's cells are read.
+            settings: how these values are read.
+            dtype: the type of the train part's values.
+            contract: how that part's values are read.
         """
         if cells.dtype.is_nested() and dtype == pl.String:
             held = [None if cell is None else json.dumps(list(cell)) for cell in cells.to_list()]
@@ -258,39 +268,39 @@ class Kind(ABC):
         """The shape of a decoded column, as the file takes it; words are free."""
         return ["N"]
 
-    def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray | None:
-        """An encoded row, without padding, as pixels uint8 [height, width, 1 or 3], about `side` wide if it is drawn;
+    def picture(self, row: np.ndarray, settings: JsonObject, side: int) -> np.ndarray | None:
+        """An encoded row, without padding, as pixels uint8 [height, width, 1 or 3], about `side` wide;
         None: there is nothing to see."""
         return None
 
-    def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int] | None:
+    def sound(self, row: np.ndarray, settings: JsonObject) -> tuple[np.ndarray, int] | None:
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
         return None
 
 
 @runtime_checkable
 class Perceived(Protocol):
-    """A kind that a person sees or hears: what shows nothing is worth a sentence."""
+    """A kind with visible or audible content: blank rows are reported."""
 
     blank_is: str  # what a blank row is called: 'of one colour', 'silent'
 
     def blank(self, rows: np.ndarray) -> np.ndarray:
-        """Encoded rows [n, ...] -> bool [n]: those in which there is nothing to see or hear."""
+        """Encoded rows [n, ...] -> bool [n]: those without content."""
 
 
 @runtime_checkable
 class Parsed(Protocol):
-    """A kind whose cells are written in one notation of many: numbers, times."""
+    """A kind whose values are written in one notation of many: numbers, times."""
 
-    def parsed(self, words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
-        """Cells without their words for 'missing' as values [rows], null where one cannot be read."""
+    def parsed(self, words: pl.Series, settings: JsonObject) -> pl.Series:
+        """Texts without the words for 'missing' as values [rows], null where one cannot be read."""
 
-    def notation_of(self, words: pl.Series) -> tuple[dict[str, Any], float, str] | None:
-        """(settings, share of the cells that they read, what is to be said) that fit these cells alone."""
+    def notation_of(self, words: pl.Series) -> tuple[dict[str, Json], float, str] | None:
+        """(settings, share of the values that they read, the message) that fit these values alone."""
 
 
 def absent(values: np.ndarray) -> np.ndarray:
-    """Which decoded cells are missing, bool [rows]: NaN, the smallest whole number, or a word for it."""
+    """Which decoded values are missing, bool [rows]: NaN, the smallest whole number, or a word for it."""
     if values.dtype.kind == "f":
         return np.asarray(np.isnan(values).reshape(len(values), -1).all(axis=1))
     if values.dtype.kind == "i":
@@ -303,13 +313,13 @@ class Columnwise(Protocol):
     """A kind that decodes many columns faster together than one by one."""
 
     def decode_columns(
-        self, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, Mapping[str, Any]]
+        self, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, JsonObject]
     ) -> dict[str, Decoded]:
-        """Cells of columns to arrays, as `decode` does for each."""
+        """Values of columns to arrays, as `decode` does for each."""
 
 
 def decode_columns(
-    kind: Kind, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, Mapping[str, Any]]
+    kind: Kind, frame: pl.DataFrame, root: Path | None, settings: Mapping[str, JsonObject]
 ) -> dict[str, Decoded]:
     """The columns of a block, each by its own settings."""
     if isinstance(kind, Columnwise):
@@ -318,12 +328,12 @@ def decode_columns(
 
 
 def share(flags: pl.Series) -> float:
-    """The share of true cells; 0 where there are none."""
+    """The share of true values; 0 where there are none."""
     return int(flags.sum()) / len(flags) if len(flags) else 0.0
 
 
 def present(cells: pl.Series) -> pl.Series:
-    """Text cells stripped, with the usual words for 'missing' as null."""
+    """Texts stripped, with the usual words for 'missing' as null."""
     if cells.dtype != pl.String:
         return cells
     stripped = cells.str.strip_chars()

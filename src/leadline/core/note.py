@@ -1,8 +1,8 @@
 """A message that logic must know as well: a text with a code, so that nobody reads the sentence.
 
->>> note = Note(CUT, "stopped at the time limit, step 30 of 90")
+>>> note = Note(CUT, "stopped at the time limit at step 30 of 90")
 >>> f"{note}", code_of(note), code_of("plan")
-('stopped at the time limit, step 30 of 90', 'cut', None)
+('stopped at the time limit at step 30 of 90', 'cut', None)
 """
 
 from __future__ import annotations

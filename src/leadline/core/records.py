@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import (
     Annotated,
-    Any,
     Literal,
     NotRequired,
     TypedDict,
@@ -376,22 +375,22 @@ class Contract(TypedDict):
     licence: str
 
 
-def fields_of(record: type) -> dict[str, Any]:
+def fields_of(record: type) -> dict[str, object]:
     """{key: its type with its description} of a record; NotRequired is kept."""
     return get_type_hints(record, include_extras=True)
 
 
-def is_record(hint: Any) -> bool:
+def is_record(hint: object) -> bool:
     """Whether a type is one of the records, which files hold as objects."""
     return is_typeddict(hint) or dataclasses.is_dataclass(hint)
 
 
-def is_optional(hint: Any) -> bool:
+def is_optional(hint: object) -> bool:
     """Whether a key may be absent. `__required_keys__` is blind to NotRequired where annotations are strings."""
     return get_origin(hint) is NotRequired or (get_origin(hint) is Annotated and is_optional(get_args(hint)[0]))
 
 
-def wrong_keys(value: Any, hint: Any, place: str = "") -> Iterator[str]:
+def wrong_keys(value: object, hint: object, place: str = "") -> Iterator[str]:
     """Keys of a value that its record does not name, and keys of the record that the value lacks.
 
     Example:

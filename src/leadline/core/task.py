@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import polars as pl
@@ -23,8 +23,10 @@ from leadline.system.errors import LeadlineError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from leadline.core.json_types import Json
     from leadline.graph.builder import Graph
 
+Written = np.ndarray | pl.Series | Sequence[str]  # labels, or answers, as they are written
 Scale = tuple[float, float]  # of values: learners see (label - first) / second
 
 
@@ -67,7 +69,7 @@ class Task:
             )
         return plain
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """The record as files keep it."""
         return {"name": self.name, "target": self.target, "classes": list(self.classes), "metric": self.metric}
 
@@ -91,7 +93,7 @@ class Task:
         """int64 [classes]: rows of each class among usable labels [n]."""
         raise NotImplementedError
 
-    def true(self, labels: np.ndarray) -> Any:
+    def true(self, labels: np.ndarray) -> Written:
         """Labels [n] as they are written: names, names joined by '|', or values."""
         raise NotImplementedError
 
@@ -119,7 +121,7 @@ class Task:
         """The loss of a network's outputs [n, output_width]: its mean, or that of `each` row [n]."""
         raise NotImplementedError
 
-    def objective(self) -> dict[str, Any]:
+    def objective(self) -> dict[str, str | int | float]:
         """Settings of LightGBM: the objective, and the loss by which it stops."""
         raise NotImplementedError
 
@@ -158,7 +160,7 @@ class Task:
         """The outputs of a file as columns for the user; null in the rows of `bad`."""
         raise NotImplementedError
 
-    def predicted(self, scores: np.ndarray) -> Any:
+    def predicted(self, scores: np.ndarray) -> Written:
         """Scores as they are written: names, names joined by '|', or values."""
         raise NotImplementedError
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from leadline.core.json_types import JsonObject
 from leadline.core.task import Task
 
 
@@ -37,8 +38,8 @@ class Block:
     name: str  # of the tensor: "number", "category", "image_photo"
     kind: str
     columns: tuple[str, ...]
-    decode: dict[str, dict[str, Any]]  # column -> settings of its decode step
-    settings: dict[str, Any]  # facts of the fit: sizes, lengths, channels
+    decode: Mapping[str, JsonObject]  # column -> settings of its decode step
+    settings: JsonObject  # facts of the fit: sizes, lengths, channels
     shape: tuple[int, ...]  # of one encoded row
     dtype: str
     forms: dict[str, tuple[Sequence[int], str]]  # form -> [shape of a row, dtype]
@@ -46,7 +47,7 @@ class Block:
 
 
 class Tensors(Protocol):
-    """Encoded tensors of some rows; the labels of test rows are not in it."""
+    """Encoded tensors of some rows; the labels of test rows are held out."""
 
     @property
     def rows(self) -> int: ...

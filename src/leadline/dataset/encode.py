@@ -1,4 +1,4 @@
-"""From a table to what contenders read: the split drawn, the labels of test rows held out, every row encoded."""
+"""From a table to what contenders read: split the rows, hold out the labels of test rows, encode every row."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from leadline.dataset.table import Table
 class Encoder:
     """How the tables of a run are encoded."""
 
-    held: HeldOut
+    held_out: HeldOut
     settings: Settings
     cache: Path
-    share: float | None = None  # of the rows, as an earlier go decoded them; None: as many as there is time for
+    share: float | None = None  # of the rows, as an earlier start decoded them; None: as many as there is time for
 
     def __call__(self, table: Table, like: Store | None = None) -> tuple[Table, Store]:
         """The table without labels of its test rows, and its store; what `like` has decoded is not decoded again."""
-        split = self.held.split(table, self.settings)
-        table = self.held.without(table, split)
+        split = self.held_out.split(table, self.settings)
+        table = self.held_out.without(table, split)
         store = build(
             table, split, self.cache, seconds=self.settings.seconds, key=_key(self.settings, table), like=like,
             share=self.share if like is None else like.share,
@@ -34,10 +34,10 @@ class Encoder:
 
 
 def _key(settings: Settings, table: Table) -> dict[str, Any]:
-    """What shapes a store besides the source, the columns and the budget."""
+    """Everything that shapes a store besides the source, the columns and the budget."""
     excluded = None if table.excluded_from_training is None else table.excluded_from_training.tobytes()
     return {
-        "seed": settings.seed, "group": settings.group or table.group_column, "time": settings.time_column,
+        "seed": settings.seed, "group": settings.group or table.group_column, "time_column": settings.time_column,
         "test": settings.test,
         "part": blake2b(table.part.tobytes(), digest_size=16).hexdigest(),
         "excluded": None if excluded is None else blake2b(excluded, digest_size=16).hexdigest(),

@@ -1,8 +1,8 @@
 """The labels of test rows: kept from everything that learns, handed to the judge, and counted when they are.
 
-Enters: a table whose labels were read. Leaves: for each round a table in which the labels of its test rows are SEALED,
-and to the judge the labels themselves. `HeldOut` is the only place that knows them before the verdict; what is stated
-of evaluations is what it counted.
+Enters: a table whose labels were read. Leaves: for each repeat a table in which the labels of its test rows are HIDDEN,
+and, for the judge, the labels themselves. `HeldOut` is the only place that knows them before the verdict; reported
+numbers of evaluations are its counts.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from leadline.core.tensors import Split
 from leadline.dataset.split_table import draw
 from leadline.dataset.table import Table
 
-__all__ = ["SEALED", "HeldOut", "hidden"]
+__all__ = ["HIDDEN", "HeldOut", "hidden"]
 
-SEALED = -1  # the label of a test row, in all that learners see
+HIDDEN = -1  # the label of a test row, in all that learners see
 
 
 def hidden(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """A copy of the labels [rows] with SEALED, or NaN for values, in the given rows."""
-    kept = np.array(labels)
-    kept[rows] = SEALED if kept.dtype.kind == "i" else np.nan
-    return kept
+    """A copy of the labels [rows] with HIDDEN, or NaN for values, in the given rows."""
+    copy = np.array(labels)
+    copy[rows] = HIDDEN if copy.dtype.kind == "i" else np.nan
+    return copy
 
 
 class HeldOut:
@@ -39,16 +39,16 @@ class HeldOut:
         self._sets: Counter[bytes] = Counter()  # evaluations of each set of test rows
         self._decided = False
 
-    def split(self, table: Table, asked: Settings, fold: int = 0, seed: int | None = None) -> Split:
-        """The split of the rows that are left in `table`; parts are drawn alike by the labels of all rows."""
-        return draw(replace(table, labels=self._labels), asked, fold, seed)
+    def split(self, table: Table, settings: Settings, fold: int = 0, seed: int | None = None) -> Split:
+        """The split of the rows that are left in `table`; parts are sampled by the labels of all rows."""
+        return draw(replace(table, labels=self._labels), settings, fold, seed)
 
     def without(self, table: Table, split: Split) -> Table:
-        """The table as it may be learned from: the labels of the split's test rows are sealed."""
+        """The table for training: the labels of the split's test rows are hidden."""
         return replace(table, labels=hidden(self._labels, split.test))
 
     def evaluate(self, rows: np.ndarray) -> np.ndarray:
-        """The labels of a round's test rows, for its scores. Counted."""
+        """The labels of a repeat's test rows, for its scores. Counted."""
         self._times[rows] += 1
         self._sets[np.asarray(rows, np.int64).tobytes()] += 1
         return np.asarray(self._labels[rows])
@@ -58,8 +58,8 @@ class HeldOut:
         self._decided = True
 
     def opened(self, table: Table) -> Table:
-        """The table with all labels, for what is told after the verdict."""
-        assert self._decided, "labels of test rows were asked for before the verdict"
+        """The table with all labels, for the report after the verdict."""
+        assert self._decided, "labels of test rows were requested before the verdict"
         return replace(table, labels=self._labels)
 
     def evaluations(self, rows: np.ndarray) -> int:

@@ -1,10 +1,10 @@
-"""Whole numbers as a target: names of classes, or a quantity? What a person would look at, and what is said of it.
+"""Whole numbers as a target: class names or a quantity? Decided by what a person would check, with a message.
 
-Enters: the target's numbers in train, its name, and whether rows are pictures or sounds. Leaves: whether they are
-classes, and a sentence that offers the other reading where neither is certain.
+Enters: the target's numbers in train, its name, and whether rows are images or audio. Leaves: whether they are
+classes, and a message that offers the other reading where neither is certain.
 
 Up to 20 different whole numbers are classes. More are classes where each comes often and something else says so: the
-name (ClassId, code, species), pictures or sounds numbered from 0 or 1 without a gap, or each number exactly as often
+name (ClassId, code, species), images or audio numbered from 0 or 1 without a gap, or each number exactly as often
 as the others, which no quantity does.
 
     >>> numbers = pl.Series([float(i % 43) for i in range(860)])
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-MOST_CLASSES = 20  # different whole numbers that are classes without more ado
+MOST_CLASSES = 20  # different whole numbers that are always classes
 MOST_NAMED = 1_000  # that can be, where something else says so
 OFTEN, SELDOM = 10, 3  # rows of each, on average: of many numbers; of few
 EVENLY = 5  # rows of each where all come as often
@@ -33,7 +33,7 @@ class Guess:
     """Whether whole numbers are classes or a quantity."""
 
     classes: bool
-    note: str | None = None  # what is to be said, where the other reading is near
+    note: str | None = None  # a message, where the other reading is plausible
 
 
 def classes_or_quantity(numbers: pl.Series, target: str, *, named: bool = True, media: bool = False) -> Guess:
@@ -41,7 +41,7 @@ def classes_or_quantity(numbers: pl.Series, target: str, *, named: bool = True, 
     Args:
         numbers: float64, without nulls.
         named: a person named the column; arrays have no name.
-        media: rows are pictures or sounds.
+        media: rows are images or audio.
     """
     count = numbers.n_unique()
     if not bool((numbers == numbers.round()).all()):
@@ -51,20 +51,20 @@ def classes_or_quantity(numbers: pl.Series, target: str, *, named: bool = True, 
     each = len(numbers) / count
     if count > MOST_NAMED or each < EVENLY:
         return Guess(False)
-    said = f"{count:,} different whole numbers in {target!r} are read as"
+    start = f"{count:,} different whole numbers in {target!r} are read as"
     counts = numbers.alias("value").value_counts()["count"]
     by_name = named and any(map(NAMING.fullmatch, _words(target))) and each >= OFTEN
     numbered = (
         media and each >= OFTEN and float(numbers.to_numpy().min()) in (0.0, 1.0) and _without_gap(numbers, count)
     )
     if by_name or numbered or counts.n_unique() == 1:
-        return Guess(True, f"{said} classes; --task regression takes them for a quantity.")
-    return Guess(False, f"{said} a quantity; --task multiclass takes each for a class." if each >= OFTEN else None)
+        return Guess(True, f"{start} classes; --task regression takes them for a quantity.")
+    return Guess(False, f"{start} a quantity; --task multiclass takes each for a class." if each >= OFTEN else None)
 
 
 def _without_gap(numbers: pl.Series, count: int) -> bool:
-    held = numbers.to_numpy()
-    return bool(held.max() - held.min() + 1 == count)
+    values = numbers.to_numpy()
+    return bool(values.max() - values.min() + 1 == count)
 
 
 def _words(name: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Columns that are plainly numbers, found for all columns of a frame at once: wide tables have thousands of them.
 
-Enters: a sample of the rows. Leaves: the names of columns of which every cell is a number as programs write it, or
+Enters: a sample of the rows. Leaves: the names of columns of which every value is a number as programs write it, or
 missing, and none is so large that it could be a day (20241231) or a moment (seconds since 1970). Kinds need not look at
 these one by one, which takes milliseconds a column.
 
@@ -23,23 +23,23 @@ AT_ONCE = 2_000  # columns in one query
 
 def plain_numbers(frame: pl.DataFrame) -> set[str]:
     """Names of the columns that are plainly numbers."""
-    found: set[str] = set()
+    plain: set[str] = set()
     for some in _groups([name for name, dtype in frame.schema.items() if dtype == pl.String]):
-        found |= _plain(*_read(frame, some))
+        plain |= _plain(*_read(frame, some))
     for some in _groups([name for name, dtype in frame.schema.items() if dtype.is_numeric()]):
         numbers = frame.select(pl.col(some).cast(pl.Float64, strict=False).fill_nan(None))
-        found |= _plain(numbers, numbers)
-    return found
+        plain |= _plain(numbers, numbers)
+    return plain
 
 
 def all_numbers(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, int]:
-    """{column: cells that are not missing} of those columns of text of which every such cell is a number."""
-    found: dict[str, int] = {}
+    """{column: number of values that are not missing} of the text columns whose values are all numbers."""
+    counts: dict[str, int] = {}
     for some in _groups(names):
         words, numbers = _read(frame, some)
         facts = zip(some, words.count().row(0), numbers.count().row(0), strict=True)
-        found |= {name: known for name, known, read in facts if known == read}
-    return found
+        counts |= {name: known for name, known, read in facts if known == read}
+    return counts
 
 
 def _read(frame: pl.DataFrame, some: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -50,10 +50,10 @@ def _read(frame: pl.DataFrame, some: list[str]) -> tuple[pl.DataFrame, pl.DataFr
 
 
 def _plain(words: pl.DataFrame, numbers: pl.DataFrame) -> set[str]:
-    given, read = words.count().row(0), numbers.count().row(0)
+    filled, read = words.count().row(0), numbers.count().row(0)
     largest = numbers.select(pl.all().abs().max()).row(0)
-    facts = zip(words.columns, given, read, largest, strict=True)
-    return {name for name, cells, known, most in facts if cells == known > 0 and most is not None and most < LARGEST}
+    facts = zip(words.columns, filled, read, largest, strict=True)
+    return {name for name, count, known, most in facts if count == known > 0 and most is not None and most < LARGEST}
 
 
 def _groups(names: Sequence[str]) -> Iterator[list[str]]:

@@ -1,7 +1,7 @@
-"""What is quarantined: rows that cannot be used, written down, said, and too many of them refused; and ends of sounds.
+"""Quarantine: unusable rows are written to a file and reported, and a source with too many of them is refused.
 
-Enters: the table's rows without a target, and the store's that could not be decoded. Leaves: quarantine.csv, and what
-is said of it and of pictures and sounds that show nothing.
+Enters: the table's rows without a target, and the store's that could not be decoded. Leaves: quarantine.csv, and
+messages about it and about blank images and silent audio.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import items, nested
 from leadline.core.kind import Perceived
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
@@ -20,16 +21,16 @@ from leadline.kinds import KINDS
 from leadline.readers.media import listed
 from leadline.system.errors import SourceError
 
-GLANCED, CHUNK = 1_000, 32  # train rows that are looked at for blank ones, and at once
-MANY_BLANK = 0.05  # share of them that is worth a sentence
+GLANCED, CHUNK = 1_000, 32  # train rows checked for blank values, and at once
+MANY_BLANK = 0.05  # share of them that is reported
 
 
 def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
-    """Write down the rows that were quarantined, report it, and whether all could be read."""
+    """Write quarantine.csv; returns messages about it, and about rows that there was no time to decode."""
     unread = []
     if store.unread:
         read = table.rows - store.unread
-        unread = [f"Only {read:,} of {table.rows:,} rows, drawn at random, could be decoded in this budget."]
+        unread = [f"Only {read:,} of {table.rows:,} rows, a random sample, could be decoded in this budget."]
     rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
     rows += [{"place": f"{table.source.name} row {row + 1}", "reason": reason} for row, reason in store.bad]
     if refusal := unusable(rows, table):
@@ -41,24 +42,26 @@ def quarantine(folder: Path, table: Table, store: Store) -> list[str]:
     return [*unread, f"{many} moved to quarantine.csv, such as {rows[0]['place']}: {rows[0]['reason']}."]
 
 
-def unusable(lost: Sequence[Mapping[str, str]], table: Table) -> str | None:
-    """What is said where more than half of the rows that have a target are quarantined: such a source is refused."""
-    untold = missing(table.task.target)
-    rows, lost = table.rows, [row for row in lost if row["reason"] != untold]
-    if len(lost) <= (rows - sum(bad.reason == untold for bad in table.bad)) / 2:
+def unusable(bad_rows: Sequence[Mapping[str, str]], table: Table) -> str | None:
+    """The error where more than half of the rows that have a target are quarantined: such a source is refused."""
+    no_target = missing(table.task.target)
+    rows, bad_rows = table.rows, [row for row in bad_rows if row["reason"] != no_target]
+    if len(bad_rows) <= (rows - sum(bad.reason == no_target for bad in table.bad)) / 2:
         return None
-    return f"{len(lost):,} of {rows:,} rows cannot be used, such as {lost[0]['place']}: {lost[0]['reason']}; fix them."
+    first = bad_rows[0]
+
+    return f"{len(bad_rows):,} of {rows:,} rows cannot be used, such as {first['place']}: {first['reason']}; fix them."
 
 
 def notes_of(store: Store) -> list[str]:
-    """What is said of encoded columns: sounds cut short, blank ones, words for 'missing' that are values."""
-    shortened = [said for block in store.blocks for said in KINDS[block.kind].remarks(block)]
+    """Messages about encoded columns: audio cut short, blank values, words for 'missing' that are values."""
+    shortened = [remark for block in store.blocks for remark in KINDS[block.kind].remarks(block)]
     return [*shortened, *blank(store), *kept_apart(store)]
 
 
 def blank(store: Store) -> list[str]:
-    """What is said where many pictures show one colour, or sounds nothing, once they are decoded."""
-    said = []
+    """A message where many images have one colour, or audio is silent, once decoded."""
+    messages = []
     train = store.split.train
     few = np.sort(train[:: max(1, len(train) // GLANCED)])
     for block in store.blocks:
@@ -67,11 +70,11 @@ def blank(store: Store) -> list[str]:
             continue
         empty = np.concatenate([kind.blank(np.asarray(store.tensor(block.name)[part])) for part in chunks(few)])
         if empty.mean() >= MANY_BLANK:
-            said.append(
+            messages.append(
                 f"{empty.mean():.0%} of the values in {block.columns[0]!r} are {kind.blank_is} once decoded, such as "
                 f"row {few[empty.argmax()] + 1}; check how they were saved."
             )
-    return said
+    return messages
 
 
 def chunks(rows: np.ndarray) -> list[np.ndarray]:
@@ -80,9 +83,10 @@ def chunks(rows: np.ndarray) -> list[np.ndarray]:
 
 
 def kept_apart(store: Store) -> list[str]:
-    """What is said where a word for 'missing' is a value of its own."""
+    """A message where a word for 'missing' is a value of its own."""
     return [
-        f"In {name!r} {listed(map(repr, words))} and the other missing cells are kept apart: the target differs."
-        for block in store.blocks
-        for name, words in block.settings.get("apart", {}).items()
+        f"In {name!r} {listed(map(repr, items(apart, name)))} and other missing values stay separate: the target "
+        "differs."
+        for apart in (nested(block.settings, "apart") for block in store.blocks)
+        for name in apart
     ]

@@ -1,9 +1,8 @@
 """Which rows are decoded: a random share of them, which shrinks where decoding takes longer than it may.
 
-A row is drawn by one number of its own, so that the same share is the same rows, and a smaller share a part of a larger
-one. A sample told how many rows there is time for; that was right for a machine as busy as it was then. Whatever
-shrinks, rows that were decoded before and are over the share by then are left out with the others: the rows that stay
-are as random as they were.
+Each row has one random number, so that the same share is the same rows, and a smaller share a subset of a larger one.
+The first share is estimated from a few rows, and holds for a machine as busy as it was then. Where the share shrinks,
+rows beyond it that were already decoded are left out as well: the rows that stay are a random sample.
 
     >>> ration = Ration(1_000, 0.5)
     >>> int(ration.drawn().sum()), ration.wants(slice(0, 4))
@@ -18,9 +17,9 @@ import time
 import numpy as np
 
 FEWEST = 100  # rows that are decoded, however long they take
-SURE, EARLY = 20, 0.2  # rows, and share of the seconds, before which none is left out: the first rows are the slowest
+SURE, EARLY = 20, 0.2  # rows, and share of the seconds, before which no row is left out: the first rows are the slowest
 LATE = 1.1  # times the seconds that all would take, from which on the share shrinks
-HALF = 0.5  # of the share stays when it shrinks, which it does in this part of the rows: later it would throw away more
+HALF = 0.5  # of the share stays when it shrinks, which happens in the first half of the rows: later it would waste more
 
 
 class Ration:
@@ -29,10 +28,10 @@ class Ration:
     def __init__(self, rows: int, share: float, seconds: float = math.inf, blocks: int = 1) -> None:
         self._number = np.random.default_rng(0).random(rows)
         fewest = np.sort(self._number)[: min(FEWEST, rows)]
-        self._least = float(np.nextafter(fewest[-1], 2.0)) if rows else 0.0  # a share that holds so many
+        self._least = float(np.nextafter(fewest[-1], 2.0)) if rows else 0.0  # the share that contains so many rows
         self._seconds, self._began, self._taken = seconds, time.perf_counter(), 0.0
         self._part = 1 / max(1, blocks)  # of a row that one block is
-        self._look = EARLY * seconds  # when it is looked at how long rows take
+        self._look = EARLY * seconds  # when the rate is checked next
         self.share = share
 
     def drawn(self) -> np.ndarray:
@@ -44,12 +43,12 @@ class Ration:
         return bool((self._number[rows] < self.share).any())
 
     def starts(self, rows: slice, step: int) -> list[int]:
-        """Where pieces of so many rows begin, of those that hold a row in the share."""
+        """Starts of the pieces of `step` rows that contain a row in the share."""
         wanted = np.flatnonzero(self._number[rows] < self.share)
         return [int(start) for start in np.unique(rows.start + wanted // step * step)]
 
     def took(self, rows: slice) -> None:
-        """These were decoded, for one block; all before them, about, were decoded or left out."""
+        """Note that these rows were decoded, for one block; about all before them were decoded or left out."""
         self._taken += int((self._number[rows] < self.share).sum()) * self._part
         spent = time.perf_counter() - self._began
         if self._taken < SURE or spent < self._look or rows.stop > HALF * len(self._number):

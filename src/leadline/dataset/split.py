@@ -1,7 +1,8 @@
 """Table -> frozen row numbers: train, valid, calib, test.
 
-Valid stops and selects; only calibration sees calib; the labels of test are held out (`heldout.py`). What the source or
-the user states is kept; the rest is drawn by the seed: a stratified fifth for test, a tenth of what is left for valid.
+Valid stops and selects; only calibration sees calib; the labels of test are held out (`heldout.py`). A split that the
+source or the user defines is kept; the rest is sampled by the seed: a stratified fifth for test, a tenth of the
+remaining rows for valid.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ CALIB, MOST_CALIB = 0.05, 5_000
 SMALL = 1_000  # rows; below, valid gets a fifth
 CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
 MOST_ROWS = 2_000  # of a text corpus to test on, half as many to select by; a row is a kilobyte
-RARE = 0.1  # of a drawn part, that rows of classes which it lacks may be
+RARE = 0.1  # largest share of a sampled part that rows of absent classes may be
 FEWEST = 8  # rows that can be split at all
 
 
@@ -25,11 +26,11 @@ def split(
     labels: np.ndarray, part: np.ndarray, seed: int, *, group: np.ndarray | None = None,
     time: np.ndarray | None = None, fold: int = 0, of: str = "the source",
 ) -> Split:  # fmt: skip
-    """Draw the split.
+    """Sample the split.
 
     Args:
         labels: class numbers (int; -1 unusable) or values (float; NaN unusable), [rows].
-        part: 0 train, 1 stated valid, 2 stated test, 3 in none, [rows].
+        part: 0 train, 1 predefined valid, 2 predefined test, 3 in none, [rows].
         group: group number of each row; equal groups stay together.
         time: moment of each row; later rows are tested on.
         of: what errors call the source.
@@ -41,24 +42,24 @@ def split(
     """
     usable = labels >= 0 if labels.dtype.kind == "i" else np.isfinite(labels)
     rows = np.flatnonzero(usable & (part == 0))
-    stated = {1: np.flatnonzero(usable & (part == 1)), 2: np.flatnonzero(usable & (part == 2))}
+    predefined = {1: np.flatnonzero(usable & (part == 1)), 2: np.flatnonzero(usable & (part == 2))}
     if len(rows) < FEWEST:
         raise SourceError(f"Only {len(rows)} usable rows to learn from in {of}; at least {FEWEST} are needed.")
     rng = np.random.default_rng(seed)
     order = _order(rows, labels, rng, group, time)  # [0, 1) a row; the lowest are tested on
     away = np.round(order - fold * min(TEST, MOST_TEST / len(rows)), 12)
-    order = np.round(away % 1.0, 12) if fold else order  # a place on an edge stays on it
+    order = np.round(away % 1.0, 12) if fold else order  # rounded, so that a place on an edge stays there
     shares = []
     n = len(rows)
-    if not len(stated[2]):
+    if not len(predefined[2]):
         shares.append(("test", min(TEST, MOST_TEST / n)))
         n -= int(n * shares[-1][1])
-    if not len(stated[1]):
+    if not len(predefined[1]):
         shares.append(("valid", min(VALID if n >= SMALL else 2 * VALID, MOST_VALID / n) * n / len(rows)))
     # A whole group of few, such as one fold of ten, would be far more than calib needs.
     coarse = group is not None and len(np.unique(group[rows])) < 1 / CALIB
     shares.append(("calib", (min(CALIB, MOST_CALIB / n) if n >= CALIBRATED and not coarse else 0.0) * n / len(rows)))
-    parts, low = {"valid": stated[1], "test": stated[2]}, 0.0
+    parts, low = {"valid": predefined[1], "test": predefined[2]}, 0.0
     for name, share in shares:
         chosen = (order >= low) & (order < low + share)
         parts[name] = rows[chosen]
@@ -77,24 +78,24 @@ def split(
 
 
 def _give_rare(parts: dict[str, np.ndarray], name: str, labels: np.ndarray) -> None:
-    """A row of every class that a drawn part lacks, from train, which keeps one at least: few rows miss it by chance.
+    """Add a row of every class that a sampled part lacks, from train, which keeps at least one.
 
-    Where more classes are missing than a tenth of the part has rows, it stays as it was drawn.
+    Where more classes are missing than a tenth of the part has rows, it stays as sampled.
     """
     lacking = np.setdiff1d(labels[parts["train"]], labels[parts[name]])
     if len(lacking) > max(2, RARE * len(parts[name])):
         return
     for label in lacking:
-        held = parts["train"][labels[parts["train"]] == label]
-        if len(held) > 1:
-            parts[name] = np.sort(np.append(parts[name], held[0]))
-            parts["train"] = parts["train"][parts["train"] != held[0]]
+        members = parts["train"][labels[parts["train"]] == label]
+        if len(members) > 1:
+            parts[name] = np.sort(np.append(parts[name], members[0]))
+            parts["train"] = parts["train"][parts["train"] != members[0]]
 
 
 def folds_of(split: Split, part: np.ndarray) -> int:
-    """Folds that cover every row once; 1 where the test part is stated, and so cannot be drawn again.
+    """Folds that cover every row once; 1 where the test part is predefined, and so cannot be sampled again.
 
-    Told by how many rows there are: whole groups, and rows that were taken out of train, change the share of a part.
+    Inferred from the number of rows: whole groups, and rows removed from train, change the share of a part.
     """
     if (part == 2).any() or not len(split.test):
         return 1
@@ -102,28 +103,28 @@ def folds_of(split: Split, part: np.ndarray) -> int:
 
 
 def stretches(part: np.ndarray) -> Split:
-    """The split of a text corpus: its last tenth is tested on, the twentieth before that is valid, unless stated.
+    """The split of a text corpus: the last tenth is test, the twentieth before it is valid, unless predefined.
 
-    At most two megabytes and one: more would cost minutes to read and tell nothing new.
+    At most two megabytes and one: more would take minutes to read without changing the scores.
 
-    Whole stretches, because neighbouring rows tell of each other. There is no calib.
+    Contiguous stretches, because neighbouring rows are not independent. There is no calib.
 
     Example:
         >>> stretches(np.zeros(200)).counts()
         {'train': 170, 'valid': 10, 'calib': 0, 'test': 20}
     """
-    rows, stated = np.flatnonzero(part == 0), [np.flatnonzero(part == number) for number in (1, 2)]
-    test = stated[1] if len(stated[1]) else rows[len(rows) - min(len(rows) // 10, MOST_ROWS) :]
-    rows = rows if len(stated[1]) else rows[: -len(test)]
-    valid = stated[0] if len(stated[0]) else rows[len(rows) - min(max(1, len(rows) // 18), MOST_ROWS // 2) :]
-    rows = rows if len(stated[0]) else rows[: -len(valid)]
+    rows, predefined = np.flatnonzero(part == 0), [np.flatnonzero(part == number) for number in (1, 2)]
+    test = predefined[1] if len(predefined[1]) else rows[len(rows) - min(len(rows) // 10, MOST_ROWS) :]
+    rows = rows if len(predefined[1]) else rows[: -len(test)]
+    valid = predefined[0] if len(predefined[0]) else rows[len(rows) - min(max(1, len(rows) // 18), MOST_ROWS // 2) :]
+    rows = rows if len(predefined[0]) else rows[: -len(valid)]
     return Split(train=rows, valid=valid, calib=rows[:0], test=test)
 
 
 def _order(
     rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator, group: np.ndarray | None, time: np.ndarray | None
 ) -> np.ndarray:
-    """A place in [0, 1) for each row, such that any range of places is a fair draw (or a stretch of time)."""
+    """A place in [0, 1) for each row, such that any range of places is a fair sample (or a period of time)."""
     if time is not None:
         late_first = np.argsort(-time[rows].astype(np.float64), kind="stable")
         return _places(late_first)
@@ -139,11 +140,11 @@ def _order(
         return np.asarray((starts / len(rows))[member])
     if labels.dtype.kind == "f":
         return _places(rng.permutation(len(rows)))
-    # Stratified: within a class of n rows the k-th drawn row gets a place in [k/n, (k+1)/n).
+    # Stratified: within a class of n rows the k-th sampled row gets a place in [k/n, (k+1)/n).
     places = np.empty(len(rows))
     for label in np.unique(labels[rows]):
-        mine = np.flatnonzero(labels[rows] == label)
-        places[mine] = (rng.permutation(len(mine)) + rng.random(len(mine))) / len(mine)
+        of_class = np.flatnonzero(labels[rows] == label)
+        places[of_class] = (rng.permutation(len(of_class)) + rng.random(len(of_class))) / len(of_class)
     return places
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import whole
 from leadline.core.kind import Decoded, Fit, Kind, Limits, absent, decode_columns
 from leadline.core.task import Task
 from leadline.core.tensors import Block, Split
@@ -39,16 +40,16 @@ from leadline.tasks import task_of
 FORMAT = 12  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
-MOST_CELLS = 2**21  # read at once
-MOST_VALUES = 2**21  # encoded values in one call of a form's graph, which may hold a hundred bytes for each
-# Share of the budget that it may take to make of all pictures and sounds what contenders read; where that is short, a
-# random part of the rows is read.
+MOST_READ = 2**21  # values read at once
+MOST_VALUES = 2**21  # encoded values in one call of a feature view's graph, which may hold a hundred bytes for each
+# Share of the budget for decoding and encoding all images and audio; where it is too short, a random sample of the rows
+# is decoded.
 DECODING = 0.35
-TRIED, LEAST_TRIED = 0.01, 4  # share of the budget, and rows, to know what a row takes
+TRIED, LEAST_TRIED = 0.01, 4  # share of the budget, and rows, to measure the seconds of a row
 
 
 class Store:
-    """Encoded tensors by name, memory-mapped; `labels` has SEALED (or NaN) on test rows."""
+    """Encoded tensors by name, memory-mapped; `labels` has HIDDEN (or NaN) on test rows."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -60,52 +61,52 @@ class Store:
             for block in facts["blocks"]
         )
         self.bad: list[tuple[int, str]] = [(row, reason) for row, reason in facts["bad"]]
-        self.share: float = facts["share"]  # of the rows that were drawn, at random, to be decoded
-        self.a_row: float = facts["a_row"]  # seconds that a picture or sound took from its file to what is read
-        self.unread: int = facts["unread"]  # rows that the budget left no time to decode
+        self.share: float = facts["share"]  # of the rows that were sampled to be decoded
+        self.a_row: float = facts["a_row"]  # seconds to decode and encode an image or audio file
+        self.unread: int = facts["unread"]  # rows that there was no time to decode
         self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
         self.labels: np.ndarray = np.load(self.path / "labels.npy")
-        self._open: dict[str, np.ndarray] = {}  # tensors that were asked for: a batch asks thousands of times
+        self._open: dict[str, np.ndarray] = {}  # tensors in use: a batch asks for them thousands of times
 
     def block(self, name: str) -> Block:
         return next(block for block in self.blocks if block.name == name)
 
     def tensor(self, name: str) -> np.ndarray:
-        """'image_photo' (encoded) or 'image_photo.dense' (a form): [rows, ...], read-only."""
+        """'image_photo' (encoded) or 'image_photo.dense' (a feature view): [rows, ...], read-only."""
         if name not in self._open:
             path = self.path / f"{name}.npy"
             if not path.exists():
-                self._make_form(*name.rsplit(".", 1))
+                self._make_view(*name.rsplit(".", 1))
             self._open[name] = np.asarray(np.load(path, mmap_mode="r"))
         return self._open[name]
 
     def graph(self, name: str) -> bytes:
-        """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it."""
+        """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.view' maps tensor 'B' to it."""
         return (self.path / f"{name}.onnx").read_bytes()
 
-    def _make_form(self, block_name: str, form: str) -> None:
+    def _make_view(self, block_name: str, view: str) -> None:
         block = self.block(block_name)
-        shape, dtype = block.forms[form]
+        shape, dtype = block.forms[view]
         encoded = self.tensor(block_name)
-        session = Session(self.graph(f"{block_name}.{form}"))
+        session = Session(self.graph(f"{block_name}.{view}"))
 
         rows = np.flatnonzero(Ration(self.rows, self.share).drawn())
         step = max(1, min(CHUNK // 8, MOST_VALUES // max(1, math.prod(block.shape))))
 
         def one(start: int) -> None:
-            mine = rows[start : start + step]
-            held = encoded[mine]
-            if block.padding is not None:  # what only fills up costs as much as what was heard
-                held = held[:, : max(block.settings.get("least", 1), _filled(held, block.padding))]
-            out[mine] = session({"encoded": held})[form]
+            chunk = rows[start : start + step]
+            part = encoded[chunk]
+            if block.padding is not None:  # padding costs as much as samples
+                part = part[:, : max(whole(block.settings, "least", 1), _filled(part, block.padding))]
+            out[chunk] = session({"encoded": part})[view]
 
-        temporary = self.path / f".{os.getpid()}-{block_name}.{form}.npy"
+        temporary = self.path / f".{os.getpid()}-{block_name}.{view}.npy"
         try:
             out = _mapped(temporary, dtype, (self.rows, *shape))
             with ThreadPoolExecutor(most_threads()) as pool:
                 list(pool.map(one, range(0, len(rows), step)))
             out.flush()
-            temporary.replace(self.path / f"{block_name}.{form}.npy")
+            temporary.replace(self.path / f"{block_name}.{view}.npy")
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -114,13 +115,13 @@ def build(
     table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any],
     share: float | None = None, like: Store | None = None,
 ) -> Store:  # fmt: skip
-    """Encode every row, or find it encoded.
+    """Encode every row, or reuse a cached store.
 
     Args:
         seconds: the budget, by which a kind chooses its size (an image its pixels).
-        key: whatever else shaped the split, for the name of the store.
+        key: everything else that shaped the split, for the name of the store.
         share: of the rows that an earlier run had time to decode (default: as many as there is time for).
-        like: a store of the same rows in another split, whose pictures and sounds need not be decoded again.
+        like: a store of the same rows in another split, whose images and audio need not be decoded again.
     """
     costly = any(KINDS[column.kind].costly for column in table.inputs)
     facts = {
@@ -151,9 +152,9 @@ def build(
 
 @contextmanager
 def again(store: Store, table: Table, split: Split) -> Iterator[Store]:
-    """The same rows in another split, for a while: what was learned from train rows is learned anew.
+    """The same rows in another split, temporarily: what is fitted on train rows is fitted anew.
 
-    Images and sounds are not decoded again: their encoding learns no more from them than a size.
+    Images and audio are not decoded again: their encoding fits nothing but a size.
     """
     with tempfile.TemporaryDirectory(prefix=".fold-", dir=store.path.parent, ignore_cleanup_errors=True) as folder:
         _write(Path(folder), table, split, USUAL, store.share, like=store)
@@ -164,19 +165,19 @@ def _write(
     folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None = None
 ) -> None:
     groups = grouped(table.inputs)
-    kept = []
-    if like is not None:  # where a column was left out, others may have got its number
+    reused = []
+    if like is not None:  # where a column was left out, others may have its number now
         whole = {name: tuple(column.name for column in columns) for name, columns in groups}
-        kept = [b for b in like.blocks if not KINDS[b.kind].fit_depends_on_rows and whole.get(b.name) == b.columns]
-    for block in kept:
+        reused = [b for b in like.blocks if not KINDS[b.kind].fit_depends_on_rows and whole.get(b.name) == b.columns]
+    for block in reused:
         assert like is not None
         for path in like.path.glob(f"{block.name}.*"):
             os.link(path, folder / path.name)
-    names = {block.name for block in kept}
+    names = {block.name for block in reused}
     fits = [_fit(folder, name, columns, table, split, seconds) for name, columns in groups if name not in names]
     fitted = [block for block, _ in fits]
     order = [name for name, _ in groups]
-    blocks = sorted([*kept, *fitted], key=lambda block: order.index(block.name))
+    blocks = sorted([*reused, *fitted], key=lambda block: order.index(block.name))
     a_row = sum(cost for _, cost in fits) if like is None else like.a_row
     if share is None:
         costly = any(KINDS[block.kind].costly for block in fitted)
@@ -214,29 +215,29 @@ def _write(
 
 
 def at_once(blocks: Sequence[Block]) -> int:
-    """Rows to read at once: many where a cell is one number or word, so that Python's share of the work is small."""
+    """Rows to read at once: many where a value is one number or word, so that Python's share of the work is small."""
     if not all(KINDS[block.kind].joint for block in blocks):
         return CHUNK
-    return int(np.clip(MOST_CELLS // sum(len(block.columns) for block in blocks), CHUNK, 32 * CHUNK))
+    return int(np.clip(MOST_READ // sum(len(block.columns) for block in blocks), CHUNK, 32 * CHUNK))
 
 
 def _mapped(path: Path, dtype: str, shape: tuple[int, ...]) -> np.memmap:
-    """A new .npy file to write into. Its blocks are taken at once: a disk that fills up later would end the process."""
-    made: np.memmap = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+    """A new .npy file to write into, allocated in full: a disk that fills up later would end the process."""
+    mapped: np.memmap = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
-    return made
+    return mapped
 
 
 def _filled(rows: np.ndarray, padding: int) -> int:
-    """How many places of rows [n, places, ...] hold more than what fills them up."""
-    held = (rows != padding).any(axis=(0, *range(2, rows.ndim)))
-    return int(held.nonzero()[0][-1]) + 1 if held.any() else 0
+    """The length of rows [n, length, ...] without padding."""
+    filled = (rows != padding).any(axis=(0, *range(2, rows.ndim)))
+    return int(filled.nonzero()[0][-1]) + 1 if filled.any() else 0
 
 
 def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
-    """What is said where more than half of the rows cannot be decoded: such a source is refused."""
+    """The error where more than half of the rows cannot be decoded: such a source is refused."""
     if len(bad) <= rows / 2:
         return None
     first = min(bad)
@@ -276,13 +277,13 @@ def _fit(
     if kind.variable_shape:
         decoded = [_decoded(kind, frame[c.name], table.source.root, c.settings) for c in columns]
     else:
-        found = decode_columns(kind, frame, table.source.root, {c.name: c.settings for c in columns})
-        decoded = [found[c.name] for c in columns]
+        by_name = decode_columns(kind, frame, table.source.root, {c.name: c.settings for c in columns})
+        decoded = [by_name[c.name] for c in columns]
     spent = time.perf_counter() - began
-    samples = [cells.values for cells in decoded]
+    samples = [item.values for item in decoded]
     if kind.variable_shape and all(value is None for value in samples[0]):
         raise SourceError(
-            f"None of {len(frame):,} cells of column {names[0]!r} can be read as {kind.name}, such as row "
+            f"None of {len(frame):,} values of column {names[0]!r} can be read as {kind.name}, such as row "
             f"{int(rows[0]) + 1}: {decoded[0].bad[0]}; check that the files are whole, or --drop {names[0]}."
         )
     limits = Limits(
@@ -291,8 +292,8 @@ def _fit(
     )  # fmt: skip
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
-    for form, tensor in fit.forms.items():
-        (folder / f"{name}.{form}.onnx").write_bytes(tensor.graph.SerializeToString())
+    for view, tensor in fit.forms.items():
+        (folder / f"{name}.{view}.onnx").write_bytes(tensor.graph.SerializeToString())
     block = described(name, columns, fit)
     if not kind.variable_shape:
         missing = {
@@ -302,7 +303,9 @@ def _fit(
         block = replace(block, settings={**block.settings, "missing": missing})
     if not kind.costly:
         return block, 0.0
-    if any(block.decode[column.name] != column.settings for column in columns):  # decoded otherwise from here on
+    if any(
+        block.decode[column.name] != column.settings for column in columns
+    ):  # the fit has changed how values are decoded
         began = time.perf_counter()
         samples = [_decoded(kind, frame[each], table.source.root, block.decode[each]).values for each in names]
         spent = time.perf_counter() - began
@@ -310,22 +313,22 @@ def _fit(
 
 
 def described(name: str, columns: list[Column], fit: Fit) -> Block:
-    """The block that a fitted kind makes of these columns."""
+    """The block of these columns by a fitted kind."""
     decode = {column.name: {**column.settings, **fit.decode} for column in columns}
     return Block(
         name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
-        forms={form: (list(tensor.shape), tensor.dtype) for form, tensor in fit.forms.items()},
+        forms={view: (list(tensor.shape), tensor.dtype) for view, tensor in fit.forms.items()},
         padding=fit.encode.padding,
     )  # fmt: skip
 
 
-def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+def _decoded(kind: Kind, values: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
     """A sample decoded as all rows will be: one by one on all cores, where each has a shape of its own."""
-    if not kind.variable_shape or isinstance(cells.dtype, pl.Array):
-        return kind.decode(cells, root, settings)
+    if not kind.variable_shape or isinstance(values.dtype, pl.Array):
+        return kind.decode(values, root, settings)
     with ThreadPoolExecutor(most_threads()) as pool:
-        each = list(pool.map(lambda row: kind.decode(cells.slice(row, 1), root, settings), range(len(cells))))
+        each = list(pool.map(lambda row: kind.decode(values.slice(row, 1), root, settings), range(len(values))))
     return Decoded(
         values=[one.values[0] for one in each],
         bad={row: why for row, one in enumerate(each) for why in one.bad.values()},
@@ -333,19 +336,19 @@ def _decoded(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[
 
 
 def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any], most: float) -> float:
-    """Seconds that a row takes on all cores from what is decoded to the forms that contenders read.
+    """Seconds of a row on all cores from decoded values to the feature views that contenders read.
 
-    Of the samples as many are tried as take so many seconds at `most`, in an order of chance, and a few however long.
+    Samples are tried in random order for `most` seconds, and at least a few of them.
     """
     whole = [row for row in zip(*samples, strict=True) if all(value is not None for value in row)]
     order = np.random.default_rng(0).permutation(len(whole))
     encode = Session(fit.encode.graph.SerializeToString())
-    forms = [(name, Session(form.graph.SerializeToString())) for name, form in fit.forms.items()]
+    views = [(name, Session(view.graph.SerializeToString())) for name, view in fit.forms.items()]
     began, spent, tried = time.perf_counter(), 0.0, 0
     for tried, place in enumerate(order, start=1):
         encoded = encode.only({name: np.asarray(value)[None] for name, value in zip(names, whole[place], strict=True)})
-        for name, form in forms:
-            form({"encoded": encoded})[name]
+        for name, view in views:
+            view({"encoded": encoded})[name]
         spent = time.perf_counter() - began
         if spent > most and tried >= LEAST_TRIED:
             break

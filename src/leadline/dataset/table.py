@@ -1,7 +1,7 @@
 """Source -> table: rows with typed columns, the target and the task read from them.
 
 Enters: a `Source`. Leaves: a `Table`, whose rows are those of train, valid and test one after the other.
-Nothing is decoded here but the target column (`target.py`); cells stay lazy until they are encoded. How a column is
+Nothing is decoded here but the target column (`target.py`); values stay lazy until they are encoded. How a column is
 read is decided once, on its train rows: all of them, where a sample cannot tell. Valid and test parts that are written
 otherwise are written anew as the train part is (`notation.py`).
 """
@@ -22,7 +22,7 @@ from leadline.core.kind import MISSING
 from leadline.core.task import Task
 from leadline.dataset.notation import Reading, readable, readings
 from leadline.dataset.plain_numbers import plain_numbers
-from leadline.dataset.predefined_split import PARTS, stated_split
+from leadline.dataset.predefined_split import PARTS, predefined_split
 from leadline.dataset.target import Target, chosen, labels_of, listing, several_of, together
 from leadline.kinds import CORPUS, FALLBACK, KINDS, PLAIN, Scale, is_corpus
 from leadline.kinds.number import PARSES, written
@@ -33,19 +33,19 @@ from leadline.readers.source import BadRow, Source
 from leadline.system.errors import SourceError
 from leadline.tasks import TASKS, Language
 
-SNIFFED = 5_000  # rows by which the kind of a column is told
-MOST_CELLS = 2**22  # looked at together
+SNIFFED = 5_000  # rows from which the kind of a column is inferred
+MOST_VALUES = 2**22  # values in memory together
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column as understood: its kind, how its cells are decoded, and what part it plays."""
+    """One column as inferred: its kind, how its values are decoded, and its role."""
 
     name: str
     kind: str
     settings: Mapping[str, Any]
     role: str = "input"  # input, target or dropped
-    missing: float = 0.0  # share of the cells
+    missing: float = 0.0  # share of the values
     unique: int | None = None
     note: str | None = None
 
@@ -66,7 +66,7 @@ class Table:
     bad: tuple[BadRow, ...]
     group_column: str | None = None  # the column of folds, whose values the rest of the split keeps whole too
     excluded_from_training: np.ndarray | None = None  # row numbers that are tested on, but not learned from
-    notes: tuple[str, ...] = ()  # what is to be said of how the target was read
+    notes: tuple[str, ...] = ()  # messages about the target
 
     @property
     def rows(self) -> int:
@@ -97,10 +97,10 @@ def take(frame: pl.LazyFrame, rows: np.ndarray, columns: Sequence[str]) -> pl.Da
 
 
 def read(source: Source, settings: Settings) -> Table:
-    """Understand a source: target, task, and the kind of every column."""
+    """Infer the table of a source: target, task, and the kind of every column."""
     settings = _composed(settings)
-    told = _contracts(source, settings)
-    frame, part, notes = _joined(source, told)
+    contracts = _contracts(source, settings)
+    frame, part, notes = _joined(source, contracts)
     if is_corpus(source.kinds):
         return _running(source, frame, part, settings)
     if settings.task is not None and TASKS[settings.task].generative:
@@ -116,23 +116,23 @@ def read(source: Source, settings: Settings) -> Table:
     several = several_of(target, names)
     if several:
         frame, target = together(source, frame, several)
-    said = stated_split(source, frame, part, settings, target)
-    read = labels_of(source, frame, said.part, target, settings, several)
-    lost = _unusable(source, said.part, read)
+    predefined = predefined_split(source, frame, part, settings, target)
+    read = labels_of(source, frame, predefined.part, target, settings, several)
+    unusable = _unusable(source, predefined.part, read)
     wanted = [name for name in names if name not in several]
-    columns = _columns(frame, said.part, wanted, source, settings, target, said.dropped)
-    columns = [told.get(column.name, column) if column.role == "input" else column for column in columns]
+    columns = _columns(frame, predefined.part, wanted, source, settings, target, predefined.dropped)
+    columns = [contracts.get(column.name, column) if column.role == "input" else column for column in columns]
     if several:
         columns.append(Column(name=target, kind=FALLBACK, settings={}, role="target"))
     return Table(
-        source=source, frame=frame, part=said.part, columns=tuple(columns), task=read.task, labels=read.labels,
-        bad=(*source.bad, *said.bad, *read.bad), group_column=said.group_column,
-        notes=(*notes, *lost, *read.notes),
+        source=source, frame=frame, part=predefined.part, columns=tuple(columns), task=read.task, labels=read.labels,
+        bad=(*source.bad, *predefined.bad, *read.bad), group_column=predefined.group_column,
+        notes=(*notes, *unusable, *read.notes),
     )  # fmt: skip
 
 
 def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings) -> Table:
-    """The table of a text corpus: each row's label is the bytes that are to be predicted in it."""
+    """The table of a text corpus: each row's label is its number of bytes."""
     for option in (*SPLIT_BY, "drop", "kind"):
         if getattr(settings, option):
             raise SourceError(f"--{option} names a column; {source.name} is a text corpus, which has none.")
@@ -153,7 +153,7 @@ def _composed(settings: Settings) -> Settings:
 
 
 def _contracts(source: Source, settings: Settings) -> dict[str, Column]:
-    """How the train part's columns are read, where the source states other parts; else none."""
+    """How the train part's columns are read, where the source has other parts; else none."""
     if source.valid is None and source.test is None:
         return {}
     if is_corpus(source.kinds):
@@ -165,8 +165,8 @@ def _contracts(source: Source, settings: Settings) -> dict[str, Column]:
     return {column.name: column for column in columns}
 
 
-def _joined(source: Source, told: Mapping[str, Column]) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
-    """All parts one under the other, the part of every row, and what is to be said."""
+def _joined(source: Source, contracts: Mapping[str, Column]) -> tuple[pl.LazyFrame, np.ndarray, list[str]]:
+    """All parts concatenated, the part of every row, and messages."""
     frames, counts, notes = [], [], list[str]()
     types = source.train.collect_schema()
     names = types.names()
@@ -183,8 +183,8 @@ def _joined(source: Source, told: Mapping[str, Column]) -> tuple[pl.LazyFrame, n
                 "there, or check its header."
             )
         if part != "train":
-            frame, said = _as_train(frame, types, told, f"the {part} part of {source.name}")
-            notes += said
+            frame, messages = _as_train(frame, types, contracts, f"the {part} part of {source.name}")
+            notes += messages
         frames.append(frame.select(names))
         counts.append(int(frame.select(pl.len()).collect().item()))
     if counts[0] == 0:
@@ -193,13 +193,13 @@ def _joined(source: Source, told: Mapping[str, Column]) -> tuple[pl.LazyFrame, n
 
 
 def _below(frames: list[pl.LazyFrame], name: str) -> pl.LazyFrame:
-    """The parts' frames one under the other. Raises SourceError where a column's types have no type in common."""
+    """The parts' frames concatenated. Raises SourceError where the types of a column have no common type."""
     if len(frames) == 1:
         return frames[0]
     schemas = [frame.collect_schema() for frame in frames]
     for column in schemas[0]:
         dtypes = list(dict.fromkeys(schema[column] for schema in schemas))
-        # Whether there is a type for all, the schemas tell; whether lists can be cast to it, the cells alone.
+        # The schemas show whether a common type exists; only the values show whether lists can be cast to it.
         several = any(each.is_nested() for each in dtypes)
         if len(dtypes) == 1 or all(each.is_numeric() for each in dtypes):
             continue
@@ -218,14 +218,14 @@ def _below(frames: list[pl.LazyFrame], name: str) -> pl.LazyFrame:
 
 
 def _as_train(
-    frame: pl.LazyFrame, types: pl.Schema, told: Mapping[str, Column], part: str
+    frame: pl.LazyFrame, types: pl.Schema, contracts: Mapping[str, Column], part: str
 ) -> tuple[pl.LazyFrame, list[str]]:  # fmt: skip
-    """A part with its cells written as those of train are. Raises SourceError where none of a column can be read."""
+    """A part in the notation of the train part. Raises SourceError where no value of a column can be read."""
     schema = frame.collect_schema()
     anew, notes = list[pl.Series](), list[str]()
     columns: dict[str, tuple[str, Mapping[str, Any]]] = {
         name: (PLAIN if column.role == "target" else column.kind, column.settings)
-        for name, column in told.items()
+        for name, column in contracts.items()
         if column.role == "input" or (column.role == "target" and "decimal" in column.settings)
     }
     for name, (kind, how) in columns.items():
@@ -237,43 +237,43 @@ def _as_train(
             )
     read = readings(frame, columns)
     for name, (kind, how) in columns.items():
-        found = read.get(name)
-        if found is not None and found.known and not found.read:
+        reading = read.get(name)
+        if reading is not None and reading.known and not reading.read:
             raise SourceError(
-                f"Column {name!r} of {part} holds cells such as {found.example!r}, of which none can be read as "
-                f"{kind}, as the train part's are; write them alike, or --drop {name}."
+                f"Column {name!r} of {part} holds values such as {reading.example!r}, none of which can be read as "
+                f"{kind}, as in the train part; write them alike, or --drop {name}."
             )
-        own = found or Reading(settings=how, known=0, read=0)
+        own = reading or Reading(settings=how, known=0, read=0)
         if own.says:
             notes.append(f"In {part}, {own.says}")
         alike = schema[name] == types[name] or (schema[name].is_numeric() and types[name].is_numeric())
         if own.says or not alike:
-            cells = frame.select(name).collect()[name]
-            anew.append(KINDS[kind].rewritten(cells, own.settings, types[name], how))
+            values = frame.select(name).collect()[name]
+            anew.append(KINDS[kind].rewritten(values, own.settings, types[name], how))
     return (frame.with_columns(anew) if anew else frame), notes
 
 
 def _unusable(source: Source, part: np.ndarray, read: Target) -> list[str]:
-    """What is to be said of stated valid and test rows whose target cannot be used. Raises SourceError where none can:
-    a part that is stated is never drawn in its place.
+    """Messages about predefined valid and test rows whose target cannot be used. Raises SourceError where none can:
+    a predefined part is never replaced by a random one.
     """
     usable = np.isfinite(read.labels) if read.labels.dtype.kind == "f" else read.labels >= 0
-    said = []
+    messages = []
     for number, name in enumerate(PARTS[1:], start=1):
         rows = part == number
-        lost = int((rows & ~usable).sum())
-        if not lost:
+        count = int((rows & ~usable).sum())
+        if not count:
             continue
         places = {f"{source.name} row {row + 1}" for row in np.flatnonzero(rows & ~usable)}
         first = next((f"{bad.place}: {bad.reason}" for bad in read.bad if bad.place in places), "the target is unknown")
-        if lost == rows.sum():
+        if count == rows.sum():
             raise SourceError(
-                f"None of the {lost:,} stated {name} rows of {source.name} can be used, such as {first}; write the "
-                "target there as in the train part, or leave that part out."
+                f"None of the {count:,} predefined {name} rows of {source.name} can be used, such as {first}; write "
+                "the target there as in the train part, or leave that part out."
             )
-        many = agreed(lost, "1", "{}")
-        said.append(f"Of {int(rows.sum()):,} stated {name} rows {many} cannot be used, such as {first}.")
-    return said
+        many = agreed(count, "1", "{}")
+        messages.append(f"Of {int(rows.sum()):,} predefined {name} rows {many} cannot be used, such as {first}.")
+    return messages
 
 
 def _columns(
@@ -283,8 +283,8 @@ def _columns(
     """Every column, inferred from a sample of its train rows, and settled by all of them where a sample may mislead."""
     rows = np.flatnonzero(part == 0)
     sample = take(frame, rows[:: max(1, len(rows) // SNIFFED)], names)
-    stated = {*settings.kinds, *source.kinds}
-    plain = plain_numbers(sample) - stated - {target, *dropped, *settings.drop}
+    fixed_kinds = {*settings.kinds, *source.kinds}
+    plain = plain_numbers(sample) - fixed_kinds - {target, *dropped, *settings.drop}
     columns = {
         name: Column(name=name, kind=PLAIN, settings={})
         if name in plain
@@ -294,70 +294,72 @@ def _columns(
     if len(sample) == len(rows):
         return list(columns.values())
     text = [name for name in names if sample[name].dtype == pl.String and columns[name].role == "input"]
-    asked = [name for name in text if KINDS[columns[name].kind].settled_by_all]
-    numbers = [name for name in asked if KINDS[columns[name].kind].plain(columns[name].settings)]
+    settled = [name for name in text if KINDS[columns[name].kind].settled_by_all]
+    numbers = [name for name in settled if KINDS[columns[name].kind].plain(columns[name].settings)]
     surely = _surely_numbers(frame, part, numbers)
     train = frame.filter(pl.Series(part == 0))
-    for some in _some([name for name in asked if name not in surely], len(part)):
-        for cells in train.select(some).collect().get_columns():
-            name = cells.name
-            how = KINDS[columns[name].kind].sniff(cells, source.root)
+    for some in _some([name for name in settled if name not in surely], len(part)):
+        for values in train.select(some).collect().get_columns():
+            name = values.name
+            how = KINDS[columns[name].kind].sniff(values, source.root)
             if how is not None:
                 columns[name] = replace(columns[name], settings=how)
-            elif name not in stated:
-                columns[name] = column_of(name, cells, source, settings, target, None)
+            elif name not in fixed_kinds:
+                columns[name] = column_of(name, values, source, settings, target, None)
     return list(columns.values())
 
 
 def _some(names: Sequence[str], rows: int) -> Iterator[Sequence[str]]:
-    """Names in groups whose cells are held together: to open a wide file for each column takes seconds."""
-    step = max(1, MOST_CELLS // max(1, rows))
+    """Names in groups whose values fit into memory together: to open a wide file for each column takes seconds."""
+    step = max(1, MOST_VALUES // max(1, rows))
     return (names[start : start + step] for start in range(0, len(names), step))
 
 
 def _surely_numbers(frame: pl.LazyFrame, part: np.ndarray, names: Sequence[str]) -> set[str]:
-    """Columns of text of which nearly all cells are plain numbers; some columns at a time."""
-    found: set[str] = set()
+    """Columns of text of which nearly all values are plain numbers; some columns at a time."""
+    numeric: set[str] = set()
     train = frame.filter(pl.Series(part == 0))
     for some in _some(names, len(part)):
         shares = train.select(
             (pl.col(name).cast(pl.Float64, strict=False).count() / (pl.col(name).count() - _marks(name))).alias(name)
             for name in some
         )
-        found |= {name for name, share in shares.collect().row(0, named=True).items() if share >= PARSES}
-    return found
+        numeric |= {name for name, share in shares.collect().row(0, named=True).items() if share >= PARSES}
+    return numeric
 
 
 def _marks(name: str) -> pl.Expr:
-    """How many cells are a word for 'missing'; NaN counts as a number."""
+    """How many values are a word for 'missing'; NaN counts as a number."""
     return pl.col(name).is_in([word for word in MISSING if word.lower() != "nan"]).sum()
 
 
 def column_of(
-    name: str, cells: pl.Series, source: Source, settings: Settings, target: str, split: str | None
+    name: str, values: pl.Series, source: Source, settings: Settings, target: str, split: str | None
 ) -> Column:  # fmt: skip
-    """A column inferred from a sample of its cells; `split` says why a column that states the split is no input."""
+    """A column inferred from a sample of its values; `split` says why a column that defines the split is no input."""
     if name == target:  # its settings say only how its numbers are written, for the audit to tell
-        return Column(name=name, kind=FALLBACK, settings=written(cells) or {}, role="target")
+        return Column(name=name, kind=FALLBACK, settings=written(values) or {}, role="target")
     if split is not None or name in settings.drop:
         return Column(name=name, kind=FALLBACK, settings={}, role="dropped", note=split or "left out as asked")
-    stated = settings.kinds.get(name) or source.kinds.get(name)
-    if stated and KINDS[stated].scale is Scale.TEMPORAL:
-        cells = cells.alias(stated)  # the user says what the name of the column may not
-    for kind in [stated] if stated else list(KINDS):
-        how = KINDS[kind].sniff(cells, source.root)
-        if how is not None and KINDS[kind].is_file and cells.dtype == pl.String:
-            _check_files(name, cells, source.root)
-        if how is not None or (stated and KINDS[kind].by_word):
+    fixed_kind = settings.kinds.get(name) or source.kinds.get(name)
+    if fixed_kind and KINDS[fixed_kind].scale is Scale.TEMPORAL:
+        values = values.alias(fixed_kind)  # the user says what the name of the column may not
+    for kind in [fixed_kind] if fixed_kind else list(KINDS):
+        how = KINDS[kind].sniff(values, source.root)
+        if how is not None and KINDS[kind].is_file and values.dtype == pl.String:
+            _check_files(name, values, source.root)
+        if how is not None or (fixed_kind and KINDS[kind].by_word):
             return Column(name=name, kind=kind, settings=how or {})
-    if stated:
-        raise SourceError(f"Column {name!r} holds {_cells_of(cells.dtype)}, which cannot be read as {stated}.")
-    empty = cells.dtype == pl.Null
-    note = "it is empty in every row" if empty else f"it holds {_cells_of(cells.dtype)}, which no kind reads"
+    if fixed_kind:
+        raise SourceError(
+            f"Column {name!r} holds {_type_in_words(values.dtype)}, which cannot be read as {fixed_kind}."
+        )
+    empty = values.dtype == pl.Null
+    note = "it is empty in every row" if empty else f"it holds {_type_in_words(values.dtype)}, which no kind reads"
     return Column(name=name, kind=FALLBACK, settings={}, role="dropped", note=note)
 
 
-def _cells_of(dtype: pl.DataType) -> str:
+def _type_in_words(dtype: pl.DataType) -> str:
     """A type in plain words."""
     if isinstance(dtype, pl.List | pl.Array):
         inner = dtype.inner() if isinstance(dtype.inner, type) else dtype.inner
@@ -365,12 +367,12 @@ def _cells_of(dtype: pl.DataType) -> str:
         return f"lists of {what}" if not inner.is_nested() or what == "objects" else "lists of lists"
     if dtype == pl.Binary:
         return "bytes that are neither an image nor audio"
-    return "text" if dtype == pl.String else f"cells of type {dtype}"
+    return "strings" if dtype == pl.String else f"values of type {dtype}"
 
 
-def _check_files(name: str, cells: pl.Series, root: Path | None) -> None:
-    """One sentence where no file is there, in place of one for every row."""
-    paths = cells.drop_nulls().to_list()
+def _check_files(name: str, values: pl.Series, root: Path | None) -> None:
+    """One error where no file exists, in place of one for every row."""
+    paths = values.drop_nulls().to_list()
     folder = Path() if root is None else root
     if paths and not any(os.path.isfile(folder / path) for path in paths):
         where = "here" if root is None else f"in {root.resolve().name}/"

@@ -1,7 +1,7 @@
-"""Which column is to be told, what it asks, and its cells as numbers.
+"""Which column to predict, its task, and its labels as numbers.
 
-Enters: a source, its rows, the user's words. Leaves: a `Target`: the task, a label a row (class number, `marks` of
-several, or value; -1 or NaN where it is unusable), and the rows that are quarantined for it.
+Enters: a source, its rows, the settings. Leaves: a `Target`: the task, a label a row (class number, bits of several
+labels, or value; -1 or NaN where it is unusable), and the rows that are quarantined for it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from leadline.tasks import TASKS, Classification, Multilabel, Regression
 
 YES, NO = ("yes", "true", "1", "y", "t", "ja", "oui", "si", "x"), ("no", "false", "0", "n", "f", "nein", "non", "")
 NONE = "None"
-ALONE = 0.05  # share of the rows that may be the only one of their class, and are set aside
+ALONE = 0.05  # share of the rows that may be the only one of their class, and are quarantined
 
 
 def chosen(source: Source, settings: Settings, names: Sequence[str]) -> str:
@@ -56,31 +56,31 @@ def several_of(target: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def together(source: Source, frame: pl.LazyFrame, several: Sequence[str]) -> tuple[pl.LazyFrame, str]:
-    """Columns of yes and no as one column of lists: the names of those that say yes; missing where any is.
+    """Columns of yes and no as one column of lists: the names of the positive ones; missing where any is.
 
-    In a column that holds yes alone, what is empty is no.
+    In a column of nothing but yes, empty means no.
     """
-    cells = frame.select(several).collect()
-    said = []
+    values = frame.select(several).collect()
+    marks = []
     for name in several:
-        words = present(spelling.spelled(cells[name]).str.to_lowercase())
+        words = present(spelling.spelled(values[name]).str.to_lowercase())
         known = set(words.drop_nulls().unique().to_list())
         if not known <= {*YES, *NO}:
             raise TargetError(
                 f"Column {name!r} of {source.name} holds {sorted(known - {*YES, *NO})[0]!r}; several targets at once "
                 "must be columns of yes and no, or 0 and 1; fit one column at a time."
             )
-        said.append(words.is_in(YES) if known & set(NO) else words.is_in(YES).fill_null(False))
-    whole = [all(row) for row in zip(*(mark.is_not_null().to_list() for mark in said), strict=True)]
-    borne = np.stack([mark.fill_null(False).to_numpy() for mark in said], axis=1)
-    told = multilabel.named(borne, several)
-    lists = [row if whole[place] else None for place, row in enumerate(told)]
+        marks.append(words.is_in(YES) if known & set(NO) else words.is_in(YES).fill_null(False))
+    whole = [all(row) for row in zip(*(mark.is_not_null().to_list() for mark in marks), strict=True)]
+    indicator = np.stack([mark.fill_null(False).to_numpy() for mark in marks], axis=1)
+    label_rows = multilabel.named(indicator, several)
+    lists = [row if whole[place] else None for place, row in enumerate(label_rows)]
     column = pl.Series(", ".join(several), lists, dtype=pl.List(pl.String))
     return frame.with_columns(column), column.name
 
 
 def _unnamed(source: Source) -> str:
-    """Why columns are called what no file calls them, where that is so."""
+    """Why column names were made up, where they were."""
     return next((f" ({note})" for note in source.notes if code_of(note) == NO_HEADER), "")
 
 
@@ -98,59 +98,61 @@ def labels_of(
     source: Source, frame: pl.LazyFrame, part: np.ndarray, target: str, settings: Settings, several: Sequence[str]
 ) -> Target:
     """The labels of all rows, and the task that they make."""
-    cells = frame.select(target).collect().to_series()
-    stated = None if settings.task is None else TASKS[settings.task]
-    asked, nested = stated is not None and stated.multilabel, cells.dtype.is_nested()
-    if cells.dtype == pl.Binary:
+    column = frame.select(target).collect().to_series()
+    fixed_task = None if settings.task is None else TASKS[settings.task]
+    as_lists, nested = fixed_task is not None and fixed_task.multilabel, column.dtype.is_nested()
+    if column.dtype == pl.Binary:
         raise TargetError(
             f"Column {target!r} holds bytes, where a class or a number a row was expected; decode them, or choose "
             "another --target."
         )
-    if asked or (stated is None and (nested or _numbers(present(cells).drop_nulls()) is None)):
-        held = lists(cells, asked)
-        if held is not None:
-            kind = stated or Multilabel
-            return _labelled(source, held, part, target, kind, settings.metric, several, not asked and not nested)
-    if asked:
-        stated = Classification  # no cell holds several labels
+    if as_lists or (fixed_task is None and (nested or _numbers(present(column).drop_nulls()) is None)):
+        label_lists = lists(column, as_lists)
+        if label_lists is not None:
+            kind = fixed_task or Multilabel
+            return _labelled(
+                source, label_lists, part, target, kind, settings.metric, several, not as_lists and not nested
+            )
+    if as_lists:
+        fixed_task = Classification  # no value holds several labels
     if nested:
         raise TargetError(
-            f"Column {target!r} holds {cells.dtype}, where one class or number a row was expected, or lists of labels "
+            f"Column {target!r} holds {column.dtype}, where one class or number a row was expected, or lists of labels "
             "as text; write it so, or choose another --target."
         )
     notes: list[str] = []
-    if cells.dtype == pl.String:
-        cells, notes = _present(source, cells, part, target, settings)
-    if cells.dtype.is_float():
-        cells = cells.fill_nan(None)
-    train = cells.filter(pl.Series(part == 0))
-    kept = train.drop_nulls()
-    if not len(kept):
+    if column.dtype == pl.String:
+        column, notes = _present(source, column, part, target, settings)
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+    train = column.filter(pl.Series(part == 0))
+    known = train.drop_nulls()
+    if not len(known):
         raise TargetError(f"Column {target!r} is empty in every row; choose another --target.")
-    if kept.n_unique() == 1:
+    if known.n_unique() == 1:
         raise TargetError(
-            f"Column {target!r} is {kept[0]!r} in every row; a target must vary; choose another --target, or add "
+            f"Column {target!r} is {known[0]!r} in every row; a target must vary; choose another --target, or add "
             "rows of another value."
         )
     bad = [
         BadRow(place=f"{source.name} row {row + 1}", reason=missing(target))
-        for row in np.flatnonzero(cells.is_null().to_numpy() & (part < len(PARTS)))
+        for row in np.flatnonzero(column.is_null().to_numpy() & (part < len(PARTS)))
     ]
-    numbers = _numbers(kept)
-    guess = _guess(kept, numbers, source, settings, target)
-    kind = stated or (Classification if guess.classes else Regression)
-    if guess.note is not None and stated is None:
+    numbers = _numbers(known)
+    guess = _guess(numbers, source, settings, target)
+    kind = fixed_task or (Classification if guess.classes else Regression)
+    if guess.note is not None and fixed_task is None:
         notes.append(guess.note)
     if kind.numeric:
         if numbers is None:
-            raise TargetError(f"Column {target!r} holds text such as {kept[0]!r}; --task {kind.name} needs numbers.")
-        values = _as_numbers(cells, kept).fill_null(float("nan")).to_numpy().copy()
+            raise TargetError(f"Column {target!r} holds text such as {known[0]!r}; --task {kind.name} needs numbers.")
+        values = _as_numbers(column, known).fill_null(float("nan")).to_numpy().copy()
         values[~kind.usable(values)] = np.nan
-        for row in np.flatnonzero(np.isnan(values) & cells.is_not_null().to_numpy() & (part < len(PARTS))):
-            reason = f"the target {target!r} is {cells[int(row)]!r}, which is {kind.unusable}"
+        for row in np.flatnonzero(np.isnan(values) & column.is_not_null().to_numpy() & (part < len(PARTS))):
+            reason = f"the target {target!r} is {column[int(row)]!r}, which is {kind.unusable}"
             bad.append(BadRow(place=f"{source.name} row {row + 1}", reason=reason))
         return Target(task=kind.of(target, (), settings.metric), labels=values, bad=bad, notes=tuple(notes))
-    words = _named(cells, part)
+    words = _named(column, part)
     return _classified(source, words, part, target, kind, settings, bad, notes)
 
 
@@ -158,7 +160,7 @@ def _classified(
     source: Source, words: pl.Series, part: np.ndarray, target: str, kind: type[Task], settings: Settings,
     bad: list[BadRow], notes: Sequence[str],
 ) -> Target:  # fmt: skip
-    """One class a row; `bad` and `notes` are what was found of the target so far."""
+    """One class a row; `bad` and `notes` are those of the target so far."""
     alone = _alone(words.filter(pl.Series(part == 0)))
     bad += [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} has this row alone")
@@ -175,62 +177,64 @@ def _classified(
 
 
 def _present(
-    source: Source, cells: pl.Series, part: np.ndarray, target: str, settings: Settings
+    source: Source, column: pl.Series, part: np.ndarray, target: str, settings: Settings
 ) -> tuple[pl.Series, list[str]]:  # fmt: skip
-    """Text without what stands for 'missing' in it, and what is to be said of that.
+    """Text without words for 'missing', and messages about it.
 
-    A class may be called 'None' or 'NA': only an empty cell is missing, unless the rest are numbers. Where these are
-    classes, 'None' is one as well if that many rows hold it: no program writes it for a number that it does not know.
+    A class may be called 'None' or 'NA': only an empty value is missing, unless the rest are numbers. Where these are
+    classes, 'None' is one as well if that many rows hold it: no program writes it for an unknown number.
     """
-    plain = cells.str.strip_chars()
-    cells = plain.set(plain == "", None)
-    known = present(cells)
+    plain = column.str.strip_chars()
+    column = plain.set(plain == "", None)
+    known = present(column)
     numbers = _numbers(known.filter(pl.Series(part == 0)).drop_nulls())
     if numbers is None:
-        return cells, []
-    counts = cells.filter(cells.is_in(MISSING) & pl.Series(part < len(PARTS))).alias("word").value_counts(sort=True)
+        return column, []
+    counts = column.filter(column.is_in(MISSING) & pl.Series(part < len(PARTS))).alias("word").value_counts(sort=True)
     words = dict(zip(counts["word"].to_list(), counts["count"].to_list(), strict=True))
-    asked = None if settings.task is None else not TASKS[settings.task].numeric
-    classes = _guess(known, numbers, source, settings, target).classes if asked is None else asked
-    if classes and words.get(NONE, 0) > ALONE * len(cells):
-        return known.zip_with((cells != NONE).fill_null(True), cells), [
-            f"{words[NONE]:,} rows of {target!r} hold {NONE!r}, which is read as a class; empty cells are missing."
+    as_classes = None if settings.task is None else not TASKS[settings.task].numeric
+    classes = _guess(numbers, source, settings, target).classes if as_classes is None else as_classes
+    if classes and words.get(NONE, 0) > ALONE * len(column):
+        return known.zip_with((column != NONE).fill_null(True), column), [
+            f"{words[NONE]:,} rows of {target!r} hold {NONE!r}, which is read as a class; empty values are missing."
         ]
-    lost = {word: count for word, count in words.items() if count > ALONE * len(cells)}
+    read_as_missing = {word: count for word, count in words.items() if count > ALONE * len(column)}
     return known, [
-        f"{count:,} of {len(cells):,} rows of {target!r} hold {word!r}, which is read as missing: they are left out; "
+        f"{count:,} of {len(column):,} rows of {target!r} hold {word!r}, which is read as missing: they are left out; "
         "where it is a class, give it another name."
-        for word, count in lost.items()
+        for word, count in read_as_missing.items()
     ]
 
 
 def _labelled(
-    source: Source, cells: pl.Series, part: np.ndarray, target: str, kind: type[Task], metric: str | None,
-    several: Sequence[str], told: bool,
+    source: Source, label_lists: pl.Series, part: np.ndarray, target: str, kind: type[Task], metric: str | None,
+    columns: Sequence[str], inferred: bool,
 ) -> Target:  # fmt: skip
-    """Several labels a row: the commonest of train, in their natural order; an empty list is a row that bears none.
+    """Multilabel: the commonest labels of train, in their natural order; an empty list is a row without labels.
 
     Args:
-        cells: lists of labels, null where the target is missing.
-        several: the columns that the labels are the names of, if they are.
-        told: nobody said that the cells hold lists.
+        lists: lists of labels, null where the target is missing.
+        columns: the columns that name the labels, if they do.
+        inferred: the user did not ask for several labels a row.
     """
-    counted = cells.filter(pl.Series(part == 0)).explode().drop_nulls().alias("label").value_counts().sort("label")
-    if never := [name for name in several if name not in counted["label"]]:
-        raise TargetError(f"Column {never[0]!r} never says yes in the rows to learn from; leave it out of --target.")
+    counted = (
+        label_lists.filter(pl.Series(part == 0)).explode().drop_nulls().alias("label").value_counts().sort("label")
+    )
+    if never := [name for name in columns if name not in counted["label"]]:
+        raise TargetError(f"Column {never[0]!r} has no positive row in the train part; leave it out of --target.")
     if len(counted) < 2:
         raise TargetError(
             f"Column {target!r} holds {'one label' if len(counted) else 'no label'}, where at least two were expected; "
             "choose another --target."
         )
-    kept = counted.sort("count", descending=True, maintain_order=True)["label"].to_list()
-    kept, rest = sorted(kept[: multilabel.MOST], key=_natural), kept[multilabel.MOST :]
-    borne = np.stack([cells.list.contains(label).fill_null(False).to_numpy() for label in kept], axis=1)
-    labels = multilabel.packed(borne)
+    frequent = counted.sort("count", descending=True, maintain_order=True)["label"].to_list()
+    frequent, rest = sorted(frequent[: multilabel.MOST], key=_natural), frequent[multilabel.MOST :]
+    indicator = np.stack([label_lists.list.contains(label).fill_null(False).to_numpy() for label in frequent], axis=1)
+    labels = multilabel.packed(indicator)
     if len(np.unique(labels[part == 0])) == 1:
         raise TargetError(f"Column {target!r} holds the same labels in every row; a target must vary.")
-    reasons = dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), missing(target))
-    strange = cells.list.set_difference([*kept, *rest])
+    reasons = dict.fromkeys(np.flatnonzero(label_lists.is_null().to_numpy()).tolist(), missing(target))
+    strange = label_lists.list.set_difference([*frequent, *rest])
     for row in np.flatnonzero((strange.list.len() > 0).fill_null(False).to_numpy()):
         reasons[int(row)] = f"label {strange[int(row)][0]!r} is not in train"
     labels[list(reasons)] = -1
@@ -240,17 +244,19 @@ def _labelled(
         if part[row] < len(PARTS)
     ]
     notes = []
-    if told:
+    if inferred:
         notes.append(
-            f"Cells of {target!r} are read as several labels each, such as {kept[0]!r} and {kept[1]!r}; "
-            "--task multiclass takes each for one class."
+            f"Values of {target!r} are read as several labels each, such as {frequent[0]!r} and {frequent[1]!r}; "
+            "--task multiclass reads each as one class."
         )
     if rest:
         others = f"{rest[0]!r} is" if len(rest) == 1 else f"the others, such as {rest[0]!r}, are"
-        notes.append(f"Of {len(counted):,} labels the {multilabel.MOST} commonest are told; {others} left out.")
+        notes.append(
+            f"The {multilabel.MOST} most frequent of {len(counted):,} labels are predicted; {others} left out."
+        )
     if none := int((labels[part == 0] == 0).sum()):
-        notes.append(f"{agreed(none, '1 row bears', '{} rows bear')} no label; that is learned too.")
-    return Target(task=kind.of(target, kept, metric), labels=labels, bad=bad, notes=tuple(notes))
+        notes.append(f"{agreed(none, '1 row has', '{} rows have')} no label; having none is learned too.")
+    return Target(task=kind.of(target, frequent, metric), labels=labels, bad=bad, notes=tuple(notes))
 
 
 def missing(target: str | None) -> str:
@@ -258,25 +264,23 @@ def missing(target: str | None) -> str:
     return f"the target {target!r} is missing"
 
 
-def _numbers(kept: pl.Series) -> pl.Series | None:
+def _numbers(values: pl.Series) -> pl.Series | None:
     """The target as numbers, where nearly all of it reads so."""
-    if kept.dtype == pl.Boolean:
+    if values.dtype == pl.Boolean:
         return None
-    numbers = _as_numbers(kept, kept)
-    return numbers if len(kept) and numbers.null_count() <= 0.02 * len(kept) else None
+    numbers = _as_numbers(values, values)
+    return numbers if len(values) and numbers.null_count() <= 0.02 * len(values) else None
 
 
-def _as_numbers(cells: pl.Series, kept: pl.Series) -> pl.Series:
-    """Cells as float64, null where they are none; `kept` are those of train, which tell how they are written."""
-    how = written(kept) or {}
-    if cells.dtype == pl.String and how:
-        return number_format.read(cells, how)
-    return cells.cast(pl.Float64, strict=False)
+def _as_numbers(values: pl.Series, train_values: pl.Series) -> pl.Series:
+    """Values as float64, null where they are none; their notation is inferred from `train_values`, those of train."""
+    how = written(train_values) or {}
+    if values.dtype == pl.String and how:
+        return number_format.read(values, how)
+    return values.cast(pl.Float64, strict=False)
 
 
-def _guess(
-    kept: pl.Series, numbers: pl.Series | None, source: Source, settings: Settings, target: str
-) -> Guess:  # fmt: skip
+def _guess(numbers: pl.Series | None, source: Source, settings: Settings, target: str) -> Guess:
     """Whether the target is classes, inferred from its values in train, its name, and what the rows are."""
     if numbers is None:
         return Guess(True)
@@ -287,23 +291,23 @@ def _guess(
     return classes_or_quantity(numbers.drop_nulls(), target, named=named, media=media)
 
 
-def _named(cells: pl.Series, part: np.ndarray) -> pl.Series:
+def _named(values: pl.Series, part: np.ndarray) -> pl.Series:
     """The class of each row, spelled in one way: 1, 1.0 and "1" are one, and so are True and TRUE.
 
     Numbers that are spelled in one way in the train part keep that, such as 02139 or 0.50, however they are spelled
     elsewhere.
     """
-    words = spelling.spelled(cells)
+    words = spelling.spelled(values)
     train = words.filter(pl.Series(part == 0)).drop_nulls()
-    how = spelling.told(train)
+    how = spelling.infer(train)
     if not how or "boolean" in how:
         return spelling.read(words, how)
     known = train.unique()
     numbers = {float(word): word for word in known.to_list()}
     others = words.filter(~words.is_in(known.implode())).drop_nulls().unique().to_list()
-    found = {word: numbers[value] for word in others if (value := _number(word)) in numbers}
-    found |= {spelling.TRUE: "1", spelling.FALSE: "0"} if set(known) == {"0", "1"} else {}
-    return words.replace(found) if found else words
+    spellings = {word: numbers[value] for word in others if (value := _number(word)) in numbers}
+    spellings |= {spelling.TRUE: "1", spelling.FALSE: "0"} if set(known) == {"0", "1"} else {}
+    return words.replace(spellings) if spellings else words
 
 
 def _number(word: str) -> float | None:

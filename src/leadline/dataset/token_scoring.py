@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from leadline.core.json_types import items
 from leadline.core.tensors import Tensors
 from leadline.kinds.tokens import PADDING, START
 
@@ -28,9 +29,9 @@ CHUNK = 256  # tokens in one step
 def stream(store: Tensors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Tokens [n] int64 of the given rows, one after the other, and how many of them each row has."""
     block = store.blocks[0]
-    held = store.tensor(block.name)[rows]
-    there = held != PADDING
-    return held[there].astype(np.int64), there.sum(axis=1)
+    padded = store.tensor(block.name)[rows]
+    there = padded != PADDING
+    return padded[there].astype(np.int64), there.sum(axis=1)
 
 
 def spread(rows: np.ndarray, most: int) -> np.ndarray:
@@ -53,7 +54,7 @@ def bits(store: Tensors, rows: np.ndarray, read: Callable[[np.ndarray], np.ndarr
     spent = read(tokens) / math.log(2)
     settings = store.blocks[0].settings
     if settings["unit"] == "character":
-        spent[tokens == START] += math.log2(UNICODE - len(settings["vocabulary"]))
+        spent[tokens == START] += math.log2(UNICODE - len(items(settings, "vocabulary")))
     ends = np.cumsum(counts)
     total = np.concatenate([[0.0], np.cumsum(spent)])
     return np.asarray(total[ends] - total[ends - counts])
@@ -75,5 +76,5 @@ def nats(tokens: np.ndarray, step: Step, initial: Callable[[int], State]) -> np.
         part = reads[:, low : low + CHUNK + 1]
         odds, state = step(part[:, :-1], state)
         spent.append(-np.take_along_axis(odds, part[:, 1:, None], axis=2)[:, :, 0].astype(np.float64))
-    lost = np.concatenate(spent, axis=1)
-    return np.concatenate([lost[0, :warm], lost[:, warm:].reshape(-1)])[:n]
+    losses = np.concatenate(spent, axis=1)
+    return np.concatenate([losses[0, :warm], losses[:, warm:].reshape(-1)])[:n]

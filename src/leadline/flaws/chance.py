@@ -1,19 +1,19 @@
-"""Which rows are too close to be so by chance: told from rows that are nearly as close, and surely no copies.
+"""Which rows are too close to be so by chance: by comparison with rows that are nearly as close, and surely no copies.
 
-Copies of a row differ from it in no cell, or one, or two. Rows that are close for another reason (a coarse grid, a
-cluster, a family with one ticket) do not stop there: where some differ in one cell, more differ in two, and more still
-in three. So the rows whose nearest one is a step or two further away stand for chance, as decoys do where spectra are
-looked up (Elias and Gygi 2007), at every height of how surprising the agreement is (`rarity.py`). Rows are told as far
-as the decoys that would be told along with them stay few.
+Copies of a row differ from it in no value, or one, or two. Rows that are close for another reason (a coarse grid, a
+cluster, a family with one ticket) do not stop there: where some differ in one value, more differ in two, and more still
+in three. So the rows whose nearest one is a step or two further away stand for chance, as decoys do in a target-decoy
+search of spectra (Elias and Gygi 2007), at every level of how surprising the agreement is (`rarity.py`). Copies are
+accepted as far as the decoys that would be accepted along with them stay few.
 
-Enters: cells as codes [rows, columns]. Leaves: pairs of row positions.
+Enters: values as codes [rows, columns]. Leaves: pairs of row positions.
 
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.integers(0, 1_000, (500, 6))
     >>> rows[7, :5] = rows[3, :5]
-    >>> copies(rows).told.tolist()
+    >>> copies(rows).copies.tolist()
     [[3, 7]]
-    >>> len(copies(rng.integers(0, 2, (500, 6))).told)  # of 64 different rows
+    >>> len(copies(rng.integers(0, 2, (500, 6))).copies)  # of 64 different rows
     0
 """
 
@@ -28,25 +28,23 @@ import numpy as np
 
 from leadline.flaws.rarity import MOST_TREE, Surprise
 
-MOST_PAIRED = MOST_TREE  # columns; of more, rows that differ in two cells are not looked for
-DEEPEST = 2  # cells in which copies may differ
-LEVELS = DEEPEST + 3  # numbers of cells apart that are looked at
-FALSE, MOST_FALSE = (
-    0.2,
-    0.5,
-)  # decoys beside the rows that are told, at most: chance gives fewer, for decoys are further
-SURE = 0.4  # of the rows told by the larger of these, as many must be told by the smaller
-SEEN = 5  # decoys that the sample would hold of as many rows as are told
+MOST_PAIRED = MOST_TREE  # columns; of more, rows that differ in two values are not searched
+DEEPEST = 2  # values in which copies may differ
+LEVELS = DEEPEST + 3  # numbers of values apart that are examined
+# Decoys beside the rows that are accepted, at most: chance gives fewer, for decoys are further.
+FALSE, MOST_FALSE = 0.2, 0.5
+SURE = 0.4  # of the rows accepted by the larger of these, as many must be accepted by the smaller
+SEEN = 5  # decoys that the sample would hold of as many rows as are accepted
 MARGIN = np.log(3.0)  # a decoy counts that is so much less surprising
-MOST_ALIKE = 0.3  # of the rows with a partner that differs in two given cells; of more, none is told
-SAMPLED = 4e8  # cells that are compared to find decoys
+MOST_ALIKE = 0.3  # of the rows with a partner that differs in two given values; of more, none is accepted
+SAMPLED = 4e8  # values that are compared to find decoys
 FEWEST = 300  # rows whose nearest is sought
-FORESEEN, MOST_FORESEEN = 4_000, 100_000  # rows, and cells, with cells left out of which chance partners are counted
+EXPECTED, MOST_EXPECTED = 4_000, 100_000  # rows, and values, to count chance partners, with some values left out
 MOST_TIES = 6  # rows equally near
-LIKELY = float(np.log(0.1))  # of rows with so many partners by chance none is told
+LIKELY = float(np.log(0.1))  # of rows with so many partners by chance none is accepted
 FEWEST_CLOSE, CLOSE = 10, 0.01  # rows, and their share, that must be close to speak of a group
 IN_COMMON, RARE = 0.6, 0.01  # shares of such pairs, and of all pairs, that agree in the column that names it
-WHOLE = 10**9  # columns that content stands for: a cell more or less is nothing beside it
+WHOLE = 10**9  # columns that content stands for: a value more or less is nothing beside it
 LEAST = 0.02  # how far apart content counts that is the same
 
 
@@ -54,16 +52,16 @@ LEAST = 0.02  # how far apart content counts that is the same
 class Close:
     """Rows that are close, as pairs of positions [pairs, 2], lower first."""
 
-    told: np.ndarray  # copies
-    chance: np.ndarray  # differ in no more cells, and are as close as chance, or a group, makes them
-    equal: np.ndarray  # of these, the ones that differ in no cell
+    copies: np.ndarray
+    chance: np.ndarray  # differ in no more values, and are as close as chance, or a group, makes them
+    equal: np.ndarray  # of these, the ones that differ in no value
 
 
 def copies(hashed: np.ndarray) -> Close:
-    """Of all rows those that are copies of another, or nearly.
+    """All rows that are copies of another, or nearly.
 
     Args:
-        hashed: a number a cell, the same for equal cells of a column: [rows, columns].
+        hashed: a number a value, the same for equal values of a column: [rows, columns].
     """
     codes = codes_of(hashed)
     pairs, surprise = _near(hashed.astype(np.uint64), codes), Surprise(codes)
@@ -72,14 +70,14 @@ def copies(hashed: np.ndarray) -> Close:
         pairs=pairs, level=(~agree).sum(axis=1), score=surprise(pairs[:, 0], agree),
         partners=surprise(pairs[:, 0], agree, grouped=True),
     )  # fmt: skip
-    return _parted(found, _sampled(codes, surprise))
+    return _accepted(found, _sampled(codes, surprise))
 
 
 def among(hashed: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> Close:
-    """Of pairs whose content is nearly the same those that are copies: of these the cells agree too.
+    """Pairs of nearly the same content that are copies: their values agree too.
 
     Args:
-        away: how far apart their content is, [pairs], from 0 to 1; where it is not 0, it counts as one more cell.
+        away: how far apart their content is, [pairs], from 0 to 1; where it is not 0, it counts as one more value.
     """
     codes = codes_of(hashed)
     agree = codes[pairs[:, 0]] == codes[pairs[:, 1]]
@@ -89,18 +87,11 @@ def among(hashed: np.ndarray, pairs: np.ndarray, away: np.ndarray) -> Close:
     rows = _best(np.concatenate([pairs[:, 0], pairs[:, 1]]), np.tile(level, 2), np.tile(score, 2), len(codes))
     near = level <= DEEPEST
     found = _Scored(pairs=pairs[near], level=level[near], score=score[near], partners=score[near])
-    return _parted(
-        found,
-        _Decoys(
-            score=rows,
-            weight=1.0,
-            columns=WHOLE,
-            most=0.0,
-            likely=np.inf,
-            expected=(np.empty(0),) * (DEEPEST + 1),
-            stands=(0.0,) * (DEEPEST + 1),
-        ),
-    )
+    decoys = _Decoys(
+        score=rows, weight=1.0, columns=WHOLE, most=0.0, likely=np.inf, expected=(np.empty(0),) * (DEEPEST + 1),
+        stands=(0.0,) * (DEEPEST + 1),
+    )  # fmt: skip
+    return _accepted(found, decoys)
 
 
 def sharing(codes: np.ndarray, pairs: np.ndarray) -> int | None:
@@ -119,7 +110,7 @@ def sharing(codes: np.ndarray, pairs: np.ndarray) -> int | None:
 
 
 def _best(owner: np.ndarray, level: np.ndarray, score: np.ndarray, rows: int) -> np.ndarray:
-    """[levels, rows] the most surprising score that each row has with a partner so many cells apart; inf for none."""
+    """[levels, rows] the most surprising score that each row has with a partner so many values apart; inf for none."""
     found = np.full((LEVELS, rows), np.inf)
     near = level < LEVELS
     np.minimum.at(found, (level[near], owner[near]), score[near])
@@ -128,56 +119,55 @@ def _best(owner: np.ndarray, level: np.ndarray, score: np.ndarray, rows: int) ->
 
 @dataclass(frozen=True, kw_only=True)
 class _Scored:
-    """Pairs, in how many cells they differ, and how surprising it is that they agree in the others."""
+    """Pairs, in how many values they differ, and how surprising it is that they agree in the others."""
 
     pairs: np.ndarray
     level: np.ndarray
     score: np.ndarray
-    partners: np.ndarray  # the same as score, with what follows from a rare cell
+    partners: np.ndarray  # the same as score, with what follows from a rare value
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Decoys:
-    """How surprising the closeness of some rows is, at each number of cells apart: [levels, rows], inf for none."""
+    """How surprising the closeness of some rows is, at each number of values apart: [levels, rows], inf for none."""
 
     score: np.ndarray
     weight: float  # rows that each stands for
     columns: int
     most: float  # score of rows that agree in nothing
-    likely: float  # score from which on no row is told
-    expected: tuple[np.ndarray, ...]  # for each level, scores of rows at random with that many cells left out
-    stands: tuple[float, ...]  # for how many rows with cells left out each of these stands
+    likely: float  # score from which on no row is accepted
+    expected: tuple[np.ndarray, ...]  # for each level, scores of rows at random with that many values left out
+    stands: tuple[float, ...]  # for how many rows with values left out each of these stands
 
     def beyond(self, level: int, limits: Mapping[int, float]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Scores of rows that differ in one cell more from one that is no copy, then of those that do in two.
+        """Scores of rows that differ in one value more from one that is no copy, then of those that do in two.
 
-        As they are; and as they would be if so many cells more agreed, each as surprising as those that do.
+        As they are; and as they would be if so many values more agreed, each as surprising as those that do.
         """
         for more in (1, 2):
-            mine = self.score[level + more]
-            mine = mine[np.isfinite(mine) & (mine > limits.get(level + more, -np.inf))]
-            cells = (self.columns - level) / max(1, self.columns - level - more)
-            yield mine, self.most - cells * (self.most - mine)
+            score = self.score[level + more]
+            score = score[np.isfinite(score) & (score > limits.get(level + more, -np.inf))]
+            times = (self.columns - level) / max(1, self.columns - level - more)
+            yield score, self.most - times * (self.most - score)
 
 
-def _parted(found: _Scored, decoys: _Decoys) -> Close:
-    """Told from the rows that differ most to those that differ least: copies among the former are no decoys."""
+def _accepted(found: _Scored, decoys: _Decoys) -> Close:
+    """From the rows that differ most to those that differ least: copies among the former are no decoys."""
     limits: dict[int, float] = {}
-    fine = np.zeros(len(found.pairs), bool)
+    rare = np.zeros(len(found.pairs), bool)
     for level in range(DEEPEST + 1):
         here = np.flatnonzero((found.level == level) & (found.partners < decoys.likely))
         partners = np.sort(_of_rows(found.pairs[here], found.partners[here]))
-        many = _foreseen(partners, decoys.expected[level], decoys.stands[level])
-        fine[here] = found.partners[here] <= (partners[many - 1] if many else -np.inf)
-    told = fine.copy()
+        many = _count_expected(partners, decoys.expected[level], decoys.stands[level])
+        rare[here] = found.partners[here] <= (partners[many - 1] if many else -np.inf)
+    accepted = rare.copy()
     for level in range(DEEPEST, -1, -1):
-        here = np.flatnonzero(fine & (found.level == level))
+        here = np.flatnonzero(rare & (found.level == level))
         plain, strict = zip(*decoys.beyond(level, limits), strict=True)
         limits[level] = _limit(_of_rows(found.pairs[here], found.score[here]), plain, strict, decoys.weight)
-        told[here] = found.score[here] <= limits[level]
-    return Close(
-        told=found.pairs[told], chance=found.pairs[~told], equal=found.pairs[~told & (found.level == 0)]
-    )  # fmt: skip
+        accepted[here] = found.score[here] <= limits[level]
+    others = found.pairs[~accepted]
+    return Close(copies=found.pairs[accepted], chance=others, equal=others[found.level[~accepted] == 0])
 
 
 def _of_rows(pairs: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -189,30 +179,30 @@ def _of_rows(pairs: np.ndarray, score: np.ndarray) -> np.ndarray:
 
 
 def _limit(targets: np.ndarray, decoys: Sequence[np.ndarray], strict: Sequence[np.ndarray], weight: float) -> float:
-    """The score up to which targets are told: so far, decoys of either kind are few beside them.
+    """The score up to which targets are accepted: so far, decoys of either kind are few beside them.
 
-    First against the strict decoys, by MARGIN; and where so few are told that the sample could have missed decoys of
-    their kind, by how much further the best of all may be than the best of the sample. Where these alone
-    are most of what could be told, there are copies, and the bound is that of the decoys as they are.
+    First against the strict decoys, by MARGIN; and where so few are accepted that the sample could have missed decoys
+    of their kind, by how much further the best of all may be than the best of the sample. Where these alone
+    are most of what could be accepted, there are copies, and the bound is that of the decoys as they are.
     """
     targets = np.sort(targets)
     sure = _count(targets + MARGIN, strict, weight, FALSE)
     if sure < SEEN * weight:
         sure = _count(targets + MARGIN + 2 * np.log(weight), strict, weight, FALSE)
     most = _count(targets, decoys, weight, MOST_FALSE)
-    told = most if sure >= SURE * most else sure
-    return float(targets[told - 1]) if told else -np.inf
+    count = most if sure >= SURE * most else sure
+    return float(targets[count - 1]) if count else -np.inf
 
 
 def _count(targets: np.ndarray, decoys: Sequence[np.ndarray], weight: float, share: float) -> int:
-    """How many of the sorted targets can be told if decoys, by their weight, are to be no more than a share of them."""
+    """How many of the sorted targets to accept for decoys, by their weight, to be at most a share of them."""
     false = np.max([np.searchsorted(np.sort(each), targets, "right") for each in decoys], axis=0)
     fine = np.flatnonzero(weight * false <= share * np.arange(1, len(targets) + 1))
     return int(fine[-1]) + 1 if len(fine) else 0
 
 
-def _foreseen(targets: np.ndarray, expected: np.ndarray, stands: float) -> int:
-    """How many of the sorted targets can be told if so many partners by chance are to be no more than a share of them.
+def _count_expected(targets: np.ndarray, expected: np.ndarray, stands: float) -> int:
+    """How many of the sorted targets to accept for partners by chance to be at most a share of them.
 
     A score is the logarithm of the partners that a row has by chance: what they come to over all rows.
     """
@@ -224,9 +214,9 @@ def _foreseen(targets: np.ndarray, expected: np.ndarray, stands: float) -> int:
 
 
 def _expected(codes: np.ndarray, surprise: Surprise) -> Iterator[tuple[np.ndarray, float]]:
-    """For each level, scores of random rows with as many cells left out, and for how many each of them stands."""
+    """For each level, scores of random rows with as many values left out, and for how many each of them stands."""
     n, columns = codes.shape
-    rng, many = np.random.default_rng(1), max(100, min(FORESEEN, MOST_FORESEEN // max(1, columns)))
+    rng, many = np.random.default_rng(1), max(100, min(EXPECTED, MOST_EXPECTED // max(1, columns)))
     for level in range(DEEPEST + 1):
         rows = rng.integers(0, n, many)
         agree = rng.permuted(np.tile(np.arange(columns) >= level, (many, 1)), axis=1)
@@ -234,31 +224,27 @@ def _expected(codes: np.ndarray, surprise: Surprise) -> Iterator[tuple[np.ndarra
 
 
 def _sampled(codes: np.ndarray, surprise: Surprise) -> _Decoys:
-    """Decoys among rows drawn at random, each compared with all others."""
+    """Decoys among a random sample of rows, each compared with all others."""
     n, columns = codes.shape
-    drawn = np.sort(np.random.default_rng(0).choice(n, _compared(n, columns), replace=False))
-    owner, other = _closest(codes, drawn)
-    agree = codes[drawn[owner]] == codes[other]
-    score = _best(owner, (~agree).sum(axis=1), surprise(drawn[owner], agree), len(drawn))
+    compared = min(n, max(FEWEST, int(SAMPLED / max(1, n * columns))))  # each with all others
+    sample = np.sort(np.random.default_rng(0).choice(n, compared, replace=False))
+    owner, other = _closest(codes, sample)
+    agree = codes[sample[owner]] == codes[other]
+    score = _best(owner, (~agree).sum(axis=1), surprise(sample[owner], agree), len(sample))
     most = float(np.log(max(1, n - 1)))
     expected, stands = zip(*_expected(codes, surprise), strict=True)
     return _Decoys(
-        score=score, weight=n / max(1, len(drawn)), columns=columns, most=most, likely=LIKELY, expected=expected,
+        score=score, weight=n / max(1, len(sample)), columns=columns, most=most, likely=LIKELY, expected=expected,
         stands=stands,
     )  # fmt: skip
 
 
-def _compared(rows: int, columns: int) -> int:
-    """Rows that are compared with all others."""
-    return min(rows, max(FEWEST, int(SAMPLED / max(1, rows * columns))))
-
-
-def _closest(codes: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(positions in `drawn` [pairs], rows [pairs]): for each drawn row some at every small number of cells apart."""
+def _closest(codes: np.ndarray, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(positions in `sample`, rows), both [pairs]: for each of the sample some at every level."""
     columns = codes.shape[1]
     small = np.ascontiguousarray(codes.T, np.uint16 if codes.max(initial=0) < 65_536 else np.int64)
     owner, other = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for place, row in enumerate(drawn):
+    for place, row in enumerate(sample):
         apart = (small != small[:, row, None]).sum(axis=0, dtype=np.uint8 if columns < 255 else np.uint16)
         apart[row] = LEVELS
         near = np.flatnonzero(apart < LEVELS)
@@ -269,10 +255,10 @@ def _closest(codes: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _near(hashed: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Pairs that differ in at most DEEPEST cells [pairs, 2]; of rows that are all alike, neighbours alone.
+    """Pairs that differ in at most DEEPEST values [pairs, 2]; of rows that are all alike, neighbors alone.
 
-    Rows that differ in two cells are looked for where agreement in the others would be rare by chance, were columns
-    independent: if it is frequent even then, no copy could be told. Nor could it where most rows have such a partner.
+    Rows that differ in two values are searched where agreement in the others would be rare by chance, were columns
+    independent: if it is frequent even then, no copy could be recognized, nor where most rows have such a partner.
     """
     n, columns = hashed.shape
     left_out: list[tuple[int, ...]] = [()]
@@ -288,13 +274,13 @@ def _near(hashed: np.ndarray, codes: np.ndarray) -> np.ndarray:
         key = whole.copy()
         for column in less:
             key -= hashed[:, column]
-        held = np.sort(key)
-        several = np.unique(held[1:][held[1:] == held[:-1]])
+        ordered = np.sort(key)
+        several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
         if not len(several):
             continue
         place = np.minimum(np.searchsorted(several, key), len(several) - 1)
-        mine = np.flatnonzero(several[place] == key)
-        order = mine[np.argsort(place[mine], kind="stable")]
+        repeated = np.flatnonzero(several[place] == key)
+        order = repeated[np.argsort(place[repeated], kind="stable")]
         same = np.flatnonzero(key[order[1:]] == key[order[:-1]])
         if len(less) == DEEPEST and len(same) > MOST_ALIKE * n:
             continue
@@ -306,7 +292,7 @@ def _near(hashed: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def codes_of(hashed: np.ndarray) -> np.ndarray:
-    """Each column's cells as whole numbers from 0 up."""
+    """Each column's values as whole numbers from 0 up."""
     return np.stack([np.unique(hashed[:, k], return_inverse=True)[1] for k in range(hashed.shape[1])], axis=1)
 
 

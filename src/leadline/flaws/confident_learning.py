@@ -1,6 +1,6 @@
-"""Labels that are more likely wrong than right, told by answers that a model gave to rows it had not seen.
+"""Labels that are more likely wrong than right, by the predictions of a model for rows it was not trained on.
 
-Confident learning (Northcutt, Jiang and Chuang 2021) in a form that says how sure it is. First the share of wrong
+Confident learning (Northcutt, Jiang and Chuang 2021) with bounds of the share. First the share of wrong
 labels: where the model is surest its own errors die out, and what disagreement remains there is the labels'. Then the
 rows: the less probable a model calls a label, the more suspect it is, as far as half of the suspects should be wrong.
 
@@ -22,8 +22,8 @@ import numpy as np
 SUREST, MIDDLE = 0.1, 0.5  # shares of the rows, by how sure the model is
 FEWEST = 150  # rows among the surest
 PRECISION = 0.5  # expected share of suspects that are wrong
-UNTOLD = 0.2  # a model that may err on more of the rows that it is surest of tells nothing of the labels
-LEAST = 0.004  # share of wrong labels that is worth a word
+UNRELIABLE = 0.2  # a model that may err on more of the rows that it is surest of says nothing about the labels
+LEAST = 0.004  # share of wrong labels that is reported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def noise(answers: np.ndarray, labels: np.ndarray) -> Noise | None:
     error = top / surest
     growth = max(0.0, half - error)  # the model's own errors grow as it gets less sure; as many may be among the surest
     low, high = _wilson(top, surest)
-    if high > UNTOLD:
+    if high > UNRELIABLE:
         return None
     return Noise(share=max(0.0, error - growth / 2), low=max(0.0, low - growth), high=high)
 

@@ -1,130 +1,164 @@
-"""Labels that look wrong: told of train and valid rows before the race, of all others once the verdict is made.
+"""Label errors: labels that are more likely wrong than right, by the predictions of a probe.
 
-Enters: a table in which the labels of test rows are sealed. The probe learns from train and valid rows alone and
-answers every row from a model that did not learn from it, as contenders answer test rows. What --fix takes out rests on
-the labels of train and valid rows. When the test was opened, the answers that were kept are held against all labels.
+The probe is trained on train and valid rows, and predicts each row without having been trained on it. What --fix
+excludes is inferred from the labels of train and valid rows alone. After the verdict the stored predictions are
+compared with the labels of all rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leadline.dataset.heldout import SEALED
+from leadline.dataset.heldout import HIDDEN
 from leadline.dataset.table import Table
 from leadline.flaws import impact
 from leadline.flaws.confident_learning import LEAST, Noise, noise, suspects
-from leadline.flaws.flaw import Flaw, Price
+from leadline.flaws.detector import FEWEST, Detector, Finding, ScanData, TestAnswers
+from leadline.flaws.flaw import Flaw, Impact
 from leadline.flaws.probe import Probe, some
 from leadline.metrics.metrics import METRICS
+from leadline.readers.part import agreed
 
-PARTED = 4  # folds that labels are looked for on
+FOLDS = 4
 AN_ANSWER = 3e-5  # seconds for one row and three classes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """Rows that one fit may have, and rows that are looked at: as many in every round as in the first."""
+    """As much for every fold as for the first."""
 
-    most: int
-    looked: int
+    train: int  # rows of one fit, at most
+    rows: int  # that are predicted, at most
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered:
-    """What the probe said of rows that it had not learned from."""
+class Predictions:
+    """Out-of-fold predictions of the probe."""
 
-    rows: np.ndarray  # row numbers [n], rising
+    rows: np.ndarray  # row numbers [n], ascending
     known: np.ndarray  # bool [n]: of train or valid
     answers: np.ndarray  # float32 [n, classes]
     fold: np.ndarray  # int [n]
-    most: int
-    by: str  # what the probe is called
+    effort: Effort
+    probe: str  # its name
 
-    def only(self, places: np.ndarray) -> Answered:
-        """Of some of the rows: positions, or bool [n]."""
+    def only(self, places: np.ndarray) -> Predictions:
+        """For some of the rows: positions, or bool [n]."""
         return replace(
             self, rows=self.rows[places], known=self.known[places], answers=self.answers[places], fold=self.fold[places]
         )
 
 
-def effort(probe: Probe, rows: int, seconds: float, fewest: int) -> Effort | None:
-    """How much can be done in so many seconds; None where that is too little to tell anything."""
-    most = probe.most_rows(seconds, PARTED + 1)
-    if not probe.classes or most < fewest:
-        return None
-    looked = min(rows, int(seconds / (AN_ANSWER * (1 + probe.classes // 3))))
-    return Effort(most=most, looked=max(looked, fewest))
+class LabelErrors(Detector[Predictions]):
+    """Rows with suspect labels."""
+
+    name, title, description = "label_errors", "Label errors", "label errors"
+    share, removal = 0.35, "excluded from training"
+
+    def search(self, data: ScanData, seconds: float) -> Finding[Predictions] | None:
+        """Suspects among train and valid rows."""
+        classes = data.probe.classes
+        train = data.probe.most_rows(seconds, FOLDS + 1)
+        if not classes or train < FEWEST:
+            return None
+        rows = max(FEWEST, min(len(data.all_rows), int(seconds / (AN_ANSWER * (1 + classes // 3)))))
+        return self._search(data, data.all_rows, Effort(train=train, rows=rows))
+
+    def search_fold(self, data: ScanData, first: Finding[Predictions]) -> Sequence[Flaw]:
+        """Suspects among the train and valid rows of another fold."""
+        assert first.evidence is not None
+        return self._search(data, data.known_rows, first.evidence.effort).flaws
+
+    def revisit(self, finding: Finding[Predictions], data: ScanData) -> Sequence[Flaw]:
+        """Suspects among all rows."""
+        assert finding.evidence is not None
+        flaw = self.among_all(data.table, finding.evidence, next(iter(finding.flaws), None))
+        return () if flaw is None else (flaw,)
+
+    def impact(self, flaw: Flaw, test: TestAnswers) -> Impact | None:
+        """The score on true labels; None where only labels of test rows are suspect."""
+        if "learned" not in flaw.facts:
+            return None
+        return impact.label_noise(test, Noise(**flaw.facts["noise"]), Impact(**flaw.facts["learned"]))
+
+    def fix(self, table: Table, flaw: Flaw) -> tuple[Table, str]:
+        """Exclude the rows from training. They stay in the test, whose score would otherwise be too good."""
+        excluded = np.empty(0, np.int64) if flaw.drop is None else np.sort(flaw.drop)
+        are = agreed(len(excluded), "1 row with a suspect label is", "{} rows with suspect labels are")
+        return replace(table, excluded_from_training=excluded), f"{are} excluded from training."
+
+    def _search(self, data: ScanData, rows: np.ndarray, effort: Effort) -> Finding[Predictions]:
+        predictions = predict(data.probe, data.table, rows, data.known_rows, effort)
+        flaw = self.among_known(data.probe, data.table, predictions)
+        return Finding(data=data, flaws=() if flaw is None else (flaw,), evidence=predictions)
+
+    def among_known(self, probe: Probe, table: Table, predictions: Predictions) -> Flaw | None:
+        """Suspects among train and valid rows, which --fix excludes."""
+        known = predictions.only(predictions.known)
+        labels = table.labels[known.rows]
+        share = noise(known.answers, labels)
+        if share is None or share.share < LEAST:
+            return None
+        places = suspects(known.answers, labels, share.share)
+        if not len(places):
+            return None
+        flaw = self._flaw(table, known, places, share, "labels of train and valid rows")
+        trained = _trained_without(probe, known, labels, places)
+        drop = known.rows[places]
+        return replace(flaw, drop=drop, fixes=len(drop), facts={**flaw.facts, "learned": vars(trained)})
+
+    def among_all(self, table: Table, predictions: Predictions, first: Flaw | None) -> Flaw | None:
+        """Suspects among all rows: those of the `first` search, for which rows may be excluded, and more."""
+        labels = table.labels[predictions.rows]
+        share = noise(predictions.answers, labels)
+        if share is None or share.share < LEAST:
+            return first
+        if first is None:
+            places = suspects(predictions.answers, labels, share.share)
+        else:
+            others = np.flatnonzero(~predictions.known)
+            new = others[suspects(predictions.answers[others], labels[others], share.share)]
+            places = np.concatenate([np.flatnonzero(np.isin(predictions.rows, first.rows)), new])
+            places = places[np.argsort(predictions.answers[places, labels[places]], kind="stable")]
+        if not len(places):
+            return None
+        flaw = self._flaw(table, predictions, places, share, "labels")
+        if first is None:
+            return flaw
+        facts = {**flaw.facts, "learned": first.facts["learned"]}
+        return replace(flaw, drop=first.drop, fixes=first.fixes, facts=facts)
+
+    def _flaw(self, table: Table, predictions: Predictions, places: np.ndarray, share: Noise, of: str) -> Flaw:
+        says = (
+            f"{len(places):,} of {len(predictions.rows):,} {of} {'is' if len(places) == 1 else 'are'} suspect; about "
+            f"half of these should be wrong. In all {share.low:.1%} to {share.high:.1%} of the labels may be wrong, as "
+            f"far as {predictions.probe} can tell."
+        )
+        return Flaw(
+            name=self.name, rows=predictions.rows[places], says=says, facts={"noise": vars(share)},
+            suggested_labels=tuple(table.task.classes[k] for k in predictions.answers[places].argmax(axis=1)),
+        )  # fmt: skip
 
 
-def answered(probe: Probe, table: Table, rows: np.ndarray, learned: np.ndarray, may: Effort) -> Answered:
-    """Ask the probe of `rows`; it learns from those among them that are in `learned`, whose labels alone are read."""
-    rows = some(rows, may.looked)
-    known = np.isin(rows, learned)
-    fold = np.random.default_rng(3).permutation(len(rows)) % PARTED
-    y = np.full(len(rows), SEALED)
-    y[known] = table.labels[rows[known]]
-    answers = probe.crossed(rows, y, fold, may.most, known=known)
-    return Answered(rows=rows, known=known, answers=answers, fold=fold, most=may.most, by=probe.name)
+def predict(probe: Probe, table: Table, rows: np.ndarray, known_rows: np.ndarray, effort: Effort) -> Predictions:
+    """Out-of-fold predictions for `rows`; only labels of those in `known_rows` are read."""
+    rows = some(rows, effort.rows)
+    known = np.isin(rows, known_rows)
+    fold = np.random.default_rng(3).permutation(len(rows)) % FOLDS
+    labels = np.full(len(rows), HIDDEN)
+    labels[known] = table.labels[rows[known]]
+    answers = probe.crossed(rows, labels, fold, effort.train, known=known)
+    return Predictions(rows=rows, known=known, answers=answers, fold=fold, effort=effort, probe=probe.name)
 
 
-def before(probe: Probe, table: Table, said: Answered) -> Flaw | None:
-    """The finding on train and valid rows, which --fix takes out."""
-    mine = said.only(said.known)
-    y = table.labels[mine.rows]
-    found = noise(mine.answers, y)
-    if found is None or found.share < LEAST:
-        return None
-    place = suspects(mine.answers, y, found.share)
-    if not len(place):
-        return None
-    flaw = _flaw(table, mine, place, found, "labels of train and valid rows")
-    learned = _learned(probe, mine, y, place)
-    return replace(flaw, drop=mine.rows[place], facts={**flaw.facts, "learned": vars(learned)})
-
-
-def after(table: Table, said: Answered, flaw: Flaw | None) -> Flaw | None:
-    """The finding on all rows that were looked at, by all labels; `flaw` is what was found before.
-
-    What was found before stays: rows were taken out for it. Of the others those are added that look wrong now.
-    """
-    y = table.labels[said.rows]
-    found = noise(said.answers, y)
-    if found is None or found.share < LEAST:
-        return flaw
-    if flaw is None:
-        place = suspects(said.answers, y, found.share)
-    else:
-        unseen = np.flatnonzero(~said.known)
-        new = unseen[suspects(said.answers[unseen], y[unseen], found.share)]
-        place = np.concatenate([np.flatnonzero(np.isin(said.rows, flaw.rows)), new])
-        place = place[np.argsort(said.answers[place, y[place]], kind="stable")]
-    if not len(place):
-        return None
-    made = _flaw(table, said, place, found, "label_errors")
-    if flaw is None:
-        return made
-    return replace(made, drop=flaw.drop, facts={**made.facts, "learned": flaw.facts["learned"]})
-
-
-def _flaw(table: Table, said: Answered, place: np.ndarray, found: Noise, of: str) -> Flaw:
-    verb = "looks" if len(place) == 1 else "look"
-    says = (
-        f"{len(place):,} of {len(said.rows):,} {of} {verb} wrong; about half of these should be. In all "
-        f"{found.low:.1%} to {found.high:.1%} of the labels may be wrong, as far as {said.by} can tell."
-    )
-    return Flaw(
-        name="label_errors", rows=said.rows[place], says=says, facts={"noise": vars(found)},
-        said=tuple(table.task.classes[k] for k in said.answers[place].argmax(axis=1)),
-    )  # fmt: skip
-
-
-def _learned(probe: Probe, said: Answered, y: np.ndarray, place: np.ndarray) -> Price:
-    """What the probe gains on the last fold, labels as given, where it learned without the suspects."""
-    tried = np.flatnonzero(said.fold == PARTED - 1)
-    train = some(np.flatnonzero(said.fold != PARTED - 1), said.most, seed=PARTED - 1)
-    train = np.setdiff1d(train, place)
-    again = probe.answers(said.rows[train], y[train], said.rows[tried])
-    metric = METRICS["accuracy"]
-    return impact.paired(y[tried], said.answers[tried], again, metric, probe.name, "learned without the suspects")
+def _trained_without(probe: Probe, known: Predictions, labels: np.ndarray, places: np.ndarray) -> Impact:
+    """What the probe gains on the last fold, by the labels of the source, when trained without the suspects."""
+    test = np.flatnonzero(known.fold == FOLDS - 1)
+    train = some(np.flatnonzero(known.fold != FOLDS - 1), known.effort.train, seed=FOLDS - 1)
+    train = np.setdiff1d(train, places)
+    answers = probe.answers(known.rows[train], labels[train], known.rows[test])
+    accuracy, how = METRICS["accuracy"], "trained without the suspects"
+    return impact.paired(labels[test], known.answers[test], answers, accuracy, probe.name, how)

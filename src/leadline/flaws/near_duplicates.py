@@ -1,176 +1,206 @@
-"""Rows that are the same, or nearly: one that is in train and in test is answered from memory.
+"""Near duplicates: rows that are the same, or nearly. One in train and in test is predicted from memory.
 
-Blocks of a kind with a `similarity` are compared by content: pictures and sounds by how they look, texts by their
-wording, series as vectors. Other columns are compared cell by cell: rows are twins that agree in all cells but one or
-two, where so much agreement is neither chance nor that of a group (`chance.py`). What chance or a group makes close is
-said, and kept.
+Blocks of a kind with a `similarity` are compared by content: images and sounds by perceptual hashes, texts by their
+wording, series as vectors. Other columns are compared value by value: near duplicates agree in all values except one or
+two, where so much agreement is neither chance nor that of a group (`chance.py`). Rows that are close by chance, or as
+rows of a group, are reported and stay.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from leadline.core.kind import Rows
-from leadline.core.tensors import Block
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
+from leadline.flaws import impact
 from leadline.flaws.chance import MOST_PAIRED, among, codes_of, copies, sharing
-from leadline.flaws.flaw import Flaw
+from leadline.flaws.detector import Detector, Finding, ScanData, TestAnswers
+from leadline.flaws.flaw import Flaw, Impact
+from leadline.flaws.group_leakage import GroupLeakage
 from leadline.flaws.probe import some
-from leadline.flaws.time_budget import Pace
 from leadline.kinds import KINDS
 from leadline.readers.part import agreed, counted
+from leadline.readers.source import BadRow
 
-A_CELL, A_WAY = 4e-7, 2e-8  # seconds for a cell, for a row in which some cells are left out
-AT_LEAST = 0.2  # seconds for what nearest rows are sought
+A_VALUE, A_KEY = 4e-7, 2e-8  # seconds to compare a value, and to hash a row without some of its values
+AT_LEAST = 0.2  # seconds for the search of nearest rows
 CLOSE_CALL = 0.4  # of the time allowed: if all rows take longer, a few are tried first
 TRIED, FEWEST = 3_000, 100  # rows
+NOWHERE = 3  # in `Table.part`: in no part of the split
 
 
 @dataclass(frozen=True, kw_only=True)
-class Twins:
-    """What was found among some rows of a table."""
+class Duplicates:
+    """Near duplicates among some rows of a table."""
 
-    pairs: np.ndarray  # [pairs, 2] row numbers of twins, lower first
-    equal: int = 0  # rows that equal another in all cells, as chance makes them
+    pairs: np.ndarray  # [pairs, 2] row numbers, lower first
+    searched: int  # rows
+    equal: int = 0  # rows that equal another in all values, as frequent as chance makes them
     group: str | None = None  # a column whose rare values close rows have in common
     grouped: int = 0  # rows that are close to another of the group
 
-    def together(self, looked: int) -> Flaw | None:
-        """The finding that close rows belong together, with the way to split that keeps them so."""
+    def group_flaw(self) -> Flaw | None:
+        """Group leakage: close rows that are no copies, but of one group."""
         if self.group is None:
             return None
         says = (
-            f"{self.grouped:,} of {looked:,} rows are close to another of the same {self.group!r}, but no copies: "
-            f"they belong together, and --group {self.group} keeps them on one side of the split."
+            f"{self.grouped:,} of {self.searched:,} rows are close to another of the same {self.group!r}, but no "
+            f"copies. They belong together: --group {self.group} keeps them on one side of the split."
         )
-        return Flaw(name="group_leakage", columns=(self.group,), says=says)
+        return Flaw(name=GroupLeakage.name, columns=(self.group,), says=says)
 
-    def said(self, looked: int) -> list[str]:
-        """Of rows that are equal, and no flaw."""
+    def messages(self) -> list[str]:
+        """On rows that are equal, which is no flaw."""
         if not self.equal or self.group is not None:
             return []
-        are, them, were = ("equal", "they", "were") if self.equal > 1 else ("equals", "it", "was")
+        are, them, stay = ("equal", "they", "stay") if self.equal > 1 else ("equals", "it", "stays")
         return [
-            f"{self.equal:,} of {looked:,} rows {are} another in every input. That may be chance, for rows that "
-            f"all but equal another are as common: {them} {were} kept."
+            f"{self.equal:,} of {self.searched:,} rows {are} another in every input. That may be chance, for rows that "
+            f"almost equal another are as common: {them} {stay}."
         ]
 
 
-def twins(table: Table, store: Store, rows: np.ndarray) -> Twins:
-    """Rows that repeat another among `rows`, and what is close but does not."""
-    content = [block for block in store.blocks if KINDS[block.kind].similarity]
+class NearDuplicates(Detector[Duplicates]):
+    """All rows of a group of near duplicates except one; no row of a predefined test is removed before others."""
+
+    name, title, description = "near_duplicates", "Near duplicates", "near duplicates"
+    share, before_split, removal = 0.5, True, "removed"
+
+    def search(self, data: ScanData, seconds: float) -> Finding[Duplicates]:
+        """Pairs among all rows, by content; pairs with a test row, whose label is hidden, are not compared by label."""
+        found = find_duplicates(data.table, data.store, _affordable(data, seconds))
+        known = found.pairs[~np.isin(found.pairs, data.store.split.test).any(axis=1)]
+        columns, group = (data.settings.group, data.settings.time_column), found.group_flaw()
+        if any(column is not None for column in columns) or data.in_predefined_test.any():
+            group = None  # the user, or the source, chose the split
+        flaws = [flaw for flaw in (self._flaw(data, found, known), group) if flaw is not None]
+        return Finding(data=data, flaws=flaws, messages=found.messages(), evidence=found)
+
+    def revisit(self, finding: Finding[Duplicates], data: ScanData) -> Sequence[Flaw]:
+        """All pairs compared by label."""
+        assert finding.evidence is not None
+        flaw = self._flaw(data, finding.evidence, finding.evidence.pairs)
+        others = [other for other in finding.flaws if other.name != self.name]
+        return others if flaw is None else [flaw, *others]
+
+    def impact(self, flaw: Flaw, test: TestAnswers) -> Impact | None:
+        """The score on test rows that repeat no train row."""
+        return impact.without_rows(test, flaw.rows)
+
+    def fix(self, table: Table, flaw: Flaw) -> tuple[Table, str]:
+        """Remove and quarantine the rows."""
+        assert flaw.drop is not None and flaw.duplicate_of is not None
+        part, of = table.part.copy(), dict(zip(flaw.rows.tolist(), flaw.duplicate_of.tolist(), strict=True))
+        part[flaw.drop] = NOWHERE
+        bad = [
+            BadRow(place=f"{table.source.name} row {row + 1}", reason=f"removed: near duplicate of row {of[row] + 1}")
+            for row in flaw.drop.tolist()
+        ]
+        were = agreed(len(bad), "1 near duplicate was", "{} near duplicates were")
+        return replace(table, part=part, bad=(*table.bad, *bad)), f"{were} removed."
+
+    def _flaw(self, data: ScanData, found: Duplicates, known: np.ndarray) -> Flaw | None:
+        """`known`: the pairs whose labels may be compared."""
+        if not len(found.pairs):
+            return None
+        drop, across = _superfluous(data, found.pairs)
+        test = counted(len(data.store.split.test), "test row")
+        unlike = int(np.diff(data.table.labels[known]).astype(bool).sum()) if data.table.task.classes else 0
+        are = "is a near duplicate" if len(drop) == 1 else "are near duplicates"
+        also = "also appears" if len(across) == 1 else "also appear"
+        differ = f"; {agreed(unlike, '1 pair has', '{} pairs have')} different labels" if unlike else ""
+        says = f"{len(drop):,} of {found.searched:,} rows {are}; {len(across):,} of {test} {also} in the training data"
+        rows = np.concatenate([across, np.setdiff1d(drop, across)])
+        partner = dict(found.pairs[::-1].tolist()) | dict(found.pairs[::-1, ::-1].tolist())  # the first pair of a row
+        return Flaw(
+            name=self.name, says=f"{says}{differ}.", rows=rows, drop=drop, fixes=len(drop),
+            duplicate_of=np.array([partner[row] for row in rows.tolist()], np.int64),
+            facts={"rows": len(drop), "across": len(across), "unlike": unlike},
+        )  # fmt: skip
+
+
+def find_duplicates(table: Table, store: Store, rows: np.ndarray) -> Duplicates:
+    """Near duplicates among `rows` (row numbers)."""
     columns = [c for c in table.inputs if not KINDS[c.kind].similarity]
-    found: dict[tuple[int, int], float] | None = None
-    for block in content:
-        pairs, away = _by_content(block, table, store, rows)
-        mine = dict(zip(map(tuple, pairs.tolist()), away.tolist(), strict=True))
-        found = mine if found is None else {pair: max(found[pair], mine[pair]) for pair in found.keys() & mine.keys()}
-    if found is not None and not (columns and found):
-        return Twins(pairs=rows[np.array(sorted(found), np.int64).reshape(-1, 2)])
+    away = _by_content(table, store, rows)
+    if away is not None and not (columns and away):
+        return Duplicates(pairs=rows[np.array(sorted(away), np.int64).reshape(-1, 2)], searched=len(rows))
     if not columns:
-        return Twins(pairs=np.empty((0, 2), np.int64))
+        return Duplicates(pairs=np.empty((0, 2), np.int64), searched=len(rows))
     frame = table.take(rows, [c.name for c in columns])
-    hashed = np.stack([cells.hash(seed=k).to_numpy() for k, cells in enumerate(frame.get_columns())], axis=1)
-    if found is None:
+    hashed = np.stack([values.hash(seed=k).to_numpy() for k, values in enumerate(frame.get_columns())], axis=1)
+    if away is None:
         close = copies(hashed)
     else:
-        order = sorted(found)
-        close = among(hashed, np.array(order, np.int64), np.array([found[pair] for pair in order]))
+        order = sorted(away)
+        close = among(hashed, np.array(order, np.int64), np.array([away[pair] for pair in order]))
     names = [k for k, c in enumerate(columns) if KINDS[c.kind].names_rows(frame[c.name])]
     place = sharing(codes_of(hashed[:, names]), close.chance) if names else None
-    alike = close.chance
+    grouped = close.chance
     if place is not None:
-        alike = alike[hashed[alike[:, 0], names[place]] == hashed[alike[:, 1], names[place]]]
-    return Twins(
-        pairs=rows[close.told], equal=len(np.unique(close.equal)),
-        group=None if place is None else columns[names[place]].name, grouped=len(np.unique(alike)),
+        grouped = grouped[hashed[grouped[:, 0], names[place]] == hashed[grouped[:, 1], names[place]]]
+    return Duplicates(
+        pairs=rows[close.copies], searched=len(rows), equal=len(np.unique(close.equal)),
+        group=None if place is None else columns[names[place]].name, grouped=len(np.unique(grouped)),
     )  # fmt: skip
 
 
-def affordable(table: Table, store: Store, rows: np.ndarray, allowed: float, pace: Pace) -> np.ndarray:
-    """Those of `rows` that there is time for, in `allowed` seconds; a few are tried first where that depends on it."""
-    expected = seconds(store, table, len(rows))
-    if expected > CLOSE_CALL * allowed and len(rows) > 2 * TRIED:
+def _by_content(table: Table, store: Store, rows: np.ndarray) -> dict[tuple[int, int], float] | None:
+    """{pair of positions in `rows` that are close in every block: how far apart, 0 to 1}; None without such blocks."""
+    found: dict[tuple[int, int], float] | None = None
+    for block in store.blocks:
+        similarity, column = KINDS[block.kind].similarity, block.columns[0]
+        if similarity is None:
+            continue
+        read = partial(lambda column: table.take(rows, [column])[column], column)
+        pairs, away = similarity.pairs(Rows(block=block, places=rows, tensor=store.tensor(block.name), cells=read))
+        here = dict(zip(map(tuple, pairs.tolist()), away.tolist(), strict=True))
+        found = here if found is None else {pair: max(found[pair], here[pair]) for pair in found.keys() & here.keys()}
+    return found
+
+
+def _affordable(data: ScanData, seconds: float) -> np.ndarray:
+    """The rows, or a sample, that can be compared in so many seconds; a few are tried first if it may be too long."""
+    rows, expected, slow = data.all_rows, _seconds(data, len(data.all_rows)), 1.0
+    if data.pace is not None and expected > CLOSE_CALL * seconds and len(rows) > 2 * TRIED:
         few = some(rows, TRIED)
-        twins(table, store, few)
-        slow = pace.slowness(seconds(store, table, len(few)))
-    else:
-        slow = 1.0
-    most = int(len(rows) * min(1.0, allowed / max(1e-9, slow * expected)))
+        find_duplicates(data.table, data.store, few)
+        slow = data.pace.slowness(_seconds(data, len(few)))
+    most = int(len(rows) * min(1.0, seconds / max(1e-9, slow * expected)))
     return some(rows, max(most, FEWEST))
 
 
-def seconds(store: Store, table: Table, rows: int) -> float:
-    """How long `twins` takes, about, on a quiet machine."""
-    content = sum(rows / found.rate for block in store.blocks if (found := KINDS[block.kind].similarity))
-    columns = len([c for c in table.inputs if not KINDS[c.kind].similarity])
-    cells = rows * columns * A_CELL
+def _seconds(data: ScanData, rows: int) -> float:
+    """How long `find_duplicates` takes, about, on a quiet machine."""
+    content = sum(rows / found.rate for block in data.store.blocks if (found := KINDS[block.kind].similarity))
+    columns = len([c for c in data.table.inputs if not KINDS[c.kind].similarity])
+    values = rows * columns * A_VALUE
     if not content and columns:
-        ways = 1 + columns + (columns * (columns - 1) // 2 if columns <= MOST_PAIRED else 0)
-        cells += rows * ways * A_WAY + AT_LEAST
-    return content + cells
+        keys = 1 + columns + (columns * (columns - 1) // 2 if columns <= MOST_PAIRED else 0)
+        values += rows * keys * A_KEY + AT_LEAST
+    return content + values
 
 
-def groups(found: np.ndarray, rows: int) -> np.ndarray:
+def _components(pairs: np.ndarray, rows: int) -> np.ndarray:
     """The group of each row [rows]: rows that are linked by pairs share one."""
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
-    links = sparse.coo_matrix((np.ones(len(found), bool), (found[:, 0], found[:, 1])), shape=(rows, rows))
+    links = sparse.coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(rows, rows))
     return np.asarray(connected_components(links, directed=False)[1])
 
 
-def unlike(found: np.ndarray, table: Table) -> int:
-    """How many of the pairs bear different labels."""
-    return int((table.labels[found[:, 0]] != table.labels[found[:, 1]]).sum()) if table.task.classes else 0
-
-
-def flaw(found: np.ndarray, table: Table, store: Store, looked: int, unlike: int) -> Flaw | None:
-    """The finding: all but one of each group are too many; of a stated test none is taken out.
-
-    Args:
-        unlike: pairs that bear different labels, of those whose labels may be read.
-    """
-    if not len(found):
-        return None
-    group = groups(found, table.rows)
-    part = np.full(table.rows, 3)
-    for number, name in enumerate(("train", "valid", "calib", "test")):
-        part[getattr(store.split, name)] = number
-    rows = np.unique(found)
-    rows = rows[part[rows] < 4]
-    stated = table.part[rows]  # the last part stays
-    order = rows[np.lexsort((rows, -stated.astype(int)))]
+def _superfluous(data: ScanData, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows to remove: all except one of each group; test rows that also are in train, valid or calib)."""
+    group, rows, test = _components(pairs, data.table.rows), np.unique(pairs), data.store.split.test
+    rows = rows[np.isin(rows, data.all_rows)]
+    order = rows[np.lexsort((rows, -data.table.part[rows].astype(int)))]  # rows of a predefined test stay
     _, first = np.unique(group[order], return_index=True)
-    kept = np.zeros(table.rows, bool)
-    kept[order[first]] = True
-    drop = rows[~kept[rows]]
-    learned = np.unique(group[np.setdiff1d(rows, store.split.test)])
-    tested = store.split.test[np.isin(group[store.split.test], learned) & np.isin(store.split.test, rows)]
-    are = "is a near duplicate" if len(drop) == 1 else "are near duplicates"
-    also = "also appears" if len(tested) == 1 else "also appear"
-    across = f"{len(tested):,} of {counted(len(store.split.test), 'test row')} {also} in the training data"
-    differ = f"; {agreed(unlike, '1 pair has', '{} pairs have')} different labels" if unlike else ""
-    partner = dict(found[::-1, ::-1].tolist())
-    shown = np.concatenate([tested, np.setdiff1d(drop, tested)])
-    back = dict(found[::-1].tolist())
-    return Flaw(
-        name="near_duplicates",
-        says=f"{len(drop):,} of {looked:,} rows {are}; {across}{differ}.",
-        rows=shown, twin=np.array([partner.get(r, back.get(r, -1)) for r in shown.tolist()], np.int64), drop=drop,
-        facts={"rows": len(drop), "across": len(tested), "unlike": unlike},
-    )  # fmt: skip
-
-
-def _by_content(block: Block, table: Table, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """([pairs, 2] positions in `rows`, how far apart each is, from 0 to 1 as far as that is known)."""
-    similarity = KINDS[block.kind].similarity
-    assert similarity is not None
-    (column, *_) = block.columns
-    tensor = store.tensor(block.name)
-    return similarity.pairs(
-        Rows(block=block, places=rows, tensor=tensor, cells=lambda: table.take(rows, [column])[column])
-    )
+    drop = np.setdiff1d(rows, order[first])
+    trained = np.unique(group[np.setdiff1d(rows, test)])
+    return drop, test[np.isin(group[test], trained) & np.isin(test, rows)]

@@ -1,6 +1,6 @@
-"""A quick learner that flaws are looked for and priced with: a linear model, or trees where all is numbers.
+"""A quick model to search for flaws and to measure their impact: linear, or trees where all is numbers.
 
-How long it learns is fixed, so that its result does not depend on the clock. Columns can be hidden from it. The linear
+How long it trains is fixed, so that its result does not depend on the clock. Columns can be hidden from it. The linear
 model is the contender's logistic regression on bags of n-grams. On dense columns it is fitted by least squares, from
 one product of the columns with each other: on 7,000 pictures as good (85.9% of clothes right, against 86.2%) in a tenth
 of the time, so that it can learn from about as many rows as a contender does.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from leadline.dataset.store import Store
 from leadline.flaws.time_budget import Pace
 from leadline.kinds import KINDS
 from leadline.kinds.time import NEVER
+from leadline.system.process_state import warnings_ignored
 
 ROUNDS, ITERATIONS = 80, 60
 FEWEST_ROUNDS = 5
@@ -38,7 +38,7 @@ RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squar
 CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly depends on how many there are
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread, and no trial is worth its time
 MOST_CLASSES = 60
-A_CELL = {"trees": 1e-8, View.DENSE: 5e-10, View.BAG: 5e-9}  # seconds a cell, round (or pass) and class
+A_VALUE = {"trees": 1e-8, View.DENSE: 5e-10, View.BAG: 5e-9}  # seconds a value, round (or pass) and class
 A_PRODUCT = 2e-10  # seconds for two numbers
 
 
@@ -86,7 +86,7 @@ class Probe:
             return max(0, int((seconds / max(1, fits) - 2 * self._wide * a_row) / a_row))
         steps = ROUNDS if self.trees else ITERATIONS
         outputs = self.classes if self.classes > 2 else 1
-        a_row = A_CELL[kind] * sum(self.plan.widths) * steps * outputs
+        a_row = A_VALUE[kind] * sum(self.plan.widths) * steps * outputs
         return int(seconds / max(1, fits) / a_row)
 
     def answers(
@@ -158,7 +158,6 @@ class Probe:
     def _linear(
         self, store: Any, train: np.ndarray, labels: np.ndarray, rows: np.ndarray, strength: float
     ) -> np.ndarray:
-        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression, Ridge
 
         design = Design(store, self.plan, train)
@@ -168,8 +167,7 @@ class Probe:
             x = design(store, train)
             ridge = Ridge(alpha=1 / strength, solver="auto" if isinstance(x, np.ndarray) else "sparse_cg")
             return np.asarray(ridge.fit(x, labels).predict(design(store, rows)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with warnings_ignored():  # that it has not converged
             model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(design(store, train), labels)
         scores = np.zeros((len(rows), self.classes), np.float32)
         for start in range(0, len(rows), 8_192):
@@ -224,7 +222,7 @@ def _odds(values: np.ndarray, slope: float) -> np.ndarray:
 
 
 def some(rows: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-    """At most so many of the rows, drawn at random, in rising order."""
+    """At most so many of the rows, as a random sample, ascending."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

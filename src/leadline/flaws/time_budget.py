@@ -1,8 +1,8 @@
-"""How long the look at flaws may take: a share of the budget, kept by a clock whose readings are written down.
+"""How long the search for flaws may take: a share of the budget, kept by a clock whose readings are written down.
 
-Rows to be looked at are counted by what they take on a quiet machine. Where a part took longer than that, those that
-come after it get fewer rows; where the time is up, they are left out, and the run says so. A run that is repeated is
-told the same readings again (decision 0014), so it finds the same. What learns in rounds asks within a part, too.
+The number of rows follows from what a row takes on a quiet machine. Where a part took longer than that, later parts get
+fewer rows; where the time is up, they are left out, and the run says so. A run that is repeated gets the same readings
+again (decision 0014), so it finds the same. Iterative training asks within a part, too.
 
     >>> pace = Pace(Clock(600.0), 600.0)
     >>> round(pace.part(0.5)), pace.left_out
@@ -19,7 +19,7 @@ from leadline.core.contender import Clock
 __all__ = ["Pace"]
 
 SHARE = 0.1  # of the budget
-LATE = 0.2  # of what is left of it when the look begins, at most
+LATE = 0.2  # of what is left of it when the scan begins, at most
 OVER = 1.1  # parts together may ask for so much of this: what each is given is seldom all used
 SLOWEST = 10.0  # times as long as on a quiet machine; what is slower was a pause
 TICK = 0.3  # seconds that anything may take
@@ -44,7 +44,7 @@ class Pace:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """For what is no part of the look, but must be done before it goes on: it costs no part its seconds."""
+        """For work that is no part of the scan, but must be done before the next part: it costs no part its seconds."""
         self.part(0.0)
         yield
         if not self._clock.endless:
@@ -53,7 +53,7 @@ class Pace:
             self._before = now
 
     def part(self, share: float, name: str | None = None) -> float:
-        """Seconds for a part that may take this share of the look; 0 where the time is up, and it is left out."""
+        """Seconds for a part that may take this share of the scan; 0 where the time is up, and it is left out."""
         if self._clock.endless:
             return share * self.seconds
         now = self._clock.left()
@@ -75,7 +75,7 @@ class Pace:
         return min(SLOWEST, max(1.0, (spent - TICK) / max(expected, TICK)))
 
     def watch(self, seconds: float) -> Callable[[], bool]:
-        """Asked again and again: whether so many seconds are gone since now, or all of the look."""
+        """Asked again and again: whether so many seconds are gone since now, or all of the scan."""
         if self._clock.endless:
             return lambda: False
         until = max(self._clock.left() - seconds, self._until)

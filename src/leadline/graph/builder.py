@@ -65,11 +65,11 @@ class Graph:
         self._nodes.append(node)
         return names[0] if outputs == 1 else names
 
-    def look(self, asked: str, keys: np.ndarray, values: np.ndarray, otherwise: float) -> str:
+    def look(self, queries: str, keys: np.ndarray, values: np.ndarray, otherwise: float) -> str:
         """A hash table: int64 numbers of any shape -> the float32 value of their key."""
         tables = {"keys_tensor": keys, "values_tensor": values, "default_tensor": np.array([otherwise], np.float32)}
         tensors = {name: numpy_helper.from_array(np.asarray(array), name) for name, array in tables.items()}
-        return str(self.op("LabelEncoder", asked, domain="ai.onnx.ml", **tensors))
+        return str(self.op("LabelEncoder", queries, domain="ai.onnx.ml", **tensors))
 
     def add(self, model: onnx.ModelProto, feeds: Mapping[str, str], prefix: str) -> dict[str, str]:
         """Set `model` into this graph, its inputs fed by `feeds`; returns {its output: the name it has here}."""

@@ -21,7 +21,9 @@ from hashlib import blake2b
 __all__ = ["CONTRACT", "DIGEST", "VERSION", "damage", "with_digest"]
 
 CONTRACT, DIGEST = "leadline.contract", "leadline.digest"  # keys in the metadata
-VERSION = 2  # of the contract; 1: no digest, and cells read without the contract of the whole column; it still predicts
+VERSION = (
+    2  # of the contract; 1: no digest, and values read without the contract of the whole column; it still predicts
+)
 WITHOUT = 1  # the version of contracts whose files have no digest
 HEX = 64
 _ENTRY = b"\x0a" + bytes([len(DIGEST)]) + DIGEST.encode() + b"\x12" + bytes([HEX])  # StringStringEntryProto: key, value
@@ -50,7 +52,7 @@ def damage(data: bytes) -> str | None:
         return None if same else "its bytes are not those that its digest was taken of"
     if DIGEST.encode() in data:
         return "its digest is not where the file ends"
-    if (found := _VERSION.search(data)) is not None:
-        return "its digest is missing" if int(found[1]) > WITHOUT else None
+    if (version := _VERSION.search(data)) is not None:
+        return "its digest is missing" if int(version[1]) > WITHOUT else None
     ours = CONTRACT.encode() in data or _HEADER.match(data) is not None
     return "its contract is missing or cannot be read" if ours else None

@@ -1,4 +1,4 @@
-"""Run an ONNX graph the way Leadline always runs one: on the CPU, a stated number of threads, one output a name."""
+"""Run an ONNX graph the way Leadline always runs one: on the CPU, a given number of threads, one output a name."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def _extensions() -> str:
     """The library of onnxruntime-extensions, by its path: importing the package takes seconds and pulls in torch."""
     spec = importlib.util.find_spec("onnxruntime_extensions")
     folders = spec.submodule_search_locations if spec is not None else None
-    found = [
+    libraries = [
         path for folder in folders or [] for path in Path(folder).glob("_extensions_pydll*") if path.suffix != ".pyi"
     ]
-    if not found:
+    if not libraries:
         raise ModelError(
             "The file cuts text into byte pairs, which needs a package: pip install onnxruntime-extensions."
         )
-    return str(found[0])
+    return str(libraries[0])

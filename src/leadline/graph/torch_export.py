@@ -1,23 +1,21 @@
 """A PyTorch module -> ONNX, by PyTorch's own exporters, with a free number of rows.
 
-There are two: one traces the module in a third of a second, and PyTorch means to part with it one day; the other takes
-seven seconds, five of them before it has looked at the module. The first is asked first, and its graph is run on other
-numbers of rows than it was traced with; where it cannot, or the graph answers otherwise than the module, the second is
+There are two: one traces the module in a third of a second, and PyTorch plans to remove it one day; the other takes
+seven seconds, five of them before it has looked at the module. The first is tried first, and its graph is run on other
+numbers of rows than it was traced with; where it fails, or graph and module disagree, the second one is used
 (docs/decisions/0027).
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import logging
-import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.graph.builder import OPSETS
+from leadline.system.process_state import SharedChange, errors_only, torch_threads, warnings_ignored
 
 if TYPE_CHECKING:
     import onnx
@@ -32,8 +30,8 @@ CLOSE = 1e-4  # of the largest answer, by which a traced graph may differ from i
 def export(net: Any, samples: Mapping[str, np.ndarray], unequal: Collection[str] = ()) -> onnx.ModelProto:
     """Export `net` as a graph from the tensors of `samples` (two rows each, by name) to 'raw' [N, out].
 
-    The length of the rows of those named in `unequal` is left free. The exporter prints its steps; they are swallowed,
-    since what matters of them is checked row by row afterwards.
+    The length of the rows of those named in `unequal` is left free. What the exporters would print, warn and log is not
+    shown, since the graph is compared with the module row by row afterwards.
     """
     import torch
 
@@ -86,30 +84,17 @@ def export_step(net: Any) -> onnx.ModelProto:
 def _export(
     net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, others: tuple[Tensors, ...]
 ) -> onnx.ModelProto:
-    """`others` are inputs of other sizes, that a traced graph has to answer as `net` does."""
+    """`others` are inputs of other sizes, on which a traced graph and `net` must agree."""
     net.eval()
-    with _errors_alone("torch.onnx"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with errors_only("torch.onnx"), warnings_ignored(), torch_threads():
         model = _traced(net, inputs, names, outputs, shapes)
         if model is not None and all(_agrees(model, net, other, names) for other in others):
             return model
         return _exported(net, inputs, names, outputs, shapes)
 
 
-@contextlib.contextmanager
-def _errors_alone(name: str) -> Iterator[None]:
-    """A logger tells of errors alone meanwhile."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto | None:
-    """What the tracing exporter makes of it; None where there is none, or it knows no such operator."""
+    """The graph by the tracing exporter; None where it is absent, or does not know an operator."""
     import onnx
     import torch
     from torch.utils._pytree import tree_leaves
@@ -119,11 +104,11 @@ def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], sha
     file = io.BytesIO()
     try:
         exporter: Any = torch.onnx  # whose types know the other exporter alone
-        exporter.register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSETS[""])
-        exporter.export(
-            net, inputs, file, dynamo=False, opset_version=OPSETS[""], input_names=names, output_names=outputs,
-            dynamic_axes=axes,
-        )  # fmt: skip
+        with _RMS_NORM:
+            exporter.export(
+                net, inputs, file, dynamo=False, opset_version=OPSETS[""], input_names=names, output_names=outputs,
+                dynamic_axes=axes,
+            )  # fmt: skip
     except Exception:  # an operator that it does not know raises one of many types; the other exporter may know it
         return None
     return onnx.load_from_string(file.getvalue())
@@ -139,6 +124,17 @@ def _rms_norm(g: Any, x: Any, *_: Any) -> Any:
     return g.op("Div", x, g.op("Sqrt", g.op("Add", mean, least)))
 
 
+def _register_rms_norm() -> Callable[[], object]:
+    import torch
+
+    exporter: Any = torch.onnx
+    exporter.register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSETS[""])
+    return lambda: exporter.unregister_custom_op_symbolic("aten::rms_norm", OPSETS[""])
+
+
+_RMS_NORM = SharedChange(_register_rms_norm)  # the tracing exporter has no such operator; its list is the process's
+
+
 def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str]) -> bool:
     """Whether the graph answers these inputs as the module does."""
     import torch
@@ -150,12 +146,12 @@ def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str])
     expected = [expected] if isinstance(expected, torch.Tensor) else list(expected)
     feeds = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
     try:
-        found = list(Session(model)(feeds).values())
+        answers = list(Session(model)(feeds).values())
     except Exception:  # the runtime raises its own types where a size was held
         return False
     return all(
         a.shape == b.shape and np.allclose(a, b.numpy(), rtol=CLOSE, atol=CLOSE * (1 + float(b.abs().max())))
-        for a, b in zip(found, expected, strict=True)
+        for a, b in zip(answers, expected, strict=True)
     )
 
 

@@ -48,29 +48,29 @@ class Derivative:
 def differences(
     module: nn.Module, inputs: tuple[Tensor, ...], criterion: Callable[[Tensor], Tensor], *, checks: int, seed: int
 ) -> list[Derivative]:
-    """`checks` weights drawn over all trained parameters, each parameter before any is drawn again."""
-    twin = copy.deepcopy(module).double()
-    for each in twin.modules():
+    """A sample of `checks` weights from all trained parameters: each parameter once before any a second time."""
+    double = copy.deepcopy(module).double()
+    for each in double.modules():
         if isinstance(each, _DropoutNd):
             each.eval()
         elif isinstance(each, nn.RNNBase | nn.MultiheadAttention):
             each.dropout = 0.0
     x = tuple(t.detach().double() if t.is_floating_point() else t for t in inputs)
-    trained = {name: p for name, p in twin.named_parameters() if p.requires_grad and p.numel()}
+    trained = {name: p for name, p in double.named_parameters() if p.requires_grad and p.numel()}
 
     def loss() -> Tensor:
         torch.default_generator.manual_seed(seed)  # noise that is left is the same in every pass
-        return criterion(twin(*(t.clone() for t in x)))  # a first layer that works in place overwrites them
+        return criterion(double(*(t.clone() for t in x)))  # a first layer that works in place overwrites them
 
     def at() -> float:
         # So are buffers that a pass moves, and the way through the module, which may be another without gradients.
-        with undisturbed(twin), torch.enable_grad():
+        with undisturbed(double), torch.enable_grad():
             return float(loss().detach())
 
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # for modules that make tensors of their own, such as a first state
     try:
-        with torch.inference_mode(False), torch.enable_grad(), undisturbed(twin):
+        with torch.inference_mode(False), torch.enable_grad(), undisturbed(double):
             value = loss()
             if not trained or not value.requires_grad:
                 return []
@@ -80,13 +80,13 @@ def differences(
             gradients: dict[str, Tensor | None] = dict(zip(trained, found, strict=True))
             return [
                 _compared(name, trained[name], gradients[name], place, at, floor)
-                for name, place in _drawn(gradients, trained, checks, torch.Generator().manual_seed(seed))
+                for name, place in _sampled(gradients, trained, checks, torch.Generator().manual_seed(seed))
             ]
     finally:
         torch.set_default_dtype(default)
 
 
-def _drawn(
+def _sampled(
     gradients: dict[str, Tensor | None], trained: dict[str, nn.Parameter], checks: int, generator: torch.Generator
 ) -> list[tuple[str, int]]:
     """Names and flat places. Every other time only weights that the batch moves can be drawn, if there are any."""

@@ -1,7 +1,7 @@
 """What layers at work say of their health: dead units, gradients that vanish or explode, values that are not finite.
 
 Enters: the layers of one pass (`layer_stats.py`). Leaves: sentences, each with the layers, the rule and the remedy.
-They hold no measured norms, so that the same fault is said in the same words from check to check of a training.
+They hold no measured norms, so that the same fault has the same warning at every check of a training.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from leadline.inspect.layer_stats import Layer
 
 VANISHED = 1e-4  # share of the last layer's gradient under which that of another has vanished
 EXPLODED = 1e3  # times the last layer's gradient, or the norm of the weights themselves
-DEAD = 0.2  # share of dead units that is worth a word: before training, an eighth may be alive on other rows only
-SEEN = 64  # values of each unit under which nothing is said of dead ones: a few zeros in a row are chance
+DEAD = 0.2  # share of dead units that is reported: before training, an eighth may be alive on other rows only
+SEEN = 64  # values of each unit below which dead ones are not reported: a few zeros in a row are chance
 
 
 def warnings_of(layers: list[Layer]) -> list[str]:
     """What is wrong with the layers, a sentence each: which, by what rule, and the remedy.
 
     - not finite: the first output, or if all are finite the last layer (the first on the way back), that holds NaN or
-      infinity; nothing else is said then.
+      infinity; no other warning follows then.
     - dead units: a fifth of a layer's units or more, each looked at on 64 values (rows and places) or more.
     - no gradient: it is exactly zero by a layer's weights, but not by every layer's.
     - vanishing: the gradient by the output of a layer with weights is under 1e-4 of that by the last layer's output.

@@ -171,7 +171,7 @@ class Watch:
             call.units, call.dead = len(dead), tuple(dead.nonzero().flatten().tolist())
 
     def _follow(self, tensor: Tensor, enters: bool, call: Call) -> None:
-        """Be told when the gradient by this tensor is there. Tensors without a history, data and weights, have none."""
+        """Call back when the gradient by this tensor exists. Tensors without a history, data and weights, have none."""
         if tensor.grad_fn is None:
             return
         edge = (tensor.grad_fn, tensor.output_nr)

@@ -16,18 +16,18 @@ from leadline.kinds.tokens import Tokens
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (Audio(), Image(), Series(), Number(), Time(), Lists(), Text(), Category(), Tokens())
 }
-FALLBACK = Category.name  # what a column is called whose cells are not read by a kind: the target, and what is left out
+FALLBACK = Category.name  # of columns that no kind reads: the target, and those left out
 PLAIN = Number.name  # the kind of numbers as programs write them
-CORPUS = Tokens.name  # the kind of running text, which no cell looks like
+CORPUS = Tokens.name  # the kind of a text corpus, which no value looks like
 
 
 def stated_by(dtype: pl.DataType) -> str | None:
-    """The kind of cells of a type that can be nothing else."""
+    """The kind of values of a type that can be nothing else."""
     return next((name for name, kind in KINDS.items() if kind.states(dtype)), None)
 
 
 def is_corpus(kinds: "dict[str, str]") -> bool:
-    """Whether one of these columns {name: kind} is running text."""
+    """Whether one of these columns {name: kind} is a text corpus."""
     return any(KINDS[kind].corpus for kind in kinds.values())
 
 

@@ -1,7 +1,7 @@
 """Categories: text in, int32 out. 0 is missing, 1 is unseen or rare, 2 and up by falling frequency in train.
 
-The words for 'missing' (NA, None, an empty cell, ...) are one missing value, save those of which the target says
-something else than of the other missing cells: these are values of their own (`_apart`).
+The words for 'missing' (NA, None, an empty value, ...) are one missing value, except those whose rows differ in the
+target from the other missing ones: these are values of their own (`_informative`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import wholes
 from leadline.core.kind import DENSE, MISSING, Body, Decoded, Fit, Kind, Limits, Scale, Tensor, present
 from leadline.kinds import spelling
 
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
 LARGEST = 2_000  # more values than this a column are 'rare'
 FEWEST = 2  # rows that a value must have to be a value of its own
-ENOUGH = 10  # rows that a word for 'missing' must have, to be told from the others
+ENOUGH = 10  # rows that a word for 'missing' must have, to be tested against the others
 BY_CHANCE = 1e-4  # how often one such word in all of a table may be taken for a value of its own by chance
 
 
 def _embeddings(block: Block, width: int) -> Any:
     from leadline.nets.tabular import CategoryBody
 
-    return CategoryBody(list(block.settings["sizes"]))
+    return CategoryBody(wholes(block.settings, "sizes"))
 
 
 class Category(Kind):
@@ -50,7 +51,7 @@ class Category(Kind):
         if cells.dtype not in (pl.String, pl.Categorical, pl.Enum):
             return None
         words = spelling.spelled(cells.cast(pl.String))
-        return {"marks": True} | spelling.told(present(words))
+        return {"marks": True} | spelling.infer(present(words))
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         words = spelling.read(cells, settings)
@@ -67,7 +68,7 @@ class Category(Kind):
         levels: dict[str, list[str]] = {}
         apart: dict[str, list[str]] = {}
         for name, sample in zip(limits.columns, samples, strict=True):
-            marks = _apart(sample, limits)
+            marks = _informative(sample, limits)
             missing = [mark for mark in MISSING if mark not in marks]
             values, counts = np.unique(sample[~np.isin(sample, missing)].astype(str), return_counts=True)
             order = np.lexsort((values, -counts))[:LARGEST]
@@ -87,22 +88,22 @@ class Category(Kind):
         return Fit(settings={"sizes": sizes, "levels": levels, "apart": apart}, encode=encode)
 
 
-def _apart(sample: np.ndarray, limits: Limits) -> list[str]:
-    """The words for 'missing' of which the target says something else than of the other missing cells of the column.
+def _informative(sample: np.ndarray, limits: Limits) -> list[str]:
+    """The words for 'missing' whose rows differ in the target from the other missing ones of the column.
 
-    Each is held against the others by the target of train rows: its classes by a chi-squared test of independence, its
-    values by that of Mann and Whitney. The level is shared out to all words and columns (Bonferroni).
+    Each is tested against the others by the target of train rows: classes by a chi-squared test of independence, values
+    by that of Mann and Whitney. The level is shared out to all words and columns (Bonferroni).
     """
     if limits.labels is None:
         return []
     places = np.flatnonzero(np.isin(sample, MISSING))
     words, labels = sample[places].astype(str), np.asarray(limits.labels)[places]
     marks, counts = np.unique(words, return_counts=True)
-    asked = [str(mark) for mark, count in zip(marks, counts, strict=True) if mark and count >= ENOUGH]
-    if len(marks) < 2 or not asked:
+    tested = [str(mark) for mark, count in zip(marks, counts, strict=True) if mark and count >= ENOUGH]
+    if len(marks) < 2 or not tested:
         return []
-    level = BY_CHANCE / (len(asked) * len(limits.columns))
-    return [mark for mark in asked if _differ(labels[words == mark], labels[words != mark]) < level]
+    level = BY_CHANCE / (len(tested) * len(limits.columns))
+    return [mark for mark in tested if _differ(labels[words == mark], labels[words != mark]) < level]
 
 
 def _differ(some: np.ndarray, others: np.ndarray) -> float:

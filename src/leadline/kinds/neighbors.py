@@ -1,16 +1,16 @@
-"""Which rows are nearly the same: the nearest other rows of each, and whether one of them is a twin.
+"""Near duplicates among vectors: the nearest other rows of each, and whether one of them is a near duplicate.
 
-Enters: a float32 vector a row, of length one. Leaves: pairs of row positions. A twin is told without a threshold on the
-distance itself, which no two data sets share: it must be far closer than the fifth nearest row, as Lowe (2004) tells a
-true match of two pictures from a merely similar one. The search looks into a few cells around each row, not at every
-pair: n rows cost about n * sqrt(n).
+Enters: a float32 vector a row, of length one. Leaves: pairs of row positions. There is no threshold on the distance
+itself, which no two data sets share: a near duplicate is far closer than the fifth nearest row, as Lowe (2004)
+distinguishes a true match of two images from a merely similar one. Each row is compared with those that share one of
+its nearest anchors (random rows), not with every other: n rows cost about n * sqrt(n).
 
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.normal(size=(200, 16)).astype(np.float32)
     >>> rows[7] = rows[3] + 0.01
     >>> rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    >>> found, away = neighbours([rows])
-    >>> pairs(found, away).tolist()
+    >>> where, away = nearest([rows])
+    >>> pairs(where, away).tolist()
     [[3, 7]]
 """
 
@@ -20,14 +20,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CLOSER = 0.45  # of the fifth nearest's distance: nearer than that is a twin
+CLOSER = 0.45  # of the fifth nearest's distance: nearer than that is a near duplicate
 NEAREST = 8  # candidates a row
 FIFTH = 5
-CELLS = 3  # that each row is looked for in
+ANCHORS = 3  # nearest ones of each row
 SAME = 1e-6  # distance of rows that are one
 
 
-def neighbours(views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def nearest(views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(positions [n, k], distances [n, k]) of the nearest other rows, nearest first; k is at most NEAREST.
 
     Args:
@@ -42,27 +42,27 @@ def neighbours(views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     homes = [_homes(view, anchors) for view in views]
     best = np.full((n, k), -2.0, np.float32)
     where = np.full((n, k), -1, np.int64)
-    for cell in range(len(anchors)):
-        mine = np.flatnonzero((homes[0] == cell).any(axis=1))
-        if len(mine) < 2:
+    for anchor in range(len(anchors)):
+        rows = np.flatnonzero((homes[0] == anchor).any(axis=1))
+        if len(rows) < 2:
             continue
-        alike = plain[mine] @ plain[mine].T
+        alike = plain[rows] @ plain[rows].T
         for view, home in zip(views[1:], homes[1:], strict=True):
-            here = (home[mine] == cell).any(axis=1)
-            turned = np.where(here[:, None], view[mine] @ plain[mine].T, -2.0)
+            here = (home[rows] == anchor).any(axis=1)
+            turned = np.where(here[:, None], view[rows] @ plain[rows].T, -2.0)
             alike = np.maximum(alike, np.maximum(turned, turned.T))
         np.fill_diagonal(alike, -2.0)
-        few = min(k, len(mine) - 1)
+        few = min(k, len(rows) - 1)
         top = np.argpartition(-alike, few - 1, axis=1)[:, :few]
-        _keep(best, where, mine, np.take_along_axis(alike, top, axis=1), mine[top])
+        _keep(best, where, rows, np.take_along_axis(alike, top, axis=1), rows[top])
     return where, np.sqrt(np.maximum(0.0, 2 - 2 * best))
 
 
 def pairs(where: np.ndarray, away: np.ndarray, most: float = np.inf) -> np.ndarray:
-    """[pairs, 2] positions of twins, lower first: `where` and `away` as `neighbours` gives them, in any order.
+    """[pairs, 2] positions of near duplicates, lower first: `where` and `away` as `nearest` gives them, in any order.
 
     Args:
-        most: distance of twins, however far others are.
+        most: distance of near duplicates, however far others are.
     """
     if where.shape[1] == 0:
         return np.empty((0, 2), np.int64)
@@ -78,8 +78,8 @@ def pairs(where: np.ndarray, away: np.ndarray, most: float = np.inf) -> np.ndarr
 
 
 def _homes(view: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """The nearest anchors of each row, [n, CELLS]."""
-    count = min(CELLS, len(anchors))
+    """The nearest anchors of each row, [n, ANCHORS]."""
+    count = min(ANCHORS, len(anchors))
     found = np.empty((len(view), count), np.int64)
     for start in range(0, len(view), 8_192):
         alike = view[start : start + 8_192] @ anchors.T
@@ -88,7 +88,7 @@ def _homes(view: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 
 
 def _keep(best: np.ndarray, where: np.ndarray, rows: np.ndarray, alike: np.ndarray, others: np.ndarray) -> None:
-    """Merge what a cell shows into the nearest known so far; a row met in two cells counts once."""
+    """Merge the rows of an anchor into the nearest known so far; a row of two anchors counts once."""
     k = best.shape[1]
     values = np.concatenate([best[rows], alike], axis=1)
     places = np.concatenate([where[rows], others], axis=1)

@@ -21,7 +21,7 @@ from leadline.kinds.dense import NUMBER_BODIES
 from leadline.kinds.time import compact, since_1970
 
 AT_ONCE = 2_000  # columns in one query
-PARSES = 0.98  # share of the cells that must read as numbers
+PARSES = 0.98  # share of the values that must read as numbers
 
 
 class Number(Kind):
@@ -67,7 +67,7 @@ class Number(Kind):
             return None
         found = parsed(words, how)
         share = 1 - found.null_count() / len(words)
-        return how, share, f"cells such as {words[0]!r} are read as {found.drop_nulls()[0]:g}, {_in_words(how)}."
+        return how, share, f"values such as {words[0]!r} are read as {found.drop_nulls()[0]:g}, {_in_words(how)}."
 
     def rewritten(
         self, cells: pl.Series, settings: Mapping[str, Any], dtype: pl.DataType, contract: Mapping[str, Any]
@@ -110,7 +110,7 @@ class Number(Kind):
 
 
 def written(cells: pl.Series) -> dict[str, Any] | None:
-    """How these cells are written as numbers: {} as programs write them; None where they are none."""
+    """How these values are written as numbers: {} as programs write them; None where they are none."""
     if cells.dtype.is_numeric():
         return None if compact(cells) or since_1970(cells) else {}
     if cells.dtype in (pl.Duration, pl.Time):
@@ -124,7 +124,7 @@ def written(cells: pl.Series) -> dict[str, Any] | None:
         return None  # 20241231 is a day
     if share(words.cast(pl.Float64, strict=False).is_not_null()) >= PARSES:
         return {}
-    return number_format.told(words)
+    return number_format.infer(words)
 
 
 def _in_words(how: Mapping[str, Any]) -> str:
@@ -135,7 +135,7 @@ def _in_words(how: Mapping[str, Any]) -> str:
 
 
 def parsed(words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
-    """Cells without their words for 'missing' as float64 [rows], null where one is no number."""
+    """Values without their words for 'missing' as float64 [rows], null where one is no number."""
     if words.dtype in (pl.Duration, pl.Time):
         return words.cast(pl.Duration("ns")).dt.total_microseconds().cast(pl.Float64) / 1e6
     if words.dtype != pl.String:
@@ -155,7 +155,7 @@ def quartiles(values: np.ndarray) -> tuple[float, float, float]:
     if not len(known):
         return 0.0, 0.0, 1.0
     low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
-    if high == low:  # most values are one value: the standard deviation still tells their scale
+    if high == low:  # most values are one value: the standard deviation still has their scale
         low, high = 0.0, float(known.std()) or 1.0
     return float(low), float(middle), float(high)
 
@@ -169,7 +169,7 @@ def matrix(columns: tuple[str, ...], centre: np.ndarray, spread: np.ndarray) -> 
     x = g.op("Concat", *[g.input(name, np.float64, ["N"]) for name in columns], axis=0)
     x = g.op("Transpose", g.op("Reshape", x, g.const(np.array([len(columns), -1], np.int64))), perm=[1, 0])
     x = g.op("Div", g.op("Sub", x, g.const(centre)), g.const(spread))
-    # float32 overflows beyond 3e38: clip, so that a wild cell is a large number and not an infinity.
+    # float32 overflows beyond 3e38: clip, so that a wild value is a large number and not an infinity.
     x = g.op("Clip", x, g.const(np.float64(-1e30)), g.const(np.float64(1e30)))
     g.output("encoded", g.op("Cast", x, to=1), np.float32, ["N", len(columns)])
     return Tensor(graph=g.model(), shape=(len(columns),), dtype="float32")

@@ -1,12 +1,12 @@
 """Numbers as people write them: 1,234.5 and 1.234,5 and 1 234,5, $5, 12 %, (300) for a loss, 12 kg, <5, 1:30:00.
 
-Enters: cells of text, and how they are written. Leaves: float64, null where a cell is no number. How they are written
-is told once a column, from all of its cells: `1.234` alone could mean either, and cells of two units are no numbers.
+Enters: texts, and their format. Leaves: float64, null where a text is no number. The format is inferred once a column,
+from all of its values: `1.234` alone could mean either, and values of two units are no numbers.
 
-    >>> how = told(pl.Series(["€ 1.234,50", "12,5"]))
+    >>> how = infer(pl.Series(["€ 1.234,50", "12,5"]))
     >>> how, read(pl.Series(["€ 1.234,50", "(12,5)", "x"]), how).to_list()
     ({'decimal': ','}, [1234.5, -12.5, None])
-    >>> told(pl.Series(["12.5 kg", "9 kg", "<5 kg"]))
+    >>> infer(pl.Series(["12.5 kg", "9 kg", "<5 kg"]))
     {'decimal': '.', 'unit': 'kg', 'bounds': True}
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 
 import polars as pl
 
-__all__ = ["read", "told"]
+__all__ = ["read", "infer"]
 
-PARSES = 0.98  # share of the cells that must read as numbers
+PARSES = 0.98  # share of the values that must read as numbers
 # Marks between thousands in any country; a comma or a point is one more where it does not part decimals.
 GROUPS = " \u00a0\u202f'\u2019"
 MONEY = r"(?:[$€£¥₹₽₩₺]|US\$|R\$|C\$|A\$|USD|EUR|GBP|JPY|CHF|CNY|INR|CAD|AUD|SEK|NOK|DKK|PLN|zł|kr\.?|Kč|Fr\.|Rs\.?)"
@@ -32,9 +32,9 @@ OTHER_DIGITS = [chr(ord(zero) + digit) for zero in ZEROS for digit in range(10)]
 SIGN = "[+\\-\u2212\u2013]"  # also the minus and the dash that word processors put in its place
 
 
-def told(words: pl.Series) -> dict[str, Any] | None:
-    """How to `read` these cells, where nearly all are numbers written so; None where they are not."""
-    counted = words.alias("word").value_counts(name="count")  # a target of five million cells may have two values
+def infer(words: pl.Series) -> dict[str, Any] | None:
+    """How to `read` these values, where nearly all are numbers written so; None where they are not."""
+    counted = words.alias("word").value_counts(name="count")  # a target of five million values may have two values
     cells, count = counted["word"], counted["count"]
     bounds = {"bounds": True} if cells.str.contains(BOUND).any() else {}
     for unit in ("", _unit(cells, count)):
@@ -49,7 +49,7 @@ def told(words: pl.Series) -> dict[str, Any] | None:
 
 
 def read(words: pl.Series, how: Mapping[str, Any]) -> pl.Series:
-    """Stripped cells -> float64, as `told` says that they are written; times of day and durations in seconds."""
+    """Stripped values -> float64, in the format that `infer` returned; times of day and durations in seconds."""
     if how.get("clock"):  # seconds as such are of no other meaning
         return _seconds(words).fill_null(words.cast(pl.Float64, strict=False))
     decimal, plain = how["decimal"], _western(words.str.strip_chars())
@@ -76,7 +76,7 @@ def _western(words: pl.Series) -> pl.Series:
 
 
 def _unit(cells: pl.Series, count: pl.Series) -> str | None:
-    """The one that most cells end in, after a digit."""
+    """The one that most values end in, after a digit."""
     units = pl.DataFrame({"unit": cells.str.strip_chars().str.extract(UNIT), "count": count}).drop_nulls()
     if not len(units):
         return None

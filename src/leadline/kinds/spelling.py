@@ -1,15 +1,15 @@
 """One spelling a value: 3, 3.0 and "3" are one word, and so are True, TRUE and true.
 
-Enters: cells of one value each, of any type. Leaves: words (text, stripped; null where empty), the same whichever
-reader brought the cells. `spelled` needs nothing but the cell; what depends on the whole column is decided once, on the
-train part (`told`), and is the contract by which every later cell is read (`read`):
+Enters: scalars of any type. Leaves: words (text, stripped; null where empty), the same for every reader. `spelled`
+needs nothing but the value; what depends on the whole column is decided once, on the train part (`infer`), and is the
+contract by which every later value is read (`read`):
 
     boolean   the column holds true and false (also as 1 and 0)
     numbers   all of its words are numbers, each spelled in one way: 3.50 and 3.5 are one word
     width     digits filled up with zeros on the left: 02139, which other readers take for 2139
 
-    >>> told(spelled(pl.Series(["02139", "10001"]))), told(spelled(pl.Series(["TRUE", "0"]))), told(pl.Series(["a1"]))
-    ({'width': 5}, {'boolean': True}, {})
+    >>> [infer(spelled(pl.Series(words))) for words in (["02139", "10001"], ["TRUE", "0"], ["a1"])]
+    [{'width': 5}, {'boolean': True}, {}]
     >>> read(pl.Series([2139.0, None]), {"width": 5}).to_list(), read(pl.Series([True, False]), {}).to_list()
     (['02139', None], ['True', 'False'])
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-__all__ = ["FALSE", "TRUE", "read", "spelled", "told"]
+__all__ = ["FALSE", "TRUE", "read", "spelled", "infer"]
 
 TRUE, FALSE = "True", "False"
 TRUTH = {"true": TRUE, "1": TRUE, "false": FALSE, "0": FALSE}
@@ -31,7 +31,7 @@ EXACT = 2.0**63  # floats below fit into an int64
 
 
 def spelled(cells: pl.Series) -> pl.Series:
-    """Cells as words: whole numbers without a fraction, truth as True and False, days and moments as ISO text."""
+    """Values as words: whole numbers without a fraction, truth as True and False, days and moments as ISO text."""
     if cells.dtype == pl.String:
         words = cells.str.strip_chars()
         whole = words.str.contains(WHOLE)
@@ -56,8 +56,8 @@ def _numbers(cells: pl.Series) -> pl.Series:
     return words.zip_with(~whole, known.cast(pl.Int64, strict=False).cast(pl.String)) if whole.any() else words
 
 
-def told(words: pl.Series) -> dict[str, Any]:
-    """What the different words of a whole column say of how it spells them."""
+def infer(words: pl.Series) -> dict[str, Any]:
+    """The spelling of a whole column, from its different words."""
     known = words.drop_nulls().unique()
     few = known.head(50)
     lower = few.str.to_lowercase()
@@ -78,7 +78,7 @@ def told(words: pl.Series) -> dict[str, Any]:
 
 
 def read(cells: pl.Series, how: Mapping[str, Any]) -> pl.Series:
-    """Cells as the words that the column's contract makes of them; what it does not know stays as it is."""
+    """Values as the words that the column's contract makes of them; what it does not know stays as it is."""
     words = spelled(cells)
     if how.get("boolean"):
         known = words.str.to_lowercase().replace_strict(TRUTH, default=None, return_dtype=pl.String)

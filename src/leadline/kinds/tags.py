@@ -1,7 +1,7 @@
-"""Lists: several words a cell, in any order; text in, float32 out: which of the commonest words a cell holds.
+"""Lists: several words a value, in any order; text in, float32 out: which of the commonest words a value holds.
 
 Enters: a column of lists of words, or such lists written as text: ['red', 'blue'] as programs write them, red;blue as
-people do. Decoded, a cell is its words with "|" between them; missing is a cell without words.
+people do. Decoded, a value is its words with "|" between them; missing is a value without words.
 Leaves: float32 [N, columns], of each column a flag for each of its commonest words in train, one for any other
 word, and how many words there are, as a share of the most that a train row holds. It is read as numbers are.
 """
@@ -25,11 +25,11 @@ MOST = 200  # words of a column that have a flag of their own
 FEWEST = 2  # train rows that such a word is in
 JOIN = "|"
 SIGNS = (JOIN, ";", ",")
-MOST_DIFFERENT = 200  # parts of cells that can be words of a list at all
-OFTEN = 1.5  # different cells that a part is in, on average
-MOVED = 0.25  # share of the parts that stand first in one cell and later in another
+MOST_DIFFERENT = 200  # parts of values that can be words of a list at all
+OFTEN = 1.5  # different values that a part is in, on average
+MOVED = 0.25  # share of the parts that stand first in one value and later in another
 WRITTEN = r"^\s*\[.*\]\s*$"
-SEVERAL = 0.05  # share of the cells that hold more than one, where nobody says that cells hold lists
+SEVERAL = 0.05  # share of the values that hold more than one, where nobody says that values hold lists
 
 
 class Lists(Kind):
@@ -42,7 +42,7 @@ class Lists(Kind):
     bodies = NUMBER_BODIES
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
-        how = told(cells)
+        how = infer(cells)
         numbers = how is not None and cells.dtype.is_nested() and cells.dtype.inner.is_numeric()  # type: ignore[attr-defined]
         return None if numbers and not _recur(read(cells, how or {})) else how  # [120, 340] is a place, no list
 
@@ -93,35 +93,35 @@ def _flags(g: Any, cells: str, known: list[str], most: int) -> str:
     ones = g.op("Expand", g.const(np.float32(1)), g.op("Shape", places))
     counts = g.op("ScatterElements", zeros, places, ones, axis=1, reduction="add")
     axis = g.const(np.array([1], np.int64))
-    held = g.op("Slice", counts, axis, g.const(np.array([len(known) + 2], np.int64)), axis)  # without the padding
-    share = g.op("Div", g.op("ReduceSum", held, axis, keepdims=1), g.const(np.float32(most)))
-    return str(g.op("Concat", g.op("Min", held, g.const(np.float32(1))), share, axis=1))
+    per_word = g.op("Slice", counts, axis, g.const(np.array([len(known) + 2], np.int64)), axis)  # without the padding
+    share = g.op("Div", g.op("ReduceSum", per_word, axis, keepdims=1), g.const(np.float32(most)))
+    return str(g.op("Concat", g.op("Min", per_word, g.const(np.float32(1))), share, axis=1))
 
 
-def lists(cells: pl.Series, asked: bool) -> pl.Series | None:
-    """Cells as lists of words, or None where they hold one each.
+def lists(cells: pl.Series, declared: bool) -> pl.Series | None:
+    """Values as lists of words, or None where they hold one each.
 
-    A missing list stays missing. An empty text is a row without words, as no file tells it from a missing one; save
-    beside texts such as ["a", "b"], which would write it [].
+    A missing list stays missing. An empty text is a row without words, since files do not distinguish the
+    two; but not beside texts such as ["a", "b"], which would write it [].
 
     Args:
-        asked: the user says that they are lists; else parts must recur, in several cells and at several places.
+        declared: the user says that they are lists; else parts must recur, in several values and at several places.
 
     Example:
-        >>> lists(pl.Series(["a; b", "b; c", "c", ""]), asked=False).to_list()
+        >>> lists(pl.Series(["a; b", "b; c", "c", ""]), declared=False).to_list()
         [['a', 'b'], ['b', 'c'], ['c'], []]
-        >>> lists(pl.Series(["Ulm, DE", "Bonn, DE", "Wien, AT"] * 9), asked=False)  # the country is always second
+        >>> lists(pl.Series(["Ulm, DE", "Bonn, DE", "Wien, AT"] * 9), declared=False)  # the country is always second
     """
-    if asked and cells.dtype != pl.String and not cells.dtype.is_nested():
+    if declared and cells.dtype != pl.String and not cells.dtype.is_nested():
         return cells.cast(pl.String).reshape((-1, 1)).cast(pl.List(pl.String))
-    how = told(cells, asked)
+    how = infer(cells, declared)
     return None if how is None else read(cells, how)
 
 
-def told(cells: pl.Series, asked: bool = False) -> dict[str, Any] | None:
-    """How lists of words are written in these cells; None where they hold none.
+def infer(cells: pl.Series, declared: bool = False) -> dict[str, Any] | None:
+    """How lists of words are written in these values; None where they hold none.
 
-    >>> told(pl.Series(["['a', 'b']", "[]"])), told(pl.Series([["a"], []])), told(pl.Series(["a", "b"]))
+    >>> infer(pl.Series(["['a', 'b']", "[]"])), infer(pl.Series([["a"], []])), infer(pl.Series(["a", "b"]))
     ({'written': True}, {'sign': '|'}, None)
     """
     if isinstance(cells.dtype, pl.List | pl.Array):
@@ -140,13 +140,13 @@ def told(cells: pl.Series, asked: bool = False) -> dict[str, Any] | None:
     for sign in SIGNS:
         parts = _stripped(known.str.split(sign))
         several = int((parts.list.len() > 1).sum()) / len(known)
-        if several >= SEVERAL and (asked or _recur(parts)):
+        if several >= SEVERAL and (declared or _recur(parts)):
             return {"sign": sign}
-    return {"sign": "\0"} if asked else None
+    return {"sign": "\0"} if declared else None
 
 
 def read(cells: pl.Series, how: Mapping[str, Any]) -> pl.Series:
-    """Cells as lists of words; null where one is missing, or should be a list and is none."""
+    """Values as lists of words; null where one is missing, or should be a list and is none."""
     if cells.dtype.is_nested():
         return _stripped(cells.cast(pl.List(pl.String)))
     bracketed = cells.str.contains(WRITTEN).fill_null(False)
@@ -154,15 +154,15 @@ def read(cells: pl.Series, how: Mapping[str, Any]) -> pl.Series:
         parts = cells.fill_null("").str.split(how.get("sign", JOIN))
         if not bracketed.any():
             return _stripped(parts)
-        cells, held = cells.set(~bracketed, None), parts.to_list()
+        cells, split = cells.set(~bracketed, None), parts.to_list()
     else:
-        held = [None] * len(cells)
-    found = [other if cell is None else _list(cell) for cell, other in zip(cells.to_list(), held, strict=True)]
+        split = [None] * len(cells)
+    found = [other if cell is None else _list(cell) for cell, other in zip(cells.to_list(), split, strict=True)]
     return _stripped(pl.Series(cells.name, found, dtype=pl.List(pl.String)))
 
 
 def _recur(parts: pl.Series) -> bool:
-    """Whether few parts make many cells, and change their places: 'a;b', 'a', 'b;c', but not 'Ulm, Germany'."""
+    """Whether few parts make many values, and change their places: 'a;b', 'a', 'b;c', but not 'Ulm, Germany'."""
     cells = parts.unique()
     each = pl.DataFrame({"part": cells, "place": cells.list.eval(pl.int_range(pl.len()))}).explode("part", "place")
     places = each.drop_nulls().group_by("part").agg(pl.len(), pl.col("place").n_unique())

@@ -43,7 +43,7 @@ FORMATS = (
  "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z",
     COMPACT := "%Y%m%d",
 )  # fmt: skip
-# Forms that begin with the year: a cell of one of them is never one of another, whatever its column says.
+# Forms that begin with the year: a value of one of them is never one of another, whatever its column says.
 ISO = tuple(pattern for pattern in FORMATS if pattern.startswith("%Y") and pattern != COMPACT)
 EIGHT = (
     r"^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"  # of a hundred numbers of eight digits four, by chance
@@ -148,7 +148,7 @@ class Time(Kind):
         if not forms:
             return None
         others = "".join(f", though {other} fits them too; write days as {WRITTEN_DAY}" for other in forms[1:])
-        return {"format": forms[0]}, share, f"cells such as {words[0]!r} are read as {forms[0]}{others}."
+        return {"format": forms[0]}, share, f"values such as {words[0]!r} are read as {forms[0]}{others}."
 
     def rewritten(
         self, cells: pl.Series, settings: Mapping[str, Any], dtype: pl.DataType, contract: Mapping[str, Any]
@@ -215,7 +215,7 @@ def _share(moments: pl.Series, count: pl.Series) -> float:
 
 
 def parsed(words: pl.Series, settings: Mapping[str, Any]) -> pl.Series:
-    """Cells without their words for 'missing' as milliseconds UTC, int64 [rows], null where one is no time."""
+    """Values without their words for 'missing' as milliseconds UTC, int64 [rows], null where one is no time."""
     if words.dtype != pl.String:
         return words.cast(pl.Datetime("ms")).cast(pl.Int64)
     if settings.get("format") in SINCE:

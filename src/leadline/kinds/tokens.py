@@ -5,7 +5,7 @@ Tokens are characters where the train part has few different ones; else byte pai
 2016, 'Neural Machine Translation of Rare Words with Subword Units'), learned on the train part. Bytes are byte pairs
 without a pair. The graph cuts characters by ONNX Runtime's own Tokenizer, byte pairs by that of onnxruntime-extensions.
 
-No cell looks like a text corpus by itself: a source says that it is (`readers/text_corpus.py`).
+No value looks like a text corpus by itself: a source says that it is (`readers/text_corpus.py`).
 """
 
 from __future__ import annotations

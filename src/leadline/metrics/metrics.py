@@ -24,7 +24,7 @@ from leadline.system.errors import LeadlineError
 
 Inner = tuple[float, np.ndarray]  # a value, and the influence of each row on it
 
-LIKELY = 0.5  # probability from which a row is said to bear a label, where it may bear several
+LIKELY = 0.5  # least probability of a predicted label, where a row may have several
 LEAST_P = 1e-7  # of a probability, in a log loss: float32 knows no finer share of one
 
 
@@ -130,27 +130,27 @@ def _precision_of(positive: np.ndarray, score: np.ndarray) -> Inner:
 
 
 def _micro_f1(truth: np.ndarray, scores: np.ndarray) -> Inner:
-    """Of all labels of all rows together: twice those found, over those said and those borne."""
-    borne, said = unpacked(truth, scores.shape[1]), scores >= LIKELY
-    both = (borne.sum(axis=1) + said.sum(axis=1)).astype(np.float64)
-    return _mean(2.0 * (borne & said).sum(axis=1), both) if both.any() else (1.0, np.zeros(len(truth)))
+    """Micro F1: twice the true positives of all rows and labels, over predicted plus actual labels."""
+    actual, predicted = unpacked(truth, scores.shape[1]), scores >= LIKELY
+    both = (actual.sum(axis=1) + predicted.sum(axis=1)).astype(np.float64)
+    return _mean(2.0 * (actual & predicted).sum(axis=1), both) if both.any() else (1.0, np.zeros(len(truth)))
 
 
 def _macro_f1(truth: np.ndarray, scores: np.ndarray) -> Inner:
-    """The mean over labels of F1; a label that no row bears, and that is said of none, has none."""
-    borne, said = unpacked(truth, scores.shape[1]), scores >= LIKELY
-    both = (borne.astype(np.float64) + said).T
-    parts = [_mean(2.0 * hits, sums) for hits, sums in zip((borne & said).T, both, strict=True) if sums.any()]
+    """Macro F1; a label without actual and predicted rows is left out."""
+    actual, predicted = unpacked(truth, scores.shape[1]), scores >= LIKELY
+    both = (actual.astype(np.float64) + predicted).T
+    parts = [_mean(2.0 * hits, sums) for hits, sums in zip((actual & predicted).T, both, strict=True) if sums.any()]
     return _average(parts) if parts else (1.0, np.zeros(len(truth)))
 
 
 def _label_accuracy(truth: np.ndarray, scores: np.ndarray) -> Inner:
-    """The share of labels, borne or not, that are told right: one less the Hamming loss."""
+    """The share of correct yes/no labels: one minus the Hamming loss."""
     return _mean((unpacked(truth, scores.shape[1]) == (scores >= LIKELY)).mean(axis=1))
 
 
 def _exact_match(truth: np.ndarray, scores: np.ndarray) -> Inner:
-    """The share of rows all of whose labels are told right."""
+    """Subset accuracy: the share of rows whose labels are all correct."""
     return _mean((unpacked(truth, scores.shape[1]) == (scores >= LIKELY)).all(axis=1))
 
 

@@ -1,7 +1,7 @@
 """Several labels a row, as one whole number: bit k says whether the row bears label k, and -1 that it is unusable.
 
 So a row's labels travel through split, store and judge like a class number, and rows with the same labels are of one
-class where classes are kept alike. `kinds/tags.py` says which cells hold several.
+class where classes are kept alike. `kinds/tags.py` says which values hold several.
 
     >>> packed(np.array([[True, False], [True, True]])).tolist()
     [1, 3]
@@ -38,15 +38,15 @@ def rarest(labels: np.ndarray, count: int) -> np.ndarray:
         [0, 0, 1, 2, -1]
     """
     usable = labels >= 0
-    borne = unpacked(labels, count) & usable[:, None]
-    order = np.argsort(borne.sum(axis=0), kind="stable")
-    found = np.where(borne.any(axis=1), order[borne[:, order].argmax(axis=1)], count)
+    present = unpacked(labels, count) & usable[:, None]
+    order = np.argsort(present.sum(axis=0), kind="stable")
+    found = np.where(present.any(axis=1), order[present[:, order].argmax(axis=1)], count)
     return np.asarray(np.where(usable, found, -1), np.int64)
 
 
 def named(marks: np.ndarray, names: Sequence[str]) -> list[list[str]]:
     """bool [n, labels] -> the labels of each row."""
-    return [[name for name, borne in zip(names, row, strict=True) if borne] for row in marks.tolist()]
+    return [[name for name, present in zip(names, row, strict=True) if present] for row in marks.tolist()]
 
 
 def joined(marks: np.ndarray, names: Sequence[str]) -> list[str]:

@@ -105,7 +105,7 @@ def recur(layers: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tu
 
 
 def _onnx_order(gates: Tensor) -> Tensor:
-    """PyTorch's gates (input, forget, cell, output) as ONNX has them (input, output, forget, cell)."""
+    """PyTorch's gates (input, forget, candidate, output) in the order of ONNX (input, output, forget, candidate)."""
     size = len(gates) // 4
     return torch.cat([gates[place * size : (place + 1) * size] for place in (0, 3, 1, 2)])
 

@@ -89,12 +89,12 @@ def unpack(path: Path, cache: Path) -> tuple[Path, tuple[str, ...]]:
             ) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    found = json.loads((stored / "facts.json").read_text(encoding="utf-8"))
-    return stored / found["folder"], tuple(f"{path.name}: {note}" for note in found["notes"])
+    stored_facts = json.loads((stored / "facts.json").read_text(encoding="utf-8"))
+    return stored / stored_facts["folder"], tuple(f"{path.name}: {note}" for note in stored_facts["notes"])
 
 
 def _unpack(path: Path, folder: Path) -> list[str]:
-    """Write an archive's files below `folder`; returns what is to be said of those left out."""
+    """Write an archive's files below `folder`; returns messages about those left out."""
     packed, written = path.stat().st_size, 0
     left_out: list[_Entry] = []
     with _opened(path) as archive:

@@ -1,7 +1,6 @@
-"""Cells in one form, whoever read them: the types of a frame made few, before any kind sees them.
+"""Values in one canonical form, whoever read them: few types in a frame, before any kind sees them.
 
-Enters: a lazy frame as a reader made it. Leaves: the same with these types of cells, and no others, in columns that
-hold one value a cell:
+Enters: a lazy frame as a reader made it. Leaves: the same with these types, and no others, in scalar columns:
 
     text       from text, categories and enumerations; composed (Unicode NFC), null where empty
     numbers    whole ones as they are, DECIMAL and integers beyond 64 bits as float64
@@ -25,7 +24,7 @@ __all__ = ["composed", "is_pattern", "named", "plain", "unplain_columns"]
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 WIDE = (pl.UInt64, pl.Int128, pl.UInt128)
 LOOKED_AT = r"[^\x00-\x7F]|^$"  # what may have to be changed
-MOST_CELLS = 2**22  # looked at together: to open a file of thousands of columns for some of them takes a moment
+MOST_VALUES = 2**22  # scanned together: to open a file of thousands of columns for some of them takes a moment
 
 
 def composed(text: str) -> str:
@@ -50,19 +49,19 @@ def is_pattern(name: str) -> bool:
 def plain(
     frame: pl.LazyFrame, keep: Collection[str] = (), unplain: Collection[str] | None = None
 ) -> pl.LazyFrame:  # fmt: skip
-    """The frame with its cells in one form.
+    """The frame with its values in canonical form.
 
     Args:
-        keep: columns that stay as they are: those of media.
-        unplain: the columns of text that have to be changed (default: they are looked for).
+        keep: columns that stay unchanged: those of media.
+        unplain: the text columns that have to be changed (default: found by a scan).
     """
     schema = frame.collect_schema()
     if unplain is None:
         unplain = unplain_columns(frame, keep)
     changed = [
-        cell.alias(name)
+        values.alias(name)
         for name, dtype in schema.items()
-        if name not in keep and (cell := _cell(name, dtype, name in unplain)) is not None
+        if name not in keep and (values := _cell(name, dtype, name in unplain)) is not None
     ]
     names = {name: composed(name) for name in schema}
     renamed = {old: new for old, new in names.items() if old != new and new not in schema}
@@ -71,37 +70,39 @@ def plain(
 
 
 def _cell(name: str, dtype: pl.DataType, unplain: bool) -> pl.Expr | None:
-    """A column in its one form; None where it has that already."""
-    cell = pl.col(name)
+    """A column in canonical form; None where it has that already."""
+    column = pl.col(name)
     if dtype in TEXT:
-        text = cell if dtype == pl.String else cell.cast(pl.String)
+        text = column if dtype == pl.String else column.cast(pl.String)
         if unplain:
             text = text.str.normalize("NFC")
             return pl.when(text != "").then(text)
         return None if dtype == pl.String else text
     if isinstance(dtype, pl.Decimal) or dtype in WIDE:
-        return cell.cast(pl.Float64)
+        return column.cast(pl.Float64)
     if isinstance(dtype, pl.Datetime):
-        cell = cell.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else cell
-        return cell if dtype.time_zone is None and dtype.time_unit == "ms" else cell.cast(pl.Datetime("ms"))
+        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if dtype.time_zone else column
+        return column if dtype.time_zone is None and dtype.time_unit == "ms" else column.cast(pl.Datetime("ms"))
     return None
 
 
 def unplain_columns(frame: pl.LazyFrame, keep: Collection[str] = ()) -> list[str]:
-    """The columns of text of which some cell is not composed, or empty."""
+    """The text columns that have a value which is not composed, or empty."""
     names = [name for name, dtype in frame.collect_schema().items() if dtype in TEXT and name not in keep]
     if not names:
         return []
     rows = int(frame.select(pl.len()).collect().item())
-    step, found = max(1, MOST_CELLS // max(1, rows)), list[str]()
+    step, unplain = max(1, MOST_VALUES // max(1, rows)), list[str]()
     for some in (names[start : start + step] for start in range(0, len(names), step)):
-        few = _those(frame, some, lambda cell: cell.str.contains(LOOKED_AT).any())
-        found += _those(frame, few, lambda cell: ((cell.str.normalize("NFC") != cell) | (cell == "")).any())
-    return found
+        few = _those(frame, some, lambda column: column.str.contains(LOOKED_AT).any())
+        unplain += _those(frame, few, lambda column: ((column.str.normalize("NFC") != column) | (column == "")).any())
+    return unplain
 
 
-def _those(frame: pl.LazyFrame, names: list[str], asked: Callable[[pl.Expr], pl.Expr]) -> list[str]:
+def _those(frame: pl.LazyFrame, names: list[str], predicate: Callable[[pl.Expr], pl.Expr]) -> list[str]:
     if not names:
         return []
-    said = frame.select(asked(pl.col(name).cast(pl.String)).alias(name) for name in names).collect().row(0, named=True)
-    return [name for name in names if said[name]]
+    answers = (
+        frame.select(predicate(pl.col(name).cast(pl.String)).alias(name) for name in names).collect().row(0, named=True)
+    )
+    return [name for name in names if answers[name]]

@@ -40,8 +40,8 @@ def without_packing(path: Path) -> Path:
 
 def packing_of(path: Path, head: bytes) -> str | None:
     """How a file is packed, by its first bytes, else by its name; None where it is plain."""
-    told = next((packing for packing, magic in MAGIC.items() if head.startswith(magic)), None)
-    return told or PACKINGS.get(path.suffix.lower())
+    by_magic = next((packing for packing, magic in MAGIC.items() if head.startswith(magic)), None)
+    return by_magic or PACKINGS.get(path.suffix.lower())
 
 
 def opened(path: Path, packing: str) -> IO[bytes]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from leadline.core.note import NO_HEADER, Note
-from leadline.readers.csv_dialect import LONGEST_CELL, SEPARATORS, Dialect, reader_of, sample_of, sniff
+from leadline.readers.csv_dialect import LONGEST_VALUE, SEPARATORS, Dialect, reader_of, sample_of, sniff
 from leadline.readers.csv_preamble import look, without
 from leadline.readers.media import listed
 from leadline.readers.part import agreed, counted
@@ -99,7 +99,7 @@ def _tidied(table: Path, dialect: Dialect, folder: Path) -> list[str]:
     if copies:
         frame = frame.drop(name for name, _ in copies)
         names = listed(dict.fromkeys(repr(old) for _, old in copies))
-        notes.append(f"has {names} more than once with the same cells; one of each is kept")
+        notes.append(f"has {names} more than once with the same values; one of each is kept")
     if others:
         notes.append(f"has more than one column named {listed(dict.fromkeys(repr(old) for _, old in others))}; "
                      f"the later ones are called {listed(name for name, _ in others)}")  # fmt: skip
@@ -118,11 +118,11 @@ def _titles(dialect: Dialect) -> list[tuple[str, str]]:
 def _twice(dialect: Dialect) -> list[tuple[str, str]]:
     """(column, the column before it of the same title)."""
     first: dict[str, str] = {}
-    found = []
+    pairs = []
     for name, title in zip(dialect.names, dialect.titles, strict=True):
         if title and first.setdefault(title, name) != name:
-            found.append((name, first[title]))
-    return found
+            pairs.append((name, first[title]))
+    return pairs
 
 
 # --- the fast way ----------------------------------------------------------------------------------------------------
@@ -163,8 +163,8 @@ def _by_polars(plain: Path, folder: Path, dialect: Dialect) -> Converted | None:
 def _blank_lines(plain: Path, table: Path, dialect: Dialect) -> int | None:
     """How many of the rows are blank lines; None where some rows are lines with too few or swallowed fields.
 
-    Every row of F fields has F - 1 separators, a blank line none; those inside of quoted cells come on top. So the
-    separators of the whole file say whether a null at the end of a row was written or made up.
+    Every row of F fields has F - 1 separators, a blank line none; those inside quoted values come on top. So the
+    separators of the whole file tell whether a null at the end of a row was written or made up.
     """
     frame = pl.scan_parquet(table)
     last = pl.nth(-1)
@@ -227,8 +227,8 @@ def _empty_to_null(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 def _named(frame: pl.LazyFrame, names: tuple[str, ...]) -> pl.LazyFrame:
     """Columns renamed by position."""
-    found = frame.collect_schema().names()
-    return frame.select(pl.col(old).alias(new) for old, new in zip(found, names, strict=True))
+    old_names = frame.collect_schema().names()
+    return frame.select(pl.col(old).alias(new) for old, new in zip(old_names, names, strict=True))
 
 
 def _sink(frame: pl.LazyFrame, table: Path) -> None:
@@ -247,31 +247,31 @@ class _Pass:
     """One reading of the whole file under one idea of what a quote means."""
 
     clean: Path
-    kept: int = 0
-    lost: int = 0
+    good: int = 0  # records of the right width
+    bad: int = 0
     blank: int = 0
     quotes: int = 0
 
 
 def _by_csv(plain: Path, folder: Path, dialect: Dialect, name: str, unit: str) -> Converted:
-    limit = csv.field_size_limit(LONGEST_CELL)
+    limit = csv.field_size_limit(LONGEST_VALUE)
     try:
         done, best, off = _best_pass(plain, folder, dialect)
     finally:
         csv.field_size_limit(limit)
-    if best.lost > best.kept:
+    if best.bad > best.good:
         (line, reason), was = done.bad[0], "was" if len(dialect.names) == 1 else "were"
         raise SourceError(
-            f"{name} has {counted(best.lost, f'bad {unit}')} of {best.kept + best.lost:,} (first: {unit} {line}, "
+            f"{name} has {counted(best.bad, f'bad {unit}')} of {best.good + best.bad:,} (first: {unit} {line}, "
             f"{reason}), where {counted(len(dialect.names), 'field')} a {unit} {was} expected; check its "
             "separator, quotes and header"
         )
     notes = list(_blank_note(best.blank))
     if off:
         notes.append("has stray quote characters; they are read as part of the text")
-    if best.lost:
-        notes.append(f"has {counted(best.lost, unit)} that could not be read, left out")
-    if best.kept:
+    if best.bad:
+        notes.append(f"has {counted(best.bad, unit)} that could not be read, left out")
+    if best.good:
         frame = _named(pl.scan_csv(best.clean, has_header=False, infer_schema=False), dialect.names)
     else:
         frame = pl.LazyFrame(schema=dict.fromkeys(dialect.names, pl.String))
@@ -288,7 +288,7 @@ def _best_pass(plain: Path, folder: Path, dialect: Dialect) -> tuple[Converted, 
         return done, best, False
     done, best = _pass(plain, folder, dialect)
     text, plainly = _pass(plain, folder, replace(dialect, quoting=False))
-    if plainly.kept > best.kept:
+    if plainly.good > best.good:
         return text, plainly, True
     return done, best, False
 
@@ -313,12 +313,12 @@ def _pass(plain: Path, folder: Path, dialect: Dialect, strict: bool = False) -> 
                 header = False
                 continue
             elif len(record) == fields:
-                result.kept += 1
-                # In a tab file such a cell is a quote that was never meant to open, and has swallowed lines.
-                result.quotes += tabbed and any("\t" in cell and "\n" in cell for cell in record)
+                result.good += 1
+                # In a tab file such a value begins with a stray quote, which has swallowed lines.
+                result.quotes += tabbed and any("\t" in value and "\n" in value for value in record)
                 writer.writerow(record)
                 continue
-            result.lost += 1
+            result.bad += 1
             done = done.with_bad(
                 line,
                 reason or f"{counted(len(record), 'field')} where {fields} {'was' if fields == 1 else 'were'} expected",
@@ -327,7 +327,7 @@ def _pass(plain: Path, folder: Path, dialect: Dialect, strict: bool = False) -> 
 
 
 def _records(file: io.TextIOBase, dialect: Dialect, strict: bool) -> Iterator[tuple[int, list[str], str]]:
-    """(line, record, what is wrong) for each record; the csv module goes on after one that it can't read."""
+    """(line, record, what is wrong) for each record; the csv module continues after one that it can't read."""
     reader = reader_of(file, dialect.separator, dialect.quoting, dialect.spaced, strict)
     while True:
         line = reader.line_num + 1

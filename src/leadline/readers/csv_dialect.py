@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _csv import Reader
 
-__all__ = ["LONGEST_CELL", "NO_SEPARATOR", "SEPARATORS", "Dialect", "is_data", "reader_of", "sample_of", "sniff"]
+__all__ = ["LONGEST_VALUE", "NO_SEPARATOR", "SEPARATORS", "Dialect", "is_data", "reader_of", "sample_of", "sniff"]
 
 SAMPLE_CHARS = 2**18
 SAMPLE_RECORDS = 500
-# A stray quote would make the csv module swallow the file; no honest cell is longer than this.
-LONGEST_CELL = 2**24
+# A stray quote would make the csv module swallow the file; no real value is longer than this.
+LONGEST_VALUE = 2**24
 # Cannot occur in text: the separator of a file that has one column.
 NO_SEPARATOR = "\x1f"
 SEPARATORS = "\t;,|"
@@ -57,7 +57,7 @@ def sample_of(plain: Path) -> str:
     size = SAMPLE_CHARS
     with plain.open(encoding="utf-8", newline="") as file:
         text = file.read(size)
-        while text.count("\n") < 4 and size < LONGEST_CELL and (more := file.read(size)):
+        while text.count("\n") < 4 and size < LONGEST_VALUE and (more := file.read(size)):
             text, size = text + more, size * 2
         whole = not file.read(1)
     return text if whole or "\n" not in text else text[: text.rindex("\n") + 1]
@@ -74,13 +74,13 @@ def sniff(text: str, separator: str | None = None) -> Dialect:
     if len(records) > 1 and len(records[0]) == width - 1 > 0:
         records = [_widened(records[0], records[1:], width), *records[1:]]
     header = bool(records) and _has_header(records)
-    first = [" ".join(cell.split()) for cell in records[0]] if header else [""] * width
+    first = [" ".join(value.split()) for value in records[0]] if header else [""] * width
     body = text.lstrip("\r\n")
     return Dialect(
         separator=separator,
         quoting=quoting,
         header=header,
-        names=_unique([cell or f"column_{i}" for i, cell in enumerate(first, start=1)]),
+        names=_unique([value or f"column_{i}" for i, value in enumerate(first, start=1)]),
         titles=tuple(first),
         skip=text[: len(text) - len(body)].count("\n"),
         spaced=spaced,
@@ -99,15 +99,15 @@ def _unique(names: list[str]) -> tuple[str, ...]:
     >>> _unique(["x", "y", "x", "x_2"])
     ('x', 'y', 'x_3', 'x_2')
     """
-    taken, seen, found = set(names), set[str](), list[str]()
+    taken, seen, unique = set(names), set[str](), list[str]()
     for name in names:
         if name in seen:
             number = next(n for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)
             name = f"{name}_{number}"
             taken.add(name)
         seen.add(name)
-        found.append(name)
-    return tuple(found)
+        unique.append(name)
+    return tuple(unique)
 
 
 def _separator(text: str, separators: str) -> tuple[str, bool, bool, list[list[str]]]:
@@ -123,7 +123,7 @@ def _separator(text: str, separators: str) -> tuple[str, bool, bool, list[list[s
             # A header that one separator cuts as it cuts the rows below says more than any one of these.
             share = hits / len(records) + (HEADER_AGREES if len(records[0]) == width else 0.0)
             first = len(records[0])
-            if first > 1 and all(NAME.match(cell) and cell == cell.strip() for cell in records[0]):
+            if first > 1 and all(NAME.match(value) and value == value.strip() for value in records[0]):
                 # A line of names is a header, however ragged the lines below it are.
                 share, width = max(share if width > 1 else 0.0, 0.5), max(width, first)
             elif share < 0.8:
@@ -140,13 +140,13 @@ def _separator(text: str, separators: str) -> tuple[str, bool, bool, list[list[s
 
 def _readings(text: str, separator: str) -> list[tuple[bool, bool]]:
     """(quoting, space allowed before a quote) worth trying; a later one must do better than the first to win."""
-    found = [(True, False)]
+    readings = [(True, False)]
     if f'{separator} "' in text:
-        found.append((True, True))
+        readings.append((True, True))
     if separator == "\t":
         # In tab files quotes are often just text.
-        found.append((False, False))
-    return found
+        readings.append((False, False))
+    return readings
 
 
 def _top_records(text: str, separator: str, quoting: bool, spaced: bool) -> list[list[str]]:
@@ -159,7 +159,7 @@ def _top_records(text: str, separator: str, quoting: bool, spaced: bool) -> list
             if len(records) == SAMPLE_RECORDS:
                 break
     except csv.Error:
-        # A cell longer than the csv module takes: what came before it is evidence enough.
+        # A value longer than the csv module takes: the records before it are enough.
         pass
     return records
 
@@ -180,16 +180,16 @@ def _has_header(records: list[list[str]]) -> bool:
 
     A name differs in kind from what stands below it (text over numbers), or at least never comes again below it.
     """
-    first = [cell.strip() for cell in records[0]]
+    first = [value.strip() for value in records[0]]
     below = [record for record in records[1:] if len(record) == len(first)]
-    below = [record for record in below if [cell.strip() for cell in record] != first]  # a header that comes again
+    below = [record for record in below if [value.strip() for value in record] != first]  # a header that comes again
     columns = [[record[i].strip() for record in below] for i in range(len(first))]
-    numeric = [is_data(cell) for cell in first]
+    numeric = [is_data(value) for value in first]
     over_numbers = any(
         not numeric[i] and first[i].lower() not in MISSING and _mostly_data(column) for i, column in enumerate(columns)
     )
     if any(numeric):
-        names = [cell for cell, number in zip(first, numeric, strict=True) if number]
+        names = [value for value, number in zip(first, numeric, strict=True) if number]
         whole = all(name.isdigit() for name in names) and len(set(names)) == len(names)
         counted = whole and len(names) > 2 and [int(n) for n in names] in (
             list(range(len(names))), list(range(1, len(names) + 1))
@@ -197,18 +197,18 @@ def _has_header(records: list[list[str]]) -> bool:
         return counted or (whole and over_numbers)
     if over_numbers:
         return True
-    if any(len(cell) > 60 or "\n" in cell for cell in first):
+    if any(len(value) > 60 or "\n" in value for value in first):
         return False
     if len(first) == 1 and not (NAME.match(first[0]) and (WORD.match(first[0]) or not below)):
         return False
-    return not any(cell and cell in column for cell, column in zip(first, columns, strict=True))
+    return not any(value and value in column for value, column in zip(first, columns, strict=True))
 
 
-def is_data(cell: str) -> bool:
-    """Whether a cell is a number or a date, as no column name is."""
-    return bool(NUMBER.match(cell) or DATE.match(cell))
+def is_data(value: str) -> bool:
+    """Whether a value is a number or a date, as no column name is."""
+    return bool(NUMBER.match(value) or DATE.match(value))
 
 
 def _mostly_data(column: list[str]) -> bool:
-    cells = [cell for cell in column if cell.lower() not in MISSING]
-    return bool(cells) and sum(map(is_data, cells)) >= 0.9 * len(cells)
+    values = [value for value in column if value.lower() not in MISSING]
+    return bool(values) and sum(map(is_data, values)) >= 0.9 * len(values)

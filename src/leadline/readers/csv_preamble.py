@@ -51,10 +51,10 @@ def look(text: str, separator: str | None = None) -> Top:
     Top(skip=1, header=None, separator=None, lined_up=False)
     """
     lines = text.splitlines(keepends=True)
-    skip, stated = 0, None
-    if separator is None and lines and (said := STATED.match(lines[0])):
-        skip, stated = 1, said[2]
-        separator = stated
+    skip, declared = 0, None
+    if separator is None and lines and (match := STATED.match(lines[0])):
+        skip, declared = 1, match[2]
+        separator = declared
     end = skip
     while end < len(lines) and (COMMENT.match(lines[end]) or (end > skip and not lines[end].strip())):
         end += 1
@@ -63,16 +63,16 @@ def look(text: str, separator: str | None = None) -> Top:
     if skip < end < len(lines):
         below = sniff("".join(lines[end:]), separator)
         if _are_rows(lines[skip:end], below):
-            return Top(skip=skip, separator=stated)
+            return Top(skip=skip, separator=declared)
         header = _named_by(lines[end - 1], below)
         if header is not None and header.lstrip()[:1] in SEPARATORS:
-            return Top(skip=end - 1, separator=stated)  # '#' is the name of the first column
+            return Top(skip=end - 1, separator=declared)  # '#' is the name of the first column
         if header is not None:
-            return Top(skip=end, header=header, separator=stated)
+            return Top(skip=end, header=header, separator=declared)
         skip = end
     skip += _title("".join(lines[skip:]), separator)
     lined_up = separator is None and is_lined_up("".join(lines[skip:]))
-    return Top(skip=skip, separator=stated, lined_up=lined_up)
+    return Top(skip=skip, separator=declared, lined_up=lined_up)
 
 
 def without(plain: Path, top: Top, folder: Path) -> Path:
@@ -115,7 +115,7 @@ def is_lined_up(text: str) -> bool:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip("\"'") for cell in CELL.findall(line.rstrip("\r\n"))]
+    return [value.strip("\"'") for value in CELL.findall(line.rstrip("\r\n"))]
 
 
 def _are_rows(lines: list[str], below: Dialect) -> bool:
@@ -135,7 +135,7 @@ def _named_by(comment: str, below: Dialect) -> str | None:
 
 
 def _title(text: str, separator: str | None) -> int:
-    """How many lines above the header hold one cell, where the table has more."""
+    """How many lines above the header hold one value, where the table has more."""
     separator = sniff(text, separator).separator
     if separator == NO_SEPARATOR:
         return _title_of_few(text)
@@ -143,17 +143,17 @@ def _title(text: str, separator: str | None) -> int:
     width = Counter(line.count(separator) + 1 for _, line in lines).most_common(1)[0][0] if lines else 1
     if width < 2 or len(lines) <= FEWEST or '"' in lines[0][1]:
         return 0
-    aside = False  # a title stands at the left, or above a header; a name alone may stand over the last column
+    indented = False  # a title stands at the left, or above a header; a name alone may stand over the last column
     for number, (index, line) in enumerate(lines[: MOST_TITLE + 1]):
-        cells = [cell.strip() for cell in line.split(separator)]
-        if sum(map(bool, cells)) > 1 or (number == 0 and width == 2 and separator in line):
-            return index if number and not (aside and any(map(is_data, cells))) else 0
-        aside = aside or not cells[0]
+        values = [value.strip() for value in line.split(separator)]
+        if sum(map(bool, values)) > 1 or (number == 0 and width == 2 and separator in line):
+            return index if number and not (indented and any(map(is_data, values))) else 0
+        indented = indented or not values[0]
     return 0
 
 
 def _title_of_few(text: str) -> int:
-    """A title above a short table makes its separator hard to see: it is looked for below."""
+    """A title above a short table makes its separator hard to see: it is inferred from the lines below."""
     lines = list(_lines(text))
     for number in range(1, min(MOST_TITLE, len(lines) - FEWEST) + 1):
         below = sniff(text.split("\n", lines[number][0])[-1])

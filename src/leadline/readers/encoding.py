@@ -1,7 +1,7 @@
 """In which encoding a text file is written, inferred from its bytes; and the same text in UTF-8.
 
 Enters: a file. Leaves: a name that Python's codecs know, and a UTF-8 file. What is not UTF-8 carries no mark, so it is
-guessed, and the guess is said: East Asian encodings by their pairs of bytes, other scripts by how often their commonest
+guessed, and a message says so: East Asian encodings by their pairs of bytes, other scripts by how often their commonest
 letters come, Latin ones by which of them makes letters of the bytes inside of words.
 
     >>> guess("Размер;Цвет\\n12,5;красный\\n".encode("cp1251"))
@@ -88,8 +88,8 @@ def guess(sample: bytes) -> str:
     strange = sum("\udc80" <= letter <= "\udcff" for letter in mixed)
     if sum(letter > "\x7f" for letter in mixed) - strange > strange:
         return "latin-1"  # most of it is UTF-8
-    if found := _pairs(sample):
-        return found
+    if east_asian := _pairs(sample):
+        return east_asian
     if _beside(sample) <= APART and _in_runs(sample) >= RUNS:
         shares = {name: _common(sample, name) for name in COMMONEST}
         best = max(shares, key=lambda name: shares[name])

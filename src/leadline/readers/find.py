@@ -1,4 +1,4 @@
-"""What the user points at: a path, a frame, arrays, or the name of a sample."""
+"""Find the user's data: a path, a frame, arrays, or the name of a sample."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from leadline.system.cache import cache_folder
 
 
 def cache_of(settings: Settings) -> Path:
-    """Where encoded data is kept."""
+    """The folder of encoded data."""
     return Path(settings.cache) if settings.cache else cache_folder()
 
 
 def find(source: Any, test: Any, settings: Settings) -> Source:
-    """The source of a run, and its test rows where they are given."""
+    """The source of a run, with its test rows, if any."""
     cache, running = cache_of(settings), settings.running
     if isinstance(source, str) and not Path(source).exists() and (settings.data or samples.is_known(source)):
         source = samples.load(source, data=settings.data, cache=cache, running=running)

@@ -58,7 +58,7 @@ SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 def read_folder(folder: Path, cache: Path) -> Layout:
     """Recognise the layout of a folder and read it.
 
-    Raises SourceError that says what was looked for and what was found.
+    Raises SourceError that says what was expected and what was found.
     """
     files, subfolders = visible(folder)
     if not files and not subfolders:
@@ -84,19 +84,19 @@ def read_folder(folder: Path, cache: Path) -> Layout:
         notes = [f"{listed(unused)} beside the class folders is not used"] if unused else []
         return replace(layout, notes=(*notes, *layout.notes))
     if len(archives) == 1 and not any(table_suffix(file) in TABLE_SUFFIXES for file in files):
-        unpacked, said = unpack(archives[0], cache)
+        unpacked, unpack_notes = unpack(archives[0], cache)
         layout = read_folder(unpacked, cache)
-        return replace(layout, notes=(*said, *layout.notes))
+        return replace(layout, notes=(*unpack_notes, *layout.notes))
     if not tables:
-        if stated := _part_folders(subfolders, cache):
-            return stated
+        if layout_of_parts := _part_folders(subfolders, cache):
+            return layout_of_parts
         raise SourceError(_nothing_found(folder, files))
     return _tables(folder, tables, cache)
 
 
 def _wrapped(folder: Path, files: list[Path], media: dict[str, list[str]]) -> Path | None:
     """The one folder that unpacking an archive often wraps around all; taken for a class, it would be the only one."""
-    filled = [name for name, found in media.items() if found]
+    filled = [name for name, names in media.items() if names]
     if len(filled) == 1:
         nested = media[filled[0]]
         if all("/" in name for name in nested) and len({posixpath.dirname(name) for name in nested}) > 1:
@@ -111,21 +111,21 @@ def _wrapped(folder: Path, files: list[Path], media: dict[str, list[str]]) -> Pa
 def _manifest(
     folder: Path, files: list[Path], media: dict[str, list[str]], archives: list[Path], cache: Path
 ) -> Layout | None:
-    """Tables whose cells name media in this folder or in an archive in it; None where there are none such."""
+    """Tables whose values name media in this folder or in an archive in it; None where there are none such."""
     if not (any(media.values()) or archives or any(medium_of(file.name) for file in files)):
         return None
     # Class folders say the label themselves, so a table beside them has to say it too.
     classes = sum(map(bool, media.values())) > 1
     # The tables of some data sets lie in a folder of their own, such as meta/ beside audio/.
-    apart = [file for name, found in media.items() if not found for file in visible(folder / name)[0]]
+    apart = [file for name, names in media.items() if not names for file in visible(folder / name)[0]]
     for tables in (_grouped(_table_files(files)), _grouped(_table_files(apart))):
         naming = {key: shards for key, shards in tables.items() if _names_media(shards, classes, cache)}
         if not naming:
             continue
-        if found := with_media(_tables(folder, naming, cache), archives, cache):
+        if layout := with_media(_tables(folder, naming, cache), archives, cache):
             unused = [shards[0].name for key, shards in tables.items() if key not in naming]
             notes = (f"{listed(unused)} in {folder.name}/ names no such files; it is left out",) if unused else ()
-            return replace(found, notes=(*found.notes, *notes))
+            return replace(layout, notes=(*layout.notes, *notes))
     return None
 
 
@@ -250,8 +250,8 @@ def base_name(path: Path) -> str:
     ('GunPoint', '')
     """
     words = re.split(r"([^A-Za-z0-9]+)", SHARD.sub("", _stem(path)))
-    kept = [word for word in words if word.lower() not in PART_TOKENS]
-    return re.sub(r"^[\W_]+|[\W_]+$", "", "".join(kept))
+    rest = [word for word in words if word.lower() not in PART_TOKENS]
+    return re.sub(r"^[\W_]+|[\W_]+$", "", "".join(rest))
 
 
 def _stem(path: Path) -> str:
@@ -271,42 +271,46 @@ def _tables(folder: Path, tables: dict[tuple[str, str], list[Path]], cache: Path
     """One table, or those that state a part."""
     if len(tables) == 1:
         return Layout(root=folder, parts={"train": read_table(next(iter(tables.values())), cache)})
-    found: dict[str, list[Path]] = {}
+    shards_by_part: dict[str, list[Path]] = {}
     others = []
     for (stem, _), shards in tables.items():
         part = part_of(stem)
         if part is None:
             others.append(shards[0].name)
-        elif part in found:
+        elif part in shards_by_part:
             raise SourceError(
-                f"{folder.name}/ holds {found[part][0].name} and {shards[0].name}, where one {part} table was "
+                f"{folder.name}/ holds {shards_by_part[part][0].name} and {shards[0].name}, where one {part} table was "
                 "expected; remove one, or name the file to read"
             )
         else:
-            found[part] = shards
-    if "train" not in found:
+            shards_by_part[part] = shards
+    if "train" not in shards_by_part:
         names = listed(shards[0].name for shards in tables.values())
         suffix = next(iter(tables))[1]
         raise SourceError(
             f"{folder.name}/ holds the tables {names}, where a single table or train and test tables were expected; "
             f"name the file to read, or read several as one by a pattern such as '{folder.name}/*{suffix}'"
         )
-    notes = [parts_note({part: shards[0].name for part, shards in found.items()})] if len(found) > 1 else []
+    notes = (
+        [parts_note({part: shards[0].name for part, shards in shards_by_part.items()})]
+        if len(shards_by_part) > 1
+        else []
+    )
     if others:
         notes.append(f"{listed(others)} in {folder.name}/ states no part (train, valid, test); it is left out")
-    parts = {part: read_table(shards, cache) for part, shards in found.items()}
+    parts = {part: read_table(shards, cache) for part, shards in shards_by_part.items()}
     return Layout(root=folder, parts=parts, notes=tuple(notes))
 
 
 def _part_folders(subfolders: list[Path], cache: Path) -> Layout | None:
     """Tables in folders named train, valid, test; several in one are read as one table. None without such a train."""
-    held = {part: _table_files(visible(sub)[0]) for sub in subfolders if (part := part_of(sub.name))}
-    held = {part: files for part, files in held.items() if files}
-    if "train" not in held:
+    tables = {part: _table_files(visible(sub)[0]) for sub in subfolders if (part := part_of(sub.name))}
+    tables = {part: files for part, files in tables.items() if files}
+    if "train" not in tables:
         return None
-    names = {part: sub.name for sub in subfolders if (part := part_of(sub.name)) in held}
-    parts, notes = {}, [parts_note({part: f"{name}/" for part, name in names.items()})] if len(held) > 1 else []
-    for part, files in held.items():
+    names = {part: sub.name for sub in subfolders if (part := part_of(sub.name)) in tables}
+    parts, notes = {}, [parts_note({part: f"{name}/" for part, name in names.items()})] if len(tables) > 1 else []
+    for part, files in tables.items():
         shards = list(_grouped(files).values())
         parts[part] = read_table(shards[0], cache) if len(shards) == 1 else one_table(files, cache).parts["train"]
     return Layout(root=subfolders[0].parent, parts=parts, notes=tuple(notes))
@@ -322,8 +326,8 @@ def _table_files(files: list[Path]) -> list[Path]:
 def _nothing_found(folder: Path, files: list[Path]) -> str:
     for kind, noun in NOUNS.items():
         if count := sum(medium_of(file.name) == kind for file in files):
-            found = counted(count, noun)
-            return f"{folder.name}/ holds {found} but no subfolder a class; put each class in its own folder"
+            amount = counted(count, noun)
+            return f"{folder.name}/ holds {amount} but no subfolder a class; put each class in its own folder"
     names = [file.name for file in files] + [f"{sub.name}/" for sub in visible(folder)[1]]
     remedy = "name the folder or file that holds the data"
     if any(is_archive(file) for file in files):

@@ -33,46 +33,46 @@ def is_pattern(text: str) -> bool:
 
 def matches(pattern: str) -> list[Path]:
     """The files of a pattern in order of name. Raises SourceError where there are none, or only media or folders."""
-    found = sorted(Path(name) for name in glob.glob(_literal_folders(pattern), recursive=True))
-    files = [path for path in found if path.is_file() and not litter(path.name)]
+    paths = sorted(Path(name) for name in glob.glob(_literal_folders(pattern), recursive=True))
+    files = [path for path in paths if path.is_file() and not litter(path.name)]
     if kinds := [kind for kind in (medium_of(file.name) for file in files) if kind]:
         raise SourceError(
             f"{pattern!r} names {counted(len(kinds), NOUNS[kinds[0]])} without a label; give the folder that holds one "
             "subfolder a class, or a table of file names and labels"
         )
     if not files:
-        what = f"nothing but {counted(len(found), 'folder')}" if found else "no file"
-        remedy = "give one folder, or a pattern of files" if found else "check the pattern, and quote it"
+        what = f"nothing but {counted(len(paths), 'folder')}" if paths else "no file"
+        remedy = "give one folder, or a pattern of files" if paths else "check the pattern, and quote it"
         raise SourceError(f"{pattern!r} names {what} in {Path.cwd()}; {remedy}")
     return files
 
 
 def _literal_folders(pattern: str) -> str:
     """The pattern with signs that stand in the names of folders taken as they are, as in 'sales [2024]/*.csv'."""
-    whole, kept = Path(pattern), Path()
+    whole, literal = Path(pattern), Path()
     for part in whole.parts:
-        if not (kept / part).is_dir():
+        if not (literal / part).is_dir():
             break
-        kept /= part
-    rest = whole.relative_to(kept) if kept.parts else whole
-    return os.path.join(glob.escape(str(kept)), str(rest)) if kept.parts else pattern
+        literal /= part
+    rest = whole.relative_to(literal) if literal.parts else whole
+    return os.path.join(glob.escape(str(literal)), str(rest)) if literal.parts else pattern
 
 
 def one_table(files: list[Path], cache: Path) -> Layout:
     """Read files as one table, or as one a part. Raises SourceError where their columns differ."""
     root = Path(os.path.commonpath([file.parent for file in files]))
-    stated: dict[str, list[Path]] = {}
+    by_part: dict[str, list[Path]] = {}
     for file in files:
-        stated.setdefault(part_of(file.stem) or "", []).append(file)
-    if "" in stated or "train" not in stated:
-        stated = {"train": files}
-    named = {file: partitions.stated(file, root) for file in files}
+        by_part.setdefault(part_of(file.stem) or "", []).append(file)
+    if "" in by_part or "train" not in by_part:
+        by_part = {"train": files}
+    named = {file: partitions.partition_values(file, root) for file in files}
     columns = [column for column in named[files[0]] if all(column in values for values in named.values())]
     values = {file: {column: named[file][column] for column in columns} for file in files}
-    parts = {part: _joined(mine, cache, values) for part, mine in stated.items()}
-    notes = (parts_note({part: listed(f.name for f in mine) for part, mine in stated.items()}),)
-    said = (partitions.note(columns),) if columns else ()
-    return Layout(root=root, parts=parts, notes=(*said, *(notes if len(parts) > 1 else ())))
+    parts = {part: _joined(part_files, cache, values) for part, part_files in by_part.items()}
+    notes = (parts_note({part: listed(f.name for f in part_files) for part, part_files in by_part.items()}),)
+    partition_notes = (partitions.note(columns),) if columns else ()
+    return Layout(root=root, parts=parts, notes=(*partition_notes, *(notes if len(parts) > 1 else ())))
 
 
 def _joined(files: list[Path], cache: Path, values: Mapping[Path, dict[str, str | None]]) -> Part:
@@ -95,7 +95,7 @@ def _joined(files: list[Path], cache: Path, values: Mapping[Path, dict[str, str 
         raise SourceError(
             f"{listed(f.name for f in files)} have columns of one name and unlike types ({reason}); save them alike"
         ) from error
-    said = f"{len(files)} files are read as one table, in order of name: {listed(file.name for file in files)}"
-    notes = (said, *(note for part in parts for note in part.notes))
+    summary = f"{len(files)} files are read as one table, in order of name: {listed(file.name for file in files)}"
+    notes = (summary, *(note for part in parts for note in part.notes))
     bad = tuple(row for part in parts for row in part.bad)
     return replace(parts[0], frame=frame, digest=combine(part.digest for part in parts), notes=notes, bad=bad)

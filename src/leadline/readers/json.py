@@ -33,12 +33,12 @@ def convert_json(plain: Path, folder: Path, name: str) -> Converted:
     """Turn a .json file into `folder`/table.parquet. Raises SourceError for what holds no table."""
     text = plain.read_text(encoding="utf-8")
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         if _begins_with_object(text):
             return convert_json_lines(plain, folder, name)
         raise SourceError(f"{name} is not whole JSON ({error}); copy or download it again") from error
-    rows = _rows(found)
+    rows = _rows(value)
     if rows is None:
         raise SourceError(f"{name} holds JSON of another form, where {ARRAY}; write its rows in one of these forms")
     lines = folder / "rows.jsonl"
@@ -56,20 +56,20 @@ def _begins_with_object(text: str) -> bool:
         return False
 
 
-def _rows(found: Any) -> Iterable[Any] | None:
+def _rows(data: Any) -> Iterable[Any] | None:
     """The rows that a JSON value holds; None where it holds none."""
-    if isinstance(found, list):
-        return found
-    if not isinstance(found, dict) or not found:
+    if isinstance(data, list):
+        return data
+    if not isinstance(data, dict) or not data:
         return None
-    values = list(found.values())
+    values = list(data.values())
     if all(isinstance(value, dict) for value in values):  # as pandas writes columns: {"a": {"0": 1, "1": 2}}
         values = [list(value.values()) for value in values]
     alike = all(isinstance(value, list) for value in values) and len({len(value) for value in values}) == 1
-    if alike and (len(values) > 1 or not all(isinstance(cell, dict) for cell in values[0])):
-        return (dict(zip(found, row, strict=True)) for row in zip(*values, strict=True))
+    if alike and (len(values) > 1 or not all(isinstance(item, dict) for item in values[0])):
+        return (dict(zip(data, row, strict=True)) for row in zip(*values, strict=True))
     lists = [value for value in values if isinstance(value, list) and value and isinstance(value[0], dict)]
-    return lists[0] if len(lists) == 1 else [found] if not any(isinstance(v, list | dict) for v in values) else None
+    return lists[0] if len(lists) == 1 else [data] if not any(isinstance(v, list | dict) for v in values) else None
 
 
 def convert_json_lines(plain: Path, folder: Path, name: str, *, counted_in: str = "line") -> Converted:
@@ -113,34 +113,34 @@ def _sink_json(plain: Path, table: Path) -> None:
 
 
 def _clean_json(plain: Path, folder: Path, name: str, unit: str) -> tuple[Path, Converted]:
-    """Set aside the lines that are no JSON object, and write as text what is now a number, now a list, and so on."""
+    """Drop the lines that are no JSON object, and write keys of mixed types (now a number, now a list) as text."""
     done = Converted(table=folder / "table.parquet", unit=unit)
-    forms: dict[str, set[type]] = {}
-    kept = lost = 0
+    types: dict[str, set[type]] = {}
+    good = bad = 0
     for number, row, reason in _lines(plain):
         if row is None:
-            lost += 1
+            bad += 1
             done = done.with_bad(number, reason)
             continue
-        kept += 1
+        good += 1
         for key, value in row.items():
             if value is not None:
-                forms.setdefault(key, set()).add(float if type(value) is int else type(value))
-    if lost > kept or not kept:
+                types.setdefault(key, set()).add(float if type(value) is int else type(value))
+    if bad > good or not good:
         first = f" (first: {unit} {done.bad[0][0]}, {done.bad[0][1]})" if done.bad else ""
         raise SourceError(
-            f"{name} has {counted(lost, unit)} of {kept + lost:,} that are no JSON object{first}, where one object a "
+            f"{name} has {counted(bad, unit)} of {good + bad:,} that are no JSON object{first}, where one object a "
             f"{unit} was expected; save it as JSON Lines"
         )
-    mixed = {key for key, found in forms.items() if len(found) > 1}
+    mixed = {key for key, key_types in types.items() if len(key_types) > 1}
     clean = folder / "clean.jsonl"
     with clean.open("w", encoding="utf-8") as file:
         for _, row, _ in _lines(plain):
             if row is not None:
                 file.write(json.dumps({k: _as_text(v) if k in mixed else v for k, v in row.items()}) + "\n")
-    notes = [f"has {counted(lost, unit)} that could not be read, left out"] if lost else []
+    notes = [f"has {counted(bad, unit)} that could not be read, left out"] if bad else []
     if mixed:
-        notes.append(f"holds cells of several forms under {listed(map(repr, sorted(mixed)))}; all are read as text")
+        notes.append(f"holds values of several types under {listed(map(repr, sorted(mixed)))}; all are read as text")
     return clean, replace(done, notes=tuple(notes))
 
 

@@ -7,8 +7,8 @@ Enters: a `Layout` of tables. Leaves: the same with the kind of each such column
     clips.csv (id,label)     recordings/1.wav            names without their suffix
     clips.csv  clips.zip                                 the same in .zip, .tar, .tar.gz or .tgz
 
-Names may differ in large and small letters, where no file has the very name. Files that are missing are said here, and
-their rows quarantined where rows are decoded.
+Names may differ in case, where no file has the exact name. Missing files are reported here, and their rows quarantined
+where rows are decoded.
 """
 
 import os
@@ -30,14 +30,14 @@ from leadline.system.errors import SourceError
 
 __all__ = ["media_columns", "with_media"]
 
-LOOKED_AT = 1_000  # rows by which a column of paths is told
-TRIED = 64  # of its cells, by which the place of the files is found
-MOST_FILES = 200_000  # beside a table that are looked at: it may lie in anybody's home
+LOOKED_AT = 1_000  # rows from which a column of paths is inferred
+TRIED = 64  # of its values, from which the folder of the files is inferred
+MOST_FILES = 200_000  # beside a table that are listed: it may be in a home folder
 MOST_SUFFIXES = 30  # of letters, of files of no media among them: no set of data has so many, a home has hundreds
 FEWEST = 8  # files that names without a suffix must fit, to be no chance
 MOST_ROWS = 10  # rows that name the same file, on average
 LONGEST = 255  # characters of a name
-NAMES = 0.9  # share of the cells that end like a file of media
+NAMES = 0.9  # share of the values that end like a file of media
 PROSE_WORDS = re.compile(r"readme|licen[cs]e", re.IGNORECASE)
 
 
@@ -51,7 +51,7 @@ class _Place:
 
 
 def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
-    """{column: kind} of the text columns whose cells end like files of one kind of media.
+    """{column: kind} of the text columns whose values end like files of one kind of media.
 
     >>> media_columns(pl.LazyFrame({"path": ["a/1.wav", None, "b/2.WAV"], "url": ["http://x/1.png"] * 3}))
     {'path': 'audio'}
@@ -59,19 +59,19 @@ def media_columns(frame: pl.LazyFrame) -> dict[str, str]:
     names = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
     if not names:
         return {}
-    cells = pl.col(names).str.strip_chars().str.to_lowercase()
-    head = frame.select(cells).head(LOOKED_AT).collect()
+    values = pl.col(names).str.strip_chars().str.to_lowercase()
+    head = frame.select(values).head(LOOKED_AT).collect()
     filled = head.select((pl.all() != "").sum()).row(0, named=True)
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for kind, suffixes in MEDIA.items():
         ends = pl.all().str.contains(rf"(?:{'|'.join(map(re.escape, suffixes))})$")
         paths = head.select((ends & ~pl.all().str.contains("://")).sum()).row(0, named=True)
-        found |= {name: kind for name in names if filled[name] and paths[name] >= NAMES * filled[name]}
-    return {name: found[name] for name in names if name in found}
+        kinds |= {name: kind for name in names if filled[name] and paths[name] >= NAMES * filled[name]}
+    return {name: kinds[name] for name in names if name in kinds}
 
 
 def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
-    """{column: kind} of the text columns whose cells name files of one kind of media without their suffix."""
+    """{column: kind} of the text columns whose values name files of one kind of media without their suffix."""
     head = frame.select(name for name, dtype in frame.collect_schema().items() if dtype == pl.String)
     columns = _may_name(head.head(LOOKED_AT).collect())
     if not columns:
@@ -86,30 +86,32 @@ def _without_suffix(frame: pl.LazyFrame, root: Path) -> dict[str, str]:
             others.add(suffix.lower())
             if len(others) > MOST_SUFFIXES:
                 break
-    found: dict[str, str] = {}
+    kind_of_column: dict[str, str] = {}
     for column in columns if ends else []:
-        kinds = [ends.get(posixpath.basename(_plain(cell)).lower()) for cell in column.drop_nulls().unique().to_list()]
+        kinds = [
+            ends.get(posixpath.basename(_plain(value)).lower()) for value in column.drop_nulls().unique().to_list()
+        ]
         first = next((kind for kind in kinds if kind), None)
         if first and kinds.count(first) >= max(FEWEST, NAMES * len(kinds)):
-            found[column.name] = first
-    return found
+            kind_of_column[column.name] = first
+    return kind_of_column
 
 
 def _may_name(frame: pl.DataFrame) -> list[pl.Series]:
-    """Columns whose cells differ enough to be names of files, which few rows share, and are short enough."""
+    """Columns whose values differ enough to be file names, which few rows share, and are short enough."""
     if not frame.width:
         return []
     longest = frame.select(pl.all().str.len_chars().max()).row(0)
     nulls, different = frame.null_count().row(0), frame.select(pl.all().n_unique()).row(0)
     return [
         column
-        for column, most, gone, cells in zip(frame.get_columns(), longest, nulls, different, strict=True)
-        if cells - (gone > 0) >= max(FEWEST, len(column) / MOST_ROWS) and most is not None and most <= LONGEST
+        for column, most, missing, count in zip(frame.get_columns(), longest, nulls, different, strict=True)
+        if count - (missing > 0) >= max(FEWEST, len(column) / MOST_ROWS) and most is not None and most <= LONGEST
     ]
 
 
 def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | None:
-    """The layout with its columns of paths understood; None where it has none, or none of the files is there.
+    """The layout with its columns of paths resolved; None where it has none, or none of the files is there.
 
     Raises SourceError where one name could mean several files.
     """
@@ -117,40 +119,42 @@ def with_media(layout: Layout, archives: list[Path], cache: Path) -> Layout | No
     columns = media_columns(frame) or _without_suffix(frame, layout.root)
     if not columns:
         return None
-    cells = {
+    values = {
         name: _distinct(part.frame.select(list(columns)).collect())
         for name, part in layout.parts.items()
         if set(columns) <= set(part.frame.collect_schema().names())
     }
-    place = _find(layout.root, archives, cells["train"], cache)
+    place = _find(layout.root, archives, values["train"], cache)
     if place is None:
         return None
-    paths = {name: _paths(place.root, mine, name) for name, mine in cells.items()}
-    prefixes = {_prefix(cell, path) for found in paths.values() for cell, path in found.items()}
-    # Where all lie below one folder, that folder is the root, and cells stay as the user wrote them.
+    paths = {name: _paths(place.root, part_values, name) for name, part_values in values.items()}
+    prefixes = {_prefix(value, path) for mapping in paths.values() for value, path in mapping.items()}
+    # Where all lie below one folder, that folder is the root, and values stay as the user wrote them.
     prefix = prefixes.pop() if len(prefixes) == 1 else None
     root = place.root if prefix is None else place.root / prefix
     parts = dict(layout.parts)
-    for name, found in paths.items():
+    for name, mapping in paths.items():
         part = layout.parts[name]
         frame = part.frame
         if prefix is None:
-            frame = frame.with_columns(pl.col(column).replace(found) for column in columns)
-        digest = combine([part.digest, files_digest(place.root, sorted(set(found.values())), cache)])
+            frame = frame.with_columns(pl.col(column).replace(mapping) for column in columns)
+        digest = combine([part.digest, files_digest(place.root, sorted(set(mapping.values())), cache)])
         parts[name] = replace(part, frame=frame, digest=digest, kinds={**part.kinds, **columns})
-    notes = _notes(columns, cells, paths, place)
+    notes = _notes(columns, values, paths, place)
     return Layout(root=root, parts=parts, target=layout.target, notes=(*layout.notes, *notes))
 
 
 def _distinct(frame: pl.DataFrame) -> list[str]:
-    """The distinct cells of all columns, in order."""
-    return list(dict.fromkeys(cell for column in frame.get_columns() for cell in column.drop_nulls() if cell.strip()))
+    """The distinct values of all columns, in order."""
+    return list(
+        dict.fromkeys(value for column in frame.get_columns() for value in column.drop_nulls() if value.strip())
+    )
 
 
-def _find(folder: Path, archives: list[Path], cells: list[str], cache: Path) -> _Place | None:
+def _find(folder: Path, archives: list[Path], values: list[str], cache: Path) -> _Place | None:
     """The folder or the archive that holds most of a sample of the files."""
-    few = cells[:: max(1, len(cells) // TRIED)]
-    here = sum(os.path.isfile(folder / cell) for cell in few)
+    few = values[:: max(1, len(values) // TRIED)]
+    here = sum(os.path.isfile(folder / value) for value in few)
     here = here if here == len(few) else len(_options(few, files_below(folder)).keys() | _direct(folder, few).keys())
     best, most, damaged = None, here, None
     for archive in archives if here < len(few) else []:
@@ -171,13 +175,13 @@ def _find(folder: Path, archives: list[Path], cells: list[str], cache: Path) -> 
     return _Place(root=root, archive=best, notes=notes)
 
 
-def _direct(root: Path, cells: Iterable[str]) -> dict[str, str]:
-    return {cell: cell for cell in cells if os.path.isfile(root / cell)}
+def _direct(root: Path, values: Iterable[str]) -> dict[str, str]:
+    return {value: value for value in values if os.path.isfile(root / value)}
 
 
-def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
-    """{cell: names that it could mean}: one of the two is the end of the other, folder by folder."""
-    wanted = {cell: _plain(cell) for cell in cells}
+def _options(values: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
+    """{value: names that it could mean}: one of the two is the end of the other, folder by folder."""
+    wanted = {value: _plain(value) for value in values}
     ends = {posixpath.basename(plain).lower() for plain in wanted.values()}
     named: dict[str, list[str]] = {}
     for name in names:
@@ -185,8 +189,8 @@ def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]
         for key in (end, posixpath.splitext(end)[0] if medium_of(end) else end):
             if key in ends and name not in (known := named.setdefault(key, [])):
                 known.append(name)
-    found = {}
-    for cell, plain in wanted.items():
+    options = {}
+    for value, plain in wanted.items():
         there = named.get(posixpath.basename(plain).lower(), [])
         fits = (
             [name for name in there if _ends(composed(name), plain)]
@@ -198,57 +202,57 @@ def _options(cells: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]
             ]
         )
         if fits:
-            found[cell] = sorted(fits)
-    return found
+            options[value] = sorted(fits)
+    return options
 
 
 def _ends(name: str, plain: str) -> bool:
     return name == plain or name.endswith(f"/{plain}") or plain.endswith(f"/{name}")
 
 
-def _plain(cell: str) -> str:
+def _plain(value: str) -> str:
     """A path as another system or another folder may have written it, as one from here.
 
     >>> _plain("..\\\\clips\\\\1.wav"), _plain("./clips//1.wav")
     ('clips/1.wav', 'clips/1.wav')
     """
-    return re.sub(r"^(\.\./|/)+", "", posixpath.normpath(composed(cell).strip().replace("\\", "/")))
+    return re.sub(r"^(\.\./|/)+", "", posixpath.normpath(composed(value).strip().replace("\\", "/")))
 
 
-def _paths(root: Path, cells: list[str], part: str) -> dict[str, str]:
-    """{cell: path relative to `root`} of the files that are there."""
-    found = _direct(root, cells)
-    lacking = [cell for cell in cells if cell not in found]
+def _paths(root: Path, values: list[str], part: str) -> dict[str, str]:
+    """{value: path relative to `root`} of the files that exist."""
+    paths = _direct(root, values)
+    lacking = [value for value in values if value not in paths]
     if not lacking:
-        return found
+        return paths
     options = _options(lacking, files_below(root))
-    popular = Counter(_prefix(cell, name) for cell, names in options.items() for name in names)
-    for cell, names in options.items():
+    popular = Counter(_prefix(value, name) for value, names in options.items() for name in names)
+    for value, names in options.items():
         # The same name in train/ and in test/ is that of the part which the table itself is.
-        mine = [name for name in names if part_of(posixpath.dirname(name)) == part] or names
-        ranked = sorted(mine, key=lambda name: -popular[_prefix(cell, name)])
-        if len(ranked) > 1 and popular[_prefix(cell, ranked[0])] == popular[_prefix(cell, ranked[1])]:
+        same_part = [name for name in names if part_of(posixpath.dirname(name)) == part] or names
+        ranked = sorted(same_part, key=lambda name: -popular[_prefix(value, name)])
+        if len(ranked) > 1 and popular[_prefix(value, ranked[0])] == popular[_prefix(value, ranked[1])]:
             raise SourceError(
-                f"{cell!r} could mean {listed(ranked)} in {root.name}/; write paths that lead from that folder"
+                f"{value!r} could mean {listed(ranked)} in {root.name}/; write paths that lead from that folder"
             )
-        found[cell] = ranked[0]
-    return found
+        paths[value] = ranked[0]
+    return paths
 
 
-def _prefix(cell: str, path: str) -> str | None:
-    """What has to stand before a cell to make it a path; None where that does not do."""
-    return path[: -len(cell)].rstrip("/") if path == cell or path.endswith(f"/{cell}") else None
+def _prefix(value: str, path: str) -> str | None:
+    """The prefix that makes a value a path; None where no prefix does."""
+    return path[: -len(value)].rstrip("/") if path == value or path.endswith(f"/{value}") else None
 
 
 def _notes(
-    columns: dict[str, str], cells: dict[str, list[str]], paths: dict[str, dict[str, str]], place: _Place
+    columns: dict[str, str], values: dict[str, list[str]], paths: dict[str, dict[str, str]], place: _Place
 ) -> list[str]:
-    named = {cell for mine in cells.values() for cell in mine}
-    used = {path for found in paths.values() for path in found.values()}
+    named = {value for part_values in values.values() for value in part_values}
+    used = {path for mapping in paths.values() for path in mapping.values()}
     kinds = " and ".join(dict.fromkeys(f"{NOUNS[kind]}s" for kind in columns.values()))
     where = f"{place.root.name}/" if place.archive is None else place.archive.name
     notes = [f"{' and '.join(map(repr, columns))} names {len(named):,} {kinds} in {where}", *place.notes]
-    if missing := [cell for part, mine in cells.items() for cell in mine if cell not in paths[part]]:
+    if missing := [value for part, part_values in values.items() for value in part_values if value not in paths[part]]:
         are = "1 of them is" if len(missing) == 1 else f"{len(missing):,} of them are"
         notes.append(f"{are} missing, such as {missing[0]}")
     if place.archive is not None:

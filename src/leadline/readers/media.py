@@ -36,7 +36,7 @@ __all__ = [
     "visible",
 ]
 
-MEDIA = {kind.name: kind.suffixes for kind in reversed(KINDS.values()) if kind.is_file}  # pictures are told first
+MEDIA = {kind.name: kind.suffixes for kind in reversed(KINDS.values()) if kind.is_file}  # images are tried first
 NOUNS = {name: KINDS[name].noun for name in MEDIA}  # one of them, in sentences
 LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir", "icon\r"})
 # Files about the data, not of it.
@@ -45,7 +45,7 @@ PROSE = frozenset({"readme", "license", "licence", "notice", "authors", "changel
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a folder was found to be: its parts by name, and what to tell the user about it."""
+    """The content of a folder: its parts by name, and messages about it."""
 
     root: Path
     parts: dict[str, Part]
@@ -54,7 +54,7 @@ class Layout:
 
 
 def medium_of(name: str) -> str | None:
-    """The kind of media that a file's suffix states.
+    """The kind of media of a file's suffix.
 
     >>> medium_of("cat/1.JPG"), medium_of("2.wav"), medium_of("3.csv")
     ('image', 'audio', None)
@@ -64,7 +64,7 @@ def medium_of(name: str) -> str | None:
 
 
 def medium_of_bytes(head: bytes) -> str | None:
-    """The kind of media that the first bytes of a file show.
+    """The kind of media by the first bytes of a file.
 
     >>> medium_of_bytes(b"RIFF....WAVEfmt "), medium_of_bytes(b"RIFF....WEBPVP8 "), medium_of_bytes(b"%PDF")
     ('audio', 'image', None)
@@ -107,7 +107,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def nameless_below(folder: Path) -> list[str]:
-    """What is to be said of files whose names are not UTF-8: no table and no report could hold such a name."""
+    """A message about files whose names are not UTF-8: no table and no report could contain such a name."""
     names = [name for name in _walk(folder) if not is_utf8(name)]
     if not names:
         return []
@@ -126,7 +126,7 @@ def class_folders(folder: Path, media: dict[str, list[str]], others: list[str], 
 
     `media` holds what lies below each subfolder, with '/' between; `others` are the files beside the subfolders.
     """
-    counts = Counter(medium_of(name) for found in media.values() for name in found)
+    counts = Counter(medium_of(name) for names in media.values() for name in names)
     (kind, _), *rest = counts.most_common()
     assert kind is not None
     notes = [
@@ -134,11 +134,11 @@ def class_folders(folder: Path, media: dict[str, list[str]], others: list[str], 
         for other, number in rest
         if other is not None
     ]
-    media = {name: [file for file in found if medium_of(file) == kind] for name, found in media.items()}
+    media = {name: [file for file in names if medium_of(file) == kind] for name, names in media.items()}
     notes += nameless_below(folder)
     if loose := sum(medium_of(name) == kind for name in others):
         notes.append(f"{counted(loose, NOUNS[kind])} directly in {folder.name}/ without a class, left out")
-    if any(part_of(name) == "train" and found and all("/" in file for file in found) for name, found in media.items()):
+    if any(part_of(name) == "train" and names and all("/" in file for file in names) for name, names in media.items()):
         parts, more = _parts(folder, media, kind, cache)
         notes += more
     else:
@@ -149,12 +149,12 @@ def class_folders(folder: Path, media: dict[str, list[str]], others: list[str], 
 def _parts(folder: Path, media: dict[str, list[str]], kind: str, cache: Path) -> tuple[dict[str, Part], list[str]]:
     names: dict[str, str] = {}
     notes = []
-    for name, found in media.items():
+    for name, files in media.items():
         part = part_of(name)
         if part is None:
             notes.append(f"{name}/ is no part (train, valid, test); it is left out")
-        elif not any("/" in file for file in found):
-            notes.append(f"{name}/ holds {counted(len(found), NOUNS[kind])} but no subfolder a class; it is left out")
+        elif not any("/" in file for file in files):
+            notes.append(f"{name}/ holds {counted(len(files), NOUNS[kind])} but no subfolder a class; it is left out")
         elif part in names:
             raise SourceError(
                 f"{folder.name}/ holds {names[part]}/ and {name}/, where one {part} folder was expected; "
@@ -174,14 +174,14 @@ def _class_part(root: Path, below: str, kind: str, cache: Path) -> Part:
     others: list[str] = []
     for folder in visible(root / below)[1]:
         files = sorted(files_below(folder))
-        found = [name for name in files if medium_of(name) == kind]
+        media = [name for name in files if medium_of(name) == kind]
         prefix = f"{below}/{folder.name}" if below else folder.name
-        if not found:
+        if not media:
             notes.append(f"class folder {prefix}/ holds no {NOUNS[kind]}; it is left out")
             continue
         others += [f"{prefix}/{name}" for name in files if medium_of(name) is None]
-        paths += [f"{prefix}/{name}" for name in found]
-        labels += [composed(folder.name)] * len(found)
+        paths += [f"{prefix}/{name}" for name in media]
+        labels += [composed(folder.name)] * len(media)
     if others:
         notes.append(
             f"{counted(len(others), 'file')} in class folders not {KINDS[kind].wanted}, such as {others[0]}, left out"

@@ -78,8 +78,8 @@ def _pair(x: object, y: object) -> tuple[Part, str]:
     """(X, y) as one frame: columns of a frame X keep their names and types, and a y with a name keeps that."""
     if not (isinstance(x, pl.DataFrame | pl.LazyFrame) or (_is_pandas(x) and hasattr(x, "columns"))):
         return from_arrays(x, y), "label"
-    held: Any = x
-    frame = _from_pandas(held) if _is_pandas(x) else held.lazy().collect()
+    features: Any = x
+    frame = _from_pandas(features) if _is_pandas(x) else features.lazy().collect()
     column = _target(y)
     taken = column.name in frame.columns
     if taken and not frame[column.name].equals(column, null_equal=True):
@@ -93,18 +93,18 @@ def _pair(x: object, y: object) -> tuple[Part, str]:
 
 def _target(y: object) -> pl.Series:
     """y as one column, by its own name where it has one."""
-    held: Any = y
+    target: Any = y
     if isinstance(y, pl.DataFrame) or (_is_pandas(y) and hasattr(y, "columns")):
-        if held.shape[1] != 1:
+        if target.shape[1] != 1:
             raise SourceError(
-                f"y has {held.shape[1]:,} columns, where one was expected; join the frames, name a --target"
+                f"y has {target.shape[1]:,} columns, where one was expected; join the frames, name a --target"
             )
-        held = held.to_series() if isinstance(y, pl.DataFrame) else held.iloc[:, 0]
-    if isinstance(held, pl.Series):
-        return held.alias(held.name or "label")
-    if _is_pandas(held):
-        return _pandas_column("label" if getattr(held, "name", None) is None else str(held.name), held)
-    values = _array(held, "y")
+        target = target.to_series() if isinstance(y, pl.DataFrame) else target.iloc[:, 0]
+    if isinstance(target, pl.Series):
+        return target.alias(target.name or "label")
+    if _is_pandas(target):
+        return _pandas_column("label" if getattr(target, "name", None) is None else str(target.name), target)
+    values = _array(target, "y")
     return _column("label", values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values)
 
 
@@ -183,43 +183,43 @@ def _settled(frame: pl.LazyFrame, cache: Path) -> pl.LazyFrame:
 
 def _array(value: object, name: str) -> Array:
     if _is_tensor(value):
-        found = _of_tensor(value, name)
+        array = _of_tensor(value, name)
     elif _is_pandas(value):
         frame: Any = value
-        found = frame.to_numpy()
+        array = frame.to_numpy()
     elif isinstance(value, pl.Series | pl.DataFrame):
-        found = value.to_numpy()
+        array = value.to_numpy()
     elif isinstance(value, np.ndarray | list | tuple):
         try:
-            found = np.asarray(value)
+            array = np.asarray(value)
         except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length; objects that are no arrays
             raise SourceError(f"{name} cannot be read as an array ({error}); give rows of equal shape") from error
     else:
         raise SourceError(f"{name} is a {type(value).__name__}, where a NumPy array or a PyTorch tensor was expected")
-    if found.ndim == 0:
+    if array.ndim == 0:
         raise SourceError(f"{name} is a single value, where an array of rows was expected")
     # polars has neither half nor long floats.
-    if found.dtype.kind == "f" and found.itemsize not in (4, 8):
-        return found.astype(np.float32 if found.itemsize == 2 else np.float64)
-    return found
+    if array.dtype.kind == "f" and array.itemsize not in (4, 8):
+        return array.astype(np.float32 if array.itemsize == 2 else np.float64)
+    return array
 
 
-def _of_tensor(given: Any, name: str) -> Array:
+def _of_tensor(value: Any, name: str) -> Array:
     """A tensor of PyTorch as an array; sorts that NumPy cannot hold are one sentence."""
     try:
-        tensor = given.detach().cpu()
+        tensor = value.detach().cpu()
         # Of a quantised one NumPy would take the steps for the values.
         tensor = tensor.dequantize() if tensor.is_quantized else tensor
         # NumPy has no bfloat16.
         tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
-        found: Array = tensor.numpy()
+        array: Array = tensor.numpy()
     except (TypeError, RuntimeError) as error:  # sparse, nested, conjugated; on 'meta'; eight bits
-        sort = f"{given.layout} of {given.dtype} on {given.device}"
+        sort = f"{value.layout} of {value.dtype} on {value.device}"
         raise SourceError(
             f"{name} is a tensor, {sort}, which NumPy cannot hold; make it a dense one of numbers on the CPU, as by "
             ".to_dense() or .float()"
         ) from error
-    return found
+    return array
 
 
 def _check_pixels(x: Array, name: str) -> None:
@@ -256,24 +256,24 @@ def _in_milliseconds(name: str, values: Array) -> Array:
     return values.astype(f"{values.dtype.kind}8[ms]")
 
 
-def _objects(name: str, cells: list[Any]) -> pl.Series:
-    """Cells of any Python type: kept where they agree, read as text where they don't."""
-    cells = [None if _missing(cell) else cell for cell in cells]
-    if {type(cell) for cell in cells} <= {type(None), str}:
-        return pl.Series(name, cells, dtype=pl.String)
+def _objects(name: str, values: list[Any]) -> pl.Series:
+    """Values of any Python type: kept where their types agree, read as text where they don't."""
+    values = [None if _missing(value) else value for value in values]
+    if {type(value) for value in values} <= {type(None), str}:
+        return pl.Series(name, values, dtype=pl.String)
     try:
-        column = pl.Series(name, cells, strict=True)
+        column = pl.Series(name, values, strict=True)
         if column.dtype != pl.Object:
             return column
     except (Exception, pl.exceptions.PanicException):  # polars asks objects for what they may not have
         pass
-    return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+    return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
 
 
-def _missing(cell: Any) -> bool:
-    if cell is None or (isinstance(cell, float) and cell != cell):
+def _missing(value: Any) -> bool:
+    if value is None or (isinstance(value, float) and value != value):
         return True
-    return type(cell).__name__ in ("NAType", "NaTType")
+    return type(value).__name__ in ("NAType", "NaTType")
 
 
 def _from_dict(source: dict[Any, Any]) -> pl.DataFrame:
@@ -307,15 +307,15 @@ def _from_pandas(source: Any) -> pl.DataFrame:
 
 def _index(source: Any, names: set[str]) -> list[pl.Series]:
     """Levels of the index that say something of their rows: those with a name, and times. Others only count rows."""
-    found = []
+    levels = []
     for place in range(source.index.nlevels):
         level = source.index.get_level_values(place)
         timed = type(level).__name__ in ("DatetimeIndex", "PeriodIndex")
         name = str(level.name) if level.name is not None else "index"
         if (level.name is not None or timed) and name not in names:
             names.add(name)
-            found.append(_pandas_column(name, level.to_series(index=source.index)))
-    return found
+            levels.append(_pandas_column(name, level.to_series(index=source.index)))
+    return levels
 
 
 def _pandas_column(name: str, column: Any) -> pl.Series:
@@ -325,10 +325,10 @@ def _pandas_column(name: str, column: Any) -> pl.Series:
     if type(dtype).__name__ == "DatetimeTZDtype":
         utc = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
         return pl.Series(name, utc).dt.replace_time_zone("UTC")
-    cells = _objects(name, column.astype(object).tolist())
-    if type(dtype).__name__ == "CategoricalDtype" and cells.dtype == pl.String:
-        return cells.cast(pl.Categorical)
-    return cells
+    values = _objects(name, column.astype(object).tolist())
+    if type(dtype).__name__ == "CategoricalDtype" and values.dtype == pl.String:
+        return values.cast(pl.Categorical)
+    return values
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -90,12 +90,12 @@ def part_of(stem: str) -> str | None:
     ('train', 'test', None)
     """
     words = "".join(c if c.isalnum() else " " for c in stem.lower()).split()
-    found = {PART_TOKENS[word] for word in words if word in PART_TOKENS}
-    return found.pop() if len(found) == 1 else None
+    parts = {PART_TOKENS[word] for word in words if word in PART_TOKENS}
+    return parts.pop() if len(parts) == 1 else None
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a file's name is text: names on Linux may be any bytes, and those that are not UTF-8 fit into no cell.
+    """Whether a file's name is text: names on Linux may be any bytes, and those that are not UTF-8 fit into no column.
 
     >>> is_utf8("café.png"), is_utf8("caf\\udce9.png")
     (True, False)
@@ -119,15 +119,15 @@ def called_as(frame: pl.LazyFrame, wanted: Sequence[str]) -> tuple[pl.LazyFrame,
     {'Sepal Length': 'sepal_length'}
     """
     there = frame.collect_schema().names()
-    known, asked = set(there), set(wanted)
+    known, wanted_names = set(there), set(wanted)
     lacking = [name for name in wanted if name not in known]
     if not lacking:
         return frame, {}
     others: dict[str, list[str]] = {}
     for name in there:
-        others.setdefault(_bare(name), []).extend([name] if name not in asked else [])
-    found = {same[0]: name for name in lacking if len(same := others.get(_bare(name), [])) == 1}
-    return frame.rename(found), found
+        others.setdefault(_bare(name), []).extend([name] if name not in wanted_names else [])
+    renamed = {same[0]: name for name in lacking if len(same := others.get(_bare(name), [])) == 1}
+    return frame.rename(renamed), renamed
 
 
 def _bare(name: str) -> str:
@@ -224,7 +224,7 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
     if _holds_objects(dtype):
         raise SourceError(
             f"column {name!r} holds Python objects, where numbers, text, bytes or lists of them were expected; "
-            "turn its cells into one of these"
+            "turn its values into one of these"
         )
     if column.null_count():
         total.update(np.packbits(column.is_null().to_numpy()).tobytes())
@@ -241,9 +241,9 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
         else:
             _feed(total, column.cast(pl.List(dtype.inner)), name)
     elif dtype == pl.Binary:
-        cells = column.drop_nulls().to_list()
-        total.update(np.array([len(cell) for cell in cells], np.int64).tobytes())
-        total.update(b"".join(cells))
+        items = column.drop_nulls().to_list()
+        total.update(np.array([len(value) for value in items], np.int64).tobytes())
+        total.update(b"".join(items))
     elif isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Decimal | pl.Int128 | pl.UInt128):
         text = column.drop_nulls().cast(pl.String)
         total.update(text.str.len_bytes().cast(pl.Int64).to_numpy().tobytes())
@@ -254,7 +254,7 @@ def _feed(total: "hashlib.blake2b", column: pl.Series, name: str) -> None:
 
 
 def _holds_objects(dtype: Any) -> bool:
-    """Whether cells are objects of Python, or have some inside."""
+    """Whether values are Python objects, or contain some."""
     if isinstance(dtype, pl.Struct):
         return any(_holds_objects(field.dtype) for field in dtype.fields)
     return bool(dtype == pl.Object) or (isinstance(dtype, pl.List | pl.Array) and _holds_objects(dtype.inner))

@@ -36,9 +36,9 @@ def load(
 
     Raises SourceError that says where it looked; it never goes to the network.
     """
-    found = _find(name, data)
-    if found is not None:
-        return replace(read(found, cache=cache or cache_folder(), running=running), name=name)
+    path = _find(name, data)
+    if path is not None:
+        return replace(read(path, cache=cache or cache_folder(), running=running), name=name)
     if name not in SAMPLES:
         looked = ", ".join(str(folder) for folder in _folders(data))
         raise SourceError(
@@ -59,8 +59,8 @@ def demo() -> str:
 
 
 def _folders(data: str | Path | None) -> list[Path]:
-    given = [data, os.environ.get("LEADLINE_DATA"), cache_folder() / "datasets"]
-    return [Path(folder).expanduser() for folder in given if folder]
+    places = [data, os.environ.get("LEADLINE_DATA"), cache_folder() / "datasets"]
+    return [Path(folder).expanduser() for folder in places if folder]
 
 
 def _find(name: str, data: str | Path | None) -> Path | None:
@@ -71,7 +71,7 @@ def _find(name: str, data: str | Path | None) -> Path | None:
         return next((folder / name for folder in _folders(data) if (folder / name).exists()), None)
     except OSError as error:  # a name that is longer than the system takes
         raise SourceError(
-            f"the name {name!r} cannot be looked for ({(error.strerror or str(error)).lower()}); give a shorter one"
+            f"the name {name!r} cannot be opened ({(error.strerror or str(error)).lower()}); give a shorter one"
         ) from error
 
 
@@ -111,12 +111,12 @@ def _mnist1d(shuffled: bool = False) -> dict[str, Part]:
     # The generator seeds the global random states; they are given back as they were.
     states = random.getstate(), np.random.get_state()
     try:
-        made = generator.make_dataset(generator.get_dataset_args())
+        sets = generator.make_dataset(generator.get_dataset_args())
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
     return {
-        "train": _series(made["x"], made["y"], shuffled), "test": _series(made["x_test"], made["y_test"], shuffled)
+        "train": _series(sets["x"], sets["y"], shuffled), "test": _series(sets["x_test"], sets["y_test"], shuffled)
     }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""What the user points at, read into frozen parts.
+"""Read the user's data into frozen parts.
 
 Enters: a folder, a file, an archive, a frame, arrays, or the name of a sample. Leaves: a `Source`: train rows, the
-valid and test rows that the source itself states, and everything that is to be told to the user once.
+valid and test rows that the source itself defines, and messages for the user.
 
     >>> import tempfile, polars as pl
     >>> source = read(pl.DataFrame({"x": [1, 2], "y": [0, 1]}), cache=Path(tempfile.mkdtemp()))
@@ -37,17 +37,17 @@ LISTS = ("manifest", "metadata", "meta", "labels", "index")  # names of files th
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Data as the user gave it, before anyone says what its columns mean."""
+    """Data as the user gave it, before any column is interpreted."""
 
     name: str  # short, for titles: "photos", "houses"
     train: pl.LazyFrame  # rows in source order
-    valid: pl.LazyFrame | None  # stated by the source itself: valid and test files or folders
+    valid: pl.LazyFrame | None  # defined by the source itself: valid and test files or folders
     test: pl.LazyFrame | None
     target: str | None  # the column that the layout itself gives: "label" for class folders and IDX
-    root: Path | None  # media paths in cells are relative to it
+    root: Path | None  # media paths are relative to it
     digest: str  # blake2b (16 bytes, hex) of the content of all parts
-    kinds: dict[str, str]  # kinds that the layout itself states: {"image": "image"}
-    notes: tuple[str, ...]  # said once to the user
+    kinds: dict[str, str]  # kinds that the layout itself defines: {"image": "image"}
+    notes: tuple[str, ...]  # messages for the user
     bad: tuple[BadRow, ...]  # rows that could not be read at all
 
 
@@ -64,8 +64,8 @@ def read(source: object, test: object = None, *, cache: Path, running: bool | No
     Raises SourceError: one sentence that says what was found, what was expected and how to fix it.
     """
     alive("Reading data")
-    found = _read(source, cache, running)
-    return found if test is None else _with_test(found, _read(test, cache, running))
+    result = _read(source, cache, running)
+    return result if test is None else _with_test(result, _read(test, cache, running))
 
 
 def from_parts(name: str, layout: Layout | dict[str, Part], *, target: str | None = None) -> Source:
@@ -152,9 +152,9 @@ def _read_path(path: Path, cache: Path, running: bool | None) -> Source:
             return from_parts(path.name, Layout(root=path, parts=read_parts(path, texts, cache)))
         return from_parts(path.name, read_folder(path, cache))
     if is_archive(path):
-        folder, said = unpack(path, cache)
-        found = _read_path(folder, cache, running)
-        return replace(found, name=archive_stem(path), notes=(*said, *found.notes))
+        folder, archive_notes = unpack(path, cache)
+        source = _read_path(folder, cache, running)
+        return replace(source, name=archive_stem(path), notes=(*archive_notes, *source.notes))
     name = base_name(path) or path.resolve().parent.name
     if running or (running is None and is_running(path)):
         return from_parts(name, Layout(root=path.parent, parts=read_parts(path.parent, [path.name], cache)))

@@ -1,8 +1,8 @@
 """Tables in files: delimited text, workbooks, JSON, Parquet, Arrow; each but the last two also packed.
 
 Enters: one file (or the shards of one Parquet table). Leaves: a `Part` that scans Parquet. Text is turned into Parquet
-once, in bounded memory, under the digest of its content; reading the same content again starts at once. Cells of
-delimited text all stay text here: what they mean is for the kinds to say.
+once, in bounded memory, under the digest of its content; reading the same content again starts at once. Values of
+delimited text all stay text here: the kinds decide what they mean.
 
     >>> part = read_table(Path("houses/train.csv"), Path("cache"))      # doctest: +SKIP
     >>> part.frame.collect_schema().names()[:2]                         # doctest: +SKIP
@@ -102,10 +102,10 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[s
     if suffix in FOREIGN:
         raise SourceError(f"{path.name} is {FOREIGN[suffix]}; save its table as CSV")
     converters = {**dict.fromkeys(JSON_LINES, convert_json_lines), **dict.fromkeys(JSON, convert_json)}
-    form = suffix.lstrip(".") if suffix in (*converters, *WORKBOOKS) else "delimited"
-    stored = cache / "tables" / f"{digest}-{form}-v{VERSION}.parquet"
-    facts = stored.with_suffix(".json")
-    if not (stored.exists() and facts.exists()):
+    file_format = suffix.lstrip(".") if suffix in (*converters, *WORKBOOKS) else "delimited"
+    stored = cache / "tables" / f"{digest}-{file_format}-v{VERSION}.parquet"
+    facts_file = stored.with_suffix(".json")
+    if not (stored.exists() and facts_file.exists()):
         stored.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=stored.parent) as name:
             folder = Path(name)
@@ -116,26 +116,26 @@ def _read_text(path: Path, cache: Path, sheet: str | None) -> tuple[Part, list[s
                 plain, notes = as_utf8(path, folder, "a table")
                 done = converters.get(suffix, convert)(plain, folder, path.name)
             unplain = unplain_columns(flat(pl.scan_parquet(done.table), {})[0])
-            said = [*notes, *done.notes]
-            found = {
-                "notes": said, "codes": [code_of(note) for note in said], "bad": done.bad, "unit": done.unit,
+            all_notes = [*notes, *done.notes]
+            facts = {
+                "notes": all_notes, "codes": [code_of(note) for note in all_notes], "bad": done.bad, "unit": done.unit,
                 "unplain": unplain,
             }  # fmt: skip
-            (folder / "facts.json").write_text(json.dumps(found), encoding="utf-8")
+            (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
             # The table comes last: where it stands, its facts stand too.
-            os.replace(folder / "facts.json", facts)
+            os.replace(folder / "facts.json", facts_file)
             os.replace(done.table, stored)
-    found = json.loads(facts.read_text(encoding="utf-8"))
+    facts = json.loads(facts_file.read_text(encoding="utf-8"))
     part = Part(
         frame=pl.scan_parquet(stored),
         digest=digest,
         # The name is not content, so it is put in here and not in the cache.
         notes=tuple(
-            noted(code, f"{path.name} {note}") for code, note in zip(found["codes"], found["notes"], strict=True)
+            noted(code, f"{path.name} {note}") for code, note in zip(facts["codes"], facts["notes"], strict=True)
         ),
-        bad=tuple(BadRow(f"{path.name} {found['unit']} {line}", reason) for line, reason in found["bad"]),
+        bad=tuple(BadRow(f"{path.name} {facts['unit']} {line}", reason) for line, reason in facts["bad"]),
     )
-    return part, found["unplain"]
+    return part, facts["unplain"]
 
 
 def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
@@ -170,10 +170,10 @@ def as_utf8(path: Path, folder: Path, wanted: str) -> tuple[Path, list[str]]:
     if encoding == "utf-8-sig":
         return transcode(source, folder, encoding), []
     if encoding == "latin-1":
-        said = f"is not all UTF-8; the bytes that are not were read as {NAMES[encoding]}"
+        note = f"is not all UTF-8; the bytes that are not were read as {NAMES[encoding]}"
     else:
-        said = f"is not UTF-8; it was read as {NAMES[encoding]}; save it as UTF-8 where letters look wrong"
-    return transcode(source, folder, encoding), [said]
+        note = f"is not UTF-8; it was read as {NAMES[encoding]}; save it as UTF-8 where letters look wrong"
+    return transcode(source, folder, encoding), [note]
 
 
 # --- Parquet and Arrow -----------------------------------------------------------------------------------------------
@@ -189,15 +189,15 @@ def _read_typed(paths: list[Path], cache: Path) -> tuple[Part, list[str]]:
         schema = frame.collect_schema()
         rows = frame.select(pl.len()).collect().item()
         metadata = pl.read_parquet_metadata(paths[0]) if parquet else {}
-        # Every cell is read once, so that a damaged page is found here and not in the midst of a run.
+        # Every value is read once, so that a damaged page fails here and not in the middle of a run.
         for start in range(0, rows, SLICE_ROWS) if not known.exists() else ():
             frame.slice(start, SLICE_ROWS).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise
-        form = "Parquet" if parquet else "Arrow"
+        format_name = "Parquet" if parquet else "Arrow"
         raise SourceError(
-            f"{name} is not a whole {form} file ({_first_line(error)}); copy or download it again"
+            f"{name} is not a whole {format_name} file ({_first_line(error)}); copy or download it again"
         ) from error
     if not rows or not len(schema):
         raise SourceError(f"{name} has {counted(len(schema), 'column')} and no row; give a file with at least one row")
@@ -231,31 +231,31 @@ def _first_line(error: BaseException) -> str:
 
 def _media(frame: pl.LazyFrame, schema: pl.Schema) -> dict[str, str]:
     """The columns that hold encoded images or audio, by the first bytes of their first value."""
-    found = {}
+    kinds = {}
     for column, dtype in schema.items():
-        cell = pl.col(column)
+        values = pl.col(column)
         if isinstance(dtype, pl.Struct):
             fields = {inner.name: inner.dtype for inner in dtype.fields}
             if fields.get("bytes") != pl.Binary:
                 continue
-            cell = cell.struct.field("bytes")
+            values = values.struct.field("bytes")
         elif dtype != pl.Binary:
             continue
-        first = frame.select(cell.drop_nulls().first()).collect().item() or b""
+        first = frame.select(values.drop_nulls().first()).collect().item() or b""
         if kind := medium_of_bytes(first):
-            found[column] = kind
-    return found
+            kinds[column] = kind
+    return kinds
 
 
 def _class_names(text: str, schema: pl.Schema) -> dict[str, list[str]]:
     """Class names in the metadata that the `datasets` library writes: info.features.COLUMN.names."""
     try:
         features = json.loads(text)["info"]["features"]
-        found = {column: feature.get("names") for column, feature in features.items() if isinstance(feature, dict)}
+        names_of = {column: feature.get("names") for column, feature in features.items() if isinstance(feature, dict)}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     return {
         column: names
-        for column, names in found.items()
+        for column, names in names_of.items()
         if isinstance(names, list) and column in schema and schema[column].is_integer()
     }

@@ -29,7 +29,7 @@ from leadline.system.errors import SourceError
 __all__ = ["is_running", "read_parts", "rows_of", "texts_below", "texts_in"]
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst")
-FEWEST_BYTES = 1_000  # less says nothing of how its writer goes on
+FEWEST_BYTES = 1_000  # less is too little for a language model
 FEWEST_LINES = 3  # of a table that is inferred from its content: fewer cannot agree on a separator
 ROWS = 64  # that a short text is cut into at least, so that each part gets some
 # Raised whenever the cutting would give other rows for the same content.
@@ -63,16 +63,16 @@ def texts_below(folder: Path) -> list[str]:
 
 
 def read_parts(root: Path, names: list[str], cache: Path) -> dict[str, Part]:
-    """Parts of a text corpus: as the names state them (train.txt, test.txt), else all of it to train on.
+    """Parts of a text corpus: by the names of the files (train.txt, test.txt), else all of it is train.
 
     Raises SourceError for binary files and for less text than there is anything to learn from.
     """
-    stated: dict[str, list[str]] = {}
+    by_part: dict[str, list[str]] = {}
     for name in names:
-        stated.setdefault(part_of(Path(name).stem) or "", []).append(name)
-    if "" in stated or "train" not in stated:
-        stated = {"train": names}
-    return {part: _read(root, files, cache) for part, files in stated.items()}
+        by_part.setdefault(part_of(Path(name).stem) or "", []).append(name)
+    if "" in by_part or "train" not in by_part:
+        by_part = {"train": names}
+    return {part: _read(root, files, cache) for part, files in by_part.items()}
 
 
 def _read(root: Path, names: list[str], cache: Path) -> Part:
@@ -104,7 +104,7 @@ def _read(root: Path, names: list[str], cache: Path) -> Part:
 
 
 def _convert(root: Path, names: list[str], folder: Path, most: int) -> list[str]:
-    """Write pieces of rows into `folder`; returns what is to be said of the files."""
+    """Write pieces of rows into `folder`; returns messages about the files."""
     notes: list[str] = []
     rows: list[str] = []
     pieces = 0
@@ -120,8 +120,8 @@ def _convert(root: Path, names: list[str], folder: Path, most: int) -> list[str]
             notes.append(f"{name} is empty; it is left out")
             continue
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            plain, said = as_utf8(root / name, Path(scratch), "text")
-            notes += [f"{name} {note}" for note in said]
+            plain, file_notes = as_utf8(root / name, Path(scratch), "a text file")
+            notes += [f"{name} {note}" for note in file_notes]
             for row in _rows(plain, most):
                 rows.append(row)
                 if len(rows) == PIECE:

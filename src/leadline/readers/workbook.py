@@ -1,8 +1,8 @@
 """Workbooks (.xlsx, .xlsm, .xlsb, .xls, .ods) to delimited text, by python-calamine.
 
 Enters: a workbook, and perhaps the name of a sheet. Leaves: a UTF-8 file of that sheet, else of the one that is not
-hidden and holds most, without what people put around a table, and notes. Cells become the text that a CSV of them would
-hold, so what they mean is told as it is for CSV: 3.0 is 3, a date is 2024-05-17.
+hidden and holds most, without titles and notes around the table, and notes. Values become the text that a CSV of them
+would hold, so that types are inferred as for CSV: 3.0 is 3, a date is 2024-05-17.
 
     >>> as_text(3.0), as_text(True), as_text(datetime(2024, 5, 17))
     ('3', 'True', '2024-05-17')
@@ -42,13 +42,13 @@ def named_sheet(path: Path) -> tuple[Path, str | None]:
 
 
 def sheet_as_csv(path: Path, folder: Path, sheet: str | None = None) -> tuple[Path, list[str]]:
-    """(a file in `folder` with the cells of one sheet, what is to be said). Raises SourceError where there is none."""
+    """(a file in `folder` with the values of one sheet, messages). Raises SourceError where there is none."""
     target = folder / "sheet.csv"
     workbook = _opened(path)
     name, rows = _chosen(workbook, path, sheet)
     rows, notes = table_of(rows, _merged(workbook, name))
     with target.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([as_text(cell) for cell in row] for row in rows)
+        csv.writer(file, lineterminator="\n").writerows([as_text(value) for value in row] for row in rows)
     others = [other for other in workbook.sheet_names if other != name]
     if others and sheet is None:
         unread = f"{listed(map(repr, others))} {'is' if len(others) == 1 else 'are'} not"
@@ -63,7 +63,7 @@ def sheet_as_csv(path: Path, folder: Path, sheet: str | None = None) -> tuple[Pa
 
 
 def _chosen(workbook: "CalamineWorkbook", path: Path, sheet: str | None) -> tuple[str, Rows]:
-    """The sheet asked for, else that with most cells filled; a hidden one only where no other holds a table."""
+    """The requested sheet, else that with most values; a hidden one only where no other holds a table."""
     if sheet is not None:
         if sheet not in workbook.sheet_names:
             raise SourceError(f"{path.name} has no sheet {sheet!r}; it has {listed(map(repr, workbook.sheet_names))}")
@@ -76,7 +76,7 @@ def _chosen(workbook: "CalamineWorkbook", path: Path, sheet: str | None) -> tupl
         best: tuple[int, str, Rows] | None = None
         for name in (name for name in workbook.sheet_names if name in names):
             rows = _rows(workbook, name, path)
-            filled = sum(cell != "" for row in rows for cell in row)
+            filled = sum(value != "" for row in rows for value in row)
             if _height(rows) > 1 and (best is None or filled > best[0]):
                 best = filled, name, rows
         if best is not None:
@@ -89,7 +89,7 @@ def _chosen(workbook: "CalamineWorkbook", path: Path, sheet: str | None) -> tupl
 
 def _height(rows: Rows) -> int:
     """Rows that are not blank."""
-    return sum(any(cell != "" for cell in row) for row in rows)
+    return sum(any(value != "" for value in row) for row in rows)
 
 
 def _opened(path: Path) -> "CalamineWorkbook":
@@ -110,7 +110,7 @@ def _opened(path: Path) -> "CalamineWorkbook":
 
 
 def _rows(workbook: "CalamineWorkbook", sheet: str, path: Path) -> Rows:
-    """All cells from the first of the sheet on, so that merged ranges count alike."""
+    """All values of a sheet from its first row and column on, so that merged ranges have the same positions."""
     from python_calamine import CalamineError
 
     try:
@@ -122,7 +122,7 @@ def _rows(workbook: "CalamineWorkbook", sheet: str, path: Path) -> Rows:
 
 
 def _merged(workbook: "CalamineWorkbook", sheet: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The first and the last cell of each merged range; some forms of workbooks don't tell."""
+    """The first and the last position of each merged range; some workbook formats don't have them."""
     return list(workbook.get_sheet_by_name(sheet).merged_cell_ranges or ())
 
 
@@ -134,14 +134,14 @@ def _never_reckoned(path: Path, rows: Rows) -> list[str]:
     bare = re.compile(rb"<f[^<]*</f>\s*(?:<v\s*/>|<v></v>)?\s*</c>")
     with zipfile.ZipFile(path) as packed:
         sheets = [name for name in packed.namelist() if "worksheets/" in name and name.endswith(".xml")]
-        found = any(bare.search(packed.read(name)) for name in sheets)
-    return [str(rows[0][i]) for i in empty] if found else []
+        unsaved = any(bare.search(packed.read(name)) for name in sheets)
+    return [str(rows[0][i]) for i in empty] if unsaved else []
 
 
-def as_text(cell: Any) -> str:
-    """A cell as a CSV would hold it."""
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
-        return str(int(cell))
-    if isinstance(cell, datetime):
-        return cell.date().isoformat() if cell.time() == time() else cell.isoformat(sep=" ")
-    return str(cell)
+def as_text(value: Any) -> str:
+    """A value as a CSV would hold it."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
+    return str(value)

@@ -1,7 +1,6 @@
-"""The table of a sheet, without what people put around it: titles, notes, another table beside it, merged cells.
+"""The table of a sheet, without titles, notes, a second table beside it, and merged ranges.
 
-Enters: all cells of a sheet, "" where there is nothing, and its merged ranges. Leaves: a header and its rows, and what
-is to be said.
+Enters: all values of a sheet, "" where empty, and its merged ranges. Leaves: a header and its rows, and messages.
 
     >>> table_of([["Sales", "", ""], ["", "", ""], ["id", "age", "city"], [1, 31, "Ulm"], [2, 40, "Ulm"]], [])
     ([['id', 'age', 'city'], [1, 31, 'Ulm'], [2, 40, 'Ulm']], ['has 1 row above its table, left out'])
@@ -18,12 +17,12 @@ __all__ = ["Rows", "table_of"]
 Rows = list[list[Any]]
 Cell = tuple[int, int]
 MOST_AROUND = 10  # rows that may stand above a header, or below the last row
-NARROWEST = 3  # columns; in a narrower table a row with one cell may be a row
+NARROWEST = 3  # columns; in a narrower table a row with one value may be a row
 
 
 def table_of(rows: Rows, merged: Sequence[tuple[Cell, Cell]]) -> tuple[Rows, list[str]]:
     """(header and rows, notes)."""
-    # A merged cell holds its value in its first place alone: downwards it means the same for every row.
+    # A merged range has its value in its first place alone: downwards it holds for every row.
     for (top, left), (bottom, _) in merged:
         for row in range(top + 1, min(bottom + 1, len(rows))):
             if left < len(rows[row]) and rows[row][left] == "":
@@ -50,17 +49,17 @@ def _widest(rows: Rows) -> tuple[Rows, list[str]]:
     blocks = [block for block in blocks if block]
     height = [max(filled[i][-1] for i in block) - min(filled[i][0] for i in block) for block in blocks]
     largest = max(range(len(blocks)), key=lambda k: sum(len(filled[i]) for i in blocks[k]))
-    aside = [k for k in range(len(blocks)) if 2 * height[k] < height[largest]]
-    kept = [i for k, block in enumerate(blocks) if k not in aside for i in block]
+    small = [k for k in range(len(blocks)) if 2 * height[k] < height[largest]]
+    columns = [i for k, block in enumerate(blocks) if k not in small for i in block]
     notes = []
-    if aside:
-        first = [str(rows[filled[i][0]][i]) for k in aside for i in blocks[k]]
+    if small:
+        first = [str(rows[filled[i][0]][i]) for k in small for i in blocks[k]]
         notes.append(f"has {listed(map(repr, first))} beside its table, parted by an empty column, left out")
-    return [[row[i] for i in kept] for row in rows], notes
+    return [[row[i] for i in columns] for row in rows], notes
 
 
 def _filled(row: list[Any]) -> int:
-    return sum(cell != "" for cell in row)
+    return sum(value != "" for value in row)
 
 
 def _below_titles(rows: Rows, wide: set[int]) -> tuple[Rows, int]:
@@ -69,10 +68,10 @@ def _below_titles(rows: Rows, wide: set[int]) -> tuple[Rows, int]:
     groups: list[Any] | None = None
     while start < len(rows) - 2 and titles <= MOST_AROUND:
         row = rows[start]
-        if any(cell != "" for cell in row):
-            below = next(each for each in rows[start + 1 :] if any(cell != "" for cell in each))
+        if any(value != "" for value in row):
+            below = next(each for each in rows[start + 1 :] if any(value != "" for value in each))
             # A name may stand over the last column alone; a title does not stand right above numbers.
-            over_numbers = row[0] == "" and any(isinstance(cell, int | float) for cell in below)
+            over_numbers = row[0] == "" and any(isinstance(value, int | float) for value in below)
             title = _filled(row) == 1 and width >= NARROWEST and not over_numbers
             if not title and not (start in wide and _filled(rows[start + 1]) > _filled(row)):
                 break
@@ -89,14 +88,14 @@ def _below_titles(rows: Rows, wide: set[int]) -> tuple[Rows, int]:
 
 def _spread(groups: list[Any]) -> list[Any]:
     """Names of groups over all their columns."""
-    found: list[Any] = []
+    names: list[Any] = []
     for group in groups:
-        found.append(group if group != "" or not found else found[-1])
-    return found
+        names.append(group if group != "" or not names else names[-1])
+    return names
 
 
 def _above_notes(rows: Rows) -> tuple[Rows, int]:
-    """Without blank rows at the end, and lines of one cell that a blank row parts from the table."""
+    """Without blank rows at the end, and without notes of one value below a blank row."""
     end = len(rows)
     while end > 2 and _filled(rows[end - 1]) == 0:
         end -= 1

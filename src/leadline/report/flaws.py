@@ -1,9 +1,9 @@
-"""What is wrong with the data and what each flaw costs: a line a flaw with its impact, then some of its rows.
+"""Flaws of the data: a table of flaws with their impact, then some rows of each.
 
-Enters: `Facts`, and by the flaw's name what there is to show of its rows. Leaves: HTML.
+Enters: `Facts`, and some rows by the name of the flaw. Leaves: HTML.
 
-    >>> flaw = {"name": "near_duplicates", "message": "2 rows repeat another.", "rows": 2, "impact": None, "fixes": 1}
-    >>> "2 rows repeat another." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
+    >>> flaw = {"name": "near_duplicates", "message": "2 rows are near duplicates.", "rows": 2, "impact": None, "fixes": 1}
+    >>> "2 rows are near duplicates." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
     True
 """
 
@@ -13,35 +13,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leadline.charts.format import Measure, clip, count, grid, name
+from leadline.flaws import FLAWS
 from leadline.report.facts import Facts, number
 from leadline.report.media_budget import Room
 from leadline.results.examples import Found
 
-TITLES = {
-    "near_duplicates": "Near duplicates",
-    "label_errors": "Label errors",
-    "target_leakage": "Target leakage",
-    "spurious_features": "Spurious features",
-    "group_leakage": "Group leakage",
-    "temporal_drift": "Temporal drift",
-    "covariate_shift": "Covariate shift",
-    "rare_classes": "Rare classes",
-}
 SHOWN = 6
 
 
 def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str:
-    """Every flaw with its impact, then some rows of each; a plain word where there is none."""
-    found, searched = facts.result.get("flaws"), _searched_for(facts)
+    """Every flaw with its impact, then some rows of each; one sentence if there is none."""
+    found, searched = facts.result.get("flaws"), _searched(facts)
     if found is None:
         return ""
     if not found:
         return f"<p>Nothing was found.{searched}</p>"
     rows = []
     for flaw in found:
-        size, span, where = _impact(facts, flaw)
-        rows.append((TITLES.get(str(flaw["name"]), ""), where, _count(flaw), size, span))
-    table = grid(("Flaw", "Measured on", "Rows", "Without it", "95% interval"), rows, 2, "Flaws and their prices")
+        size, interval, where = _impact(flaw)
+        rows.append((_title(flaw), where, _count(flaw), size, interval))
+    table = grid(("Flaw", "Measured on", "Rows", "Without it", "95% interval"), rows, 2, "Flaws and their impact")
     return (
         "<p>The impact of a flaw is the score without it, less the score with it. All rows are in "
         f"<code>flaws.csv</code>.{searched}</p>{table}"
@@ -49,8 +40,8 @@ def flaws(facts: Facts, shown: Mapping[str, Sequence[Found]], room: Room) -> str
     )
 
 
-def _searched_for(facts: Facts) -> str:
-    """The flaws that were searched for; others may be there."""
+def _searched(facts: Facts) -> str:
+    """What the scan searched for: what is not named here may be there."""
     names = facts.result.get("searched_for")
     return f" Searched for: {clip(', '.join(map(str, names)), 400)}." if names else ""
 
@@ -59,33 +50,37 @@ def _count(flaw: Mapping[str, Any]) -> str:
     return count(number(flaw.get("rows"))) if flaw.get("rows") else "–"
 
 
-def _impact(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What the score would be without it, its interval, and how that was measured."""
+def _title(flaw: Mapping[str, Any]) -> str:
+    known = FLAWS.get(str(flaw["name"]))
+    return "" if known is None else known.title
+
+
+def _impact(flaw: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The change of the score without it, its interval, and how that was measured."""
     impact = flaw.get("impact")
     if flaw.get("fixed") and flaw.get("fixes"):
-        return "not learned from" if flaw.get("name") == "label_errors" else "taken out", "–", "–"
+        return FLAWS[str(flaw["name"])].removal, "–", "–"
     if not impact:
-        none = "not measured" if flaw.get("columns") else "nothing that is scored here would change, or too few rows"
+        none = "not measured" if flaw.get("columns") else "no test row would change, or too few rows"
         return "–", "–", none
     size, low, high = (number(impact.get(key)) or 0.0 for key in ("size", "low", "high"))
     metric = str(impact.get("metric"))
-    mine = Measure.fit(metric, True, [size, low, high], step=max(abs(high - low), abs(size), 1e-12) / 20)
+    measure = Measure.fit(metric, True, [size, low, high], step=max(abs(high - low), abs(size), 1e-12) / 20)
     where = f"{clip(impact.get('of'), 40)}, {clip(impact.get('how'), 120)}"
-    return f"<b>{mine.gap(size)}</b>", f"{mine.bare(low)} to {mine.gap(high)} {mine.title}", where
+    return f"<b>{measure.gap(size)}</b>", f"{measure.bare(low)} to {measure.gap(high)} {measure.title}", where
 
 
 def _flaw(flaw: Mapping[str, Any], shown: Sequence[Found], room: Room) -> str:
     rows = "".join(_row(each, room) for each in shown[:SHOWN])
     wide = "" if all(each.images and not each.sounds for each in shown) else " wide"
     gallery = f'<div class="gallery{wide}">{rows}</div>' if rows else ""
-    title = TITLES.get(str(flaw["name"]), "")
-    return f"<h3>{title}</h3><p>{clip(flaw.get('message'), 500)}{_fix(flaw)}</p>{gallery}"
+    return f"<h3>{_title(flaw)}</h3><p>{clip(flaw.get('message'), 500)}{_fix(flaw)}</p>{gallery}"
 
 
 def _row(each: Found, room: Room) -> str:
     numbers = [each.row + 1] + ([each.duplicate_of + 1] if each.duplicate_of is not None else [])
     pictures = "".join(room.picture(one, f"row {row}") for one, row in zip(each.images, numbers, strict=False))
-    pictures = f'<div class="duplicates">{pictures}</div>' if len(each.images) > 1 else pictures
+    pictures = f'<div class="pair">{pictures}</div>' if len(each.images) > 1 else pictures
     pictures += "".join(room.sound(one, f"sound of row {row}") for one, row in zip(each.sounds, numbers, strict=False))
     texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
     words = [
@@ -100,4 +95,4 @@ def _row(each: Found, room: Room) -> str:
 def _fix(flaw: Mapping[str, Any]) -> str:
     if flaw.get("fixed") or not flaw.get("fixes"):
         return ""
-    return f" <code>--fix {clip(flaw.get('name'), 20)}</code> takes that out, and records what it took."
+    return f" <code>--fix {clip(flaw.get('name'), 20)}</code> removes it, and records what it removed."

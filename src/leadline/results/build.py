@@ -8,10 +8,10 @@ from typing import Any
 
 from leadline.core.records import RESULT_VERSION
 from leadline.dataset.table import Table
+from leadline.flaws.detector import TestAnswers
 from leadline.flaws.fix import write
 from leadline.flaws.flaw import Flaw
-from leadline.flaws.scan import priced
-from leadline.flaws.stage import Scan
+from leadline.flaws.scan import Scan, with_impact
 from leadline.metrics.metrics import METRICS
 from leadline.race.context import RunContext, memory_cap
 from leadline.race.judge import Judged
@@ -35,7 +35,13 @@ def build_result(
     """
     settings, folder, trials, store = context.settings, context.folder, judged.trials, judged.race.store
     metric, name = METRICS[store.task.metric], shipment.contender
-    flaws = scan.flaws if name is None else priced(scan.flaws, store, judged.truth, judged.answers, name)
+    flaws = scan.flaws
+    if name is not None:
+        shipped_answers = TestAnswers(
+            contender=name, rows=store.split.test, labels=judged.truth, answers=judged.answers[name], metric=metric,
+            classes=len(store.task.classes),
+        )  # fmt: skip
+        flaws = with_impact(flaws, shipped_answers)
     write(flaws, folder / "flaws.csv")
     result = {
         "schema_version": RESULT_VERSION, "leadline": __version__,

@@ -179,7 +179,7 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
     names = [column.name for column in table.columns if column.role != "target"]
     for flaw in flaws:
         rows = [int(row) for row in flaw.rows[:FLAWED]]
-        duplicates = [int(row) for row in flaw.twin[:FLAWED]] if flaw.twin is not None else []
+        duplicates = [int(row) for row in flaw.duplicate_of[:FLAWED]] if flaw.duplicate_of is not None else []
         if not rows:
             continue
         wanted = sorted({*rows, *duplicates})
@@ -196,7 +196,7 @@ def shown_flaws(table: Table, store: Store, flaws: Sequence[Flaw]) -> dict[str, 
                 Found(
                     row=row, duplicate_of=duplicates[place] if duplicates else None,
                     label=_label(table, int(label)),
-                    suggested_label=None if flaw.said is None else flaw.said[place],
+                    suggested_label=None if flaw.suggested_labels is None else flaw.suggested_labels[place],
                     images=tuple(pictures), sounds=tuple(sounds),
                     texts=() if pictures else tuple(_line_of(table, frame[one]) for one in pair),
                 )

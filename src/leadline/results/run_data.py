@@ -20,7 +20,7 @@ from leadline.core.contender import Clock, readings
 from leadline.core.tensors import Split
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
-from leadline.flaws.stage import READINGS
+from leadline.flaws.scan import READINGS
 from leadline.prepare import prepare
 from leadline.race import history
 from leadline.race.history import Past
@@ -85,9 +85,9 @@ class RunData:
                 find_again(run.folder, past, settings, source, test), settings, cache, clock, share=past.share
             )  # fmt: skip
             _check(run, data.store.split)
-            data.held.decide()
+            data.held_out.decide()
             return cls(
-                run=run, settings=settings, table=data.held.opened(data.table), store=data.store,
+                run=run, settings=settings, table=data.held_out.opened(data.table), store=data.store,
                 _in_use=ends.pop_all(),
             )  # fmt: skip
 

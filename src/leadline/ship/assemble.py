@@ -1,7 +1,7 @@
 """The shipped file, made by joining graphs.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
-takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py).
+takes, how their values are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from leadline.core.json_types import Json, nested
 from leadline.core.tensors import Block, Tensors
 from leadline.graph.digest import CONTRACT, VERSION, with_digest
 from leadline.kinds import KINDS
@@ -73,7 +74,7 @@ def _join(g: Graph, store: Tensors, inner: onnx.ModelProto, certain: Certainty |
     return {"inputs": inputs, "outputs": outputs, **({} if held is None else {"coverage": held.coverage})}
 
 
-def _of_train(name: str, block: Block) -> dict[str, Any]:
-    """What the train rows' cells were, by which later ones are seen to differ: `levels`, and the share `missing`."""
-    facts = {"levels": block.settings.get("levels"), "missing": block.settings.get("missing")}
-    return {fact: held[name] for fact, held in facts.items() if held is not None}
+def _of_train(name: str, block: Block) -> dict[str, Json]:
+    """Statistics of the train rows, with which new rows are compared: `levels`, and the share `missing`."""
+    facts = {fact: nested(block.settings, fact) for fact in ("levels", "missing")}
+    return {fact: of_columns[name] for fact, of_columns in facts.items() if of_columns}

@@ -1,4 +1,4 @@
-"""The shipped file against the trained contender, on every test row, from raw cells."""
+"""The shipped file against the trained contender, on every test row, from raw values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Parity:
 
 
 def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
-    """Run the file on the raw cells of the test rows; raises `ModelError` where it answers otherwise than `scores`."""
+    """Run the file on the raw test rows; raises `ModelError` where its answers differ from `scores`."""
     if store.task.generative:
         return _language(model, store, scores)
     rows = store.split.test
@@ -50,7 +50,7 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
     if wrong.any():
         shown = ", ".join(str(row + 1) for row in rows[np.flatnonzero(wrong)[:5]])
         raise ModelError(
-            f"The exported file answers {int(wrong.sum())} of {len(rows)} test rows otherwise than the trained "
+            f"The exported file answers {int(wrong.sum())} of {len(rows)} test rows differently from the trained "
             f"contender (rows {shown}; largest difference {apart.max():.3g}), so it is not shipped."
         )
     return Parity(rows=len(apart), max_difference=float(apart.max()), decisions_differ=int(flipped.sum()))

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from leadline.core.records import Contract, Verdict, wrong_keys
+from leadline.core.records import Contract, Sample, Verdict, wrong_keys
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.race.judge import Judged
@@ -78,5 +78,5 @@ def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dic
     }  # fmt: skip
     if store.task.generative:
         model = Model(path)
-        facts["sample"] = {"token_unit": model.contract["unit"], "passage": model.generate(length=SAMPLE)}
+        facts["sample"] = Sample(token_unit=model.contract["unit"], passage=model.generate(length=SAMPLE))
     return facts

@@ -1,7 +1,7 @@
-"""What the cache keeps of sources that were read: listed, and cleared.
+"""The cache of converted sources: list its entries, and clear them.
 
-Enters: the cache folder. Leaves: `Kept`, the largest first. A run holds a lock on its cache as long as it lasts, so
-that nothing is taken away from under it.
+Enters: the cache folder. Leaves: a list of `CacheEntry`, the largest first. A run holds a lock on its cache until it
+ends, so that nothing is removed while it is in use.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """One thing in the cache: what it is, of which source if that is known, its size, and when it was last used."""
+class CacheEntry:
+    """One entry of the cache: its type, its source if known, its size, and when it was last used."""
 
     path: Path
     what: str  # encoded, table or unpacked
@@ -39,8 +39,8 @@ class Kept:
 
 def cache_folder() -> Path:
     """Where converted tables and downloaded data are kept: $LEADLINE_CACHE, else `leadline` in the user's own cache."""
-    if given := os.environ.get("LEADLINE_CACHE"):
-        return Path(given).expanduser()
+    if folder := os.environ.get("LEADLINE_CACHE"):
+        return Path(folder).expanduser()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
@@ -55,8 +55,8 @@ def cache_folder() -> Path:
         ) from error
 
 
-def entries(cache: str | Path | None = None) -> list[Kept]:
-    """Everything in the cache, the largest first.
+def entries(cache: str | Path | None = None) -> list[CacheEntry]:
+    """All entries of the cache, the largest first.
 
     >>> entries("no-such-cache")
     []
@@ -64,38 +64,37 @@ def entries(cache: str | Path | None = None) -> list[Kept]:
     return sorted(_found(_folder(cache)), key=lambda each: -each.bytes)
 
 
-def clear(cache: str | Path | None = None, *, older_than: str | None = None) -> list[Kept]:
-    """Take it away, and return what was taken.
+def clear(cache: str | Path | None = None, *, older_than: str | None = None) -> list[CacheEntry]:
+    """Remove entries, and return those that were removed.
 
     Args:
-        older_than: only what was last used before so long: 12h, 30d, 2w.
+        older_than: only entries unused for longer than this: 12h, 30d, 2w.
 
     Raises:
         LeadlineError: where `older_than` is no time, or a run reads the cache now.
     """
-    before = (
-        math.inf if older_than is None else time.time() - _seconds(older_than)
-    )  # a clock set back takes nothing from "all"
+    # inf, not now: after the clock was set back, "all" is still all
+    before = math.inf if older_than is None else time.time() - _seconds(older_than)
     with _locked(_folder(cache), alone=True) as free:
         if not free:
             raise LeadlineError(f"A run reads {_folder(cache)} now; clear it when that run has ended.")
-        gone = [each for each in entries(cache) if each.used <= before]
-        for each in gone:
+        removed = [each for each in entries(cache) if each.used <= before]
+        for each in removed:
             if each.path.is_dir():
                 shutil.rmtree(each.path, ignore_errors=True)
             else:
                 each.path.unlink(missing_ok=True)
-    return gone
+    return removed
 
 
 def in_use(cache: Path) -> AbstractContextManager[bool]:
-    """While it lasts, nobody clears the cache."""
+    """Inside the block nobody can clear the cache."""
     return _locked(cache, alone=False)
 
 
 @contextmanager
 def _locked(cache: Path, alone: bool) -> Iterator[bool]:
-    """Whether the lock was had. A cache that nobody can write to is cleared by nobody, and needs none."""
+    """Whether the lock was taken. A cache that cannot be written needs no lock: nobody can clear it."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         lock = take(cache / "lock", shared=not alone)
@@ -113,7 +112,7 @@ def _folder(cache: str | Path | None) -> Path:
     return Path(cache) if cache is not None else cache_folder()
 
 
-def _found(cache: Path) -> Iterator[Kept]:
+def _found(cache: Path) -> Iterator[CacheEntry]:
     for folder, what in FOLDERS.items():
         for path in (cache / folder).glob("*"):
             if path.name.startswith(".") and abs(time.time() - path.stat().st_mtime) < UNITS["d"]:
@@ -121,7 +120,7 @@ def _found(cache: Path) -> Iterator[Kept]:
             files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
             with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
                 size = sum(file.stat().st_blocks * 512 for file in files)
-                yield Kept(path=path, what=what, source=_source(path), bytes=size, used=path.stat().st_mtime)
+                yield CacheEntry(path=path, what=what, source=_source(path), bytes=size, used=path.stat().st_mtime)
 
 
 def _source(path: Path) -> str | None:

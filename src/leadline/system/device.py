@@ -17,7 +17,7 @@ Measured on processors alone: docs/devices.md says what of the others was tried,
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.system.errors import LeadlineError
+from leadline.system.process_state import SharedChange
 
 CPU = torch.device("cpu")
 ROOM = 0.4  # of an accelerator's free memory that rows may take to stay there; the module and its sums need the rest
@@ -34,8 +35,8 @@ LOOKED = 32  # of so many steps on an accelerator one is waited for, to tell whe
 def chosen(device: str | torch.device = "auto") -> torch.device:
     """The device of that name; 'auto' is the accelerator, or without one the processor."""
     if str(device) == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return _xla() or CPU if found is None else _numbered(found)
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return _xla() or CPU if accelerator is None else _numbered(accelerator)
     try:
         named = torch.device(device)
         if named.type == "xla" and importlib.util.find_spec("torch_xla") is None:
@@ -62,8 +63,8 @@ def _numbered(device: torch.device) -> torch.device:
 def _xla() -> torch.device | None:
     if importlib.util.find_spec("torch_xla") is None:
         return None
-    found: torch.device = _torch_xla().device()
-    return found
+    device: torch.device = _torch_xla().device()
+    return device
 
 
 def _torch_xla() -> Any:
@@ -87,7 +88,7 @@ def on(module: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done all that it was asked to."""
+    """Wait until the device has finished all its work."""
     if device.type == "xla":
         _torch_xla().sync(wait=True)
     elif device.type != "cpu":
@@ -95,7 +96,7 @@ def wait(device: torch.device) -> None:
 
 
 def hand_over(device: torch.device) -> None:
-    """Start what was asked for: XLA only notes it until then."""
+    """Start the requested operations: XLA only records them until then."""
     if device.type == "xla":
         _torch_xla().sync()
 
@@ -147,15 +148,23 @@ def exact(device: torch.device) -> Iterator[None]:
     A number under 1e-38 costs some processors a hundred times the time of another. Threads that were there before keep
     to their own ways, so `Trainer` sets what an optimizer remembers to zero by itself before it becomes so small.
     """
-    cudnn = torch.backends.cudnn
-    before, flushed = cudnn.deterministic, _flushes()
-    cudnn.deterministic = True
-    torch.set_flush_denormal(True)
+    flushed = _flushes()
     try:
-        yield
+        with _DETERMINISTIC:
+            torch.set_flush_denormal(True)
+            yield
     finally:
-        cudnn.deterministic = before
         torch.set_flush_denormal(flushed)
+
+
+def _deterministic() -> Callable[[], object]:
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic
+    cudnn.deterministic = True
+    return lambda: setattr(cudnn, "deterministic", before)
+
+
+_DETERMINISTIC = SharedChange(_deterministic)
 
 
 def _flushes() -> bool:
@@ -185,5 +194,5 @@ def named(device: torch.device) -> str:
 
 
 def peak_gb(device: torch.device) -> float | None:
-    """The most memory that tensors held there since the process began, in GB; None where it cannot be told."""
+    """The most memory that tensors held there since the process began, in GB; None where it is unknown."""
     return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None

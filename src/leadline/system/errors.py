@@ -14,7 +14,7 @@ import re
 __all__ = ["BudgetError", "LeadlineError", "ModelError", "OutputError", "SourceError", "TargetError"]
 
 
-LONGEST_WORD = 300  # letters; a cell or a name in a message may be of any length
+LONGEST_WORD = 300  # letters; a value or a name in a message may be of any length
 
 
 class LeadlineError(Exception):
@@ -41,4 +41,4 @@ class ModelError(LeadlineError):
 
 
 class OutputError(LeadlineError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the requested place."""

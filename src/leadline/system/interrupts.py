@@ -1,7 +1,7 @@
-"""Ctrl-C where an exception would not do: while modules load, and while a run is being cleared away.
+"""Ctrl-C where an exception would do harm: while modules load, and while a run is removed.
 
-An exception may come up in the middle of anybody's import, and be lost there or turned into another; in the middle of
-clearing away it would leave half of it behind. This module is loaded before all others, so it imports next to nothing.
+An exception may be raised in the middle of any import, and be lost there or turned into another; in the middle of a
+removal it would leave half of the files. This module is loaded before all others, so it imports next to nothing.
 
     >>> with at_once():
     ...     import json
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["STOPPED", "at_once", "deaf", "noted", "told_once"]
+__all__ = ["STOPPED", "at_once", "deaf", "noted", "warned_once"]
 
 STOPPED = "leadline: stopped; nothing was written."
-WRITING = "leadline: the result is being written, a matter of seconds; Ctrl-C again leaves without it."
+WRITING = "leadline: writing the result, which takes seconds; press Ctrl-C again to leave without it."
 
 
 class _Meanwhile:
-    """SIGINT is handled otherwise inside the block. Only the main thread can do that: elsewhere nothing is changed."""
+    """Another handler of SIGINT inside the block. Only the main thread can set one: elsewhere nothing changes."""
 
     def __init__(self, handler: Any) -> None:
         self._handler = handler
@@ -46,31 +46,31 @@ class _Meanwhile:
 
 
 def at_once() -> _Meanwhile:
-    """While nothing has been read or written: Ctrl-C ends the process, with a sentence and the exit code 130."""
-    held = signal.getsignal(signal.SIGINT)  # ignored, as under nohup, or somebody else's, as in a notebook, it stays so
-    return _Meanwhile(_leave if held is signal.default_int_handler else held)
+    """Before anything is read or written: Ctrl-C ends the process, with a message and the exit code 130."""
+    previous = signal.getsignal(signal.SIGINT)  # where it is ignored (nohup) or another's (a notebook), it stays so
+    return _Meanwhile(_leave if previous is signal.default_int_handler else previous)
 
 
 def deaf() -> _Meanwhile:
-    """While something is cleared away that takes a moment: Ctrl-C changes nothing."""
+    """During a removal that takes a moment: Ctrl-C changes nothing."""
     return _Meanwhile(signal.SIG_IGN)
 
 
 def noted(note: Callable[[], None]) -> _Meanwhile:
-    """While contenders race: the first Ctrl-C is noted, to be acted on between two looks; the next one raises."""
-    held = signal.getsignal(signal.SIGINT)
+    """While contenders race: the first Ctrl-C calls `note`; the next one raises KeyboardInterrupt."""
+    previous = signal.getsignal(signal.SIGINT)
 
     def first(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         note()
 
-    return _Meanwhile(first if held is signal.default_int_handler else held)
+    return _Meanwhile(first if previous is signal.default_int_handler else previous)
 
 
-def told_once() -> _Meanwhile:
-    """While all that was learned is written down: the first Ctrl-C is told what it would lose, the next one ends it."""
-    held = signal.getsignal(signal.SIGINT)
-    return _Meanwhile(_tell if held is signal.default_int_handler else held)
+def warned_once() -> _Meanwhile:
+    """While results are written: the first Ctrl-C prints what would be lost, the next one ends the run."""
+    previous = signal.getsignal(signal.SIGINT)
+    return _Meanwhile(_tell if previous is signal.default_int_handler else previous)
 
 
 def _tell(number: int, frame: FrameType | None) -> None:

@@ -37,13 +37,13 @@ def spoken(*, cache: Path, out: Path) -> Iterator[None]:
         raise
     except OSError as error:
         number, place = error.errno, error.filename
-        if number is None and (found := NUMBERED.search(str(error))):
-            number, place = int(found[1]), found[2]
+        if number is None and (match := NUMBERED.search(str(error))):
+            number, place = int(match[1]), match[2]
         raise _sentence(number, place, str(error), cache, out) from error
     except pl.exceptions.PolarsError as error:
-        if (found := NUMBERED.search(str(error))) is None:
+        if (match := NUMBERED.search(str(error))) is None:
             raise
-        raise _sentence(int(found[1]), found[2], str(error), cache, out) from error
+        raise _sentence(int(match[1]), match[2], str(error), cache, out) from error
     except MemoryError as error:
         raise BudgetError("The memory of this machine is not enough for this source; give fewer rows.") from error
 
@@ -57,9 +57,9 @@ def removed(folder: Path) -> None:
         raise
 
 
-def _sentence(number: int | None, place: object, said: str, cache: Path, out: Path) -> LeadlineError:
+def _sentence(number: int | None, place: object, message: str, cache: Path, out: Path) -> LeadlineError:
     where = os.fsdecode(place) if isinstance(place, str | bytes | os.PathLike) else ""
-    why = os.strerror(number) if number is not None else (said.splitlines() or ["?"])[0]
+    why = os.strerror(number) if number is not None else (message.splitlines() or ["?"])[0]
     why = why[:1].lower() + why[1:]
     if number in FULL:
         where = where or f"{cache} or {out}"

@@ -25,8 +25,8 @@ LIMITS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS")  # by which 
 
 def cores() -> int:
     """Cores that this process may use; half a core counts as one."""
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(found, quota())))
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(count, quota())))
 
 
 def most_threads() -> int:
@@ -41,13 +41,13 @@ def limit(text: str) -> int | None:
 
 
 def quota(process: Path = Path("/proc/self")) -> float:
-    """Cores' worth of time that the process's control groups leave it; inf where nothing is said."""
+    """CPU quota of the process's control groups, in cores; inf without a limit."""
     try:
         groups = [line.split(":", 2) for line in (process / "cgroup").read_text().splitlines()]
         mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
     except OSError:
         return math.inf
-    found = math.inf
+    smallest = math.inf
     for mount in mounts:
         root, place, kind = mount[3], Path(mount[4]), mount[mount.index("-") + 1]
         if kind == "cgroup2":
@@ -61,8 +61,8 @@ def quota(process: Path = Path("/proc/self")) -> float:
             inner = own.removeprefix(root) if root != "/" else own
             folder = place / inner.strip("/")
             folders = [each for each in (folder, *folder.parents) if each == place or place in each.parents]
-            found = min([found, *map(_allowed, folders)])
-    return found
+            smallest = min([smallest, *map(_allowed, folders)])
+    return smallest
 
 
 def _allowed(group: Path) -> float:
@@ -98,10 +98,10 @@ def running_elsewhere() -> int | None:
     fewest = None
     for number in range(LOADS):
         time.sleep(BETWEEN_S * bool(number))
-        found, own = running(), running_here()
-        if found is None or own is None:
+        total, own = running(), running_here()
+        if total is None or own is None:
             return None
-        others = max(0, found - own)
+        others = max(0, total - own)
         fewest = others if fewest is None else min(fewest, others)
     return fewest
 
@@ -124,7 +124,7 @@ def _state(stat: Path) -> str:
 
 
 def memory_gb() -> float:
-    """Memory of the machine, in GB (10^9 bytes); 0 where it cannot be told."""
+    """Memory of the machine, in GB (10^9 bytes); 0 where unknown."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (AttributeError, ValueError, OSError):
@@ -132,7 +132,7 @@ def memory_gb() -> float:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has held, in MB; 0 where it cannot be told."""
+    """Peak memory of this process, in MB; 0 where unknown."""
     try:
         import resource
     except ImportError:  # Windows
@@ -142,19 +142,19 @@ def peak_mb() -> float:
 
 
 def used_gb(pid: int) -> float:
-    """Memory that process `pid` holds for itself now, in GB; 0 where it cannot be told.
+    """Private memory of process `pid` now, in GB; 0 where unknown.
 
     Mapped files (the store, libraries) are left out: the system takes those pages back when it needs them.
     """
     try:
-        held = re.findall(r"Rss(?:Anon|Shmem):\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        sizes = re.findall(r"Rss(?:Anon|Shmem):\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     except OSError:
         return 0.0
-    return sum(map(int, held)) / 1e6
+    return sum(map(int, sizes)) / 1e6
 
 
 def tree_gb(pid: int) -> float:
-    """Memory that process `pid` and all that it started hold now, in GB; 0 where it cannot be told."""
+    """Memory of process `pid` and all its children now, in GB; 0 where unknown."""
     children: list[int] = []
     try:
         for thread in Path(f"/proc/{pid}/task").iterdir():
@@ -164,7 +164,7 @@ def tree_gb(pid: int) -> float:
     return used_gb(pid) + sum(tree_gb(child) for child in children)
 
 
-class Gauge:
+class MemoryMonitor:
     """The most memory that this process and all that it started have held, in GB; a context manager."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class Gauge:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Gauge:
+    def __enter__(self) -> MemoryMonitor:
         self._thread.start()
         return self
 
@@ -198,10 +198,10 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of what shaped the result."""
-    found = {"python": platform.python_version()}
+    result = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            result[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return result

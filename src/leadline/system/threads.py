@@ -26,7 +26,7 @@ SHORT = 3e-4  # seconds of a step, under which more threads are not even tried
 BLOCK_S = 0.005  # seconds that one side of a pair takes, at least
 LONG = 0.5  # seconds of trials after which those that there were decide
 SLOW, SLOWER = 3.0, 1.5  # times the usual seconds of a step, from which on threads are tried again: at once, or in time
-WINDOW, WINDOW_S = 16, 0.05  # steps and seconds over which a step's time is told
+WINDOW, WINDOW_S = 16, 0.05  # steps and seconds over which a step's time is measured
 FEWEST, FEWEST_S = 2, 1.0  # the same, of long steps
 WAIT, SHARE = 5.0, 0.02  # seconds until more threads are tried again, at least, and the share of time for such trials
 
@@ -91,10 +91,10 @@ class Threads:
         at.since += seconds
         count, whole = len(at.window), sum(at.window)
         if (count >= WINDOW and whole >= WINDOW_S) or (count >= FEWEST and whole >= FEWEST_S):
-            told = (whole - max(at.window)) / (count - 1)  # one long step is a hiccup
+            seconds_a_step = (whole - max(at.window)) / (count - 1)  # one long step is a hiccup
             at.window.clear()
-            at.slow = told / (at.usual or told)
-            at.usual = min(at.usual or told, told)
+            at.slow = seconds_a_step / (at.usual or seconds_a_step)
+            at.usual = min(at.usual or seconds_a_step, seconds_a_step)
 
     def check(self) -> str | None:
         """Between two steps: try again, where it is time to. Returns what changed, in words."""
@@ -128,13 +128,13 @@ class Threads:
         )
         return f"{self.now} of {self.most}" + (f"; a trial of a step: {tried}" if tried else "")
 
-    def _climb(self, threads: int, lost: int, twice: float = 1.0, seconds: float = math.inf) -> None:
+    def _climb(self, threads: int, losses: int, twice: float = 1.0, seconds: float = math.inf) -> None:
         """Twice as many as long as that pays."""
         before, spent = self._at, 0.0
         self.measured.clear()
         while threads < self.most:
             more = min(2 * threads, self.most)
-            better, took = pays(threads, more, self._measure, lost, seconds - spent)
+            better, took = pays(threads, more, self._measure, losses, seconds - spent)
             spent += took
             if not better:
                 break
@@ -151,7 +151,7 @@ def counted(threads: int) -> str:
 
 
 def pays(
-    fewer: int, more: int, seconds_on: Callable[[int], float], lost: int = LOST, most: float = math.inf
+    fewer: int, more: int, seconds_on: Callable[[int], float], losses: int = LOST, most: float = math.inf
 ) -> tuple[bool, float]:
     """Whether more threads are so much faster, the best of a few pairs of trials; and the seconds that these took.
 
@@ -173,7 +173,7 @@ def pays(
             for_it += 1
         else:
             against += 1
-        if for_it == WON or against == lost or spent >= LONG:
+        if for_it == WON or against == losses or spent >= LONG:
             return for_it > against, spent
         one, many = seconds_on(fewer), seconds_on(more)
         spent += one + many

@@ -1,7 +1,7 @@
 """`ll.train`: any module, trained on data in memory by a loop that costs little beside the module's own sums.
 
 Enters: a module and a pair (X, y) or a `Source`. Leaves: the same module, trained, with the history of its run. Rows
-stay as compact as they came and are gathered as whole tensors (`batches.py`); parameters are one flat tensor that one
+keep their compact types and are gathered as whole tensors (`batches.py`); parameters are one flat tensor that one
 fused call moves (`flat.py`); stacks of Linear layers have their backward pass written out (`dense_backward.py`),
 everything else is run by autograd (`backward.py`). The loop is the contenders' own (`loop.py`), and calls the engine
 (`trainer.py`).
@@ -128,7 +128,7 @@ def train(
             the loss is; a function of your own takes one forward pass more. Batch norm sees the parts.
         patience: checks without a better loss on valid rows after which it stops, with the weights of the best.
         seed: of the order of the rows and of noise in the module (dropout). The module's first weights are the user's.
-        folder: where checkpoints are kept, the newest two; one that holds them already is gone on from. It belongs
+        folder: where checkpoints are kept, the newest two; training resumes from a folder that has some. It belongs
             to one training: other rows, labels, layers, settings, or another loss are refused.
         callbacks: called with each `Check`: after every pass, or ten times in a budget.
         device: 'cpu', 'cuda', 'cuda:1', 'mps', 'xla' and so on; 'auto' is the device of the module, or where that is
@@ -146,7 +146,7 @@ def train(
     steps follows the clock.
 
     A loss that is not finite sends it back to the last good weights, at half the rate, three times at most; a step that
-    does not fit into memory is cut into parts. Both are said in the notes of the history.
+    does not fit into memory is cut into parts. The notes of the history report both.
 
     Raises LeadlineError: one sentence that says what was found, what was expected and how to fix it.
     """

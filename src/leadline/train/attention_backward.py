@@ -73,6 +73,16 @@ class _Here(TorchFunctionMode):
         return INSTEAD.get(func, func)(*args, **(kwargs or {}))
 
 
+class AttentionCalls(TorchFunctionMode):
+    """Notes whether PyTorch's attention is called. (A `TorchDispatchMode` would load PyTorch's compiler: seconds.)"""
+
+    seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen = self.seen or func in INSTEAD
+        return func(*args, **(kwargs or {}))
+
+
 def written_out() -> AbstractContextManager[object]:
     """Within it this thread's calls of PyTorch's attention come here."""
     return _Here()

@@ -22,12 +22,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from leadline.system.cache import cache_folder
 from leadline.system.device import CPU, fast_bfloat16, home, named, noise_kept, wait
 from leadline.system.resources import machine, most_threads
-from leadline.train.attention_backward import written_out
+from leadline.train.attention_backward import AttentionCalls, written_out
 from leadline.train.losses import Loss
 from leadline.train.memory import too_large
 
@@ -74,8 +73,8 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
     options = [Choice(low=low, channels_last=last) for low in lows if single or not low for last in lasts]
     if len(options) == 1:
         return options[0]
-    asked = list(options)
-    if (found := remembered(module, batch, asked)) is not None:
+    listed = list(options)
+    if (found := remembered(module, batch, listed)) is not None:
         return found
     if device == CPU and _attends(module, batch[0]):
         options += [replace(option, attention=True) for option in options]
@@ -88,7 +87,7 @@ def choose(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Lo
         best = plain
     others = "; ".join(f"{option} {1e3 * spent:.3g} ms" for option, spent in times.items())
     chosen = replace(best, why=f"a trial of a step: {others}")
-    remember(module, batch, asked, chosen)
+    remember(module, batch, listed, chosen)
     return chosen
 
 
@@ -97,24 +96,14 @@ def lay_out(module: nn.Module, layout: torch.memory_format) -> None:
     module.to(memory_format=layout)  # type: ignore[call-overload]
 
 
-class _Attention(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes whether PyTorch's fused attention is called."""
-
-    called = False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.called = self.called or "scaled_dot_product" in func.name()
-        return func(*args, **(kwargs or {}))
-
-
 def _attends(module: nn.Module, x: tuple[Tensor, ...]) -> bool:
-    """Told by two rows."""
+    """Whether PyTorch's attention is called for two rows."""
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    seen = _Attention()  # type: ignore[no-untyped-call]
-    with noise_kept(home(module)), torch.no_grad(), seen:
+    calls = AttentionCalls()
+    with noise_kept(home(module)), torch.no_grad(), calls:
         module(*(t[:2] for t in x))
     module.load_state_dict(before)
-    return seen.called
+    return calls.seen
 
 
 def place(module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], options: list[Any]) -> Path:

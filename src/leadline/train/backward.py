@@ -1,4 +1,4 @@
-"""The two ways to take the derivative of a loss: written out for stacks of Linear layers, by autograd for all else.
+"""Two ways to the derivative of a loss: written out for stacks of Linear layers, by autograd for other modules.
 
 Enters: a batch, its inputs x each [N, ...] and y [N, ...]. Leaves: its mean loss (a scalar) from `forward`, and from
 `backward` the whole of the flat gradient. `way_for` chooses, and says why.

@@ -1,4 +1,4 @@
-"""Rows to train on, kept as compact as they came, and gathered a batch at a time as whole tensors.
+"""Rows to train on, kept in the compact types of their source, and gathered a batch at a time as whole tensors.
 
 Enters: a pair (X, y) of NumPy arrays or PyTorch tensors, X a tuple of them where a module has several inputs; or a
 `Source` whose inputs are one column of images, or numbers. Leaves: `Rows`, and from it batches x, each [N, ...] in the
@@ -15,7 +15,6 @@ batches at a time follow while it works.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from torch import Tensor
 from leadline.readers.source import Source
 from leadline.system.device import CPU
 from leadline.system.errors import LeadlineError
+from leadline.system.process_state import warnings_ignored
 
 Normalise = tuple[float | Sequence[float], float | Sequence[float]]  # mean and std: one number, or one a channel
 AHEAD, LARGE = 4, 2**24  # batches fetched at once, unless one has so many bytes
@@ -107,9 +107,8 @@ def tensor(value: Any, what: str) -> Tensor:
             array = array.astype(np.float64)
         if min(array.strides, default=0) < 0:  # of one row or none it counts as contiguous, but not for PyTorch
             array = array.copy()
-        with warnings.catch_warnings():
-            # Memory maps and frames may be read only, which PyTorch warns of; nothing here writes into them.
-            warnings.simplefilter("ignore", UserWarning)
+        # Memory maps and frames may be read only, which PyTorch warns of; nothing here writes into them.
+        with warnings_ignored():
             found = torch.from_numpy(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False))
     if found.ndim == 0:
         raise LeadlineError(f"{what} is a single number, where an array of rows was expected.")

@@ -30,25 +30,25 @@ def compiled(module: nn.Module) -> Callable[..., Any]:
 
 
 def compile_or_not(
-    module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, choice: Choice, asked: bool | str,
+    module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, choice: Choice, setting: bool | str,
     left: Callable[[float], float],
 ) -> Choice:  # fmt: skip
-    """`asked`: True, False or 'auto'; `left`: the seconds of training that are left, told from those of a step."""
-    if asked is False or (asked == "auto" and left(LONGEST) < WORTH):
+    """`setting`: True, False or 'auto'; `left`: the seconds of training that are left, told from those of a step."""
+    if setting is False or (setting == "auto" and left(LONGEST) < WORTH):
         return choice
     option = replace(choice, compiled=True, attention=False)
     found = remembered(module, batch, [option])
-    if found is not None and (found.compiled or asked == "auto"):
+    if found is not None and (found.compiled or setting == "auto"):
         return found
     eager = seconds_of(module, batch, loss, choice)
-    if asked == "auto" and left(eager) < WORTH:
+    if setting == "auto" and left(eager) < WORTH:
         return choice
     began = time.perf_counter()
     try:
         first = seconds_of(module, batch, loss, option, compiled(module))
     except Exception as error:  # compilers fail in ways of their own, and then the module runs as it is
         reason = (str(error).strip() or type(error).__name__).split("\n")[0].rstrip(".")[:200]
-        if asked is True:
+        if setting is True:
             raise LeadlineError(
                 f"compile=True was given, but the module could not be compiled: {reason}; leave compile out, or "
                 "install a compiler (g++, or Triton for an accelerator)."
@@ -57,7 +57,7 @@ def compile_or_not(
     took = time.perf_counter() - began
     said = f"{choice.why}; compiled in {took:.3g} s, then {1e3 * first:.3g} ms a step against {1e3 * eager:.3g}"
     gained = left(eager) * (1 - first / eager)
-    better = asked is True or (first * GAIN < eager and gained > 2 * took)
+    better = setting is True or (first * GAIN < eager and gained > 2 * took)
     chosen = replace(option if better else choice, why=said.lstrip("; "))
     remember(module, batch, [option], chosen)
     return chosen

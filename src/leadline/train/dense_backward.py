@@ -3,7 +3,7 @@
 Enters: an `nn.Sequential` of Linear, ReLU, Tanh and GELU, with an `nn.Flatten` first or not, whose parameters lie in
 `Flat`. A batch x [N, ...] goes forward to outputs [N, K]; the derivative of the loss by these outputs [N, K] goes
 backward, and each layer fills its part of the flat gradient on the way. Every result is written into memory that was
-set aside once, so a step is little more than its matrix products.
+allocated once, so a step is little more than its matrix products.
 
 The chain rule, layer by layer, where d(t) is the derivative of the loss by t (Rumelhart, Hinton and Williams 1986):
 

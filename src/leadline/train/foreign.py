@@ -1,7 +1,7 @@
 """Code of the user's own, called: whatever it raises is one sentence, with the exception itself as its cause.
 
 Enters: a block that calls the user's module, loss or schedule. Leaves: nothing, or a `LeadlineError`. What is ours, and
-what says that memory is short, goes on as it is.
+what says that memory is short, passes unchanged.
 
     >>> with foreign("The module"):
     ...     {}["a"]

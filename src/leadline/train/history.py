@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(kw_only=True)
 class History:
-    """A run as it was; it grows while the run goes on.
+    """A run as it was; it grows during the run.
 
     `seconds` holds data, forward, backward, optimizer, valid and other, which add up to the whole run.
     """

@@ -1,4 +1,4 @@
-"""The training loop, whole: steps planned from measured speed, planned again when the speed drifts, cut by the clock.
+"""The whole training loop: steps are planned from measured speed, again when it drifts, and end at the time limit.
 
 Every rate is a function of step / steps alone. What depends on the clock, the plan and its changes and the cut, is
 yielded as a note and so becomes an event of the journal. Between two steps all that the loop knows lies in `LoopState`:
@@ -81,7 +81,7 @@ def train(
         at.step += 1
         left = clock.left() - plan.reserve
         if left <= 0 and at.step < at.steps:
-            cut = Note(CUT, f"cut by the clock at step {at.step} of {at.steps}")
+            cut = Note(CUT, f"stopped at the time limit at step {at.step} of {at.steps}")
             yield Progress(step=at.step, steps=at.steps, note=cut)
             break
         look = at.step % max(1, min(LOOK, at.steps // 20)) == 0 and at.step < at.steps

@@ -2,7 +2,7 @@
 
 Enters: a `History`, finished or still growing. Leaves: one SVG document with its own styles, in light or dark as the
 reader has it, whose print grows on narrow screens. A long run is thinned: of each stretch of steps the lowest and the
-highest loss are drawn, faint, so that no spike is lost, and over them the running mean. A note that names its step is a
+highest loss appear faintly, so that no spike is lost, and over them the running mean. A note that names its step is a
 mark there; the others stand together above. Each mark tells its text to a pointer that rests on it, and to a reader
 that reads aloud.
 """
@@ -22,7 +22,7 @@ from leadline.train.history import History
 WIDE, LEFT, RIGHT = 640, 80, 26  # units; the plot lies between the margins
 TOP, LOSS, GAP, ACCURACY, FOOT = 100, 220, 52, 96, 62  # units, from the top down
 POINTS = 600  # drawn of a line, at most
-SINGLE = 60  # checks that are drawn as points with a text of their own, at most
+SINGLE = 60  # checks that appear as points with a text of their own, at most
 SMOOTH = 50  # the running mean is over a fiftieth of the run
 LOG = 20  # largest by smallest loss above which the axis is logarithmic
 SPIKES = 0.005  # of the losses, at either end, for which the axis does not stretch
@@ -77,7 +77,7 @@ class Plot:
         return f'<polyline class="line {css}" points="{path}"/>' if len(points) > 1 else ""
 
     def dots(self, css: str, points: Said) -> str:
-        """As many as can be told apart; where there are more, the last one."""
+        """As many as stay distinguishable; where there are more, the last one."""
         return "".join(
             f'<circle class="dot {css}" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="4">'
             f"<title>{esc(said)}</title></circle>"

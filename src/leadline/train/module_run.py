@@ -40,7 +40,7 @@ TRIED, SKIPPED = 12, 4  # steps of the trial under a budget, and those of them t
 TRIAL, FEW = 0.05, 2  # share of the budget after which the trial ends, and the steps that it has at least
 CHECKS = 10  # of a run under a budget
 SAFETY = 0.95  # of the time left that a first plan fills
-FIRST_LOOK = 100  # steps before the layers are looked at: it takes as long as a few of them
+FIRST_LOOK = 100  # steps before the layers are measured: it takes as long as a few of them
 
 
 class ModuleRun:
@@ -192,7 +192,7 @@ class ModuleRun:
         self._valid += time.perf_counter() - began
 
     def state(self) -> dict[str, Any]:
-        """All that it takes to go on from between two steps."""
+        """The complete state between two steps."""
         engine, history = self.trainer.state(), self.history
         average = self.trainer.average
         return {

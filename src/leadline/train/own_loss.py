@@ -8,7 +8,6 @@ gives the same number whatever the order of the targets, which no loss that comp
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from leadline.inspect.hooks import undisturbed
 from leadline.system.errors import LeadlineError
+from leadline.system.process_state import warnings_ignored
 from leadline.train.foreign import SHAPES, reason_of
 from leadline.train.losses import Own
 from leadline.train.memory import too_large
@@ -26,8 +26,8 @@ SAME = 1e-5  # relative difference under which two losses are the same
 def check_own(loss: Own, out: Tensor, y: Tensor, what: str) -> None:
     """Try the function on outputs `out` [n, ...] of the first rows; y [N, ...] are all targets."""
     function = loss.function
-    with warnings.catch_warnings(), undisturbed(function) if isinstance(function, nn.Module) else nullcontext():
-        warnings.simplefilter("ignore")  # that the shapes differ is said below, in a sentence
+    # That the shapes differ is reported below, in a sentence.
+    with warnings_ignored(), undisturbed(function) if isinstance(function, nn.Module) else nullcontext():
         try:
             loss(out, y[: len(out)].to(out.device))
         except LeadlineError:

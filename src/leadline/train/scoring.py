@@ -46,7 +46,7 @@ def outputs(module: nn.Module, rows: Rows, normalise: Normalise | None) -> Itera
 
 
 def probe(module: nn.Module, rows: Rows, normalise: Normalise | None, what: str) -> Tensor:
-    """Outputs of the first two rows; what a module cannot read is said in the user's words."""
+    """Outputs of the first two rows; an error names what the module cannot read."""
     few = Rows(tuple(x[:2] for x in rows.x), rows.y[:2])
     try:
         out = next(outputs(module, few, normalise))[0]
@@ -124,7 +124,7 @@ def _classes(out: Tensor, y: Tensor, what: str) -> Tensor:
 
 
 def _sequences(loss: CTC, out: Tensor, y: Tensor, what: str) -> Tensor:
-    """Targets [N, S] of classes, each of which can be told in as many steps as the module gives."""
+    """Targets [N, S] of classes, each of which fits into the steps that the module gives."""
     _check_whole(y, what, "class numbers were expected for ctc", "filled up with -1")
     if out.ndim != 3 or y.ndim != 2:
         raise LeadlineError(
@@ -195,7 +195,7 @@ def _check_whole(y: Tensor, what: str, expected: str, remedy: str) -> None:
 
 
 def _rows(t: Tensor) -> list[str | int]:
-    """A shape as it is said: of any number of rows."""
+    """A shape in a message: of any number of rows."""
     return ["N", *t.shape[1:]]
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from leadline.system.device import CPU, noise_kept
+from leadline.system.process_state import torch_threads
 from leadline.system.resources import idle_cores, most_threads, running_elsewhere
 from leadline.system.threads import Threads, timed
 from leadline.train.autotune import Choice, keep, place
@@ -33,14 +34,9 @@ SHARE = 0.1  # of the seconds of a training, that a trial of threads may take
 @contextmanager
 def threads_kept(meanwhile: int | None = None) -> Iterator[int]:
     """Gives how many threads PyTorch may use, and uses `meanwhile` of them; afterwards it has as many as before."""
-    before = torch.get_num_threads()
-    most = min(before, most_threads())
-    try:
-        if meanwhile is not None:
-            torch.set_num_threads(min(meanwhile, most))
+    most = min(torch.get_num_threads(), most_threads())
+    with torch_threads(None if meanwhile is None else min(meanwhile, most)):
         yield most
-    finally:
-        torch.set_num_threads(before)
 
 
 def untried(most: int) -> Threads:

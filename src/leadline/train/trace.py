@@ -232,7 +232,7 @@ def _forward(seen: Trace) -> str:
         ]
         for layer in seen.layers
     ]  # fmt: skip
-    names = ["layer", "", "what it computes", "FLOP", "mean ± std", "zeros", "time"]
+    names = ["layer", "", "what it computes", "FLOP", "mean ± std", "zeros", "duration"]
     return _table("FORWARD  values go from the data to the loss", names, rows, left=3)
 
 
@@ -247,7 +247,7 @@ def _backward(seen: Trace) -> str:
         ]
         for layer in reversed(seen.layers)
     ]  # fmt: skip
-    names = ["layer", "", "|dL/dy|", "|dL/dW|", "|dL/dW| / |W|", "dead units", "weights", "time"]
+    names = ["layer", "", "|dL/dy|", "|dL/dW|", "|dL/dW| / |W|", "dead units", "weights", "duration"]
     title = "BACKWARD  gradients come back from the loss L: by what a layer gives (y), and by its weights (W)"
     return _table(title, names, rows, left=2)
 

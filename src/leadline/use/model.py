@@ -1,7 +1,7 @@
-"""The shipped file, read back as a `Model` that answers rows.
+"""The shipped file, read back as a `Model` that predicts rows.
 
 The file is one ONNX graph from decoded values to answers, with its contract as JSON in the metadata: the columns it
-takes, how their cells are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py),
+takes, how their values are decoded, its classes, its origin. It ends with a digest of all before it (graph/digest.py),
 and a file that does not match it is refused. Reading and running it needs neither torch nor onnx.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
 BATCH = 512  # rows in one call
-MANY = 4_096  # the same, where a cell is one number or word
+MANY = 4_096  # the same, where a value is one number or word
 PICTURES = 16  # rows decoded together where each may be a picture of any size
 
 
@@ -53,8 +53,8 @@ class Model:
         self.classes: list[str] = self.contract["classes"]
         self.task = task_of({**self.contract, "name": self.contract["task"]})
         if self.contract["version"] == WITHOUT:
-            said = f"{path} has no digest, as files of an earlier Leadline: whether it is damaged cannot be checked."
-            warnings.warn(said, stacklevel=2)
+            message = f"{path} has no digest, as files of an earlier Leadline: whether it is damaged cannot be checked."
+            warnings.warn(message, stacklevel=2)
 
     def _open(self, threads: int) -> Session:
         """The graph, loaded from the very bytes that were checked."""
@@ -123,15 +123,15 @@ class Model:
         """Run the graph on the rows of a frame.
 
         Args:
-            watch: how the cells are read, where not as the contract says, and who notes what they were.
+            watch: how the values are read, where not as the contract says; it counts what they were.
 
         Returns:
-            By role prediction [n] (strings, or float64; of several labels bool [n, classes]); of classes also
-            probabilities [n, classes]; where a coverage is stated set, bool [n, classes], or low and high [n]. And
-            {row: why} of the rows that could not be decoded, whose answers are to be ignored.
+            By role: prediction [n] (strings or float64; multilabel: bool [n, classes]); for classes also
+            probabilities [n, classes]; with a coverage also set, bool [n, classes], or low and high [n]. And
+            {row: why} of the rows that could not be decoded; ignore their predictions.
         """
         empty = self.task.blank(len(frame))
-        found = {role: empty[role] for role in self.contract["outputs"]}
+        predictions = {role: empty[role] for role in self.contract["outputs"]}
         bad: dict[int, str] = {}
         inputs = self.contract["inputs"].items()
         sized = all(
@@ -147,8 +147,8 @@ class Model:
             for rows, feeds in self._feeds(decoded, min(step, len(frame) - start), bad, start):
                 outputs = self._run(self._session, feeds, list(self.contract["outputs"].values()))
                 for role, name in self.contract["outputs"].items():
-                    found[role][rows] = outputs[name]
-            return [(name, held) for name, held in decoded.items() if not KINDS[kinds[name]].variable_shape]
+                    predictions[role][rows] = outputs[name]
+            return [(name, column) for name, column in decoded.items() if not KINDS[kinds[name]].variable_shape]
 
         # A call runs on one thread, and as many calls side by side as there are cores: none waits for another one, and
         # an answer does not depend on how many there are.
@@ -158,7 +158,7 @@ class Model:
                 for name, decoded in columns:
                     if watch is not None:
                         watch.note(name, decoded, start)
-        return found, bad
+        return predictions, bad
 
     def feeds(self, frame: pl.DataFrame, root: Path | None) -> dict[str, Any]:
         """Decoded values of a frame's rows, all of one shape, as the file takes them."""
@@ -169,34 +169,34 @@ class Model:
     def _decoded(
         self, frame: pl.DataFrame, root: Path | None, ways: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Decoded]:  # fmt: skip
-        """The cells of every column, in the order of the inputs; those of one kind together."""
+        """The values of every column, in the order of the inputs; those of one kind together."""
         by_kind: dict[str, list[str]] = {}
         for name, facts in self.contract["inputs"].items():
             by_kind.setdefault(facts["kind"], []).append(name)
-        found: dict[str, Decoded] = {}
+        columns: dict[str, Decoded] = {}
         for kind_name, names in by_kind.items():
             kind = KINDS[kind_name]
             if kind.variable_shape:
-                found |= {name: _one_by_one(kind, frame[name], root, ways[name]) for name in names}
+                columns |= {name: _one_by_one(kind, frame[name], root, ways[name]) for name in names}
             else:
-                found |= decode_columns(kind, frame, root, {name: ways[name] for name in names})
-        return {name: found[name] for name in self.contract["inputs"]}
+                columns |= decode_columns(kind, frame, root, {name: ways[name] for name in names})
+        return {name: columns[name] for name in self.contract["inputs"]}
 
     def _feeds(
         self, decoded: Mapping[str, Decoded], count: int, bad: dict[int, str], start: int
     ) -> list[tuple[np.ndarray, dict[str, Any]]]:
         """(row numbers, inputs) of each call that a batch needs: rows with pictures of one size go together."""
-        columns = {name: found.values for name, found in decoded.items()}
+        columns = {name: item.values for name, item in decoded.items()}
         groups: dict[tuple[Any, ...], list[int]] = {}
         shapes: list[tuple[Any, ...]] = [()] * count
         broken: set[int] = set()
-        for name, found in decoded.items():
+        for name, item in decoded.items():
             if KINDS[self.contract["inputs"][name]["kind"]].variable_shape:
-                bad.update({start + row: why for row, why in found.bad.items()})
-                broken |= {i for i, value in enumerate(found.values) if value is None}
+                bad.update({start + row: why for row, why in item.bad.items()})
+                broken |= {i for i, value in enumerate(item.values) if value is None}
                 shapes = [
                     (*shape, None if value is None else value.shape)
-                    for shape, value in zip(shapes, found.values, strict=True)
+                    for shape, value in zip(shapes, item.values, strict=True)
                 ]
         for i, shape in enumerate(shapes):
             if i not in broken:
@@ -235,11 +235,11 @@ def _contract(session: Session, path: Path) -> dict[str, Any]:
     return dict(contract)
 
 
-def _one_by_one(kind: Kind, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-    """Decoded cells of one column of pictures or sounds."""
-    if isinstance(cells.dtype, pl.Array):
-        return kind.decode(cells, root, settings)
-    parts = [kind.decode(cells.slice(i, 1), root, settings) for i in range(len(cells))]
+def _one_by_one(kind: Kind, values: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
+    """Decoded values of one column of images or audio."""
+    if isinstance(values.dtype, pl.Array):
+        return kind.decode(values, root, settings)
+    parts = [kind.decode(values.slice(i, 1), root, settings) for i in range(len(values))]
     return Decoded(
         values=[part.values[0] for part in parts], bad={i: part.bad[0] for i, part in enumerate(parts) if part.bad}
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from leadline.use.model import Model
 
 CHUNK = 4_096  # rows read together
-MANY = 32_768  # the same, where a cell is one number or word
+MANY = 32_768  # the same, where a value is one number or word
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
     ".csv": lambda frame, path: flat(frame).write_csv(path),
     ".parquet": pl.DataFrame.write_parquet, ".jsonl": pl.DataFrame.write_ndjson,
@@ -43,27 +43,27 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
 
 
 def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
-    given = _source(source, model, cache)
+    data = _source(source, model, cache)
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
-    parts = [part for part in (given.train, given.valid, given.test) if part is not None]
+    parts = [part for part in (data.train, data.valid, data.test) if part is not None]
     wanted = list(model.contract["inputs"])
     frames = []
     watch = Watch(model.contract["inputs"])
     for part in parts:
         part, renamed = called_as(part, wanted)
         if renamed:
-            said = listed(f"{old!r} as {name!r}" for old, name in renamed.items())
-            warnings.warn(f"Columns are read as the model was trained on them: {said}.", stacklevel=2)
+            renames = listed(f"{old!r} as {name!r}" for old, name in renamed.items())
+            warnings.warn(f"Columns are read as the model was trained on them: {renames}.", stacklevel=2)
         schema = part.collect_schema()
         if lacking := [name for name in wanted if name not in schema]:
-            raise ModelError(_lacks(given, lacking, schema.names()))
+            raise ModelError(_lacks(data, lacking, schema.names()))
         for name in wanted:
             facts = model.contract["inputs"][name]
             kind = facts["kind"]
             if not readable(schema[name], kind, facts["decode"]):
                 raise ModelError(
-                    f"column {name!r} of {given.name} holds {schema[name]}, which cannot be read as {kind}; write its "
-                    f"cells as {KINDS[kind].written_as}."
+                    f"column {name!r} of {data.name} holds {schema[name]}, which cannot be read as {kind}; write its "
+                    f"values as {KINDS[kind].written_as}."
                 )
         rows = int(part.select(pl.len()).collect().item())
         path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
@@ -71,36 +71,36 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
         chunk = MANY if all(KINDS[facts["kind"]].joint for facts in model.contract["inputs"].values()) else CHUNK
         for start in range(0, rows, chunk):
             frame = part.select(wanted).slice(start, chunk).collect()
-            found, bad = model.answer(frame, given.root, watch)
-            answers = model.task.frame(found, bad)
+            outputs, bad = model.answer(frame, data.root, watch)
+            answers = model.task.frame(outputs, bad)
             frames.append(answers.with_columns(frame[name] for name in path))
             for position, why in sorted(bad.items())[:3]:
                 warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
             watch.row += len(frame)
     if not frames:
-        raise SourceError(f"{given.name} holds no rows to predict.")
-    for sentence in watch.said():
+        raise SourceError(f"{data.name} holds no rows to predict.")
+    for sentence in watch.messages():
         warnings.warn(sentence, stacklevel=2)
     return pl.concat(frames)
 
 
-def _lacks(given: Source, lacking: list[str], names: list[str]) -> str:
+def _lacks(source: Source, lacking: list[str], names: list[str]) -> str:
     which = repr(lacking[0]) + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else "")
-    remedy = "add it, with empty cells where nothing is known"
-    if any(code_of(note) == NO_HEADER for note in given.notes):
+    remedy = "add it, with empty values where nothing is known"
+    if any(code_of(note) == NO_HEADER for note in source.notes):
         remedy = "write a first line that names its columns"
-    return f"{given.name} lacks column {which}, which the model reads; it has {listed(names)}; {remedy}."
+    return f"{source.name} lacks column {which}, which the model reads; it has {listed(names)}; {remedy}."
 
 
 def _readings(part: pl.LazyFrame, model: Model) -> dict[str, Mapping[str, Any]]:
-    """How columns are decoded that are not written as the contract says, by all cells of the part; it is said."""
-    found: dict[str, Mapping[str, Any]] = {}
+    """How columns are decoded whose notation is not the contract's, by all values of the part; a message says so."""
+    settings: dict[str, Mapping[str, Any]] = {}
     columns = {name: (facts["kind"], facts["decode"]) for name, facts in model.contract["inputs"].items()}
     for name, own in readings(part, columns).items():
         if own.says is not None:
-            found[name] = own.settings
+            settings[name] = own.settings
             warnings.warn(f"In {own.says}", stacklevel=2)
-    return found
+    return settings
 
 
 def _source(source: Any, model: Model, cache: Path) -> Source:
@@ -117,10 +117,10 @@ def _source(source: Any, model: Model, cache: Path) -> Source:
         files, subfolders = visible(folder)
         if len(subfolders) == 1 and not files:  # packing a folder wraps its files in its name
             folder = subfolders[0]
-    found = [folder] if folder.is_file() else visible(folder)[0]
-    files = [file for file in found if medium_of(file.name) == kind]
+    entries = [folder] if folder.is_file() else visible(folder)[0]
+    files = [file for file in entries if medium_of(file.name) == kind]
     # What else the model reads can only stand in a table: one beside the files is read in their place.
-    if not files or (len(inputs) > 1 and len(files) < len(found)):
+    if not files or (len(inputs) > 1 and len(files) < len(entries)):
         return _renamed(read(source, cache=cache), name, kind)
     return Source(
         name=path.name, train=pl.DataFrame({name: [file.name for file in files]}).lazy(), valid=None, test=None,
@@ -128,16 +128,16 @@ def _source(source: Any, model: Model, cache: Path) -> Source:
     )  # fmt: skip
 
 
-def _renamed(given: Source, name: str, kind: str) -> Source:
+def _renamed(source: Source, name: str, kind: str) -> Source:
     """A source whose one column of this kind is called as the model calls it: class folders and tables differ there."""
-    columns = [column for column, its in given.kinds.items() if its == kind]
-    if len(columns) != 1 or name in given.train.collect_schema():
-        return given
+    columns = [column for column, column_kind in source.kinds.items() if column_kind == kind]
+    if len(columns) != 1 or name in source.train.collect_schema():
+        return source
     train, valid, test = (
-        None if part is None else part.rename({columns[0]: name}) for part in (given.train, given.valid, given.test)
+        None if part is None else part.rename({columns[0]: name}) for part in (source.train, source.valid, source.test)
     )
     assert train is not None
-    return replace(given, train=train, valid=valid, test=test, kinds={name: kind})
+    return replace(source, train=train, valid=valid, test=test, kinds={name: kind})
 
 
 def write(frame: pl.DataFrame, out: Path) -> None:
@@ -146,13 +146,13 @@ def write(frame: pl.DataFrame, out: Path) -> None:
     try:
         WRITERS[out.suffix.lower()](frame, out)
     except OSError as error:
-        number = error.errno or (int(said[1]) if (said := NUMBERED.search(str(error))) else None)
+        number = error.errno or (int(match[1]) if (match := NUMBERED.search(str(error))) else None)
         why = os.strerror(number).lower() if number else error
         raise OutputError(f"{out} cannot be written ({why}); choose another --out.") from error
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists as one text a cell, joined by '|', which `fit` reads as labels again: CSV knows no lists."""
+    """Lists as one text, joined by '|', which `fit` reads as labels again: CSV knows no lists."""
     return frame.with_columns(pl.col(pl.List(pl.String)).list.join("|"))
 
 

@@ -44,30 +44,30 @@ def walk(path: str | Path, feeds: Mapping[str, Any]) -> list[Passed]:
     """
     model = onnx.load(path)
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer if _weighs(tensor)}
-    found: list[tuple[str, str, int, str]] = []
+    steps: list[tuple[str, str, int, str]] = []
     for node in model.graph.node:
         stage, _, inside = node.output[0].partition("/") if node.output else ("", "", "")
         kind, _, name = stage.partition(".")
         if kind in ("encode", "form") and "/" not in inside and node.op_type == "Identity" and _ends(node, name):
-            found.append((kind, name, 0, node.output[0]))
+            steps.append((kind, name, 0, node.output[0]))
         elif stage == "contender":
             weights = sum(sizes.get(value, 0) for value in node.input)
             if weights or node.op_type in STEPS:
-                found.append(("model", node.op_type, weights, node.output[0]))
-    given = {value.name for value in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=value) for *_, value in found if value not in given)
-    values = Session(model)(feeds, [value for *_, value in found]) if found else {}
+                steps.append(("model", node.op_type, weights, node.output[0]))
+    outputs = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=value) for *_, value in steps if value not in outputs)
+    values = Session(model)(feeds, [value for *_, value in steps]) if steps else {}
     return [
         Passed(stage=stage, name=name, parameters=weights, value=np.asarray(values[value]))
-        for stage, name, weights, value in found
+        for stage, name, weights, value in steps
     ]
 
 
 def _ends(node: onnx.NodeProto, name: str) -> bool:
     """Whether a node is the last of an encode graph ('encoded') or of a form's ('X.dense' ends in 'dense')."""
-    form = name.rpartition(".")
+    parts = name.rpartition(".")
     last = str(node.output[0].rpartition("/")[2])
-    return last == (form[2] if form[1] else "encoded")
+    return last == (parts[2] if parts[1] else "encoded")
 
 
 def _weighs(tensor: onnx.TensorProto) -> bool:

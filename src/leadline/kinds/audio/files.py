@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +53,7 @@ def _begins(content: bytes) -> bool:
 
 
 def place(cell: Any) -> str:
-    """What a message calls a cell: its path, where it has one."""
+    """The name of a value in messages: its path, where it has one."""
     if isinstance(cell, dict):
         cell = cell.get("path") or "an encoded sound"
     return str(cell) if isinstance(cell, str) else "an encoded sound"
@@ -67,7 +64,7 @@ def _file(cell: Any, root: Path | None) -> Any:
     if isinstance(cell, dict):
         cell = cell["bytes"] if cell.get("bytes") is not None else cell["path"]
     if cell is None:
-        raise ValueError("the cell is empty")
+        raise ValueError("the value is empty")
     if not isinstance(cell, str):
         return io.BytesIO(_with_size(cell) if _is_streamed(cell[:HEAD_BYTES]) else cell)
     path = Path(cell) if root is None else root / cell
@@ -92,61 +89,25 @@ def _with_size(content: bytes) -> bytes:
     return content[:place] + (len(content) - place - 4).to_bytes(4, "little") + content[place + 4 :]
 
 
-class _Hush:
-    """While a file is open: what its decoder writes to standard error, past Python, is let fall.
-
-    mpg123 warns there of headers that are off by a little, of no file that a user would know. Threads may decode side
-    by side: the first one in turns it off, the last one out turns it on.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside, self._kept = threading.Lock(), 0, -1
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                if sys.stderr is not None:
-                    sys.stderr.flush()
-                try:
-                    self._kept = os.dup(2)
-                except OSError:  # there is no standard error to write to
-                    self._kept = -1
-                    return
-                nothing = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nothing, 2)
-                os.close(nothing)
-
-    def __exit__(self, *raised: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._kept >= 0:
-                os.dup2(self._kept, 2)
-                os.close(self._kept)
-
-
-_HUSH = _Hush()
-
-
 def rate_of(cell: Any, root: Path | None) -> int | None:
     """Samples a second of a file of sound; None where it cannot be read."""
     import soundfile
 
     try:
-        with _HUSH:
-            return int(soundfile.info(_file(cell, root)).samplerate)
-    except Exception:  # it is decoded later, and then said
+        return int(soundfile.info(_file(cell, root)).samplerate)
+    except Exception:  # it is decoded later, and then reported
         return None
 
 
 def opened(cell: Any, root: Path | None, rate: int) -> np.ndarray:
     """int16 [samples], one channel; the first `MOST_SECONDS` of it.
 
-    One call reads it all: between two, soundfile seeks, which in an MP3 is not exact.
+    One call reads it all: between two, soundfile seeks, which in an MP3 is not exact. What the decoder of MP3 writes to
+    standard error stays: to redirect it would lose what other threads write there.
     """
     import soundfile
 
-    with _HUSH, soundfile.SoundFile(_file(cell, root)) as file:
+    with soundfile.SoundFile(_file(cell, root)) as file:
         given = file.samplerate
         most = min(file.frames, int(MOST_SECONDS * given), MOST_VALUES // file.channels)
         sound = np.full((most, file.channels), np.nan, np.float32)
@@ -169,7 +130,7 @@ def opened(cell: Any, root: Path | None, rate: int) -> np.ndarray:
 def _mixed(sound: np.ndarray) -> np.ndarray:
     """float32 [samples, channels] -> [samples]: their mean, or the loudest where they cancel each other out.
 
-    A channel that is another one upside down is heard well by two ears, and is silence as a mean.
+    A channel that is another one with inverted sign sounds well to two ears, and is silence as a mean.
     """
     mean = sound.mean(axis=1)
     if sound.shape[1] == 1:

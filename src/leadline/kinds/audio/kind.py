@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import whole
 from leadline.core.kind import (
     CONVOLUTION,
     RECURRENT,
@@ -70,7 +71,7 @@ def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str
 
     settings = data.store.block(tensor).settings
     said = "sounds: a random stretch, louder or softer, with noise; spectra hidden in part"
-    return Sounds(settings["usual"], settings["least"], seed), said
+    return Sounds(whole(settings, "usual"), whole(settings, "least"), seed), said
 
 
 NO_FRAME = 7  # of libsndfile, which calls an MP3 without a whole frame no regular file
@@ -150,7 +151,7 @@ class Audio(Kind):
     def remarks(self, block: Block) -> list[str]:
         if not block.settings.get("cut"):
             return []
-        seconds = block.settings["longest"] / block.settings["rate"]
+        seconds = whole(block.settings, "longest") / whole(block.settings, "rate")
         more = "; a larger --budget keeps more" if seconds < LONGEST - 1 else ""
         clips = f"Clips in {block.columns[0]!r} longer than {seconds:.3g} s"
         return [f"{clips} are cut to their loudest {seconds:.3g} s{more}."]

@@ -4,9 +4,6 @@ Decoding (container, a coarser scale of a large JPEG, EXIF turn, values beyond 8
 ground under what is transparent, colour to grey or RGB) is outside the graph, by Pillow;
 resizing is inside it (ONNX Runtime's antialiased linear Resize), because Pillow's own differs from it by up to 11
 levels.
-
-Contenders read 'dense': histograms of oriented gradients (Dalal and Triggs 2005) and colour moments, as uint8, so that
-a last bit in a convolution cannot flip a tree.
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import whole
 from leadline.core.kind import (
     CONVOLUTION,
     DENSE,
@@ -34,7 +32,7 @@ from leadline.core.kind import (
     Tensor,
 )
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
-from leadline.kinds.image import files
+from leadline.kinds.image import files, graphs
 from leadline.kinds.image.similarity import pairs
 
 if TYPE_CHECKING:
@@ -43,24 +41,23 @@ if TYPE_CHECKING:
     from leadline.core.contender import Data
     from leadline.core.tensors import Block
 
-MOST_PIXELS = 100_000_000  # a picture above is set aside: a small file can unpack to any size
+MOST_PIXELS = 100_000_000  # a picture above is quarantined: a small file can unpack to any size
 SIZES = (32, 48, 64, 96, 128, 160)
 # Pixels a side that a JPEG keeps at least, by the side that is read: its decoder gives a half, a quarter or an eighth
 # of a side far faster than all of it. With twice as many as are read the rest of the way is left to the antialiased
 # resize, as Pillow's own thumbnails have it. Until a side is chosen, as many as the largest needs.
 SPARE = 2
 DRAFT = SPARE * SIZES[-1]
-ORIENTATIONS = 8
-GLANCED, MEASURED = 32, 256  # pictures that are looked at, and those that tell the range of values beyond 8 bits
+GLANCED, MEASURED = 32, 256  # pictures that are read, and those that show the range of values beyond 8 bits
 ODD = 1e-3  # share of a picture's values that is left out at each end of its range
 TOPS = (1.0, 255.0, 65_535.0)  # of the ranges in which pictures are usually held
-ONE_COLOUR = 2  # levels of 255 between the darkest and the lightest of a picture that shows nothing
+ONE_COLOUR = 2  # levels of 255 between the darkest and the lightest of a blank picture
 GROUNDS = ("white", "black", "#808080")  # on which transparent pictures may be laid; the first in doubt
 CLEARLY = 0.5  # of the best contrast that an earlier one of these grounds must give
 
 
 def _size_of(block: Block) -> tuple[int, int, int]:
-    return block.settings["height"], block.settings["width"], block.settings["channels"]
+    return whole(block.settings, "height"), whole(block.settings, "width"), whole(block.settings, "channels")
 
 
 def _pixel_body(block: Block, width: int) -> Any:
@@ -162,7 +159,7 @@ class Image(Kind):
         for position, cell in enumerate(cells.to_list()):
             try:
                 values.append(_pixels(_load(cell, root, int(settings.get("draft", 0))), channels, settings))
-            except Exception as error:  # Pillow raises many types for a broken file; each sets one row aside
+            except Exception as error:  # Pillow raises many types for a broken file; each quarantines one row
                 values.append(None)
                 why = "it holds none, or none that is whole" if _is_none(error) else str(error)
                 bad[position] = f"{_place(cell)} cannot be read as an image ({why})"
@@ -178,7 +175,7 @@ class Image(Kind):
         return isinstance(dtype, pl.Array) and len(dtype.shape) > 1
 
     def input_shape(self, name: str, block: Block) -> list[str | int]:
-        return ["N", f"{name}.height", f"{name}.width", block.settings["channels"]]
+        return ["N", f"{name}.height", f"{name}.width", whole(block.settings, "channels")]
 
     def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
         return row
@@ -188,11 +185,13 @@ class Image(Kind):
         channels = pictures[0].shape[2]
         height, width = _size([p.shape[:2] for p in pictures], limits)
         name = limits.columns[0]
-        encode = Tensor(graph=_resizer(name, height, width, channels), shape=(height, width, channels), dtype="uint8")
+        encode = Tensor(
+            graph=graphs.resizer(name, height, width, channels), shape=(height, width, channels), dtype="uint8"
+        )
         return Fit(
             settings={"height": height, "width": width, "channels": channels},
             encode=encode,
-            forms={"dense": _gradients(height, width, channels)},
+            forms={"dense": graphs.gradients(height, width, channels)},
             decode={"draft": min(DRAFT, SPARE * max(height, width))} if "draft" in settings else {},
         )
 
@@ -218,7 +217,7 @@ def _glance(cell: Any, root: Path | None) -> _Look | None:
         grey = _is_grey(_pixels(picture, 3, {"range": ends and _span([ends])}))
         contrasts = [_pixels(picture, 1, {"ground": ground}).std() for ground in GROUNDS] if _is_clear(picture) else []
         return _Look(grey=grey, ends=ends, contrasts=tuple(map(float, contrasts)))
-    except Exception:  # Pillow raises many types; what is wrong is said where every row is decoded
+    except Exception:  # Pillow raises many types; what is wrong is reported where every row is decoded
         return None
 
 
@@ -287,7 +286,7 @@ def _load(cell: Any, root: Path | None, draft: int) -> Pillow.Image:
     if isinstance(cell, dict):
         cell = cell["bytes"] if cell.get("bytes") is not None else cell["path"]
     if cell is None:
-        raise ValueError("the cell is empty")
+        raise ValueError("the value is empty")
     if isinstance(cell, str):
         path = Path(cell) if root is None else root / cell
         if not path.is_file():
@@ -375,53 +374,3 @@ def _size(shapes: list[tuple[int, int]], limits: Limits) -> tuple[int, int]:
         ratio = side / max(height, width)
         return max(8, round(height * ratio / 8) * 8), max(8, round(width * ratio / 8) * 8)
     return max(8, side), max(8, side)
-
-
-def _resizer(column: str, height: int, width: int, channels: int) -> Any:
-    from leadline.graph.builder import Graph
-
-    g = Graph("image")
-    x = g.input(column, np.uint8, ["N", "height", "width", channels])
-    planes = g.op("Transpose", x, perm=[0, 3, 1, 2])
-    sizes = g.op("Concat", g.op("Shape", planes, start=0, end=2), g.const(np.array([height, width], np.int64)), axis=0)
-    small = g.op(
-        "Resize", planes, "", "", sizes, mode="linear", antialias=1, coordinate_transformation_mode="half_pixel"
-    )
-    g.output("encoded", g.op("Transpose", small, perm=[0, 2, 3, 1]), np.uint8, ["N", height, width, channels])
-    return g.model()
-
-
-def _gradients(height: int, width: int, channels: int) -> Tensor:
-    """uint8 [N, height, width, channels] -> uint8 [N, features]: oriented gradients a cell, then colour moments."""
-    from leadline.graph.builder import Graph
-
-    g = Graph("gradients")
-    x = g.op("Cast", g.input("encoded", np.uint8, ["N", height, width, channels]), to=1)
-    x = g.op("Mul", g.op("Transpose", x, perm=[0, 3, 1, 2]), g.const(np.float32(1 / 255)))
-    grey = g.op("ReduceMean", x, g.const(np.array([1], np.int64)), keepdims=1)
-    edge = g.op("Pad", grey, g.const(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)), mode="edge")
-    angles = np.arange(ORIENTATIONS) * np.pi / ORIENTATIONS
-    kernels = np.zeros((ORIENTATIONS, 1, 3, 3), np.float32)
-    kernels[:, 0, 1, 0], kernels[:, 0, 1, 2] = -np.cos(angles), np.cos(angles)
-    kernels[:, 0, 0, 1], kernels[:, 0, 2, 1] = -np.sin(angles), np.sin(angles)
-    along = g.op("Abs", g.op("Conv", edge, g.const(kernels), kernel_shape=[3, 3]))
-    # |gradient along an orientation| sharpened by its cube over the squared length: a soft vote for the nearest bins.
-    channel = g.const(np.array([1], np.int64))
-    square = g.op("ReduceSum", g.op("Mul", along, along), channel, keepdims=1)
-    cube = g.op("Mul", g.op("Mul", along, along), along)
-    votes = g.op("Div", cube, g.op("Add", square, g.const(np.float32(1e-4))))
-    cell = max(2, round(min(height, width) / 7))  # 7 x 7 cells
-    cells = g.op("AveragePool", votes, kernel_shape=[cell, cell], strides=[cell, cell])
-    energy = g.op("ReduceSum", g.op("Mul", cells, cells), channel, keepdims=1)
-    around = g.op("AveragePool", energy, kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1], count_include_pad=0)
-    hog = g.op("Div", cells, g.op("Sqrt", g.op("Add", around, g.const(np.float32(1e-4)))))
-    grid = [max(1, height // 4), max(1, width // 4)]
-    mean = g.op("AveragePool", x, kernel_shape=grid, strides=grid)
-    mean2 = g.op("AveragePool", g.op("Mul", x, x), kernel_shape=grid, strides=grid)
-    variance = g.op("Relu", g.op("Sub", mean2, g.op("Mul", mean, mean)))
-    parts = [hog, mean, g.op("Mul", g.op("Sqrt", variance), g.const(np.float32(2)))]
-    flat = g.op("Concat", *[g.op("Flatten", part, axis=1) for part in parts], axis=1)
-    flat = g.op("Clip", g.op("Mul", flat, g.const(np.float32(255))), g.const(np.float32(0)), g.const(np.float32(255)))
-    count = ORIENTATIONS * (height // cell) * (width // cell) + 2 * channels * (height // grid[0]) * (width // grid[1])
-    g.output("dense", g.op("Cast", g.op("Round", flat), to=2), np.uint8, ["N", count])
-    return Tensor(graph=g.model(), shape=(count,), dtype="uint8")

@@ -1,4 +1,4 @@
-"""How a picture, or the spectrogram of a sound, looks from afar: what stays the same when it is saved again or trimmed.
+"""A perceptual hash of an image, or of the spectrogram of a sound: the same when it is saved again or trimmed.
 
 Enters: pictures, in batches. Leaves: pairs of those that are nearly one. A perceptual hash in two
 steps: the low frequencies of the small grey picture (as pHash takes them; Zauner 2010), as it is and with its rim cut
@@ -14,7 +14,7 @@ import numpy as np
 
 from leadline.core.kind import Rows
 from leadline.kinds import neighbors
-from leadline.kinds.neighbors import FIFTH, neighbours
+from leadline.kinds.neighbors import FIFTH, nearest
 
 SIDE = 16  # pixels a side of the small picture
 LOW = 8  # frequencies a side
@@ -49,7 +49,7 @@ def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
         for rim, held in zip(RIMS, seen, strict=True):
             held.append(_small(grey, rim))
     small = [np.concatenate(held) for held in seen]
-    where, away = neighbours([_low(each) for each in small])
+    where, away = nearest([_low(each) for each in small])
     if where.shape[1] < FIFTH:
         return neighbors.pairs(where, away)
     likely = np.flatnonzero(away[:, 0] < LIKELY * away[:, FIFTH - 1])

@@ -151,18 +151,18 @@ def _inner(cells: pl.Series) -> pl.DataType:
 
 
 def _is_bare(words: pl.Series) -> bool:
-    """Whether cells are numbers in a row, without brackets."""
+    """Whether values are numbers in a row, without brackets."""
     return share(words.str.contains(BARE)) >= PARSES and not words.str.contains(CODES).any()
 
 
 def _of_one_length(words: pl.Series) -> bool:
-    """Whether nearly all cells hold as many numbers: pixels and samples do, lists of anything else do not."""
+    """Whether nearly all values hold as many numbers: pixels and samples do, lists of anything else do not."""
     lengths = words.str.count_matches(NUMBER)
     return share(lengths == lengths.mode()[0]) >= PARSES
 
 
 def lists_of(words: pl.Series) -> pl.Series:
-    """`[0.1, 0.2]`, or without brackets or commas -> lists of float64, null where a cell is no list."""
+    """`[0.1, 0.2]`, or without brackets or commas -> lists of float64, null where a value is no list."""
     known = words.str.contains(WRITTEN) | words.str.contains(BARE)
     inner = words.set(~known.fill_null(False), None).str.strip_chars("[]() \t\r\n,")
     parts = inner.str.replace_all(r"[\s,;|]+", " ").str.split(" ")

@@ -13,5 +13,5 @@ def pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     vectors = np.nan_to_num(rows.tensor[rows.places].reshape(len(rows.places), -1).astype(np.float32))
     vectors -= vectors.mean(axis=1, keepdims=True)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6
-    found = neighbors.pairs(*neighbors.neighbours([vectors]))
+    found = neighbors.pairs(*neighbors.nearest([vectors]))
     return found, np.zeros(len(found))

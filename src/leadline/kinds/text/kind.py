@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import whole
 from leadline.core.kind import EMBEDDING, Body, Decoded, Fit, Kind, Limits, Similarity, Tensor, View
 from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding, Textbook
 from leadline.graph.runtime import Session
@@ -42,7 +43,7 @@ BAG = "bag"  # the form that linear models and embeddings read
 def _embedding(block: Block, width: int) -> Any:
     from leadline.kinds.text.net import BagBody
 
-    return BagBody(block.settings["ngrams"])
+    return BagBody(whole(block.settings, "ngrams"))
 
 
 class Text(Kind):

@@ -1,4 +1,4 @@
-"""A run that was fixed, on two folds, is repeated to the same bytes: its clock says how much was looked at."""
+"""A run that was fixed, on two folds, is repeated to the same bytes: its clock says how much was searched."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _digests(run: ll.Run) -> dict[tuple[int | None, str], str]:
     return {(e.get("round"), e["contender"]): e["digest"] for e in events if e["event"] == "end" and "digest" in e}
 
 
-def test_a_mended_run_is_repeated(tmp_path: Path) -> None:
+def test_a_fixed_run_is_repeated(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1_000, 3)).round(3)
     y = (x[:, 0] + x[:, 1] > 0) ^ (rng.random(1_000) < 0.08)
