@@ -2,8 +2,8 @@
 
 Enters: `Facts`, and some rows by the name of the flaw. Leaves: HTML.
 
-    >>> flaw = {"name": "near_duplicates", "message": "2 rows are near duplicates.", "rows": 2, "impact": None, "fixes": 1}
-    >>> "2 rows are near duplicates." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
+    >>> flaw = {"name": "near_duplicates", "message": "2 rows repeat others.", "rows": 2, "impact": None, "fixes": 1}
+    >>> "2 rows repeat others." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
     True
 """
 
