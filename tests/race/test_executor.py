@@ -49,7 +49,7 @@ class InMemory:
         return handle
 
     def _say(self, handle: Done) -> Callable[..., None]:
-        return lambda event, **facts: self._messages.append((handle, {"event": event, **facts}))
+        return lambda event, **facts: self._messages.append((handle, Message(event=event, facts=facts)))
 
     def messages(self, wait: float) -> Iterator[tuple[Done, Message | None]]:
         while self._messages:

@@ -136,10 +136,11 @@ def test_modules_beside_the_data_are_not_imported(command: list[str], tmp_path: 
 
 
 def test_what_a_worker_prints_at_its_start_is_no_message() -> None:
+    from leadline.core.executor import Message
     from leadline.race.local_executor import _message
 
     assert _message("mine\n") is None and _message("3\n") is None and _message('{"queue": 1}\n') is None
-    assert _message('{"event": "exported"}\n') == {"event": "exported"}
+    assert _message('{"event": "exported"}\n') == Message(event="exported", facts={})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell closes the streams")

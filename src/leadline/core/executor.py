@@ -14,9 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from leadline.core.json_types import Json
+from leadline.core.json_types import JsonObject
 
-Message = dict[str, Json]  # `event` (progress, fitted, exported or failed) and its facts
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a job reports."""
+
+    event: str  # progress, fitted, exported or failed
+    facts: JsonObject
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,4 +139,6 @@ def _message(line: str) -> Message | None:
         found = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and "event" in found else None
+    if not isinstance(found, dict) or "event" not in found:
+        return None
+    return Message(event=found.pop("event"), facts=found)

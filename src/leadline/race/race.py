@@ -249,22 +249,21 @@ class Race:
                 ended = f"ended with code {code}" if code >= 0 else f"was ended from outside, by signal {-code}"
                 self._end(entry, "failed", f"its process {ended}; see contenders/{entry.name}/log.txt", "crashed")
             return
-        event = message.pop("event")
+        event, facts = message.event, dict[str, Any](message.facts)
         if event == "progress":
             now = time.monotonic() - entry.began
-            step, score, note = message.get("step"), message.get("score"), message.get("note")
-            if isinstance(step, int) and isinstance(score, (int, float)):
-                entry.curve.append((round(now, 2), step, score))
-            if isinstance(note, str):
+            if facts.get("score") is not None:
+                entry.curve.append((round(now, 2), facts["step"], facts["score"]))
+            if note := facts.get("note"):
                 entry.notes.append(note)
-            entry.cut |= message.get("code") == CUT
-            self._say("progress", contender=entry.name, **message)
+            entry.cut |= facts.get("code") == CUT
+            self._say("progress", contender=entry.name, **facts)
         elif event == "fitted":
-            cut = message.get("stopped") or entry.cut
-            entry.facts = message
+            cut = facts.get("stopped") or entry.cut
+            entry.facts = facts
             self._end(entry, "cut" if cut else "finished", None)
         elif event == "failed":
-            self._end(entry, "failed", str(message["why"]), "error")
+            self._end(entry, "failed", facts["why"], "error")
         elif event == "exported":
             entry.facts["exported"] = True
 

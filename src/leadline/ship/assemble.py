@@ -7,12 +7,10 @@ takes, how their values are decoded, its classes, its origin. It ends with a dig
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from leadline.core.json_types import Json, nested
-from leadline.core.records import Contract, wrong_keys
 from leadline.core.tensors import Block, Tensors
 from leadline.graph.digest import CONTRACT, VERSION, with_digest
 from leadline.kinds import KINDS
@@ -45,8 +43,6 @@ def assemble(
         "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
         **joined, **facts,
     }  # fmt: skip
-    if wrong := list(wrong_keys(contract, Contract, "the contract")):
-        warnings.warn(f"The model's contract is not as its schema says: {'; '.join(wrong)}.", stacklevel=2)
     return with_digest(g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)}).SerializeToString())
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
-from leadline.core.records import Sample, Verdict
+from leadline.core.records import Contract, Sample, Verdict, wrong_keys
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.race.judge import Judged
@@ -50,7 +51,10 @@ def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> S
             graph = race.export(entry, patience=PATIENCE)
             path.write_bytes(assemble(store, graph, facts, judged.certain.get(entry.name)))
             stages.end("export")
-            parity = check(Model(path), table, store, judged.answers[entry.name])
+            model = Model(path)
+            if wrong := list(wrong_keys(model.contract, Contract, "the contract")):
+                warnings.warn(f"The model's contract is not as its schema says: {'; '.join(wrong)}.", stacklevel=2)
+            parity = check(model, table, store, judged.answers[entry.name])
             stages.end("parity")
         except LeadlineError as error:
             path.unlink(missing_ok=True)
