@@ -75,7 +75,7 @@ def _source(rng: Rng, folder: Path) -> tuple[str, Any, dict[str, Any]]:
     if rng.random() < 0.05:
         chosen["task"] = pick(rng, ("binary", "multiclass", "multilabel", "regression", "language"))
     if held and rng.random() < 0.05:
-        kind = pick(rng, ("number", "category", "text", "time", "image", "audio", "series", "list"))
+        kind = pick(rng, ("number", "category", "text", "time", "image", "audio", "series", "tags"))
         chosen["kind"] = {str(pick(rng, held)): kind}
     return (
         f"{said}, { ({k: v for k, v in chosen.items() if k != 'test'})!r:.80}{' with test' * ('test' in chosen)}",

@@ -122,8 +122,8 @@ def test_bytes_are_no_target() -> None:
 @pytest.mark.parametrize(("dtype", "kind", "fits"), [
     (pl.Duration("us"), "number", True), (pl.Duration("us"), "time", False), (pl.Duration("us"), "category", False),
     (pl.Time(), "time", False), (pl.Binary(), "text", False), (pl.List(pl.Int64), "number", False),
-    (pl.List(pl.Float64), "series", True), (pl.Array(pl.UInt8, (3, 2)), "list", False),
-    (pl.List(pl.String), "list", True), (pl.Array(pl.String, 3), "series", False), (pl.Duration("us"), "list", False),
+    (pl.List(pl.Float64), "series", True), (pl.Array(pl.UInt8, (3, 2)), "tags", False),
+    (pl.List(pl.String), "tags", True), (pl.Array(pl.String, 3), "series", False), (pl.Duration("us"), "tags", False),
 ])  # fmt: skip
 def test_which_types_a_kind_can_read(dtype: pl.DataType, kind: str, fits: bool) -> None:
     assert readable(dtype, kind, {}) is fits

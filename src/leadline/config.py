@@ -160,11 +160,13 @@ class Settings:
     @property
     def kinds(self) -> dict[str, str]:
         """{column: kind} of the overrides."""
-        from leadline.kinds import KINDS
+        from leadline.kinds import FORMER, KINDS
 
         chosen = {}
         for item in self.kind:
             column, equals, kind = item.rpartition("=")
+            if equals and kind in FORMER:
+                raise LeadlineError(f"--kind {item} is now called --kind {column}={FORMER[kind]}.")
             if not equals or kind not in KINDS:
                 raise LeadlineError(f"--kind {item} is not COLUMN=KIND; kinds are {', '.join(KINDS)}.")
             chosen[column] = kind
@@ -220,7 +222,12 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> translated({"rounds": 3, "need": ["latency<5ms", "interpretable"], "fix": "labels,leak"})
         {'repeats': 3, 'fix': 'label_errors,target_leakage', 'max_latency': '5ms', 'interpretable': True}
     """
+    from leadline.kinds import FORMER
+
     settings = {RENAMED.get(name, name): value for name, value in values.items() if name != "need"}
+    if settings.get("kind"):
+        pairs = [item.rpartition("=") for item in settings["kind"]]
+        settings["kind"] = [f"{column}={FORMER.get(kind, kind)}" for column, _, kind in pairs]
     if settings.get("fix"):
         settings["fix"] = ",".join(RENAMED_FIXES.get(name.strip(), name.strip()) for name in settings["fix"].split(","))
     for text in values.get("need", ()):

@@ -70,6 +70,7 @@ ERRORS = [
     ("old option", GOOD, f"{DATA} --time c", "--time is now called --time-column."),
     ("old bound", GOOD, f"{DATA} --need size<2MB", "--need is now called --max-latency, --max-size, --max-memory,"),
     ("old fix", GOOD, f"{DATA} --fix all,leak", "--fix leak is now called --fix target_leakage."),
+    ("old kind", GOOD, f"{DATA} --kind c=list", "--kind c=list is now called --kind c=tags."),
     ("old contender", GOOD, f"{DATA} --only glassbox", "--only glassbox is now called --only ebm."),
     ("bound without a unit", GOOD, f"{DATA} --max-size 2", "--max-size 2 is not a quantity; write a number and a unit"),
     ("one group", GOOD.replace(",v", ",u"), f"{DATA} --group c", "the split leaves no train rows; give more rows, or"),

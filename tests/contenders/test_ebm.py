@@ -71,8 +71,8 @@ def test_words_of_lists_are_read_and_the_file_answers_the_same(prepare: Callable
     words = [[word for word, has in zip(("pool", "garden", "lift", "view"), row, strict=True) if has] for row in held]
     label = np.where(held[:, 1] ^ (rng.random(600) < 0.1), "dear", "cheap")
     frame = pl.DataFrame({"has": words, "rooms": rng.integers(1, 6, 600), "label": label})
-    store = prepare(frame, kind=["has=list"]).store
-    assert {block.kind for block in store.blocks} == {"list", "number"}
+    store = prepare(frame, kind=["has=tags"]).store
+    assert {block.kind for block in store.blocks} == {"tags", "number"}
     *_, fitted = Ebm().fit(Data(store=store, clock=Clock(6.0), threads=1), 0)
     assert isinstance(fitted, FittedEbm) and fitted.score > 0.8
     answers = fitted.predict(store, store.split.test)

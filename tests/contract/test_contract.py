@@ -335,7 +335,7 @@ CELLS: dict[str, Callable[[], pl.Series]] = {
     "image": lambda: pl.Series(np.random.default_rng(0).integers(0, 256, (60, 10, 14, 3)).astype(np.uint8)),
     "audio": lambda: pl.Series([_wav(np.random.default_rng(i).normal(0, 0.1, 3_000)) for i in range(60)]),
     "series": lambda: pl.Series(np.random.default_rng(0).normal(size=(60, 12))),
-    "list": lambda: pl.Series([["a; b", "b; c; a", "c"][i % 3] for i in range(60)]),
+    "tags": lambda: pl.Series([["a; b", "b; c; a", "c"][i % 3] for i in range(60)]),
     "tokens": lambda: pl.Series([f"a stretch of text, the {i}th,\n" for i in range(60)]),
 }
 ODD = {
@@ -346,7 +346,7 @@ ODD = {
     "image": [b"", b"\x89PNG", None, b"GIF89a", b"x" * 100],
     "audio": [b"", b"RIFF", None, b"OggS", b"x" * 100],
     "series": [[1.0] * 12, [], None, [1e300, None] * 6, [float("nan")] * 3],
-    "list": ["", "ü;a", None, "a\0b;;", "|", "a;" * 5_000],
+    "tags": ["", "ü;a", None, "a\0b;;", "|", "a;" * 5_000],
     "tokens": ["", "\0\0", None, "🐟" * 100, "\ud7ff\uffff"],
 }
 

@@ -187,7 +187,7 @@ def test_lists_of_numbers_that_recur_are_lists_of_words(understand: Any) -> None
     table = understand(
         pl.DataFrame({"l": [[1, 2], [2], [2, 3], [3, 1]] * 4, "x": range(16), "y": [0, 1] * 8}), target="y"
     )
-    assert {column.name: column.kind for column in table.inputs}["l"] == "list"
+    assert {column.name: column.kind for column in table.inputs}["l"] == "tags"
 
 
 def test_columns_of_the_test_part_may_be_written_in_other_letters(tmp_path: Path) -> None:

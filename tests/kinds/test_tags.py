@@ -14,7 +14,7 @@ import pytest
 import leadline as ll
 from leadline.kinds import KINDS
 
-LISTS = KINDS["list"]
+LISTS = KINDS["tags"]
 WORDS = ["red", "blue", "dark green", "white"]
 WAYS = {
     "list": lambda words: words, "python": str, "json": json.dumps, "semicolon": "; ".join, "bar": "|".join,
@@ -31,7 +31,7 @@ def _rows(n: int, seed: int = 0) -> list[list[str]]:
 def test_every_way_to_write_lists_gives_the_same_words(way: str) -> None:
     rows = _rows(200)
     cells = pl.Series([WAYS[way](row) for row in rows])  # type: ignore[operator]
-    assert next(name for name, kind in KINDS.items() if kind.sniff(cells, None) is not None) == "list"
+    assert next(name for name, kind in KINDS.items() if kind.sniff(cells, None) is not None) == "tags"
     how = LISTS.sniff(cells, None)
     assert how is not None
     assert LISTS.decode(cells, None, how).values.tolist() == ["|".join(row) for row in rows]
@@ -48,12 +48,12 @@ def test_every_way_to_write_lists_gives_the_same_words(way: str) -> None:
 )
 def test_other_texts_are_no_lists(cells: list[str]) -> None:
     found = pl.Series(cells)
-    assert next(name for name, kind in KINDS.items() if kind.sniff(found, None) is not None) != "list"
+    assert next(name for name, kind in KINDS.items() if kind.sniff(found, None) is not None) != "tags"
 
 
 def test_the_commonest_words_have_flags_and_the_rest_share_one(fit: Any) -> None:
     cells = pl.Series("tags", [["a", "b"], ["a"], ["b", "a"], ["once"], [], None])
-    fitted, run = fit("list", cells)
+    fitted, run = fit("tags", cells)
     assert fitted.settings == {"words": [["a", "b"]]}
     expected = [[1, 1, 0, 1], [1, 0, 0, 0.5], [1, 1, 0, 1], [0, 0, 1, 0.5], [0, 0, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(run(cells), expected)
@@ -70,7 +70,7 @@ def test_a_model_learns_from_lists_and_reads_them_however_they_are_written(tmp_p
     frame = pl.DataFrame({"tags": ["; ".join(row) for row in rows], "wanted": told})
     frame.write_csv(tmp_path / "shop.csv")
     run = ll.fit(tmp_path / "shop.csv", target="wanted", budget="20s", only="boosting", out=tmp_path / "run")
-    assert {c["name"]: c["kind"] for c in run.result["columns"]}["tags"] == "list"
+    assert {c["name"]: c["kind"] for c in run.result["columns"]}["tags"] == "tags"
     assert run.result["shipped"]["score"] > 0.95
     new = _rows(30, seed=1)
     expected = ["yes" if ("red" in row) != ("blue" in row) else "no" for row in new]

@@ -182,6 +182,7 @@ class Kind(ABC):
     """One file or folder in `kinds/`. Stateless: what is learned travels in `settings` and graphs."""
 
     name: str
+    formerly: str | None = None  # its name in earlier versions
     sample: int  # train rows that `fit` looks at
     onnx_input: str  # NumPy type of the decoded value, as the shipped model takes it
     joint: bool = False  # all columns of this kind form one block

@@ -1,4 +1,4 @@
-"""Lists: several words a value, in any order; text in, float32 out: which of the commonest words a value holds.
+"""Tags: several words a value, in any order; text in, float32 out: which of the commonest words a value holds.
 
 Enters: a column of lists of words, or such lists written as text: ['red', 'blue'] as programs write them, red;blue as
 people do. Decoded, a value is its words with "|" between them; missing is a value without words.
@@ -32,11 +32,11 @@ WRITTEN = r"^\s*\[.*\]\s*$"
 SEVERAL = 0.05  # share of the values that hold more than one, where nobody says that values hold lists
 
 
-class Lists(Kind):
-    name = "list"
+class Tags(Kind):
+    name, formerly = "tags", "list"
     sample = 200_000
     onnx_input = "str"
-    plural = "lists of words"
+    plural = "tags"
     joint = True
     native = "dense"
     bodies = NUMBER_BODIES
@@ -66,7 +66,7 @@ class Lists(Kind):
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         from leadline.graph.builder import Graph
 
-        g = Graph("list")
+        g = Graph("tags")
         parts, known, width = [], [], 0
         for name, sample in zip(limits.columns, samples, strict=True):
             rows = [cell.split(JOIN) for cell in sample.tolist() if cell]

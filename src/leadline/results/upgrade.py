@@ -12,6 +12,7 @@ from typing import Any
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.records import RESULT_VERSION, Verdict
+from leadline.kinds import FORMER
 from leadline.race.history import FORMER_ENDINGS, FORMER_FACTS
 
 __all__ = ["NewerResultError", "upgraded"]
@@ -80,6 +81,9 @@ def upgraded(written: Mapping[str, Any]) -> dict[str, Any]:
         return dict(written)
     result = {"schema_version": RESULT_VERSION, **WITHOUT, **_renamed(written, KEYS)}
     result["contenders"] = [_contender(each) for each in written.get("contenders", ())]
+    result["columns"] = [
+        {**each, "kind": FORMER.get(each["kind"], each["kind"])} for each in written.get("columns", ())
+    ]
     result["verdict"] = _verdict(written["verdict"])
     result["within"] = [_named(each, ("first", "second")) for each in result["within"]]
     result["flaws"] = [_flaw(each) for each in result["flaws"]]

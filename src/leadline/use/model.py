@@ -21,7 +21,7 @@ import polars as pl
 from leadline.core.kind import Decoded, Kind, decode_columns
 from leadline.graph.digest import CONTRACT, VERSION, WITHOUT, damage
 from leadline.graph.runtime import Session
-from leadline.kinds import KINDS
+from leadline.kinds import FORMER, KINDS
 from leadline.system.errors import ModelError
 from leadline.system.resources import most_threads
 from leadline.tasks import task_of
@@ -224,6 +224,8 @@ def _contract(session: Session, path: Path) -> dict[str, Any]:
         contract = json.loads(text)
         if contract["version"] > VERSION:
             raise ModelError(f"{path} was written by a newer Leadline; update with `pip install -U leadline`.")
+        for facts in contract["inputs"].values():
+            facts["kind"] = FORMER.get(facts["kind"], facts["kind"])
         wrong = [key for key, kind in KEYS.items() if not isinstance(contract[key], kind)]
         wrong += [
             name for name, facts in contract["inputs"].items() if facts["kind"] not in KINDS or "decode" not in facts
