@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import polars as pl
 import pytest
 
 from leadline.cli.commands import main
@@ -135,3 +136,16 @@ def test_what_the_runtime_says_of_an_old_file_is_a_sentence(whole: bytes, mixed:
         ModelError, match=r"ONNX Runtime cannot run .*old\.onnx on these rows \(.*predictive.*\); where it"
     ):
         model.predict(mixed(5))
+
+
+def test_a_file_of_the_first_version_may_call_a_kind_by_its_former_name(prepare: Any, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"topics": [["a", "b"], ["b"], ["a"]] * 20, "y": ["no", "yes", "no"] * 20})
+    made = prepare(frame, target="y")
+    fitted: Any = list(PORTFOLIO["linear"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
+    data = assemble(made.store, fitted.graph().SerializeToString(), {})
+    (tmp_path / "new.onnx").write_bytes(data)
+    (tmp_path / "old.onnx").write_bytes(_first_version(data).replace(b'"kind": "tags"', b'"kind": "list"'))
+    expected = Model(tmp_path / "new.onnx").predict(frame)
+    with pytest.warns(UserWarning, match="has no digest"):
+        old = Model(tmp_path / "old.onnx")
+    assert old.predict(frame).equals(expected)
