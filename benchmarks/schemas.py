@@ -10,7 +10,8 @@ import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
-from leadline.core.records import Contract, ResultV2, fields_of, is_optional, is_record
+from leadline.core.record_keys import fields_of, is_optional, is_record
+from leadline.core.records import Contract, ResultV2
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN: dict[Any, dict[str, Any]] = {

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 import leadline
-from leadline.core.records import Contract, ResultV2, wrong_keys
+from leadline.core.record_keys import wrong_keys
+from leadline.core.records import Contract, ResultV2
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"

@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from leadline.core.records import ResultV2, wrong_keys
+from leadline.core.record_keys import wrong_keys
+from leadline.core.records import ResultV2
 from leadline.dataset.table import Table
 from leadline.flaws.flaw import Flaw
 from leadline.race.race import Race

@@ -7,7 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from leadline.core.records import Contract, Sample, Verdict, wrong_keys
+from leadline.core.record_keys import wrong_keys
+from leadline.core.records import Contract, Sample, Verdict
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.race.judge import Judged
