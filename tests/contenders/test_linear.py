@@ -1,18 +1,33 @@
-"""The linear contender where the rows to learn from do not hold every class."""
+"""The linear contender: rows that do not hold every class, and choices by valid rows."""
 
+from __future__ import annotations
+
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
-from leadline.contenders.linear import ROUND, _logistic, _scores
+from leadline.contenders.linear import HALF, LOGISTIC, PLAIN, Tried, _Search
+from leadline.contenders.linear_solver import Solved
 from leadline.core.contender import Clock
-from leadline.tasks.classification import Multiclass
+from leadline.metrics.metrics import METRICS
+from leadline.tasks.classification import Binary, Multiclass
+from leadline.tasks.multilabel import Multilabel
 
 
-def _task(classes: int) -> Multiclass:
-    return Multiclass(target="y", classes=tuple(map(str, range(classes))), metric="accuracy")
+def _search(classes: int, task: Any = Multiclass) -> _Search:
+    """As much of a search as a fit reads."""
+    search = object.__new__(_Search)
+    names = tuple(map(str, range(classes)))
+    made = task(target="y", classes=names, metric="accuracy")
+    search.data = SimpleNamespace(task=made, classes=classes, clock=Clock(5.0))  # type: ignore[assignment]
+    search.scale, search.reserve, search._scales = (0.0, 1.0), 0.0, {PLAIN: None}
+    return search
+
+
+def _scores(search: _Search, x: np.ndarray, solved: Solved) -> np.ndarray:
+    return search.data.task.activate(x @ solved.weights + solved.intercepts, (0.0, 1.0))
 
 
 @pytest.mark.parametrize("seen", [[0, 2], [1], [0, 1, 2, 3]])
@@ -20,36 +35,51 @@ def test_a_class_without_rows_has_a_small_probability_and_a_column(seen: list[in
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 3)).astype(np.float32)
     y = np.array(seen)[rng.integers(0, len(seen), 120)]
-    first = _logistic(x, y, 1.0, Clock(5.0), None, 4)
-    again = _logistic(x, y, 1.0, Clock(5.0), first, 4)
-    scores = _scores(x, first.weights, _task(4), (0.0, 1.0))
+    search = _search(4)
+    first = search._solve(x, y, 1.0, LOGISTIC, PLAIN, None)
+    again = search._solve(x, y, 1.0, LOGISTIC, PLAIN, first)
+    scores = _scores(search, x, first)
     assert scores.shape == (120, 4)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
     assert scores[:, [k for k in range(4) if k not in seen]].max(initial=0.0) < 1e-3
-    np.testing.assert_allclose(_scores(x, again.weights, _task(4), (0.0, 1.0)), scores, atol=5e-3)
+    np.testing.assert_allclose(_scores(search, x, again), scores, atol=5e-3)
 
 
-def test_of_two_classes_one_alone_is_told_always() -> None:
+def test_of_two_classes_the_one_that_rows_have_is_predicted() -> None:
     x = np.ones((20, 2), np.float32)
     for only in (0, 1):
-        fitted = _logistic(x, np.full(20, only), 1.0, Clock(5.0), None, 2)
-        assert (_scores(x, fitted.weights, _task(2), (0.0, 1.0)).argmax(axis=1) == only).all()
+        search = _search(2, Binary)
+        fitted = search._solve(x, np.full(20, only), 1.0, LOGISTIC, PLAIN, None)
+        assert (_scores(search, x, fitted).argmax(axis=1) == only).all()
 
 
-@pytest.mark.parametrize(("classes", "seconds", "most"), [(3_000, 2.0, 5), (3_000, 1e4, ROUND), (3, 2.0, ROUND)])
-def test_rounds_are_short_where_an_iteration_is_long(
-    classes: int, seconds: float, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fit cannot be interrupted, and 25 iterations for 3,000 classes may take longer than the whole budget."""
-    asked: list[int] = []
+def test_a_label_of_every_row_and_one_of_none_are_predicted_by_their_shares() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 3)).astype(np.float32)
+    marks = np.stack([np.ones(50), np.zeros(50), x[:, 0] > 0], axis=1).astype(np.float32)
+    search = _search(3, Multilabel)
+    search.data.task = Multilabel(target="y", classes=("a", "b", "c"), metric="micro f1")  # type: ignore[misc]
+    scores = _scores(search, x, search._solve(x, marks, 10.0, LOGISTIC, PLAIN, None))
+    assert (scores[:, 0] > 0.9).all() and (scores[:, 1] < 0.1).all()
+    assert ((scores[:, 2] > 0.5) == (x[:, 0] > 0)).mean() > 0.9
 
-    def fit(self: Any, x: np.ndarray, y: np.ndarray) -> None:
-        asked.append(self.max_iter)
-        self.n_iter_ = np.array([1 if len(asked) > 1 else self.max_iter])
-        self.coef_, self.intercept_ = np.zeros((classes, x.shape[1])), np.zeros(classes)
 
-    monkeypatch.setattr(LogisticRegression, "fit", fit)
-    x, y = np.zeros((9_000, 20), np.float32), np.arange(9_000) % classes
-    _logistic(x, y, 1.0, Clock(seconds), None, classes)
-    assert 1 <= asked[0] <= most
-    assert (asked[0] == ROUND) == (most == ROUND)
+def _tried(right: np.ndarray, log_loss: float) -> Tried:
+    truth, metric = np.zeros(len(right), np.int64), METRICS["accuracy"]
+    scores = np.stack([right, ~right], axis=1).astype(np.float32)
+    nothing = Solved(weights=np.zeros((1, 1), np.float32), intercepts=np.zeros(1, np.float32))
+    return Tried(
+        strength=1.0, loss=LOGISTIC, bayes=HALF, solved=nothing, temperature=1.0, score=metric(truth, scores),
+        influence=metric.influence(truth, scores)[1], log_loss=log_loss,
+    )  # fmt: skip
+
+
+def test_log_loss_decides_where_valid_cannot_tell_by_the_metric() -> None:
+    search = _search(2, Binary)
+    search.metric = METRICS["accuracy"]
+    base = np.arange(1_000) % 5 > 0
+    one_more, many_more = base.copy(), base.copy()
+    one_more[0], many_more[:250] = True, True
+    assert not search._better(_tried(one_more, log_loss=0.6), _tried(base, log_loss=0.5))
+    assert search._better(_tried(one_more, log_loss=0.4), _tried(base, log_loss=0.5))
+    assert search._better(_tried(many_more, log_loss=0.6), _tried(base, log_loss=0.5))

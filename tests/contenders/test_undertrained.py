@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.contenders import ebm, linear
+from leadline.contenders import ebm, linear, linear_solver
 from leadline.contenders.boosting import Boosting, _Look, _Trial
 from leadline.contenders.ebm import Ebm
 from leadline.contenders.linear import Linear
@@ -45,7 +45,8 @@ def _fit(contender: Any, store: Any, clock: Clock) -> Any:
 def test_linear(hard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _fit(Linear(), hard, Clock(100.0))
     assert not whole.undertrained and whole.trained_on_valid
-    monkeypatch.setattr(linear, "NOTHING", 1e-9)
+    for module in (linear, linear_solver):
+        monkeypatch.setattr(module, "NOTHING", 1e-9)
     cut = _fit(Linear(), hard, Clock(1e-9))
     assert cut.undertrained and not cut.trained_on_valid
     assert any("too little time to learn" in line for line in cut.describe)

@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
+from leadline.kinds.text.grams import LONGEST
 from leadline.kinds.text.kind import BUCKETS, COUNTED, PRIME
 
 TEXT = KINDS["text"]
@@ -120,3 +122,66 @@ def test_counts_agree_with_plain_python(fit: Any) -> None:
         numbers = Counter(min(int(i), COUNTED) for i in row if i)
         assert counts[:-2].tolist() == [numbers.get(i, 0) for i in range(1, COUNTED + 1)]
         assert counts[-2] == sum(numbers.values()) and counts[-1] == len(numbers)
+
+
+def _grams(text: str, shortest: int = 2) -> tuple[Counter[str], Counter[tuple[str, ...]]]:
+    """n-grams of characters within words, and of one and two tokens."""
+    wide = re.sub(r"\s", " ", f" {text} ")
+    characters = Counter(
+        gram
+        for order in range(shortest, 6)
+        for gram in (wide[i : i + order] for i in range(len(wide) - order + 1))
+        if gram.strip() and " " not in gram[1:-1]
+    )
+    tokens = _tokens(text)
+    return characters, Counter([*((token,) for token in tokens), *zip(tokens, tokens[1:], strict=False)])
+
+
+def _cut(fitted: Any, texts: list[str]) -> dict[str, list[Counter[int]]]:
+    """{group: numbers of the grams of each text}."""
+    view = fitted.forms["grams"]
+    decoded = TEXT.decode(pl.Series(texts), None, {}).values
+    characters = Session(view.graph)({"text": decoded})["grams"]
+    assert characters.shape == (len(texts), *view.shape) and characters.dtype == view.dtype
+    cut = Session(view.cut)({"grams": characters})
+    return {group: [Counter(int(i) for i in row if i) for row in rows] for group, rows in cut.items()}
+
+
+def test_grams_agree_with_plain_python(texts: list[str], fit: Any) -> None:
+    texts = [text[:20] for text in texts] + ["  a  b\ta's", "?!", "x"]
+    found = _cut(fit("text", pl.Series("text", texts))[0], texts)
+    for text, characters, words in zip(texts, found["characters"], found["words"], strict=True):
+        for plain, numbers in zip(_grams(text), (characters, words), strict=True):
+            assert sorted(plain.values()) == sorted(numbers.values())
+    for one, two in zip(range(20), range(20, 40), strict=True):  # the same gram has the same number in any text
+        for group, place in (("characters", 0), ("words", 1)):
+            shared = len(_grams(texts[one])[place].keys() & _grams(texts[two])[place].keys())
+            assert len(found[group][one].keys() & found[group][two].keys()) == shared
+
+
+def test_case_is_folded_in_words_and_told_in_characters(fit: Any) -> None:
+    fitted, _ = fit("text", pl.Series("text", ["the cat sat down", "some other words"]))
+    found = _cut(fitted, ["the CAT", "The cat"])
+    assert found["words"][0] == found["words"][1]
+    assert found["characters"][0] != found["characters"][1]
+
+
+def test_unseen_characters_and_nothing_at_all_are_cut_too(fit: Any) -> None:
+    fitted, _ = fit("text", pl.Series("text", ["a few plain words", "some more of them"]))
+    found = _cut(fitted, ["", "  ", "Ωμέγα words", "plain 天安门"])
+    assert not found["words"][0] and not found["words"][1] and not found["characters"][0]
+    assert len(found["words"][2]) == 3 and found["words"][2].keys() & found["words"][3].keys() == set()
+
+
+def test_scripts_without_spaces_have_grams_of_single_characters(fit: Any) -> None:
+    sentences = ["我爱北京天安门", "天安门上太阳升"]
+    fitted, _ = fit("text", pl.Series("text", sentences))
+    for text, found in zip(sentences, _cut(fitted, sentences)["characters"], strict=True):
+        assert sorted(found.values()) == sorted(_grams(text, shortest=1)[0].values())
+
+
+def test_a_long_text_is_cut_to_what_a_row_holds(fit: Any) -> None:
+    fitted, _ = fit("text", pl.Series("text", ["word " * 10_000, "a short text"]))
+    assert fitted.forms["grams"].shape[0] <= LONGEST
+    found = _cut(fitted, ["word " * 10_000])
+    assert sum(found["words"][0].values()) < LONGEST

@@ -13,7 +13,8 @@ from leadline.core.note import SAMPLED, Note
 from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
 
-A_CELL = {"dense": 16.0, "codes": 40.0, "bag": 40.0}  # bytes that a cell takes while a model is fitted, at most
+# Bytes that a value takes while a model is fitted, at most; a character begins up to six n-grams.
+A_CELL = {"dense": 16.0, "codes": 40.0, "bag": 40.0, "grams": 100.0}
 LIBRARIES = 0.3  # GB
 LEAST = 2_000  # rows, however little memory there is
 NOT_AGAIN = "no time was left to fit it again on train and valid rows"
@@ -25,7 +26,7 @@ class Layout:
     """Tensors in order, with the form and the width of each."""
 
     tensors: tuple[str, ...]
-    forms: tuple[str, ...]  # 'dense', 'codes' or 'bag'
+    forms: tuple[str, ...]  # 'dense', 'codes', 'bag' or 'grams'
     widths: tuple[int, ...]  # columns of the tensor
     dtypes: tuple[str, ...]
     sizes: tuple[tuple[int, ...], ...]  # codes: values a column; bag: (n-grams,); dense: ()

@@ -1,22 +1,27 @@
-"""Linear models: logistic regression, or ridge for numbers, on scaled numbers, one-hot categories and n-gram bags.
+"""Linear models on scaled numbers, one-hot categories and n-grams (`design.py`): logistic regression, or ridge.
 
-A bag weighs a gram by its inverse document frequency and a row by the root of the summed squares of its grams (the
-weighting of scikit-learn's TfidfVectorizer, save that a repeated gram counts as often as it occurs). The strength of
-regularisation is chosen by valid; the model is then fitted again on train and valid.
+Where there is text, the regression is tried with weights that are as large as naive Bayes finds their grams telling
+(Wang & Manning 2012), by half, in full or not at all, and with the squared hinge loss of a support vector machine. The
+strength of regularisation runs along a path, each fit from where the last one stands. All of it is chosen by valid;
+the model is then fitted again on train and valid.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders.design import Design
 from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout
-from leadline.core.contender import Clock, Contender, Data, Fitted, Progress, State, digest
+from leadline.contenders.grams import Cutter
+from leadline.contenders.linear_solver import HINGE, LOGISTIC, NOTHING, SQUARED, Problem, Solved, naive_bayes, solve
+from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
+from leadline.core.kind import View
+from leadline.core.note import SAMPLED, Note
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
@@ -25,12 +30,22 @@ if TYPE_CHECKING:
     import onnx
 
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # C, inverse of the penalty: the usual one first, in case there is time for one
-BAG_STRENGTHS = (1.0, 3.0, 10.0, 30.0)
-NOTHING = 0.5  # seconds that are done without asking the clock: of few rows a fit takes a thousandth of one
-NEVER = -15.0  # added to the intercept of a class that no row bears
-ITERATIONS, ROUND = 300, 25  # of L-BFGS at most, and between two looks at the clock
+TEXT_STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # of texts, a path: it ends where valid gets worse
+NEVER = -15.0  # added to the intercept of a class that no row has
 FEW_ITERATIONS = 50  # cut by the clock before so many, losing says nothing of a family
-A_CELL, AN_ODDS = 4e-9, 4e-8  # seconds an iteration for a cell and class, and for a row and class
+PLAIN, HALF, FULL = 0.0, 0.5, 1.0  # shares of naive Bayes in the variance of a gram's weight
+HINGE_STRENGTH = 0.1  # of the best strength of a logistic loss: a squared hinge is that much steeper
+TEMPERATURES = np.geomspace(0.5, 16, 21)  # by which raw values of texts become log odds, as valid has it
+CUTTING, TIMED = 0.3, 256  # share of the time left for cutting texts into n-grams, and rows by which it is timed
+TELLING = 1.5  # standard errors of a difference on valid rows, from which it tells two fits apart
+LEAST_P = 1e-7
+WHAT = {
+    (LOGISTIC, PLAIN): "logistic regression", (LOGISTIC, HALF): "logistic regression, half weighted by naive Bayes",
+    (LOGISTIC, FULL): "logistic regression weighted by naive Bayes",
+    (HINGE, PLAIN): "support vector machine (squared hinge)",
+    (HINGE, HALF): "support vector machine (squared hinge), half weighted by naive Bayes",
+    (HINGE, FULL): "support vector machine (squared hinge) weighted by naive Bayes",
+}  # fmt: skip
 
 
 class Linear(Contender):
@@ -40,56 +55,174 @@ class Linear(Contender):
     fastest = interpretable = True
 
     def inputs(self, store: Tensors) -> list[str]:
-        return list(layout(store, ("codes", "bag", "dense")).tensors)
+        return list(layout(store, (View.CODES, View.GRAMS, View.DENSE)).tensors)
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
-        import sklearn.linear_model  # noqa: F401  not within the first fit, whose seconds tell those of the next
-
         store = data.store
-        plan = layout(store, ("codes", "bag", "dense"))
-        train, said = affordable(plan, store.split.train, seed, data.memory_gb)
-        valid = store.split.valid
-        design = Design(store, plan, train)
-        x, x_valid = design(store, train), design(store, valid)
-        scale, y_valid = data.scale(), data.labels(valid)
-        y = data.encoded(train, scale)
-        metric = METRICS[store.task.metric]
-        strengths = BAG_STRENGTHS if "bag" in plan.forms else STRENGTHS
-        best: tuple[float, float, Solved] | None = None
-        began = data.clock.spent()  # what went before, imports above all, does not come again with every strength
-        for step, strength in enumerate(strengths, start=1):
-            solved = _solve(x, y, strength, data, best[2] if best else None)
-            score = metric(y_valid, _scores(x_valid, solved.weights, data.task, scale))
-            yield Progress(step=step, steps=len(strengths), score=score)
-            if best is None or metric.better(score, best[0]):
-                best = (score, strength, solved)
+        plan = layout(store, (View.CODES, View.GRAMS, View.DENSE))
+        train, messages = affordable(plan, store.split.train, seed, data.memory_gb)
+        train, reserve = _in_time(data, plan, train, seed, messages)
+        search = _Search(data, plan, train, reserve)
+        began = data.clock.spent()  # what went before does not come again with every strength
+        for step, tried in enumerate(search, start=1):
+            yield Progress(step=step, score=tried.score)
             a_fit = (data.clock.spent() - began) / step
-            if data.clock.left() + NOTHING < 2 * a_fit:
+            if data.clock.left() - reserve + NOTHING < 2 * a_fit:
                 break
-        assert best is not None
-        score, strength, solved = best
-        said.append(f"C = {strength:g}, as valid chose")
-        undertrained = solved.cut and solved.iterations < FEW_ITERATIONS
+        best = search.best
+        messages.append(best.describe(search.text))
+        undertrained = best.solved.cut and best.solved.iterations < FEW_ITERATIONS
         if undertrained:
-            said.append(f"cut by the clock after {solved.iterations} iterations: too little time to learn")
-        again = data.clock.left() + NOTHING > 2 * a_fit
-        if again:
-            both = _stack(x, x_valid)
-            y_both = np.concatenate([y, data.encoded(valid, scale)])
-            solved = _solve(both, y_both, strength, data, solved)
-        said.append("fitted again on train and valid rows" if again else NOT_AGAIN)
-        fitted = FittedLinear(design, plan, solved.weights, data.task, scale, score, said)
+            messages.append(f"cut by the clock after {best.solved.iterations} iterations: too little time to learn")
+        again = data.clock.left() - reserve + NOTHING > 2 * a_fit
+        solved = search.again() if again else best.solved
+        messages.append("fitted again on train and valid rows" if again else NOT_AGAIN)
+        weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
+        fitted = FittedLinear(search.design, weights, data.task, search.scale, best.score, messages)
         fitted.undertrained, fitted.trained_on_valid = undertrained, again
         yield fitted
 
 
-@dataclass(frozen=True, kw_only=True)
-class Solved:
-    """What a fit came to."""
+def _in_time(data: Data, plan: Layout, train: np.ndarray, seed: int, messages: list[str]) -> tuple[np.ndarray, float]:
+    """The rows whose texts there is time to cut, and the seconds to keep for those of test and valid."""
+    texts = [name for name, form in zip(plan.tensors, plan.forms, strict=True) if form == View.GRAMS]
+    if not texts:
+        return train, 0.0
+    cutters = [Cutter(data.store, name) for name in texts]
+    few = train[np.linspace(0, len(train) - 1, min(TIMED, len(train))).astype(int)]
+    for cutter in cutters:
+        cutter(data.store, few[:1])  # imports, which no row after it takes
+    began = data.clock.spent()
+    for cutter in cutters:
+        cutter(data.store, few)
+    a_row = (data.clock.spent() - began) / len(few)
+    split = data.store.split
+    reserve = min(0.2 * data.clock.left(), 1.2 * a_row * (len(split.test) + len(split.calib)))
+    most = max(len(few), int(CUTTING * min(data.clock.left(), 1e9) / max(a_row, 1e-9)))
+    if most >= len(train):
+        return train, reserve
+    chosen = np.sort(np.random.default_rng(seed).choice(train, most, replace=False))
+    said = f"learned from a random sample of {most:,} of {len(train):,} rows, to end in time"
+    messages.append(Note(SAMPLED, said))
+    return chosen, reserve
 
-    weights: Any  # [columns, outputs] and intercepts [outputs], float32
-    iterations: int = 0  # those of the fits that it started from included; of several labels the fewest
-    cut: bool = False  # by the clock, before it converged
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A fit, and what valid says of it."""
+
+    strength: float
+    loss: str
+    bayes: float
+    solved: Solved
+    temperature: float
+    score: float
+    influence: np.ndarray  # of each valid row on the score
+    log_loss: float
+
+    def describe(self, text: bool) -> str:
+        what = f"{WHAT[self.loss, self.bayes]}, " if text and self.loss != SQUARED else ""
+        return f"{what}C = {self.strength:g}, as valid chose"
+
+
+class _Search:
+    """Fits one after another; the best of them so far."""
+
+    def __init__(self, data: Data, plan: Layout, train: np.ndarray, reserve: float) -> None:
+        store, self.data, self.reserve = data.store, data, reserve
+        self.text, self.scale = View.GRAMS in plan.forms, data.scale()
+        self.design = Design(store, plan, train, data.task.columns)
+        self.x, self.x_valid = self.design(store, train), self.design(store, store.split.valid)
+        self.y = data.encoded(train, self.scale)
+        self.y_valid = data.encoded(store.split.valid, self.scale)
+        self.truth = data.labels(store.split.valid)
+        self.metric = METRICS[store.task.metric]
+        self.loss = SQUARED if data.task.numeric else LOGISTIC
+        self.best: Tried = None  # type: ignore[assignment]  # until the first fit
+        self._scales: dict[float, np.ndarray | None] = {PLAIN: None}
+
+    def __iter__(self) -> Iterator[Tried]:
+        weighted = self.text and self.loss == LOGISTIC
+        last: Solved | None = None
+        for strength in TEXT_STRENGTHS if self.text else STRENGTHS:
+            tried = self._try(strength, self.loss, HALF if weighted else PLAIN, last)
+            last = tried.solved
+            yield tried
+            if self.text and tried is not self.best:
+                break
+        if weighted:
+            strength = self.best.strength
+            yield self._try(strength, LOGISTIC, FULL, self.best.solved)
+            yield self._try(2 * strength, LOGISTIC, PLAIN, self.best.solved)
+            for share in (HINGE_STRENGTH / 3, HINGE_STRENGTH):
+                tried = self._try(share * strength, HINGE, self.best.bayes, self.best.solved)
+                yield tried
+
+    def _try(self, strength: float, loss: str, bayes: float, start: Solved | None) -> Tried:
+        solved = self._solve(self.x, self.y, strength, loss, bayes, start)
+        raw = np.asarray(self.x_valid @ solved.weights) + solved.intercepts
+        calibrated = self.text and loss != SQUARED
+        temperature = min(TEMPERATURES, key=lambda t: self._log_loss(t * raw)) if calibrated else 1.0
+        scores = self.data.task.activate(raw * np.float32(temperature), self.scale)
+        tried = Tried(
+            strength=strength, loss=loss, bayes=bayes, solved=solved, temperature=float(temperature),
+            score=self.metric(self.truth, scores), influence=self.metric.influence(self.truth, scores)[1],
+            log_loss=self._log_loss(temperature * raw),
+        )  # fmt: skip
+        if self.best is None or self._better(tried, self.best):
+            self.best = tried
+        return tried
+
+    def _better(self, one: Tried, two: Tried) -> bool:
+        """By the metric; where valid rows are too few to tell by it, by log loss."""
+        if self.data.task.numeric:
+            return self.metric.better(one.score, two.score)
+        difference = one.influence - two.influence
+        error = float(np.sqrt((difference**2).mean() / len(difference)))
+        if abs(one.score - two.score) > TELLING * error:
+            return self.metric.better(one.score, two.score)
+        return one.log_loss < two.log_loss
+
+    def _log_loss(self, raw: np.ndarray) -> float:
+        """Of valid rows; what is squared, where answers are values."""
+        y = self.y_valid
+        if self.data.task.numeric:
+            return float(((raw[:, 0] - y) ** 2).mean())
+        p = self.data.task.activate(raw.astype(np.float32), self.scale).clip(LEAST_P, 1 - LEAST_P)
+        if y.ndim == 2:
+            return -float(np.where(y > 0, np.log(p), np.log(1 - p)).mean())
+        return -float(np.log(p[np.arange(len(y)), y]).mean())
+
+    def again(self) -> Solved:
+        """The best fit once more, on train and valid rows."""
+        best = self.best
+        both = np.concatenate([self.y, self.y_valid])
+        self._scales = {PLAIN: None}
+        x, self.x = _stack(self.x, self.x_valid), None
+        return self._solve(x, both, best.strength, best.loss, best.bayes, best.solved)
+
+    def _solve(self, x: Any, y: np.ndarray, strength: float, loss: str, bayes: float, start: Solved | None) -> Solved:
+        if loss == SQUARED and isinstance(x, np.ndarray):
+            return _ridge(x, y, strength)
+        known = _known(y, self.data.classes)
+        if known is not None and len(known) < (2 if y.ndim == 1 else 1):
+            return _spread(None, x.shape[1], y, known, self.data.classes)
+        inner = y if known is None else np.searchsorted(known, y) if y.ndim == 1 else y[:, known]
+        problem = Problem(x=x, y=inner, strength=strength, loss=loss)
+        problem = replace(problem, scale=self._weight(problem, bayes))
+        held = _gathered(start, known, y.ndim)
+        solved = solve(problem, self.data.clock, held, self.reserve)
+        return solved if known is None else _spread(solved, x.shape[1], y, known, self.data.classes)
+
+    def _weight(self, problem: Problem, bayes: float) -> np.ndarray | None:
+        """How large a weight may be: float32 [columns, outputs]."""
+        if bayes not in self._scales:
+            grams = self.design.are_grams()
+            found = np.ones((len(grams), problem.outputs), np.float32)
+            ratio = naive_bayes(problem.x[:, grams], problem.y, problem.outputs)
+            found[grams] = np.sqrt(1 - bayes + bayes * ratio**2)
+            self._scales[bayes] = found
+        return self._scales[bayes]
 
 
 def _stack(x: Any, x_valid: Any) -> Any:
@@ -98,218 +231,101 @@ def _stack(x: Any, x_valid: Any) -> Any:
     return sparse.vstack([x, x_valid], format="csr") if sparse.issparse(x) else np.concatenate([x, x_valid])
 
 
-class Design:
-    """The design matrix: dense columns scaled, then one column a category value, then one an n-gram."""
+def _ridge(x: np.ndarray, y: np.ndarray, strength: float) -> Solved:
+    """Of few columns that are all full, least squares are solved at once."""
+    from sklearn.linear_model import Ridge
 
-    def __init__(self, store: Tensors, plan: Layout, train: np.ndarray) -> None:
-        self.plan = plan
-        self.mean: dict[str, np.ndarray] = {}
-        self.deviation: dict[str, np.ndarray] = {}
-        self.idf: dict[str, np.ndarray] = {}
-        wide = {form: sum(w for w, f in zip(plan.widths, plan.forms, strict=True) if f == form) for form in plan.forms}
-        one_hot = sum(sum(sizes) for sizes, form in zip(plan.sizes, plan.forms, strict=True) if form == "codes")
-        self._dense = "bag" not in wide and one_hot <= wide.get("dense", 0)  # half of the cells or more are not zero
-        for name, form, sizes in zip(plan.tensors, plan.forms, plan.sizes, strict=True):
-            if form == "dense":
-                x = store.tensor(name)[train].astype(np.float32)
-                count = np.isfinite(x).sum(axis=0)
-                self.mean[name] = np.where(count, np.nansum(x, axis=0, dtype=np.float64) / np.maximum(count, 1), 0.0)
-                spread = np.nansum((x - self.mean[name].astype(np.float32)) ** 2, axis=0, dtype=np.float64)
-                self.deviation[name] = np.sqrt(spread / np.maximum(count, 1)) + 1e-6
-            elif form == "bag":
-                self.idf[name] = _idf(store.tensor(name)[train], sizes[0])
-
-    def __call__(self, store: Tensors, rows: np.ndarray) -> Any:
-        """float32 [n, columns], sparse where most of the cells are zero."""
-        from scipy import sparse
-
-        parts: list[Any] = []
-        for name, form, sizes in zip(self.plan.tensors, self.plan.forms, self.plan.sizes, strict=True):
-            x = store.tensor(name)[rows]
-            if form == "dense":
-                scaled = (x.astype(np.float32) - self.mean[name]) / self.deviation[name]
-                parts.append(np.nan_to_num(scaled, nan=0.0).clip(-10, 10).astype(np.float32))
-            elif form == "codes":
-                columns = x + np.cumsum([0, *sizes[:-1]])
-                parts.append(_rows_of(columns, np.ones(columns.shape, np.float32), sum(sizes)))
-            else:
-                weight = self.idf[name][x]
-                norm = np.sqrt((weight**2).sum(axis=1, keepdims=True)) + 1e-6
-                parts.append(_rows_of(x, weight / norm, sizes[0]))
-        if self._dense:
-            return np.concatenate([p if isinstance(p, np.ndarray) else p.toarray() for p in parts], axis=1)
-        return sparse.hstack([sparse.csr_matrix(part) for part in parts], format="csr", dtype=np.float32)
+    model = Ridge(alpha=1.0 / strength).fit(x, y)
+    return Solved(
+        weights=np.asarray(model.coef_, np.float32).reshape(-1, 1),
+        intercepts=np.asarray([model.intercept_], np.float32),
+    )
 
 
-def _rows_of(columns: np.ndarray, weights: np.ndarray, width: int) -> Any:
-    from scipy import sparse
-
-    pointers = np.arange(0, columns.size + 1, columns.shape[1])
-    made = sparse.csr_matrix((weights.ravel(), columns.ravel(), pointers), shape=(len(columns), width))
-    made.sum_duplicates()
-    made.eliminate_zeros()
-    return made
-
-
-def _idf(bag: np.ndarray, size: int) -> np.ndarray:
-    """Smoothed inverse document frequency, as scikit-learn has it; 0 for padding and for grams never seen."""
-    ordered = np.sort(bag, axis=1)
-    first = np.ones(ordered.shape, bool)
-    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    seen = np.bincount(ordered[first], minlength=size)
-    idf = np.log((1 + len(bag)) / (1 + seen)) + 1
-    idf[seen == 0] = 0
-    idf[0] = 0
-    return np.asarray(idf, np.float32)
+def _known(y: np.ndarray, classes: int) -> np.ndarray | None:
+    """Classes that rows have, or labels that some rows have and some have not; None where those are all, or none."""
+    if not classes:
+        return None
+    if y.ndim == 1:
+        known = np.unique(y)
+    else:
+        count = y.sum(axis=0)
+        known = np.flatnonzero((count > 0) & (count < len(y)))
+    return None if len(known) == classes else known
 
 
-def _solve(x: Any, y: np.ndarray, strength: float, data: Data, start: Solved | None) -> Solved:
-    """From where another fit stands, or from nothing; stops where it stands when the clock runs out."""
-    if data.task.numeric:
-        from sklearn.linear_model import Ridge
+def _spread(solved: Solved | None, columns: int, y: np.ndarray, known: np.ndarray | None, classes: int) -> Solved:
+    """Weights of known classes as of all: a class without a row to learn from is hardly ever predicted.
 
-        model = Ridge(alpha=1.0 / strength, solver="sparse_cg" if not isinstance(x, np.ndarray) else "auto")
-        model.fit(x, y)
-        weights = np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
-        return Solved(weights=weights)
-    if data.task.multilabel:
-        return _each(x, y, strength, data.clock, start)
-    return _logistic(x, y, strength, data.clock, start, data.classes)
-
-
-def _each(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Solved | None) -> Solved:
-    """A model a label: y is [n, labels]. A label that all rows bear, or none, is told by its odds alone."""
-    weights = np.zeros((x.shape[1], y.shape[1]), np.float32)
-    share = (y.sum(axis=0) + 0.5) / (len(y) + 1)
-    intercepts = np.log(share / (1 - share)).astype(np.float32)
-    fits: list[Solved] = []
-    for label in range(y.shape[1]):
-        if 0 < y[:, label].sum() < len(y):
-            held = None
-            if start is not None:
-                held = replace(start, weights=(start.weights[0][:, [label]], start.weights[1][[label]]))
-            fits.append(_logistic(x, y[:, label].astype(np.int64), strength, clock, held))
-            weights[:, label], intercepts[label] = fits[-1].weights[0][:, 0], fits[-1].weights[1][0]
-    cut = [one.iterations for one in fits if one.cut]
-    return Solved(weights=(weights, intercepts), iterations=min(cut, default=0), cut=bool(cut))
-
-
-def _logistic(x: Any, y: np.ndarray, strength: float, clock: Clock, start: Solved | None, classes: int = 2) -> Solved:
-    """A class without a row to learn from is hardly ever told: its intercept lies far below the rest."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    seen = np.unique(y)
-    if len(seen) == 1:
-        return Solved(weights=_spread(np.zeros((x.shape[1], 1), np.float32), np.zeros(1, np.float32), seen, classes))
-    model = LogisticRegression(C=strength, max_iter=ROUND, warm_start=True)
-    if start is not None:
-        held = start.weights if len(seen) == classes else tuple(_gathered(part, seen) for part in start.weights)
-        model.coef_, model.intercept_ = held[0].T.astype(np.float64), held[1].astype(np.float64)
-        model.classes_ = seen
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a round that is cut at its end is meant to be
-        cells = x.size if isinstance(x, np.ndarray) else x.nnz
-        outputs = len(seen) if len(seen) > 2 else 1
-        an_iteration, taken, began = outputs * (A_CELL * cells + AN_ODDS * len(y)), 0, clock.spent()
-        cut = False
-        while taken < ITERATIONS:
-            model.max_iter = int(np.clip(max(clock.left(), NOTHING) / (2 * an_iteration), 1, ROUND))
-            model.fit(x, y)
-            taken += int(model.n_iter_.max())
-            if model.n_iter_.max() < model.max_iter:
-                break
-            cut = clock.left() <= 0
-            if cut:
-                break
-            an_iteration = max(1e-9, (clock.spent() - began) / taken)
-    weights, intercept = np.asarray(model.coef_.T, np.float32), np.asarray(model.intercept_, np.float32)
-    made = (weights, intercept) if len(seen) == classes else _spread(weights, intercept, seen, classes)
-    return Solved(weights=made, iterations=taken + (start.iterations if start else 0), cut=cut)
+    A label that all rows have, or none, is predicted by its share alone.
+    """
+    assert known is not None
+    if y.ndim == 2:
+        share = (y.sum(axis=0) + 0.5) / (len(y) + 1)
+        intercepts = np.log(share / (1 - share)).astype(np.float32)
+        weights = np.zeros((columns, classes), np.float32)
+        if solved is not None:
+            weights[:, known], intercepts[known] = solved.weights, solved.intercepts
+    elif classes == 2:  # one column tells both, and one class is known
+        weights = np.zeros((columns, 1), np.float32)
+        intercepts = np.full(1, NEVER if known[0] == 0 else -NEVER, np.float32)
+    else:
+        weights = np.zeros((columns, classes), np.float32)
+        inner = np.zeros(len(known), np.float32)
+        if solved is not None:
+            inner, held = solved.intercepts, solved.weights
+            if len(known) == 2:
+                inner, held = (np.concatenate([np.zeros_like(part), part], axis=-1) for part in (inner, held))
+            weights[:, known] = held
+        intercepts = np.full(classes, inner.min() + NEVER, np.float32)
+        intercepts[known] = inner
+    return Solved(
+        weights=weights, intercepts=intercepts, iterations=solved.iterations if solved else 0,
+        cut=solved.cut if solved else False,
+    )  # fmt: skip
 
 
-def _spread(weights: np.ndarray, intercept: np.ndarray, seen: np.ndarray, classes: int) -> Any:
-    """Weights [columns, seen classes] and intercepts as of all classes; of two, one column tells the second."""
-    if classes == 2:  # and one is seen
-        return weights, np.full(1, NEVER if seen[0] == 0 else -NEVER, np.float32)
-    if len(seen) == 2:
-        weights, intercept = (np.concatenate([np.zeros_like(part), part], axis=-1) for part in (weights, intercept))
-    all_weights = np.zeros((len(weights), classes), np.float32)
-    all_weights[:, seen] = weights
-    intercepts = np.full(classes, intercept.min() + NEVER, np.float32)
-    intercepts[seen] = intercept
-    return all_weights, intercepts
-
-
-def _gathered(part: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Of all classes [..., classes] those that are seen, as LogisticRegression holds them."""
-    return part[..., seen[[1]]] - part[..., seen[[0]]] if len(seen) == 2 else part[..., seen]
-
-
-def _scores(x: Any, weights: Any, task: Task, scale: Scale) -> np.ndarray:
-    return task.activate(np.asarray(x @ weights[0]) + weights[1], scale)
+def _gathered(start: Solved | None, known: np.ndarray | None, dimensions: int) -> Solved | None:
+    """Of all classes those that are known, as the solver has them."""
+    if start is None or known is None:
+        return start
+    parts = [start.weights, start.intercepts]
+    if len(known) == 2 and dimensions == 1:
+        weights, intercepts = (part[..., known[[1]]] - part[..., known[[0]]] for part in parts)
+    else:
+        weights, intercepts = (part[..., known] for part in parts)
+    return replace(start, weights=weights, intercepts=intercepts)
 
 
 class FittedLinear:
     """Weights of the design matrix."""
 
     def __init__(
-        self, design: Design, plan: Layout, weights: Any, task: Task, scale: Scale, score: float, describe: list[str]
-    ) -> None:
-        self._design, self._plan, self._weights, self._task, self._scale = design, plan, weights, task, scale
+        self, design: Design, weights: tuple[np.ndarray, np.ndarray], task: Task, scale: Scale, score: float,
+        describe: list[str],
+    ) -> None:  # fmt: skip
+        self._design, self._task, self._scale = design, task, scale
+        self._weights, self._intercepts = (np.asarray(part, np.float32) for part in weights)
         self.score, self.describe = score, describe
         self.undertrained = self.trained_on_valid = False
-        self.params = int(weights[0].size + weights[1].size)
-        self.bytes = 4 * self.params
+        self.params = int(self._weights.size + self._intercepts.size)
+        self.bytes = 4 * self.params + sum(part.nbytes for part in design.learned())
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
-        return _scores(self._design(store, rows), self._weights, self._task, self._scale)
+        raw = np.asarray(self._design(store, rows) @ self._weights) + self._intercepts
+        return self._task.activate(raw, self._scale)
 
     def digest(self) -> str:
-        return digest(*self._weights)
+        return digest(self._weights, self._intercepts, *self._design.learned())
 
     def graph(self) -> onnx.ModelProto:
         from leadline.graph.builder import Graph
 
-        g = Graph("linear")
-        plan, design = self._plan, self._design
-        total = g.const(self._weights[1][None, :])
-        low = 0
-        for name, form, width, dtype, sizes in zip(
-            plan.tensors, plan.forms, plan.widths, plan.dtypes, plan.sizes, strict=True
-        ):
+        g, plan, design = Graph("linear"), self._design.plan, self._design
+        total, low = g.const(self._intercepts[None, :]), 0
+        for name, width, dtype in zip(plan.tensors, plan.widths, plan.dtypes, strict=True):
+            high = low + design.width(name)
             x = g.input(name, dtype, ["N", width])
-            high = low + (width if form == "dense" else sum(sizes))
-            weights = self._weights[0][low:high]
-            low = high
-            if form == "dense":
-                part = _dense(g, x, design.mean[name], design.deviation[name], weights)
-            elif form == "codes":
-                offsets = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
-                columns = g.op("Add", g.op("Cast", x, to=7), g.const(offsets))
-                part = _sum(g, g.op("Gather", g.const(weights), columns))
-            else:
-                part = _bag(g, x, design.idf[name], weights)
-            total = g.op("Add", total, part)
+            total, low = g.op("Add", total, design.score(g, name, x, self._weights[low:high])), high
         self._task.head(g, total, self._scale, self._task.columns)
         return g.model()
-
-
-def _sum(g: Any, x: str) -> str:
-    return str(g.op("ReduceSum", x, g.const(np.array([1], np.int64)), keepdims=0))
-
-
-def _dense(g: Any, x: str, mean: np.ndarray, deviation: np.ndarray, weights: np.ndarray) -> str:
-    x = g.op("Cast", x, to=1)
-    x = g.op("Div", g.op("Sub", x, g.const(mean.astype(np.float32))), g.const(deviation.astype(np.float32)))
-    x = g.op("Where", g.op("IsNaN", x), g.const(np.float32(0)), x)
-    x = g.op("Clip", x, g.const(np.float32(-10)), g.const(np.float32(10)))
-    return str(g.op("MatMul", x, g.const(weights)))
-
-
-def _bag(g: Any, x: str, idf: np.ndarray, weights: np.ndarray) -> str:
-    """[N, grams] -> [N, outputs]: the summed weights of the grams over the row's norm."""
-    summed = _sum(g, g.op("Gather", g.const(weights * idf[:, None]), x))
-    squares = g.op("Gather", g.const(idf**2), x)
-    norm = g.op("Sqrt", g.op("ReduceSum", squares, g.const(np.array([1], np.int64)), keepdims=1))
-    return str(g.op("Div", summed, g.op("Add", norm, g.const(np.float32(1e-6)))))

@@ -48,6 +48,7 @@ class View(StrEnum):
     DENSE = auto()  # numbers a column
     CODES = auto()  # category numbers
     BAG = auto()  # numbers of n-grams, 0 for none
+    GRAMS = auto()  # numbers of characters, 0 for none: the graph '<tensor>.cut' makes n-grams of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +75,17 @@ class Tensor:
 
     Where `padding` is given, rows may come out shorter than `shape` along its first axis: the store fills them up with
     this mark, and bodies and forms leave it out.
+
+    A form `from_values` is made from the decoded columns, as the encoded tensor is, and at the same time. `cut` is the
+    graph that a contender runs on such a form, within its own: its outputs would be too large to be stored.
     """
 
     graph: onnx.ModelProto
     shape: tuple[int, ...]
     dtype: str
     padding: int | None = None
+    from_values: bool = False
+    cut: onnx.ModelProto | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,7 @@ class Block:
     dtype: str
     forms: dict[str, tuple[Sequence[int], str]]  # form -> [shape of a row, dtype]
     padding: int | None = None  # what fills up a row that is shorter than `shape`
+    from_values: Sequence[str] = ()  # forms that are made from the decoded columns, not from the encoded tensor
 
 
 class Tensors(Protocol):
@@ -71,4 +72,7 @@ class Tensors(Protocol):
         """An encoded block ('image_photo') or a view of its features ('image_photo.dense'): [rows, ...], read-only."""
 
     def graph(self, name: str) -> bytes:
-        """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it."""
+        """The ONNX graph behind a tensor: 'B' maps decoded columns to it, 'B.form' maps tensor 'B' to it.
+
+        A form of `from_values` is mapped from decoded columns; 'B.form.cut' maps such a form to its parts.
+        """

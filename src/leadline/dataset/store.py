@@ -37,7 +37,7 @@ from leadline.system.errors import SourceError
 from leadline.system.resources import most_threads
 from leadline.tasks import task_of
 
-FORMAT = 12  # raised when the content of a store changes
+FORMAT = 13  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_READ = 2**21  # values read at once
@@ -186,21 +186,15 @@ def _write(
     else:
         ration = Ration(table.rows, share)
     bad: dict[int, str] = {} if like is None else dict(like.bad)
-    writers = {
-        block.name: _mapped(folder / f"{block.name}.npy", block.dtype, (table.rows, *block.shape)) for block in fitted
-    }
-    sessions = {block.name: Session((folder / f"{block.name}.onnx").read_bytes()) for block in fitted}
+    made = {block.name: _made(folder, block, table.rows) for block in fitted}
     with ThreadPoolExecutor(most_threads()) as pool:
-        for start, frame in (
-            table.batches([c for block in fitted for c in block.columns], at_once(fitted)) if fitted else ()
-        ):
+        for start, frame in table.batches([c for b in fitted for c in b.columns], at_once(fitted)) if fitted else ():
             for block in fitted:
-                job = _Job(block, table, sessions[block.name], writers[block.name], bad, ration)
-                job.encode(frame, start, pool)
+                _Job(block, table, made[block.name], bad, ration).encode(frame, start, pool)
     if refusal := unreadable(bad, table.rows):
         raise SourceError(refusal)
-    for writer in writers.values():
-        writer.flush()
+    for _, out in (one for each in made.values() for one in each):
+        out.flush()
     unread = np.flatnonzero(~ration.drawn())
     split = split.without([*bad, *unread])
     np.save(folder / "labels.npy", hidden(table.labels, split.test))
@@ -212,6 +206,16 @@ def _write(
         "bad": sorted(bad.items()), "share": ration.share, "a_row": a_row, "unread": len(unread),
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
+
+
+def _made(folder: Path, block: Block, rows: int) -> list[tuple[Session, np.memmap]]:
+    """The graph and the rows to write, of the encoded tensor and then of the forms that are made with it."""
+    tensors = {block.name: (block.shape, block.dtype)}
+    tensors |= {f"{block.name}.{form}": block.forms[form] for form in block.from_values}  # type: ignore[misc]
+    return [
+        (Session((folder / f"{name}.onnx").read_bytes()), _mapped(folder / f"{name}.npy", dtype, (rows, *shape)))
+        for name, (shape, dtype) in tensors.items()
+    ]
 
 
 def at_once(blocks: Sequence[Block]) -> int:
@@ -294,6 +298,8 @@ def _fit(
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
     for view, tensor in fit.forms.items():
         (folder / f"{name}.{view}.onnx").write_bytes(tensor.graph.SerializeToString())
+        if tensor.cut is not None:
+            (folder / f"{name}.{view}.cut.onnx").write_bytes(tensor.cut.SerializeToString())
     block = described(name, columns, fit)
     if not kind.variable_shape:
         missing = {
@@ -319,7 +325,7 @@ def described(name: str, columns: list[Column], fit: Fit) -> Block:
         name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
         settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
         forms={view: (list(tensor.shape), tensor.dtype) for view, tensor in fit.forms.items()},
-        padding=fit.encode.padding,
+        padding=fit.encode.padding, from_values=[view for view, tensor in fit.forms.items() if tensor.from_values],
     )  # fmt: skip
 
 
@@ -343,7 +349,7 @@ def _cost(fit: Fit, names: tuple[str, ...], samples: list[Any], most: float) -> 
     whole = [row for row in zip(*samples, strict=True) if all(value is not None for value in row)]
     order = np.random.default_rng(0).permutation(len(whole))
     encode = Session(fit.encode.graph.SerializeToString())
-    views = [(name, Session(view.graph.SerializeToString())) for name, view in fit.forms.items()]
+    views = [(name, Session(v.graph.SerializeToString())) for name, v in fit.forms.items() if not v.from_values]
     began, spent, tried = time.perf_counter(), 0.0, 0
     for tried, place in enumerate(order, start=1):
         encoded = encode.only({name: np.asarray(value)[None] for name, value in zip(names, whole[place], strict=True)})
@@ -361,8 +367,7 @@ class _Job:
 
     block: Block
     table: Table
-    session: Session
-    out: np.ndarray
+    made: list[tuple[Session, np.memmap]]
     bad: dict[int, str]
     ration: Ration
 
@@ -390,9 +395,9 @@ class _Job:
         if kind.variable_shape and any(value is None for item in decoded.values() for value in item.values):
             return  # the row stays zero and leaves the split
         feeds = {name: np.asarray(item.values) for name, item in decoded.items()}
-        encoded = self.session.only(feeds)
-        rows = self.out[start + first : start + first + len(encoded)]
-        if block.padding is not None:
-            rows[:, encoded.shape[1] :] = block.padding
-            rows = rows[:, : encoded.shape[1]]
-        rows[...] = encoded
+        for session, out in self.made:
+            encoded = session.only(feeds)
+            rows = out[start + first : start + first + len(encoded)]
+            if block.padding is not None:
+                rows[:, encoded.shape[1] :], rows = block.padding, rows[:, : encoded.shape[1]]
+            rows[...] = encoded

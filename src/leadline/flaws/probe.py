@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from leadline.contenders.design import Design
 from leadline.contenders.features import layout
-from leadline.contenders.linear import Design
 from leadline.core.kind import View
 from leadline.dataset.store import Store
 from leadline.flaws.time_budget import Pace

@@ -56,16 +56,20 @@ def _join(g: Graph, store: Tensors, inner: onnx.ModelProto, certain: Certainty |
         block_name = value.name.split(".")[0]
         block = store.block(block_name)
         kind = KINDS[block.kind]
-        if block_name not in made:
-            for name in block.columns:
-                g.input(name, kind.onnx_input, KINDS[block.kind].input_shape(name, block))
+        for name in block.columns:
+            if name not in inputs:
+                g.input(name, kind.onnx_input, kind.input_shape(name, block))
                 inputs[name] = {"kind": block.kind, "dtype": kind.onnx_input, "decode": block.decode[name]}
                 inputs[name] |= _of_train(name, block)
+        columns = {name: name for name in block.columns}
+        from_values = value.name.rpartition(".")[2] in block.from_values
+        if block_name not in made and not from_values:
             encode = onnx.load_from_string(store.graph(block_name))
-            (made[block_name],) = g.add(encode, {n: n for n in block.columns}, f"encode.{block_name}").values()
+            (made[block_name],) = g.add(encode, columns, f"encode.{block_name}").values()
         if value.name != block_name:
             form = onnx.load_from_string(store.graph(value.name))
-            (made[value.name],) = g.add(form, {"encoded": made[block_name]}, f"form.{value.name}").values()
+            feeds = columns if from_values else {"encoded": made[block_name]}
+            (made[value.name],) = g.add(form, feeds, f"form.{value.name}").values()
     answer = g.add(inner, {value.name: made[value.name] for value in inner.graph.input}, "contender")["scores"]
     if certain is not None and certain.calibrator is not None:
         answer = certain.calibrator.onnx(g, answer)

@@ -4,9 +4,9 @@ Tokens are words; for scripts that don't put spaces between words (Chinese, Japa
 Which of the two is decided by the train rows. Case is folded by the vocabulary: every spelling that train rows hold
 points to the number of its folded form, so the graph needs no locale.
 
-Contenders read 'bag': numbers of the n-grams of tokens, by polynomial hash into 2^18 buckets of which only those that
-two train rows share are kept (linear models and embedding bags share it; Joulin et al. 2016, 'Bag of Tricks');
-and 'dense': counts of the commonest tokens, for trees.
+Contenders read 'grams': n-grams of words and characters, for linear models (`grams.py`); 'bag': numbers of the n-grams
+of tokens, by polynomial hash into 2^18 buckets of which only those that two train rows share are kept, for embeddings
+(Joulin et al. 2016, 'Bag of Tricks'); and 'dense': counts of the commonest tokens, for trees.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from leadline.core.json_types import whole
 from leadline.core.kind import EMBEDDING, Body, Decoded, Fit, Kind, Limits, Similarity, Tensor, View
 from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding, Textbook
 from leadline.graph.runtime import Session
+from leadline.kinds.text.grams import BUCKETS as GRAM_BUCKETS
+from leadline.kinds.text.grams import fit_grams
 from leadline.kinds.text.similarity import pairs
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ VOCABULARY = 50_000
 BUCKETS = 1 << 18
 COUNTED = 500  # commonest tokens whose counts trees read
 PRIME = 1_000_003
-BAG = "bag"  # the form that linear models and embeddings read
+LONGEST_TEXT = 8_000  # characters of a cell that are read
 
 
 def _embedding(block: Block, width: int) -> Any:
@@ -51,7 +53,7 @@ class Text(Kind):
     sample = 200_000
     onnx_input = "str"
     prose, listed = True, False
-    bodies = {EMBEDDING: Body(build=_embedding, form=BAG, peak=3e-3, decay=1e-4)}
+    bodies = {EMBEDDING: Body(build=_embedding, form=View.BAG, peak=3e-3, decay=1e-4)}
     similarity = Similarity(rate=5_000.0, pairs=pairs)
     textbook = Textbook(
         data="texts", seconds=1e-3, rank=4, beside=3, pretrained=True,
@@ -78,7 +80,7 @@ class Text(Kind):
         return {} if varied and long else None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
-        return Decoded(values=readable(cells))
+        return Decoded(values=readable(cells.cast(pl.String).str.slice(0, LONGEST_TEXT)))
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         (texts,) = samples
@@ -97,11 +99,17 @@ class Text(Kind):
         column = limits.columns[0]
         ids = np.concatenate([encoder.only({column: texts[i : i + 4_096]}) for i in range(0, len(texts), 4_096)])
         bag, kept = _bag(ids, size, ORDERS[unit])
-        settings = {"unit": unit, "length": longest, "vocabulary": size, "ngrams": kept}
+        settings = {
+            "unit": unit, "length": longest, "vocabulary": size, "ngrams": kept, "buckets": GRAM_BUCKETS + 1,
+        }  # fmt: skip
         return Fit(
             settings=settings,
             encode=Tensor(graph=encode, shape=(longest,), dtype="int32"),
-            forms={View.BAG: bag, View.DENSE: _counts(longest, size)},
+            forms={
+                View.BAG: bag,
+                View.DENSE: _counts(longest, size),
+                View.GRAMS: fit_grams(texts, column, alone=unit == "character"),
+            },
         )
 
 

@@ -1,0 +1,195 @@
+"""Texts: the best classical contender beside the usual models of scikit-learn, on the same rows.
+
+    python benchmarks/transfer.py [--data ../shared/data] [NAME ...]
+
+A run has 60 seconds. Four models of scikit-learn are tuned on its valid rows and fitted again on train and valid, as a
+contender is; they have the time they like. The best of the four is told by the test rows, in their favour. What must
+be, what was seen, and versions and machine are appended to benchmarks/results/transfer.csv.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from record import Found, run
+
+import leadline as ll
+from leadline.metrics.metrics import METRICS
+from leadline.results.run_data import RunData
+
+RESULTS = Path(__file__).parent / "results" / "transfer.csv"
+FIELDS = (
+    "when", "what", "must", "seen", "met", "budget_s", "n", "gap_low", "gap_high", "contenders", "peers", "file_bytes",
+    "machine", "versions",
+)  # fmt: skip
+BUDGET = 60
+STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)  # C
+MIXED = (0.25, 1.0)  # shares of a weight that is its own, the rest the mean size of all (Wang & Manning)
+
+Parts = dict[str, pl.DataFrame]  # train, test and perhaps valid, with columns text and label
+
+
+def rt_polarity(data: Path) -> Parts:
+    return {part: pl.read_csv(data / "rt-polarity" / f"{part}.csv") for part in ("train", "test")}
+
+
+def sst2(data: Path) -> Parts:
+    names = {"train": "train", "valid": "dev", "test": "test"}
+    return {
+        part: pl.read_csv(data / "sst2" / f"{name}.tsv", separator="\t", quote_char=None).rename({"sentence": "text"})
+        for part, name in names.items()
+    }
+
+
+def ag_news(data: Path) -> Parts:
+    return {part: pl.read_csv(data / "ag-news" / f"{part}.csv") for part in ("train", "test")}
+
+
+def sms_spam(data: Path) -> Parts:
+    lines = (data / "sms-spam" / "SMSSpamCollection").read_text().splitlines()
+    rows = [line.split("\t", 1) for line in lines]
+    return {"train": pl.DataFrame({"text": [text for _, text in rows], "label": [label for label, _ in rows]})}
+
+
+def snips(data: Path) -> Parts:
+    return {
+        part: pl.read_ndjson(data / "snips" / f"{part}.jsonl").select("text", label="intent")
+        for part in ("train", "valid", "test")
+    }
+
+
+SETS: dict[str, Callable[[Path], Parts]] = {
+    "rt-polarity": rt_polarity, "sst2": sst2, "ag-news": ag_news, "sms-spam": sms_spam, "snips intents": snips,
+}  # fmt: skip
+
+
+def classical_text(data: Path, folder: Path) -> Found:
+    """Every set: no fewer test rows right than the best of four models of scikit-learn."""
+    return [_row(name, parts(data), folder / name.replace(" ", "-")) for name, parts in SETS.items()]
+
+
+def _row(name: str, parts: Parts, folder: Path, **settings: Any) -> dict[str, Any]:
+    source = folder / "source"
+    source.mkdir(parents=True)
+    for part, frame in parts.items():
+        frame.select("text", pl.col("label").cast(pl.String)).write_csv(source / f"{part}.csv", quote_style="always")
+    found = ll.fit(source, target="label", budget=BUDGET, out=folder / "run", **settings)
+    data = RunData.open(found)
+    classical = [c for c in found.result["contenders"] if c["family"] == "classical" and c["score"] is not None]
+    sign = METRICS[data.store.task.metric].sign
+    best = max(classical, key=lambda each: sign * each["valid_score"])
+    truth, texts = data.labels("test"), _texts(data)
+    ours = data.predictions(best["name"]).argmax(axis=1) == truth
+    peers = {peer: fit(texts) == truth for peer, fit in PEERS.items()}
+    strongest = max(peers, key=lambda peer: float(peers[peer].mean()))
+    gap = ours.astype(float) - peers[strongest]
+    half = 1.96 * float(gap.std()) / len(gap) ** 0.5
+    graph = found.folder / "contenders" / best["name"] / "graph.onnx"
+    return {
+        "what": f"classical text: {name}, {BUDGET} s", "must": "at or above scikit-learn's best of four",
+        "seen": f"{best['name']} {ours.mean():.4f}, {strongest} {peers[strongest].mean():.4f}: "
+        f"{gap.mean():+.4f} [{gap.mean() - half:+.4f}, {gap.mean() + half:+.4f}], n = {len(gap):,}",
+        "met": bool(gap.mean() >= 0), "budget_s": BUDGET, "n": len(gap),
+        "gap_low": round(gap.mean() - half, 4), "gap_high": round(gap.mean() + half, 4),
+        "contenders": "; ".join(f"{c['name']} {c['score']:.4f}" for c in found.result["contenders"] if c["score"]),
+        "peers": "; ".join(f"{peer} {right.mean():.4f}" for peer, right in peers.items()),
+        "file_bytes": graph.stat().st_size if graph.exists() else None,
+    }  # fmt: skip
+
+
+Texts = tuple[list[str], np.ndarray, list[str], np.ndarray, list[str]]  # of train and valid with labels, of test
+
+
+def _texts(data: RunData) -> Texts:
+    train, valid, test = (
+        data.table.take(data.rows(part), ["text"])["text"].fill_null("").to_list()
+        for part in ("train", "valid", "test")
+    )
+    return train, data.labels("train"), valid, data.labels("valid"), test
+
+
+def _tuned(make: Callable[[Any], Any], choices: Sequence[Any], texts: Texts) -> np.ndarray:
+    """The classes of test rows from the settings that are best on valid, fitted again on train and valid."""
+    train, y, valid, y_valid, test = texts
+    right = {choice: (make(choice).fit(train, y).predict(valid) == y_valid).mean() for choice in choices}
+    chosen = make(max(right, key=lambda choice: right[choice]))
+    return np.asarray(chosen.fit([*train, *valid], np.concatenate([y, y_valid])).predict(test))
+
+
+def _logistic(strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    return OneVsRestClassifier(LogisticRegression(C=strength, solver="liblinear", dual=True, max_iter=1_000))
+
+
+def _words(strength: float) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), _logistic(strength))
+
+
+def _words_and_characters(strength: float) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline, make_union
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    characters = TfidfVectorizer(ngram_range=(2, 5), analyzer="char_wb", sublinear_tf=True)
+    return make_pipeline(make_union(words, characters), _logistic(strength))
+
+
+def _svm(strength: float) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LinearSVC(C=strength))
+
+
+class _NaiveBayesSVM:
+    """Wang & Manning 2012: marks of words and pairs, times their log-count ratios, into linear support vectors."""
+
+    def __init__(self, settings: tuple[float, float]) -> None:
+        self._strength, self._mixed = settings
+
+    def fit(self, texts: list[str], y: np.ndarray) -> _NaiveBayesSVM:
+        from sklearn.feature_extraction.text import CountVectorizer
+        from sklearn.svm import LinearSVC
+
+        self._vectorizer = CountVectorizer(ngram_range=(1, 2), binary=True, token_pattern=r"\S+")
+        x = self._vectorizer.fit_transform(texts).astype(np.float64)
+        self._classes = np.unique(y)
+        columns, intercepts = [], []
+        for one in self._classes[1:] if len(self._classes) == 2 else self._classes:
+            inside, rest = (1 + np.asarray(x[part].sum(axis=0)).ravel() for part in (y == one, y != one))
+            ratio = np.log(inside / inside.sum()) - np.log(rest / rest.sum())
+            machine = LinearSVC(C=self._strength).fit(x.multiply(ratio).tocsr(), y == one)
+            weight = machine.coef_[0]
+            columns.append(((1 - self._mixed) * np.abs(weight).mean() + self._mixed * weight) * ratio)
+            intercepts.append(machine.intercept_[0])
+        self._weights, self._intercepts = np.stack(columns, axis=1), np.array(intercepts)
+        return self
+
+    def predict(self, texts: list[str]) -> np.ndarray:
+        raw = self._vectorizer.transform(texts) @ self._weights + self._intercepts
+        place = (raw[:, 0] > 0).astype(int) if raw.shape[1] == 1 else raw.argmax(axis=1)
+        return np.asarray(self._classes[place])
+
+
+PEERS: dict[str, Callable[[Texts], np.ndarray]] = {
+    "TF-IDF of words": lambda texts: _tuned(_words, STRENGTHS, texts),
+    "TF-IDF of words and characters": lambda texts: _tuned(_words_and_characters, STRENGTHS, texts),
+    "NB-SVM": lambda texts: _tuned(_NaiveBayesSVM, list(itertools.product(STRENGTHS, MIXED)), texts),
+    "linear SVM": lambda texts: _tuned(_svm, STRENGTHS, texts),
+}
+
+ROWS = {"classical_text": classical_text}
+
+if __name__ == "__main__":
+    raise SystemExit(run(__doc__, RESULTS, FIELDS, ROWS))
