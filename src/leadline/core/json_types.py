@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from torch import Tensor
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
-JsonObject: TypeAlias = "Mapping[str, Json]"
+# Values at run time too, so that `State | None` is a type where annotations are evaluated.
+Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+JsonObject: TypeAlias = Mapping[str, Json]
 StateValue: TypeAlias = "None | bool | int | float | str | Tensor | Sequence[StateValue] | Mapping[str, StateValue]"
-State: TypeAlias = "Mapping[str, StateValue]"  # all that a contender needs to resume its training
+State: TypeAlias = Mapping[str, "StateValue"]  # all that a contender needs to resume its training
 
 
 def whole(facts: JsonObject, name: str, default: int | None = None) -> int:
