@@ -32,9 +32,11 @@ from leadline.core.kind import (
     Similarity,
     Tensor,
 )
+from leadline.core.parts import Parts
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
 from leadline.kinds.audio import files
 from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames, spectrogram
+from leadline.kinds.audio.parts import bands, time_windows
 from leadline.kinds.audio.similarity import pairs
 
 if TYPE_CHECKING:
@@ -160,10 +162,17 @@ class Audio(Kind):
         return ["N", f"{name}.samples"]
 
     def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
+        if "size" not in settings:  # as decoded, without what a fit adds
+            frames = Frames.of(int(settings["rate"]), len(row))
+            settings = {**settings, "size": frames.size, "hop": frames.hop}
         return spectrogram(row, settings, side)
 
     def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int]:
         return row, int(settings["rate"])
+
+    def parts(self, value: Any, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
+        rate = int(settings["rate"])
+        return time_windows(value, rate), bands(value, rate)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         rate = int(settings["rate"])
