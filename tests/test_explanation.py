@@ -149,7 +149,7 @@ def test_a_language_model_is_refused() -> None:
 
     model: Any = SimpleNamespace(task=SimpleNamespace(generative=True), path=Path("model.onnx"))
     with pytest.raises(ll.ModelError, match="language model"):
-        explain_source(model, "x", None, None)
+        explain_source(model, "x", None, False, None)
 
 
 def test_the_file_alone_needs_neither_torch_nor_lightgbm(trees: ll.Run, table: Path) -> None:
@@ -173,3 +173,16 @@ def test_mixed_rows_with_gaps_and_texts(mixed: Callable[..., pl.DataFrame], mess
         assert row.output is None and row.truth is not None
     assert found.importances[0].column in ("size", "colour")
     assert [len(row.parts[0].names) > 0 for row in found.rows] == [False, True, True]
+
+
+def test_layers_of_a_network_are_shown_and_trees_have_none(
+    network: ll.Run, trees: ll.Run, table: Path, folder: Path
+) -> None:
+    found = ll.explain(network.folder, rows=[0], layers=True, out=folder / "layers.html")
+    assert found.depth is not None and found.depth.score == "accuracy" and found.depth.held == 140
+    assert found.depth.layers[-1].probe.value > 0.85 and found.depth.layers[0].units
+    page = (folder / "layers.html").read_text()
+    assert "What depth does" in page and "A map of the last layer" in page
+    json.dumps(found.as_dict(), allow_nan=False)
+    with pytest.raises(ll.ModelError, match="no layers"):
+        trees.model.explain(table, rows=[0], layers=True)

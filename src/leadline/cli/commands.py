@@ -185,6 +185,7 @@ def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
     explain.add_argument(
         "--row", type=int, action="append", help="a row to explain, from 1; again for more (default: 12)"
     )
+    explain.add_argument("--layers", action="store_true", help="also what each layer of a network has learned")
     explain.add_argument("--out", help="HTML page to write")
     explain.add_argument("--json", action="store_true", help="print it as one JSON document")
     generate = commands.add_parser("generate", parents=[shared], help="generate text with a shipped language model")
@@ -358,7 +359,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     rows = None if options.row is None else [row - 1 for row in options.row]
     with _warned():
-        found = explain(options.model, options.source, rows=rows, out=options.out)
+        found = explain(options.model, options.source, rows=rows, layers=options.layers, out=options.out)
     print(_json(found.as_dict()) if options.json else terminal(found))
     if options.out and not options.json:
         print(f"page    {options.out}")

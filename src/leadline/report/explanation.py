@@ -15,6 +15,7 @@ from leadline.charts.format import chance, clip, count, esc, name, plain, tag
 from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
 from leadline.core.parts import Layout
 from leadline.report.effects import KEY, bar, column_table, parts_of, scale_of, signed
+from leadline.report.layers import depth_section
 from leadline.report.media_budget import Room
 from leadline.report.page import LOGO, PAGE, POLICY, TEXT
 from leadline.use.explain.records import Agreement, Curve, Dependence, Explanation, Loss, Mean, Method, RowExplanation
@@ -26,9 +27,11 @@ MOST_ROWS = 60  # drawn on the page
 def render(found: Explanation) -> str:
     """The page as HTML text."""
     room = Room(PAGE - TEXT)
+    rows = room if found.depth is None else room.part(0.5)
     sections = [
-        ("rows", "Row by row", _rows(found, room)),
+        ("rows", "Row by row", _rows(found, rows)),
         ("model", "The model as a whole", _model(found)),
+        ("depth", "What depth does", "" if found.depth is None else depth_section(found.depth, room)),
         ("trust", "How far to trust it", _trust(found)),
         ("how", "How it was computed", _how(found)),
     ]

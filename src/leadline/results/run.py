@@ -44,21 +44,24 @@ class Run:
 
         return RunData.open(self, source, test)
 
-    def explain(self, source: Any = None, *, rows: Sequence[int] | None = None) -> Explanation:
+    def explain(
+        self, source: Any = None, *, rows: Sequence[int] | None = None, layers: bool = False
+    ) -> Explanation:  # fmt: skip
         """Why the shipped model answers rows as it does, and how far that can be trusted.
 
         Args:
             source: rows as for `Model.predict` (default: the test rows of the run).
             rows: numbers of the rows to explain, from 0: of the source, or among the test rows (default: a dozen).
+            layers: also what each layer of a network has learned.
 
         Raises:
-            LeadlineError: where there is no such row, or the data of the run have changed.
+            LeadlineError: where there is no such row, the model has no layers, or the data of the run have changed.
         """
         if source is not None:
-            return self.model.explain(source, rows=rows)
+            return self.model.explain(source, rows=rows, layers=layers)
         from leadline.results.explain_run import explain_run
 
-        return explain_run(self, rows)
+        return explain_run(self, rows, layers)
 
     def report(self) -> Path:
         """The path of the report page."""

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from leadline.system.errors import ModelError
 from leadline.system.os_errors import spoken
 from leadline.use.explain import faithfulness, shapley, trees, whole_model
 from leadline.use.explain.games import ColumnGame, PartGame, banzhaf, occlusion
+from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import (
     Agreement,
     ColumnEffect,
@@ -49,13 +51,20 @@ DEPENDED = 4  # columns whose curve is drawn
 
 
 def explain_source(
-    model: Model, source: Any, rows: Sequence[int] | None, cache: str | Path | None
+    model: Model, source: Any, rows: Sequence[int] | None, layers: bool, cache: str | Path | None
 ) -> Explanation:  # fmt: skip
     """`Model.explain`."""
     check_task(model)
     place = Path(cache) if cache else cache_folder()
     with spoken(cache=place, out=place):
-        return explain(model, read_sample(model, source, rows, place))
+        found = explain(model, read_sample(model, source, rows, place))
+        if not layers:
+            return found
+        sample = read_sample(model, source, None, place, LEARNED + HELD)
+        order = np.random.default_rng(0).permutation(len(sample.rows))
+        cut = len(order) * LEARNED // (LEARNED + HELD)
+        learned, held = sample.subset(np.sort(order[:cut])), sample.subset(np.sort(order[cut:]))
+        return dataclasses.replace(found, depth=depth_of(model, learned, held))
 
 
 def check_task(model: Model) -> None:

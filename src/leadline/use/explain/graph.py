@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from leadline.use.model import Model
 
-BATCH = 256
+BATCH = 128  # rows
 
 
 def loaded(model: Model) -> onnx.ModelProto:
@@ -37,10 +37,10 @@ def with_outputs(file: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProt
 
 
 def feeds_of(model: Model, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Rows as inputs, in batches; row by row where a value may have any shape."""
+    """Rows as inputs, in batches; row by row where values differ in shape."""
     inputs = model.contract["inputs"]
-    free = any(KINDS[facts["kind"]].variable_shape for facts in inputs.values())
-    step = 1 if free else BATCH
+    free = [name for name, facts in inputs.items() if KINDS[facts["kind"]].variable_shape]
+    step = BATCH if len({tuple(row[name].shape for name in free) for row in rows}) < 2 else 1
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         yield {

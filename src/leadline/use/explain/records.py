@@ -168,6 +168,49 @@ class Dependence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One unit of a layer, and the rows that excite it most, the strongest first."""
+
+    number: int
+    activations: tuple[float, ...]
+    rows: tuple[int, ...]  # from 0
+    values: tuple[Mapping[str, Any], ...] = dataclasses.field(repr=False)  # decoded, of these rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer: how well a linear model on its outputs predicts the target on held-out rows."""
+
+    name: str
+    shape: tuple[int, ...]
+    probe: Mean
+    units: tuple[Unit, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """What the layers of a network have learned.
+
+    Attributes:
+        learned, held: rows by which the probes were fitted and measured.
+        score: of the probes: 'accuracy', 'label accuracy' or 'r2'.
+        filters: of the first convolution, float32 [filters, channels, height, width]; None: it does not see colours.
+        points: [held, 2], the last layer but one on its two principal axes; explained: their shares of the variance.
+        classes: of each point; empty where answers are values.
+    """
+
+    learned: int
+    held: int
+    score: str
+    layers: tuple[Layer, ...]
+    filters: np.ndarray | None
+    points: np.ndarray
+    explained: tuple[float, float]
+    classes: tuple[str, ...]
+    inputs: Mapping[str, tuple[str, Mapping[str, Any]]] = dataclasses.field(repr=False)  # kind, and how it is decoded
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """Why a file answers rows of a source as it does, and how far that can be trusted."""
 
@@ -190,6 +233,7 @@ class Explanation:
     curves: tuple[Curve, ...]
     agreements: tuple[Agreement, ...]
     answered: int  # rows that the file answered for all this
+    depth: Depth | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but decoded values, for JSON; `row` counts from 1, as on the command line."""

@@ -6,7 +6,7 @@ Enters: a model and a source. Leaves: a `Sample`. Only these rows are decoded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,14 @@ class Sample:
     labels: np.ndarray | None
     shown: np.ndarray
 
+    def subset(self, places: np.ndarray) -> Sample:
+        """The rows at some places."""
+        return replace(
+            self, numbers=self.numbers[places], rows=tuple(self.rows[i] for i in places),
+            written=self.written[places.tolist()], labels=None if self.labels is None else self.labels[places],
+            shown=np.flatnonzero(np.isin(places, self.shown)),
+        )  # fmt: skip
+
     def chosen(self, count: int) -> np.ndarray:
         """Positions of so many rows, the ones to explain first, the others evenly over the source."""
         others = np.setdiff1d(np.arange(len(self.rows)), self.shown)
@@ -61,8 +69,12 @@ def spread(total: int, count: int) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)) if total else np.arange(0)
 
 
-def choose(total: int, rows: Sequence[int] | None, joint: bool, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(row numbers of the sample, those of them to explain). Raises SourceError where there is no such row."""
+def choose(total: int, rows: Sequence[int] | None, context: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(row numbers of the sample, those of them to explain). Raises SourceError where there is no such row.
+
+    Args:
+        context: rows to compare with.
+    """
     if not total:
         raise SourceError(f"{name} has no rows to explain.")
     shown = spread(total, SHOWN) if rows is None else np.unique(np.asarray(list(rows), np.int64))
@@ -72,8 +84,12 @@ def choose(total: int, rows: Sequence[int] | None, joint: bool, name: str) -> tu
     if len(beyond):
         there = "its only row is row 1" if total == 1 else f"its rows are 1 to {total:,}"
         raise SourceError(f"{name} has no row {int(beyond[0]) + 1:,}; {there}.")
-    context = spread(total, CONTEXT_JOINT if joint else CONTEXT)
-    return np.union1d(shown, context), shown
+    return np.union1d(shown, spread(total, context)), shown
+
+
+def context_of(model: Model) -> int:
+    """How many rows the explained ones are compared with."""
+    return CONTEXT_JOINT if is_joint(model) else CONTEXT
 
 
 def is_joint(model: Model) -> bool:
@@ -81,11 +97,14 @@ def is_joint(model: Model) -> bool:
     return all(KINDS[facts["kind"]].joint for facts in model.contract["inputs"].values())
 
 
-def read_sample(model: Model, source: Any, rows: Sequence[int] | None, cache: Path) -> Sample:
+def read_sample(
+    model: Model, source: Any, rows: Sequence[int] | None, cache: Path, context: int | None = None
+) -> Sample:  # fmt: skip
     """Rows of a source.
 
     Args:
         rows: numbers of those to explain, from 0 (default: a dozen, evenly over the source).
+        context: rows to compare with (default: by what an answer costs).
 
     Raises:
         LeadlineError: where there is no such row, a column is missing, or a row to explain cannot be decoded.
@@ -93,7 +112,7 @@ def read_sample(model: Model, source: Any, rows: Sequence[int] | None, cache: Pa
     given = source_to_predict(source, model, cache)
     parts = list(readable_parts(model, given))
     total = sum(count for _, count, _ in parts)
-    numbers, shown = choose(total, rows, is_joint(model), given.name)
+    numbers, shown = choose(total, rows, context or context_of(model), given.name)
     columns, target = list(model.contract["inputs"]), model.contract["target"]
     frames, decoded, start = [], [], 0
     for part, count, ways in parts:

@@ -78,6 +78,12 @@ def terminal(found: Explanation) -> str:
             ends = f"{plain(each.increase.low)} to {plain(each.increase.high)}"
             lines.append(_line(each.column, each.increase.value, most, f"95% {ends}"))
         lines.append("")
+    if found.depth is not None:
+        lines.append(f"Linear probes of each layer, {found.depth.score} on {found.depth.held:,} held-out rows:")
+        for layer in found.depth.layers:
+            ends = f"95% {plain(layer.probe.low)} to {plain(layer.probe.high)}"
+            lines.append(_line(layer.name, layer.probe.value, 1.0, ends))
+        lines.append("")
     checks = [("ok  " if curve.better else "NOT ") + sentence(curve) for curve in found.curves]
     return "\n".join([*lines, *checks, *(f"    {agreed(each)}" for each in found.agreements)])
 
