@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 import polars as pl
 
-from leadline.core.parts import Parts, whole
+from leadline.core.parts import Parts, Value, whole
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -286,7 +286,7 @@ class Kind(ABC):
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
         return None
 
-    def parts(self, value: Any, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
+    def parts(self, value: Value, settings: JsonObject) -> tuple[Parts, ...]:
         """A decoded value in parts that can be removed one by one, in every way to divide it.
 
         Args:

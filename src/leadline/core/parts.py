@@ -10,11 +10,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 MOST = 64  # parts of one value
+
+Value: TypeAlias = np.ndarray | float | int | str  # a decoded one
 
 
 class Layout(StrEnum):
@@ -42,7 +44,7 @@ class Parts:
     layout: Layout
     names: tuple[str, ...]
     shape: tuple[int, ...]
-    without: Callable[[np.ndarray], Any]
+    without: Callable[[np.ndarray], Value]
     edges: tuple[float, ...] = ()
     sets: np.ndarray | None = None
 
@@ -50,7 +52,7 @@ class Parts:
         return len(self.names)
 
 
-def missing_of(value: Any) -> Any:
+def missing_of(value: Value) -> Value:
     """The missing value of the same type: NaN, the smallest whole number, or an empty text."""
     array = np.asarray(value)
     if array.dtype.kind == "f":
@@ -60,7 +62,7 @@ def missing_of(value: Any) -> Any:
     return ""
 
 
-def whole(value: Any) -> Parts:
+def whole(value: Value) -> Parts:
     """One part: the value, or a missing one in its place."""
     return Parts(
         layout=Layout.WHOLE, names=("",), shape=(1,), without=lambda gone: missing_of(value) if gone[0] else value

@@ -189,7 +189,9 @@ def _agreements(agreements: tuple[Agreement, ...]) -> str:
 
 def _how(found: Explanation) -> str:
     told = [f"Effects of columns: {METHODS[found.method]}."] if len(found.rows[0].columns) > 1 else []
-    if found.additive_error is not None:
+    if found.additive_error is not None and found.rounding is None:
+        told.append(f"They add up to the answer but for {plain(found.additive_error, 2)}.")
+    elif found.additive_error is not None:
         told.append(
             f"They add up to the sum of the trees but for {plain(found.additive_error, 2)}, and to the file's own sum, "
             f"in single precision, but for {plain(found.rounding or 0.0, 2)}."

@@ -16,7 +16,7 @@ from leadline.core.parts import Layout
 from leadline.kinds import KINDS
 from leadline.tasks import Binary, Multilabel, Regression
 from leadline.use.explain.explain import explain
-from leadline.use.explain.records import Explanation, Loss
+from leadline.use.explain.records import Explanation, Loss, Method
 from leadline.use.explain.sample import Sample
 from leadline.use.explain.words import terminal
 
@@ -156,6 +156,7 @@ def test_shapley_values_of_a_product_are_those_by_hand() -> None:
     columns = {name: rng.normal(size=60) for name in "abc"}
     model = ruled(dict.fromkeys("abc", "number"), lambda f: f["a"] * f["b"] + f["c"], REGRESSION)
     found = explain(model, sampled(columns, columns["c"]))
+    assert found.method is Method.SHAPLEY
     means = {name: values.mean() for name, values in columns.items()}
     product = (columns["a"] * columns["b"]).mean()
     for row in found.rows:
@@ -169,6 +170,22 @@ def test_shapley_values_of_a_product_are_those_by_hand() -> None:
             reach = 2.5 * (each.high - each.low) + 1e-6  # eight pairs: the interval itself is a rough one
             assert abs(each.effect - by_hand[each.name]) < reach
     assert found.loss is Loss.ABSOLUTE_ERROR and found.rows[0].output is None
+
+
+def test_terms_of_an_additive_model_are_exact() -> None:
+    rng = np.random.default_rng(8)
+    columns: dict[str, Any] = {name: rng.normal(size=60) for name in "abc"} | {"word": rng.choice(["x", "y"], 60)}
+    columns["word"] = columns["word"].astype(object)
+    model = ruled(
+        {**dict.fromkeys("abc", "number"), "word": "category"},
+        lambda f: f["a"] - 2 * np.abs(f["b"]) + 0.3 * (f["word"] == "x"),
+    )
+    found = explain(model, sampled(columns))
+    assert found.method is Method.ADDITIVE and found.additive_error is not None and found.additive_error < 1e-5
+    for row in found.rows:
+        assert sum(each.effect for each in row.columns) == pytest.approx(row.margin - row.base, abs=1e-5)
+        assert all(each.low is None for each in row.columns)
+        assert next(each.effect for each in row.columns if each.name == "c") == pytest.approx(0, abs=1e-6)
 
 
 def test_a_model_that_ignores_its_columns_is_not_trusted() -> None:

@@ -32,7 +32,7 @@ from leadline.core.kind import (
     Similarity,
     Tensor,
 )
-from leadline.core.parts import Parts
+from leadline.core.parts import Parts, Value
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
 from leadline.kinds.audio import files
 from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames, spectrogram
@@ -170,9 +170,10 @@ class Audio(Kind):
     def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int]:
         return row, int(settings["rate"])
 
-    def parts(self, value: Any, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
+    def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
         rate = int(settings["rate"])
-        return time_windows(value, rate), bands(value, rate)
+        sound = np.asarray(value)
+        return time_windows(sound, rate), bands(sound, rate)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         rate = int(settings["rate"])

@@ -1,7 +1,7 @@
 """From a model and rows to an `Explanation`: the steps, in order.
 
 1  every row's answer, and which output of it is explained
-2  columns: exact effects where the file's form allows it (tree SHAP), else sampled Shapley values; and occlusion
+2  columns: exact effects of trees and of additive models, else sampled Shapley values; and occlusion
 3  parts of a column's value: occlusion
 4  how far that can be trusted: deletion and insertion curves, and agreement with a second method
 5  the model as a whole: permutation importance, and dependence on numbers
@@ -124,24 +124,32 @@ class _Explaining:
             agreements=tuple(self.agreements), answered=self.scorer.calls,
         )  # fmt: skip
 
-    def _columns(self) -> tuple[list[list[ColumnEffect]], Method, trees.TreeEffects | None]:
+    def _columns(self) -> tuple[list[list[ColumnEffect]], Method, shapley.Exact | None]:
         """The effects of each row's columns, strongest first."""
         if len(self.columns) == 1:
             return self._only_column(), Method.OCCLUSION, None
         games = [ColumnGame(row=row, groups=[[name] for name in self.columns], others=self.others) for row in self.rows]
         removed = occlusion(self.scorer, games, self.outputs)
         exact = trees.effects(self.model, self.sample, self.places, self.outputs)
+        exact = exact or shapley.additive(self.scorer, self.rows, self.outputs, removed, self.others)
         if exact is not None:
-            groups: list[list[list[str]]] = [[[name] for name in self.columns] for _ in self.rows]
-            found = exact.rows
+            groups = [self._players(each.effects) for each in exact.rows]
+            found = [self._grouped(own, each) for own, each in zip(groups, exact.rows, strict=True)]
         else:
             groups = [self._players(each) for each in removed]
             pool = self.sample.rows if self.joint else self.others
             found = shapley.shapley(self.scorer, self.rows, self.outputs, groups, pool, seed=self.seed)
         self.found = found
+        method = Method.SHAPLEY if exact is None else exact.method
         effects = [self._effects(i, groups[i], found[i], removed[i], exact is not None) for i in range(len(self.rows))]
-        self._check_columns(groups, [each.effects for each in found], exact is not None)
-        return effects, Method.SHAPLEY if exact is None else Method.TREE_SHAP, exact
+        self._check_columns(groups, [each.effects for each in found], method)
+        return effects, method, exact
+
+    def _grouped(self, groups: list[list[str]], found: shapley.Shapley) -> shapley.Shapley:
+        """Effects of columns as those of groups."""
+        place = {name: position for position, name in enumerate(self.columns)}
+        sums = np.array([found.effects[[place[name] for name in group]].sum() for group in groups])
+        return dataclasses.replace(found, effects=sums, errors=np.zeros(len(groups)))
 
     def _only_column(self) -> list[list[ColumnEffect]]:
         """Of a model with one column: all of the margin is its."""
@@ -192,7 +200,7 @@ class _Explaining:
             return ""
         return f"{written:,.6g}" if isinstance(written, float) else str(written)[:60]
 
-    def _check_columns(self, groups: list[list[list[str]]], effects: list[np.ndarray], exact: bool) -> None:
+    def _check_columns(self, groups: list[list[list[str]]], effects: list[np.ndarray], method: Method) -> None:
         """Curves of the columns, and whether occlusion ranks them alike."""
         games = [
             ColumnGame(row=self.rows[i], groups=groups[i], others=self.others[:COMPARED_COSTLY]) for i in self.checked
@@ -203,7 +211,7 @@ class _Explaining:
         others = [self.sample.rows[i] for i in np.random.default_rng(self.seed + 1).permutation(len(self.sample.rows))]
         fresh = [ColumnGame(row=game.row, groups=game.groups, others=others[: len(self.others)]) for game in games]
         removed = occlusion(self.scorer, fresh, outputs)
-        methods = (Method.TREE_SHAP if exact else Method.SHAPLEY, Method.OCCLUSION)
+        methods = (method, Method.OCCLUSION)
         self.agreements += faithfulness.agreement(own, removed, methods)
 
     def _parts(self) -> list[list[PartEffects]]:

@@ -23,7 +23,6 @@ class Method(StrEnum):
     TREE_SHAP = auto()  # exact
     ADDITIVE = auto()  # exact: the margin is a sum of one term a column
     BANZHAF = auto()
-    INTEGRATED_GRADIENTS = auto()
 
 
 class Loss(StrEnum):
@@ -56,7 +55,7 @@ class Mean:
         error = float(array.std(ddof=1)) / np.sqrt(n)
         half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
         p = float(stdtr(n - 1, -mean / error)) if error > 0 else (0.0 if mean > 0 else 1.0)
-        return cls(mean, mean - half, mean + half, p, n)
+        return cls(mean, float(mean - half), float(mean + half), p, n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +135,7 @@ class Curve:
     @property
     def better(self) -> bool:
         """Whether the interval of the gap lies above zero."""
-        return self.gap.rows > 1 and self.gap.low > 0
+        return bool(self.gap.rows > 1 and self.gap.low > 0)
 
 
 @dataclass(frozen=True, kw_only=True)

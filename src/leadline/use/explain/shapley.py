@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leadline.use.explain.records import Method
 from leadline.use.explain.sample import Row
 from leadline.use.explain.scorer import Scorer
 
 PAIRS = 8  # of orders of each row
+ADDS_UP = 1e-5  # of the effects of a row: how far an additive margin may be off by rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,40 @@ class Shapley:
     errors: np.ndarray
     margin: float
     base: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exact:
+    """Effects of each row's columns that are no samples.
+
+    `error`: how far their sums are from the margins, at most; `rounding`: of trees, from the sums that the file makes
+    in float32.
+    """
+
+    rows: list[Shapley]
+    error: float
+    rounding: float | None
+    method: Method
+
+
+def additive(
+    scorer: Scorer, rows: Sequence[Row], outputs: Sequence[int], removed: Sequence[np.ndarray], others: Sequence[Row]
+) -> Exact | None:
+    """Exact effects where the margin is a sum of one term a column, as of linear models; None where it is not.
+
+    Of such a sum the falls by removing one column at a time add up to the margin less its mean over the other rows;
+    they are the Shapley values then.
+    """
+    margins = scorer.margin(scorer.scores(rows), np.asarray(outputs))
+    found, error = [], 0.0
+    scores = scorer.scores(others)
+    for margin, output, falls in zip(margins, outputs, removed, strict=True):
+        base = float(scorer.margin(scores, np.full(len(scores), output)).mean())
+        error = max(error, abs(float(falls.sum()) - (float(margin) - base)))
+        found.append(Shapley(effects=falls, errors=np.zeros(len(falls)), margin=float(margin), base=base))
+    scale = max(float(np.abs(falls).sum()) for falls in removed)
+    exact = len(rows) > 1 and len(others) > 1 and error <= ADDS_UP * scale
+    return Exact(rows=found, error=error, rounding=None, method=Method.ADDITIVE) if exact else None
 
 
 def shapley(

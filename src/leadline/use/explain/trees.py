@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.graph.runtime import Session
+from leadline.use.explain.records import Method
 from leadline.use.explain.sample import Sample
 from leadline.use.explain.scorer import Scorer
-from leadline.use.explain.shapley import Shapley
+from leadline.use.explain.shapley import Exact, Shapley
 
 if TYPE_CHECKING:
     import onnx
@@ -34,17 +35,7 @@ MOST_ERROR = 1e-6
 EXCHANGES = 4  # rows whose values each column takes, to see which features are its
 
 
-@dataclass(frozen=True, kw_only=True)
-class TreeEffects:
-    """Effects of each row's columns. `error`: how far their sums are from those of the trees, at most; `rounding`: from
-    the sums that the file makes in float32."""
-
-    rows: list[Shapley]
-    error: float
-    rounding: float
-
-
-def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]) -> TreeEffects | None:
+def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]) -> Exact | None:
     """Exact effects of the rows at `places`; None where the file has no trees, or something else beside them."""
     from leadline.use.explain.graph import loaded, with_outputs
 
@@ -78,9 +69,8 @@ def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]
             own = Shapley(effects=sign * columns[n], errors=np.zeros(columns.shape[1]), margin=whole, base=mean)
             found.append((i, own))
     assert error <= MOST_ERROR, f"effects add up to the trees' sum but for {error}"
-    return TreeEffects(
-        rows=[each for _, each in sorted(found, key=lambda pair: pair[0])], error=error, rounding=rounding
-    )
+    ordered = [each for _, each in sorted(found, key=lambda pair: pair[0])]
+    return Exact(rows=ordered, error=error, rounding=rounding, method=Method.TREE_SHAP)
 
 
 def _scale(model: Model, sample: Sample, raw: np.ndarray) -> tuple[float, float]:

@@ -12,6 +12,7 @@ METHODS = {
     Method.OCCLUSION: "occlusion (each is removed in turn)",
     Method.SHAPLEY: "sampled Shapley values against other rows, with 95% intervals",
     Method.TREE_SHAP: "exact tree SHAP values",
+    Method.ADDITIVE: "exact terms, as the answer is a sum of one term a column",
     Method.BANZHAF: "Banzhaf values (random halves are removed)",
 }
 LOSSES = {
