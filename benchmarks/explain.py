@@ -117,7 +117,7 @@ def planted_word(data: Path, folder: Path) -> Found:
 def planted_tone(data: Path, folder: Path) -> Found:
     """A second of noise with a sixteenth of a low or a high tone."""
     began, rng = time.perf_counter(), np.random.default_rng(2)
-    for i in range(700):
+    for i in range(360):
         sound, window = rng.normal(0, 300, RATE), int(rng.integers(16))
         part = slice(window * RATE // 16, (window + 1) * RATE // 16)
         tone = 9_000 * np.sin(2 * np.pi * (700 if i % 2 else 1_900) * np.arange(RATE // 16) / RATE)
