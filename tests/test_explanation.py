@@ -106,7 +106,9 @@ def test_the_command_writes_a_page_and_json(
     said = capsys.readouterr().out
     assert "row 3:" in said and "faster than a random order" in said and str(page) in said
     html = page.read_text()
-    assert "Row 3:" in html and "<script" not in html and "http://" not in html and "Deletion of columns" in html
+    assert (
+        "Row 3: predicted" in html and "<script" not in html and "http://" not in html and "Deletion of columns" in html
+    )
     assert main(["explain", str(trees.folder / "model.onnx"), str(table), "--row", "700", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["row"] for row in found["rows"]] == [700] and found["method"] == "tree_shap"

@@ -70,13 +70,13 @@ def column_table(effects: Sequence[ColumnEffect], label: str) -> str:
     )
 
 
-def parts_of(parts: Sequence[PartEffects], room: Room) -> str:
-    """Every column's parts, those of one column together."""
+def parts_of(parts: Sequence[PartEffects], room: Room, named: bool) -> str:
+    """Every column's parts, those of one column together; `named` where the row has other columns too."""
     found, columns = [], list(dict.fromkeys(each.column for each in parts))
     for column in columns:
         mine = [each for each in parts if each.column == column]
         body = _column_parts(mine, room)
-        found.append(body if len(columns) == 1 else f"<h4>{name(column)}</h4>{body}")
+        found.append(f"<h4>{name(column)}</h4>{body}" if named else body)
     return "".join(found)
 
 

@@ -93,16 +93,18 @@ def _rows(found: Explanation, room: Room) -> str:
 
 
 def _row(found: Explanation, row: RowExplanation, room: Room) -> str:
-    title = f"Row {count(row.row + 1)}: {plain(row.answer, 5) if row.output is None else name(row.output)}"
-    said = "predicted" if row.output is None else f"probability {chance(row.answer)}"
-    truth = ""
+    answer = plain(row.answer, 5) if row.output is None else name(row.output)
+    title = f"Row {count(row.row + 1)}: predicted {answer}"
+    facts = [] if row.output is None else [f"probability {chance(row.answer)}"]
     if row.truth is not None:
         right = row.output is None or row.output in row.truth.split("|")
-        truth = f" · true: {name(row.truth)}" if right else f' · <span class="wrong">true: {name(row.truth)}</span>'
-    columns = column_table(row.columns, title) if len(row.columns) > 1 else ""
-    base = f"{plain(row.margin)} here, {plain(row.base)} on average" if columns else ""
-    note = f"<p>{said}{truth}{' · ' + base if base else ''}</p>"
-    return f'<article class="row"><h3>{title}</h3>{note}{columns}{parts_of(row.parts, room)}</article>'
+        true = f"true: {name(row.truth)}"
+        facts.append(true if right else f'<span class="wrong">{true}</span>')
+    columns = column_table(row.columns, f"Columns of row {row.row + 1}") if len(row.columns) > 1 else ""
+    if columns:
+        facts.append(f"{plain(row.margin)} here, {plain(row.base)} on average")
+    note = f"<p>{' · '.join(facts)}</p>"
+    return f'<article class="row"><h3>{title}</h3>{note}{columns}{parts_of(row.parts, room, len(row.columns) > 1)}</article>'
 
 
 def _model(found: Explanation) -> str:
