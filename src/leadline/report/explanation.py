@@ -104,7 +104,8 @@ def _row(found: Explanation, row: RowExplanation, room: Room) -> str:
     if columns:
         facts.append(f"{plain(row.margin)} here, {plain(row.base)} on average")
     note = f"<p>{' · '.join(facts)}</p>"
-    return f'<article class="row"><h3>{title}</h3>{note}{columns}{parts_of(row.parts, room, len(row.columns) > 1)}</article>'
+    parts = parts_of(row.parts, room, named=bool(columns))
+    return f'<article class="row"><h3>{title}</h3>{note}{columns}{parts}</article>'
 
 
 def _model(found: Explanation) -> str:
