@@ -36,7 +36,7 @@ EXCHANGES = 4  # rows whose values each column takes, to see which features are 
 
 
 def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]) -> Exact | None:
-    """Exact effects of the rows at `places`; None where the file has no trees, or something else beside them."""
+    """Exact effects of the rows at `places`; None where the file has no trees, or features of several columns."""
     from leadline.use.explain.graph import loaded, with_outputs
 
     file = loaded(model)
@@ -48,6 +48,8 @@ def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]
     ensemble = Ensemble.of(node)
     features, raw = _features(model, session, node, sample.rows)
     owners = _owners(model, session, node, sample.rows, features)
+    if owners is None:
+        return None
     targets = [output if ensemble.targets > 1 else 0 for output in outputs]
     slope, offset = _scale(model, sample, raw)
     reaching = ensemble.decisions(features)
@@ -95,8 +97,11 @@ def _features(model: Model, session: Session, node: onnx.NodeProto, rows: Any) -
     return features, sums
 
 
-def _owners(model: Model, session: Session, node: Any, rows: Any, features: np.ndarray) -> np.ndarray:
-    """bool [features, columns]: which feature changes with which column. One that never varies has no effect."""
+def _owners(model: Model, session: Session, node: Any, rows: Any, features: np.ndarray) -> np.ndarray | None:
+    """bool [features, columns]: which feature changes with which column; None where one changes with several.
+
+    A feature that never varies has no effect.
+    """
     names = list(model.contract["inputs"])
     owners = np.zeros((features.shape[1], len(names)), bool)
     for column, name in enumerate(names):
@@ -105,8 +110,7 @@ def _owners(model: Model, session: Session, node: Any, rows: Any, features: np.n
             other, _ = _features(model, session, node, changed)
             owners[:, column] |= ~((other == features) | (np.isnan(other) & np.isnan(features))).all(axis=0)
     varied = ~((features == features[:1]) | (np.isnan(features) & np.isnan(features[:1]))).all(axis=0)
-    assert not (varied & (owners.sum(axis=1) != 1)).any(), "a feature belongs to one column"
-    return owners
+    return None if (varied & (owners.sum(axis=1) != 1)).any() else owners
 
 
 @dataclass(frozen=True, kw_only=True)
