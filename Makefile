@@ -83,6 +83,7 @@ bench: setup
 	-$(bin)/python benchmarks/wide.py
 	-$(bin)/python benchmarks/readers.py
 	-$(bin)/python benchmarks/fuzz_types.py
+	-$(bin)/python benchmarks/explain.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

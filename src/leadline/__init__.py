@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leadline.api import fit
     from leadline.config import Settings
     from leadline.dry_run import Check, check
+    from leadline.explanation import explain
     from leadline.readers.samples import load
     from leadline.rerun import Replay, replay, resume
     from leadline.results.registry import list_runs, open_run
@@ -39,6 +40,7 @@ _HOMES = {
     "TargetError": "leadline.system.errors",
     "cache": "leadline.cache",
     "check": "leadline.dry_run",
+    "explain": "leadline.explanation",
     "fit": "leadline.api",
     "list_runs": "leadline.results.registry",
     "load": "leadline.readers.samples",
@@ -63,6 +65,7 @@ __all__ = [
     "TargetError",
     "cache",
     "check",
+    "explain",
     "fit",
     "list_runs",
     "load",

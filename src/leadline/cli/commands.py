@@ -179,6 +179,15 @@ def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
     predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
     predict.add_argument("source", help="rows in any form that fit takes; the target may be absent")
     predict.add_argument("--out", help="file to write: .csv, .tsv, .parquet or .jsonl (default: CSV to the terminal)")
+    explain = commands.add_parser("explain", parents=[shared], help="why a model answers so, and how far to trust it")
+    explain.add_argument("model", metavar="RUN|MODEL", help="a run folder, or a model.onnx")
+    explain.add_argument("source", nargs="?", help="rows as for predict (default: the test rows of the run)")
+    explain.add_argument(
+        "--row", type=int, action="append", help="a row to explain, from 1; again for more (default: 12)"
+    )
+    explain.add_argument("--layers", action="store_true", help="also what each layer of a network has learned")
+    explain.add_argument("--out", help="HTML page to write")
+    explain.add_argument("--json", action="store_true", help="print it as one JSON document")
     generate = commands.add_parser("generate", parents=[shared], help="generate text with a shipped language model")
     generate.add_argument("model", help="a model.onnx, or the run folder that holds it")
     generate.add_argument("--prompt", default="\n", help="text to continue (default: a new line)")
@@ -343,6 +352,20 @@ def _predict(options: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(options: argparse.Namespace) -> int:
+    with at_once():
+        from leadline.explanation import explain
+        from leadline.use.explain.words import terminal
+
+    rows = None if options.row is None else [row - 1 for row in options.row]
+    with _warned():
+        found = explain(options.model, options.source, rows=rows, layers=options.layers, out=options.out)
+    print(_json(found.as_dict()) if options.json else terminal(found))
+    if options.out and not options.json:
+        print(f"page    {options.out}")
+    return 0
+
+
 def _generate(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.use.generate import generate
@@ -387,6 +410,7 @@ COMMANDS = {
     "resume": _resume,
     "replay": _replay,
     "predict": _predict,
+    "explain": _explain,
     "generate": _generate,
 }
 

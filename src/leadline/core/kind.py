@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 import polars as pl
 
+from leadline.core.parts import Parts, Value, whole
+
 if TYPE_CHECKING:
     from io import BytesIO
 
@@ -283,6 +285,14 @@ class Kind(ABC):
     def sound(self, row: np.ndarray, settings: JsonObject) -> tuple[np.ndarray, int] | None:
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
         return None
+
+    def parts(self, value: Value, settings: JsonObject) -> tuple[Parts, ...]:
+        """A decoded value in parts that can be removed one by one, in every way to divide it.
+
+        Args:
+            settings: how the value was decoded.
+        """
+        return (whole(value),)
 
 
 @runtime_checkable

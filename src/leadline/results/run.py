@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from leadline.use.model import Model
 
 if TYPE_CHECKING:
     from leadline.results.run_data import RunData
+    from leadline.use.explain.records import Explanation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,25 @@ class Run:
         from leadline.results.run_data import RunData
 
         return RunData.open(self, source, test)
+
+    def explain(
+        self, source: Any = None, *, rows: Sequence[int] | None = None, layers: bool = False
+    ) -> Explanation:  # fmt: skip
+        """Why the shipped model answers rows as it does, and how far that can be trusted.
+
+        Args:
+            source: rows as for `Model.predict` (default: the test rows of the run).
+            rows: numbers of the rows to explain, from 0: of the source, or among the test rows (default: a dozen).
+            layers: also what each layer of a network has learned.
+
+        Raises:
+            LeadlineError: where there is no such row, the model has no layers, or the data of the run have changed.
+        """
+        if source is not None:
+            return self.model.explain(source, rows=rows, layers=layers)
+        from leadline.results.explain_run import explain_run
+
+        return explain_run(self, rows, layers)
 
     def report(self) -> Path:
         """The path of the report page."""

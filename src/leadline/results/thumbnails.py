@@ -27,8 +27,11 @@ def picture(store: Store, row: int) -> bytes | None:
     """The first block of a row in which there is something to see, such as an image, or a sound as a spectrogram."""
     seen = (KINDS[block.kind].picture(held, block.settings, 3 * THUMBNAIL) for block, held in _held(store, row))
     pixels = next((each for each in seen if each is not None), None)
-    if pixels is None:
-        return None
+    return None if pixels is None else packed_picture(pixels)
+
+
+def packed_picture(pixels: np.ndarray) -> bytes:
+    """Pixels uint8 [height, width, 1 or 3] as PNG or JPEG."""
     from PIL import Image
 
     shown = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
@@ -48,11 +51,13 @@ def sound(store: Store, row: int) -> bytes | None:
     """The beginning of the first sound of a row; every browser plays MP3, and where libsndfile cannot, WAV."""
     heard = (KINDS[block.kind].sound(held, block.settings) for block, held in _held(store, row))
     found = next((each for each in heard if each is not None), None)
-    if found is None or not len(found[0]):
-        return None
+    return None if found is None or not len(found[0]) else packed_sound(*found)
+
+
+def packed_sound(held: np.ndarray, rate: int) -> bytes:
+    """The beginning of int16 samples as MP3 or WAV."""
     import soundfile
 
-    held, rate = found
     held = held[: int(SECONDS * rate)]
     out = io.BytesIO()
     if "MP3" in soundfile.available_formats():

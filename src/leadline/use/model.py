@@ -28,6 +28,7 @@ from leadline.tasks import task_of
 from leadline.use.language_reader import Reader
 
 if TYPE_CHECKING:
+    from leadline.use.explain.records import Explanation
     from leadline.use.input_check import Watch
 
 KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
@@ -100,6 +101,22 @@ class Model:
             raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
 
+    def explain(
+        self, source: Any, *, rows: Sequence[int] | None = None, layers: bool = False, cache: str | Path | None = None
+    ) -> Explanation:  # fmt: skip
+        """Why the file answers rows of a source as it does, and how far that can be trusted.
+
+        Args:
+            rows: numbers of the rows to explain, from 0 (default: a dozen, evenly over the source).
+            layers: also what each layer of a network has learned; two thirds of the rows fit the probes.
+
+        Raises:
+            LeadlineError: where there is no such row, a column is missing, or the file is a language model.
+        """
+        from leadline.use.explain.explain import explain_source
+
+        return explain_source(self, source, rows, layers, cache)
+
     def __reduce__(self) -> tuple[type[Model], tuple[Path]]:
         """Pickled and copied by its path: the file is opened again where it is unpickled."""
         return type(self), (self._origin,)
@@ -159,6 +176,19 @@ class Model:
                     if watch is not None:
                         watch.note(name, decoded, start)
         return predictions, bad
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Outputs by role of decoded values, all of one shape, as the file takes them."""
+        outputs = self.contract["outputs"]
+        found = self._run(self._session, feeds, list(outputs.values()))
+        return {role: found[name] for role, name in outputs.items()}
+
+    def decoded(
+        self, frame: pl.DataFrame, root: Path | None, own: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Decoded]:  # fmt: skip
+        """Decoded values of a frame's rows; `own` says how columns are read that are not as the contract says."""
+        ways = {name: facts["decode"] for name, facts in self.contract["inputs"].items()}
+        return self._decoded(frame, root, {**ways, **own})
 
     def feeds(self, frame: pl.DataFrame, root: Path | None) -> dict[str, Any]:
         """Decoded values of a frame's rows, all of one shape, as the file takes them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +43,42 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
 
 
 def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
-    data = _source(source, model, cache)
+    data = source_to_predict(source, model, cache)
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
-    parts = [part for part in (data.train, data.valid, data.test) if part is not None]
     wanted = list(model.contract["inputs"])
     frames = []
     watch = Watch(model.contract["inputs"])
-    for part in parts:
+    for part, rows, own in readable_parts(model, data):
+        watch.own = own
+        schema = part.collect_schema()
+        path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
+        chunk = MANY if all(KINDS[facts["kind"]].joint for facts in model.contract["inputs"].values()) else CHUNK
+        for start in range(0, rows, chunk):
+            frame = part.select(wanted).slice(start, chunk).collect()
+            outputs, bad = model.answer(frame, data.root, watch)
+            answers = model.task.frame(outputs, bad)
+            frames.append(answers.with_columns(frame[name] for name in path))
+            for position, why in sorted(bad.items())[:3]:
+                warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
+            watch.row += len(frame)
+    if not frames:
+        raise SourceError(f"{data.name} holds no rows to predict.")
+    for sentence in watch.messages():
+        warnings.warn(sentence, stacklevel=2)
+    return pl.concat(frames)
+
+
+def readable_parts(
+    model: Model, data: Source
+) -> Iterator[tuple[pl.LazyFrame, int, dict[str, Mapping[str, Any]]]]:  # fmt: skip
+    """Each part of a source with the model's columns, its rows, and how columns are decoded that are written otherwise.
+
+    Raises ModelError where a column is missing or cannot be read.
+    """
+    wanted = list(model.contract["inputs"])
+    for part in (data.train, data.valid, data.test):
+        if part is None:
+            continue
         part, renamed = called_as(part, wanted)
         if renamed:
             renames = listed(f"{old!r} as {name!r}" for old, name in renamed.items())
@@ -65,23 +94,7 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
                     f"column {name!r} of {data.name} holds {schema[name]}, which cannot be read as {kind}; write its "
                     f"values as {KINDS[kind].written_as}."
                 )
-        rows = int(part.select(pl.len()).collect().item())
-        path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
-        watch.own = _readings(part, model)
-        chunk = MANY if all(KINDS[facts["kind"]].joint for facts in model.contract["inputs"].values()) else CHUNK
-        for start in range(0, rows, chunk):
-            frame = part.select(wanted).slice(start, chunk).collect()
-            outputs, bad = model.answer(frame, data.root, watch)
-            answers = model.task.frame(outputs, bad)
-            frames.append(answers.with_columns(frame[name] for name in path))
-            for position, why in sorted(bad.items())[:3]:
-                warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
-            watch.row += len(frame)
-    if not frames:
-        raise SourceError(f"{data.name} holds no rows to predict.")
-    for sentence in watch.messages():
-        warnings.warn(sentence, stacklevel=2)
-    return pl.concat(frames)
+        yield part, int(part.select(pl.len()).collect().item()), _readings(part, model)
 
 
 def _lacks(source: Source, lacking: list[str], names: list[str]) -> str:
@@ -103,7 +116,7 @@ def _readings(part: pl.LazyFrame, model: Model) -> dict[str, Mapping[str, Any]]:
     return settings
 
 
-def _source(source: Any, model: Model, cache: Path) -> Source:
+def source_to_predict(source: Any, model: Model, cache: Path) -> Source:
     """A source to predict: what `fit` takes, and also one file of media, or files of media with no class folders."""
     inputs = model.contract["inputs"]
     media = [(name, facts["kind"]) for name, facts in inputs.items() if facts["kind"] in MEDIA]

@@ -32,9 +32,11 @@ from leadline.core.kind import (
     Similarity,
     Tensor,
 )
+from leadline.core.parts import Parts, Value
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
 from leadline.kinds.audio import files
 from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames, spectrogram
+from leadline.kinds.audio.parts import bands, time_windows
 from leadline.kinds.audio.similarity import pairs
 
 if TYPE_CHECKING:
@@ -160,10 +162,18 @@ class Audio(Kind):
         return ["N", f"{name}.samples"]
 
     def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
+        if "size" not in settings:  # as decoded, without what a fit adds
+            frames = Frames.of(int(settings["rate"]), len(row))
+            settings = {**settings, "size": frames.size, "hop": frames.hop}
         return spectrogram(row, settings, side)
 
     def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int]:
         return row, int(settings["rate"])
+
+    def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
+        rate = int(settings["rate"])
+        sound = np.asarray(value)
+        return time_windows(sound, rate), bands(sound, rate)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         rate = int(settings["rate"])

@@ -31,6 +31,7 @@ from leadline.core.kind import (
     Similarity,
     Tensor,
 )
+from leadline.core.parts import Parts, Value, grid
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
 from leadline.kinds.image import files, graphs
 from leadline.kinds.image.similarity import pairs
@@ -179,6 +180,9 @@ class Image(Kind):
 
     def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
         return row
+
+    def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
+        return (grid(np.asarray(value)),)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         pictures = [picture for picture in samples[0] if picture is not None]

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from leadline.core.kind import CONVOLUTION, DENSE, Body, Decoded, Fit, Kind, Limits, Similarity, Tensor, present, share
+from leadline.core.parts import Parts, Value, windows
 from leadline.core.textbook import EITHER, OPEN, Finding, Textbook
 from leadline.kinds.number import PARSES, quartiles
 from leadline.kinds.series.similarity import pairs
@@ -121,6 +122,9 @@ class Series(Kind):
 
     def input_shape(self, name: str, block: Block) -> list[str | int]:
         return ["N", block.shape[0]]
+
+    def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
+        return (windows(np.asarray(value)),)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         from leadline.graph.builder import Graph

@@ -11,6 +11,7 @@ of tokens, by polynomial hash into 2^18 buckets of which only those that two tra
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ import polars as pl
 
 from leadline.core.json_types import whole
 from leadline.core.kind import EMBEDDING, Body, Decoded, Fit, Kind, Limits, Similarity, Tensor, View
+from leadline.core.parts import Parts, Value, pieces
 from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding, Textbook
 from leadline.graph.runtime import Session
 from leadline.kinds.text.grams import BUCKETS as GRAM_BUCKETS
@@ -81,6 +83,11 @@ class Text(Kind):
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         return Decoded(values=readable(cells.cast(pl.String).str.slice(0, LONGEST_TEXT)))
+
+    def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
+        value = str(value)
+        word = r"\S+" if _unit(np.array([value], object)) == "word" else r"\S"
+        return (pieces(value, [match.span() for match in re.finditer(word, value)]),)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         (texts,) = samples

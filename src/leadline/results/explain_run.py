@@ -1,0 +1,57 @@
+"""The test rows of a finished run, as an explanation of its model takes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from leadline.dataset.table import take
+from leadline.kinds import KINDS
+from leadline.metrics.multilabel import unpacked
+from leadline.results.run import Run
+from leadline.results.run_data import RunData
+from leadline.use.explain.explain import check_task, explain
+from leadline.use.explain.layers import HELD, LEARNED, depth_of
+from leadline.use.explain.records import Explanation
+from leadline.use.explain.sample import Sample, assembled, choose, context_of
+from leadline.use.model import Model
+
+__all__ = ["explain_run", "sample_of"]
+
+
+def explain_run(run: Run, rows: Sequence[int] | None = None, layers: bool = False) -> Explanation:
+    """Explain the shipped model of a run by its test rows; raises LeadlineError where the data have changed."""
+    model = run.model
+    check_task(model)
+    data = run.data()
+    found = explain(model, sample_of(data, model, rows))
+    if not layers:
+        return found
+    learned, held = (sample_of(data, model, None, part, count) for part, count in (("train", LEARNED), ("test", HELD)))
+    return dataclasses.replace(found, depth=depth_of(model, learned, held))
+
+
+def sample_of(
+    data: RunData, model: Model, rows: Sequence[int] | None, part: str = "test", context: int | None = None
+) -> Sample:  # fmt: skip
+    """Rows of a part of the split; `rows` are positions in it, from 0."""
+    places = data.rows(part)
+    table = data.table
+    numbers, shown = choose(len(places), rows, context or context_of(model), f"the {part} part of {data.run.folder}")
+    columns = list(model.contract["inputs"])
+    order = np.argsort(places[numbers], kind="stable")  # `take` gives rows in the order of the table
+    frame = take(table.frame, places[numbers], columns)[np.argsort(order, kind="stable").tolist()]
+    decoded = model.decoded(frame, table.source.root, {})
+    bad = {
+        place: why
+        for name in columns
+        if KINDS[model.contract["inputs"][name]["kind"]].variable_shape
+        for place, why in decoded[name].bad.items()
+    }
+    labels = data.labels(part)[numbers]
+    task = data.store.task
+    labels = unpacked(labels, len(task.classes)).astype(bool) if task.multilabel else labels
+    values = {name: decoded[name].values for name in columns}
+    return assembled(f"the {part} part of {data.run.folder}", len(places), numbers, values, frame, labels, shown, bad)

@@ -1,0 +1,289 @@
+"""From a model and rows to an `Explanation`: the steps, in order.
+
+1  every row's answer, and which output of it is explained
+2  columns: exact effects of trees and of additive models, else sampled Shapley values; and occlusion
+3  parts of a column's value: occlusion
+4  how far that can be trusted: deletion and insertion curves, and agreement with a second method
+5  the model as a whole: permutation importance, and dependence on numbers
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.core.kind import Scale
+from leadline.core.parts import Layout
+from leadline.kinds import KINDS
+from leadline.system.cache import cache_folder
+from leadline.system.errors import ModelError
+from leadline.system.os_errors import spoken
+from leadline.use.explain import faithfulness, shapley, trees, whole_model
+from leadline.use.explain.games import ColumnGame, PartGame, banzhaf, occlusion
+from leadline.use.explain.layers import HELD, LEARNED, depth_of
+from leadline.use.explain.records import (
+    Agreement,
+    ColumnEffect,
+    Curve,
+    Explanation,
+    Method,
+    PartEffects,
+    RowExplanation,
+)
+from leadline.use.explain.sample import Sample, is_joint, read_sample
+from leadline.use.explain.scorer import Scorer
+
+if TYPE_CHECKING:
+    from leadline.use.model import Model
+
+CHECKED, CHECKED_JOINT = 16, 32  # rows by which an explanation is checked
+AGREED = 8  # rows on which a second method is asked
+MASKS = 128  # random sets of parts of each of these
+MOST_PLAYERS = 24  # columns that are players by themselves; the others are one player together
+MOST_COLUMNS = 64  # whose importance is measured
+COMPARED, COMPARED_COSTLY = 16, 4  # rows from which a column that is removed takes its values
+VARIANTS = 1_000  # changed rows of one row, about, for the occlusion of its columns
+DEPENDED = 4  # columns whose curve is drawn
+
+
+def explain_source(
+    model: Model, source: Any, rows: Sequence[int] | None, layers: bool, cache: str | Path | None
+) -> Explanation:  # fmt: skip
+    """`Model.explain`."""
+    check_task(model)
+    place = Path(cache) if cache else cache_folder()
+    with spoken(cache=place, out=place):
+        found = explain(model, read_sample(model, source, rows, place))
+        if not layers:
+            return found
+        sample = read_sample(model, source, None, place, LEARNED + HELD)
+        order = np.random.default_rng(0).permutation(len(sample.rows))
+        cut = len(order) * LEARNED // (LEARNED + HELD)
+        learned, held = sample.subset(np.sort(order[:cut])), sample.subset(np.sort(order[cut:]))
+        return dataclasses.replace(found, depth=depth_of(model, learned, held))
+
+
+def check_task(model: Model) -> None:
+    """Refuse a language model."""
+    if model.task.generative:
+        raise ModelError(
+            f"{model.path.name} is a language model; leadline explain reads models that predict a column, and leadline "
+            "generate shows what this one has learned."
+        )
+
+
+def explain(model: Model, sample: Sample, seed: int = 0) -> Explanation:
+    """Explain the rows of a sample that are to be shown, and the model as a whole."""
+    return _Explaining(model, sample, seed).explanation()
+
+
+class _Explaining:
+    """What the steps share."""
+
+    def __init__(self, model: Model, sample: Sample, seed: int) -> None:
+        self.model, self.sample, self.seed = model, sample, seed
+        self.scorer = Scorer(model)
+        self.columns, self.inputs = self.scorer.columns, model.contract["inputs"]
+        self.joint = is_joint(model)
+        self.places = sample.chosen(max(len(sample.shown), CHECKED_JOINT if self.joint else CHECKED))
+        self.rows = [sample.rows[place] for place in self.places]
+        self.scores = self.scorer.scores(self.rows)
+        self.outputs = self.scorer.chosen(self.scores).tolist()
+        self.checked = [i for i, place in enumerate(self.places) if place in set(sample.chosen(self._most).tolist())]
+        rng = np.random.default_rng(seed)
+        some = COMPARED if self.joint else COMPARED_COSTLY
+        count = int(np.clip(VARIANTS // len(self.columns), 2, some))
+        self.others = [sample.rows[i] for i in rng.permutation(len(sample.rows))[:count]]
+        self.curves: list[Curve] = []
+        self.agreements: list[Agreement] = []
+
+    @property
+    def _most(self) -> int:
+        return CHECKED_JOINT if self.joint else CHECKED
+
+    def explanation(self) -> Explanation:
+        effects, method, exact = self._columns()
+        parts = self._parts()
+        shown = set(self.sample.shown.tolist())
+        rows = [self._row(i, effects[i], parts[i]) for i in range(len(self.rows)) if int(self.places[i]) in shown]
+        wanted = self._strongest(effects, MOST_COLUMNS)
+        importances = whole_model.importances(self.scorer, self.sample.rows, self.sample.labels, wanted, self.seed)
+        contract = self.model.contract
+        return Explanation(
+            model=str(self.model.path), contender=contract.get("contender", ""), task=contract["task"],
+            target=contract["target"], numeric=self.scorer.task.numeric, source=self.sample.name,
+            total=self.sample.total, compared=len(self.sample.rows), method=method,
+            additive_error=exact.error if exact else None, rounding=exact.rounding if exact else None,
+            output=None if self.scorer.task.numeric else self.scorer.task.classes[self._usual()],
+            loss=whole_model.loss_of(self.scorer, self.sample.labels), rows=tuple(rows), importances=importances,
+            dependences=self._dependences([each.column for each in importances]), curves=tuple(self.curves),
+            agreements=tuple(self.agreements), answered=self.scorer.calls,
+        )  # fmt: skip
+
+    def _columns(self) -> tuple[list[list[ColumnEffect]], Method, shapley.Exact | None]:
+        """The effects of each row's columns, strongest first."""
+        if len(self.columns) == 1:
+            return self._only_column(), Method.OCCLUSION, None
+        games = [ColumnGame(row=row, groups=[[name] for name in self.columns], others=self.others) for row in self.rows]
+        removed = occlusion(self.scorer, games, self.outputs)
+        exact = trees.effects(self.model, self.sample, self.places, self.outputs)
+        exact = exact or shapley.additive(self.scorer, self.rows, self.outputs, removed, self.others)
+        if exact is not None:
+            groups = [self._players(each.effects) for each in exact.rows]
+            found = [self._grouped(own, each) for own, each in zip(groups, exact.rows, strict=True)]
+        else:
+            groups = [self._players(each) for each in removed]
+            pool = self.sample.rows if self.joint else self.others
+            found = shapley.shapley(self.scorer, self.rows, self.outputs, groups, pool, seed=self.seed)
+        self.found = found
+        method = Method.SHAPLEY if exact is None else exact.method
+        effects = [self._effects(i, groups[i], found[i], removed[i], exact is not None) for i in range(len(self.rows))]
+        self._check_columns(groups, [each.effects for each in found], method)
+        return effects, method, exact
+
+    def _grouped(self, groups: list[list[str]], found: shapley.Shapley) -> shapley.Shapley:
+        """Effects of columns as those of groups."""
+        place = {name: position for position, name in enumerate(self.columns)}
+        sums = np.array([found.effects[[place[name] for name in group]].sum() for group in groups])
+        return dataclasses.replace(found, effects=sums, errors=np.zeros(len(groups)))
+
+    def _only_column(self) -> list[list[ColumnEffect]]:
+        """Of a model with one column: all of the margin is its."""
+        scores = self.scorer.scores(self.sample.rows)
+        self.found = []
+        margins = self.scorer.margin(self.scores, np.array(self.outputs))
+        for i, margin in enumerate(margins):
+            base = float(self.scorer.margin(scores, np.full(len(scores), self.outputs[i])).mean())
+            whole = np.array([margin - base])
+            self.found.append(shapley.Shapley(effects=whole, errors=np.zeros(1), margin=float(margin), base=base))
+        name = self.columns[0]
+        return [
+            [ColumnEffect(columns=(name,), value=self._value(i, name), effect=float(each.effects[0]), low=None,
+                          high=None, occlusion=float(each.effects[0]))]
+            for i, each in enumerate(self.found)
+        ]  # fmt: skip
+
+    def _players(self, removed: np.ndarray) -> list[list[str]]:
+        """Columns that are players by themselves, the strongest, and the others as one."""
+        order = np.argsort(-np.abs(removed), kind="stable")
+        if len(order) <= MOST_PLAYERS:
+            return [[name] for name in self.columns]
+        alone = [[self.columns[i]] for i in order[: MOST_PLAYERS - 1]]
+        return [*alone, [self.columns[i] for i in order[MOST_PLAYERS - 1 :]]]
+
+    def _effects(
+        self, i: int, groups: list[list[str]], found: shapley.Shapley, removed: np.ndarray, exact: bool
+    ) -> list[ColumnEffect]:  # fmt: skip
+        place = {name: position for position, name in enumerate(self.columns)}
+        half = 1.96 * found.errors
+        effects = [
+            ColumnEffect(
+                columns=tuple(group), value=self._value(i, group[0]) if len(group) == 1 else "",
+                effect=float(found.effects[j]), low=None if exact else float(found.effects[j] - half[j]),
+                high=None if exact else float(found.effects[j] + half[j]),
+                occlusion=float(sum(removed[place[name]] for name in group)),
+            )
+            for j, group in enumerate(groups)
+        ]  # fmt: skip
+        return sorted(effects, key=lambda each: (len(each.columns) > 1, -abs(each.effect)))
+
+    def _value(self, i: int, name: str) -> str:
+        """A value as it is written, for a line."""
+        written = self.sample.written[name][int(self.places[i])]
+        if written is None:
+            return "missing"
+        if not KINDS[self.inputs[name]["kind"]].listed:
+            return ""
+        return f"{written:,.6g}" if isinstance(written, float) else str(written)[:60]
+
+    def _check_columns(self, groups: list[list[list[str]]], effects: list[np.ndarray], method: Method) -> None:
+        """Curves of the columns, and whether occlusion ranks them alike."""
+        games = [
+            ColumnGame(row=self.rows[i], groups=groups[i], others=self.others[:COMPARED_COSTLY]) for i in self.checked
+        ]
+        own, outputs = [effects[i] for i in self.checked], [self.outputs[i] for i in self.checked]
+        self.curves += faithfulness.curves(self.scorer, games, own, outputs, seed=self.seed)
+        # Ranked apart from the values by which the first method was computed: the same would agree too easily.
+        others = [self.sample.rows[i] for i in np.random.default_rng(self.seed + 1).permutation(len(self.sample.rows))]
+        fresh = [ColumnGame(row=game.row, groups=game.groups, others=others[: len(self.others)]) for game in games]
+        removed = occlusion(self.scorer, fresh, outputs)
+        methods = (method, Method.OCCLUSION)
+        self.agreements += faithfulness.agreement(own, removed, methods)
+
+    def _parts(self) -> list[list[PartEffects]]:
+        """The effects of the parts of each row's values, for every column that has parts."""
+        found: list[list[PartEffects]] = [[] for _ in self.rows]
+        for name in self.columns:
+            kind = KINDS[self.inputs[name]["kind"]]
+            ways = [kind.parts(row[name], self.inputs[name]["decode"]) for row in self.rows]
+            for way in range(max(map(len, ways))):
+                parts = [each[way] for each in ways]
+                if all(each.layout is Layout.WHOLE for each in parts):
+                    continue
+                games = [PartGame(row=row, column=name, parts=own) for row, own in zip(self.rows, parts, strict=True)]
+                effects = occlusion(self.scorer, games, self.outputs)
+                for i, (own, effect) in enumerate(zip(parts, effects, strict=True)):
+                    found[i].append(
+                        PartEffects(
+                            column=name, kind=kind.name, layout=own.layout, names=own.names, shape=own.shape,
+                            edges=own.edges, effects=effect, value=self.rows[i][name],
+                            settings=self.inputs[name]["decode"],
+                        )
+                    )  # fmt: skip
+                self._check_parts(name, parts[0].layout, games, effects)
+        return found
+
+    def _check_parts(self, name: str, layout: Layout, games: Sequence[PartGame], effects: Sequence[np.ndarray]) -> None:
+        """Curves of the parts, and whether Banzhaf values from random sets rank them alike."""
+        chosen = [i for i in self.checked if games[i].size > 1]
+        own, outputs = [effects[i] for i in chosen], [self.outputs[i] for i in chosen]
+        checked = [games[i] for i in chosen]
+        self.curves += faithfulness.curves(self.scorer, checked, own, outputs, name, layout, self.seed)
+        second = banzhaf(self.scorer, checked[:AGREED], outputs[:AGREED], MASKS, self.seed)
+        methods = (Method.OCCLUSION, Method.BANZHAF)
+        self.agreements += faithfulness.agreement(own[:AGREED], second, methods, name, layout)
+
+    def _row(self, i: int, columns: list[ColumnEffect], parts: list[PartEffects]) -> RowExplanation:
+        place, task, output = int(self.places[i]), self.scorer.task, self.outputs[i]
+        prose = [name for name in self.columns if KINDS[self.inputs[name]["kind"]].prose]
+        texts = [str(self.rows[i][name]) for name in prose if self.rows[i][name]]
+        return RowExplanation(
+            row=int(self.sample.numbers[place]), output=None if task.numeric else task.classes[output],
+            truth=self._truth(place), answer=float(self.scorer.chance(self.scores[i : i + 1], np.array([output]))[0]),
+            margin=self.found[i].margin, base=self.found[i].base, columns=tuple(columns), parts=tuple(parts),
+            text="\n".join(texts)[:1_000] or None,
+        )  # fmt: skip
+
+    def _truth(self, place: int) -> str | None:
+        labels, task = self.sample.labels, self.scorer.task
+        if labels is None:
+            return None
+        label: Any = labels[place]
+        if task.numeric:
+            return f"{label:,.6g}"
+        if task.multilabel:
+            return "|".join(name for name, there in zip(task.classes, label, strict=True) if there)
+        return task.classes[label] if label >= 0 else None
+
+    def _strongest(self, effects: list[list[ColumnEffect]], count: int) -> list[str]:
+        """Columns by their mean effect on the rows, either way."""
+        total = dict.fromkeys(self.columns, 0.0)
+        for row in effects:
+            for each in row:
+                for name in each.columns:
+                    total[name] += abs(each.effect) / len(each.columns)
+        return sorted(total, key=lambda name: -total[name])[:count]
+
+    def _dependences(self, ranked: Sequence[str]) -> tuple[Any, ...]:
+        """Curves of the most important numbers: of the value, or of the class that is explained most often."""
+        numbers = [name for name in ranked if KINDS[self.inputs[name]["kind"]].scale is Scale.NUMERIC][:DEPENDED]
+        found = [whole_model.dependence(self.scorer, self.sample.rows, name, self._usual()) for name in numbers]
+        return tuple(each for each in found if each is not None)
+
+    def _usual(self) -> int:
+        """The output that is explained most often."""
+        return int(np.bincount(self.outputs).argmax())

@@ -1,0 +1,49 @@
+"""The graph of a shipped file, opened: inner values as outputs, and rows as its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.kinds import KINDS
+from leadline.use.explain.sample import Row
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.use.model import Model
+
+BATCH = 128  # rows
+
+
+def loaded(model: Model) -> onnx.ModelProto:
+    """The file as a graph."""
+    import onnx
+
+    return onnx.load(model.path)
+
+
+def with_outputs(file: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProto:
+    """A copy of the graph that also gives inner values by their names."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(file)
+    there = {value.name for value in copy.graph.output}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=value) for value in dict.fromkeys(values) if value not in there)
+    return copy
+
+
+def feeds_of(model: Model, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Rows as inputs, in batches; row by row where values differ in shape."""
+    inputs = model.contract["inputs"]
+    free = [name for name, facts in inputs.items() if KINDS[facts["kind"]].variable_shape]
+    step = BATCH if len({tuple(row[name].shape for name in free) for row in rows}) < 2 else 1
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        yield {
+            name: np.array([row[name] for row in part], object if facts["dtype"] == "str" else facts["dtype"])
+            for name, facts in inputs.items()
+        }

@@ -1,0 +1,256 @@
+"""What an explanation holds: plain frozen records, with `as_dict` for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import Any
+
+import numpy as np
+
+from leadline.core.parts import Layout
+
+LEVEL = 0.95  # of every interval
+
+
+class Method(StrEnum):
+    """How effects were computed."""
+
+    OCCLUSION = auto()
+    SHAPLEY = auto()  # sampled
+    TREE_SHAP = auto()  # exact
+    ADDITIVE = auto()  # exact: the margin is a sum of one term a column
+    BANZHAF = auto()
+
+
+class Loss(StrEnum):
+    """By what the importance of a column is measured, where its values are permuted."""
+
+    LOG_LOSS = auto()
+    ABSOLUTE_ERROR = auto()
+    CHANGE = auto()  # of the margin: no labels are known
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over rows with its 95% interval (Student's t); `p` is one-sided, that the mean is not above zero."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    rows: int
+
+    @classmethod
+    def of(cls, values: Sequence[float] | np.ndarray) -> Mean:
+        """The mean of one value a row; of one row alone the interval has no ends."""
+        from scipy.special import stdtr, stdtrit
+
+        array = np.asarray(values, np.float64)
+        mean, n = float(array.mean()), len(array)
+        if n < 2:
+            return cls(mean, -np.inf, np.inf, 1.0, n)
+        error = float(array.std(ddof=1)) / np.sqrt(n)
+        half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
+        p = float(stdtr(n - 1, -mean / error)) if error > 0 else (0.0 if mean > 0 else 1.0)
+        return cls(mean, float(mean - half), float(mean + half), p, n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnEffect:
+    """What one column adds to the margin of a row. `columns` are several where the least important are taken together.
+
+    `low` and `high`: 95% interval of a sampled effect. `occlusion`: by how much the margin falls, where the values of
+    other rows stand in the column's place.
+    """
+
+    columns: tuple[str, ...]
+    value: str
+    effect: float
+    low: float | None
+    high: float | None
+    occlusion: float
+
+    @property
+    def name(self) -> str:
+        """The column, or how many there are."""
+        return self.columns[0] if len(self.columns) == 1 else f"{len(self.columns):,} other columns"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartEffects:
+    """By how much the margin of a row falls without each part of one column's value."""
+
+    column: str
+    kind: str
+    layout: Layout
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    edges: tuple[float, ...]
+    effects: np.ndarray  # float64 [parts]
+    value: Any = dataclasses.field(repr=False)  # decoded
+    settings: Mapping[str, Any] = dataclasses.field(repr=False)  # by which it was decoded
+
+    def strongest(self, count: int) -> list[tuple[str, float]]:
+        """The parts of most effect, either way."""
+        order = np.argsort(-np.abs(self.effects), kind="stable")[:count]
+        return [(self.names[place], float(self.effects[place])) for place in order]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowExplanation:
+    """One row. `answer` is the probability of `output`, or the value; `margin` its log odds, or the value.
+
+    The effects of all columns add up to `margin` less `base`, the mean margin of the rows it is compared with.
+    """
+
+    row: int  # from 0
+    output: str | None  # class or label that is explained; None: the value
+    truth: str | None
+    answer: float
+    margin: float
+    base: float
+    columns: tuple[ColumnEffect, ...]  # the strongest first
+    parts: tuple[PartEffects, ...]
+    text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Answers while players are removed (deletion) or added (insertion), the strongest first, and in random order.
+
+    `gap` is the area between the two curves, above zero where the explanation is better than random.
+    """
+
+    of: str  # a column, or '' for the columns of a table
+    layout: Layout | None
+    deletion: bool
+    shares: tuple[float, ...]
+    own: tuple[float, ...]
+    random: tuple[float, ...]
+    gap: Mean
+
+    @property
+    def better(self) -> bool:
+        """Whether the interval of the gap lies above zero."""
+        return bool(self.gap.rows > 1 and self.gap.low > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """The mean rank correlation of two methods over rows."""
+
+    of: str
+    layout: Layout | None
+    methods: tuple[Method, Method]
+    correlation: Mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """By how much the loss rises where a column's values are permuted among rows."""
+
+    column: str
+    increase: Mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dependence:
+    """The mean margin where one column has each of some values: partial dependence, and accumulated local effects."""
+
+    column: str
+    values: tuple[float, ...]
+    partial: tuple[float, ...]
+    accumulated: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One unit of a layer, and the rows that excite it most, the strongest first."""
+
+    number: int
+    activations: tuple[float, ...]
+    rows: tuple[int, ...]  # from 0
+    values: tuple[Mapping[str, Any], ...] = dataclasses.field(repr=False)  # decoded, of these rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer: how well a linear model on its outputs predicts the target on held-out rows."""
+
+    name: str
+    shape: tuple[int, ...]
+    probe: Mean
+    units: tuple[Unit, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """What the layers of a network have learned.
+
+    Attributes:
+        learned, held: rows by which the probes were fitted and measured.
+        score: of the probes: 'accuracy', 'label accuracy' or 'r2'.
+        filters: of the first convolution, float32 [filters, channels, height, width]; None: it does not see colours.
+        points: [held, 2], the last layer but one on its two principal axes; explained: their shares of the variance.
+        classes: of each point; empty where answers are values.
+    """
+
+    learned: int
+    held: int
+    score: str
+    layers: tuple[Layer, ...]
+    filters: np.ndarray | None
+    points: np.ndarray
+    explained: tuple[float, float]
+    classes: tuple[str, ...]
+    inputs: Mapping[str, tuple[str, Mapping[str, Any]]] = dataclasses.field(repr=False)  # kind, and how it is decoded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why a file answers rows of a source as it does, and how far that can be trusted."""
+
+    model: str
+    contender: str
+    task: str
+    target: str | None
+    numeric: bool
+    source: str
+    total: int
+    compared: int  # rows from which values were taken, and by which the model as a whole is explained
+    method: Method  # of column effects
+    additive_error: float | None  # of exact effects: how far their sums are from those of the trees, at most
+    rounding: float | None  # the same, from the sums that the file makes in float32
+    output: str | None  # of which class the dependences are; None: the value
+    loss: Loss
+    rows: tuple[RowExplanation, ...]
+    importances: tuple[Importance, ...]
+    dependences: tuple[Dependence, ...]
+    curves: tuple[Curve, ...]
+    agreements: tuple[Agreement, ...]
+    answered: int  # rows that the file answered for all this
+    depth: Depth | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but decoded values, for JSON; `row` counts from 1, as on the command line."""
+        found = _plain(self)
+        assert isinstance(found, dict)
+        for row in found["rows"]:
+            row["row"] += 1
+        return found
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = (field for field in dataclasses.fields(value) if field.repr)
+        return {field.name: _plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, np.ndarray):
+        return [_plain(each) for each in value.tolist()]
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return value

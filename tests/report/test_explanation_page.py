@@ -1,0 +1,111 @@
+"""The page of an explanation: whole on a desk and on a phone, honest where a check fails, and safe with odd names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leadline.core.parts import Layout, grid, pieces, windows
+from leadline.kinds import KINDS
+from leadline.report.explanation import render
+from leadline.use.explain.records import (
+    Agreement,
+    ColumnEffect,
+    Curve,
+    Depth,
+    Explanation,
+    Importance,
+    Layer,
+    Loss,
+    Mean,
+    Method,
+    PartEffects,
+    RowExplanation,
+    Unit,
+)
+
+LONG = "a_column_with_a_name_that_is_far_longer_than_anybody_would_like_it_to_be_on_a_telephone"
+EVIL = "<script>alert(1)</script>"
+RNG = np.random.default_rng(0)
+RUNS_OVER = """[...document.querySelectorAll('body *')].filter(e => {
+  const box = e.getBoundingClientRect();
+  return box.width && !e.closest('.scroll, pre, svg') && (box.right > innerWidth + 1 || box.left < -1) })
+  .map(e => e.outerHTML.slice(0, 120))"""
+
+
+def _part(column: str, kind: str, value: Any, parts: Any, settings: dict[str, Any] | None = None) -> PartEffects:
+    return PartEffects(
+        column=column, kind=kind, layout=parts.layout, names=parts.names, shape=parts.shape, edges=parts.edges,
+        effects=RNG.normal(size=len(parts)), value=value, settings=settings or {},
+    )  # fmt: skip
+
+
+def _curve(deletion: bool, gaps: list[float], layout: Layout | None = None) -> Curve:
+    shares = tuple(np.linspace(0, 1, 9))
+    return Curve(
+        of=LONG, layout=layout, deletion=deletion, shares=shares, own=tuple(np.linspace(1, 0, 9) ** 2),
+        random=tuple(np.linspace(1, 0, 9)), gap=Mean.of(gaps),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found() -> Explanation:
+    picture = RNG.integers(0, 255, (24, 40, 3), np.uint8)
+    text = f"{EVIL} هذا الفيلم رائع  and then {LONG} again"
+    series = np.where(np.arange(60) % 17 == 0, np.nan, RNG.normal(size=60))
+    sound = RNG.integers(-9_000, 9_000, 3_000).astype(np.int16)
+    audio, rate = (
+        next(kind for kind in KINDS.values() if kind.variable_shape and kind.sound(sound, {"rate": 8_000})),
+        8_000,
+    )
+    words = [(0, 10), (11, 20), (21, len(text))]
+    parts = (
+        _part("photo", "image", picture, grid(picture)), _part(EVIL, "text", text, pieces(text, words)),
+        _part("empty", "text", "", pieces("", [])), _part("trace", "series", series, windows(series)),
+        *(_part("clip", audio.name, sound, each, {"rate": rate}) for each in audio.parts(sound, {"rate": rate})),
+    )  # fmt: skip
+    effects = tuple(
+        ColumnEffect(columns=(name,), value=EVIL, effect=effect, low=effect - 1, high=effect + 1, occlusion=effect)
+        for name, effect in ((LONG, 3.0), (EVIL, -2.0), ("x", 0.0))
+    )
+    row = RowExplanation(
+        row=1_233, output=EVIL, truth="ham", answer=0.93, margin=2.5, base=-0.1, columns=effects, parts=parts,
+    )  # fmt: skip
+    unit = Unit(number=3, activations=(1.0,), rows=(7,), values=({"photo": picture},))
+    depth = Depth(
+        learned=1_600, held=90, score="accuracy",
+        layers=tuple(Layer(name=f"layer {i}", shape=(8,), probe=Mean.of(RNG.random(90) < 0.5 + i / 10), units=(unit,))
+                     for i in range(4)),
+        filters=RNG.normal(size=(12, 3, 3, 3)), points=RNG.normal(size=(90, 2)), explained=(0.4, 0.2),
+        classes=tuple(str(i % 13) for i in range(90)), inputs={"photo": ("image", {})},
+    )  # fmt: skip
+    return Explanation(
+        model="runs/a/model.onnx", contender="cnn", task="multiclass", target=LONG, numeric=False, source=LONG,
+        total=9_999, compared=300, method=Method.SHAPLEY, additive_error=None, rounding=None, output="ham",
+        loss=Loss.CHANGE, rows=(row,), importances=(Importance(column=LONG, increase=Mean.of([1.0, 2.0, 1.5])),),
+        dependences=(), curves=(_curve(True, [0.3, 0.35, 0.28]), _curve(True, [0.1, -0.2, 0.05], Layout.WORDS),
+                                _curve(False, [0.1])),
+        agreements=(Agreement(of=LONG, layout=None, methods=(Method.SHAPLEY, Method.OCCLUSION),
+                              correlation=Mean.of([0.8, 0.7])),),
+        answered=1_000, depth=depth,
+    )  # fmt: skip
+
+
+def test_a_check_that_fails_is_the_first_thing_that_is_read(found: Explanation) -> None:
+    page = render(found)
+    assert "Checked: columns" in page and page.index("Do not rely on it: words of") < page.index("Row by row")
+    assert EVIL not in page and "no labels of" in page and "There is no value" in page
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1_200, False), (390, False), (390, True)])
+def test_it_fits(found: Explanation, browser: Any, tmp_path: Path, width: int, dark: bool) -> None:
+    path = tmp_path / "why.html"
+    path.write_text(render(found), encoding="utf-8")
+    browser.open(path, width, dark=dark)
+    assert browser.ask(RUNS_OVER) == [] and browser.complaints == []
+    assert browser.ask("document.documentElement.scrollWidth <= innerWidth + 1")
+    assert browser.ask("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert browser.ask("document.querySelectorAll('audio').length") == 1
