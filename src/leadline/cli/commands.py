@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leadline.cli import edge
 from leadline.cli.progress import plainly
 from leadline.config import COLUMNS, RENAMED, RENAMED_NEEDS, option_of
 from leadline.system.errors import LeadlineError
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_add_training, _add_rerun, _add_runs, _add_use):
+    for add in (_add_training, _add_rerun, _add_runs, _add_use, edge.add):
         add(commands, shared)
     return parser
 
@@ -387,6 +388,7 @@ COMMANDS = {
     "resume": _resume,
     "replay": _replay,
     "predict": _predict,
+    "verify": edge.verify,
     "generate": _generate,
 }
 

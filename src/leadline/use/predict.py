@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +43,29 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
 
 
 def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
-    data = _source(source, model, cache)
+    data = source_of(source, model, cache)
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
-    parts = [part for part in (data.train, data.valid, data.test) if part is not None]
-    wanted = list(model.contract["inputs"])
     frames = []
     watch = Watch(model.contract["inputs"])
-    for part in parts:
+    for frame in batches(model, data, watch):
+        outputs, bad = model.answer(frame, data.root, watch)
+        answers = model.task.frame(outputs, bad)
+        path = [name for name in frame.columns if name in media and frame[name].dtype == pl.String]
+        frames.append(answers.with_columns(frame[name] for name in path))  # which file an answer belongs to
+        for position, why in sorted(bad.items())[:3]:
+            warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
+        watch.row += len(frame)
+    if not frames:
+        raise SourceError(f"{data.name} holds no rows to predict.")
+    for sentence in watch.messages():
+        warnings.warn(sentence, stacklevel=2)
+    return pl.concat(frames)
+
+
+def batches(model: Model, data: Source, watch: Watch) -> Iterator[pl.DataFrame]:
+    """The columns that the model reads, some rows at a time; `watch` learns how each part writes them."""
+    wanted = list(model.contract["inputs"])
+    for part in (part for part in (data.train, data.valid, data.test) if part is not None):
         part, renamed = called_as(part, wanted)
         if renamed:
             renames = listed(f"{old!r} as {name!r}" for old, name in renamed.items())
@@ -66,22 +82,10 @@ def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
                     f"values as {KINDS[kind].written_as}."
                 )
         rows = int(part.select(pl.len()).collect().item())
-        path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
         watch.own = _readings(part, model)
         chunk = MANY if all(KINDS[facts["kind"]].joint for facts in model.contract["inputs"].values()) else CHUNK
         for start in range(0, rows, chunk):
-            frame = part.select(wanted).slice(start, chunk).collect()
-            outputs, bad = model.answer(frame, data.root, watch)
-            answers = model.task.frame(outputs, bad)
-            frames.append(answers.with_columns(frame[name] for name in path))
-            for position, why in sorted(bad.items())[:3]:
-                warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
-            watch.row += len(frame)
-    if not frames:
-        raise SourceError(f"{data.name} holds no rows to predict.")
-    for sentence in watch.messages():
-        warnings.warn(sentence, stacklevel=2)
-    return pl.concat(frames)
+            yield part.select(wanted).slice(start, chunk).collect()
 
 
 def _lacks(source: Source, lacking: list[str], names: list[str]) -> str:
@@ -103,7 +107,7 @@ def _readings(part: pl.LazyFrame, model: Model) -> dict[str, Mapping[str, Any]]:
     return settings
 
 
-def _source(source: Any, model: Model, cache: Path) -> Source:
+def source_of(source: Any, model: Model, cache: Path) -> Source:
     """A source to predict: what `fit` takes, and also one file of media, or files of media with no class folders."""
     inputs = model.contract["inputs"]
     media = [(name, facts["kind"]) for name, facts in inputs.items() if facts["kind"] in MEDIA]
