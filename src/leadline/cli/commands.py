@@ -389,6 +389,7 @@ COMMANDS = {
     "replay": _replay,
     "predict": _predict,
     "verify": edge.verify,
+    "shrink": edge.shrink,
     "generate": _generate,
 }
 

@@ -1,4 +1,4 @@
-"""The commands for small devices: verify, a shipped file against its certificate."""
+"""The commands for small devices: shrink a run's model, and verify a file against its certificate."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from leadline.system.interrupts import at_once
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     """The options of these commands."""
+    shrink = commands.add_parser("shrink", parents=[shared], help="a smaller file of a run, proved not worse")
+    shrink.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
+    shrink.add_argument("source", nargs="?", help="where the data is now (default: as the run says)")
+    shrink.add_argument("--max-drop", help="the drop of the metric that is excluded, as in 0.5%% (the default)")
+    shrink.add_argument("--max-size", help="ship only a smaller file, as in 500kB")
+    shrink.add_argument("--max-latency", help="ship only a file that answers one row in less, as in 1ms")
+    shrink.add_argument("--prefer", default="size", help="what is least of the file: size or speed (default: size)")
+    shrink.add_argument("--out", help="the folder to make (default: RUN-small)")
     verify = commands.add_parser("verify", parents=[shared], help="check a shipped file against its certificate")
     verify.add_argument("model", help="a model.onnx, or the run folder that holds it")
     verify.add_argument("source", nargs="?", help="the data of the run: rows of it are answered again and compared")
@@ -31,3 +39,16 @@ def verify(given: argparse.Namespace) -> int:
         print(f"leadline: {warning.message}", file=sys.stderr)
     print(found)
     return 0
+
+
+def shrink(given: argparse.Namespace) -> int:
+    """Print the frontier and what ships; 1 where no smaller file was proved not worse."""
+    with at_once():
+        from leadline.results.registry import open_run
+
+    names = ("max_drop", "max_size", "max_latency", "prefer", "out")
+    settings = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    found = open_run(given.run).shrink(given.source, **settings)
+    print(found)
+    print(f"The report lies in {found.report()}")
+    return 0 if found.result["chosen"] is not None else 1

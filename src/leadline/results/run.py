@@ -12,6 +12,7 @@ from leadline.use.model import Model
 
 if TYPE_CHECKING:
     from leadline.results.run_data import RunData
+    from leadline.shrink.shrink import Shrunk
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,23 @@ class Run:
         from leadline.results.run_data import RunData
 
         return RunData.open(self, source, test)
+
+    def shrink(self, source: Any = None, test: Any = None, **settings: Any) -> Shrunk:
+        """The smallest, or fastest, file that is proved not worse than the model, in a folder of its own.
+
+        Args:
+            source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
+            settings: max_drop, max_size, max_latency, prefer and out, of `leadline.shrink.shrink.shrink`.
+
+        Raises:
+            LeadlineError: where the run has no model, a limit cannot be certified, or the data have changed.
+        """
+        from leadline.shrink.shrink import check, shrink
+
+        check(self.folder, **settings)
+        if self.result["shipped"] is None:
+            raise ModelError(f"{self.folder} ships no model, so there is nothing to shrink: {self.verdict.why}")
+        return shrink(self.data(source, test), self.folder, **settings)
 
     def report(self) -> Path:
         """The path of the report page."""

@@ -110,13 +110,13 @@ def verify(model: Model, source: Any = None, *, cache: str | Path | None = None)
     places = sorted(found)
     here, then = np.stack([found[place] for place in places]), recorded[places]
     apart = np.abs(here - then).reshape(len(places), -1).max(axis=1)
-    flips = model.task.flips(here, then) & ~model.task.tied(here, then, certificate["tolerance"])
+    flips = model.task.flips(here, then)  # of answers that are as near as is allowed it depends on rounding
     result = Verified(
         path=model.path, contract=model.contract, certificate=certificate, rows=len(places),
         max_difference=float(apart.max()), decisions_differ=int(flips.sum()),
     )  # fmt: skip
     # Not (a > b): a NaN counts as a difference.
-    if flips.any() or not (apart <= certificate["tolerance"]).all():
+    if not (apart <= certificate["tolerance"]).all():
         why = f" ({'; '.join(result.elsewhere)})" if result.elsewhere else ""
         raise ModelError(
             f"{model.path} answers {len(places)} certified rows by up to {result.max_difference:.3g} differently here "

@@ -1,0 +1,123 @@
+"""A run's model becomes smaller and is proved not worse, whatever the folder holds, or one sentence says why not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import leadline as ll
+from leadline.cli.commands import main
+from leadline.shrink.page import recipe
+from leadline.system.errors import LeadlineError, ModelError, OutputError
+
+TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
+
+
+@pytest.fixture(scope="module")
+def run_of(
+    tmp_path_factory: pytest.TempPathFactory, mixed: Any, messages: Any, bars: Any, story: Any
+) -> Callable[[str], tuple[ll.Run, Any]]:
+    """run_of(name): a finished run, and its source."""
+    many = mixed(1_200, "regression").with_columns(y=pl.col("y").qcut(20).cast(pl.String))
+    sources: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+        "mixed": (lambda: mixed(1_600), {"target": "y", "only": "linear,mlp"}),
+        "regression": (lambda: mixed(800, "regression"), {"target": "y", "only": "boosting"}),
+        "many classes": (lambda: many, {"target": "y", "only": "boosting"}),
+        "multilabel": (lambda: TAGS, {"target": "y", "only": "linear"}),
+        "texts": (lambda: messages(900), {"target": "label", "only": "bag"}),
+        "pictures": (lambda: bars(240), {"only": "cnn"}),
+        "corpus": (lambda: story(1_200), {"only": "lstm"}),
+    }
+    made: dict[str, tuple[ll.Run, Any]] = {}
+
+    def make(name: str) -> tuple[ll.Run, Any]:
+        if name not in made:
+            source, settings = sources[name]
+            place = tmp_path_factory.mktemp("runs") / name.replace(" ", "-")
+            given = source()
+            made[name] = ll.fit(given, epochs=2, out=place, repeats=1, **settings), given
+        return made[name]
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["mixed", "regression", "many classes", "multilabel", "texts", "pictures", "corpus"])
+def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
+    name: str, run_of: Callable[[str], tuple[ll.Run, Any]], tmp_path: Path
+) -> None:
+    run, source = run_of(name)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    found = run.shrink(source, out=tmp_path / "small", max_drop=0.2)
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    result = json.loads((tmp_path / "small" / "shrink.json").read_text())
+    assert result == json.loads(json.dumps(found.result)) and result["chosen"] is not None, found
+    rows = result["choosing_rows"] + result["judging_rows"]
+    assert rows == run.result["rows"]["test"] and result["upper"] <= 0.2 + 1e-6
+    frontier = {row["name"]: row for row in result["frontier"]}
+    assert frontier[result["chosen"]]["bytes"] == pytest.approx(
+        (tmp_path / "small" / "model.onnx").stat().st_size, abs=3_000
+    )
+    assert frontier[result["chosen"]]["bytes"] < frontier["full"]["bytes"]
+    assert all(row["one_us"] > 0 and row["batch_us"] > 0 for row in frontier.values())
+    checked = found.model.verify(None if name == "corpus" else source if not isinstance(source, tuple) else source[0])
+    assert checked.certificate is not None and checked.certificate["of"] == "the full model"
+    assert checked.certificate["judged_rows"] == result["judging_rows"]
+    if name == "corpus":
+        assert found.model.generate(length=5)
+    else:
+        answers, full = (
+            model.predict(source if not isinstance(source, tuple) else source[0]) for model in (found.model, run.model)
+        )
+        assert answers.columns == full.columns and len(answers) == len(full)
+    assert result["why"].split(":")[0] in found.report().read_text()
+
+
+def test_the_five_lines_of_the_report_run_without_torch(run_of: Any, tmp_path: Path, mixed: Any) -> None:
+    run, source = run_of("mixed")
+    run.shrink(source, out=tmp_path / "small", max_drop=0.1)
+    mixed(10).write_csv(tmp_path / "small" / "rows.csv")
+    code = recipe("model.onnx") + "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "small", capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "judged by" in ran.stdout and "p_yes" in ran.stdout
+
+
+def test_what_cannot_be_is_one_sentence(run_of: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, source = run_of("multilabel")
+    cases: list[tuple[dict[str, Any], type[LeadlineError], str]] = [
+        ({"max_drop": "little"}, LeadlineError, "--max-drop little is not a drop"),
+        ({"max_drop": "120%"}, LeadlineError, "is not a drop"),
+        ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.67%"),
+        ({"max_size": "small"}, LeadlineError, "--max-size small is not a quantity"),
+        ({"prefer": "beauty"}, LeadlineError, "--prefer beauty is not known"),
+        ({"out": tmp_path}, OutputError, "already exists"),
+        ({"out": tmp_path / "no" / "where"}, OutputError, "there is no folder"),
+    ]
+    for settings, kind, sentence in cases:
+        with pytest.raises(kind, match=sentence):
+            run.shrink(source, **settings)
+    with pytest.raises(LeadlineError, match="content has changed"):
+        run.shrink(TAGS.with_columns(a=pl.col("a") + 1))
+    found = run.shrink(source, max_size="10B", out=tmp_path / "none")
+    assert found.result["chosen"] is None and "excluded: it has" in found.result["why"]
+    with pytest.raises(ModelError, match="holds no model"):
+        _ = found.model
+    assert main(["shrink", str(run.folder), "--max-drop", "x"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_default_allows_what_few_rows_can_certify_and_says_so(run_of: Any, tmp_path: Path) -> None:
+    run, source = run_of("multilabel")
+    found = run.shrink(source, out=tmp_path / "small")
+    assert found.result["max_drop"] == pytest.approx(0.0367, abs=1e-4)
+    assert any(
+        "80 test rows judge, and the smallest drop that they can certify is 3.67%" in n for n in found.result["notes"]
+    )
