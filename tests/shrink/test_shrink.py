@@ -21,12 +21,18 @@ from leadline.system.errors import LeadlineError, ModelError, OutputError
 TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
 
 
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few repetitions: no test asserts a time."""
+    monkeypatch.setattr("leadline.shrink.stopwatch.SECONDS", 0.01)
+
+
 @pytest.fixture(scope="module")
 def run_of(
     tmp_path_factory: pytest.TempPathFactory, mixed: Any, messages: Any, bars: Any, story: Any
 ) -> Callable[[str], tuple[ll.Run, Any]]:
     """run_of(name): a finished run, and its source."""
-    many = mixed(1_200, "regression").with_columns(y=pl.col("y").qcut(20).cast(pl.String))
+    many = mixed(1_200, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 61).cast(pl.String))
     sources: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         "mixed": (lambda: mixed(1_600), {"target": "y", "only": "linear,mlp"}),
         "regression": (lambda: mixed(800, "regression"), {"target": "y", "only": "boosting"}),
@@ -62,9 +68,7 @@ def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
     rows = result["choosing_rows"] + result["judging_rows"]
     assert rows == run.result["rows"]["test"] and result["upper"] <= 0.2 + 1e-6
     frontier = {row["name"]: row for row in result["frontier"]}
-    assert frontier[result["chosen"]]["bytes"] == pytest.approx(
-        (tmp_path / "small" / "model.onnx").stat().st_size, abs=3_000
-    )
+    assert frontier[result["chosen"]]["bytes"] == (tmp_path / "small" / "model.onnx").stat().st_size
     assert frontier[result["chosen"]]["bytes"] < frontier["full"]["bytes"]
     assert all(row["one_us"] > 0 and row["batch_us"] > 0 for row in frontier.values())
     checked = found.model.verify(None if name == "corpus" else source if not isinstance(source, tuple) else source[0])
@@ -95,7 +99,7 @@ def test_what_cannot_be_is_one_sentence(run_of: Any, tmp_path: Path, capsys: pyt
     cases: list[tuple[dict[str, Any], type[LeadlineError], str]] = [
         ({"max_drop": "little"}, LeadlineError, "--max-drop little is not a drop"),
         ({"max_drop": "120%"}, LeadlineError, "is not a drop"),
-        ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.67%"),
+        ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.68%"),
         ({"max_size": "small"}, LeadlineError, "--max-size small is not a quantity"),
         ({"prefer": "beauty"}, LeadlineError, "--prefer beauty is not known"),
         ({"out": tmp_path}, OutputError, "already exists"),
@@ -117,7 +121,7 @@ def test_what_cannot_be_is_one_sentence(run_of: Any, tmp_path: Path, capsys: pyt
 def test_the_default_allows_what_few_rows_can_certify_and_says_so(run_of: Any, tmp_path: Path) -> None:
     run, source = run_of("multilabel")
     found = run.shrink(source, out=tmp_path / "small")
-    assert found.result["max_drop"] == pytest.approx(0.0367, abs=1e-4)
+    assert found.result["max_drop"] == pytest.approx(0.0368, abs=1e-4)
     assert any(
-        "80 test rows judge, and the smallest drop that they can certify is 3.67%" in n for n in found.result["notes"]
+        "80 test rows judge, and the smallest drop that they can certify is 3.68%" in n for n in found.result["notes"]
     )

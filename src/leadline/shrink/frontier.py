@@ -35,6 +35,8 @@ __all__ = ["Bench", "Entry"]
 VALID = 2_000  # valid rows at most by which candidates are made
 BATCH = 256  # rows
 KEPT = ("contender", "metric", "leadline", "versions", "data_hash", "licence")  # what the contract says as before
+# Of the certificate that a candidate has before it is judged, in as many letters as that may take.
+WIDEST = Comparison(rows=999_999, drop=0.0, upper=1 / 30_000.1, p=1.0, limit=1 / 30_000.1)
 INTEGER_TOLERANCE = 0.01  # of a probability or the spread of values: rounding to 8 bits turns last bits into steps
 
 
@@ -133,6 +135,7 @@ class Bench:
         path.write_bytes(self._file(candidate, certain, self.chooses, answers))
         if answers is None:
             answers = answered(Model(path), self.table, self.store, self.test[self.chooses])
+        self._certify(path, self.chooses, answers, candidate.integer, WIDEST)  # its bytes count too
         return Entry(
             name=candidate.name, describe=candidate.describe, path=path, took=measure(path, *self._feeds),
             answers=answers, bench=self, candidate=candidate, certain=certain,
@@ -145,17 +148,22 @@ class Bench:
     def ship(self, entry: Entry, proof: Comparison, path: Path) -> None:
         """Write the file with its score on the judging rows and its certificate."""
         assert entry.candidate is not None
-        rows, full, small = self.test[self.judges], self.full[self.judges], self.judged(entry)
+        small = self.judged(entry)
         path.write_bytes(self._file(entry.candidate, entry.certain, self.judges, small))
-        apart = np.abs(small - full)
+        self._certify(path, self.judges, small, entry.integer, proof)
+
+    def _certify(self, path: Path, places: np.ndarray, small: np.ndarray, integer: bool, proof: Comparison) -> None:
+        """Add the certificate of a file that answers `small` to some of the test rows."""
+        rows, full = self.test[places], self.full[places]
+        apart, task = np.abs(small - full), self.store.task
         parity = Parity(
             rows=len(rows), max_difference=float(apart.max()),
-            decisions_differ=0 if self.store.task.generative else int(self.store.task.flips(full, small).sum()),
+            decisions_differ=0 if task.generative else int(task.flips(full, small).sum()),
         )  # fmt: skip
-        tolerance = (INTEGER_TOLERANCE if entry.integer else TOLERANCE) * self.store.task.unit(small)
+        tolerance = (INTEGER_TOLERANCE if integer else TOLERANCE) * task.unit(small)
         made: Certificate = record(Model(path), self.table, rows, small, parity, "the full model", tolerance)
-        proved = {"max_drop": proof.limit, "upper": proof.upper, "judged_rows": proof.rows}
-        certify(path, {**made, **proved})  # type: ignore[typeddict-item]
+        made |= {"max_drop": proof.limit, "upper": proof.upper, "judged_rows": proof.rows}
+        certify(path, made)
 
     def _file(
         self, candidate: Candidate, certain: Certainty | None, rows: np.ndarray, answers: np.ndarray | None

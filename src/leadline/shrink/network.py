@@ -18,7 +18,7 @@ from leadline.graph.runtime import Session
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["PREFIX", "feeds", "network_of", "scores", "shorten"]
+__all__ = ["PREFIX", "feeds", "network_of", "ordered", "scores", "shorten"]
 
 PREFIX = "contender/"
 ROWS = 256  # in one call
@@ -29,29 +29,31 @@ def network_of(model: onnx.ModelProto, store: Tensors) -> onnx.ModelProto:
     import onnx
     from onnx import helper
 
-    nodes = []
-    for node in model.graph.node:
-        if any(name.startswith(PREFIX) for name in node.output):
-            nodes.append(onnx.NodeProto())
-            nodes[-1].CopyFrom(node)
-    read = {name for node in nodes for name in node.input}
-    inputs, outputs = [], []
-    for node in (node for node in nodes if node.op_type == "Identity"):
-        name = node.output[0].removeprefix(PREFIX)
-        if not node.input[0].startswith(PREFIX):  # what feeds the contender
+    nodes, inputs, outputs = [], [], []
+    for node in (node for node in model.graph.node if _own(node)):
+        nodes.append(onnx.NodeProto())
+        nodes[-1].CopyFrom(node)
+        if node.op_type == "Identity" and not node.input[0].startswith(PREFIX):  # what feeds the contender
+            name = node.output[0].removeprefix(PREFIX)
             inputs.append(_declared(model.graph.input, name) or _tensor(store, name))
-            node.input[0] = name
-        elif node.output[0] not in read:  # what it gives
-            dtype, classes = np.float64 if store.task.numeric else np.float32, len(store.task.classes)
-            shape: list[int | str] = ["N", classes] if classes else ["N"]
-            found = _declared(model.graph.output, name) if store.task.generative else None
-            outputs.append(found or helper.make_tensor_value_info(name, onnx_type(dtype), shape))
-            node.output[0] = name
+            nodes[-1].input[0] = name
+    read = dict.fromkeys(name for node in model.graph.node if not _own(node) for name in node.input)
+    for inner in (name for name in read if name.startswith(PREFIX)):  # what it gives
+        name = inner.removeprefix(PREFIX)
+        dtype, classes = np.float64 if store.task.numeric else np.float32, len(store.task.classes)
+        shape: list[int | str] = ["N", classes] if classes else ["N"]
+        declared = _declared(model.graph.output, name) if store.task.generative else None
+        outputs.append(declared or helper.make_tensor_value_info(name, onnx_type(dtype), shape))
+        nodes.append(helper.make_node("Identity", [inner], [name]))
     constants = [each for each in model.graph.initializer if each.name.startswith(PREFIX)]
     graph = helper.make_graph(nodes, "network", inputs, outputs, constants)
     made = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=IR_VERSION)
     shorten(made)
     return made
+
+
+def _own(node: onnx.NodeProto) -> bool:
+    return any(name.startswith(PREFIX) for name in node.output)
 
 
 def _declared(values: Any, name: str) -> onnx.ValueInfoProto | None:
@@ -85,6 +87,24 @@ def shorten(model: onnx.ModelProto) -> None:
         node.name = node.output[0]
         node.doc_string = ""
         del node.metadata_props[:]
+
+
+def ordered(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with every node behind those that it reads, as the checker wants it; changed in place."""
+    graph = model.graph
+    known = {""} | {each.name for each in [*graph.input, *graph.initializer]}
+    waiting, done = list(graph.node), []
+    while waiting:
+        ready = [node for node in waiting if known.issuperset(node.input)]
+        if not ready:
+            break  # a branch reads values outside: the runtime orders such a graph itself
+        known.update(name for node in ready for name in node.output)
+        done += ready
+        rest = {id(node) for node in ready}
+        waiting = [node for node in waiting if id(node) not in rest]
+    del graph.node[:]
+    graph.node.extend([*done, *waiting])
+    return model
 
 
 def feeds(store: Tensors, names: list[str], rows: np.ndarray, at_once: int = ROWS) -> Iterator[dict[str, np.ndarray]]:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.shrink.network import ordered
+
 if TYPE_CHECKING:
     import onnx
 
@@ -73,8 +75,7 @@ class Static:
             list(WEIGHED + BETWEEN), settings,
         )  # fmt: skip
         made.quantize_model()
-        network: onnx.ModelProto = made.model.model
-        return network
+        return ordered(made.model.model)
 
     def _calibrated(self, method: str) -> Any:
         """Ranges of the activations by one method."""
@@ -122,4 +123,4 @@ def dynamic_int8(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
         str(source), str(target), op_types_to_quantize=list(RECURRENT), per_channel=True, weight_type=QuantType.QInt8,
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )  # fmt: skip
-    return onnx.load(str(target))
+    return ordered(onnx.load(str(target)))

@@ -205,6 +205,8 @@ def _write(
         place.mkdir()
         if chosen is not None:
             bench.ship(chosen, proofs[chosen.name], place / MODEL)
+            row = next(row for row in result["frontier"] if row["name"] == chosen.name)
+            row["bytes"] = (place / MODEL).stat().st_size
         (place / RECORD).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
         (place / REPORT).write_text(page(result, final), encoding="utf-8")
         place.rename(final)
