@@ -15,6 +15,7 @@ import pytest
 
 import leadline as ll
 from leadline.cli.commands import main
+from leadline.config import Settings
 from leadline.shrink.page import recipe
 from leadline.system.errors import LeadlineError, ModelError, OutputError
 
@@ -125,3 +126,16 @@ def test_the_default_allows_what_few_rows_can_certify_and_says_so(run_of: Any, t
     assert any(
         "80 test rows judge, and the smallest drop that they can certify is 3.68%" in n for n in found.result["notes"]
     )
+
+
+def test_fit_with_edge_makes_it_too_within_its_budget(
+    mixed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed(1_600).write_csv(tmp_path / "table.csv")
+    settings = ["--target", "y", "--only", "linear", "--epochs", "1", "--repeats", "1", "--quiet", "--edge"]
+    assert main(["fit", str(tmp_path / "table.csv"), *settings, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    small = ll.open_run(tmp_path / "run").small
+    assert small is not None and small.result["why"] in said and str(small.folder) in said
+    assert Settings(budget="100s", edge=True).seconds == 80 and Settings(budget="100s").edge_seconds == 0
+    assert ll.open_run(tmp_path / "run").result["command"].endswith("--edge")

@@ -216,6 +216,7 @@ def _end(run: Run, options: argparse.Namespace) -> int:
         print(_json({"folder": str(run.folder), **run.result}))
     else:
         print(farewell(run))
+        edge.farewell(run)
     return 0 if run.result["shipped"] is not None else 1
 
 

@@ -6,9 +6,12 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leadline.system.interrupts import at_once
+
+if TYPE_CHECKING:
+    from leadline.results.run import Run
 
 
 def add(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -24,6 +27,12 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     verify = commands.add_parser("verify", parents=[shared], help="check a shipped file against its certificate")
     verify.add_argument("model", help="a model.onnx, or the run folder that holds it")
     verify.add_argument("source", nargs="?", help="the data of the run: rows of it are answered again and compared")
+
+
+def farewell(run: Run) -> None:
+    """What --edge made, where it made something."""
+    if (small := run.small) is not None:
+        print(f"\n{small}\nThe smaller file and its report lie in {small.folder}")
 
 
 def verify(given: argparse.Namespace) -> int:

@@ -48,17 +48,24 @@ class Run:
 
         Args:
             source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
-            settings: max_drop, max_size, max_latency, prefer and out, of `leadline.shrink.shrink.shrink`.
+            settings: max_drop, max_size, max_latency, prefer, out and seconds, of `leadline.shrink.shrink.shrink`.
 
         Raises:
             LeadlineError: where the run has no model, a limit cannot be certified, or the data have changed.
         """
         from leadline.shrink.shrink import check, shrink
 
-        check(self.folder, **settings)
+        check(self.folder, **{name: value for name, value in settings.items() if name != "seconds"})
         if self.result["shipped"] is None:
             raise ModelError(f"{self.folder} ships no model, so there is nothing to shrink: {self.verdict.why}")
         return shrink(self.data(source, test), self.folder, **settings)
+
+    @property
+    def small(self) -> Shrunk | None:
+        """What --edge, or `shrink` without `out`, made of the model; None where it lies no longer beside the run."""
+        from leadline.shrink.shrink import beside, opened
+
+        return opened(beside(self.folder))
 
     def report(self) -> Path:
         """The path of the report page."""

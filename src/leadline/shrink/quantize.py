@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ class Static:
                 calibrator = create_calibrator(
                     self._path, list(WEIGHED + BETWEEN), str(Path(folder) / "augmented.onnx"), kinds[method],
                 )  # fmt: skip
-                with contextlib.redirect_stdout(io.StringIO()):  # it prints its steps
+                with _quietly():
                     for feeds in self._rows:  # a batch at a time: the calibrator keeps all activations of a call
                         calibrator.collect_data(_Reader(iter([feeds])))
                     self._ranges[method] = calibrator.compute_data()
@@ -112,6 +113,19 @@ class _Reader:
         return self._rows
 
 
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """The quantiser prints its steps, and advises to prepare what has been prepared."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        root.setLevel(before)
+
+
 def dynamic_int8(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     """The network with int8 weights in matrix products and recurrences, whose activations are scaled as they come."""
     import onnx
@@ -119,8 +133,9 @@ def dynamic_int8(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
 
     source, target = folder / "float.onnx", folder / "dynamic.onnx"
     onnx.save(network, str(source))
-    quantize_dynamic(
-        str(source), str(target), op_types_to_quantize=list(RECURRENT), per_channel=True, weight_type=QuantType.QInt8,
-        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-    )  # fmt: skip
+    with _quietly():
+        quantize_dynamic(
+            str(source), str(target), op_types_to_quantize=list(RECURRENT), per_channel=True,
+            weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )  # fmt: skip
     return ordered(onnx.load(str(target)))

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ from leadline.use.model import Model
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Shrunk", "check", "shrink"]
+__all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
 MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
 
@@ -70,7 +72,7 @@ class Shrunk:
 
 def shrink(
     data: FinishedRun, folder: Path, *, max_drop: str | float | None = None, max_size: str | None = None,
-    max_latency: str | None = None, prefer: str = "size", out: str | Path | None = None,
+    max_latency: str | None = None, prefer: str = "size", out: str | Path | None = None, seconds: float = math.inf,
 ) -> Shrunk:  # fmt: skip
     """Make the smallest, or fastest, file that is proved not worse than the model of a run.
 
@@ -81,10 +83,12 @@ def shrink(
         max_size, max_latency: of the file and of one row on one thread, as in 500kB and 1ms.
         prefer: size or speed.
         out: the folder to make (default: RUN-small).
+        seconds: after which no further candidate is made.
 
     Raises:
         LeadlineError: where a limit is not understood or cannot be certified, the run has no model, or `out` exists.
     """
+    until = time.monotonic() + seconds
     limits, final = check(folder, max_drop, max_size, max_latency, prefer, out)
     model, store, metric = data.model, data.store, METRICS[data.store.task.metric]
     group = None if store.task.generative else groups(data.table, data.settings)
@@ -99,7 +103,7 @@ def shrink(
         raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
     with made as scratch:
         bench = Bench(data, model, chooses, judges, Path(scratch))
-        entries = _frontier(bench, limits, allowed, data.settings.seed, Path(scratch))
+        entries = _frontier(bench, limits, allowed, data.settings.seed, until)
         order = sequence(
             [entry for entry in entries if entry.status == ""], lambda entry: float(entry.measured(limits.key)),
             lambda entry: entry.p(allowed),
@@ -119,13 +123,26 @@ def shrink(
     return Shrunk(folder=final, result=result)
 
 
+def beside(folder: Path) -> Path:
+    """Where the smaller file of a run lies where nobody says otherwise."""
+    return folder.with_name(f"{folder.name}-small")
+
+
+def opened(folder: Path) -> Shrunk | None:
+    """What lies in a folder that `shrink` made; None where nothing does."""
+    try:
+        return Shrunk(folder=folder, result=json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
 def check(
     folder: Path, max_drop: str | float | None = None, max_size: str | None = None, max_latency: str | None = None,
     prefer: str = "size", out: str | Path | None = None,
 ) -> tuple[Limits, Path]:  # fmt: skip
     """The limits, and the folder to make; raises LeadlineError before anything is read."""
     limits = Limits.read(max_drop, max_size, max_latency, prefer)
-    final = Path(out) if out is not None else folder.with_name(f"{folder.name}-small")
+    final = Path(out) if out is not None else beside(folder)
     if final.exists():
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
     if not final.parent.is_dir():
@@ -133,10 +150,15 @@ def check(
     return limits, final
 
 
-def _frontier(bench: Bench, limits: Limits, allowed: float, seed: int, scratch: Path) -> list[Entry]:
+def _frontier(bench: Bench, limits: Limits, allowed: float, seed: int, until: float) -> list[Entry]:
     """Every candidate as a file, measured; `status` says why one may not ship, and is empty where it may."""
-    entries = []
-    for candidate in candidates(bench.network, bench.store, bench.valid_drop, allowed / 2, seed, scratch):
+    entries: list[Entry] = []
+    for candidate in candidates(bench.network, bench.store, bench.valid_drop, allowed / 2, seed, bench.scratch):
+        if entries and time.monotonic() > until:
+            bench.notes.append(
+                f"The time was over before {candidate.name} and what follows it; leadline shrink has more."
+            )
+            break
         entry = bench.entry(candidate)
         refusal = limits.refusal(entry.facts)
         if refusal is not None:
