@@ -251,11 +251,11 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def seconds(text: str) -> float:
-    """'90', '90s', '5m' or '1.5h' in seconds."""
+def seconds(text: str, option: str = "--budget") -> float:
+    """'90', '90s', '5m' or '1.5h' in seconds; the option is named where it is no time."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)?\s*", str(text))
     if match is None or float(match[1]) <= 0:
-        raise BudgetError(f"--budget {text} is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h.")
+        raise BudgetError(f"{option} {text} is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h.")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[(match[2] or "s")[0]]
 
 

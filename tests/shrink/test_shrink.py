@@ -36,7 +36,7 @@ def run_of(
     many = mixed(1_200, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 61).cast(pl.String))
     sources: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         "mixed": (lambda: mixed(1_600), {"target": "y", "only": "linear,mlp"}),
-        "regression": (lambda: mixed(800, "regression"), {"target": "y", "only": "boosting"}),
+        "regression": (lambda: mixed(2_000, "regression"), {"target": "y", "only": "boosting"}),
         "many classes": (lambda: many, {"target": "y", "only": "boosting"}),
         "multilabel": (lambda: TAGS, {"target": "y", "only": "linear"}),
         "texts": (lambda: messages(900), {"target": "label", "only": "bag"}),
@@ -102,6 +102,7 @@ def test_what_cannot_be_is_one_sentence(run_of: Any, tmp_path: Path, capsys: pyt
         ({"max_drop": "120%"}, LeadlineError, "is not a drop"),
         ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.68%"),
         ({"max_size": "small"}, LeadlineError, "--max-size small is not a quantity"),
+        ({"distill": "soon"}, LeadlineError, "--distill soon is not a time"),
         ({"prefer": "beauty"}, LeadlineError, "--prefer beauty is not known"),
         ({"out": tmp_path}, OutputError, "already exists"),
         ({"out": tmp_path / "no" / "where"}, OutputError, "there is no folder"),

@@ -23,6 +23,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     shrink.add_argument("--max-size", help="ship only a smaller file, as in 500kB")
     shrink.add_argument("--max-latency", help="ship only a file that answers one row in less, as in 1ms")
     shrink.add_argument("--prefer", default="size", help="what is least of the file: size or speed (default: size)")
+    shrink.add_argument("--distill", help="train smaller networks on the model's answers for so long, as in 5m")
     shrink.add_argument("--out", help="the folder to make (default: RUN-small)")
     verify = commands.add_parser("verify", parents=[shared], help="check a shipped file against its certificate")
     verify.add_argument("model", help="a model.onnx, or the run folder that holds it")
@@ -55,7 +56,7 @@ def shrink(given: argparse.Namespace) -> int:
     with at_once():
         from leadline.results.registry import open_run
 
-    names = ("max_drop", "max_size", "max_latency", "prefer", "out")
+    names = ("max_drop", "max_size", "max_latency", "prefer", "out", "distill")
     settings = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     found = open_run(given.run).shrink(given.source, **settings)
     print(found)

@@ -48,17 +48,20 @@ class Run:
 
         Args:
             source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
-            settings: max_drop, max_size, max_latency, prefer, out and seconds, of `leadline.shrink.shrink.shrink`.
+            settings: fields of `leadline.shrink.limits.ShrinkSettings`: max_drop, max_size, max_latency, prefer, out,
+                distill.
 
         Raises:
             LeadlineError: where the run has no model, a limit cannot be certified, or the data have changed.
         """
+        from leadline.shrink.limits import ShrinkSettings
         from leadline.shrink.shrink import check, shrink
 
-        check(self.folder, **{name: value for name, value in settings.items() if name != "seconds"})
+        wanted = ShrinkSettings(**settings)
+        check(self.folder, wanted)
         if self.result["shipped"] is None:
             raise ModelError(f"{self.folder} ships no model, so there is nothing to shrink: {self.verdict.why}")
-        return shrink(self.data(source, test), self.folder, **settings)
+        return shrink(self.data(source, test), self.folder, wanted)
 
     @property
     def small(self) -> Shrunk | None:

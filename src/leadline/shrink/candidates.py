@@ -5,14 +5,17 @@
     tables whose rows are read    int8, a scale a row
     trees                         the first half, quarter, ... of the rounds
     anything with weights         half precision
+    students (shrink/distill.py)  the same of each of them
 
 Enters: a network, and the rows to calibrate and to choose by (train and valid; no row of the test). Leaves: candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +30,9 @@ from leadline.shrink.trees import fewer_trees, trees_of
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Candidate", "candidates"]
+    from leadline.shrink.distill import Student
+
+__all__ = ["Candidate", "Making", "candidates"]
 
 CALIBRATION, A_BATCH = 256, 32  # train rows, and how many of them in one call
 FRAGILE = (1, 2, 4, 8)  # nodes that stay float32, tried in turn
@@ -47,28 +52,38 @@ class Candidate:
     integer: bool = False  # whether it computes in int8, which differs between classes of processors
 
 
-def candidates(
-    network: onnx.ModelProto, store: Tensors, drop: Callable[[onnx.ModelProto], float], allowed: float, seed: int,
-    folder: Path,
-) -> Iterator[Candidate]:  # fmt: skip
-    """The network itself, and all candidates that are smaller.
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """What candidates are made with: train rows calibrate, valid rows choose among ways to make one."""
 
-    Args:
-        drop: of a network on the valid rows.
-        allowed: drop on valid above which fragile nodes are looked for.
-        folder: for files on the way.
-    """
+    store: Tensors
+    drop: Callable[[onnx.ModelProto], float]  # of a network on the valid rows
+    allowed: float  # drop on valid above which fragile nodes are searched for
+    seed: int
+    folder: Path  # for files on the way
+
+
+def candidates(network: onnx.ModelProto, making: Making, taught: Iterable[Student] = ()) -> Iterator[Candidate]:
+    """The network itself, all that are smaller, and last what becomes of students, which are trained meanwhile."""
     size = network.ByteSize()
     yield Candidate(name="float32", describe="the same network, its tables and names stored in less", network=network)
-    for each in _all(network, store, drop, allowed, seed, folder):
+    for each in chain(_all(network, making), *(_of_student(student, making) for student in taught)):
         if each.network.ByteSize() < WORTHWHILE * size:
             yield each
 
 
-def _all(
-    network: onnx.ModelProto, store: Tensors, drop: Callable[[onnx.ModelProto], float], allowed: float, seed: int,
-    folder: Path,
-) -> Iterator[Candidate]:  # fmt: skip
+def _of_student(student: Student, making: Making) -> Iterator[Candidate]:
+    """A student in half precision, and in int8: distilled, then quantised."""
+    if trees_of(student.network)[0]:
+        yield Candidate(name=student.name, describe=student.describe, network=student.network)
+        return
+    for each in _all(student.network, making):
+        yield dataclasses.replace(
+            each, name=f"{student.name} {each.name}", describe=f"{student.describe}; {each.describe}"
+        )
+
+
+def _all(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
     trees, outputs = trees_of(network)
     for halving in range(1, HALVINGS + 1):
         rounds = trees // outputs >> halving
@@ -87,42 +102,36 @@ def _all(
             network=int8_tables(network),
         )  # fmt: skip
     if "Conv" in kinds and "LSTM" not in kinds:
-        yield from _static(network, store, drop, allowed, seed, folder)
+        yield from _static(network, making)
     elif kinds & {"MatMul", "Gemm", "LSTM"}:
-        made = int8_tables(dynamic_int8(network, folder))
+        made = int8_tables(dynamic_int8(network, making.folder))
         yield Candidate(
             name="dynamic int8", describe="int8 weights in matrix products and recurrences, activations scaled as they "
             "come; other weights in int8 tables or half precision", network=made, integer=True,
         )  # fmt: skip
-        if not store.task.generative and "LSTM" not in kinds and "Softmax" in kinds:
-            yield from _static(network, store, drop, allowed, seed, folder)
 
 
-def _static(
-    network: onnx.ModelProto, store: Tensors, drop: Callable[[onnx.ModelProto], float], allowed: float, seed: int,
-    folder: Path,
-) -> Iterator[Candidate]:  # fmt: skip
+def _static(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
     """Static int8, by the calibration that is best on valid; and with its most fragile nodes in float32."""
     names = [value.name for value in network.graph.input]
-    train = store.split.train
-    few = np.sort(np.random.default_rng(seed).permutation(train)[:CALIBRATION])
-    static = Static(network, list(feeds(store, names, few, A_BATCH)), folder)
+    few = np.sort(np.random.default_rng(making.seed).permutation(making.store.split.train)[:CALIBRATION])
+    static = Static(network, list(feeds(making.store, names, few, A_BATCH)), making.folder)
     if not static.weighed:
         return
-    drops = {method: drop(half_weights(static.quantized(method))) for method in METHODS}
+    drops = {method: making.drop(half_weights(static.quantized(method))) for method in METHODS}
     method = min(drops, key=lambda each: drops[each])
     how = f"static int8, calibrated by {method} on {len(few)} train rows"
     yield Candidate(name="int8", describe=how, network=half_weights(static.quantized(method)), integer=True)
-    if drops[method] <= allowed:
+    if drops[method] <= making.allowed:
         return
-    order = _fragile(static, method, network, store)
+    order = _fragile(static, method, network, making.store)
     for count in (count for count in FRAGILE if count < len(order)):
         made = half_weights(static.quantized(method, floats=order[:count]))
         yield Candidate(
             name=f"int8, {count} float", describe=f"{how}; the {count} most fragile layers stay float32", network=made,
             integer=True,
         )  # fmt: skip
-        if drop(made) <= allowed:
+        if making.drop(made) <= making.allowed:
             return
 
 

@@ -1,25 +1,45 @@
 """What the user allows a smaller model: how much worse, how large, how slow.
 
->>> Limits.read("0.5%", "500kB", None, "size").max_drop
+>>> Limits.read(ShrinkSettings(max_drop="0.5%", max_size="500kB")).max_drop
 0.005
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from leadline.config import seconds
 from leadline.metrics.cost import Need
 from leadline.metrics.metrics import Metric
 from leadline.stats.noninferiority import least_certifiable
 from leadline.system.errors import LeadlineError
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "ShrinkSettings"]
 
 PREFERENCES = {"size": "bytes", "speed": "one_us"}  # what is least of the file that ships
 USUAL = 0.005  # points, or share of an error
 ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShrinkSettings:
+    """The options of `leadline shrink`, as the user wrote them."""
+
+    max_drop: str | float | None = None  # the drop that is excluded with 95% confidence: points, or share of an error
+    max_size: str | None = None  # of the file, as in 500kB
+    max_latency: str | None = None  # of one row on one thread, as in 1ms
+    prefer: str = "size"  # what is least of the file: size or speed
+    out: str | Path | None = None  # the folder to make; None: RUN-small
+    distill: str | None = None  # time to train smaller networks on the model's answers; None: none are trained
+    seconds: float = math.inf  # after which no further candidate is made
+
+    @property
+    def distill_seconds(self) -> float:
+        return 0.0 if self.distill is None else seconds(self.distill, "--distill")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +51,12 @@ class Limits:
     prefer: str
 
     @classmethod
-    def read(cls, max_drop: str | float | None, max_size: str | None, max_latency: str | None, prefer: str) -> Limits:
+    def read(cls, settings: ShrinkSettings) -> Limits:
         """Raises LeadlineError for what is no drop, no quantity or no preference."""
+        max_drop, prefer = settings.max_drop, settings.prefer
         if prefer not in PREFERENCES:
             raise LeadlineError(f"--prefer {prefer} is not known; it can be {' or '.join(PREFERENCES)}.")
-        bounds = (("max_size", max_size), ("max_latency", max_latency))
+        bounds = (("max_size", settings.max_size), ("max_latency", settings.max_latency))
         needs = tuple(Need.bound(name, text) for name, text in bounds if text is not None)
         return cls(max_drop=None if max_drop is None else _share(max_drop), needs=needs, prefer=prefer)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import tempfile
 import time
 from collections.abc import Mapping
@@ -23,21 +22,25 @@ import numpy as np
 
 from leadline.dataset.split_table import groups
 from leadline.metrics.metrics import METRICS
-from leadline.shrink.candidates import candidates
+from leadline.shrink.candidates import Making, candidates
 from leadline.shrink.choose import halves, last_proved, sequence
 from leadline.shrink.frontier import Bench, Entry, FinishedRun
-from leadline.shrink.limits import Limits
+from leadline.shrink.limits import Limits, ShrinkSettings
 from leadline.shrink.page import page
+from leadline.shrink.trees import trees_of
 from leadline.stats.noninferiority import Comparison, compare
 from leadline.system.errors import ModelError, OutputError
 from leadline.system.processor import processor_class
 from leadline.use.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from leadline.shrink.distill import Student
 
 __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
+WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
 MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
 
 
@@ -70,26 +73,17 @@ class Shrunk:
         return "\n".join([*lines, *self.result["notes"], self.result["why"]])
 
 
-def shrink(
-    data: FinishedRun, folder: Path, *, max_drop: str | float | None = None, max_size: str | None = None,
-    max_latency: str | None = None, prefer: str = "size", out: str | Path | None = None, seconds: float = math.inf,
-) -> Shrunk:  # fmt: skip
+def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     """Make the smallest, or fastest, file that is proved not worse than the model of a run.
 
     Args:
         data: of the run; `folder` is where it lies.
-        max_drop: the drop that is excluded with 95% confidence: points of a metric for which higher is better, else a
-            share of the error (default: 0.5%, or the smallest that the test rows can certify, where that is more).
-        max_size, max_latency: of the file and of one row on one thread, as in 500kB and 1ms.
-        prefer: size or speed.
-        out: the folder to make (default: RUN-small).
-        seconds: after which no further candidate is made.
 
     Raises:
         LeadlineError: where a limit is not understood or cannot be certified, the run has no model, or `out` exists.
     """
-    until = time.monotonic() + seconds
-    limits, final = check(folder, max_drop, max_size, max_latency, prefer, out)
+    until = time.monotonic() + settings.seconds
+    limits, final = check(folder, settings)
     model, store, metric = data.model, data.store, METRICS[data.store.task.metric]
     group = None if store.task.generative else groups(data.table, data.settings)
     of_test = None if group is None else np.asarray(group)[store.split.test]
@@ -103,7 +97,8 @@ def shrink(
         raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
     with made as scratch:
         bench = Bench(data, model, chooses, judges, Path(scratch))
-        entries = _frontier(bench, limits, allowed, data.settings.seed, until)
+        taught = _taught(bench, settings.distill_seconds)
+        entries = _frontier(bench, limits, allowed, taught, until)
         order = sequence(
             [entry for entry in entries if entry.status == ""], lambda entry: float(entry.measured(limits.key)),
             lambda entry: entry.p(allowed),
@@ -136,13 +131,11 @@ def opened(folder: Path) -> Shrunk | None:
         return None
 
 
-def check(
-    folder: Path, max_drop: str | float | None = None, max_size: str | None = None, max_latency: str | None = None,
-    prefer: str = "size", out: str | Path | None = None,
-) -> tuple[Limits, Path]:  # fmt: skip
+def check(folder: Path, settings: ShrinkSettings) -> tuple[Limits, Path]:
     """The limits, and the folder to make; raises LeadlineError before anything is read."""
-    limits = Limits.read(max_drop, max_size, max_latency, prefer)
-    final = Path(out) if out is not None else beside(folder)
+    limits = Limits.read(settings)
+    settings.distill_seconds  # noqa: B018  what is no time fails here
+    final = Path(settings.out) if settings.out is not None else beside(folder)
     if final.exists():
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
     if not final.parent.is_dir():
@@ -150,10 +143,14 @@ def check(
     return limits, final
 
 
-def _frontier(bench: Bench, limits: Limits, allowed: float, seed: int, until: float) -> list[Entry]:
+def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Student], until: float) -> list[Entry]:
     """Every candidate as a file, measured; `status` says why one may not ship, and is empty where it may."""
     entries: list[Entry] = []
-    for candidate in candidates(bench.network, bench.store, bench.valid_drop, allowed / 2, seed, bench.scratch):
+    making = Making(
+        store=bench.store, drop=bench.valid_drop, allowed=allowed / 2, seed=bench.data.settings.seed,
+        folder=bench.scratch,
+    )  # fmt: skip
+    for candidate in candidates(bench.network, making, taught):
         if entries and time.monotonic() > until:
             bench.notes.append(
                 f"The time was over before {candidate.name} and what follows it; leadline shrink has more."
@@ -163,10 +160,27 @@ def _frontier(bench: Bench, limits: Limits, allowed: float, seed: int, until: fl
         refusal = limits.refusal(entry.facts)
         if refusal is not None:
             entry.status = f"excluded: {refusal}"
-        elif entry.measured(limits.key) >= bench.base.measured(limits.key):
+        elif entry.measured(limits.key) >= WORTHWHILE * bench.base.measured(limits.key):
             entry.status = f"not {'smaller' if limits.prefer == 'size' else 'faster'}"
         entries.append(entry)
     return entries
+
+
+def _taught(bench: Bench, seconds: float) -> Iterable[Student]:
+    """Students, trained when they are asked for: of trees always, which takes seconds; of networks in their time."""
+    if trees_of(bench.network)[0]:
+        from leadline.shrink.tree_students import tree_students
+
+        return tree_students(bench.network, bench.store, bench.data.settings.seed)
+    if not seconds:
+        return ()
+    if bench.store.task.generative:
+        bench.notes.append("Students of a language model are not trained.")
+        return ()
+    from leadline.shrink.distill import students
+
+    contender = str(bench.model.contract["contender"])
+    return students(bench.network, contender, bench.store, seconds, bench.data.settings.seed)
 
 
 def _notes(chosen: Entry | None, bench: Bench) -> list[str]:

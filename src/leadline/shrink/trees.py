@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["fewer_trees", "trees_of"]
+__all__ = ["fewer_trees", "leaves_of", "trees_of"]
 
 MEMBER = 6  # of the operator's modes: membership of a set
 NODES = (
@@ -25,6 +25,13 @@ def trees_of(model: onnx.ModelProto) -> tuple[int, int]:
         return 0, 1
     settings = {attribute.name: attribute for attribute in node.attribute}
     return len(settings["tree_roots"].ints), int(settings["n_targets"].i)
+
+
+def leaves_of(model: onnx.ModelProto) -> int:
+    """Leaves of the ensemble."""
+    node = _ensemble(model)
+    found = [attribute for attribute in node.attribute if attribute.name == "leaf_targetids"] if node else []
+    return len(found[0].ints) if found else 0
 
 
 def fewer_trees(model: onnx.ModelProto, trees: int) -> onnx.ModelProto:
