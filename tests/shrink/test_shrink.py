@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 
 import leadline as ll
 from leadline.cli.commands import main
 from leadline.config import Settings
+from leadline.shrink.distill import targets_of
+from leadline.shrink.network import network_of, scores
 from leadline.shrink.page import recipe
 from leadline.system.errors import LeadlineError, ModelError, OutputError
 
@@ -127,6 +130,27 @@ def test_the_default_allows_what_few_rows_can_certify_and_says_so(run_of: Any, t
     assert any(
         "80 test rows judge, and the smallest drop that they can certify is 3.68%" in n for n in found.result["notes"]
     )
+
+
+def test_students_are_taught_and_quantised(run_of: Any, tmp_path: Path) -> None:
+    run, source = run_of("pictures")
+    found = run.shrink(source, out=tmp_path / "small", max_drop=0.5, distill="4s")
+    names = [row["name"] for row in found.result["frontier"]]
+    assert {"student/2 float16", "student/4 int8", "student/8 int8"} <= set(names)
+    rows = {row["name"]: row for row in found.result["frontier"]}
+    assert rows["student/8 int8"]["bytes"] < rows["student/2 int8"]["bytes"] < rows["int8"]["bytes"]
+
+
+def test_a_target_is_the_softened_answer_and_some_label(run_of: Any) -> None:
+    run, source = run_of("pictures")
+    data = run.data(source)
+    network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
+    targets, rows = targets_of(network, data.store, 0), data.rows("train")
+    assert np.allclose(targets[rows].sum(axis=1), 1, atol=1e-5) and not targets[data.rows("test")].any()
+    soft = np.sqrt(np.clip(scores(network, data.store, rows), 1e-7, 1))
+    soft /= soft.sum(axis=1, keepdims=True)
+    labels = np.eye(2)[data.store.labels[rows]]
+    assert np.allclose(targets[rows], 0.7 * soft + 0.3 * labels, atol=1e-5)
 
 
 def test_fit_with_edge_makes_it_too_within_its_budget(
