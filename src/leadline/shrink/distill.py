@@ -73,15 +73,18 @@ def students(
     chosen = teacher if isinstance(teacher, Deep) else next(iter(architectures), None)
     if chosen is None or not chosen.inputs(store):
         return
-    clock = Clock(seconds)
     targets = targets_of(network, store, seed)
-    threads = torch.get_num_threads()
+    clock = Clock(seconds)  # of the trainings: to answer the train rows takes as long as it takes
+    threads, tried = torch.get_num_threads(), set[int]()
     try:
         for place, divisor in enumerate(SHARES):
             share = clock.left() / (len(SHARES) - place)
             data = Data(store=store, clock=Clock(share), threads=most_threads())
             widest = _width_of(network, chosen, data, seed)
             width = max(NARROWEST, widest // divisor)
+            if width in tried:
+                return
+            tried.add(width if widest else -divisor)
             run = _StudentRun(chosen, data, seed, targets, width, divisor)
             if run.conv is None and not run.trunk:
                 return  # its size is that of its tables

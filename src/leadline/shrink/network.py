@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.core.json_types import whole
 from leadline.core.tensors import Tensors
 from leadline.graph.builder import IR_VERSION, onnx_type
 from leadline.graph.runtime import Session
@@ -115,7 +116,7 @@ def feeds(store: Tensors, names: list[str], rows: np.ndarray, at_once: int = ROW
             held, block = store.tensor(name)[rows[start : start + at_once]], store.block(name.split(".")[0])
             if block.padding is not None:
                 used = int((held != block.padding).any(axis=0).nonzero()[0].max(initial=0)) + 1
-                held = held[:, : max(used, block.settings["least"])]
+                held = held[:, : max(used, whole(block.settings, "least", 1))]
             found[name] = np.ascontiguousarray(held)
         yield found
 
