@@ -19,7 +19,7 @@ from leadline.race.spare import spares_for
 from leadline.readers.find import cache_of, find
 from leadline.results.run import Run
 from leadline.results.run_folder import remarks, run_folder, write_config
-from leadline.system.errors import LeadlineError
+from leadline.system.errors import LeadlineError, OutputError
 from leadline.system.os_errors import spoken
 
 
@@ -46,11 +46,21 @@ def fit(
     """
     began = time.monotonic() if began is None else began
     checked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
+    if checked.edge and checked.out is not None:
+        _check_small(Path(checked.out))
     with spoken(cache=cache_of(checked), out=Path(checked.out or "runs")):
         run = _fit(source, test, watch, checked, began)
         if checked.edge and run.result["shipped"] is not None:
             _shrink(run, source, test, checked)
         return run
+
+
+def _check_small(folder: Path) -> None:
+    """That --edge can make its folder, before anything is trained."""
+    from leadline.shrink.shrink import beside
+
+    if (small := beside(folder)).exists():
+        raise OutputError(f"{small}, which --edge makes, already exists; choose another --out, or remove it.")
 
 
 def _shrink(run: Run, source: Any, test: Any, settings: Settings) -> None:

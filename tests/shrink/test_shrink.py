@@ -164,3 +164,5 @@ def test_fit_with_edge_makes_it_too_within_its_budget(
     assert small is not None and small.result["why"] in said and str(small.folder) in said
     assert Settings(budget="100s", edge=True).seconds == 80 and Settings(budget="100s").edge_seconds == 0
     assert ll.open_run(tmp_path / "run").result["command"].endswith("--edge")
+    with pytest.raises(OutputError, match="run-small, which --edge makes, already exists"):
+        ll.fit(tmp_path / "table.csv", target="y", edge=True, out=tmp_path / "run")

@@ -216,7 +216,8 @@ def _end(run: Run, options: argparse.Namespace) -> int:
         print(_json({"folder": str(run.folder), **run.result}))
     else:
         print(farewell(run))
-        edge.farewell(run)
+        if getattr(options, "edge", None):
+            edge.farewell(run)
     return 0 if run.result["shipped"] is not None else 1
 
 

@@ -36,29 +36,29 @@ def farewell(run: Run) -> None:
         print(f"\n{small}\nThe smaller file and its report lie in {small.folder}")
 
 
-def verify(given: argparse.Namespace) -> int:
+def verify(options: argparse.Namespace) -> int:
     """Print what the certificate states; an error where the file does not hold to it."""
     with at_once():
         from leadline.use.model import Model
 
-    path = Path(given.model)
+    path = Path(options.model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = Model(path / "model.onnx" if path.is_dir() else path).verify(given.source)
+        found = Model(path / "model.onnx" if path.is_dir() else path).verify(options.source)
     for warning in caught:
         print(f"leadline: {warning.message}", file=sys.stderr)
     print(found)
     return 0
 
 
-def shrink(given: argparse.Namespace) -> int:
+def shrink(options: argparse.Namespace) -> int:
     """Print the frontier and what ships; 1 where no smaller file was proved not worse."""
     with at_once():
         from leadline.results.registry import open_run
 
     names = ("max_drop", "max_size", "max_latency", "prefer", "out", "distill")
-    settings = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
-    found = open_run(given.run).shrink(given.source, **settings)
+    settings = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    found = open_run(options.run).shrink(options.source, **settings)
     print(found)
     print(f"The report lies in {found.report()}")
     return 0 if found.result["chosen"] is not None else 1
