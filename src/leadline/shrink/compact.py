@@ -85,17 +85,17 @@ def _ranked(node: onnx.NodeProto, constant: onnx.TensorProto) -> list[onnx.NodeP
         ("Gather", [f"{table}.marks", f"{out}.place"], "byte", {"axis": 0}),
         ("Cast", [f"{out}.byte"], "wide", {"to": TensorProto.INT64}),
         ("Mul", [f"{out}.wide", f"{table}.word"], "row", {}),
-        ("Add", [f"{out}.row", f"{out}.bit"], "cell", {}),
-        ("Gather", [f"{table}.within", f"{out}.cell"], "rank", {"axis": 0}),
+        ("Add", [f"{out}.row", f"{out}.bit"], "entry", {}),
+        ("Gather", [f"{table}.within", f"{out}.entry"], "rank", {"axis": 0}),
         ("Cast", [f"{out}.rank"], "inner", {"to": TensorProto.INT64}),
         ("Gather", [f"{table}.before", f"{out}.place"], "outer", {"axis": 0}),
         ("Cast", [f"{out}.outer"], "ahead", {"to": TensorProto.INT64}),
         ("Add", [f"{out}.inner", f"{out}.ahead"], "sum", {}),
         ("Greater", [f"{out}.inner", f"{table}.zero"], "marked", {}),
-        ("Where", [f"{out}.marked", f"{out}.sum", f"{table}.zero"], "number", {}),
+        ("Where", [f"{out}.marked", f"{out}.sum", f"{table}.zero"], "ranked", {}),
     ]
     made = [
         helper.make_node(kind, inputs, [f"{out}.{name}"], name=f"{out}.{name}", **settings)
         for kind, inputs, name, settings in steps
     ]
-    return [*made, helper.make_node("Cast", [f"{out}.number"], [out], name=f"{out}.cast", to=dtype)]
+    return [*made, helper.make_node("Cast", [f"{out}.ranked"], [out], name=f"{out}.cast", to=dtype)]
