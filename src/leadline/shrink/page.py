@@ -11,6 +11,7 @@ from typing import Any
 
 from leadline.charts.format import esc, grid, micros, plain, size
 from leadline.charts.svg import Axis, Frame, Mark, scatter
+from leadline.contenders.families import BASELINE, DEEP
 
 __all__ = ["page", "recipe"]
 
@@ -76,7 +77,7 @@ def _plot(result: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:
             x=row["bytes"],
             y=row["score"],
             name=row["name"],
-            family="deep" if row["drop"] is not None else "baseline",
+            family=BASELINE if row["drop"] is None else DEEP,
             title=f"{row['name']}: {plain(row['score'], 4)}, {size(row['bytes'])}",
             chosen=row["name"] == result["chosen"],
         )  # fmt: skip

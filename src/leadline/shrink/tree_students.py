@@ -73,7 +73,7 @@ def _fitted(x: np.ndarray, y: np.ndarray, categories: Any, rounds: int, seed: in
     import lightgbm as lgb
 
     settings = {
-        **BASE, "objective": "regression", "num_leaves": LEAVES, "verbosity": -1, "seed": seed, "deterministic": True,
+        **BASE, "objective": "l2", "num_leaves": LEAVES, "verbosity": -1, "seed": seed, "deterministic": True,
         "learning_rate": float(np.clip(LEARNING[0] / rounds, *LEARNING[1:])), "num_threads": most_threads(),
         "min_data_in_leaf": min(int(BASE["min_data_in_leaf"]), max(1, len(y) // 10)), "force_row_wise": True,
     }  # fmt: skip
