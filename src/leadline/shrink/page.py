@@ -16,17 +16,24 @@ from leadline.contenders.families import BASELINE, DEEP
 __all__ = ["page", "recipe"]
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #10243a; --paper: #fbfaf6; --rule: #d5dde3; --deep: #1c5c94;
-  --baseline: #64748b; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eef3; --paper: #0b1826; --rule: #29405a; --deep: #6db3ec; } }
+:root { color-scheme: light dark; --ink: #10243a; --paper: #fbfaf6; --rule: #d5dde3; --quiet: #4c6075; --deep: #1c5c94;
+  --baseline: #64748b; --signal: #ad1567; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eef3; --paper: #0b1826; --rule: #29405a; --quiet: #a5b5c4;
+  --deep: #6db3ec; --baseline: #93a4b7; --signal: #ff79b8; } }
 body { margin: 0 auto; max-width: 960px; padding: 24px; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, sans-serif; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-svg { width: 100%; overflow: visible; } text { fill: var(--ink); font-size: 12px; }
-.deep { fill: var(--deep); stroke: var(--deep); } .baseline { fill: var(--baseline); stroke: var(--baseline); }
-.front { stroke: var(--ink); stroke-dasharray: 4 4; } .end { text-anchor: end; }
-line { stroke: var(--rule); } table { border-collapse: collapse; } td, th { padding: 4px 12px 4px 0; text-align: left;
-  border-bottom: 1px solid var(--rule); } pre { overflow-x: auto; }
+figure { margin: 0; } .plot { padding: 34px 14px 52px calc(var(--gutter) + 8px); }
+svg { display: block; width: 100%; overflow: visible; } svg text { fill: var(--ink); font-size: 12px; }
+svg text.tick, svg text.name { fill: var(--quiet); } svg text.end { text-anchor: end; }
+svg text.mid { text-anchor: middle; }
+svg text.label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
+.grid { stroke: var(--rule); } .axis { stroke: var(--ink); } .front { stroke: var(--quiet); stroke-dasharray: 5 4; }
+.mark.deep { fill: var(--deep); } .mark.baseline { fill: var(--paper); stroke: var(--baseline); stroke-width: 2px; }
+.halo { fill: none; stroke: var(--signal); stroke-width: 2px; }
+table { border-collapse: collapse; font-size: .9rem; } td, th { padding: 4px 12px 4px 0; text-align: left;
+  border-bottom: 1px solid var(--rule); font-weight: 400; } pre { overflow-x: auto; }
 """
+SHOWN = 5  # times the allowed drop, within which candidates are plotted; the table has all of them
 
 
 def recipe(model: str) -> str:
@@ -72,6 +79,10 @@ def page(result: Mapping[str, Any], folder: Path) -> str:
 
 def _plot(result: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:
     """Score over bytes; the line joins the files that no other beats on both counts."""
+    allowed, higher = result["max_drop"], result["higher_is_better"]
+    full = rows[0]["score"]
+    rows = [row for row in rows if row["drop"] is None or row["drop"] <= SHOWN * allowed]
+    limit = full - allowed if higher else full * (1 + allowed)
     marks = [
         Mark(
             x=row["bytes"],
@@ -85,9 +96,10 @@ def _plot(result: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:
     ]
     front: list[Mark] = []
     for mark in sorted(marks, key=lambda each: each.x):
-        if not front or (mark.y > front[-1].y if result["higher_is_better"] else mark.y < front[-1].y):
+        if not front or (mark.y > front[-1].y if higher else mark.y < front[-1].y):
             front.append(mark)
-    titles = ("bytes, log scale", result["metric"] + ("" if result["higher_is_better"] else ", lower is better"))
+    titles = ("bytes, log scale", result["metric"] + ("" if higher else ", lower is better"))
     frame = Frame(f"{titles[1]} of candidates against {titles[0]}", titles, (size, lambda value: plain(value, 4)))
-    across, up = Axis.over([mark.x for mark in marks], pad=0.08, log=True), Axis.over([m.y for m in marks], pad=0.15)
+    across = Axis.over([mark.x for mark in marks], pad=0.12, log=True)
+    up = Axis.over([limit, *(mark.y for mark in marks)], pad=0.3)
     return f"<figure>{scatter(marks, across, up, front, frame)}</figure>"
