@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
-FEWEST = 10  # test rows that choose, and that judge
+FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
 WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
 MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
 
@@ -89,9 +89,10 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     group = None if store.task.generative else groups(data.table, data.settings)
     of_test = None if group is None else np.asarray(group)[store.split.test]
     chooses, judges = halves(len(store.split.test), of_test, data.settings.seed, store.task.generative)
-    if min(len(chooses), len(judges)) < FEWEST:
+    fewest = FEWEST_STRETCHES if store.task.generative else FEWEST
+    if min(len(chooses), len(judges)) < fewest:
         raise ModelError(
-            f"{folder} has {len(store.split.test):,} test rows, where at least {2 * FEWEST} were expected: one half "
+            f"{folder} has {len(store.split.test):,} test rows, where at least {2 * fewest} were expected: one half "
             "chooses a smaller model and the other half judges it; run it again with more test rows."
         )
     judging_group = None if of_test is None else of_test[judges]
