@@ -1,4 +1,4 @@
-"""Write the JSON Schemas (draft 2020-12) of result.json and of a model's contract, from their types, into docs/schemas.
+"""Write the JSON Schemas (draft 2020-12) of what programs read (core/records.py), from their types, into docs/schemas.
 
 python benchmarks/schemas.py        (or: make schemas)
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
 from leadline.core.record_keys import fields_of, is_optional, is_record
-from leadline.core.records import Contract, ResultV2
+from leadline.core.records import Certificate, Contract, ResultV2
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PLAIN: dict[Any, dict[str, Any]] = {
@@ -19,7 +19,7 @@ PLAIN: dict[Any, dict[str, Any]] = {
     type(None): {"type": "null"}, object: {},
 }  # fmt: skip
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
-RECORDS = {"result.v2.json": ResultV2, "contract.v2.json": Contract}
+RECORDS = {"result.v2.json": ResultV2, "contract.v2.json": Contract, "certificate.v2.json": Certificate}
 
 
 def texts() -> dict[str, str]:

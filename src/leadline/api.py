@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from leadline.race.spare import spares_for
 from leadline.readers.find import cache_of, find
 from leadline.results.run import Run
 from leadline.results.run_folder import remarks, run_folder, write_config
+from leadline.system.errors import LeadlineError, OutputError
 from leadline.system.os_errors import spoken
 
 
@@ -44,8 +46,29 @@ def fit(
     """
     began = time.monotonic() if began is None else began
     checked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
+    if checked.edge and checked.out is not None:
+        _check_small(Path(checked.out))
     with spoken(cache=cache_of(checked), out=Path(checked.out or "runs")):
-        return _fit(source, test, watch, checked, began)
+        run = _fit(source, test, watch, checked, began)
+        if checked.edge and run.result["shipped"] is not None:
+            _shrink(run, source, test, checked)
+        return run
+
+
+def _check_small(folder: Path) -> None:
+    """That --edge can make its folder, before anything is trained."""
+    from leadline.shrink.shrink import beside
+
+    if (small := beside(folder)).exists():
+        raise OutputError(f"{small}, which --edge makes, already exists; choose another --out, or remove it.")
+
+
+def _shrink(run: Run, source: Any, test: Any, settings: Settings) -> None:
+    """The smaller file of --edge; where there is none, the run is as good as before, and a warning says why."""
+    try:
+        run.shrink(source, test, seconds=settings.edge_seconds)
+    except LeadlineError as error:
+        warnings.warn(f"--edge made no smaller file: {error}", stacklevel=4)
 
 
 def _fit(

@@ -30,6 +30,9 @@ def _setting(default: Any, text: str, **facts: Any) -> Any:
     return field(default=default, metadata={"help": text, **facts})
 
 
+EDGE = 0.2  # share of the budget that --edge takes
+
+
 def option_of(name: str) -> str:
     """The option of a setting on the command line."""
     return f"--{name.replace('_', '-')}"
@@ -68,6 +71,9 @@ class Settings:
     max_memory: str | None = _setting(None, "ship only a contender that used less memory in training: 500MB")
     max_train_time: str | None = _setting(None, "ship only a contender that was trained in less time: 60s")
     interpretable: bool = _setting(False, "ship only a contender that people can interpret")
+    edge: bool = _setting(
+        False, "also make the smallest file that is proved not worse, in a fifth of the budget (see leadline shrink)"
+    )
     fix: str | None = _setting(
         None, "fix flaws: all, or some of near_duplicates,label_errors,target_leakage (default: only report them)",
     )  # fmt: skip
@@ -124,8 +130,17 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        """The budget in seconds; inf with `epochs`."""
-        return seconds(self.budget) if self.epochs is None else math.inf
+        """The budget of the run in seconds, without what --edge takes of it; inf where passes were asked for."""
+        if self.epochs is not None:
+            return math.inf
+        return seconds(self.budget) - self.edge_seconds
+
+    @property
+    def edge_seconds(self) -> float:
+        """Seconds that --edge takes of the budget; inf where passes were asked for."""
+        if not self.edge:
+            return 0.0
+        return math.inf if self.epochs is not None else EDGE * seconds(self.budget)
 
     @property
     def running(self) -> bool | None:
@@ -236,11 +251,11 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def seconds(text: str) -> float:
-    """'90', '90s', '5m' or '1.5h' in seconds."""
+def seconds(text: str, option: str = "--budget") -> float:
+    """'90', '90s', '5m' or '1.5h' in seconds; the option is named where it is no time."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)?\s*", str(text))
     if match is None or float(match[1]) <= 0:
-        raise BudgetError(f"--budget {text} is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h.")
+        raise BudgetError(f"{option} {text} is not a time; write seconds or a unit, as in 90, 90s, 5m or 1h.")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[(match[2] or "s")[0]]
 
 

@@ -7,11 +7,11 @@ import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leadline.cli import edge, model_commands
+from leadline.cli.output import as_json
 from leadline.cli.progress import plainly
 from leadline.config import COLUMNS, RENAMED, RENAMED_NEEDS, option_of
 from leadline.system.errors import LeadlineError
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_add_training, _add_rerun, _add_runs, _add_use):
+    for add in (_add_training, _add_rerun, _add_runs, model_commands.add, edge.add):
         add(commands, shared)
     return parser
 
@@ -173,38 +173,6 @@ def _add_runs(commands: Any, shared: argparse.ArgumentParser) -> None:
     _add_renamed(cache, {"--clean": "cache clear", "--older": "--older-than"})
 
 
-def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """What a shipped file can do: predict and generate."""
-    predict = commands.add_parser("predict", parents=[shared], help="predict new rows with a shipped file")
-    predict.add_argument("model", help="a model.onnx, or the run folder that holds it")
-    predict.add_argument("source", help="rows in any form that fit takes; the target may be absent")
-    predict.add_argument("--out", help="file to write: .csv, .tsv, .parquet or .jsonl (default: CSV to the terminal)")
-    explain = commands.add_parser("explain", parents=[shared], help="why a model answers so, and how far to trust it")
-    explain.add_argument("model", metavar="RUN|MODEL", help="a run folder, or a model.onnx")
-    explain.add_argument("source", nargs="?", help="rows as for predict (default: the test rows of the run)")
-    explain.add_argument(
-        "--row", type=int, action="append", help="a row to explain, from 1; again for more (default: 12)"
-    )
-    explain.add_argument("--layers", action="store_true", help="also what each layer of a network has learned")
-    explain.add_argument("--out", help="HTML page to write")
-    explain.add_argument("--json", action="store_true", help="print it as one JSON document")
-    generate = commands.add_parser("generate", parents=[shared], help="generate text with a shipped language model")
-    generate.add_argument("model", help="a model.onnx, or the run folder that holds it")
-    generate.add_argument("--prompt", default="\n", help="text to continue (default: a new line)")
-    generate.add_argument("--length", type=int, default=500, help="number of tokens (default: 500)")
-    generate.add_argument(
-        "--temperature",
-        type=float,
-        default=0.8,
-        help="0: always the most likely token; above 1: more random (default: 0.8)",
-    )
-    generate.add_argument("--top-k", type=int, help="sample from the K most likely tokens")
-    generate.add_argument("--top-p", type=float, help="sample from the most likely tokens with this total probability")
-    generate.add_argument(
-        "--seed", type=int, default=0, help="random seed: the same seed gives the same text (default: 0)"
-    )
-
-
 def _fit(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.api import fit
@@ -221,18 +189,12 @@ def _end(run: Run, options: argparse.Namespace) -> int:
     from leadline.cli.progress import farewell
 
     if options.json:
-        print(_json({"folder": str(run.folder), **run.result}))
+        print(as_json({"folder": str(run.folder), **run.result}))
     else:
         print(farewell(run))
+        if getattr(options, "edge", None):
+            edge.farewell(run)
     return 0 if run.result["shipped"] is not None else 1
-
-
-def _json(value: Any) -> str:
-    """One document; letters that the stream cannot take are escaped, as a plainer letter would change the message."""
-    import json
-
-    whole = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return json.dumps(value, ensure_ascii=not whole, indent=1)
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -247,7 +209,7 @@ def _check(options: argparse.Namespace) -> int:
         from leadline.dry_run import check
 
     result = check(options.source, **_settings(options))
-    print(_json(result.as_dict()) if options.json else result)
+    print(as_json(result.as_dict()) if options.json else result)
     return 2 if result.problems else 0
 
 
@@ -259,7 +221,7 @@ def _runs(options: argparse.Namespace) -> int:
         raise LeadlineError(f"there is no folder {options.folder}; name one that holds runs (default: {RUNS}).")
     runs = list_runs(options.folder)
     if options.json:
-        print(_json([{"folder": str(run.folder), **run.result} for run in runs]))
+        print(as_json([{"folder": str(run.folder), **run.result} for run in runs]))
         return 0
     widest = max((len(str(run.folder)) for run in runs), default=0)
     for run in runs:
@@ -279,7 +241,7 @@ def _show(options: argparse.Namespace) -> int:
     from leadline.results.registry import open_run
 
     run = open_run(options.run)
-    print(_json(run.result) if options.json else farewell(run))
+    print(as_json(run.result) if options.json else farewell(run))
     return 0
 
 
@@ -331,75 +293,6 @@ def _demo(options: argparse.Namespace) -> int:
     return _fit(options)
 
 
-def _predict(options: argparse.Namespace) -> int:
-    with at_once():
-        from leadline.readers.part import counted
-        from leadline.use.model import Model
-        from leadline.use.predict import check_out, flat, write
-
-    with _warned():
-        model = Model(_model(options))
-    out: Any = Path(options.out) if options.out else None
-    if out is not None:
-        check_out(out)
-    with _warned():
-        answers = model.predict(options.source)
-    if out is None:
-        sys.stdout.write(flat(answers).write_csv())
-    else:
-        write(answers, out)
-        print(f"{counted(len(answers), 'answer')} in {out}")
-    return 0
-
-
-def _explain(options: argparse.Namespace) -> int:
-    with at_once():
-        from leadline.explanation import explain
-        from leadline.use.explain.words import terminal
-
-    rows = None if options.row is None else [row - 1 for row in options.row]
-    with _warned():
-        found = explain(options.model, options.source, rows=rows, layers=options.layers, out=options.out)
-    print(_json(found.as_dict()) if options.json else terminal(found))
-    if options.out and not options.json:
-        print(f"page    {options.out}")
-    return 0
-
-
-def _generate(options: argparse.Namespace) -> int:
-    with at_once():
-        from leadline.use.generate import generate
-        from leadline.use.model import Model
-
-    with _warned():
-        model = Model(_model(options))
-    pieces = generate(
-        model, options.prompt, length=options.length, temperature=options.temperature, top_k=options.top_k,
-        top_p=options.top_p, seed=options.seed,
-    )  # fmt: skip
-    sys.stdout.write(options.prompt.lstrip("\n"))
-    for piece in pieces:
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
-    return 0
-
-
-@contextmanager
-def _warned() -> Iterator[None]:
-    """Warnings as lines, without the place in the code."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        print(f"leadline: {warning.message}", file=sys.stderr)
-
-
-def _model(options: argparse.Namespace) -> Path:
-    path = Path(options.model)
-    return path / "model.onnx" if path.is_dir() else path
-
-
 COMMANDS = {
     "fit": _fit,
     "demo": _demo,
@@ -409,9 +302,11 @@ COMMANDS = {
     "show": _show,
     "resume": _resume,
     "replay": _replay,
-    "predict": _predict,
-    "explain": _explain,
-    "generate": _generate,
+    "predict": model_commands.predict,
+    "explain": model_commands.explain,
+    "verify": model_commands.verify,
+    "shrink": edge.shrink,
+    "generate": model_commands.generate,
 }
 
 if __name__ == "__main__":

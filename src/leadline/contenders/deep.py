@@ -93,7 +93,7 @@ class _Run(NetworkRun):
         self.mix = self.conv.mix if self.conv and data.task.one_class and len(self.names) == 1 else None
         self.longest = max(body.passes for body in self.bodies.values())
         hidden = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
-        self.trunk = hidden if contender.trunk or len(self.names) > 1 else ()
+        self.trunk: tuple[int, ...] = hidden if contender.trunk or len(self.names) > 1 else ()
         self.scale = data.scale()
         self.ways, self.describe = augmentations(data, self.bodies, seed)
         self.y = self._labels(self.rows)

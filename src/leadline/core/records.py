@@ -1,4 +1,4 @@
-"""What is written for programs to read: result.json of a run, and the contract in the metadata of a model.onnx.
+"""What is written for programs to read: result.json of a run, contract and certificate in the metadata of a model.onnx.
 
 The names of a record end with the version of its schema. A key may be added to a version; one that is taken away,
 renamed or typed in another way makes a new version. `make schemas` writes them to docs/schemas as JSON Schema. A
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-__all__ = ["CONTRACT_VERSIONS", "RESULT_VERSION", "Contract", "ResultV2", "Verdict", "Within"]
+__all__ = ["CONTRACT_VERSIONS", "RESULT_VERSION", "Certificate", "Contract", "ResultV2", "Verdict", "Within"]
 
 Answer = Literal["deep", "classical", "tie", "unsure"]
 Scope = Literal["model", "method"]  # these trained contenders, or the method over seeds or folds
@@ -359,3 +359,23 @@ class Contract(TypedDict):
     versions: dict[str, str]
     data_hash: str
     licence: str
+
+
+class Certificate(TypedDict):
+    """The metadata entry `leadline.certificate` of a model.onnx: the file against what it was made from.
+
+    A file of an earlier version has none.
+    """
+
+    of: Annotated[str, "what it was compared with: the trained contender, or the full model of a smaller one"]
+    rows: Annotated[int, "test rows that were compared"]
+    max_difference: Annotated[float, "of a probability, of a value in the unit of the target, or of bits"]
+    decisions_differ: int
+    tolerance: Annotated[float, "by which answers elsewhere may differ from `answers`"]
+    graph: Annotated[str, "BLAKE2b-256 of the graph, hex"]
+    processor: Annotated[str, "class of the machine on which it was compared"]
+    certified_rows: Annotated[list[str], "BLAKE2b-64 of the decoded values of a few of these rows, hex"]
+    answers: Annotated[str, "what these rows were answered, in base64: float32 little-endian, of values float64"]
+    max_drop: Annotated[NotRequired[float], "of a smaller file: the drop of the metric that was excluded"]
+    upper: Annotated[NotRequired[float], "of a smaller file: the upper 95% bound of its drop"]
+    judged_rows: Annotated[NotRequired[int], "of a smaller file: the rows of the test that judged it alone"]

@@ -18,9 +18,11 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
-__all__ = ["CONTRACT", "DIGEST", "VERSION", "damage", "with_digest"]
+__all__ = [
+    "CERTIFICATE", "CONTRACT", "DIGEST", "VERSION", "damage", "graph_digest", "with_certificate", "with_digest",
+]  # fmt: skip
 
-CONTRACT, DIGEST = "leadline.contract", "leadline.digest"  # keys in the metadata
+CONTRACT, CERTIFICATE, DIGEST = "leadline.contract", "leadline.certificate", "leadline.digest"  # keys in the metadata
 VERSION = (
     2  # of the contract; 1: no digest, and values read without the contract of the whole column; it still predicts
 )
@@ -28,6 +30,7 @@ WITHOUT = 1  # the version of contracts whose files have no digest
 HEX = 64
 _ENTRY = b"\x0a" + bytes([len(DIGEST)]) + DIGEST.encode() + b"\x12" + bytes([HEX])  # StringStringEntryProto: key, value
 _FIELD = b"\x72" + bytes([len(_ENTRY) + HEX]) + _ENTRY  # ModelProto.metadata_props, up to the digits
+GRAPH = 7  # ModelProto.graph
 _HEADER = re.compile(rb"\x08.\x12\x08leadline", re.DOTALL)  # ModelProto.ir_version and producer_name
 _VERSION = re.compile(CONTRACT.encode() + rb'\x12[\x80-\xff]*[\x00-\x7f]\{"version": (\d+),')
 
@@ -35,6 +38,49 @@ _VERSION = re.compile(CONTRACT.encode() + rb'\x12[\x80-\xff]*[\x00-\x7f]\{"versi
 def with_digest(data: bytes) -> bytes:
     """A serialised ONNX model, with its digest as the last entry of its metadata."""
     return data + _FIELD + _digest(data + _FIELD)
+
+
+def with_certificate(data: bytes, certificate: str) -> bytes:
+    """A file that ends with its digest, with a certificate as one more entry of its metadata before a new digest.
+
+    The graph stays as it is, byte for byte.
+    """
+    key, value = CERTIFICATE.encode(), certificate.encode()
+    entry = b"\x0a" + _length(key) + key + b"\x12" + _length(value) + value
+    return with_digest(data[: -len(_FIELD) - HEX] + b"\x72" + _length(entry) + entry)
+
+
+def graph_digest(data: bytes) -> str:
+    """The BLAKE2b-256 of the graph of a serialised ONNX model, whatever its metadata: 64 hex digits."""
+    place, graph = 0, b""
+    while place < len(data):
+        tag, place = _varint(data, place)
+        if tag & 7 == 0:
+            _, place = _varint(data, place)
+            continue
+        size, place = _varint(data, place)
+        graph = data[place : place + size] if tag >> 3 == GRAPH else graph
+        place += size
+    return _digest(graph).decode()
+
+
+def _length(data: bytes) -> bytes:
+    """The length of a field, as protobuf writes it: seven bits a byte, the lowest first."""
+    size, out = len(data), bytearray()
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*out, size])
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """(number, place after it)."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        value, place, shift = value | (byte & 0x7F) << shift, place + 1, shift + 7
+        if byte < 0x80:
+            return value, place
 
 
 def _digest(data: bytes | memoryview) -> bytes:

@@ -13,6 +13,7 @@ from leadline.use.model import Model
 
 if TYPE_CHECKING:
     from leadline.results.run_data import RunData
+    from leadline.shrink.shrink import Shrunk
     from leadline.use.explain.records import Explanation
 
 
@@ -62,6 +63,33 @@ class Run:
         from leadline.results.explain_run import explain_run
 
         return explain_run(self, rows, layers)
+
+    def shrink(self, source: Any = None, test: Any = None, **settings: Any) -> Shrunk:
+        """The smallest, or fastest, file that is proved not worse than the model, in a folder of its own.
+
+        Args:
+            source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
+            settings: fields of `leadline.shrink.limits.ShrinkSettings`: max_drop, max_size, max_latency, prefer, out,
+                distill.
+
+        Raises:
+            LeadlineError: where the run has no model, a limit cannot be certified, or the data have changed.
+        """
+        from leadline.shrink.limits import ShrinkSettings
+        from leadline.shrink.shrink import check, shrink
+
+        wanted = ShrinkSettings(**settings)
+        check(self.folder, wanted)
+        if self.result["shipped"] is None:
+            raise ModelError(f"{self.folder} ships no model, so there is nothing to shrink: {self.verdict.why}")
+        return shrink(self.data(source, test), self.folder, wanted)
+
+    @property
+    def small(self) -> Shrunk | None:
+        """What --edge, or `shrink` without `out`, made of the model; None where it lies no longer beside the run."""
+        from leadline.shrink.shrink import beside, opened
+
+        return opened(beside(self.folder))
 
     def report(self) -> Path:
         """The path of the report page."""

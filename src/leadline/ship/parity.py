@@ -28,16 +28,9 @@ class Parity:
 def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
     """Run the file on the raw test rows; raises `ModelError` where its answers differ from `scores`."""
     if store.task.generative:
-        return _language(model, store, scores)
+        return _language(model, table, store, scores)
     rows = store.split.test
-    names = list(model.contract["inputs"])
-    answers = []
-    step = at_once(store.blocks)  # to find some rows among many takes seconds, however few they are
-    for start in range(0, len(rows), step):
-        frame = table.take(rows[start : start + step], names)
-        found, _ = model.answer(frame, table.source.root)
-        answers.append(found[store.task.scores_role])
-    shipped = np.concatenate(answers)
+    shipped = answered(model, table, store, rows)
     if shipped.shape != scores.shape:
         raise ModelError(
             f"The exported file gives answers of shape {list(shipped.shape)} where the trained contender gives "
@@ -56,10 +49,25 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
     return Parity(rows=len(apart), max_difference=float(apart.max()), decisions_differ=int(flipped.sum()))
 
 
-def _language(model: Model, store: Store, scores: np.ndarray) -> Parity:
+def answered(model: Model, table: Table, store: Store, rows: np.ndarray) -> np.ndarray:
+    """What the file answers the raw values of some rows, rising: probabilities [n, classes], values [n] or bits [n]."""
+    if store.task.generative:
+        reader = model.reader(most_threads())
+        return bits(store, rows, lambda tokens: nats(tokens, reader.step, reader.initial))
+    names = list(model.contract["inputs"])
+    answers = []
+    step = at_once(store.blocks)  # to find some rows among many takes seconds, however few they are
+    for start in range(0, len(rows), step):
+        frame = table.take(rows[start : start + step], names)
+        found, _ = model.answer(frame, table.source.root)
+        answers.append(found[store.task.scores_role])
+    return np.concatenate(answers)
+
+
+def _language(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:
     """The bits of every test row, by the step in the file."""
-    rows, reader = store.split.test, model.reader(most_threads())
-    found = bits(store, rows, lambda tokens: nats(tokens, reader.step, reader.initial))
+    rows = store.split.test
+    found = answered(model, table, store, rows)
     apart = np.abs(found - scores) / np.maximum(scores, 1.0)
     wrong = ~(apart <= TOLERANCE)
     if wrong.any():

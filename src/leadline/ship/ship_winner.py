@@ -14,6 +14,7 @@ from leadline.dataset.table import Table
 from leadline.race.judge import Judged
 from leadline.race.stages import Stages
 from leadline.ship.assemble import assemble
+from leadline.ship.certificate import certify, record
 from leadline.ship.parity import Parity, check
 from leadline.system.errors import LeadlineError
 from leadline.system.resources import versions
@@ -55,7 +56,9 @@ def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> S
             model = Model(path)
             if wrong := list(wrong_keys(model.contract, Contract, "the contract")):
                 warnings.warn(f"The model's contract is not as its schema says: {'; '.join(wrong)}.", stacklevel=2)
-            parity = check(model, table, store, judged.answers[entry.name])
+            answers = judged.answers[entry.name]
+            parity = check(model, table, store, answers)
+            certify(path, record(model, table, store.split.test, answers, parity, "the trained contender"))
             stages.end("parity")
         except LeadlineError as error:
             path.unlink(missing_ok=True)

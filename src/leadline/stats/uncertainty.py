@@ -60,16 +60,20 @@ def certainty(
         rows = _unseen(store, repeats, entry.name, entry.calib())
         if rows is None:
             continue
-        truth, answers = rows
-        mapped: Calibrator | LabelCalibrator | None = None
-        if store.task.multilabel:
-            truth = unpacked(truth, len(store.task.classes))
-            mapped = label_calibrator(truth, answers, seed)
-        elif store.task.classes:
-            mapped = calibrator(truth, answers, seed)
-        answers = answers if mapped is None else mapped(answers)
-        found[entry.name] = Certainty(calibrator=mapped, conformal=conformal(truth, answers, coverage))
+        found[entry.name] = certainty_of(store, *rows, seed, coverage)
     return found
+
+
+def certainty_of(store: Tensors, truth: np.ndarray, answers: np.ndarray, seed: int, coverage: float) -> Certainty:
+    """The certainty of answers to rows that took no part in training; `truth` are labels as the store has them."""
+    mapped: Calibrator | LabelCalibrator | None = None
+    if store.task.multilabel:
+        truth = unpacked(truth, len(store.task.classes))
+        mapped = label_calibrator(truth, answers, seed)
+    elif store.task.classes:
+        mapped = calibrator(truth, answers, seed)
+    answers = answers if mapped is None else mapped(answers)
+    return Certainty(calibrator=mapped, conformal=conformal(truth, answers, coverage))
 
 
 def doubts(

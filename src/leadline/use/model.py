@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from leadline.core.kind import Decoded, Kind, decode_columns
-from leadline.graph.digest import CONTRACT, VERSION, WITHOUT, damage
+from leadline.graph.digest import CERTIFICATE, CONTRACT, VERSION, WITHOUT, damage
 from leadline.graph.runtime import Session
 from leadline.kinds import FORMER, KINDS
 from leadline.system.errors import ModelError
@@ -30,6 +30,7 @@ from leadline.use.language_reader import Reader
 if TYPE_CHECKING:
     from leadline.use.explain.records import Explanation
     from leadline.use.input_check import Watch
+    from leadline.use.verify import Verified
 
 KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs": dict}  # what every contract says
 BATCH = 512  # rows in one call
@@ -51,6 +52,7 @@ class Model:
         self._origin = self.path.resolve()  # for a copy that is opened in another folder
         self._session = self._open(threads=1)
         self.contract = _contract(self._session, self.path)
+        self.certificate: dict[str, Any] | None = json.loads(self._session.metadata.get(CERTIFICATE, "null"))
         self.classes: list[str] = self.contract["classes"]
         self.task = task_of({**self.contract, "name": self.contract["task"]})
         if self.contract["version"] == WITHOUT:
@@ -116,6 +118,16 @@ class Model:
         from leadline.use.explain.explain import explain_source
 
         return explain_source(self, source, rows, layers, cache)
+
+    def verify(self, source: Any = None, *, cache: str | Path | None = None) -> Verified:
+        """What the parity certificate in the file states; with a source its rows are answered again and compared.
+
+        Raises:
+            ModelError: the graph is not the one that was certified, or it answers differently here.
+        """
+        from leadline.use.verify import verify
+
+        return verify(self, source, cache=cache)
 
     def __reduce__(self) -> tuple[type[Model], tuple[Path]]:
         """Pickled and copied by its path: the file is opened again where it is unpickled."""
@@ -195,6 +207,18 @@ class Model:
         ways = {name: facts["decode"] for name, facts in self.contract["inputs"].items()}
         ((_, feeds),) = self._feeds(self._decoded(frame, root, ways), len(frame), {}, 0)
         return feeds
+
+    def calls(
+        self, frame: pl.DataFrame, root: Path | None, watch: Watch | None = None
+    ) -> list[tuple[np.ndarray, dict[str, Any]]]:  # fmt: skip
+        """(row numbers of the frame, inputs of the file) of every call that its rows need; rows that cannot be decoded
+        are in none.
+        """
+        ways = {
+            name: facts["decode"] if watch is None else watch.settings(name)
+            for name, facts in self.contract["inputs"].items()
+        }
+        return self._feeds(self._decoded(frame, root, ways), len(frame), {}, 0)
 
     def _decoded(
         self, frame: pl.DataFrame, root: Path | None, ways: Mapping[str, Mapping[str, Any]]

@@ -45,27 +45,30 @@ def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl
 def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
     data = source_to_predict(source, model, cache)
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
-    wanted = list(model.contract["inputs"])
     frames = []
     watch = Watch(model.contract["inputs"])
-    for part, rows, own in readable_parts(model, data):
-        watch.own = own
-        schema = part.collect_schema()
-        path = [name for name in wanted if name in media and schema[name] == pl.String]  # which file an answer is of
-        chunk = MANY if all(KINDS[facts["kind"]].joint for facts in model.contract["inputs"].values()) else CHUNK
-        for start in range(0, rows, chunk):
-            frame = part.select(wanted).slice(start, chunk).collect()
-            outputs, bad = model.answer(frame, data.root, watch)
-            answers = model.task.frame(outputs, bad)
-            frames.append(answers.with_columns(frame[name] for name in path))
-            for position, why in sorted(bad.items())[:3]:
-                warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
-            watch.row += len(frame)
+    for frame in batches(model, data, watch):
+        outputs, bad = model.answer(frame, data.root, watch)
+        answers = model.task.frame(outputs, bad)
+        path = [name for name in frame.columns if name in media and frame[name].dtype == pl.String]
+        frames.append(answers.with_columns(frame[name] for name in path))  # which file an answer belongs to
+        for position, why in sorted(bad.items())[:3]:
+            warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
+        watch.row += len(frame)
     if not frames:
         raise SourceError(f"{data.name} holds no rows to predict.")
     for sentence in watch.messages():
         warnings.warn(sentence, stacklevel=2)
     return pl.concat(frames)
+
+
+def batches(model: Model, data: Source, watch: Watch) -> Iterator[pl.DataFrame]:
+    """The columns that the model reads, some rows at a time; `watch` learns how each part writes them."""
+    wanted, inputs = list(model.contract["inputs"]), model.contract["inputs"].values()
+    chunk = MANY if all(KINDS[facts["kind"]].joint for facts in inputs) else CHUNK
+    for part, rows, watch.own in readable_parts(model, data):
+        for start in range(0, rows, chunk):
+            yield part.select(wanted).slice(start, chunk).collect()
 
 
 def readable_parts(

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from leadline.core.kind import Tensor, View
-from leadline.graph.builder import Graph
 
 BUCKETS = 4_194_301  # of n-grams, the largest prime below 2^22
 NONE, SPACE, PUNCTUATION = 0, 1, 2  # numbers: nothing, any white space, the first sign of punctuation
@@ -82,6 +81,8 @@ def _folded(numbers: dict[str, int], first_letter: int) -> np.ndarray:
 
 def _characters(column: str, numbers: dict[str, int], unknown: int, length: int) -> Any:
     """string [N] -> uint16 [N, length]: a space, the characters, a space, then nothing."""
+    from leadline.graph.builder import Graph  # imports onnx, which no prediction needs
+
     g = Graph(View.GRAMS)
     split = g.op(
         "Tokenizer", g.input(column, np.str_, ["N"]),
@@ -107,6 +108,8 @@ class _Cut:
     """Parts of the graph from character numbers to n-gram numbers. L: the longest row of the batch; W: its words."""
 
     def __init__(self, length: int) -> None:
+        from leadline.graph.builder import Graph  # imports onnx, which no prediction needs
+
         g = self.g = Graph("cut")
         self.axis, self.zero, self.length = g.const(np.array([1], np.int64)), g.const(np.int64(0)), length
         x = g.op("Cast", g.input(View.GRAMS, np.uint16, ["N", length]), to=7)

@@ -1,0 +1,146 @@
+"""Smaller networks from one network: which there are depends on its operators, and nobody asks for its contender.
+
+    convolutions, dense layers    int8, static; the calibration that valid chooses; fragile nodes stay float32
+    other matrix products, LSTMs  int8, dynamic, with int8 tables
+    tables whose rows are read    int8, a scale a row
+    trees                         the first half, quarter, ... of the rounds
+    anything with weights         half precision
+    students (shrink/distill.py)  the same of each of them
+
+Enters: a network, and the rows to calibrate and to choose by (train and valid; no row of the test). Leaves: candidates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.core.tensors import Tensors
+from leadline.shrink.network import feeds, scores
+from leadline.shrink.quantize import METHODS, Static, dynamic_int8
+from leadline.shrink.tables import half_weights, int8_tables, large_weights
+from leadline.shrink.trees import fewer_trees, trees_of
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.shrink.distill import Student
+
+__all__ = ["Candidate", "Making", "candidates"]
+
+CALIBRATION, A_BATCH = 256, 32  # train rows, and how many of them in one call
+FRAGILE = (1, 2, 4, 8)  # nodes that stay float32, tried in turn
+PROBED = 64  # valid rows on which the error of one int8 node is measured
+MOST_NODES = 60  # that are probed one by one
+HALVINGS = 5  # of the trees
+WORTHWHILE = 0.95  # share of the bytes under which a candidate saves any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A smaller network."""
+
+    name: str
+    describe: str
+    network: onnx.ModelProto
+    integer: bool = False  # whether it computes in int8, which differs between classes of processors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """What candidates are made with: train rows calibrate, valid rows choose among ways to make one."""
+
+    store: Tensors
+    drop: Callable[[onnx.ModelProto], float]  # of a network on the valid rows
+    allowed: float  # drop on valid above which fragile nodes are searched for
+    seed: int
+    folder: Path  # for files on the way
+
+
+def candidates(network: onnx.ModelProto, making: Making, taught: Iterable[Student] = ()) -> Iterator[Candidate]:
+    """The network itself, all that are smaller, and last what becomes of students, which are trained meanwhile."""
+    size = network.ByteSize()
+    yield Candidate(name="float32", describe="the same network, its tables and names stored in less", network=network)
+    for each in chain(_all(network, making), *(_of_student(student, making) for student in taught)):
+        if each.network.ByteSize() < WORTHWHILE * size:
+            yield each
+
+
+def _of_student(student: Student, making: Making) -> Iterator[Candidate]:
+    """A student in half precision, and in int8: distilled, then quantised."""
+    if trees_of(student.network)[0]:
+        yield Candidate(name=student.name, describe=student.describe, network=student.network)
+        return
+    for each in _all(student.network, making):
+        yield dataclasses.replace(
+            each, name=f"{student.name} {each.name}", describe=f"{student.describe}; {each.describe}"
+        )
+
+
+def _all(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
+    trees, outputs = trees_of(network)
+    for halving in range(1, HALVINGS + 1):
+        rounds = trees // outputs >> halving
+        if rounds:
+            yield Candidate(
+                name=f"trees/{1 << halving}", describe=f"the first {rounds:,} of {trees // outputs:,} rounds of trees",
+                network=fewer_trees(network, rounds * outputs),
+            )  # fmt: skip
+    if not large_weights(network):
+        return
+    yield Candidate(name="float16", describe="weights in half precision", network=half_weights(network))
+    kinds = {node.op_type for node in network.graph.node}
+    if "Gather" in kinds:
+        yield Candidate(
+            name="int8 tables", describe="tables in int8 with a scale a row, other weights in half precision",
+            network=int8_tables(network),
+        )  # fmt: skip
+    if "Conv" in kinds and "LSTM" not in kinds:
+        yield from _static(network, making)
+    elif kinds & {"MatMul", "Gemm", "LSTM"}:
+        made = int8_tables(dynamic_int8(network, making.folder))
+        yield Candidate(
+            name="dynamic int8", describe="int8 weights in matrix products and recurrences, activations scaled as they "
+            "come; other weights in int8 tables or half precision", network=made, integer=True,
+        )  # fmt: skip
+
+
+def _static(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
+    """Static int8, by the calibration that is best on valid; and with its most fragile nodes in float32."""
+    names = [value.name for value in network.graph.input]
+    few = np.sort(np.random.default_rng(making.seed).permutation(making.store.split.train)[:CALIBRATION])
+    static = Static(network, list(feeds(making.store, names, few, A_BATCH)), making.folder)
+    if not static.weighed:
+        return
+    drops = {method: making.drop(half_weights(static.quantized(method))) for method in METHODS}
+    method = min(drops, key=lambda each: drops[each])
+    how = f"static int8, calibrated by {method} on {len(few)} train rows"
+    yield Candidate(name="int8", describe=how, network=half_weights(static.quantized(method)), integer=True)
+    if drops[method] <= making.allowed:
+        return
+    order = _fragile(static, method, network, making.store)
+    for count in (count for count in FRAGILE if count < len(order)):
+        made = half_weights(static.quantized(method, floats=order[:count]))
+        yield Candidate(
+            name=f"int8, {count} float", describe=f"{how}; the {count} most fragile layers stay float32", network=made,
+            integer=True,
+        )  # fmt: skip
+        if making.drop(made) <= making.allowed:
+            return
+
+
+def _fragile(static: Static, method: str, network: onnx.ModelProto, store: Tensors) -> Sequence[str]:
+    """Nodes with weights, the one first whose int8 alone moves the answers to valid rows most."""
+    rows = store.split.valid[:PROBED]
+    right = scores(network, store, rows)
+    moved = {}
+    for node in static.weighed[:MOST_NODES]:
+        made = scores(static.quantized(method, only=[node]), store, rows)
+        moved[node] = float(np.mean((made - right) ** 2))
+    return sorted(moved, key=lambda node: -moved[node])

@@ -1,0 +1,227 @@
+"""Candidates as files, and what each takes and gives: bytes, microseconds, memory, and quality on the choosing rows.
+
+Enters: candidates (networks). Leaves: entries of the frontier, each a whole file: the network is calibrated again,
+joined to its encode graphs, and measured as it would ship.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from leadline.config import Settings
+from leadline.core.records import Certificate
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table
+from leadline.graph.digest import DIGEST, with_digest
+from leadline.kinds.tokens import START
+from leadline.metrics.metrics import METRICS
+from leadline.ship.assemble import assemble
+from leadline.ship.certificate import certify, record
+from leadline.ship.parity import TOLERANCE, Parity, answered
+from leadline.shrink.candidates import Candidate
+from leadline.shrink.compact import compact
+from leadline.shrink.network import network_of, scores
+from leadline.shrink.stopwatch import Measured, measure
+from leadline.stats.noninferiority import Comparison, compare
+from leadline.stats.uncertainty import Certainty, certainty_of
+from leadline.use.model import Model
+
+__all__ = ["Bench", "Entry"]
+
+VALID = 2_000  # valid rows at most by which candidates are made
+BATCH = 256  # rows
+KEPT = ("contender", "metric", "leadline", "versions", "data_hash", "licence")  # what the contract says as before
+# Of the certificate that a candidate has before it is judged, in as many letters as that may take.
+WIDEST = Comparison(rows=999_999, drop=0.0, upper=1 / 30_000.1, p=1.0, limit=1 / 30_000.1)
+INTEGER_TOLERANCE = 0.01  # of a probability or the spread of values: rounding to 8 bits turns last bits into steps
+
+
+class FinishedRun(Protocol):
+    """The data of a finished run (results/run_data.py)."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def table(self) -> Table: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def model(self) -> Model: ...
+
+
+@dataclasses.dataclass(kw_only=True)
+class Entry:
+    """A file on the frontier. `answers` are those to the choosing rows, calibrated."""
+
+    name: str
+    describe: str
+    path: Path
+    took: Measured
+    answers: np.ndarray
+    bench: Bench = dataclasses.field(repr=False)
+    candidate: Candidate | None = None
+    certain: Certainty | None = None
+    status: str = ""  # why it does not ship; empty while it may
+
+    @property
+    def integer(self) -> bool:
+        return self.candidate is not None and self.candidate.integer
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"bytes": self.path.stat().st_size, **self.took}
+
+    def measured(self, key: str) -> float:
+        return float(self.facts[key])
+
+    def compared(self, limit: float) -> Comparison:
+        """Beside the model of the run, on the choosing rows."""
+        bench, rows = self.bench, self.bench.chooses
+        return compare(bench.truth[rows], bench.full[rows], self.answers, bench.metric, limit)
+
+    def p(self, limit: float) -> float:
+        """Of a drop of the limit or more, on the choosing rows."""
+        return self.compared(limit).p
+
+    def as_dict(self) -> dict[str, Any]:
+        """A row of the frontier; `drop` and `score` are of the choosing rows."""
+        bench, full = self.bench, self.candidate is None
+        return {
+            "name": self.name, "describe": self.describe, **self.facts, "status": self.status,
+            "drop": None if full else self.compared(1.0).drop,
+            "score": bench.metric(bench.truth[bench.chooses], self.answers),
+        }  # fmt: skip
+
+
+class Bench:
+    """What all candidates are measured on, and beside."""
+
+    def __init__(self, data: FinishedRun, model: Model, chooses: np.ndarray, judges: np.ndarray, scratch: Path) -> None:
+        """`chooses` and `judges` are places among the test rows."""
+        import onnx
+
+        self.data, self.model, self.store, self.table = data, model, data.store, data.table
+        self.metric = METRICS[self.store.task.metric]
+        self.chooses, self.judges, self.scratch = chooses, judges, scratch
+        self.test = self.store.split.test
+        self.truth = np.asarray(self.table.labels[self.test])
+        self.network = network_of(onnx.load(str(model.path)), self.store)
+        self.full = answered(model, self.table, self.store, self.test)
+        self.notes: list[str] = []
+        self.calibration = self._calibration_rows()
+        self._valid = self.store.split.valid[:VALID]
+        self._valid_answers: np.ndarray | None = None
+        self._feeds = self._rows_to_time()
+        self.base = Entry(
+            name="full", describe="the model of the run", path=model.path, took=measure(model.path, *self._feeds),
+            answers=self.full[chooses], bench=self,
+        )  # fmt: skip
+
+    def valid_drop(self, network: Any) -> float:
+        """The drop of a network on valid rows, before calibration."""
+        if self._valid_answers is None:
+            self._valid_answers = scores(self.network, self.store, self._valid)
+        answers, labels = scores(network, self.store, self._valid), self.store.labels[self._valid]
+        return compare(labels, self._valid_answers, answers, self.metric, 1.0).drop
+
+    def entry(self, candidate: Candidate) -> Entry:
+        """A candidate as a file, measured."""
+        certain, answers = self._calibrated(candidate)
+        path = self.scratch / f"{candidate.name.replace('/', '-').replace(' ', '-')}.onnx"
+        path.write_bytes(self._file(candidate, certain, self.chooses, answers))
+        if answers is None:
+            answers = answered(Model(path), self.table, self.store, self.test[self.chooses])
+        self._certify(path, self.chooses, answers, candidate.integer, WIDEST)  # its bytes count too
+        return Entry(
+            name=candidate.name, describe=candidate.describe, path=path, took=measure(path, *self._feeds),
+            answers=answers, bench=self, candidate=candidate, certain=certain,
+        )  # fmt: skip
+
+    def judged(self, entry: Entry) -> np.ndarray:
+        """What its file answers the raw values of the judging rows."""
+        return answered(Model(entry.path), self.table, self.store, self.test[self.judges])
+
+    def ship(self, entry: Entry, proof: Comparison, path: Path) -> None:
+        """Write the file with its score on the judging rows and its certificate."""
+        assert entry.candidate is not None
+        small = self.judged(entry)
+        path.write_bytes(self._file(entry.candidate, entry.certain, self.judges, small))
+        self._certify(path, self.judges, small, entry.integer, proof)
+
+    def _certify(self, path: Path, places: np.ndarray, small: np.ndarray, integer: bool, proof: Comparison) -> None:
+        """Add the certificate of a file that answers `small` to some of the test rows."""
+        rows, full = self.test[places], self.full[places]
+        apart, task = np.abs(small - full), self.store.task
+        parity = Parity(
+            rows=len(rows), max_difference=float(apart.max()),
+            decisions_differ=0 if task.generative else int(task.flips(full, small).sum()),
+        )  # fmt: skip
+        tolerance = (INTEGER_TOLERANCE if integer else TOLERANCE) * task.unit(small)
+        made: Certificate = record(Model(path), self.table, rows, small, parity, "the full model", tolerance)
+        made |= {"max_drop": proof.limit, "upper": proof.upper, "judged_rows": proof.rows}
+        certify(path, made)
+
+    def _file(
+        self, candidate: Candidate, certain: Certainty | None, rows: np.ndarray, answers: np.ndarray | None
+    ) -> bytes:  # fmt: skip
+        """The whole file; `answers` to which of the test rows tell its score (None: as the full model)."""
+        import onnx
+
+        facts = {key: self.model.contract[key] for key in KEPT if key in self.model.contract}
+        facts["score"] = self.metric(self.truth[rows], self.full[rows] if answers is None else answers)
+        data = assemble(self.store, candidate.network.SerializeToString(), facts, certain)
+        model = onnx.load_from_string(data)
+        compact(model)
+        kept = [each for each in model.metadata_props if each.key != DIGEST]
+        del model.metadata_props[:]
+        model.metadata_props.extend(kept)
+        return with_digest(model.SerializeToString())
+
+    def _calibrated(self, candidate: Candidate) -> tuple[Certainty | None, np.ndarray | None]:
+        """How its answers are calibrated, and those to the choosing rows; None: of text the file gives them."""
+        if self.store.task.generative:
+            return None, None
+        answers = scores(candidate.network, self.store, self.test[self.chooses])
+        seed, coverage = self.data.settings.seed, self.data.settings.coverage
+        if self.calibration == "calib":
+            rows = self.store.split.calib
+            certain = certainty_of(
+                self.store, self.store.labels[rows], scores(candidate.network, self.store, rows), seed, coverage
+            )
+        elif self.calibration == "choosing":
+            certain = certainty_of(self.store, self.truth[self.chooses], answers, seed, coverage)
+        else:
+            return None, answers
+        return certain, certain(answers)
+
+    def _calibration_rows(self) -> str:
+        """Which rows calibrate: calib; where the run had none, but calibrated on other folds, the choosing rows."""
+        if len(self.store.split.calib):
+            return "calib"
+        if "coverage" not in self.model.contract:
+            return "none"
+        self.notes.append(
+            "The run calibrated on other folds, which no longer exist: the smaller file is calibrated on the test rows "
+            "that choose, and the other half judges it."
+        )
+        return "choosing"
+
+    def _rows_to_time(self) -> tuple[dict[str, Any], dict[str, Any], int]:
+        """Inputs of the file for one row, for a batch of rows of one shape, and how many these are."""
+        rows = self.test[self.chooses][:BATCH]
+        if self.store.task.generative:
+            initial = self.model.reader().initial(1)
+            (text,) = self.model.contract["inputs"]
+            states = self.model.contract["state"]
+            state = {item["name"]: value for item, value in zip(states, initial, strict=True)}
+            feeds = {text: np.array([""], object), **state}
+            one, many = (np.full((1, length), START, np.int64) for length in (1, BATCH))
+            return {**feeds, "ids": one}, {**feeds, "ids": many}, BATCH
+        frame = self.table.take(rows, list(self.model.contract["inputs"]))
+        calls = self.model.calls(frame, self.table.source.root)
+        places, batch = max(calls, key=lambda call: len(call[0]))
+        return {name: values[:1] for name, values in batch.items()}, batch, len(places)

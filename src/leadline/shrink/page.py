@@ -1,0 +1,105 @@
+"""The report of a smaller model: the frontier as a plot and a table, what ships, what was given up, how to run it.
+
+Enters: what shrink.json holds. Leaves: one self-contained HTML page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from leadline.charts.format import esc, grid, micros, plain, size
+from leadline.charts.svg import Axis, Frame, Mark, scatter
+from leadline.contenders.families import BASELINE, DEEP
+
+__all__ = ["page", "recipe"]
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #10243a; --paper: #fbfaf6; --rule: #d5dde3; --quiet: #4c6075; --deep: #1c5c94;
+  --baseline: #64748b; --signal: #ad1567; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eef3; --paper: #0b1826; --rule: #29405a; --quiet: #a5b5c4;
+  --deep: #6db3ec; --baseline: #93a4b7; --signal: #ff79b8; } }
+body { margin: 0 auto; max-width: 960px; padding: 24px; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, sans-serif; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+figure { margin: 0; } .plot { padding: 34px 14px 52px calc(var(--gutter) + 8px); }
+svg { display: block; width: 100%; overflow: visible; } svg text { fill: var(--ink); font-size: 12px; }
+svg text.tick, svg text.name { fill: var(--quiet); } svg text.end { text-anchor: end; }
+svg text.mid { text-anchor: middle; }
+svg text.label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
+.grid { stroke: var(--rule); } .axis { stroke: var(--ink); } .front { stroke: var(--quiet); stroke-dasharray: 5 4; }
+.mark.deep { fill: var(--deep); } .mark.baseline { fill: var(--paper); stroke: var(--baseline); stroke-width: 2px; }
+.halo { fill: none; stroke: var(--signal); stroke-width: 2px; }
+table { border-collapse: collapse; font-size: .9rem; } td, th { padding: 4px 12px 4px 0; text-align: left;
+  border-bottom: 1px solid var(--rule); font-weight: 400; } pre { overflow-x: auto; }
+"""
+SHOWN = 5  # times the allowed drop, within which candidates are plotted; the table has all of them
+
+
+def recipe(model: str) -> str:
+    """Five lines of Python that answer rows with a file."""
+    return (
+        "import leadline as ll\n\n"
+        f"model = ll.Model({model!r})\n"
+        "print(model.verify())\n"
+        'print(model.predict("rows.csv"))\n'
+    )
+
+
+def page(result: Mapping[str, Any], folder: Path) -> str:
+    """The page of a shrink that went to `folder`."""
+    rows, shown = list(result["frontier"]), "Model " + folder.name
+    head = ("file", "size", "one row", "a row in a batch", "memory", result["metric"], "drop", "")
+    table = grid(
+        head,
+        [
+            (
+                esc(row["name"]), size(row["bytes"]), micros(row["one_us"]), micros(row["batch_us"]),
+                f"{row['peak_mb']:.0f} MB", plain(row["score"], 4),
+                "" if row["drop"] is None else f"{row['drop']:.2%}", esc(row["status"]),
+            )  # fmt: skip
+            for row in rows
+        ],
+        1, "Candidates",
+    )  # fmt: skip
+    notes = "".join(f"<li>{esc(note)}</li>" for note in result["notes"])
+    ships = result["chosen"] is not None
+    run = f"<h2>How to run it</h2><pre>{esc(recipe('model.onnx'))}</pre>" if ships else ""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{esc(shown)}</title><style>{STYLE}</style></head><body>\n<h1>{esc(shown)}</h1>\n"
+        f"<p>{esc(result['why'])}</p>\n<ul>{notes}</ul>\n<h2>Quality and size</h2>{_plot(result, rows)}\n{table}\n"
+        f"<p>{result['choosing_rows']:,} test rows chose the order of the tests, and the other "
+        f"{result['judging_rows']:,} judged; scores and drops of the table are of the rows that chose. Times are of "
+        f"one thread, on the whole file, in a process of its own ({esc(result['processor'])}).</p>\n{run}"
+        "</body></html>\n"
+    )
+
+
+def _plot(result: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Score over bytes; the line joins the files that no other beats on both counts."""
+    allowed, higher = result["max_drop"], result["higher_is_better"]
+    full = rows[0]["score"]
+    rows = [row for row in rows if row["drop"] is None or row["drop"] <= SHOWN * allowed]
+    limit = full - allowed if higher else full * (1 + allowed)
+    marks = [
+        Mark(
+            x=row["bytes"],
+            y=row["score"],
+            name=row["name"],
+            family=BASELINE if row["drop"] is None else DEEP,
+            title=f"{row['name']}: {plain(row['score'], 4)}, {size(row['bytes'])}",
+            chosen=row["name"] == result["chosen"],
+        )  # fmt: skip
+        for row in rows
+    ]
+    front: list[Mark] = []
+    for mark in sorted(marks, key=lambda each: each.x):
+        if not front or (mark.y > front[-1].y if higher else mark.y < front[-1].y):
+            front.append(mark)
+    titles = ("bytes, log scale", result["metric"] + ("" if higher else ", lower is better"))
+    frame = Frame(f"{titles[1]} of candidates against {titles[0]}", titles, (size, lambda value: plain(value, 4)))
+    across = Axis.over([mark.x for mark in marks], pad=0.12, log=True)
+    up = Axis.over([limit, *(mark.y for mark in marks)], pad=0.3)
+    return f"<figure>{scatter(marks, across, up, front, frame)}</figure>"

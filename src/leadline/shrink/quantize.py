@@ -1,0 +1,141 @@
+"""int8 arithmetic by ONNX Runtime's quantiser: static for convolutions and dense layers, dynamic for the rest.
+
+Static: QDQ format, uint8 activations by affine scales that calibration on train rows gives, int8 weights with a scale a
+channel (Jacob et al. 2018; Krishnamoorthi 2018). Dynamic: activations are scaled as they come, which costs little where
+a product of matrices is large. Enters: a network without strings. Leaves: networks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.shrink.network import ordered
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["METHODS", "Static", "dynamic_int8"]
+
+METHODS = ("minmax", "entropy", "percentile")  # of calibration
+WEIGHED = ("Conv", "Gemm", "MatMul")  # what int8 makes smaller
+# What lies between them is quantised too: values stay int8 from one convolution to the next.
+BETWEEN = ("Relu", "Clip", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Flatten", "Transpose")
+RECURRENT = ("LSTM", "MatMul", "Attention")
+
+
+class Static:
+    """A network that is prepared, and calibrated once a method.
+
+    Args:
+        rows: inputs of the network, a batch each, from train rows.
+    """
+
+    def __init__(self, network: onnx.ModelProto, rows: Sequence[dict[str, np.ndarray]], folder: Path) -> None:
+        import onnx
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        self._rows, self._folder = rows, folder
+        self._path = folder / "prepared.onnx"
+        source = folder / "network.onnx"
+        onnx.save(network, str(source))
+        # Symbolic shapes need another package, and only Transformers need them.
+        quant_pre_process(str(source), str(self._path), skip_symbolic_shape=True)
+        self._model = onnx.load(str(self._path))
+        constant = {each.name for each in self._model.graph.initializer}
+        self.weighed = [
+            node.name
+            for node in self._model.graph.node
+            if node.op_type in WEIGHED and any(name in constant for name in node.input)
+        ]
+        self._ranges: dict[str, Any] = {}
+
+    def quantized(self, method: str, floats: Sequence[str] = (), only: Sequence[str] = ()) -> onnx.ModelProto:
+        """The network in int8.
+
+        Args:
+            method: of calibration, one of `METHODS`.
+            floats: nodes that stay float32.
+            only: the one node or so that is quantised (default: all).
+        """
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+        copy = self._model.__class__()
+        copy.CopyFrom(self._model)
+        settings = {"ActivationSymmetric": False, "WeightSymmetric": True}
+        made = QDQQuantizer(
+            copy, True, False, QuantType.QInt8, QuantType.QUInt8, self._calibrated(method), list(only), list(floats),
+            list(WEIGHED + BETWEEN), settings,
+        )  # fmt: skip
+        made.quantize_model()
+        return ordered(made.model.model)
+
+    def _calibrated(self, method: str) -> Any:
+        """Ranges of the activations by one method."""
+        from onnxruntime.quantization import CalibrationMethod
+        from onnxruntime.quantization.calibrate import create_calibrator
+
+        if method not in self._ranges:
+            kinds = {
+                "minmax": CalibrationMethod.MinMax, "entropy": CalibrationMethod.Entropy,
+                "percentile": CalibrationMethod.Percentile,
+            }  # fmt: skip
+            with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+                calibrator = create_calibrator(
+                    self._path, list(WEIGHED + BETWEEN), str(Path(folder) / "augmented.onnx"), kinds[method],
+                )  # fmt: skip
+                with _quietly():
+                    for feeds in self._rows:  # a batch at a time: the calibrator keeps all activations of a call
+                        calibrator.collect_data(_Reader(iter([feeds])))
+                    self._ranges[method] = calibrator.compute_data()
+                del calibrator
+        return self._ranges[method]
+
+
+class _Reader:
+    """Rows as the calibrator asks for them."""
+
+    def __init__(self, rows: Iterator[dict[str, np.ndarray]]) -> None:
+        self._rows = rows
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._rows, None)
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        return self._rows
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """The quantiser prints its steps, and advises to prepare what has been prepared."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        root.setLevel(before)
+
+
+def dynamic_int8(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+    """The network with int8 weights in matrix products and recurrences, whose activations are scaled as they come."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    source, target = folder / "float.onnx", folder / "dynamic.onnx"
+    onnx.save(network, str(source))
+    with _quietly():
+        quantize_dynamic(
+            str(source), str(target), op_types_to_quantize=list(RECURRENT), per_channel=True,
+            weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )  # fmt: skip
+    return ordered(onnx.load(str(target)))

@@ -1,0 +1,255 @@
+"""A finished run's model made smaller, and proved not worse: the whole journey on one page.
+
+Enters: the data of a run (its model, rows, labels) and limits. Leaves: a folder with model.onnx, shrink.json and
+report.html; the run folder stays as it is.
+
+    candidates ─► frontier ─► sequence ─► proof ─► certificate
+    train, valid  measured    half of the  other    in the file
+                  on the file test rows    half
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.dataset.split_table import groups
+from leadline.metrics.metrics import METRICS
+from leadline.shrink.candidates import Making, candidates
+from leadline.shrink.choose import halves, last_proved, sequence
+from leadline.shrink.frontier import Bench, Entry, FinishedRun
+from leadline.shrink.limits import Limits, ShrinkSettings
+from leadline.shrink.page import page
+from leadline.shrink.trees import trees_of
+from leadline.stats.noninferiority import Comparison, compare
+from leadline.system.errors import ModelError, OutputError
+from leadline.system.processor import processor_class
+from leadline.use.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from leadline.shrink.distill import Student
+
+__all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
+
+FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
+WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
+MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shrunk:
+    """What became of it: the folder, and what shrink.json holds."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def model(self) -> Model:
+        """The smaller model. Raises `ModelError` where none was proved not worse."""
+        if self.result["chosen"] is None:
+            raise ModelError(f"{self.folder} holds no model: {self.result['why']}")
+        return Model(self.folder / MODEL)
+
+    def report(self) -> Path:
+        """The path of the report page."""
+        return self.folder / REPORT
+
+    def __str__(self) -> str:
+        lines = [f"{'':16} {'bytes':>12} {'one row':>10} {'in a batch':>10} {'memory':>9} {'drop':>8}"]
+        for row in self.result["frontier"]:
+            drop = "" if row["drop"] is None else f"{row['drop']:.2%}"
+            lines.append(
+                f"{row['name']:16} {row['bytes']:>12,} {row['one_us']:>7,.0f} us {row['batch_us']:>7,.1f} us "
+                f"{row['peak_mb']:>6,.0f} MB {drop:>8}  {row['status']}"
+            )
+        return "\n".join([*lines, *self.result["notes"], self.result["why"]])
+
+
+def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
+    """Make the smallest, or fastest, file that is proved not worse than the model of a run.
+
+    Args:
+        data: of the run; `folder` is where it lies.
+
+    Raises:
+        LeadlineError: where a limit is not understood or cannot be certified, the run has no model, or `out` exists.
+    """
+    until = time.monotonic() + settings.seconds
+    limits, final = check(folder, settings)
+    model, store, metric = data.model, data.store, METRICS[data.store.task.metric]
+    group = None if store.task.generative else groups(data.table, data.settings)
+    of_test = None if group is None else np.asarray(group)[store.split.test]
+    chooses, judges = halves(len(store.split.test), of_test, data.settings.seed, store.task.generative)
+    fewest = FEWEST_STRETCHES if store.task.generative else FEWEST
+    if min(len(chooses), len(judges)) < fewest:
+        raise ModelError(
+            f"{folder} has {len(store.split.test):,} test rows, where at least {2 * fewest} were expected: one half "
+            "chooses a smaller model and the other half judges it; run it again with more test rows."
+        )
+    judging_group = None if of_test is None else of_test[judges]
+    units = len(judges) if judging_group is None else len(np.unique(judging_group))
+    allowed, note = limits.drop_allowed(metric, units)
+    try:
+        made = tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent)
+    except OSError as error:
+        raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
+    with made as scratch:
+        bench = Bench(data, model, chooses, judges, Path(scratch))
+        taught = _taught(bench, settings.distill_seconds)
+        entries = _frontier(bench, limits, allowed, taught, until)
+        order = sequence(
+            [entry for entry in entries if entry.status == ""], lambda entry: float(entry.measured(limits.key)),
+            lambda entry: entry.p(allowed),
+        )  # fmt: skip
+        proofs: dict[str, Comparison] = {}
+
+        def proved(entry: Entry) -> bool:
+            full, small = bench.full[judges], bench.judged(entry)
+            proofs[entry.name] = compare(bench.truth[judges], full, small, metric, allowed, judging_group)
+            entry.status = "" if proofs[entry.name].proved else "not certified"
+            return proofs[entry.name].proved
+
+        chosen = last_proved(order, proved)
+        notes = [*([note] if note else []), *bench.notes, *_notes(chosen, bench)]
+        result = _result(bench, entries, chosen, proofs, allowed, limits, len(chooses), notes)
+        _write(bench, chosen, result, proofs, final)
+    return Shrunk(folder=final, result=result)
+
+
+def beside(folder: Path) -> Path:
+    """Where the smaller file of a run lies where nobody says otherwise."""
+    return folder.with_name(f"{folder.name}-small")
+
+
+def opened(folder: Path) -> Shrunk | None:
+    """What lies in a folder that `shrink` made; None where nothing does."""
+    try:
+        return Shrunk(folder=folder, result=json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def check(folder: Path, settings: ShrinkSettings) -> tuple[Limits, Path]:
+    """The limits, and the folder to make; raises LeadlineError before anything is read."""
+    limits = Limits.read(settings)
+    settings.distill_seconds  # noqa: B018  what is no time fails here
+    final = Path(settings.out) if settings.out is not None else beside(folder)
+    if final.exists():
+        raise OutputError(f"{final} already exists; choose another --out, or remove it.")
+    if not final.parent.is_dir():
+        raise OutputError(f"there is no folder {final.parent} to make {final.name} in; choose another --out.")
+    return limits, final
+
+
+def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Student], until: float) -> list[Entry]:
+    """Every candidate as a file, measured; `status` says why one may not ship, and is empty where it may."""
+    entries: list[Entry] = []
+    making = Making(
+        store=bench.store, drop=bench.valid_drop, allowed=allowed / 2, seed=bench.data.settings.seed,
+        folder=bench.scratch,
+    )  # fmt: skip
+    for candidate in candidates(bench.network, making, taught):
+        if entries and time.monotonic() > until:
+            bench.notes.append(
+                f"The time was over before {candidate.name} and what follows it; leadline shrink has more."
+            )
+            break
+        entry = bench.entry(candidate)
+        refusal = limits.refusal(entry.facts)
+        if refusal is not None:
+            entry.status = f"excluded: {refusal}"
+        elif entry.measured(limits.key) >= WORTHWHILE * bench.base.measured(limits.key):
+            entry.status = f"not {'smaller' if limits.prefer == 'size' else 'faster'}"
+        entries.append(entry)
+    return entries
+
+
+def _taught(bench: Bench, seconds: float) -> Iterable[Student]:
+    """Students, trained when they are asked for: of trees always, which takes seconds; of networks in their time."""
+    if trees_of(bench.network)[0]:
+        from leadline.shrink.tree_students import tree_students
+
+        return tree_students(bench.network, bench.store, bench.data.settings.seed)
+    if not seconds:
+        return ()
+    if bench.store.task.generative:
+        bench.notes.append("Students of a language model are not trained.")
+        return ()
+    from leadline.shrink.distill import students
+
+    contender = str(bench.model.contract["contender"])
+    return students(bench.network, contender, bench.store, seconds, bench.data.settings.seed)
+
+
+def _notes(chosen: Entry | None, bench: Bench) -> list[str]:
+    """What the user of a chosen file has to know."""
+    if chosen is None or not chosen.integer:
+        return []
+    notes = [
+        f"int8 sums differ between classes of processors: this file is certified on {processor_class()}; run "
+        "`leadline verify` with the data on another one."
+    ]
+    for key, where in (("one_us", "for one row"), ("batch_us", "in a batch")):
+        if chosen.measured(key) > bench.base.measured(key):
+            notes.append(
+                f"int8 is not faster on this processor {where}: {chosen.measured(key):,.1f} us a row, against "
+                f"{bench.base.measured(key):,.1f} us."
+            )
+    return notes
+
+
+def _result(
+    bench: Bench, entries: Sequence[Entry], chosen: Entry | None, proofs: Mapping[str, Comparison], allowed: float,
+    limits: Limits, chooses: int, notes: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """What shrink.json holds."""
+    for entry in entries:
+        if entry.status == "":
+            entry.status = "shipped" if entry is chosen else "certified" if entry.name in proofs else "not tested"
+    bench.base.status = "the model of the run"
+    frontier = [entry.as_dict() for entry in (bench.base, *entries)]
+    judged = len(bench.store.split.test) - chooses
+    if chosen is None:
+        refused = [f"{entry.name}: {entry.status}" for entry in entries]
+        why = f"No smaller file ships, and the model of the run stays: {'; '.join(refused) or 'there is no candidate'}."
+        proof = None
+    else:
+        proof = proofs[chosen.name]
+        why = (
+            f"{chosen.name} ships: {chosen.describe}. {chosen.measured('bytes') / bench.base.measured('bytes'):.0%} of "
+            f"the bytes; the drop of {bench.store.task.metric} is {proof.drop:.2%} on {judged:,} test rows that chose "
+            f"nothing, and at most {proof.upper:.2%} with 95% confidence, where {allowed:.2%} is allowed."
+        )
+    return {
+        "chosen": None if chosen is None else chosen.name, "why": why, "metric": bench.store.task.metric,
+        "higher_is_better": bench.metric.higher_is_better,
+        "prefer": limits.prefer, "max_drop": allowed, "choosing_rows": chooses, "judging_rows": judged,
+        "calibration_rows": bench.calibration, "processor": processor_class(), "notes": notes, "frontier": frontier,
+        "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,
+        "p": None if proof is None else proof.p,
+    }  # fmt: skip
+
+
+def _write(
+    bench: Bench, chosen: Entry | None, result: dict[str, Any], proofs: Mapping[str, Comparison], final: Path
+) -> None:  # fmt: skip
+    """The folder appears whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as folder:
+        place = Path(folder) / "made"
+        place.mkdir()
+        if chosen is not None:
+            bench.ship(chosen, proofs[chosen.name], place / MODEL)
+            row = next(row for row in result["frontier"] if row["name"] == chosen.name)
+            row["bytes"] = (place / MODEL).stat().st_size
+        (place / RECORD).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
+        (place / REPORT).write_text(page(result, final), encoding="utf-8")
+        place.rename(final)

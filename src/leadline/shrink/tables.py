@@ -1,0 +1,119 @@
+"""Weights in fewer bits that are read as float32: half precision, and int8 tables of embeddings with a scale a row.
+
+Only what is stored changes, so arithmetic stays float32: ONNX Runtime widens half-precision constants once, when it
+loads the file. Of a table (`Gather` of rows) the rows that are read are widened, and the table stays int8 in memory
+(row-wise scales as in Guan et al. 2019, 'Post-Training 4-bit Quantization on Embedding Tables').
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["half_weights", "int8_tables", "large_weights"]
+
+FEWEST = 256  # numbers of a constant that is worth a node that widens it
+NARROW = 16  # columns of a table under which a scale a column takes less than one a row
+LARGEST_HALF = 6e4  # what half precision holds
+LEVELS = 127.0
+
+
+def large_weights(model: onnx.ModelProto) -> int:
+    """Bytes of float32 constants that these functions can store in less."""
+    return sum(4 * _count(each) for each in model.graph.initializer if _large(each))
+
+
+def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its large float32 constants in half precision."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    made = model.__class__()
+    made.CopyFrom(model)
+    ahead = []
+    for constant in made.graph.initializer:
+        if not _large(constant):
+            continue
+        values = numpy_helper.to_array(constant)
+        if not np.isfinite(values).all() or np.abs(values).max(initial=0) > LARGEST_HALF:
+            continue
+        name = constant.name
+        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        ahead.append(helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.wide", to=TensorProto.FLOAT))
+    _put_ahead(made, ahead)
+    return made
+
+
+def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with every large float32 table, of which rows are gathered, in int8 with a scale a row.
+
+    A narrow table has a scale a column, as one a row would be as large as what it saves; its other large constants are
+    stored in half precision.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    made = model.__class__()
+    made.CopyFrom(model)
+    graph = made.graph
+    constants = {each.name: each for each in graph.initializer if _large(each) and len(each.dims) == 2}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name in constants:
+                gathers = node.op_type == "Gather" and place == 0 and _axis(node) == 0
+                readers.setdefault(name, []).append(node)
+                if not gathers:
+                    constants.pop(name)
+    nodes, to = [], TensorProto.FLOAT
+    for node in graph.node:
+        if node.op_type != "Gather" or node.input[0] not in constants:
+            nodes.append(node)
+            continue
+        table, index, out = node.input[0], node.input[1], node.output[0]
+        wide = constants[table].dims[1] >= NARROW
+        nodes.append(helper.make_node("Gather", [f"{table}.int8", index], [f"{out}.int8"], name=f"{out}.rows", axis=0))
+        nodes.append(helper.make_node("Cast", [f"{out}.int8"], [f"{out}.wide"], name=f"{out}.cast", to=to))
+        scale = f"{table}.scale"
+        if wide:
+            nodes.append(helper.make_node("Gather", [scale, index], [f"{out}.half"], name=f"{out}.scales", axis=0))
+            scale = f"{out}.scale"
+            nodes.append(helper.make_node("Cast", [f"{out}.half"], [scale], name=f"{out}.widen", to=to))
+        nodes.append(helper.make_node("Mul", [f"{out}.wide", scale], [out], name=f"{out}.scaled"))
+    for name, constant in constants.items():
+        if name not in readers:
+            continue
+        values = numpy_helper.to_array(constant)
+        axis = 1 if values.shape[1] >= NARROW else 0
+        scale = np.maximum(np.abs(values).max(axis=axis, keepdims=True) / LEVELS, 1e-7).astype(np.float32)
+        scale = scale.astype(np.float16).astype(np.float32) if axis == 1 else scale
+        scale = np.maximum(scale, np.float32(6e-8))
+        levels = np.clip(np.rint(values / scale), -LEVELS, LEVELS).astype(np.int8)
+        constant.CopyFrom(numpy_helper.from_array(levels, f"{name}.int8"))
+        stored = scale.astype(np.float16) if axis == 1 else scale
+        graph.initializer.append(numpy_helper.from_array(stored, f"{name}.scale"))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return half_weights(made)
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+
+
+def _count(constant: onnx.TensorProto) -> int:
+    return int(np.prod(constant.dims)) if len(constant.dims) else 1
+
+
+def _large(constant: onnx.TensorProto) -> bool:
+    from onnx import TensorProto
+
+    return constant.data_type == TensorProto.FLOAT and _count(constant) >= FEWEST
+
+
+def _put_ahead(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *rest])

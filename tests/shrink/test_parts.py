@@ -1,0 +1,112 @@
+"""Every way to make a network smaller answers as it has to: exactly, or within what it rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from leadline.graph.builder import Graph
+from leadline.graph.runtime import Session
+from leadline.graph.trees import ensemble
+from leadline.shrink.choose import halves, last_proved, sequence
+from leadline.shrink.compact import compact
+from leadline.shrink.tables import half_weights, int8_tables
+from leadline.shrink.trees import fewer_trees, leaves_of, trees_of
+
+
+@pytest.mark.parametrize("width", [1, 64])
+def test_int8_tables_answer_within_a_level_of_each_row(width: int) -> None:
+    rng = np.random.default_rng(0)
+    table = (rng.normal(size=(500, width)) * 10.0 ** rng.uniform(-3, 2, (500, 1))).astype(np.float32)
+    g = Graph("tables")
+    x = g.input("x", np.int64, ["N", 3])
+    g.output("y", g.op("Gather", g.const(table), x), np.float32, ["N", 3, width])
+    rows = rng.integers(0, 500, (40, 3))
+    made = int8_tables(g.model())
+    assert made.ByteSize() < 0.5 * g.model().ByteSize()
+    apart = np.abs(Session(made)({"x": rows})["y"] - table[rows])
+    largest = np.abs(table).max(axis=1)[rows][..., None] if width > 1 else np.abs(table).max()
+    assert (apart <= largest / 127 * 0.51 + 1e-6).all()
+
+
+def test_half_weights_answer_within_half_precision_and_leave_what_is_too_large() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(64, 32)).astype(np.float32)
+    g = Graph("half")
+    x = g.input("x", np.float32, ["N", 64])
+    g.output("y", g.op("Add", g.op("MatMul", x, g.const(weights)), g.const(np.full(300, 1e6, np.float32)[:32])),
+             np.float32, ["N", 32])  # fmt: skip
+    values = rng.normal(size=(5, 64)).astype(np.float32)
+    plain, made = (Session(model)({"x": values})["y"] for model in (g.model(), half_weights(g.model())))
+    assert 0 < np.abs(plain - made).max() / 1e6 < 1e-6
+    huge = Graph("huge")
+    x = huge.input("x", np.float32, ["N"])
+    huge.output("y", huge.op("Add", x, huge.const(np.full(400, 1e6, np.float32))), np.float32, [400])
+    assert half_weights(huge.model()).ByteSize() == huge.model().ByteSize()
+
+
+def test_a_rising_table_is_stored_as_ranks_and_answers_the_same() -> None:
+    rng = np.random.default_rng(0)
+    marked = rng.random(8_192) < 0.05
+    table = np.where(marked, marked.cumsum(), 0).astype(np.int32)
+    g = Graph("ranks")
+    x = g.input("x", np.int64, ["N", 4])
+    g.output("y", g.op("Gather", g.const(table), x), np.int32, ["N", 4])
+    made = g.model()
+    compact(made)
+    onnx.checker.check_model(made)
+    rows = np.concatenate([np.arange(8_192), rng.integers(0, 8_192, 400)]).reshape(-1, 4)
+    assert np.array_equal(Session(made)({"x": rows})["y"], table[rows])
+    assert made.ByteSize() < 0.3 * g.model().ByteSize()
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_fewer_trees_are_the_first_rounds(outputs: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 4)).astype(np.float32)
+    x[:, 3] = rng.integers(0, 9, 600)
+    y = (x[:, 0] > 0).astype(int) + (x[:, 1] + (x[:, 3] % 2) > 0.5)
+    settings: dict[str, Any] = {"objective": "multiclass", "num_class": 3} if outputs == 3 else {"objective": "l2"}
+    data = lgb.Dataset(x, y, categorical_feature=[3])
+    booster = lgb.train({**settings, "verbosity": -1, "min_data_per_group": 5}, data, 12)
+    g = Graph("trees")
+    raw = ensemble(g, g.input("x", np.float32, ["N", 4]), booster.dump_model(), outputs)
+    g.output("y", raw, np.float32, ["N", outputs])
+    network = g.model()
+    assert trees_of(network) == (12 * outputs, outputs)
+    made = fewer_trees(network, 5 * outputs)
+    onnx.checker.check_model(made)
+    assert trees_of(made) == (5 * outputs, outputs) and leaves_of(made) < leaves_of(network)
+    expected = booster.predict(x, num_iteration=5, raw_score=True).reshape(600, outputs)
+    assert np.allclose(Session(made)({"x": x})["y"], expected, atol=1e-5)
+    assert np.array_equal(Session(fewer_trees(network, 12 * outputs))({"x": x})["y"], Session(network)({"x": x})["y"])
+
+
+def test_halves_keep_groups_and_the_first_failure_ends_the_tests(tmp_path: Path) -> None:
+    group = np.repeat(np.arange(50), 4)
+    chooses, judges = halves(200, group, 0, whole=False)
+    assert len(chooses) + len(judges) == 200 and not set(group[chooses]) & set(group[judges])
+    tested: list[int] = []
+
+    def proved(candidate: tuple[int, float]) -> bool:
+        tested.append(candidate[0])
+        return candidate[0] != 5
+
+    order = sequence([(9, 0.01), (5, 0.02), (7, 0.3), (2, 0.9)], lambda c: c[0], lambda c: c[1])
+    assert last_proved(order, proved) == (9, 0.01) and tested == [9, 5]
+
+
+def test_constants_keep_their_values_in_a_compact_file() -> None:
+    g = Graph("names")
+    x = g.input("x", np.float32, ["N"])
+    g.output("y", g.op("Mul", x, g.const(np.float32(3))), np.float32, ["N"])
+    made = g.model()
+    compact(made)
+    assert [float(numpy_helper.to_array(each)) for each in made.graph.initializer] == [3.0]
+    assert Session(made)({"x": np.ones(2, np.float32)})["y"].tolist() == [3.0, 3.0]

@@ -1,0 +1,171 @@
+"""A run's model becomes smaller and is proved not worse, whatever the folder holds, or one sentence says why not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import polars as pl
+import pytest
+
+import leadline as ll
+from leadline.cli.commands import main
+from leadline.config import Settings
+from leadline.shrink.distill import targets_of
+from leadline.shrink.network import network_of, scores
+from leadline.shrink.page import recipe
+from leadline.system.errors import LeadlineError, ModelError, OutputError
+
+TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few repetitions: no test asserts a time."""
+    monkeypatch.setattr("leadline.shrink.stopwatch.SECONDS", 0.01)
+
+
+@pytest.fixture(scope="module")
+def run_of(
+    tmp_path_factory: pytest.TempPathFactory, mixed: Any, messages: Any, bars: Any, story: Any
+) -> Callable[[str], tuple[ll.Run, Any]]:
+    """run_of(name): a finished run, and its source."""
+    many = mixed(1_200, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 61).cast(pl.String))
+    sources: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+        "mixed": (lambda: mixed(1_600), {"target": "y", "only": "linear,mlp"}),
+        "regression": (lambda: mixed(2_000, "regression"), {"target": "y", "only": "boosting"}),
+        "many classes": (lambda: many, {"target": "y", "only": "boosting"}),
+        "multilabel": (lambda: TAGS, {"target": "y", "only": "linear"}),
+        "texts": (lambda: messages(900), {"target": "label", "only": "bag"}),
+        "pictures": (lambda: bars(240), {"only": "cnn"}),
+        "corpus": (lambda: story(1_200), {"only": "lstm"}),
+    }
+    made: dict[str, tuple[ll.Run, Any]] = {}
+
+    def make(name: str) -> tuple[ll.Run, Any]:
+        if name not in made:
+            source, settings = sources[name]
+            place = tmp_path_factory.mktemp("runs") / name.replace(" ", "-")
+            given = source()
+            made[name] = ll.fit(given, epochs=2, out=place, repeats=1, **settings), given
+        return made[name]
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["mixed", "regression", "many classes", "multilabel", "texts", "pictures", "corpus"])
+def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
+    name: str, run_of: Callable[[str], tuple[ll.Run, Any]], tmp_path: Path
+) -> None:
+    run, source = run_of(name)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    found = run.shrink(source, out=tmp_path / "small", max_drop=0.2)
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    result = json.loads((tmp_path / "small" / "shrink.json").read_text())
+    assert result == json.loads(json.dumps(found.result)) and result["chosen"] is not None, found
+    rows = result["choosing_rows"] + result["judging_rows"]
+    assert rows == run.result["rows"]["test"] and result["upper"] <= 0.2 + 1e-6
+    frontier = {row["name"]: row for row in result["frontier"]}
+    assert frontier[result["chosen"]]["bytes"] == (tmp_path / "small" / "model.onnx").stat().st_size
+    assert frontier[result["chosen"]]["bytes"] < frontier["full"]["bytes"]
+    assert all(row["one_us"] > 0 and row["batch_us"] > 0 for row in frontier.values())
+    checked = found.model.verify(None if name == "corpus" else source if not isinstance(source, tuple) else source[0])
+    assert checked.certificate is not None and checked.certificate["of"] == "the full model"
+    assert checked.certificate["judged_rows"] == result["judging_rows"]
+    if name == "corpus":
+        assert found.model.generate(length=5)
+    else:
+        answers, full = (
+            model.predict(source if not isinstance(source, tuple) else source[0]) for model in (found.model, run.model)
+        )
+        assert answers.columns == full.columns and len(answers) == len(full)
+    assert result["why"].split(":")[0] in found.report().read_text()
+
+
+def test_the_five_lines_of_the_report_run_without_torch(run_of: Any, tmp_path: Path, mixed: Any) -> None:
+    run, source = run_of("mixed")
+    run.shrink(source, out=tmp_path / "small", max_drop=0.1)
+    mixed(10).write_csv(tmp_path / "small" / "rows.csv")
+    code = recipe("model.onnx") + "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "small", capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "judged by" in ran.stdout and "p_yes" in ran.stdout
+
+
+def test_what_cannot_be_is_one_sentence(run_of: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, source = run_of("multilabel")
+    cases: list[tuple[dict[str, Any], type[LeadlineError], str]] = [
+        ({"max_drop": "little"}, LeadlineError, "--max-drop little is not a drop"),
+        ({"max_drop": "120%"}, LeadlineError, "is not a drop"),
+        ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.68%"),
+        ({"max_size": "small"}, LeadlineError, "--max-size small is not a quantity"),
+        ({"distill": "soon"}, LeadlineError, "--distill soon is not a time"),
+        ({"prefer": "beauty"}, LeadlineError, "--prefer beauty is not known"),
+        ({"out": tmp_path}, OutputError, "already exists"),
+        ({"out": tmp_path / "no" / "where"}, OutputError, "there is no folder"),
+    ]
+    for settings, kind, sentence in cases:
+        with pytest.raises(kind, match=sentence):
+            run.shrink(source, **settings)
+    with pytest.raises(LeadlineError, match="content has changed"):
+        run.shrink(TAGS.with_columns(a=pl.col("a") + 1))
+    found = run.shrink(source, max_size="10B", out=tmp_path / "none")
+    assert found.result["chosen"] is None and "excluded: it has" in found.result["why"]
+    with pytest.raises(ModelError, match="holds no model"):
+        _ = found.model
+    assert main(["shrink", str(run.folder), "--max-drop", "x"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_default_allows_what_few_rows_can_certify_and_says_so(run_of: Any, tmp_path: Path) -> None:
+    run, source = run_of("multilabel")
+    found = run.shrink(source, out=tmp_path / "small")
+    assert found.result["max_drop"] == pytest.approx(0.0368, abs=1e-4)
+    assert any(
+        "80 test rows judge, and the smallest drop that they can certify is 3.68%" in n for n in found.result["notes"]
+    )
+
+
+def test_students_are_taught_and_quantised(run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leadline.shrink.distill.SHARES", (2, 8))
+    monkeypatch.setattr("leadline.shrink.candidates.METHODS", ("minmax",))
+    monkeypatch.setattr("leadline.shrink.candidates.FRAGILE", ())
+    run, source = run_of("pictures")
+    found = run.shrink(source, out=tmp_path / "small", max_drop=0.5, distill="2s")
+    names = [row["name"] for row in found.result["frontier"]]
+    assert {"student/2 float16", "student/8 float16", "student/8 int8"} <= set(names)
+    rows = {row["name"]: row for row in found.result["frontier"]}
+    assert rows["student/8 int8"]["bytes"] < rows["student/2 int8"]["bytes"] < rows["int8"]["bytes"]
+
+
+def test_a_target_is_the_softened_answer_and_some_label(run_of: Any) -> None:
+    run, source = run_of("pictures")
+    data = run.data(source)
+    network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
+    targets, rows = targets_of(network, data.store, 0), data.rows("train")
+    assert np.allclose(targets[rows].sum(axis=1), 1, atol=1e-5) and not targets[data.rows("test")].any()
+    soft = np.sqrt(np.clip(scores(network, data.store, rows), 1e-7, 1))
+    soft /= soft.sum(axis=1, keepdims=True)
+    labels = np.eye(2)[data.store.labels[rows]]
+    assert np.allclose(targets[rows], 0.7 * soft + 0.3 * labels, atol=1e-5)
+
+
+def test_fit_with_edge_makes_it_too_within_its_budget(
+    mixed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed(1_600).write_csv(tmp_path / "table.csv")
+    settings = ["--target", "y", "--only", "linear", "--epochs", "1", "--repeats", "1", "--quiet", "--edge"]
+    assert main(["fit", str(tmp_path / "table.csv"), *settings, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    small = ll.open_run(tmp_path / "run").small
+    assert small is not None and small.result["why"] in said and str(small.folder) in said
+    assert Settings(budget="100s", edge=True).seconds == 80 and Settings(budget="100s").edge_seconds == 0
+    assert ll.open_run(tmp_path / "run").result["command"].endswith("--edge")
+    with pytest.raises(OutputError, match="run-small, which --edge makes, already exists"):
+        ll.fit(tmp_path / "table.csv", target="y", edge=True, out=tmp_path / "run")

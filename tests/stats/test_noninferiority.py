@@ -1,0 +1,51 @@
+"""A model that is worse than allowed is taken for one that is not in at most one of twenty draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from leadline.metrics.metrics import METRICS
+from leadline.stats.noninferiority import ALPHA, compare, least_certifiable
+
+ACCURACY = METRICS["accuracy"]
+
+
+def _answers(right: np.ndarray) -> np.ndarray:
+    """Probabilities of two classes where class 0 is the truth."""
+    return np.stack([np.where(right, 0.9, 0.1), np.where(right, 0.1, 0.9)], axis=1)
+
+
+@pytest.mark.parametrize(("rows", "lost", "gained"), [(200, 0.05, 0.0), (900, 0.02, 0.01), (4_000, 0.005, 0.0)])
+def test_the_level_holds_where_the_true_drop_is_the_limit(rows: int, lost: float, gained: float) -> None:
+    rng, taken, truth = np.random.default_rng(0), 0, np.zeros(rows, int)
+    for _ in range(600):
+        full = rng.random(rows) < 0.9
+        draw = rng.random(rows)
+        small = np.where(full, draw >= lost / 0.9, draw < gained / 0.1)
+        taken += compare(truth, _answers(full), _answers(small), ACCURACY, lost - gained).proved
+    assert taken / 600 <= ALPHA + 2 * (ALPHA * (1 - ALPHA) / 600) ** 0.5
+
+
+def test_equal_answers_certify_what_their_rows_allow() -> None:
+    right = np.arange(500) % 10 > 0
+    found = compare(np.zeros(500, int), _answers(right), _answers(right), ACCURACY, 0.01)
+    assert found.proved and found.drop == 0
+    assert found.upper == pytest.approx(least_certifiable(500), abs=1e-4) == pytest.approx(3 / 500, abs=1e-4)
+    assert not compare(np.zeros(500, int), _answers(right), _answers(right), ACCURACY, 0.005).proved
+
+
+def test_errors_are_compared_as_shares_and_groups_count_once() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=2_000)
+    full = truth + rng.normal(0, 0.5, 2_000)
+    worse = truth + 1.05 * (full - truth)
+    found = compare(truth, full, worse, METRICS["rmse"], 0.1)
+    assert found.drop == pytest.approx(0.05, abs=1e-3) and found.proved
+    assert not compare(truth, full, worse, METRICS["rmse"], 0.04).proved
+    group = np.arange(2_000) // 200
+    right = rng.random(2_000) < 0.9
+    labels, small = np.zeros(2_000, int), right & (rng.random(2_000) > 0.002)
+    alone = compare(labels, _answers(right), _answers(small), ACCURACY, 0.02)
+    together = compare(labels, _answers(right), _answers(small), ACCURACY, 0.02, group)
+    assert alone.proved and not together.proved  # ten groups exclude no drop under a quarter
