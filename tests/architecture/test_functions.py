@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +10,12 @@ from pathlib import Path
 import leadline
 
 SOURCE = Path(leadline.__file__).parent
-ALLOWED = json.loads((Path(__file__).parent / "allowed.json").read_text())
 LINES, PARAMETERS = 60, 8
 PUBLIC = {"train/api.py train", "api.py fit", "pipeline.py fit"}  # settings by name, as users call them
 PHRASE = re.compile(r"[a-z]{2,} [a-z]{2,}")
 SENTENCES = {
-    "note",
-    "notes",
-    "why",
-    "line",
-    "says",
-    "said",
-    "reason",
-    "message",
-    "sentence",
-    "warning",
-}  # names of text
+    "note", "notes", "why", "line", "says", "said", "reason", "message", "messages", "sentence", "warning", "warnings",
+}  # fmt: skip  # names of text
 
 
 def _functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
@@ -43,12 +32,12 @@ def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def test_no_function_is_long() -> None:
     found = {name for name, node in _functions() if (node.end_lineno or 0) - node.lineno + 1 > LINES}
-    assert found - PUBLIC == set(ALLOWED["long"])
+    assert found <= PUBLIC
 
 
 def test_no_function_has_many_parameters() -> None:
     found = {name for name, node in _functions() if _parameters(node) > PARAMETERS}
-    assert found - PUBLIC == set(ALLOWED["parameters"])
+    assert found <= PUBLIC
 
 
 def _reads_a_sentence(node: ast.AST) -> bool:
@@ -74,7 +63,7 @@ def test_no_logic_reads_a_sentence() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if _reads_a_sentence(node)
     }
-    assert found == set(ALLOWED["sentences"])
+    assert found == set()
 
 
 def test_a_sentence_that_is_read_is_found() -> None:

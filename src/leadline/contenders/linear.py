@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # C, inverse of the penalty: the usual one first, in case there is time for one
 TEXT_STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # of texts, a path: it ends where valid gets worse
 NEVER = -15.0  # added to the intercept of a class that no row has
-FEW_ITERATIONS = 50  # cut by the clock before so many, losing says nothing of a family
+FEW_ITERATIONS = 50  # stopped before so many, a loss says nothing about the family
 PLAIN, HALF, FULL = 0.0, 0.5, 1.0  # shares of naive Bayes in the variance of a gram's weight
 HINGE_STRENGTH = 0.1  # of the best strength of a logistic loss: a squared hinge is that much steeper
 TEMPERATURES = np.geomspace(0.5, 16, 21)  # by which raw values of texts become log odds, as valid has it
@@ -73,7 +73,8 @@ class Linear(Contender):
         messages.append(best.describe(search.text))
         undertrained = best.solved.cut and best.solved.iterations < FEW_ITERATIONS
         if undertrained:
-            messages.append(f"cut by the clock after {best.solved.iterations} iterations: too little time to learn")
+            spent = best.solved.iterations
+            messages.append(f"stopped at the time limit after {spent} iterations: too little time to learn")
         again = data.clock.left() - reserve + NOTHING > 2 * a_fit
         solved = search.again() if again else best.solved
         messages.append("fitted again on train and valid rows" if again else NOT_AGAIN)

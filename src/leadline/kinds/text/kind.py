@@ -41,7 +41,7 @@ VOCABULARY = 50_000
 BUCKETS = 1 << 18
 COUNTED = 500  # commonest tokens whose counts trees read
 PRIME = 1_000_003
-LONGEST_TEXT = 8_000  # characters of a cell that are read
+LONGEST_TEXT = 8_000  # characters of a value that are read
 
 
 def _embedding(block: Block, width: int) -> Any:
@@ -121,7 +121,7 @@ class Text(Kind):
 
 
 def readable(cells: pl.Series) -> np.ndarray:
-    """Cells as strings [n]. ONNX Runtime refuses NUL inside one; it says nothing, so it reads as a space."""
+    """Values as strings [n]. ONNX Runtime refuses NUL inside one; it says nothing, so it reads as a space."""
     words = cells.cast(pl.String).fill_null("").str.replace_all("\x00", " ", literal=True)
     return np.asarray(words.to_numpy().astype(object))
 

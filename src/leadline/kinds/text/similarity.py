@@ -1,7 +1,7 @@
 """Texts that are nearly one: MinHash (Broder 1997) finds candidates, the true Jaccard similarity decides.
 
 Enters: texts. Leaves: pairs of those that share most of their four-letter pieces, and far more of them than with their
-fifth nearest text: sentences of one template do not count as twins of one another.
+fifth nearest text: sentences of one template do not count as near duplicates of one another.
 
     >>> pairs_of(["the quick brown fox jumps over the lazy dog", "a text of its own",
     ...           "the quick brown fox jumped over the lazy dog"])[0].tolist()
@@ -18,7 +18,7 @@ from leadline.core.kind import Rows
 
 PIECE = 4  # letters
 BANDS, DEEP = 50, 3  # bands of as many hashes: texts of similarity 0.4 meet in one of them with probability 0.96
-LIKE = 0.4  # Jaccard similarity that twins have at least
+LIKE = 0.4  # least Jaccard similarity of near duplicates
 CLOSER = 0.7  # of the distance of the fifth nearest
 CERTAIN = 0.9  # similarity that needs no comparison with others
 FIFTH = 5
