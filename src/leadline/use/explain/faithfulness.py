@@ -7,6 +7,7 @@ rows. Enters: games and effects of their players. Leaves: a curve with the gap t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -99,5 +100,6 @@ def agreement(
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if len(a) > 2]
     if not pairs:
         return ()
-    correlation = Mean.of([rank_correlation(a, b) for a, b in pairs])
+    mean = Mean.of([rank_correlation(a, b) for a, b in pairs])
+    correlation = replace(mean, low=max(mean.low, -1.0), high=min(mean.high, 1.0))  # Student's t knows no bounds
     return (Agreement(of=of, layout=layout, methods=methods, correlation=correlation),)
