@@ -9,6 +9,7 @@ TF-IDF, as scikit-learn's TfidfVectorizer has it).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +74,7 @@ class Group:
 
     grams: np.ndarray
     idf: np.ndarray
+    buckets: int  # above every number
 
     @classmethod
     def of(cls, counts: csr_matrix, most: int) -> Group:
@@ -82,15 +84,21 @@ class Group:
         if int((seen >= 1).sum()) > most:
             least = int(np.partition(seen, -most - 1)[-most - 1]) + 1
         grams = np.flatnonzero(seen >= least)
-        return cls(grams=grams, idf=(np.log((1 + rows) / (1 + seen[grams])) + 1).astype(np.float32))
+        idf = (np.log((1 + rows) / (1 + seen[grams])) + 1).astype(np.float32)
+        return cls(grams=grams, idf=idf, buckets=counts.shape[1])
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """The column of each number, int32, -1 of one that is no column. To fill it takes longer than a row does."""
+        columns = np.full(self.buckets, -1, np.int32)
+        columns[self.grams] = np.arange(len(self.grams), dtype=np.int32)
+        return columns
 
     def weighed(self, counts: csr_matrix) -> csr_matrix:
         """[n, columns]: rows of norm 1, or of nothing."""
         from scipy import sparse
 
-        place = np.full(counts.shape[1], -1, np.int32)
-        place[self.grams] = np.arange(len(self.grams), dtype=np.int32)
-        columns = place[counts.indices]
+        columns = self._columns[counts.indices]
         real = columns >= 0
         pointers = np.concatenate([[0], np.cumsum(real)])[counts.indptr]
         columns = columns[real]
