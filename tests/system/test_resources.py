@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,7 +84,7 @@ def test_never_more_threads_than_the_user_says(monkeypatch: pytest.MonkeyPatch) 
 OWN = re.compile(r"cpu_count|sched_getaffinity|getloadavg|cpu\.max|cfs_quota|psutil")
 POOL = re.compile(r"(Thread|Process)Pool(Executor)?\((?!most_threads\(\)|min\(2, most_threads\(\)\))")
 SET = re.compile(r"(?<!`torch\.)set_num_(interop_)?threads")
-SETTERS = ("train/threads.py", "train/trace.py", "contenders/network_run.py")
+SETTERS = ("system/process_state.py", "train/threads.py", "train/trace.py", "contenders/network_run.py")
 
 
 def test_one_place_counts_cores() -> None:
@@ -114,3 +116,11 @@ def test_what_other_processes_run_is_not_what_this_one_runs(monkeypatch: pytest.
 def test_this_thread_runs() -> None:
     found = resources.running_here()
     assert found is not None and found >= 1
+
+
+def test_the_peak_of_a_process_is_not_that_of_the_one_that_started_it() -> None:
+    large = bytearray(400_000_000)
+    large[::4096] = b"\1" * len(large[::4096])
+    code = "from leadline.system.resources import peak_mb; print(peak_mb())"
+    peak = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert 1 < peak < 200 < resources.peak_mb() and len(large)

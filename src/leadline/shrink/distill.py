@@ -20,6 +20,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
 from leadline.core.tensors import Tensors
 from leadline.shrink.network import scores
+from leadline.system.process_state import torch_threads
 from leadline.system.resources import most_threads
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ def students(
     network: onnx.ModelProto, contender: str, store: Tensors, seconds: float, seed: int
 ) -> Iterator[Student]:  # fmt: skip
     """Train students, each in its share of the seconds; none where no network reads such a table."""
-    import torch
-
     teacher = PORTFOLIO.get(contender)
     architectures = [each for each in PORTFOLIO.values() if isinstance(each, Deep) and each.inputs(store)]
     chosen = teacher if isinstance(teacher, Deep) else next(iter(architectures), None)
@@ -75,8 +74,8 @@ def students(
         return
     targets = targets_of(network, store, seed)
     clock = Clock(seconds)  # of the trainings: to answer the train rows takes as long as it takes
-    threads, tried = torch.get_num_threads(), set[int]()
-    try:
+    tried = set[int]()
+    with torch_threads():
         for place, divisor in enumerate(SHARES):
             share = clock.left() / (len(SHARES) - place)
             data = Data(store=store, clock=Clock(share), threads=most_threads())
@@ -94,8 +93,6 @@ def students(
                 name=f"student/{divisor}", network=made.graph(), describe=f"{chosen.name} of 1/{divisor} of the width, "
                 f"{made.params:,} weights, taught by {contender} in {share:.0f} s",
             )  # fmt: skip
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _width_of(network: onnx.ModelProto, contender: Deep, data: Data, seed: int) -> int:
