@@ -84,6 +84,8 @@ bench: setup
 	-$(bin)/python benchmarks/readers.py
 	-$(bin)/python benchmarks/fuzz_types.py
 	-$(bin)/python benchmarks/explain.py
+	-$(bin)/python benchmarks/shrink.py
+	-$(bin)/python benchmarks/transfer.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache
