@@ -17,7 +17,7 @@ BUDGET, SEEDS = "300s", 3
 def mnist1d(data: Path, folder: Path) -> Found:
     found = []
     for name in ("mnist1d", "mnist1d-shuffled"):
-        result, wall = fit(Path(name), "--budget", BUDGET, "--rounds", SEEDS, folder=folder, name=name)
+        result, wall = fit(Path(name), "--budget", BUDGET, "--repeats", SEEDS, folder=folder, name=name)
         scores = {
             each: [one["scores"][each] for one in result["rounds_run"] if each in one["scores"]]
             for each in result["rounds_run"][0]["scores"]

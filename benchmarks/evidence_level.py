@@ -87,7 +87,7 @@ def _race(number: int) -> list[tuple[str, float]]:
     rounds = [
         _rounds(x, y, split(y, np.zeros(n), number + k // FOLDS, fold=k % FOLDS), number, k) for k in range(ENOUGH)
     ]
-    known = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
+    known = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in FAMILY.items()}
     scales = Scales(known=known, metric=METRICS["accuracy"], seed=number, folds=FOLDS, rows=n)
     return [
         (scales.verdict(side).answer, float(np.mean([one.scores["net"] - one.scores["trees"] for one in side])))

@@ -121,6 +121,6 @@ def _race(x: np.ndarray, y: np.ndarray, pair: tuple[Learner, Learner], rows: np.
             number=fold, fold=fold, seed=seed, seconds=1.0, rows=parts.test, truth=y[test], answers=answers,
             valid=dict.fromkeys(FAMILY, 0.5), scores=scores,
         ))  # fmt: skip
-    known = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
+    known = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in FAMILY.items()}
     scales = Scales(known=known, metric=METRICS["accuracy"], seed=seed, folds=FOLDS, rows=len(rows))
     return scales.verdict(rounds).answer

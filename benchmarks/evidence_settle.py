@@ -18,7 +18,7 @@ from record import Found
 
 from leadline.metrics.metrics import METRICS
 from leadline.stats.intervals import rows_gap
-from leadline.stats.verdict import Rival, Trial, Verdict, judge
+from leadline.stats.verdict import FamilyBest, Trial, Verdict, judge
 
 RACES, STATED = 25, 12  # races at a stated number; stated numbers that are tried
 MOST = 6_000  # rows of a race that is drawn here
@@ -85,7 +85,9 @@ def _weighed(
     metric = METRICS[name]
     gap = rows_gap(truth, [answers[0]], [answers[1]], metric, int(rng.integers(2**31)), group)
     scores = [metric(truth, each) for each in answers]
-    rivals = [Rival(name=name, valid=score, cost=1.0, score=score) for name, score in zip("ab", scores, strict=True)]
+    rivals = [
+        FamilyBest(name=name, valid=score, cost=1.0, score=score) for name, score in zip("ab", scores, strict=True)
+    ]
     return judge(rivals[0], rivals[1], gap, metric, Trial(rows=len(truth)))
 
 

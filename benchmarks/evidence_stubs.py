@@ -68,7 +68,7 @@ class World:
         )  # fmt: skip
 
     def scales(self, folds: bool) -> Scales:
-        known = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
+        known = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in FAMILY.items()}
         seed = int(self.rng.integers(2**31))
         return Scales(known=known, metric=METRICS["accuracy"], seed=seed, folds=5 if folds else 1, rows=self.n)
 

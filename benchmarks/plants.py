@@ -212,7 +212,7 @@ def twins(made: Set, data: Path, folder: Path, seed: int) -> Found:
     flawed = Rows(cells=[cells[i] for i in mixed], labels=labels[mixed], classes=base.classes)
     place = np.argsort(mixed)
     result = _fit(made.write(flawed, folder, None), made, folder / "run")
-    listed = {int(row) for pair in _listed(folder / "run", "twins") for row in pair}
+    listed = {int(row) for pair in _listed(folder / "run", "near_duplicates") for row in pair}
     planted = [(int(place[i]), int(place[n + k])) for k, i in enumerate(source)]
     recall = float(np.mean([a in listed or b in listed for a, b in planted]))
     told = pl.read_parquet(folder / "run" / "predictions.parquet")
@@ -228,7 +228,7 @@ def twins(made: Set, data: Path, folder: Path, seed: int) -> Found:
     what = f"{made.name}, seed {seed}: near copies"
     seen = f"{recall:.3f} of {len(source)}; {len(listed)} rows in all"
     return [_row(what, "recall at least 0.95", seen, recall >= 0.95),
-            _priced(what, _named(result, "twins"), true)[0]]  # fmt: skip
+            _priced(what, _named(result, "near_duplicates"), true)[0]]  # fmt: skip
 
 
 def labels(made: Set, data: Path, folder: Path, seed: int) -> Found:
@@ -241,7 +241,7 @@ def labels(made: Set, data: Path, folder: Path, seed: int) -> Found:
     given[wrong] = (given[wrong] + rng.integers(1, base.classes, int(wrong.sum()))) % base.classes
     flawed = Rows(cells=base.cells, labels=given, classes=base.classes)
     result = _fit(made.write(flawed, folder, None), made, folder / "run")
-    found = _listed(folder / "run", "labels")[:, 0]
+    found = _listed(folder / "run", "label_errors")[:, 0]
     recall = float(wrong[found].sum() / wrong.sum()) if len(found) else 0.0
     precision = float(wrong[found].mean()) if len(found) else 0.0
     mine = float(_answers(folder / "run", fresh, made, folder / "fresh").mean())
@@ -254,7 +254,7 @@ def labels(made: Set, data: Path, folder: Path, seed: int) -> Found:
     met = there >= 0.6
     seen = f"recall {there:.3f} at precision 0.5; of the whole list {recall:.3f} at {precision:.3f}, {len(found)} rows"
     return [_row(what, "recall 0.6 at precision 0.5", seen, met),
-            _priced(what, _named(result, "labels"), true)[0]]  # fmt: skip
+            _priced(what, _named(result, "label_errors"), true)[0]]  # fmt: skip
 
 
 def leak(made: Set, data: Path, folder: Path, seed: int) -> Found:
@@ -268,7 +268,7 @@ def leak(made: Set, data: Path, folder: Path, seed: int) -> Found:
         return {"batch": [f"b{7 * int(k) % 11}" for k in code]}
 
     result = _fit(made.write(base, folder, column(base)), made, folder / "run")
-    flaw = _named(result, "leak")
+    flaw = _named(result, "target_leakage")
     mine = float(_answers(folder / "run", fresh, made, folder / "fresh", column(fresh)).mean())
     true = _clean(made, data, folder.parent, seed) - mine
     what = f"{made.name}, seed {seed}: leaking column"
@@ -290,16 +290,16 @@ def quality(made: Set, data: Path, folder: Path, seed: int) -> Found:
     _fit(made.write(saved(base, False), folder / "free", None), made, folder / "free" / "run")
     mine = _answers(folder / "run", saved(fresh, True), made, folder / "fresh")
     free = _answers(folder / "free" / "run", saved(fresh, False), made, folder / "fresh-free")
-    flaw = _named(result, "trace")
+    flaw = _named(result, "spurious_features")
     what = f"{made.name}, seed {seed}: JPEG quality by class"
     seen = "nothing" if flaw is None else ", ".join(f"{k} {v:.2f}" for k, v in flaw["tied"].items())
     return [_row(what, "found", seen, "quality" in seen), _priced(what, flaw, float(free.mean() - mine.mean()))[0]]
 
 
 PLANTS: dict[str, tuple[Callable[[Set, Path, Path, int], Found], tuple[str, ...]]] = {
-    "twins": (twins, ("fashion-mnist", "sst2", "adult")),
-    "labels": (labels, ("fashion-mnist", "sst2", "adult")),
-    "leak": (leak, ("fashion-mnist", "sst2", "adult")),
+    "near_duplicates": (twins, ("fashion-mnist", "sst2", "adult")),
+    "label_errors": (labels, ("fashion-mnist", "sst2", "adult")),
+    "target_leakage": (leak, ("fashion-mnist", "sst2", "adult")),
     "quality": (quality, ("fashion-mnist",)),
 }
 

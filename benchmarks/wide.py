@@ -54,7 +54,7 @@ def wide(rows: int, columns: int) -> Callable[[Path, Path], Found]:
         seen = fitted.stderr[-300:]
         if fitted.returncode == 0:
             result: dict[str, Any] = json.loads((out / "result.json").read_text())
-            families = {c["family"] for c in result["contenders"] if c["score"] is not None} - {"floor"}
+            families = {c["family"] for c in result["contenders"] if c["score"] is not None} - {"baseline"}
             seen = f"{result['verdict']['answer']}; raced: {', '.join(sorted(families))}; {fit_s:.1f} s"
         answered, predict_s = _timed(["predict", str(out), str(source), "--out", str(folder / "answers.csv")], folder)
         return [

@@ -31,7 +31,7 @@ from leadline.metrics.metrics import METRICS
 from leadline.race.ending import Held, ending
 from leadline.ship.assemble import assemble
 from leadline.stats.intervals import Gap, Outlook
-from leadline.stats.verdict import Rival, Trial, judge
+from leadline.stats.verdict import FamilyBest, Trial, judge
 from leadline.use.model import Model
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +55,7 @@ def _ship(contender: Any, made: Any, path: Path) -> tuple[np.ndarray, np.ndarray
     store = made.store
     *progress, fitted = contender.fit(Data(store=store, clock=Clock(60.0), threads=1), 0)
     assert all(isinstance(item, Progress) for item in progress)
-    assert re.fullmatch("[0-9a-f]{32}", fitted.digest()) and fitted.trained_on_valid and not fitted.starved
+    assert re.fullmatch("[0-9a-f]{32}", fitted.digest()) and fitted.trained_on_valid and not fitted.undertrained
     scores = fitted.predict(store, np.arange(store.rows))
     path.write_bytes(assemble(store, fitted.graph().SerializeToString(), {}))
     model = Model(path)
@@ -166,9 +166,9 @@ def _sentences() -> set[str]:
     ):
         gap = {"size": centre, "draws": centre + width * spread}
         for costs in ((1.0, 9.0), (1.0, 1.0)):
-            for starved in (False, True):
-                deep = Rival(name="cnn", valid=0.9, cost=costs[0], score=0.9 + centre, starved=starved)
-                classical = Rival(name="linear", valid=0.9, cost=costs[1], score=0.9)
+            for undertrained in (False, True):
+                deep = FamilyBest(name="cnn", valid=0.9, cost=costs[0], score=0.9 + centre, undertrained=undertrained)
+                classical = FamilyBest(name="linear", valid=0.9, cost=costs[1], score=0.9)
                 for of, trial in trials:
                     made.append(judge(deep, classical, Gap(**gap, of=of), METRICS["accuracy"], trial))
     assert {verdict.answer for verdict in made} == set(WORDS)

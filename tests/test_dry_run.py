@@ -92,9 +92,9 @@ def test_folders_of_pictures_texts_and_numbers(look: Run, tmp_path: Path, messag
 
 
 def test_running_text_and_sounds(look: Run, story: Any, tones: Any, tmp_path: Path) -> None:
-    code, out, _ = look(story(), "--unit", "byte")
+    code, out, _ = look(story(), "--token-unit", "byte")
     assert code == 0 and "eligible contenders: lstm, gpt (deep) against ngram (classical)" in out
-    assert "language: the next token is predicted" in out and out.rstrip().endswith("--unit byte")
+    assert "language: the next token is predicted" in out and out.rstrip().endswith("--token-unit byte")
     found = ll.check(tones(), target="label")
     assert found.contenders["deep"] == ["cnn", "crnn"] and found.command is None
 
@@ -134,7 +134,7 @@ def test_every_mistake_at_one_look_in_the_words_of_fit(look: Run, table: Path) -
         ("x,y\n" + "1,a\n2,b\n" * 3, "", "Only 6 usable rows to learn from in data; at least 8 are needed."),
         (
             "x,y\n" + "".join(f"{i % 7},{'ab'[i % 2]}\n" for i in range(40)),
-            "--time y",
+            "--time-column y",
             "cells that are neither numbers",
         ),
         (

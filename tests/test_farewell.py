@@ -22,7 +22,7 @@ from leadline.cli.progress import farewell
     ],
 )
 def test_nothing_shipped_has_its_own_reason(winner: str | None, warnings: list[str], status: str, why: str) -> None:
-    contenders = [{"name": "floor", "status": "finished"}, {"name": "linear", "status": status}]
+    contenders = [{"name": "baseline", "status": "finished"}, {"name": "linear", "status": status}]
     contenders[1]["why"] = "the sea is too deep"
     run: Any = SimpleNamespace(
         result={

@@ -120,20 +120,22 @@ def test_a_table_drawn_by_groups_and_mended(tmp_path: Path, order: list[str]) ->
     frame, settings = _table(), {"group": "who", "fix": "all", "epochs": 2, "only": "linear"}
     one = ll.fit(frame, out=tmp_path / "one", **settings)
     fixed = {flaw["name"]: flaw["fixes"] for flaw in one.result["flaws"] if flaw["fixed"]}
-    assert fixed["twins"] == 30 and fixed["leak"] == 1 and fixed["labels"] > 5  # there was something to take out
+    # There was something to take out.
+    assert fixed["near_duplicates"] == 30 and fixed["target_leakage"] == 1 and fixed["label_errors"] > 5
     assert order == ["run", "evaluate", *["opened"] * 2]
     two = ll.fit(_turned(frame, _tested(one)), out=tmp_path / "two", **settings)
     np.testing.assert_array_equal(_tested(one), _tested(two))
     assert _learned(one) == _learned(two) and len(_learned(one)) == 1
     assert one.result["rows"] == two.result["rows"] and one.result["columns"] == two.result["columns"]
-    listed = pl.read_csv(tmp_path / "one" / "flaws.csv").filter(pl.col("flaw") == "labels")["row"].to_numpy() - 1
+    listed = pl.read_csv(tmp_path / "one" / "flaws.csv").filter(pl.col("flaw") == "label_errors")["row"].to_numpy() - 1
     assert np.isin(_tested(one), listed).any()  # wrong labels of test rows are named, once the verdict is made
-    said = [flaw["says"] for flaw in one.result["flaws"] if flaw["name"] == "labels"][0]
+    said = [flaw["says"] for flaw in one.result["flaws"] if flaw["name"] == "label_errors"][0]
     assert "of train and valid rows" not in said
 
 
 def test_each_fold_is_mended_by_its_own_rows(tmp_path: Path, order: list[str], own_cache: Path) -> None:
-    frame, settings = _table(), {"group": "who", "fix": "labels,leak", "epochs": 2, "only": "linear", "rounds": 2}
+    frame, fix = _table(), "label_errors,target_leakage"
+    settings = {"group": "who", "fix": fix, "epochs": 2, "only": "linear", "repeats": 2}
     asked = from_mapping({**settings, "target": "label"})
     table, _ = audit(understand(read(frame, cache=own_cache), asked), asked)
     fold = draw(table, asked, 1, 0)

@@ -58,7 +58,7 @@ def _sound(run: leadline.Run) -> dict[str, Any]:
     page = run.report().read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") and html.escape(run.verdict.why) in page
     families = {row["family"] for row in result["contenders"] if row["status"] in ("finished", "cut")}
-    assert "classical" in families and "floor" in families
+    assert "classical" in families and "baseline" in families
     for row in result["contenders"]:
         if row["status"] in ("finished", "cut"):
             assert isinstance(row["undertrained"], bool) and isinstance(row["trained_on_valid"], bool), row["name"]
@@ -83,7 +83,7 @@ def _timed(run: leadline.Run) -> None:
     assert "Where the seconds went" in page and f"The race ended for this reason: {why}" in page
     race = result["seconds"]["race"]
     for row in result["contenders"]:
-        if row["family"] != "floor" and row["status"] in ("finished", "cut"):
+        if row["family"] != "baseline" and row["status"] in ("finished", "cut"):
             assert 0 < row["ran_s"][1] - row["ran_s"][0] < race + 0.1
 
 
@@ -126,7 +126,7 @@ def test_a_table_of_numbers(tmp_path: Path, mixed: Any) -> None:
     run = leadline.fit(tmp_path / "houses.csv", target="y", budget="14s", out=tmp_path / "run")
     result = _sound(run)
     assert (result["task"], result["metric"]) == ("regression", "rmse")
-    floor = next(row["score"] for row in result["contenders"] if row["name"] == "floor")
+    floor = next(row["score"] for row in result["contenders"] if row["name"] == "baseline")
     assert result["shipped"]["score"] < 0.6 * floor
     cells = {
         "size": [np.array([np.nan if v is None else v]) for v in frame["size"]],
@@ -148,14 +148,18 @@ def test_the_same_settings_start_from_the_same_split(tmp_path: Path, mixed: Any)
     assert rows[0].equals(rows[1]) and rows[0]["row"].to_list() != rows[2]["row"].to_list()
 
 
-@pytest.mark.parametrize("option", ["group", "time"])
+@pytest.mark.parametrize("option", ["group", "time_column"])
 def test_a_stated_split_is_kept(option: str, tmp_path: Path, mixed: Any) -> None:
     frame = mixed(240).with_columns(who=pl.int_range(240) % 24, when=pl.int_range(240).cast(pl.Datetime("ms")))
     run = leadline.fit(
-        frame, target="y", budget="1s", out=tmp_path / "run", **{option: {"group": "who", "time": "when"}[option]}
+        frame,
+        target="y",
+        budget="1s",
+        out=tmp_path / "run",
+        **{option: {"group": "who", "time_column": "when"}[option]},
     )
     rows = pl.read_parquet(run.folder / "predictions.parquet")["row"].to_list()
-    if option == "time":
+    if option == "time_column":
         assert rows == list(range(192, 240))
     else:
         whole = {row % 24 for row in rows}

@@ -93,7 +93,7 @@ def test_a_killed_run_goes_on_to_the_same_file(pictures: Path, tmp_path: Path) -
 
 def test_a_budget_is_repeated_to_the_same_bytes(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     run = tmp_path / "run"
-    assert _start(pictures, run, "--budget", "20s", "--rounds", "1").wait() == 0
+    assert _start(pictures, run, "--budget", "20s", "--repeats", "1").wait() == 0
     assert main(["replay", str(run), "--quiet"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert len(said) == len(_digests(run)) + 1 >= 3 and all(line.endswith(" the same bytes") for line in said)

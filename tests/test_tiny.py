@@ -41,8 +41,8 @@ def test_from_raw_rows_to_answers(
     assert "Column 'id' is left out: it counts the rows, as an identifier does." in result["warnings"]
     scores = {row["name"]: row["score"] for row in result["contenders"] if row["score"] is not None}
     shipped = result["shipped"]
-    assert {"floor", "linear", "boosting", "bag"} == scores.keys()
-    assert shipped["score"] == scores[shipped["contender"]] > scores["floor"]
+    assert {"baseline", "linear", "boosting", "bag"} == scores.keys()
+    assert shipped["score"] == scores[shipped["contender"]] > scores["baseline"]
     assert shipped["parity"]["rows"] == 60 and shipped["parity"]["decisions_differ"] == 0
     _told_by_its_interval(result, scores)
     assert said.splitlines()[-4] == f"{WORDS[result['verdict']['answer']]}: {result['verdict']['why']}"

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 if TYPE_CHECKING:
+    from leadline import cache
     from leadline.api import fit
     from leadline.config import Settings
     from leadline.dry_run import Check, check
     from leadline.readers.samples import load
     from leadline.rerun import Replay, replay, resume
-    from leadline.results.registry import runs, show
+    from leadline.results.registry import list_runs, open_run
     from leadline.results.run import Run
-    from leadline.system.cache import clean, kept
     from leadline.system.errors import BudgetError, LeadlineError, ModelError, OutputError, SourceError, TargetError
     from leadline.train.api import train
     from leadline.train.trace import trace
@@ -37,15 +37,14 @@ _HOMES = {
     "Settings": "leadline.config",
     "SourceError": "leadline.system.errors",
     "TargetError": "leadline.system.errors",
+    "cache": "leadline.cache",
     "check": "leadline.dry_run",
-    "clean": "leadline.system.cache",
     "fit": "leadline.api",
-    "kept": "leadline.system.cache",
+    "list_runs": "leadline.results.registry",
     "load": "leadline.readers.samples",
+    "open_run": "leadline.results.registry",
     "replay": "leadline.rerun",
     "resume": "leadline.rerun",
-    "runs": "leadline.results.registry",
-    "show": "leadline.results.registry",
     "trace": "leadline.train.trace",
     "train": "leadline.train",
 }
@@ -62,26 +61,31 @@ __all__ = [
     "Settings",
     "SourceError",
     "TargetError",
+    "cache",
     "check",
-    "clean",
     "fit",
-    "kept",
+    "list_runs",
     "load",
+    "open_run",
     "replay",
     "resume",
-    "runs",
-    "show",
     "trace",
     "train",
 ]
 
 
+_RENAMED = {"clean": "cache.clear", "kept": "cache.list", "runs": "list_runs", "show": "open_run"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        raise AttributeError(f"ll.{name} is now called ll.{_RENAMED[name]}.")
     if name not in _HOMES:
         raise AttributeError(f"module 'leadline' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    return home if name == "cache" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

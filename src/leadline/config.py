@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from leadline.metrics.cost import Need
 
 LEAST_GB = 0.2  # of memory: the process of the run and one of a classical contender, with their libraries
-FIXES = ("twins", "labels", "leak")
+FIXES = ("near_duplicates", "label_errors", "target_leakage")
 UNITS = ("character", "byte", "pair")
+# Names of earlier versions. Where one is used, the error says the name of today; in files of old runs it is translated.
+RENAMED = dict(rounds="repeats", unit="token_unit", time="time_column")  # noqa: C408
+RENAMED_FIXES = {"twins": "near_duplicates", "labels": "label_errors", "leak": "target_leakage"}
+RENAMED_NEEDS = {
+    "latency": "max_latency", "size": "max_size", "memory": "max_memory", "training": "max_train_time",
+    "interpretable": "interpretable",
+}  # fmt: skip
 
 
 def _setting(default: Any, text: str, **facts: Any) -> Any:
     return field(default=default, metadata={"help": text, **facts})
+
+
+def option_of(name: str) -> str:
+    """The option of a setting on the command line."""
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +51,7 @@ class Settings:
         None,
         "what is scored, stops and selects: accuracy, auc, log loss, rmse, … (default: accuracy, rmse or bits a byte)",
     )
-    rounds: int | None = _setting(
+    repeats: int | None = _setting(
         None, "races to judge by: other folds, or other seeds where the test part is predefined (default: as many as "
         "there is time for, 25 at most)"
     )  # fmt: skip
@@ -49,14 +61,15 @@ class Settings:
     )
     memory: str | None = _setting(None, "memory the run may use: 800MB, 4GB (default: three quarters of the machine's)")
     only: str | None = _setting(None, "contenders or families to race, with commas: deep,boosting")
-    need: tuple[str, ...] = _setting(
-        (), "what the shipped contender must satisfy: latency<5ms (one row), size<2MB, memory<500MB, training<60s, "
-        "interpretable; may be given again"
-    )  # fmt: skip
+    max_latency: str | None = _setting(None, "ship only a contender that answers one row in less: 5ms")
+    max_size: str | None = _setting(None, "ship only a contender whose file is smaller: 2MB")
+    max_memory: str | None = _setting(None, "ship only a contender that used less memory in training: 500MB")
+    max_train_time: str | None = _setting(None, "ship only a contender that was trained in less: 60s")
+    interpretable: bool = _setting(False, "ship only a contender whose every answer a person can read")
     fix: str | None = _setting(
-        None,
-        "take out flaws of the data: all, or some of twins,labels,leak (default: they are reported with their impact)",
-    )
+        None, "remove flaws of the data: all, or some of near_duplicates,label_errors,target_leakage (default: they "
+        "are reported with their impact)",
+    )  # fmt: skip
     seed: int = _setting(0, "seed of the split and of every contender")
     out: str | None = _setting(None, "run folder to make (default: runs/NAME-TIME)")
     kind: tuple[str, ...] = _setting((), "the kind of a column, COLUMN=KIND; may be given again")
@@ -67,12 +80,12 @@ class Settings:
         "column that states the part of each row (train, valid, test), or COLUMN=VALUE: test on the rows of VALUE",
         splits=True,
     )
-    time: str | None = _setting(None, "column to split by: train on the past, test on what came after", splits=True)
+    time_column: str | None = _setting(None, "column to split by: train on the past, test on the rest", splits=True)
     task: str | None = _setting(
         None, "binary, multiclass, multilabel, regression or language (default: inferred from the source)"
     )
-    unit: str | None = _setting(
-        None, "what text corpus is cut into: character, byte or pair (default: inferred from it)"
+    token_unit: str | None = _setting(
+        None, "what a text corpus is cut into: character, byte or pair (default: inferred from it)"
     )
     data: str | None = _setting(None, "folder that holds samples, by name")
     cache: str | None = _setting(None, "folder of encoded data (default: $LEADLINE_CACHE, else the user's cache)")
@@ -82,9 +95,9 @@ class Settings:
 
         if self.task is not None and self.task not in TASKS:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
-        if self.unit is not None and self.unit not in UNITS:
-            raise LeadlineError(f"--unit {self.unit} is not known; it can be {', '.join(UNITS)}.")
-        for option, given in (("--test", self.test), ("--time", self.time)):
+        if self.token_unit is not None and self.token_unit not in UNITS:
+            raise LeadlineError(f"--token-unit {self.token_unit} is not known; it can be {', '.join(UNITS)}.")
+        for option, given in (("--test", self.test), ("--time-column", self.time_column)):
             if self.split is not None and given is not None:
                 raise LeadlineError(f"--split and {option} both say what is tested on; leave out one of them.")
         seconds(self.budget)
@@ -92,18 +105,16 @@ class Settings:
             gigabytes(self.memory)
         if self.seed < 0:
             raise LeadlineError(f"--seed {self.seed} was given, where a whole number from 0 up was expected.")
-        if self.rounds is not None and self.rounds < 1:
-            raise LeadlineError(f"--rounds {self.rounds} was given, where a whole number of at least 1 was expected.")
+        if self.repeats is not None and self.repeats < 1:
+            raise LeadlineError(f"--repeats {self.repeats} was given, where a whole number of at least 1 was expected.")
         if not 0.5 <= self.coverage < 1:
             raise LeadlineError(f"--coverage {self.coverage} was given, where a share of 0.5 to below 1 was expected.")
-        if self.until_sure and self.rounds is not None:
-            raise LeadlineError(
-                "--rounds and --until-sure both say how many rounds to judge by; leave out one of them."
-            )
+        if self.until_sure and self.repeats is not None:
+            raise LeadlineError("--repeats and --until-sure both say how often to repeat the race; leave out one.")
         if self.epochs is not None and self.epochs < 1:
             raise BudgetError(f"--epochs {self.epochs} was given, where a whole number of at least 1 was expected.")
         self.fixes  # noqa: B018
-        self.needs  # noqa: B018  nor a wrong --need
+        self.needs  # noqa: B018  nor a wrong bound
         self.kinds  # noqa: B018  a wrong --kind should fail before any data is read
 
     @property
@@ -126,16 +137,20 @@ class Settings:
         if self.fix is None:
             return ()
         names = FIXES if self.fix == "all" else tuple(name.strip() for name in self.fix.split(","))
+        if renamed := [name for name in names if name in RENAMED_FIXES]:
+            raise LeadlineError(f"--fix {renamed[0]} is now called --fix {RENAMED_FIXES[renamed[0]]}.")
         if wrong := [name for name in names if name not in FIXES]:
             raise LeadlineError(f"--fix {wrong[0]} is not known; it can be all, or some of {', '.join(FIXES)}.")
         return names
 
     @property
     def needs(self) -> list[Need]:
-        """The conditions of --need."""
-        from leadline.metrics.cost import Need
+        """The conditions on what is shipped."""
+        from leadline.metrics.cost import BOUNDS, INTERPRETABLE, Need
 
-        return [Need.parse(text) for text in self.need]
+        bounds = [(name, getattr(self, name)) for name in BOUNDS]
+        needs = [Need.bound(name, text) for name, text in bounds if text is not None]
+        return [*needs, INTERPRETABLE] if self.interpretable else needs
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -168,6 +183,10 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         30.0
     """
     known = {f.name for f in fields(Settings)}
+    if renamed := [name for name in values if name in RENAMED]:
+        raise LeadlineError(f"The setting {renamed[0]!r} is now called {RENAMED[renamed[0]]!r}.")
+    if "need" in values:
+        raise LeadlineError(f"The setting 'need' is now {', '.join(RENAMED_NEEDS.values())}; each is one condition.")
     if unknown := sorted(set(values) - known):
         raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
     values = {name: value for name, value in values.items() if value is not None}
@@ -178,7 +197,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         values["budget"] = str(values["budget"])
     if isinstance(values.get("kind"), Mapping):
         values["kind"] = tuple(f"{column}={kind}" for column, kind in values["kind"].items())
-    for name in ("kind", "drop", "need"):
+    for name in ("kind", "drop"):
         if name in values:
             values[name] = (values[name],) if isinstance(values[name], str) else tuple(map(str, values[name]))
     for name in COLUMNS:  # columns of a frame may have names that are no text
@@ -187,6 +206,22 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     if not isinstance(values.get("only", ""), str):
         values["only"] = ",".join(values["only"])
     return Settings(**values)
+
+
+def translated(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that an earlier version wrote, by the names of today.
+
+    Example:
+        >>> translated({"rounds": 3, "need": ["latency<5ms", "interpretable"], "fix": "twins,leak"})
+        {'repeats': 3, 'fix': 'near_duplicates,target_leakage', 'max_latency': '5ms', 'interpretable': True}
+    """
+    found = {RENAMED.get(name, name): value for name, value in values.items() if name != "need"}
+    if found.get("fix"):
+        found["fix"] = ",".join(RENAMED_FIXES.get(name.strip(), name.strip()) for name in found["fix"].split(","))
+    for text in values.get("need", ()):
+        name, _, bound = text.partition("<")
+        found[RENAMED_NEEDS[name.strip()]] = bound.lstrip("=").strip() or True
+    return found
 
 
 def seconds(text: str) -> float:

@@ -29,7 +29,7 @@ from leadline.dataset.store import Store, described, grouped, unreadable
 from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as understand
 from leadline.kinds import KINDS
-from leadline.race.entry import entrants
+from leadline.race.entry import eligible_contenders
 from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
 from leadline.readers.source import Source
@@ -77,13 +77,12 @@ class Check:
         return "\n".join(_lines(self))
 
 
-def check(source: Any, *, test: Any = None, interpretable: bool = False, **settings: Any) -> Check:
+def check(source: Any, *, test: Any = None, **settings: Any) -> Check:
     """Look at a source as `fit` would, train nothing, and say what the textbook expects.
 
     Args:
         source: a folder, a file, a frame, arrays (X, y), or the name of a sample.
         test: test rows in the same forms.
-        interpretable: the model must be one that a person can read.
         settings: fields of `leadline.config.Settings`, such as `target` or `budget`.
 
     Raises:
@@ -96,13 +95,13 @@ def check(source: Any, *, test: Any = None, interpretable: bool = False, **setti
     """
     asked = from_mapping({**settings, "test": str(test) if isinstance(test, (str, Path)) else None})
     with spoken(cache=cache_of(asked), out=Path(asked.out or "runs")):
-        made = _looked(find(source, test, asked), asked, interpretable)
+        made = _looked(find(source, test, asked), asked)
     if made.problems or not isinstance(source, (str, Path)):
         return made
     return dataclasses.replace(made, command=command(str(source), asked))
 
 
-def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
+def _looked(given: Source, asked: Settings) -> Check:
     problems: list[str] = []
     understood, asked = _tried(lambda s: understand(given, s), asked, problems)
     if understood is None:
@@ -119,13 +118,13 @@ def _looked(given: Source, asked: Settings, interpretable: bool) -> Check:
     if parts is not None and audited is not None:
         blocks = _decoded(table, parts, asked, problems, notes)
         if blocks is not None:
-            able, asked = _tried(lambda s: entrants(_Sketch(blocks, table.task), s.only), asked, problems)
+            able, asked = _tried(lambda s: eligible_contenders(_Sketch(blocks, table.task), s.only), asked, problems)
             names = able or []
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}
     rows = {"all": table.rows} if parts is None else parts.counts()
     expected = None
     if parts is not None and audited is not None:
-        expected = expect(table, rows, machine(), interpretable=interpretable, seconds=asked.seconds)
+        expected = expect(table, rows, machine(), interpretable=asked.interpretable, seconds=asked.seconds)
     return Check(
         source=given.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
         classes=_shares(table), span=_span(table), columns=[dict(column) for column in columns(table)],
@@ -250,7 +249,7 @@ def _shares(table: Table) -> dict[str, float] | None:
         return None
     counts = class_counts(table, np.ones(table.rows, bool))
     order = np.argsort(-counts, kind="stable")
-    total = (table.labels >= 0).sum() if table.task.several else counts.sum()
+    total = (table.labels >= 0).sum() if table.task.multilabel else counts.sum()
     return {table.task.classes[i]: float(counts[i] / total) for i in order}
 
 

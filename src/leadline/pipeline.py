@@ -21,7 +21,7 @@ from leadline.dataset.table import Table
 from leadline.dataset.table import read as infer_table
 from leadline.flaws.stage import Scan, scan_run
 from leadline.race.context import RunContext
-from leadline.race.entry import entrants
+from leadline.race.entry import eligible_contenders
 from leadline.race.journal import Journal
 from leadline.race.judge import judge
 from leadline.race.repeats import Population
@@ -91,7 +91,7 @@ def _prepare(context: RunContext, stages: Stages) -> Prepared:
     stages.journal.tell("flaws", said=[flaw.says for flaw in scan.flaws])
     table, store = scan.table, scan.store
     stages.end("flaws")
-    said = (*said, *scan.said, *uninstalled(settings.need))
+    said = (*said, *scan.said, *uninstalled(settings.interpretable))
     warnings = [*source.notes, *said, *quarantine(folder, table, store), *notes_of(store)]
     stages.journal.tell(
         "encoded", rows=store.split.counts(), task=store.task.name, blocks=shapes(store), said=warnings,
@@ -103,7 +103,7 @@ def _prepare(context: RunContext, stages: Stages) -> Prepared:
 def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
     """Who races, and how the races are set up."""
     settings = context.settings
-    names = entrants(store, settings.only, interpretable="interpretable" in settings.need)
+    names = eligible_contenders(store, settings.only, interpretable=settings.interpretable)
     slow = slowdown()
     stages.journal.write("slowdown", times=round(slow, 2))
     stages.end("encode")  # again, where flaws were taken out

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from leadline.config import Settings, from_mapping
+from leadline.config import Settings, from_mapping, translated
 from leadline.flaws.stage import READINGS
 from leadline.pipeline import run_pipeline
 from leadline.race import history as journals
@@ -180,7 +180,7 @@ def _config(folder: Path, source: Any) -> tuple[Settings, Any]:
         raise SourceError(f"{path} is missing or damaged; start the run again with leadline fit.") from error
     if source is None and in_memory:
         raise SourceError(f"{folder} was run on a {named} in memory; give it again, as in ll.resume(run, source).")
-    return from_mapping(config), named if source is None else source
+    return from_mapping(translated(config)), named if source is None else source
 
 
 def _same(given: Any, past: Past, folder: Path) -> Any:

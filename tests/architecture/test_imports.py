@@ -16,7 +16,7 @@ SOURCE = Path(leadline.__file__).parent
 LAYERS = (
     "system", "graph", "charts", "metrics", "core", "tasks", "nets", "kinds", "config", "readers", "dataset",
     "inspect", "train", "contenders", "stats", "race", "flaws", "textbook", "use", "ship", "results", "report",
-    "pipeline", "api", "dry_run", "rerun", "leadline", "cli", "__main__",
+    "pipeline", "api", "dry_run", "rerun", "cache", "leadline", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -65,8 +65,13 @@ ERRORS = [
     ("regression of words", GOOD, f"{DATA} --task regression", "text such as 'a'; --task regression needs numbers."),
     ("unknown contender", GOOD, f"{DATA} --only resnet", "--only resnet is not known; contenders and families are"),
     ("contender that cannot", GOOD, f"{DATA} --only cnn", "--only cnn leaves no contender for these columns;"),
-    ("unknown time column", GOOD, f"{DATA} --time when", "--time when is not a column; columns are x, c, y."),
-    ("time of words", GOOD, f"{DATA} --time c", "--time c holds cells that are neither numbers nor dates"),
+    ("unknown time column", GOOD, f"{DATA} --time-column t", "--time-column t is not a column; columns are x, c, y."),
+    ("time of words", GOOD, f"{DATA} --time-column c", "--time-column c holds cells that are neither numbers nor"),
+    ("old option", GOOD, f"{DATA} --time c", "--time is now called --time-column."),
+    ("old bound", GOOD, f"{DATA} --need size<2MB", "--need is now called --max-latency, --max-size, --max-memory,"),
+    ("old fix", GOOD, f"{DATA} --fix all,leak", "--fix leak is now called --fix target_leakage."),
+    ("old contender", GOOD, f"{DATA} --only glassbox", "--only glassbox is now called --only ebm."),
+    ("bound without a unit", GOOD, f"{DATA} --max-size 2", "--max-size 2 is not a quantity; write a number and a unit"),
     ("one group", GOOD.replace(",v", ",u"), f"{DATA} --group c", "the split leaves no train rows; give more rows, or"),
     ("test without a column", GOOD, f"{DATA} --test other.csv", "The test part of data lacks column 'c'"),
 ]  # fmt: skip
@@ -122,7 +127,7 @@ def test_a_tiny_budget_gives_the_floor_and_the_fastest(leadline: Run, table: Pat
     assert code == 0 and err == ""
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     status = {row["name"]: row["status"] for row in result["contenders"]}
-    assert status["floor"] == status["linear"] == "finished" and set(status.values()) == {"finished", "skipped"}
+    assert status["baseline"] == status["linear"] == "finished" and set(status.values()) == {"finished", "skipped"}
     assert result["shipped"]["contender"] == "linear" and result["verdict"]["answer"] == "unsure"
     assert "No deep contender finished" in out
     answers = leadline("predict", "run", table)[1]
@@ -215,7 +220,7 @@ def test_ctrl_c_in_the_middle_gives_a_verdict_on_what_there_is(tmp_path: Path, m
     assert "Stopping: each contender ends with its best so far" in out and "Traceback" not in out + err
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["verdict"]["winner"] and (tmp_path / "run" / "model.onnx").exists() and result["spent_s"] < 120
-    assert {"finished", "cut"} & {row["status"] for row in result["contenders"] if row["family"] != "floor"}
+    assert {"finished", "cut"} & {row["status"] for row in result["contenders"] if row["family"] != "baseline"}
     assert not list(tmp_path.glob(".run.partial-*"))
 
 

@@ -22,7 +22,7 @@ def stores(mixed: Any, bars: Any, story: Any, prepare: Any) -> dict[str, Store]:
     return {
         "table": prepare(mixed(200), target="y").store,
         "image": prepare(bars(120)).store,
-        "text": prepare(story(300), unit="character").store,
+        "text": prepare(story(300), token_unit="character").store,
     }
 
 
@@ -104,7 +104,7 @@ def test_asked_to_stop_there_is_no_phase_or_none_of_it_is_used(
 def test_the_phase_is_short_where_the_budget_is() -> None:
     """A training that needs all of its time keeps a twentieth of it; one that has time to spare takes as many steps
     again as led to its best weights."""
-    from leadline.train.loop import Standing
+    from leadline.train.loop import LoopState
 
     class Still:
         endless = False
@@ -117,7 +117,7 @@ def test_the_phase_is_short_where_the_budget_is() -> None:
 
     def steps(left: float) -> int:
         phase = annealing.Annealing()
-        at = Standing(steps=100, next_check=1.0, step=100, best_step=80, training_s=50.0)
+        at = LoopState(steps=100, next_check=1.0, step=100, best_step=80, training_s=50.0)
         of: Any = annealing.Training(
             step_once=lambda: None, optimizer=None, clock=Still(left), loss=lambda: 1.0, state=dict  # type: ignore[arg-type]
         )  # fmt: skip

@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.contenders.ebm import FittedGlassbox, Glassbox, tables
+from leadline.contenders.ebm import Ebm, FittedEbm, tables
 from leadline.contenders.features import layout, matrix
 from leadline.core.contender import Clock, Data
 from leadline.graph.runtime import Session
 
 
 def _feeds(store: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: np.asarray(store.tensor(name)[rows]) for name in Glassbox().inputs(store)}
+    return {name: np.asarray(store.tensor(name)[rows]) for name in Ebm().inputs(store)}
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -36,7 +36,7 @@ def test_tables_answer_as_interpret_itself(prepare: Callable[..., Any], mixed: C
         machine.fit(x, y)
         test = matrix(store, plan, store.split.test)
         theirs = machine.predict(test) if classes == 0 else machine.predict_proba(test)
-    fitted = FittedGlassbox(tables(machine, plan, classes), plan, store.task, (0.0, 1.0), [])
+    fitted = FittedEbm(tables(machine, plan, classes), plan, store.task, (0.0, 1.0), [])
     assert np.allclose(fitted.predict(store, store.split.test), theirs, atol=1e-5)
     shipped = Session(fitted.graph().SerializeToString())(_feeds(store, store.split.test))["scores"]
     assert np.allclose(shipped, theirs, atol=1e-4)
@@ -44,8 +44,8 @@ def test_tables_answer_as_interpret_itself(prepare: Callable[..., Any], mixed: C
 
 def test_every_bin_edge_falls_the_same_way_in_the_file(prepare: Callable[..., Any], mixed: Callable[..., Any]) -> None:
     store = prepare(mixed(400), target="y").store
-    *_, fitted = Glassbox().fit(Data(store=store, clock=Clock(4.0), threads=1), 0)
-    assert isinstance(fitted, FittedGlassbox)
+    *_, fitted = Ebm().fit(Data(store=store, clock=Clock(4.0), threads=1), 0)
+    assert isinstance(fitted, FittedEbm)
     session = Session(fitted.graph().SerializeToString())
     feeds = _feeds(store, store.split.train)
     cuts = np.float32([c for levels in fitted._tables.bins for c in levels[0]])
@@ -73,8 +73,8 @@ def test_words_of_lists_are_read_and_the_file_answers_the_same(prepare: Callable
     frame = pl.DataFrame({"has": words, "rooms": rng.integers(1, 6, 600), "label": label})
     store = prepare(frame, kind=["has=list"]).store
     assert {block.kind for block in store.blocks} == {"list", "number"}
-    *_, fitted = Glassbox().fit(Data(store=store, clock=Clock(6.0), threads=1), 0)
-    assert isinstance(fitted, FittedGlassbox) and fitted.score > 0.8
+    *_, fitted = Ebm().fit(Data(store=store, clock=Clock(6.0), threads=1), 0)
+    assert isinstance(fitted, FittedEbm) and fitted.score > 0.8
     answers = fitted.predict(store, store.split.test)
     shipped = Session(fitted.graph().SerializeToString())(_feeds(store, store.split.test))["scores"]
     assert np.allclose(shipped, answers, atol=1e-5)
@@ -82,15 +82,15 @@ def test_words_of_lists_are_read_and_the_file_answers_the_same(prepare: Callable
 
 def test_it_ends_in_its_time_and_comes_out_the_same(prepare: Callable[..., Any], mixed: Callable[..., Any]) -> None:
     store = prepare(mixed(6_000), target="y").store
-    list(Glassbox().fit(Data(store=store, clock=Clock(0.5), threads=1), 0))  # imports
+    list(Ebm().fit(Data(store=store, clock=Clock(0.5), threads=1), 0))  # imports
     clock, began = Clock(6.0), time.monotonic()
-    *_, first = Glassbox().fit(Data(store=store, clock=clock, threads=1), 0)
+    *_, first = Ebm().fit(Data(store=store, clock=clock, threads=1), 0)
     assert time.monotonic() - began < 9.0
-    *_, second = Glassbox().fit(Data(store=store, clock=Clock(6.0, readings=clock.readings), threads=1), 0)
-    *_, other = Glassbox().fit(Data(store=store, clock=Clock(6.0, readings=clock.readings), threads=1), 1)
+    *_, second = Ebm().fit(Data(store=store, clock=Clock(6.0, readings=clock.readings), threads=1), 0)
+    *_, other = Ebm().fit(Data(store=store, clock=Clock(6.0, readings=clock.readings), threads=1), 1)
     assert first.digest() == second.digest() != other.digest()  # type: ignore[union-attr]
     assert first.score > 0.9  # type: ignore[union-attr]
 
 
 def test_it_keeps_out_of_what_it_cannot_read(prepare: Callable[..., Any], messages: Callable[..., Any]) -> None:
-    assert Glassbox().inputs(prepare(messages(), target="label").store) == []
+    assert Ebm().inputs(prepare(messages(), target="label").store) == []

@@ -19,7 +19,7 @@ NAMES = ("mlp", "lstm")
 
 @pytest.fixture(scope="module")
 def stores(mixed: Any, story: Any, prepare: Any) -> dict[str, Any]:
-    return {"mlp": prepare(mixed(200), target="y").store, "lstm": prepare(story(200), unit="character").store}
+    return {"mlp": prepare(mixed(200), target="y").store, "lstm": prepare(story(200), token_unit="character").store}
 
 
 def _run(

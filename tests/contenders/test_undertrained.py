@@ -10,7 +10,7 @@ import pytest
 
 from leadline.contenders import ebm, linear
 from leadline.contenders.boosting import Boosting, _Look, _Trial
-from leadline.contenders.ebm import Glassbox
+from leadline.contenders.ebm import Ebm
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.core.contender import Clock, Data
@@ -44,19 +44,19 @@ def _fit(contender: Any, store: Any, clock: Clock) -> Any:
 
 def test_linear(hard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _fit(Linear(), hard, Clock(100.0))
-    assert not whole.starved and whole.trained_on_valid
+    assert not whole.undertrained and whole.trained_on_valid
     monkeypatch.setattr(linear, "NOTHING", 1e-9)
     cut = _fit(Linear(), hard, Clock(1e-9))
-    assert cut.starved and not cut.trained_on_valid
+    assert cut.undertrained and not cut.trained_on_valid
     assert any("too little time to learn" in line for line in cut.describe)
     assert any("no time was left to fit it again" in line for line in cut.describe)
 
 
 def test_boosting(hard: Any) -> None:
     whole = _fit(Boosting(), hard, Clock(100.0))
-    assert not whole.starved and whole.trained_on_valid
+    assert not whole.undertrained and whole.trained_on_valid
     cut = _fit(Boosting(), hard, Slow(30.0, 0.5))  # as if each round took a second or two
-    assert cut.starved and any("too little time to learn" in line for line in cut.describe)
+    assert cut.undertrained and any("too little time to learn" in line for line in cut.describe)
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,16 @@ def test_a_trial_that_was_cut_is_undertrained_while_its_loss_falls(losses: list[
 
 
 def test_ngram(story: Any, prepare: Any) -> None:
-    store = prepare(story(300), unit="character").store
+    store = prepare(story(300), token_unit="character").store
     whole, cut = _fit(Ngram(), store, Clock(100.0)), _fit(Ngram(), store, Slow(10.0, 3.0))
-    assert not whole.starved and whole.trained_on_valid
-    assert cut.starved and not cut.trained_on_valid and "a higher order was not tried" in " ".join(cut.describe)
+    assert not whole.undertrained and whole.trained_on_valid
+    assert cut.undertrained and not cut.trained_on_valid and "a higher order was not tried" in " ".join(cut.describe)
 
 
 def test_glassbox(mixed: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("interpret")
     monkeypatch.setattr(ebm, "BAGS", 1)
     store = prepare(mixed(200), target="y").store
-    whole, cut = _fit(Glassbox(), store, Clock(200.0)), _fit(Glassbox(), store, Clock(1e-6))
-    assert not whole.starved and whole.trained_on_valid and "fitted again" in whole.describe[-1]
-    assert cut.starved and not cut.trained_on_valid
+    whole, cut = _fit(Ebm(), store, Clock(200.0)), _fit(Ebm(), store, Clock(1e-6))
+    assert not whole.undertrained and whole.trained_on_valid and "fitted again" in whole.describe[-1]
+    assert cut.undertrained and not cut.trained_on_valid

@@ -34,7 +34,7 @@ def stores(mixed: Any, messages: Any, bars: Any, tones: Any, story: Any, prepare
         "text": prepare(messages(160), target="label").store,
         "image": prepare(bars(120)).store,
         "audio": prepare(tones(60), target="label").store,
-        "tokens": prepare(story(400), unit="character").store,
+        "tokens": prepare(story(400), token_unit="character").store,
     }
 
 

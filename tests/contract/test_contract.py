@@ -142,7 +142,7 @@ def _fixed_plan() -> Iterator[None]:
 
         def steady(self: Any, count: int) -> float:
             measured(self, 1)
-            return 0.02 if self.low_precision else 0.01
+            return 0.02 if self.bf16 else 0.01
 
         patch.setattr(deep._Run, "_seconds_a_step", steady)
         offered = deep.bodies_of
@@ -226,13 +226,13 @@ def test_every_contender_is_here() -> None:
 def test_a_fit_is_progress_and_then_the_fitted(trained: Trained) -> None:
     assert all(isinstance(item, Progress) for item in trained.progress)
     scores = [item.score for item in trained.progress if item.score is not None]
-    assert np.isfinite([*scores, trained.fitted.score]).all() and (scores or trained.name == "floor")
+    assert np.isfinite([*scores, trained.fitted.score]).all() and (scores or trained.name == "baseline")
     assert trained.fitted.params > 0 and trained.fitted.bytes > 0
     assert trained.fitted.describe and all(isinstance(line, str) for line in trained.fitted.describe)
 
 
 def test_with_time_enough_it_uses_the_valid_rows_and_is_not_undertrained(trained: Trained) -> None:
-    assert trained.fitted.trained_on_valid is True and trained.fitted.starved is False
+    assert trained.fitted.trained_on_valid is True and trained.fitted.undertrained is False
 
 
 def test_answers_are_probabilities_or_values(trained: Trained) -> None:
@@ -241,7 +241,7 @@ def test_answers_are_probabilities_or_values(trained: Trained) -> None:
     if classes:
         assert scores.shape == (trained.store.rows, classes) and scores.dtype == np.float32
         assert scores.min() >= 0
-        if trained.store.task.several:
+        if trained.store.task.multilabel:
             assert scores.max() <= 1
         else:
             np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
@@ -252,10 +252,10 @@ def test_answers_are_probabilities_or_values(trained: Trained) -> None:
 def test_it_learns(trained: Trained) -> None:
     store = trained.store
     metric, test = METRICS[store.task.metric], store.split.test
-    floor = _learn("floor", store)[-1].predict(store, test)
+    floor = _learn("baseline", store)[-1].predict(store, test)
     truth = trained.made.table.labels[test]
     found, base = metric(truth, trained.scores[test]), metric(truth, floor)
-    assert trained.name == "floor" or metric.better(found, base)
+    assert trained.name == "baseline" or metric.better(found, base)
 
 
 def test_the_same_seed_gives_the_same_result(trained: Trained) -> None:
@@ -267,7 +267,7 @@ def test_the_same_seed_gives_the_same_result(trained: Trained) -> None:
 def test_the_file_answers_as_the_contender_on_every_row(trained: Trained) -> None:
     shipped, scores = trained.shipped(trained.frame), trained.scores
     np.testing.assert_allclose(shipped, scores, rtol=0, atol=PARITY * trained.unit)
-    if trained.store.task.several:
+    if trained.store.task.multilabel:
         np.testing.assert_array_equal(shipped >= LIKELY, scores >= LIKELY)
     elif trained.store.task.classes:
         np.testing.assert_array_equal(shipped.argmax(axis=1), scores.argmax(axis=1))

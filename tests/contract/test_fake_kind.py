@@ -64,7 +64,7 @@ def test_a_fake_kind_is_checked(source: Path) -> None:
 def test_a_fake_kind_is_fitted_with_a_deep_contender_near_duplicates_and_a_preview(run: ll.Run) -> None:
     scores = {each["name"]: each["score"] for each in run.result["contenders"]}
     assert min(scores["mlp"], scores["linear"]) > 0.8
-    (twins,) = [each for each in run.result["flaws"] if each["name"] == "twins"]
+    (twins,) = [each for each in run.result["flaws"] if each["name"] == "near_duplicates"]
     assert twins["rows"] >= COPIES
     page = run.report().read_text(encoding="utf-8")
     assert "colour" in page and page.count("data:image/png;base64") >= COPIES // 2

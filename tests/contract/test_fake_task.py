@@ -70,7 +70,7 @@ def test_a_fake_task_is_fitted_and_reported(run: ll.Run) -> None:
     result, answers = run.result, pl.read_parquet(run.folder / "predictions.parquet")
     assert (result["task"], result["metric"], result["quarantined"]) == ("count", "mae", 2)
     scores = {each["name"]: each["score"] for each in result["contenders"]}
-    assert min(scores["linear"], scores["boosting"]) < scores["floor"]
+    assert min(scores["linear"], scores["boosting"]) < scores["baseline"]
     for name in ("linear", "boosting", "mlp"):
         off = (answers[f"prediction_{name}"] - answers["truth"]).abs().mean()
         assert answers[f"prediction_{name}"].min() >= 0 and scores[name] == pytest.approx(off)

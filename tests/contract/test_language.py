@@ -24,7 +24,7 @@ from leadline.system.errors import ModelError
 from leadline.use.generate import generate
 from leadline.use.model import Model
 
-CONTENDERS = ("floor", "ngram", "lstm", "gpt")
+CONTENDERS = ("baseline", "ngram", "lstm", "gpt")
 UNITS = ("character", "pair")
 
 
@@ -73,7 +73,7 @@ def trained(
     request: pytest.FixtureRequest, story: Any, prepare: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
     name, unit = request.param
-    made = prepare(story(), unit=unit)
+    made = prepare(story(), token_unit=unit)
     *progress, fitted = _learn(name, made.store)
     path = tmp_path_factory.mktemp("language") / "model.onnx"
     path.write_bytes(assemble(made.store, fitted.graph().SerializeToString(), {"contender": name}))
@@ -88,7 +88,7 @@ def test_every_contender_that_writes_is_here(prepare: Any, story: Any) -> None:
 def test_a_fit_is_progress_and_then_the_fitted(trained: Trained) -> None:
     assert all(isinstance(item, Progress) for item in trained.progress)
     scores = [item.score for item in trained.progress if item.score is not None]
-    assert np.isfinite([*scores, trained.fitted.score]).all() and (scores or trained.name == "floor")
+    assert np.isfinite([*scores, trained.fitted.score]).all() and (scores or trained.name == "baseline")
     assert trained.fitted.params > 0 and trained.fitted.bytes > 0 and trained.fitted.describe
     assert trained.fitted.trained_on_valid is True
 
@@ -97,8 +97,8 @@ def test_it_learns_and_its_bits_are_finite(trained: Trained) -> None:
     store, scores = trained.store, trained.scores
     assert scores.shape == (len(store.split.test),) and np.isfinite(scores).all() and scores.min() >= 0
     metric, truth = METRICS["bits a byte"], trained.made.table.labels[store.split.test]
-    floor = metric(truth, _learn("floor", store)[-1].predict(store, store.split.test))
-    assert trained.name == "floor" or metric(truth, scores) < 0.6 * floor
+    floor = metric(truth, _learn("baseline", store)[-1].predict(store, store.split.test))
+    assert trained.name == "baseline" or metric(truth, scores) < 0.6 * floor
 
 
 def test_the_same_seed_gives_the_same_result(trained: Trained) -> None:
@@ -190,7 +190,7 @@ def test_it_writes_the_same_for_the_same_seed_with_the_cache_and_without(trained
 
     text = write(seed=3)
     assert text == write(seed=3) == write(seed=3, cache=False) and text != write(seed=4)
-    assert trained.name == "floor" or any(word in text for word in ("fox", "crow", "aunt", "cheese", "tea"))
+    assert trained.name == "baseline" or any(word in text for word in ("fox", "crow", "aunt", "cheese", "tea"))
     assert write(temperature=0) == write(temperature=0, seed=9) == write(top_k=1) == write(top_p=1e-9)
     assert "".join(generate(trained.model, "", length=5)) and "".join(generate(trained.model, "ж日\x00", length=5))
     assert "".join(generate(trained.model, "The ", length=0)) == ""
@@ -230,7 +230,7 @@ def test_reading_in_stretches_is_reading(size: int) -> None:
 
 
 def test_an_unknown_character_costs_its_spelling(prepare: Any, story: Any) -> None:
-    store = prepare(story(), unit="character").store
+    store = prepare(story(), token_unit="character").store
     rows = store.split.test
     plain = bits(store, rows, lambda tokens: np.ones(len(tokens)))
     held = store.tensor(store.blocks[0].name)

@@ -23,11 +23,11 @@ def test_evaluations_are_counted_by_set_and_by_row(mixed: Any, prepare: Any) -> 
     table = prepare(mixed(200), target="y").table
     asked, held = from_mapping({}), HeldOut(table)
     first, second = (held.split(table, asked, fold).test for fold in (0, 1))
-    assert held.openings(first) == 0 and held.counted()["most"] == 0
+    assert held.evaluations(first) == 0 and held.counted()["most"] == 0
     np.testing.assert_array_equal(held.evaluate(first), table.labels[first])
     held.evaluate(first)
     held.evaluate(second)
-    assert (held.openings(first), held.openings(second)) == (2, 1)
+    assert (held.evaluations(first), held.evaluations(second)) == (2, 1)
     assert held.counted() == {"sets": 2, "most": 2, "rows": len(first) + len(second), "most_a_row": 2}
 
 

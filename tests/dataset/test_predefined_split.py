@@ -161,7 +161,7 @@ def test_what_states_nodraw(columns: dict[str, Any], split: str, message: str, f
         found(columns, split=split)
 
 
-@pytest.mark.parametrize("option", ["test", "time"])
+@pytest.mark.parametrize("option", ["test", "time_column"])
 def test_settings_that_contradict(option: str) -> None:
     with pytest.raises(LeadlineError, match=f"--split and --{option} both say what is tested on; leave out one"):
         from_mapping({"split": "fold=1", option: "x"})
@@ -183,7 +183,7 @@ def test_a_column_called_split_is_taken_by_itself(found: Any) -> None:
     assert found(columns, drop="split").split.test.tolist() != list(range(48, 60))
     kept = found(columns, kind="split=category")
     assert kept.inputs() == ["x", "split"] and kept.split.test.tolist() != list(range(48, 60))
-    timed = found({**columns, "t": range(ROWS)}, time="t")
+    timed = found({**columns, "t": range(ROWS)}, time_column="t")
     assert timed.said[0] == "Column 'split' is left out: it names parts." and len(timed.split.valid) > 8
 
 

@@ -42,12 +42,12 @@ def test_rows_that_repeat_another_are_found_priced_and_taken_out(tmp_path: Path)
     copies = table.sample(80, seed=1).with_columns(pl.lit("Rom").alias("town"))
     both = pl.concat([table, copies]).sample(fraction=1.0, shuffle=True, seed=2)
     result = _fit(both, tmp_path)
-    flaw = _flaw(result, "twins")
+    flaw = _flaw(result, "near_duplicates")
     assert flaw["fixes"] == 80
     assert flaw["price"]["low"] <= flaw["price"]["size"] <= flaw["price"]["high"]
     listed = pl.read_csv(tmp_path / "run" / "flaws.csv")
     assert both[listed["row"][0] - 1, "x0"] == both[listed["twin"][0] - 1, "x0"]
-    mended = _fit(both, tmp_path / "mended", fix="twins")
+    mended = _fit(both, tmp_path / "mended", fix="near_duplicates")
     assert sum(mended["rows"].values()) == 1_200
     assert mended["quarantined"] == 80
     assert "taken out: repeats row" in (tmp_path / "mended" / "run" / "quarantine.csv").read_text()
@@ -57,14 +57,14 @@ def test_one_flaw_is_told_of_in_the_singular(tmp_path: Path) -> None:
     table = _table(600)
     other = pl.when(pl.col("label") == "yes").then(pl.lit("no")).otherwise(pl.lit("yes"))
     both = pl.concat([table, table.slice(7, 1).with_columns(label=other)])
-    says = _flaw(_fit(both, tmp_path, fix="twins"), "twins")["says"]
+    says = _flaw(_fit(both, tmp_path, fix="near_duplicates"), "near_duplicates")["says"]
     assert "1 of 601 rows is a near duplicate" in says and "; 1 pair has different labels." in says
     assert "1 row that repeats another was taken out." in (tmp_path / "run" / "result.json").read_text()
 
 
 def test_a_column_that_gives_the_target_away_is_asked_about_and_dropped_on_demand(tmp_path: Path) -> None:
     table = _table().with_columns(pl.col("label").replace({"yes": "p", "no": "q"}).alias("code"))
-    flaw = _flaw(_fit(table, tmp_path), "leak")
+    flaw = _flaw(_fit(table, tmp_path), "target_leakage")
     assert flaw["columns"] == ["code"]
     assert flaw["price"]["high"] < -0.1
     mended = _fit(table, tmp_path / "mended", fix="all")
@@ -80,14 +80,14 @@ def test_wrong_labels_are_found_and_no_longer_learned_from_but_still_tested_on(t
     wrong = rng.random(4_000) < 0.08
     table = pl.DataFrame({f"x{i}": x[:, i] for i in range(3)} | {"label": np.where(truth ^ wrong, "yes", "no")})
     result = _fit(table, tmp_path)
-    flaw = _flaw(result, "labels")
+    flaw = _flaw(result, "label_errors")
     assert flaw["noise"]["low"] < wrong.mean() < flaw["noise"]["high"]
-    listed = pl.read_csv(tmp_path / "run" / "flaws.csv").filter(pl.col("flaw") == "labels")
+    listed = pl.read_csv(tmp_path / "run" / "flaws.csv").filter(pl.col("flaw") == "label_errors")
     suspect = listed["row"].to_numpy() - 1
     assert wrong[suspect].mean() > 0.5
     assert wrong[suspect].sum() > 0.6 * wrong.sum()
     assert listed["label"][0] != table[int(suspect[0]), "label"]
-    mended = _fit(table, tmp_path / "mended", fix="labels")
+    mended = _fit(table, tmp_path / "mended", fix="label_errors")
     assert mended["rows"]["test"] == result["rows"]["test"]
     assert mended["rows"]["train"] < result["rows"]["train"]
 
@@ -101,7 +101,7 @@ def test_quality_that_follows_the_class_is_found_in_the_files(tmp_path: Path) ->
             pixels = rng.integers(0, 255, (6, 6, 3), np.uint8)
             picture = Image.fromarray(pixels).resize((48, 48), Image.Resampling.BICUBIC)
             picture.save(folder / label / f"{i:03}.jpg", quality=quality)
-    flaw = _flaw(_fit(folder, tmp_path), "trace")
+    flaw = _flaw(_fit(folder, tmp_path), "spurious_features")
     assert flaw["tied"]["quality"] > 0.9
     assert "JPEG quality" in (tmp_path / "run" / "report.html").read_text()
 
@@ -115,11 +115,11 @@ def test_rows_of_one_group_on_both_sides_of_the_split_are_priced(tmp_path: Path)
         | {"patient": [f"p{k}" for k in patient], "label": np.where(rng.random(150) < 0.5, "ill", "well")[patient]}
     )
     result = _fit(table.sample(fraction=1.0, shuffle=True, seed=1), tmp_path)
-    flaw = _flaw(result, "groups")
+    flaw = _flaw(result, "group_leakage")
     assert flaw["columns"] == ["patient"]
     assert flaw["price"]["high"] < 0
     kept = _fit(table, tmp_path / "kept", group="patient")
-    assert "groups" not in [each["name"] for each in kept["flaws"]]
+    assert "group_leakage" not in [each["name"] for each in kept["flaws"]]
 
 
 def test_a_wrong_fix_is_refused_in_one_sentence() -> None:
@@ -134,9 +134,9 @@ def test_what_changes_with_time_is_priced_where_rows_were_drawn_at_random(tmp_pa
     turned = np.sin(day / 120) * x[:, 0] + np.cos(day / 120) * x[:, 1]  # what matters turns, slowly
     dates = pl.Series(day).cast(pl.Int32).cast(pl.Date)
     table = pl.DataFrame({"day": dates, "a": x[:, 0], "b": x[:, 1], "label": np.where(turned > 0, "up", "down")})
-    flaw = _flaw(_fit(table.sample(fraction=1.0, shuffle=True, seed=1), tmp_path), "time")
+    flaw = _flaw(_fit(table.sample(fraction=1.0, shuffle=True, seed=1), tmp_path), "temporal_drift")
     assert flaw["columns"] == ["day"]
     assert flaw["price"]["high"] < 0
-    assert "--time day" in flaw["says"]
-    kept = _fit(table, tmp_path / "kept", time="day")
-    assert "time" not in [each["name"] for each in kept["flaws"]]
+    assert "--time-column day" in flaw["says"]
+    kept = _fit(table, tmp_path / "kept", time_column="day")
+    assert "temporal_drift" not in [each["name"] for each in kept["flaws"]]

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 import leadline as ll
+from leadline.config import FIXES
 
 
 def _digests(run: ll.Run) -> dict[tuple[int | None, str], str]:
@@ -24,9 +25,9 @@ def test_a_mended_run_is_repeated(tmp_path: Path) -> None:
     table = pl.DataFrame({f"x{i}": x[:, i] for i in range(3)} | {"code": code.astype(str), "label": y.astype(str)})
     pl.concat([table, table.sample(20, seed=1)]).write_csv(tmp_path / "table.csv")
     run = ll.fit(
-        tmp_path / "table.csv", target="label", fix="all", budget="10m", rounds=2, only="linear", out=tmp_path / "run"
+        tmp_path / "table.csv", target="label", fix="all", budget="10m", repeats=2, only="linear", out=tmp_path / "run"
     )  # fmt: skip
-    assert {flaw["name"] for flaw in run.result["flaws"] if flaw["fixed"]} == {"twins", "leak", "labels"}
+    assert {flaw["name"] for flaw in run.result["flaws"] if flaw["fixed"]} == set(FIXES)
     events = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
     said = [event["said"] for event in events if event["event"] == "flaws"]
     assert any("labels of train and valid rows" in line for line in said[0])

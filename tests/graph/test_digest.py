@@ -25,7 +25,7 @@ from leadline.use.model import Model
 def whole(mixed: Any, prepare: Any) -> bytes:
     """The bytes of a shipped file, made twice."""
     made = prepare(mixed(), target="y")
-    fitted: Any = list(PORTFOLIO["floor"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
+    fitted: Any = list(PORTFOLIO["baseline"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
     first, second = (assemble(made.store, fitted.graph().SerializeToString(), {}) for _ in range(2))
     assert first == second
     return first

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.race.entry import Entry
+from leadline.race.entry import ContenderRun
 from leadline.race.order import LEAST, need, ordered
 from leadline.race.slowdown import slowdown
 
 
-def _entries(*names: str) -> list[Entry]:
-    return [Entry(name=name, family=PORTFOLIO[name].family, folder=Path(name)) for name in names]
+def _entries(*names: str) -> list[ContenderRun]:
+    return [ContenderRun(name=name, family=PORTFOLIO[name].family, folder=Path(name)) for name in names]
 
 
 @pytest.mark.parametrize(

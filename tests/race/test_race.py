@@ -14,7 +14,7 @@ import pytest
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race import order
 from leadline.race import race as racing
-from leadline.race.entry import entrants
+from leadline.race.entry import eligible_contenders
 from leadline.race.history import Fate
 from leadline.race.race import TINY
 from leadline.race.spare import _environment
@@ -29,7 +29,7 @@ def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: float) -> None:
 
 
 def _status(contest: Any) -> dict[str, str]:
-    return {entry.name: entry.status for entry in contest.entries if entry.family != "floor"}
+    return {entry.name: entry.status for entry in contest.entries if entry.family != "baseline"}
 
 
 def _why(contest: Any, name: str) -> Any:
@@ -38,12 +38,17 @@ def _why(contest: Any, name: str) -> Any:
 
 def test_those_that_can_learn_from_the_columns_race(mixed: Any, messages: Any, bars: Any, prepare: Any) -> None:
     table = prepare(mixed(200), target="y").store
-    assert entrants(table, None) == ["floor", "linear", "boosting", "mlp"]
-    assert entrants(prepare(messages(60), target="label").store, None) == ["floor", "linear", "boosting", "bag"]
-    assert set(entrants(prepare(bars(40)).store, None)) == {"floor", "linear", "boosting", "mlp", "cnn"}
-    assert entrants(table, "deep") == ["floor", "mlp"]
-    assert entrants(table, " boosting , mlp") == ["floor", "boosting", "mlp"]
-    assert entrants(table, "floor") == ["floor"]
+    assert eligible_contenders(table, None) == ["baseline", "linear", "boosting", "mlp"]
+    assert eligible_contenders(prepare(messages(60), target="label").store, None) == [
+        "baseline",
+        "linear",
+        "boosting",
+        "bag",
+    ]
+    assert set(eligible_contenders(prepare(bars(40)).store, None)) == {"baseline", "linear", "boosting", "mlp", "cnn"}
+    assert eligible_contenders(table, "deep") == ["baseline", "mlp"]
+    assert eligible_contenders(table, " boosting , mlp") == ["baseline", "boosting", "mlp"]
+    assert eligible_contenders(table, "baseline") == ["baseline"]
 
 
 @pytest.mark.parametrize(
@@ -59,12 +64,12 @@ def test_those_that_can_learn_from_the_columns_race(mixed: Any, messages: Any, b
 )
 def test_only_what_exists_and_fits(only: str, message: str, mixed: Any, prepare: Any) -> None:
     with pytest.raises(LeadlineError, match=message):
-        entrants(prepare(mixed(200), target="y").store, only)
+        eligible_contenders(prepare(mixed(200), target="y").store, only)
 
 
 def test_every_contender_has_its_own_name_and_a_known_family() -> None:
     assert all(contender.name == name for name, contender in PORTFOLIO.items())
-    assert {contender.family for contender in PORTFOLIO.values()} == {"deep", "classical", "floor"}
+    assert {contender.family for contender in PORTFOLIO.values()} == {"deep", "classical", "baseline"}
 
 
 def test_crashes_are_reported_and_the_others_finish(race: Any, tmp_path: Path) -> None:
@@ -246,7 +251,7 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
     store = prepare(mixed(200), target="y").store
     journal = Journal(tmp_path / "journal.jsonl", time.monotonic())
     setup = Setup(cores=1, memory_gb=50.0)
-    contest = Race(store, ["floor", "linear"], tmp_path / "c", setup, seed=0, journal=journal)
+    contest = Race(store, ["baseline", "linear"], tmp_path / "c", setup, seed=0, journal=journal)
     try:
         contest.run(time.monotonic() + 60)
         entry = contest.entries[1]

@@ -24,7 +24,7 @@ def test_folds_are_raced_weighed_and_repeated(mixed: Any, tmp_path: Path) -> Non
     source = tmp_path / "data.csv"
     frame.write_csv(source)
     out = tmp_path / "run"
-    run = ll.fit(source, target="y", rounds=3, budget="60s", only="linear,mlp", out=out)
+    run = ll.fit(source, target="y", repeats=3, budget="60s", only="linear,mlp", out=out)
     verdict, rounds = run.verdict, run.result["rounds_run"]
     assert (verdict.of, verdict.by, verdict.rounds) == ("method", "folds", 3)
     assert verdict.why.startswith("Over 3 folds: ")
@@ -62,8 +62,8 @@ def test_a_stated_test_is_judged_over_seeds_until_it_is_sure(mixed: Any, tmp_pat
         ({}, 4_000, 300.0, 100.0, 25),  # few rows: folds, as many as there is time for
         ({}, 4_000, 30.0, 30.0, 25),  # too little time to share: others follow in what the first round leaves
         ({}, 6_000, 300.0, 300.0, 25),  # many rows: the same
-        ({"rounds": 4}, 6_000, 300.0, 75.0, 4),
-        ({"rounds": 1}, 4_000, 300.0, 300.0, 1),
+        ({"repeats": 4}, 6_000, 300.0, 75.0, 4),
+        ({"repeats": 1}, 4_000, 300.0, 300.0, 1),
         ({"until_sure": True}, 6_000, 300.0, 100.0, 100),
         ({"epochs": 3}, 4_000, math.inf, math.inf, 1),
     ],
@@ -81,13 +81,13 @@ def test_the_seconds_are_shared_by_a_rule(
     found = plan(store, store, from_mapping(settings), seconds, None)
     assert (found.each, found.most, found.folds) == (each, most, 5)
     assert plan(store, store, from_mapping(settings), seconds, 7).most == 7  # as many as an earlier go had
-    assert plan(store, store, from_mapping({**settings, "time": "when"}), seconds, None).folds == 1
+    assert plan(store, store, from_mapping({**settings, "time_column": "when"}), seconds, None).folds == 1
 
 
 def test_wrong_rounds_are_refused(tmp_path: Path, capsys: Any) -> None:
-    with pytest.raises(LeadlineError, match="--rounds 0 was given, where a whole number of at least 1 was expected"):
-        from_mapping({"rounds": 0})
-    assert main(["fit", "digits", "--rounds", "3", "--until-sure"]) == 2
-    assert "--rounds and --until-sure both say how many rounds to judge by" in capsys.readouterr().err
+    with pytest.raises(LeadlineError, match="--repeats 0 was given, where a whole number of at least 1 was expected"):
+        from_mapping({"repeats": 0})
+    assert main(["fit", "digits", "--repeats", "3", "--until-sure"]) == 2
+    assert "--repeats and --until-sure both say how often to repeat the race" in capsys.readouterr().err
     assert main(["fit", "digits", "--metric", "rmse", "--out", str(tmp_path / "x")]) == 2
     assert "--metric rmse does not fit a multiclass task; it can be accuracy" in capsys.readouterr().err

@@ -29,13 +29,16 @@ RESULT: dict[str, Any] = {
         {"name": name, "family": family, "status": "finished", "score": score, "low": score - 0.02,
          "high": score + 0.02, "fit_s": 9.0, "fit_cpu_s": 7.0, "predict_us": 50.0, "one_us": 90.0, "bytes": 90_000,
          "params": 12_345, "peak_mb": 300.0, "curve": [[1.0, 1, 0.8], [2.0, 2, 0.9]], "describe": ["It tried."]}
-        for name, family, score in (("cnn", "deep", 0.97), ("boosting", "classical", 0.94), ("floor", "floor", 0.5))
+        for name, family, score in (
+            ("cnn", "deep", 0.97), ("boosting", "classical", 0.94), ("baseline", "baseline", 0.5),
+        )
     ],
     "columns": [
         {"name": LONG, "kind": "text", "role": "input", "missing": 0.1, "unique": 900, "note": LONG}
     ],
     "flaws": [{
-        "name": "twins", "says": "12 of 1,000 rows are near duplicates.", "rows": 12, "fixes": 12, "columns": [],
+        "name": "near_duplicates", "says": "12 of 1,000 rows are near duplicates.", "rows": 12, "fixes": 12,
+        "columns": [],
         "price": {"size": -0.01, "low": -0.02, "high": -0.002, "metric": "accuracy", "of": "cnn", "how": "without"},
     }],
     "command": f"leadline fit {LONG} --budget 60s", "warnings": ["A warning."], "versions": {"python": "3.11"},
@@ -94,7 +97,7 @@ def page(**changes: Any) -> str:
     twins = [Found(row=3, twin=7, label=LONG, images=(picture(), picture()), sounds=(heard(), heard()))]
     steps = (Step(stage="cell", name=LONG, shape="uint8 [32, 32, 3]", values=ARABIC),)
     way = Journey(row=6, steps=steps, truth="Äpfel", image=picture(), sound=heard())
-    return render(RESULT | changes, told, shown, {"twins": twins}, way)
+    return render(RESULT | changes, told, shown, {"near_duplicates": twins}, way)
 
 
 @pytest.fixture(scope="module")

@@ -106,10 +106,8 @@ def race(best: float = 0.994) -> list[dict[str, Any]]:
         contender("boosting", "classical", best - 0.0162, 0.0028, fit_s=44.0, predict_us=31.0, bytes=2_900_000),
         contender("linear", "classical", best - 0.072, 0.0053, fit_s=6.0, predict_us=3.5, bytes=31_000),
         contender("neighbours", "classical", best - 0.023, 0.0034, fit_s=0.8, predict_us=2100.0, bytes=188_000_000),
-        contender("floor", "floor", 0.1135, 0.006, fit_s=0.01, predict_us=0.4, bytes=400),
-        contender(
-            "glassbox", "classical", None, status="failed", why="It wanted 31 GB of memory and 4 GB were allowed."
-        ),
+        contender("baseline", "baseline", 0.1135, 0.006, fit_s=0.01, predict_us=0.4, bytes=400),
+        contender("ebm", "classical", None, status="failed", why="It wanted 31 GB of memory and 4 GB were allowed."),
         contender(
             "transformer", "deep", None, status="skipped", why="Pictures of 28×28 are too small for its patches."
         ),
@@ -193,7 +191,7 @@ def regression(scale: float = 1e6) -> Case:
     field = [
         contender("cnn", "deep", 0.1012 * scale, 0.002 * scale),
         contender("boosting", "classical", 0.0951 * scale, 0.002 * scale, predict_us=30.0, fit_s=9.0),
-        contender("floor", "floor", 0.61 * scale, 0.01 * scale, predict_us=0.3, fit_s=0.01),
+        contender("baseline", "baseline", 0.61 * scale, 0.01 * scale, predict_us=0.3, fit_s=0.01),
     ]
     for c in field:
         c["curve"] = [[s, i, 2 * c["score"] - v] for s, i, v in c["curve"]]
@@ -245,7 +243,7 @@ def only_floor() -> Case:
         p_deep=None,
         why="Nothing but the baseline finished within the budget.",
     )
-    field = [c | {"curve": []} for c in race() if c["family"] == "floor" or c["score"] is None]
+    field = [c | {"curve": []} for c in race() if c["family"] == "baseline" or c["score"] is None]
     return (
         result("rushed", "multiclass", field, judged, classes=["a", "b"], shipped=None, warnings=[]),
         pl.DataFrame(),
@@ -453,7 +451,7 @@ def test_an_unsure_page_says_how_many_rows_would_settle_it(pages: dict[str, str]
     made, frame, shown = unsure()
     made["verdict"] |= {"by": "folds", "rounds": 3, "settle_rounds": 4, "settle_s": 60.0, "settle_rows": None}
     text = words(render(made, frame, shown))
-    assert "4 more folds (60 s) settle it in 4 of 5 runs, if the gap stays as it is: --rounds 7" in text
+    assert "4 more folds (60 s) settle it in 4 of 5 runs, if the gap stays as it is: --repeats 7" in text
 
 
 def test_a_tie_says_from_which_tolerance_it_would_be_none() -> None:
@@ -527,7 +525,8 @@ def test_everything_embedded_shares_one_room() -> None:
     """Mistakes, flaws and the one row, all far too large: the page keeps its five megabytes, and says what it lacks."""
     made, frame, _ = multiclass()
     made["flaws"] = [
-        {"name": key, "says": f"{key} were found.", "rows": 9, "fixes": 9, "price": None} for key in ("twins", "labels")
+        {"name": key, "says": f"{key} were found.", "rows": 9, "fixes": 9, "price": None}
+        for key in ("near_duplicates", "label_errors")
     ]
     big, long = png() + bytes(150_000), b"ID3" + bytes(200_000)
     shown = [Example(row=i, truth="1", prediction="2", image=big, sound=long) for i in range(30)]
@@ -583,7 +582,7 @@ def test_colours_can_be_read_on_their_ground() -> None:
         for ground in ("paper", "shoal"):
             for ink in ("ink", "quiet", "deep", "classical", "signal"):
                 assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
-            assert contrast(colours["floor"], colours[ground]) >= 3
+            assert contrast(colours["baseline"], colours[ground]) >= 3
         assert contrast(colours["on"], colours["wrong"]) >= 4.5
 
 

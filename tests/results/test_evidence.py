@@ -10,7 +10,7 @@ import numpy as np
 
 from leadline.contenders.features import affordable, layout
 from leadline.core.note import code_of
-from leadline.race.entry import Entry
+from leadline.race.entry import ContenderRun
 from leadline.race.worker import coded
 from leadline.results.evidence import sampled
 
@@ -22,7 +22,7 @@ def test_a_sample_for_want_of_memory_is_told(prepare: Any, mixed: Any) -> None:
     message = json.loads(json.dumps({"describe": described, "coded": coded(described)}))  # as between two processes
     assert code_of(message["describe"][0]) is None
     entries = [
-        Entry(name=name, family="classical", folder=Path(name), facts=facts)
+        ContenderRun(name=name, family="classical", folder=Path(name), facts=facts)
         for name, facts in (("linear", message), ("boosting", {"describe": ["10 rounds, as valid chose"]}))
     ]
     assert sampled(entries) == ["linear learned from a random sample of 2,000 of 5,000 rows, to fit into memory."]

@@ -31,10 +31,10 @@ def two(mixed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ll.
 
 
 def test_runs_are_listed_and_opened(two: list[ll.Run], capsys: Any) -> None:
-    found = ll.runs()
+    found = ll.list_runs()
     assert [run.folder.name for run in found] == ["b", "a"]  # the newest last
-    assert found[0].verdict == two[0].verdict and ll.show().folder == found[-1].folder
-    assert ll.show("runs/b").model.classes == ["no", "yes"]
+    assert found[0].verdict == two[0].verdict and ll.open_run().folder == found[-1].folder
+    assert ll.open_run("runs/b").model.classes == ["no", "yes"]
     assert main(["runs"]) == 0
     first, second, third = capsys.readouterr().out.splitlines()
     assert first.startswith("runs/b  2026-01-01 10:00  unsure: ships linear, accuracy 0.") and second.startswith(
@@ -54,11 +54,11 @@ def test_runs_are_listed_and_opened(two: list[ll.Run], capsys: Any) -> None:
 
 def test_where_there_is_none_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    assert ll.runs() == [] and main(["runs"]) == 0
+    assert ll.list_runs() == [] and main(["runs"]) == 0
     assert capsys.readouterr().out == "runs holds no finished run; leadline fit makes one.\n"
     assert main(["show"]) == 2 and main(["show", "nowhere"]) == 2
     assert "nowhere holds no finished run; leadline runs lists those" in capsys.readouterr().err
     assert main(["runs", "nowhere"]) == 2
     assert "there is no folder nowhere; name one that holds runs" in capsys.readouterr().err
     with pytest.raises(SourceError, match="runs holds no finished run"):
-        ll.show()
+        ll.open_run()

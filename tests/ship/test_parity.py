@@ -53,7 +53,7 @@ def test_a_flipped_decision_is_a_difference_unless_it_hangs_on_rounding(
     gap: float, refused: bool, mixed: Any, prepare: Any, tmp_path: Path
 ) -> None:
     made = prepare(mixed(300), target="y")
-    fitted: Any = list(PORTFOLIO["floor"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
+    fitted: Any = list(PORTFOLIO["baseline"].fit(Data(store=made.store, clock=Clock(20.0), threads=1), 0))[-1]
     path = tmp_path / "model.onnx"
     model = onnx.load_from_string(assemble(made.store, fitted.graph().SerializeToString(), {}))
     even = np.array([0.5 - gap, 0.5 + gap], np.float32)

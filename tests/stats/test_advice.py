@@ -12,11 +12,11 @@ from leadline.metrics.metrics import METRICS
 from leadline.stats.advice import Advice, missing
 from leadline.stats.intervals import Gap
 from leadline.stats.uncertainty import doubts
-from leadline.stats.verdict import Rival, Trial, judge
+from leadline.stats.verdict import FamilyBest, Trial, judge
 from leadline.tasks import Binary
 
-LINEAR = Rival(name="linear", valid=0.9, cost=1.0, score=0.9)
-MLP = Rival(name="mlp", valid=0.8, cost=1.0, score=0.8, starved=True)
+LINEAR = FamilyBest(name="linear", valid=0.9, cost=1.0, score=0.9)
+MLP = FamilyBest(name="mlp", valid=0.8, cost=1.0, score=0.8, undertrained=True)
 
 
 def _ran(family: str, code: str | None) -> Any:
@@ -54,9 +54,9 @@ def test_one_that_learned_too_little(passes: bool, says: str) -> None:
     ("advice", "says"),
     [
         ({}, "Add rows, or a larger budget, which races on folds."),
-        ({"folds": False}, "Add rows."),  # a stated test, or --time
-        ({"passes": True}, "Add rows, or --rounds 5."),
-        ({"rounds": 1}, "Add rows, or --rounds 5."),
+        ({"folds": False}, "Add rows."),  # a stated test, or --time-column
+        ({"passes": True}, "Add rows, or --repeats 5."),
+        ({"rounds": 1}, "Add rows, or --repeats 5."),
         ({"rounds": 10, "passes": True}, "Add rows."),
     ],
 )

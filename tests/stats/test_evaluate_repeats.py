@@ -32,7 +32,7 @@ def _round(number: int, scores: dict[str, float], n: int = 200, valid: dict[str,
 
 
 def _scales(folds: int = 5, **known: Any) -> Scales:
-    facts = {name: Known(family=family, cost=1.0, starved=False) for name, family in FAMILY.items()}
+    facts = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in FAMILY.items()}
     return Scales(known={**facts, **known}, metric=METRICS["accuracy"], seed=0, folds=folds, rows=1_000)
 
 
@@ -94,7 +94,7 @@ def _valid(count: int, means: dict[str, float], spread: float) -> list[Round]:
 
 def test_what_is_shipped_is_chosen_by_all_rounds_not_by_the_first_ones_few_valid_rows() -> None:
     costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
-    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, starved=False) for n, cost in costs.items()})
+    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, undertrained=False) for n, cost in costs.items()})
     rounds = _valid(10, {"cnn": 0.90, "mlp": 0.80, "linear": 0.91}, 0.01)
     lucky = {"cnn": 0.75, "mlp": 0.9, "linear": 0.8}
     rounds[0] = _round(0, dict.fromkeys(costs, 0.9), valid=lucky)
@@ -106,7 +106,7 @@ def test_what_is_shipped_is_chosen_by_all_rounds_not_by_the_first_ones_few_valid
 
 def test_of_near_equal_contenders_the_cheaper_is_shipped_and_only_of_those() -> None:
     costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
-    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, starved=False) for n, cost in costs.items()})
+    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, undertrained=False) for n, cost in costs.items()})
     names = list(costs)
     near = _valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.84}, 0.1)
     assert scales.chosen(near, names) == "linear"

@@ -12,7 +12,7 @@ from scipy import stats
 from leadline.metrics.metrics import METRICS
 from leadline.stats.intervals import Gap, Outlook
 from leadline.stats.rule import rule
-from leadline.stats.verdict import POINTS, RELATIVE, Rival, Trial, cheaper, judge, within
+from leadline.stats.verdict import POINTS, RELATIVE, FamilyBest, Trial, cheaper, judge, within
 
 R = 0.005
 UP, DOWN = math.nextafter(R, 1), math.nextafter(R, 0)
@@ -42,8 +42,10 @@ def test_the_rule_at_its_edges(low: float, high: float, answer: str) -> None:
     assert rule(low, high, R) == answer
 
 
-def _rival(name: str, score: float = 0.9, *, valid: float = 0.9, cost: float = 1.0, starved: bool = False) -> Rival:
-    return Rival(name=name, valid=valid, cost=cost, score=score, starved=starved)
+def _rival(
+    name: str, score: float = 0.9, *, valid: float = 0.9, cost: float = 1.0, undertrained: bool = False
+) -> FamilyBest:
+    return FamilyBest(name=name, valid=valid, cost=cost, score=score, undertrained=undertrained)
 
 
 ROWS = Trial(rows=1_000)
@@ -142,12 +144,12 @@ def test_unsure_says_what_would_have_shown_and_what_it_takes() -> None:
     made = _pair(0.02 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=over))
     assert made.smallest == pytest.approx(0.02 * 2.8, rel=0.01)
     assert made.settle_rounds == 7 and made.settle_s == 49.0  # 2.8 squared is 7.8: eight in all
-    assert "(7 more folds, about 49 s: --rounds 8)" in made.why
+    assert "(7 more folds, about 49 s: --repeats 8)" in made.why
     few = _pair(1.0 * SPREAD, Trial(rows=10))
     assert few.smallest is None and "no difference is detectable at 80% power" in few.why
     assert "at 80% power is 5.6" in made.why  # points
     far = _pair(0.002 + 0.02 * NORMAL, Trial(rows=1_000, round_s=7.0, over=lambda n: Outlook.of(0.002 + 0.02 * NORMAL)))
-    assert (far.settle_rounds, far.settle_s) == (None, None) and "--rounds" not in far.why
+    assert (far.settle_rounds, far.settle_s) == (None, None) and "--repeats" not in far.why
 
 
 def test_noise_between_seeds_is_settled_by_seeds() -> None:
@@ -158,7 +160,7 @@ def test_noise_between_seeds_is_settled_by_seeds() -> None:
     trial = Trial(rows=10_000, by="seeds", rounds=3, round_s=60.0, over=over)
     made = judge(_rival("cnn", 0.92), _rival("linear"), seeds, METRICS["accuracy"], trial)
     assert made.answer == "unsure" and made.settle_rounds == math.ceil(3 * 2.8**2) - 3 and made.settle_rows is None
-    assert "21 more seeds, about 1,260 s: --rounds 24 would settle it in four runs of five" in made.why
+    assert "21 more seeds, about 1,260 s: --repeats 24 would settle it in four runs of five" in made.why
     assert made.why.startswith("Over 3 seeds: cnn scores")
 
 
@@ -174,15 +176,17 @@ def test_over_rounds_the_sentence_is_about_the_method() -> None:
 
 
 def test_losing_for_want_of_time_says_nothing() -> None:
-    made = _pair(-0.03 + 0.01 * SPREAD, deep={"starved": True})
+    made = _pair(-0.03 + 0.01 * SPREAD, deep={"undertrained": True})
     assert made.answer == "unsure" and "cnn had too little time to learn" in made.why and made.settle_rows is None
-    assert _pair(-0.03 + 0.01 * SPREAD, classical={"starved": True}).answer == "classical"
-    turned = _pair(0.03 + 0.01 * SPREAD, classical={"starved": True})  # trees that were cut do not lose either
+    assert _pair(-0.03 + 0.01 * SPREAD, classical={"undertrained": True}).answer == "classical"
+    turned = _pair(0.03 + 0.01 * SPREAD, classical={"undertrained": True})  # trees that were cut do not lose either
     assert turned.answer == "unsure" and "linear had too little time to learn" in turned.why
-    assert _pair(0.03 + 0.01 * SPREAD, deep={"starved": True}).answer == "deep"
-    close = _pair(-0.01 + 0.02 * SPREAD, deep={"starved": True})  # more test rows would not settle this, time might
+    assert _pair(0.03 + 0.01 * SPREAD, deep={"undertrained": True}).answer == "deep"
+    close = _pair(
+        -0.01 + 0.02 * SPREAD, deep={"undertrained": True}
+    )  # more test rows would not settle this, time might
     assert close.answer == "unsure" and "cnn had too little time to learn" in close.why and close.settle_rows is None
-    assert "too close to call" in _pair(-0.01 + 0.02 * SPREAD, classical={"starved": True}).why
+    assert "too close to call" in _pair(-0.01 + 0.02 * SPREAD, classical={"undertrained": True}).why
 
 
 def test_a_lower_error_is_better() -> None:
@@ -217,7 +221,7 @@ def test_contenders_of_one_family_are_held_against_each_other() -> None:
 
 def test_the_cheaper_is_the_faster_and_among_as_fast_ones_the_smaller() -> None:
     fast, slow, small = (
-        Rival(name=name, valid=0.9, cost=cost, score=0.9, size=size)
+        FamilyBest(name=name, valid=0.9, cost=cost, score=0.9, size=size)
         for name, cost, size in (("fast", 10.0, 900.0), ("slow", 25.0, 5.0), ("small", 19.0, 100.0))
     )
     assert cheaper([fast, slow]).name == "fast"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from leadline.core.contender import Progress
-from leadline.train.loop import Plan, Standing, train
+from leadline.train.loop import LoopState, Plan, train
 
 
 class Time:
@@ -54,7 +54,7 @@ def run() -> Callable[..., tuple[list[Progress], list[float], Time]]:
 
         count = [0]
         planned = Plan(**settings)
-        at = Standing.at_first(planned)
+        at = LoopState.at_first(planned)
         found: Any = train(step_once, optimizer, planned, clock, evaluate, lambda a, b: a > b, at)  # type: ignore[arg-type]
         said = [item for item in found if item.score is not None or item.note is not None]  # not the mere chances
         return said, optimizer.shares, clock

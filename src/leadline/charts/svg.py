@@ -118,7 +118,7 @@ def text(css: str, x: float, y: float, words: str, shift: float = 0) -> str:
 
 
 def shape(family: str, x: str, y: float, title: str = "", chosen: bool = False) -> str:
-    """A family's sign: a disc for deep, a square for classical, a ring for the floor; the shipped one is circled."""
+    """A family's sign: a disc for deep, a square for classical, a ring for the baseline; the shipped one is circled."""
     label = f"<title>{title}</title>" if title else ""
     halo = f'<circle class="halo" cx="{x}" cy="{y:.1f}" r="10"/>' if chosen else ""
     css = f'class="mark {family}"'

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadline.cli.progress import plainly
-from leadline.config import COLUMNS
+from leadline.config import COLUMNS, RENAMED, RENAMED_NEEDS, option_of
 from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import STOPPED, at_once
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEMO = {"budget": "50s"}
 RUNS = "runs"  # the folder in which runs lie where nobody says otherwise
-CHECKED = (*COLUMNS, "test", "budget", "kind", "drop", "task", "unit", "data", "cache")
+CHECKED = (*COLUMNS, "test", "budget", "kind", "drop", "task", "token_unit", "interpretable", "data", "cache")
 
 
 def main(arguments: list[str] | None = None, *, began: float | None = None) -> int:
@@ -45,7 +45,11 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
     plainly()
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    given, more = parser.parse_known_args(arguments)
+    try:
+        given, more = parser.parse_known_args(arguments)
+    except LeadlineError as error:  # an option of an earlier version
+        print(f"leadline: {error}", file=sys.stderr)
+        return 2
     given.began = began
     if more and given.command == "fit" and all(map(os.path.exists, more)):
         parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
@@ -91,7 +95,6 @@ def _add_training(commands: Any, shared: argparse.ArgumentParser) -> None:
     demo = commands.add_parser("demo", parents=[shared], help="the whole journey on built-in data, offline")
     check = commands.add_parser("check", parents=[shared], help="what a source is, and what the textbook expects of it")
     check.add_argument("source", help="as for fit; nothing is trained")
-    check.add_argument("--interpretable", action="store_true", help="the model must be one that a person can read")
     check.add_argument("--json", action="store_true", help="print the same as JSON")
     for command in (fit, demo, check):
         if command is not check:
@@ -102,11 +105,13 @@ def _add_training(commands: Any, shared: argparse.ArgumentParser) -> None:
             if command is check and field.name not in CHECKED:
                 continue
             _add_setting(command, field)
+        _add_renamed(command, {option_of(old): option_of(new) for old, new in RENAMED.items()})
+        _add_renamed(command, {"--need": ", ".join(map(option_of, RENAMED_NEEDS.values()))})
 
 
 def _add_setting(command: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
     text = field.metadata["help"].replace("%", "%%")
-    option = f"--{field.name.replace('_', '-')}"
+    option = option_of(field.name)
     if field.type == "bool":
         command.add_argument(option, action="store_true", default=None, help=text)
     elif field.type in ("int", "int | None"):
@@ -117,6 +122,19 @@ def _add_setting(command: argparse.ArgumentParser, field: dataclasses.Field[Any]
         command.add_argument(option, action="append", help=text)
     else:
         command.add_argument(option, help=text)
+
+
+class _Renamed(argparse.Action):
+    """An option of an earlier version: says what it is called now."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Ends the command."""
+        raise LeadlineError(f"{self.option_strings[0]} is now called {self.const}.")
+
+
+def _add_renamed(command: argparse.ArgumentParser, names: dict[str, str]) -> None:
+    for old, new in names.items():
+        command.add_argument(old, nargs="?", action=_Renamed, const=new, help=argparse.SUPPRESS)
 
 
 def _add_again(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -142,12 +160,11 @@ def _add_kept(commands: Any, shared: argparse.ArgumentParser) -> None:
     show.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
     for command in (runs, show):
         command.add_argument("--json", action="store_true", help="print it for programs")
-    cache = commands.add_parser(
-        "cache", parents=[shared], help="what is kept of sources that were read, and cleaning it"
-    )
+    cache = commands.add_parser("cache", parents=[shared], help="list or clear what is kept of sources")
+    cache.add_argument("action", nargs="?", choices=["clear"], help="clear: remove it (default: list it)")
     cache.add_argument("--cache", help="the folder (default: $LEADLINE_CACHE, else the user's cache)")
-    cache.add_argument("--clean", action="store_true", help="take it away")
-    cache.add_argument("--older", help="with --clean: only what was last used before so long, as in 12h, 30d, 2w")
+    cache.add_argument("--older-than", help="clear only what was last used before so long, as in 12h, 30d, 2w")
+    _add_renamed(cache, {"--clean": "cache clear", "--older": "--older-than"})
 
 
 def _add_use(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -209,18 +226,18 @@ def _check(given: argparse.Namespace) -> int:
     with at_once():
         from leadline.dry_run import check
 
-    found = check(given.source, interpretable=given.interpretable, **_settings(given))
+    found = check(given.source, **_settings(given))
     print(_json(found.as_dict()) if given.json else found)
     return 2 if found.problems else 0
 
 
 def _runs(given: argparse.Namespace) -> int:
     from leadline.cli.progress import line_of
-    from leadline.results.registry import runs, unfinished
+    from leadline.results.registry import list_runs, unfinished
 
     if given.folder != RUNS and not Path(given.folder).is_dir():
         raise LeadlineError(f"there is no folder {given.folder}; name one that holds runs (default: {RUNS}).")
-    found = runs(given.folder)
+    found = list_runs(given.folder)
     if given.json:
         print(_json([{"folder": str(run.folder), **run.result} for run in found]))
         return 0
@@ -239,24 +256,25 @@ def _runs(given: argparse.Namespace) -> int:
 
 def _show(given: argparse.Namespace) -> int:
     from leadline.cli.progress import farewell
-    from leadline.results.registry import show
+    from leadline.results.registry import open_run
 
-    run = show(given.run)
+    run = open_run(given.run)
     print(_json(run.result) if given.json else farewell(run))
     return 0
 
 
 def _cache(given: argparse.Namespace) -> int:
     from leadline.cli.progress import kept_line
-    from leadline.system.cache import clean, kept
+    from leadline.system.cache import clear, entries
 
-    if given.older and not given.clean:
-        raise LeadlineError("--older says what --clean takes away; add --clean.")
-    found = clean(given.cache, older=given.older) if given.clean else kept(given.cache)
+    clears = given.action == "clear"
+    if given.older_than and not clears:
+        raise LeadlineError("--older-than limits what leadline cache clear removes; write leadline cache clear.")
+    found = clear(given.cache, older_than=given.older_than) if clears else entries(given.cache)
     for each in found:
         print(kept_line(each))
     total = sum(each.bytes for each in found) / 1e6
-    print(f"{len(found):,} in all, {total:,.1f} MB{', taken away' if given.clean else ''}")
+    print(f"{len(found):,} in all, {total:,.1f} MB{', removed' if clears else ''}")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Ways to learn: deep, classical, and the floor under them."""
+"""Ways to learn: deep, classical, and the baseline under them."""

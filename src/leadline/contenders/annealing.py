@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from leadline.core.contender import Clock, Progress, State
-from leadline.train.loop import Optimizer, Plan, Standing, train
+from leadline.train.loop import LoopState, Optimizer, Plan, train
 
 SHARE = 1 / 2  # of the steps until the best weights and of the phase together, at most
 KEPT = 0.05  # of a training's time that is kept for the phase where all of it is needed
@@ -47,12 +47,12 @@ class Annealing:
 
     def __init__(self) -> None:
         self.plan: Plan | None = None
-        self.standing: Standing | None = None
+        self.standing: LoopState | None = None
         self.best_step = 0  # of the training before
         self.before = math.nan  # loss of some train rows
         self.outcome: str | None = None  # 'used', or a key of `WHY_NOT`
 
-    def begin(self, at: Standing, of: Training, reserve: float) -> None:
+    def begin(self, at: LoopState, of: Training, reserve: float) -> None:
         """Plan the steps, a share of those that led to the best weights, as many as the clock allows.
 
         Args:
@@ -71,7 +71,7 @@ class Annealing:
             return
         self.best_step, self.before = at.best_step, of.loss()
         self.plan = Plan(steps=steps, most=most, checks=1, patience=1, reserve=reserve)
-        self.standing = Standing.at_first(self.plan)
+        self.standing = LoopState.at_first(self.plan)
 
     def state(self) -> State | None:
         if self.plan is None or self.standing is None:
@@ -83,7 +83,7 @@ class Annealing:
 
     def restore(self, state: Mapping[str, Any] | None) -> None:
         if state is not None:
-            self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
+            self.plan, self.standing = Plan(**state["plan"]), LoopState(**state["standing"])
             self.best_step, self.before = state["best_step"], state["before"]
 
     def steps(self, of: Training, first: int) -> Iterator[Progress]:

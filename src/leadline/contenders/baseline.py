@@ -1,4 +1,4 @@
-"""The floor: what an answer without looking scores. Class shares, the mean, or shares of tokens."""
+"""The baseline: what an answer without looking at the row scores. Class shares, the mean, or shares of tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-class Floor(Contender):
+class Baseline(Contender):
     name = family = BASELINE
     baseline = True
 
@@ -29,19 +29,19 @@ class Floor(Contender):
             yield unigram(data.store)
             return
         split = data.store.split
-        before = FittedFloor(data.store, data.task.constant(data.labels(split.train)))
+        before = FittedBaseline(data.store, data.task.constant(data.labels(split.train)))
         both = np.concatenate([split.train, split.valid])
-        fitted = FittedFloor(data.store, data.task.constant(data.labels(both)))
+        fitted = FittedBaseline(data.store, data.task.constant(data.labels(both)))
         fitted.score = METRICS[data.store.task.metric](
             data.labels(split.valid), before.predict(data.store, split.valid)
         )
         yield fitted
 
 
-class FittedFloor:
+class FittedBaseline:
     """One answer for every row."""
 
-    score, starved, trained_on_valid = float("nan"), False, True
+    score, undertrained, trained_on_valid = float("nan"), False, True
 
     def __init__(self, store: Tensors, answer: np.ndarray) -> None:
         self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)
@@ -60,7 +60,7 @@ class FittedFloor:
     def graph(self) -> onnx.ModelProto:
         from leadline.graph.builder import Graph
 
-        g = Graph("floor")
+        g = Graph("baseline")
         x = g.input(self._tensor, self._dtype, ["N", *self._shape])
         count = g.op("Shape", x, start=0, end=1)
         shape = g.op("Concat", count, g.const(np.array(self._answer.shape, np.int64)), axis=0)

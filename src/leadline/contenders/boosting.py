@@ -83,14 +83,14 @@ class _Run:
         self.y, self.y_valid = data.encoded(self.train, self.scale), data.encoded(self.valid, self.scale)
         self.pull: Any = None
         self.losses, self.odds = list[Any](), None
-        if self.task.several:
+        if self.task.multilabel:
             self.pull, self.losses, self.odds = _pull(self.y), [_loss(self.y_valid)], _odds(self.y)
             # LightGBM knows one label a row: these are ours
             self.y, self.y_valid = np.zeros(len(self.train)), np.zeros(len(self.valid))
         self.base = {**BASE, **self.task.objective(), "seed": seed, "num_threads": data.threads, "verbose": -1}
         self.base["min_data_in_leaf"] = min(BASE["min_data_in_leaf"], max(1, len(self.train) // LEAVES))
         self.base["force_col_wise"] = True  # left to itself, LightGBM chooses by a timing, and the last bits follow
-        self.wide = self.x.shape[1] > WIDE or (self.task.several and data.classes * self.x.shape[1] > MANY)
+        self.wide = self.x.shape[1] > WIDE or (self.task.multilabel and data.classes * self.x.shape[1] > MANY)
         if self.wide:  # many alike features (gradients, counts): fewer of them a tree lose nothing and cost less
             self.base |= {"feature_fraction": 0.2, "max_bin": 63, "learning_rate": 0.1}
         self.dataset = lgb.Dataset(
@@ -143,7 +143,7 @@ class _Run:
             measured = trial.booster.eval_valid([*self.losses, *([self.look] if due else [])] or None)
             trial.note(measured, self.seen[-1] if due else None, data.clock.spent())
             self.step += 1
-            if self.task.several and trial.rounds == 1 and not data.clock.endless:
+            if self.task.multilabel and trial.rounds == 1 and not data.clock.endless:
                 trial.hurry(until)
             if trial.rounds % 20 == 1:
                 yield Progress(step=self.step, score=_chosen(self.trials, metric)[1].score)
@@ -168,7 +168,7 @@ class _Run:
             init_score=_start(self.odds, both),
         )  # fmt: skip
         second = lgb.Booster(best.settings, everything)
-        pull = _pull(data.encoded(np.concatenate([self.train, self.valid]))) if self.task.several else None
+        pull = _pull(data.encoded(np.concatenate([self.train, self.valid]))) if self.task.multilabel else None
         for _ in range(int(REFIT * at.round) + 1):
             if clock.left() < self.scoring * at.round + 1.5 * best.a_round:
                 return
@@ -191,7 +191,7 @@ class _Run:
         chosen = ", ".join(f"{key} {best.settings[key]}" for key in ("learning_rate", "num_leaves"))
         describe = [*said, grown, chosen]
         fitted = FittedBoosting(booster, self.plan, self.task, self.scale, at.score, describe, self.odds)
-        fitted.starved, fitted.trained_on_valid = undertrained, self.trained_on_valid
+        fitted.undertrained, fitted.trained_on_valid = undertrained, self.trained_on_valid
         return fitted
 
 
@@ -328,7 +328,7 @@ class FittedBoosting:
         self._booster, self._plan, self._task, self._scale = booster, plan, task, scale
         self._odds = odds  # of several labels, which trees add to
         self.score, self.describe = score, describe
-        self.starved = self.trained_on_valid = False
+        self.undertrained = self.trained_on_valid = False
         text = booster.model_to_string()  # of thousands of trees `dump_model` would take seconds
         self.params = sum(2 * int(leaves) for leaves in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE))
         self.bytes = len(text.encode())

@@ -94,7 +94,7 @@ class _Run(NetworkRun):
             self._plan()
         else:
             self._plan_passes(self.data.epochs)
-        at, dtype = self.standing, "bfloat16" if self.low_precision else "float32"
+        at, dtype = self.standing, "bfloat16" if self.bf16 else "float32"
         self.describe.append(f"{at.steps:,} steps of {self.batch} planned, {dtype}, {counted(self.threads.now)}")
         facts: dict[str, Any] = {
             "steps": at.steps, "batch": self.batch, "threads": self.threads.now, "dtype": dtype,
@@ -122,7 +122,7 @@ class _Run(NetworkRun):
         from leadline.system.device import CPU, fast_bfloat16
 
         self.width = self.conv.widths[2] if self.conv else 0
-        self.low_precision = bool(self.conv) and fast_bfloat16(CPU)
+        self.bf16 = bool(self.conv) and fast_bfloat16(CPU)
         self._start()
         steps = max(1, round(epochs * len(self.rows) / self.batch))
         checks = min(epochs, steps)
@@ -172,9 +172,9 @@ class _Run(NetworkRun):
             self.batch = max(LEAST_BATCH, self.batch // 4)
             a_step = self._seconds_a_step(3)
         if self.conv:
-            self.low_precision = True
+            self.bf16 = True
             low = self._seconds_a_step(6)
-            self.low_precision = low <= a_step
+            self.bf16 = low <= a_step
             a_step = min(low, a_step)
             passes = 0.85 * self.data.clock.left() / a_step * self.batch / len(self.rows)
             fitting = [w for w in widths if passes * (widths[0] / w) ** GROWTH >= self._passes()]
@@ -261,7 +261,7 @@ class _Run(NetworkRun):
 
     def _final_score(self) -> float:
         best = self.trainer.best
-        return self._score() if self.low_precision or best is None else best[0]
+        return self._score() if self.bf16 or best is None else best[0]
 
     def _too_little(self) -> str | None:
         passes = self.standing.step * self.batch / len(self.rows)

@@ -5,15 +5,15 @@ A fit cannot be interrupted, so a short trial tells how many rows and rounds the
 follow while the clock allows, on the same bins and pairs: the mean of their tables is the model. The shipped file
 finds bins by a tree a column, its thresholds moved to the next float32, which leaves every comparison as it was.
 
-It takes seconds that few runs can spare, so it races only where it is asked for: `--need interpretable`, or
-`--only glassbox`. The library is an extra, `leadline[glassbox]`.
+It takes seconds that few runs can spare, so it races only where it is asked for: `--interpretable`, or
+`--only ebm`. The library is an extra, `leadline[ebm]`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +41,14 @@ UNSEEN = -20.0  # log-odds of a class that no train row has
 WIDE = 300  # columns; above, tables are too many to be read, or to be grown in time
 
 
-def uninstalled(needs: Sequence[str]) -> list[str]:
+def uninstalled(interpretable: bool) -> list[str]:
     """What is said where the user's conditions ask for it, and its library is not installed."""
-    lacking = "interpretable" in needs and importlib.util.find_spec("interpret") is None
-    return ["glassbox, which can be read, is not installed: pip install 'leadline[glassbox]'."] if lacking else []
+    lacking = interpretable and importlib.util.find_spec("interpret") is None
+    return ["ebm, which is interpretable, is not installed: pip install 'leadline[ebm]'."] if lacking else []
 
 
-class Glassbox(Contender):
-    name = "glassbox"
+class Ebm(Contender):
+    name, formerly = "ebm", "glassbox"
     family = CLASSICAL
     interpretable = True
     on_request = True
@@ -57,7 +57,7 @@ class Glassbox(Contender):
         plan = layout(store, ("codes", "dense"))
         if (
             importlib.util.find_spec("interpret") is None
-            or store.task.several
+            or store.task.multilabel
             or any(not KINDS[block.kind].joint for block in store.blocks)
             or sum(plan.widths) > WIDE
         ):
@@ -76,8 +76,8 @@ class Glassbox(Contender):
         def grow(rows: np.ndarray, rounds: int, pairs: Any, seed: int) -> Tables:
             return _grow(matrix(store, plan, rows), data.encoded(rows, scale), plan, data.classes, rounds, pairs, seed)
 
-        def made(bags: list[Tables], remarks: list[str]) -> FittedGlassbox:
-            found = FittedGlassbox(_mean(bags), plan, data.task, scale, [*said, *remarks])
+        def made(bags: list[Tables], remarks: list[str]) -> FittedEbm:
+            found = FittedEbm(_mean(bags), plan, data.task, scale, [*said, *remarks])
             found.score = metric(truth, found.predict(store, store.split.valid))
             return found
 
@@ -116,9 +116,9 @@ class Glassbox(Contender):
         remarks.append("fitted again on train and valid rows" if refit else NOT_AGAIN)
         fitted = made(bags, remarks)
         if refit:
-            score, fitted = fitted.score, FittedGlassbox(_mean(again), plan, data.task, scale, [*said, *remarks])
+            score, fitted = fitted.score, FittedEbm(_mean(again), plan, data.task, scale, [*said, *remarks])
             fitted.score = score
-        fitted.starved, fitted.trained_on_valid = undertrained, refit
+        fitted.undertrained, fitted.trained_on_valid = undertrained, refit
         yield fitted
 
 
@@ -213,11 +213,11 @@ def _mean(bags: list[Tables]) -> Tables:
     return Tables(bins=bags[0].bins, terms=terms, intercept=np.mean([bag.intercept for bag in bags], axis=0))
 
 
-class FittedGlassbox:
+class FittedEbm:
     """Tables, and how their columns are read."""
 
     score = float("nan")
-    starved = trained_on_valid = False
+    undertrained = trained_on_valid = False
 
     def __init__(self, found: Tables, plan: Layout, task: Task, scale: Scale, describe: list[str]) -> None:
         self._tables, self._plan, self._task, self._scale = found, plan, task, scale
@@ -246,7 +246,7 @@ class FittedGlassbox:
         """Bins of all columns side by side, as the terms read them; a place in one long table; a sum."""
         from leadline.graph.builder import Graph
 
-        g, plan, found = Graph("glassbox"), self._plan, self._tables
+        g, plan, found = Graph("ebm"), self._plan, self._tables
         parts = [
             g.op("Cast", g.input(name, dtype, ["N", width]), to=1)
             for name, dtype, width in zip(plan.tensors, plan.dtypes, plan.widths, strict=True)

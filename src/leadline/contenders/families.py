@@ -1,5 +1,5 @@
 """The families that a verdict compares, by the names that files hold."""
 
 DEEP, CLASSICAL = "deep", "classical"
-BASELINE = "floor"  # what guessing gives: it is scored, and never shipped
+BASELINE = "baseline"  # what guessing gives: it is scored, and never shipped
 FAMILIES = (DEEP, CLASSICAL, BASELINE)

@@ -38,7 +38,7 @@ class FittedNet:
         self._net, self._store, self._names, self._scale = net.eval(), data.store, names, learned.scale
         self._task = data.task
         self.score, self.describe = learned.score, learned.describe
-        self.starved, self.trained_on_valid = learned.undertrained, learned.trained_on_valid
+        self.undertrained, self.trained_on_valid = learned.undertrained, learned.trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 

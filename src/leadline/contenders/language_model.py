@@ -44,7 +44,7 @@ LOOKED = 24  # valid rows read at each look; all of them at the end
 CHECKS, SHARE = (3, 20), 0.08  # looks at the valid rows, and their share of the time
 
 
-class Writer(Contender):
+class LanguageModel(Contender):
     """A network that predicts the next token."""
 
     family = DEEP
@@ -83,7 +83,7 @@ class _Run(NetworkRun):
         else:
             self._plan_passes(self.data.epochs * a_pass)
         at, (layers, width) = self.standing, self.size
-        dtype = "bfloat16" if self.low_precision else "float32"
+        dtype = "bfloat16" if self.bf16 else "float32"
         self.describe += [
             f"{layers} layers of {width}, windows of {self.window} tokens",
             f"{at.steps:,} steps of {BATCH} planned, {dtype}, {counted(self.threads.now)}",
@@ -114,7 +114,7 @@ class _Run(NetworkRun):
         from leadline.system.device import CPU, fast_bfloat16
 
         self.size = [size for size in SIZES[:3] if size == SIZES[0] or self._settles(size)][-1]
-        self.low_precision, self.reserve = fast_bfloat16(CPU), 0.0
+        self.bf16, self.reserve = fast_bfloat16(CPU), 0.0
         self._start()
         taken = max(1, round(steps))
         checks = min(CHECKS[1], taken)
@@ -144,10 +144,10 @@ class _Run(NetworkRun):
             self.threads.begin() if size == SIZES[0] else self.threads.higher()
             times = []
             both = size == SIZES[-1] or size == SIZES[1]  # large enough to tell the two precisions apart
-            for low in (True, False) if both else (self.low_precision,):
-                self.low_precision = low
+            for low in (True, False) if both else (self.bf16,):
+                self.bf16 = low
                 times.append(self._seconds_a_step())
-            self.low_precision = times[0] < times[1] if both else self.low_precision
+            self.bf16 = times[0] < times[1] if both else self.bf16
             a_step = min(times)
             if size != SIZES[0] and 0.85 * self.data.clock.left() / a_step < A_SIZE * (size[1] / 64) ** 1.5:
                 self.size = kept
@@ -236,9 +236,9 @@ class _Run(NetworkRun):
 
         self.tokens = torch.cat((self.tokens, torch.from_numpy(stream(self.store, self.valid)[0].astype(np.int32))))
 
-    def fitted(self) -> FittedWriter:
+    def fitted(self) -> FittedLanguageModel:
         used = self.last.outcome == "used"
-        return FittedWriter(self.net, self.score, self.describe, self.undertrained, used)
+        return FittedLanguageModel(self.net, self.score, self.describe, self.undertrained, used)
 
 
 def _tokens(store: Tensors) -> tuple[np.ndarray, list[str]]:
@@ -264,12 +264,12 @@ def _bits(net: Any, store: Tensors, rows: np.ndarray) -> np.ndarray:
     return bits(store, rows, lambda tokens: nats(tokens, step, initial))
 
 
-class FittedWriter:
+class FittedLanguageModel:
     """A trained network."""
 
     def __init__(self, net: Any, score: float, describe: list[str], undertrained: bool, trained_on_valid: bool) -> None:
         self._net, self.score, self.describe = net.eval(), score, describe
-        self.starved, self.trained_on_valid = undertrained, trained_on_valid
+        self.undertrained, self.trained_on_valid = undertrained, trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 

@@ -79,7 +79,7 @@ class Linear(Contender):
             solved = _solve(both, y_both, strength, data, solved)
         said.append("fitted again on train and valid rows" if again else NOT_AGAIN)
         fitted = FittedLinear(design, plan, solved.weights, data.task, scale, score, said)
-        fitted.starved, fitted.trained_on_valid = undertrained, again
+        fitted.undertrained, fitted.trained_on_valid = undertrained, again
         yield fitted
 
 
@@ -172,7 +172,7 @@ def _solve(x: Any, y: np.ndarray, strength: float, data: Data, start: Solved | N
         model.fit(x, y)
         weights = np.asarray(model.coef_, np.float32).reshape(-1, 1), np.asarray([model.intercept_], np.float32)
         return Solved(weights=weights)
-    if data.task.several:
+    if data.task.multilabel:
         return _each(x, y, strength, data.clock, start)
     return _logistic(x, y, strength, data.clock, start, data.classes)
 
@@ -258,7 +258,7 @@ class FittedLinear:
     ) -> None:
         self._design, self._plan, self._weights, self._task, self._scale = design, plan, weights, task, scale
         self.score, self.describe = score, describe
-        self.starved = self.trained_on_valid = False
+        self.undertrained = self.trained_on_valid = False
         self.params = int(weights[0].size + weights[1].size)
         self.bytes = 4 * self.params
 

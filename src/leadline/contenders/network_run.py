@@ -19,7 +19,7 @@ from leadline.contenders.annealing import Annealing
 from leadline.core.contender import Data, Fitted, Progress, State
 from leadline.metrics.metrics import METRICS
 from leadline.system.threads import Threads, timed
-from leadline.train.loop import Plan, Standing, train
+from leadline.train.loop import LoopState, Plan, train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,14 +36,14 @@ class NetworkRun(ABC):
     net: Any
     trainer: Trainer
     plan: Plan
-    standing: Standing
+    standing: LoopState
 
     def __init__(self, data: Data, seed: int) -> None:
         import torch
 
         self.data, self.seed, self.store = data, seed, data.store
         self.metric, self.valid = METRICS[data.store.task.metric], data.store.split.valid
-        self.low_precision = False
+        self.bf16 = False
         self.describe: list[str] = []
         self.last = Annealing()
         self.threads = Threads(data.threads, self._seconds_on, torch.set_num_threads, data.threads)
@@ -146,7 +146,7 @@ class NetworkRun(ABC):
 
     def _begin(self, steps: int, most: int, checks: int, patience: int, reserve: float) -> None:
         self.plan = Plan(steps=steps, most=most, checks=checks, patience=patience, reserve=reserve)
-        self.standing = Standing.at_first(self.plan)
+        self.standing = LoopState.at_first(self.plan)
 
     def state(self) -> State:
         """All that it takes to go on from between two steps."""
@@ -154,7 +154,7 @@ class NetworkRun(ABC):
 
         engine, best = self.trainer.state(), self.trainer.best
         return {
-            "plan": asdict(self.plan), "standing": asdict(self.standing), "low_precision": self.low_precision,
+            "plan": asdict(self.plan), "standing": asdict(self.standing), "bf16": self.bf16,
             "describe": self.describe, "net": self.net.state_dict(), "optimizer": engine.pop("rules"),
             "noise": torch.get_rng_state(), "threads": engine.pop("threads"), "trainer": engine,
             "best": best and (best[0], dict(zip(self._names(), best[1], strict=True))), "reserve": self.reserve,
@@ -165,8 +165,8 @@ class NetworkRun(ABC):
         """Stand where a checkpoint stood."""
         import torch
 
-        self.plan, self.standing = Plan(**state["plan"]), Standing(**state["standing"])
-        self.low_precision, self.describe = state["low_precision"], list(state["describe"])
+        self.plan, self.standing = Plan(**state["plan"]), LoopState(**state["standing"])
+        self.bf16, self.describe = state["bf16"], list(state["describe"])
         self._restore_sizes(state)
         self._start()
         self.net.load_state_dict(state["net"])
@@ -193,7 +193,7 @@ class NetworkRun(ABC):
         """What holds while the network is called in its training."""
         from leadline.train.autotune import Choice
 
-        return Choice(low=self.low_precision).forward()
+        return Choice(low=self.bf16).forward()
 
     def _step_once(self, done: float = 0.5) -> None:
         """A step of a trial: it is learned from like all others, but does not count."""
@@ -227,7 +227,7 @@ class NetworkRun(ABC):
             self.untold.append(f"stopped at step {at.step}: {error}")
         yield from self._told(at)
 
-    def _told(self, at: Standing) -> Iterator[Progress]:
+    def _told(self, at: LoopState) -> Iterator[Progress]:
         """What the engine says, for the journal."""
         while self.untold:
             yield Progress(step=at.step, steps=at.steps, note=self.untold.pop(0))

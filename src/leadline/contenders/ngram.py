@@ -161,7 +161,7 @@ def _affordable(store: Tensors, rows: np.ndarray, most: int) -> tuple[np.ndarray
 
 
 def unigram(store: Tensors) -> FittedNgram:
-    """The floor of a text corpus: how common each token is."""
+    """The baseline of a text corpus: how common each token is."""
     vocabulary = len(store.blocks[0].settings["vocabulary"])
     orders = learn(_affordable(store, store.split.train, MOST_TOKENS)[0], vocabulary, 1)
     score = _score(store, store.split.valid, orders, vocabulary)
@@ -180,7 +180,7 @@ class FittedNgram:
     ) -> None:  # fmt: skip
         self._orders, self._vocabulary = orders, vocabulary
         self.score, self.describe = score, describe
-        self.starved, self.trained_on_valid = undertrained, trained_on_valid
+        self.undertrained, self.trained_on_valid = undertrained, trained_on_valid
         self.params = sum(len(table.found) + len(table.left) for table in orders)
         self.bytes = 12 * self.params
 

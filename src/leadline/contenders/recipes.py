@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from leadline.train.optim import Filters, Moments, Momentum, Orthogonal, Rate, Rows, Scheduled
+from leadline.train.optim import AdamRule, Filters, MuonRule, Rate, Rows, Scheduled, SGDRule
 
 
 class Recipe(Scheduled):
@@ -32,8 +32,8 @@ def adam(module: nn.Module, peak: float, decay: float, warmup: float = 0.05) -> 
     def rate(done: float) -> float:
         return peak * min(1.0, (done + 1e-4) / warmup) * 0.5 * (1 + math.cos(math.pi * done))
 
-    def moments(parameters: list[Tensor], weight_decay: float) -> Moments:
-        return Moments(parameters, 0.9, 0.999, 1e-8, weight_decay, apart=True)
+    def moments(parameters: list[Tensor], weight_decay: float) -> AdamRule:
+        return AdamRule(parameters, 0.9, 0.999, 1e-8, weight_decay, decoupled=True)
 
     matrices, others = [p for p in trained if p.ndim >= 2], [p for p in trained if p.ndim < 2]
     return Recipe([(moments(matrices, decay), rate), (moments(others, 0.0), rate)])
@@ -67,21 +67,21 @@ def convolutional(module: nn.Module, head: nn.Module, scale: float = 1.0) -> Rec
 
     return Recipe([
         (Filters(filters, FILTER_MOMENTUM), lambda done: FILTER_RATE * (1 - done)),
-        (Shrinking(biases, SGD_MOMENTUM, SGD_DECAY), warm(scale * NORM_RATE)),
-        (Shrinking(last, SGD_MOMENTUM, SGD_DECAY), warm(scale * HEAD_RATE)),
-        (Moments(matrices, 0.9, 0.99, 1e-8, MATRIX_DECAY, apart=True), warm(MATRIX_RATE)),
+        (SGDW(biases, SGD_MOMENTUM, SGD_DECAY), warm(scale * NORM_RATE)),
+        (SGDW(last, SGD_MOMENTUM, SGD_DECAY), warm(scale * HEAD_RATE)),
+        (AdamRule(matrices, 0.9, 0.99, 1e-8, MATRIX_DECAY, decoupled=True), warm(MATRIX_RATE)),
     ])  # fmt: skip
 
 
-class Shrinking(Momentum):
+class SGDW(SGDRule):
     """Nesterov SGD whose decay is apart from the gradient."""
 
     def __init__(self, parameters: Iterable[Tensor], momentum: float, decay: float) -> None:
         super().__init__(parameters, momentum, nesterov=True)
-        self._apart = decay
+        self._decoupled = decay
 
     def __call__(self, rate: float) -> None:
-        torch._foreach_mul_(self.parameters, 1.0 - rate * self._apart)
+        torch._foreach_mul_(self.parameters, 1.0 - rate * self._decoupled)
         super().__call__(rate)
 
 
@@ -101,7 +101,7 @@ def transformer(hidden: Iterable[Tensor], tables: Iterable[Tensor], others: Iter
         return lambda done: peak * min(1.0, (done + 1e-3) / RISING) * min(1.0, (1 - done) / COOLING)
 
     return Recipe([
-        (Orthogonal(hidden, HIDDEN_MOMENTUM, HIDDEN_DECAY), rate(HIDDEN_RATE)),
+        (MuonRule(hidden, HIDDEN_MOMENTUM, HIDDEN_DECAY), rate(HIDDEN_RATE)),
         (Rows(tables, TABLE_BETA), rate(TABLE_RATE)),
-        (Moments(others, 0.9, 0.95, 1e-8, 0.0, apart=True), rate(OTHER_RATE)),
+        (AdamRule(others, 0.9, 0.95, 1e-8, 0.0, decoupled=True), rate(OTHER_RATE)),
     ])  # fmt: skip

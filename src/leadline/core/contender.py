@@ -146,7 +146,7 @@ class Fitted(Protocol):
     params: int
     bytes: int
     describe: list[str]  # what was chosen, a line each, as a `Note` where logic reads it
-    starved: bool  # undertrained: the clock cut it while it still improved, so losing tells nothing of its family
+    undertrained: bool  # undertrained: the clock cut it while it still improved, so losing tells nothing of its family
     trained_on_valid: bool  # after all choices; `score` is from before
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
@@ -184,6 +184,7 @@ class Contender(Protocol):
     fastest: bool = False  # ends soonest on any table: where the budget is tiny, it races alone
     interpretable: bool = False  # every answer is a sum that a person can read
     on_request: bool = False  # races only where the user names it, or asks for what it alone is
+    formerly: str | None = None  # its name in earlier versions
     baseline: bool = False  # what guessing gives: answered by the run itself, scored, never shipped
 
     def inputs(self, store: Tensors) -> list[str]:

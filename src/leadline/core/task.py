@@ -3,7 +3,7 @@
 A `Task` is a frozen record of target, classes and metric. `store.json`, `result.json` and the contract of a file keep
 it with the name of its class; its methods are what other packages ask, so that nobody compares that name. A task is one
 class in `tasks/` and one line in `TASKS`. Three facts tell tasks apart: answers are values (`numeric`), any number of
-the classes (`several`) or continued text (`generative`); where none holds, a row is of one class.
+the classes (`multilabel`) or continued text (`generative`); where none holds, a row is of one class.
 
 Shapes: labels [n] are class numbers, packed marks of several labels, or values; raw [n, outputs] is what a learner
 gives before `activate`; scores are probabilities float32 [n, classes], or values float64 [n] in the target's unit.
@@ -39,7 +39,7 @@ class Task:
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]  # that fit; the first is the default
     numeric: ClassVar[bool] = False
-    several: ClassVar[bool] = False
+    multilabel: ClassVar[bool] = False
     generative: ClassVar[bool] = False
     scores_role: ClassVar[str] = "probabilities"  # the output of the shipped file that holds the scores
     unusable: ClassVar[str] = ""  # of a numeric task: what a value is that `usable` refuses
@@ -74,7 +74,7 @@ class Task:
     @property
     def one_class(self) -> bool:
         """Whether a row is of exactly one of the classes."""
-        return bool(self.classes) and not self.several
+        return bool(self.classes) and not self.multilabel
 
     # Labels.
 

@@ -110,7 +110,9 @@ def _judged(column: Column, table: Table, settings: Settings, rows: int, whole: 
     if column.role != "input" or column.name in settings.kinds or column.unique is None:
         return column
     note, scale = None, KINDS[column.kind].scale
-    if column.name == settings.group or (column.name == settings.time and scale in (Scale.NOMINAL, Scale.NUMERIC)):
+    if column.name == settings.group or (
+        column.name == settings.time_column and scale in (Scale.NOMINAL, Scale.NUMERIC)
+    ):
         note = "it defines the split"
     elif column.unique == 0:
         note = "it is empty in every row"
@@ -191,7 +193,7 @@ def _classes(table: Table) -> list[str]:
     if rare:
         have = "class has" if len(rare) == 1 else "classes have"
         return [*said, f"{len(rare):,} {have} fewer than 10 rows, such as {rare[0]!r}."]
-    if table.task.several:
+    if table.task.multilabel:
         return said
     share = counts.max() / counts.sum()
     if share > 0.9:

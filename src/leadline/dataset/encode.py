@@ -35,11 +35,12 @@ class Encoder:
 
 def _key(settings: Settings, table: Table) -> dict[str, Any]:
     """What shapes a store besides the source, the columns and the budget."""
-    doubtful = None if table.doubtful is None else table.doubtful.tobytes()
+    excluded = None if table.excluded_from_training is None else table.excluded_from_training.tobytes()
     return {
-        "seed": settings.seed, "group": settings.group or table.whole, "time": settings.time, "test": settings.test,
+        "seed": settings.seed, "group": settings.group or table.group_column, "time": settings.time_column,
+        "test": settings.test,
         "part": blake2b(table.part.tobytes(), digest_size=16).hexdigest(),
-        "doubtful": None if doubtful is None else blake2b(doubtful, digest_size=16).hexdigest(),
+        "excluded": None if excluded is None else blake2b(excluded, digest_size=16).hexdigest(),
     }  # fmt: skip
 
 

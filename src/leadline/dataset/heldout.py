@@ -62,7 +62,7 @@ class HeldOut:
         assert self._decided, "labels of test rows were asked for before the verdict"
         return replace(table, labels=self._labels)
 
-    def openings(self, rows: np.ndarray) -> int:
+    def evaluations(self, rows: np.ndarray) -> int:
         """How often this set of test rows was evaluated."""
         return self._sets[np.asarray(rows, np.int64).tobytes()]
 

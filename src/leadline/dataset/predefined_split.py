@@ -39,7 +39,7 @@ class Stated:
     """The part of each row, the column whose values stay whole in the rest, and columns that are no input, with why."""
 
     part: np.ndarray  # uint8 [rows], position in PARTS, or NONE
-    whole: str | None = None
+    group_column: str | None = None
     dropped: Mapping[str, str] = field(default_factory=dict)
     bad: tuple[BadRow, ...] = ()
 
@@ -100,15 +100,15 @@ def _fold(cells: pl.Series, column: str, value: str, settings: Settings) -> Stat
     if part.all():
         raise SourceError(f"--split {column}={value}: every row has this value; nothing is left to learn from.")
     # Of two values one is the test, and all that is left to learn from is the other.
-    whole = column if len(values) > 2 and settings.group is None else None
+    group_column = column if len(values) > 2 and settings.group is None else None
     note = f"it states the split ({int((part == 2).sum()):,} rows of {column}={value} are tested on)"
-    return Stated(part=part, whole=whole, dropped={column: note})
+    return Stated(part=part, group_column=group_column, dropped={column: note})
 
 
 def _usual(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Settings, names: Sequence[str]) -> Stated:
     """Columns whose names and cells show that they state a split."""
     usual = USUAL_WITH_MEDIA if any(KINDS[kind].is_file for kind in source.kinds.values()) else USUAL
-    free = not part.any() and settings.time is None and settings.split is None
+    free = not part.any() and settings.time_column is None and settings.split is None
     dropped: dict[str, str] = {}
     found = part
     seem = _seem_parts(frame, names)

@@ -20,7 +20,7 @@ def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) 
     """The split of a table; a fold of it, or that of another order (see `split`)."""
     if table.task.generative:
         return stretches(table.part)
-    group, time = groups(table, asked), None if asked.time is None else _moments(table, asked.time)
+    group, time = groups(table, asked), None if asked.time_column is None else _moments(table, asked.time_column)
     labels = table.task.strata(table.labels)
     drawn = split(
         labels, table.part, asked.seed if seed is None else seed, group=group, time=time, fold=fold,
@@ -28,9 +28,9 @@ def draw(table: Table, asked: Settings, fold: int = 0, seed: int | None = None) 
     )  # fmt: skip
     if fold == 0:
         _check_metric(table, drawn)
-    if table.doubtful is None:
+    if table.excluded_from_training is None:
         return drawn
-    return replace(drawn.without(table.doubtful.tolist()), test=drawn.test)
+    return replace(drawn.without(table.excluded_from_training.tolist()), test=drawn.test)
 
 
 def _check_metric(table: Table, drawn: Split) -> None:
@@ -48,7 +48,7 @@ def _check_metric(table: Table, drawn: Split) -> None:
 
 def groups(table: Table, asked: Settings) -> np.ndarray | None:
     """What each row belongs to: rows of one group stay together."""
-    name = asked.group or table.whole
+    name = asked.group or table.group_column
     if name is None:
         return None
     return table.frame.select(name).collect().to_series().cast(pl.String).fill_null("").to_numpy()
@@ -63,6 +63,6 @@ def _moments(table: Table, name: str) -> np.ndarray:
     values = np.asarray(KINDS[PLAIN].decode(cells, None, {}).values)
     if not np.isfinite(values).all():
         raise LeadlineError(
-            f"--time {name} holds cells that are neither numbers nor dates; fix them or choose another."
+            f"--time-column {name} holds cells that are neither numbers nor dates; fix them or choose another."
         )
     return values

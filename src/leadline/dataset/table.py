@@ -64,8 +64,8 @@ class Table:
     task: Task
     labels: np.ndarray  # int64 or float64 [rows]
     bad: tuple[BadRow, ...]
-    whole: str | None = None  # the column of folds, whose values the rest of the split keeps whole too
-    doubtful: np.ndarray | None = None  # row numbers that are tested on, but not learned from
+    group_column: str | None = None  # the column of folds, whose values the rest of the split keeps whole too
+    excluded_from_training: np.ndarray | None = None  # row numbers that are tested on, but not learned from
     notes: tuple[str, ...] = ()  # what is to be said of how the target was read
 
     @property
@@ -106,7 +106,7 @@ def read(source: Source, settings: Settings) -> Table:
     if settings.task is not None and TASKS[settings.task].generative:
         raise SourceError(f"--task {settings.task} learns from files of text; {source.name} is a table.")
     names = frame.collect_schema().names()
-    for option, column in (("--group", settings.group), ("--time", settings.time)):
+    for option, column in (("--group", settings.group), ("--time-column", settings.time_column)):
         if column is not None and column not in names:
             raise SourceError(f"{option} {column} is not a column; columns are {listing(names)}.")
     for column in (*settings.drop, *settings.kinds):
@@ -126,7 +126,7 @@ def read(source: Source, settings: Settings) -> Table:
         columns.append(Column(name=target, kind=FALLBACK, settings={}, role="target"))
     return Table(
         source=source, frame=frame, part=said.part, columns=tuple(columns), task=read.task, labels=read.labels,
-        bad=(*source.bad, *said.bad, *read.bad), whole=said.whole,
+        bad=(*source.bad, *said.bad, *read.bad), group_column=said.group_column,
         notes=(*notes, *lost, *read.notes),
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ def _running(source: Source, frame: pl.LazyFrame, part: np.ndarray, settings: Se
         if getattr(settings, option):
             raise SourceError(f"--{option} names a column; {source.name} is a text corpus, which has none.")
     bytes_ = frame.select(pl.col(COLUMN).str.len_bytes()).collect().to_series()
-    column = Column(name=COLUMN, kind=CORPUS, settings={"unit": settings.unit} if settings.unit else {})
+    column = Column(name=COLUMN, kind=CORPUS, settings={"unit": settings.token_unit} if settings.token_unit else {})
     return Table(
         source=source, frame=frame, part=part, columns=(column,), task=Language.of(None, (), settings.metric),
         labels=bytes_.cast(pl.Float64).to_numpy().copy(), bad=source.bad,

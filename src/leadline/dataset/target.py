@@ -100,7 +100,7 @@ def labels_of(
     """The labels of all rows, and the task that they make."""
     cells = frame.select(target).collect().to_series()
     stated = None if settings.task is None else TASKS[settings.task]
-    asked, nested = stated is not None and stated.several, cells.dtype.is_nested()
+    asked, nested = stated is not None and stated.multilabel, cells.dtype.is_nested()
     if cells.dtype == pl.Binary:
         raise TargetError(
             f"Column {target!r} holds bytes, where a class or a number a row was expected; decode them, or choose "

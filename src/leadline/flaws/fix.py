@@ -24,11 +24,11 @@ def mended(table: Table, flaws: Sequence[Flaw], names: Sequence[str]) -> tuple[T
     rows that a model gets wrong would flatter it; leaking columns are dropped.
     """
     part, bad, said, columns = table.part.copy(), list(table.bad), list[str](), table.columns
-    doubtful = np.empty(0, np.int64)
+    excluded = np.empty(0, np.int64)
     for flaw in flaws:
         if flaw.name not in names:
             continue
-        if flaw.name == "twins" and flaw.drop is not None:
+        if flaw.name == "near_duplicates" and flaw.drop is not None:
             part[flaw.drop] = NOWHERE
             twin = dict(zip(flaw.rows.tolist(), flaw.twin.tolist(), strict=True)) if flaw.twin is not None else {}
             bad += [
@@ -39,11 +39,11 @@ def mended(table: Table, flaws: Sequence[Flaw], names: Sequence[str]) -> tuple[T
             ]
             were = agreed(len(flaw.drop), "1 row that repeats another was", "{} rows that repeat another were")
             said.append(f"{were} taken out.")
-        elif flaw.name == "labels" and flaw.drop is not None:
-            doubtful = np.sort(flaw.drop)
-            are = agreed(len(doubtful), "1 row with a suspect label is", "{} rows with suspect labels are")
+        elif flaw.name == "label_errors" and flaw.drop is not None:
+            excluded = np.sort(flaw.drop)
+            are = agreed(len(excluded), "1 row with a suspect label is", "{} rows with suspect labels are")
             said.append(f"{are} not learned from.")
-        elif flaw.name == "leak":
+        elif flaw.name == "target_leakage":
             columns = tuple(
                 dataclasses.replace(c, role="dropped", note="taken out: it gives the target away")
                 if c.name in flaw.columns
@@ -52,7 +52,7 @@ def mended(table: Table, flaws: Sequence[Flaw], names: Sequence[str]) -> tuple[T
             )
             said.append(f"{', '.join(map(repr, flaw.columns))} was taken out: it gives the target away.")
     return dataclasses.replace(
-        table, part=part, bad=tuple(bad), columns=columns, doubtful=doubtful if len(doubtful) else None
+        table, part=part, bad=tuple(bad), columns=columns, excluded_from_training=excluded if len(excluded) else None
     ), said
 
 

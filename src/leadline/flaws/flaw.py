@@ -32,7 +32,7 @@ class Flaw:
     `fix` says what --fix does about it: 'rows' and 'columns' are taken out; '' where nothing can be taken out.
     """
 
-    name: str  # twins, labels, leak, trace, groups, time, drift, rare
+    name: str  # as in ORDER of scan.py
     says: str
     rows: np.ndarray = field(
         default_factory=lambda: np.empty(0, np.int64)
@@ -56,6 +56,6 @@ class Flaw:
                 for place, row in enumerate(self.rows[:SHOWN])
             ],
             "price": None if self.price is None else vars(self.price),
-            "fixes": (0 if self.drop is None else len(self.drop)) or len(self.columns) * (self.name == "leak"),
+            "fixes": len(self.columns) * (self.name == "target_leakage") if self.drop is None else len(self.drop),
             **self.facts,
         }  # fmt: skip

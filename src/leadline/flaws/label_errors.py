@@ -102,7 +102,7 @@ def after(table: Table, said: Answered, flaw: Flaw | None) -> Flaw | None:
         place = place[np.argsort(said.answers[place, y[place]], kind="stable")]
     if not len(place):
         return None
-    made = _flaw(table, said, place, found, "labels")
+    made = _flaw(table, said, place, found, "label_errors")
     if flaw is None:
         return made
     return replace(made, drop=flaw.drop, facts={**made.facts, "learned": flaw.facts["learned"]})
@@ -115,7 +115,7 @@ def _flaw(table: Table, said: Answered, place: np.ndarray, found: Noise, of: str
         f"{found.low:.1%} to {found.high:.1%} of the labels may be wrong, as far as {said.by} can tell."
     )
     return Flaw(
-        name="labels", rows=said.rows[place], says=says, facts={"noise": vars(found)},
+        name="label_errors", rows=said.rows[place], says=says, facts={"noise": vars(found)},
         said=tuple(table.task.classes[k] for k in said.answers[place].argmax(axis=1)),
     )  # fmt: skip
 

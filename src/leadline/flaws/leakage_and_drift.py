@@ -30,9 +30,20 @@ FEWEST_DRIFT = 100  # rows of each part
 ALIKE = 0.3  # how much more than chance rows of a group share their target
 
 
+def _predefined(table: Table, settings: Settings) -> bool:
+    """Whether the user, or the source, says how the rows are split."""
+    columns = (settings.group, settings.time_column, table.group_column)
+    return any(column is not None for column in columns) or bool((table.part == 2).any())
+
+
 def grouping(table: Table, rows: np.ndarray, asked: Settings) -> dict[str, np.ndarray]:
     """{column: group number of each of `rows`} of columns that look like groups whose rows belong together."""
-    if asked.group is not None or asked.time is not None or table.whole is not None or (table.part == 2).any():
+    if (
+        asked.group is not None
+        or asked.time_column is not None
+        or table.group_column is not None
+        or (table.part == 2).any()
+    ):
         return {}
     files = {c.name for c in table.columns if KINDS[c.kind].is_file}
     named = {c.name for c in table.columns if KINDS[c.kind].scale in (Scale.NOMINAL, Scale.NUMERIC)}
@@ -87,7 +98,12 @@ def drawn(group: np.ndarray) -> np.ndarray:
 
 def latest(table: Table, rows: np.ndarray, asked: Settings) -> dict[str, np.ndarray]:
     """{column of times: where a row is of the latest quarter, bool [rows]}, the column with most moments first."""
-    if asked.group is not None or asked.time is not None or table.whole is not None or (table.part == 2).any():
+    if (
+        asked.group is not None
+        or asked.time_column is not None
+        or table.group_column is not None
+        or (table.part == 2).any()
+    ):
         return {}
     found: list[tuple[int, str, np.ndarray]] = []
     for column in table.columns:

@@ -46,7 +46,7 @@ class Twins:
             f"{self.grouped:,} of {looked:,} rows are close to another of the same {self.group!r}, but no copies: "
             f"they belong together, and --group {self.group} keeps them on one side of the split."
         )
-        return Flaw(name="groups", columns=(self.group,), says=says)
+        return Flaw(name="group_leakage", columns=(self.group,), says=says)
 
     def said(self, looked: int) -> list[str]:
         """Of rows that are equal, and no flaw."""
@@ -158,7 +158,7 @@ def flaw(found: np.ndarray, table: Table, store: Store, looked: int, unlike: int
     shown = np.concatenate([tested, np.setdiff1d(drop, tested)])
     back = dict(found[::-1].tolist())
     return Flaw(
-        name="twins",
+        name="near_duplicates",
         says=f"{len(drop):,} of {looked:,} rows {are}; {across}{differ}.",
         rows=shown, twin=np.array([partner.get(r, back.get(r, -1)) for r in shown.tolist()], np.int64), drop=drop,
         facts={"rows": len(drop), "across": len(tested), "unlike": unlike},

@@ -48,8 +48,12 @@ PRICED = 2 * FOLDS + 2  # fits of one price, and as much as choosing C takes
 TRIED = 8  # rows tried, for one learned from
 RARE = 10  # rows of a class
 DRIFTED = 0.6  # AUC from which on a stated test is unlike the rest
-PARTS = {"twins": 0.5, "leak": 0.5, "labels": 0.35, "rest": 0.25}  # of the look; what is left is seldom all asked for
-ORDER = ("twins", "leak", "trace", "groups", "time", "labels", "drift", "rare")  # the most telling first
+# Shares of the scan: what is left is seldom all asked for.
+PARTS = {"near_duplicates": 0.5, "target_leakage": 0.5, "label_errors": 0.35, "rest": 0.25}
+ORDER = (
+    "near_duplicates", "target_leakage", "spurious_features", "group_leakage", "temporal_drift", "label_errors",
+    "covariate_shift", "rare_classes",
+)  # fmt: skip  # the most telling first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +104,8 @@ class Look:
 
 def joined(first: Look, twins: Repeats, table: Table, asked: Settings) -> Look:
     """The look with rows that belong together, unless these were found with their price, or are kept whole already."""
-    parted = asked.group is None and asked.time is None and not (table.part == 2).any()
-    known = {flaw.columns for flaw in first.flaws if flaw.name == "groups"}
+    parted = asked.group is None and asked.time_column is None and not (table.part == 2).any()
+    known = {flaw.columns for flaw in first.flaws if flaw.name == "group_leakage"}
     if twins.together is None or not parted or twins.together.columns in known:
         return first
     return replace(first, flaws=[*first.flaws, twins.together])
@@ -122,7 +126,7 @@ def quiet() -> Iterator[None]:
 def repeats(table: Table, store: Store, pace: Pace) -> Repeats:
     """Rows that repeat another, of all rows: no label is read to find them."""
     rows = _rows(store, ("train", "valid", "calib", "test"))
-    seconds = pace.part(PARTS["twins"])
+    seconds = pace.part(PARTS["near_duplicates"])
     with quiet():
         mine = repeated.affordable(table, store, rows, seconds, pace)
         found = repeated.twins(table, store, mine)
@@ -143,7 +147,7 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
     probe = Probe(store, threads, pace)
     found: list[Flaw | None] = []
     kept, looked_for = Look(flaws=[], left_out=[], looked_for=[], store=store), ["rows that repeat another"]
-    if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.several:
+    if probe.able and len(rows) >= FEWEST and pace.seconds >= PROBED and not table.task.multilabel:
         probe.load()
 
         def part(name: str, share: float = PARTS["rest"]) -> float:
@@ -152,7 +156,7 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
                 looked_for.append(name)
             return seconds
 
-        if seconds := part("columns that give the target away", PARTS["leak"]):
+        if seconds := part("columns that give the target away", PARTS["target_leakage"]):
             found.append(_leak(table, probe, rows, seconds))
             kept = replace(kept, leaks=True)
         if seconds := part("traces of files"):
@@ -165,7 +169,7 @@ def _looked(table: Table, store: Store, asked: Settings, threads: int, pace: Pac
                 found += _groups(table, probe, mine, asked)
         if seconds := part("what changes with time"):
             found += _times(table, probe, rows, asked, seconds)
-        if seconds := part("labels that look wrong", PARTS["labels"]):
+        if seconds := part("labels that look wrong", PARTS["label_errors"]):
             every = _rows(store, ("train", "valid", "calib", "test"))
             may = label_errors.effort(probe, len(every), seconds, FEWEST)
             if may is not None:
@@ -191,9 +195,9 @@ def chosen(table: Table, store: Store, names: Sequence[str], first: Look, thread
     """
     rows, found = _rows(store, ("train", "valid")), list[Flaw | None]()
     with quiet():
-        if "leak" in names and first.leaks:
+        if "target_leakage" in names and first.leaks:
             found.append(_leak(table, Probe(store, threads), rows, 0.0))
-        if "labels" in names and first.effort is not None:
+        if "label_errors" in names and first.effort is not None:
             probe = Probe(store, threads)
             said = label_errors.answered(probe, table, rows, rows, first.effort)
             found.append(label_errors.before(probe, table, said))
@@ -204,11 +208,13 @@ def told(first: Look, twins: Repeats, held: HeldOut) -> list[Flaw]:
     """All flaws again, after the verdict, with what the labels of test rows add."""
     table = held.opened(twins.table)
     found = {flaw.name: [each for each in first.flaws if each.name == flaw.name] for flaw in first.flaws}
-    again = {"twins": twins.opened(table), "rare": _rare(table, first.store)}
+    again = {"near_duplicates": twins.opened(table), "rare_classes": _rare(table, first.store)}
     if first.answered is not None:
-        again["labels"] = label_errors.after(table, first.answered, next(iter(found.get("labels", [])), None))
+        again["label_errors"] = label_errors.after(
+            table, first.answered, next(iter(found.get("label_errors", [])), None)
+        )
     if first.drift is not None:
-        again["drift"] = _drifted(table, first.drift)
+        again["covariate_shift"] = _drifted(table, first.drift)
     found |= {name: [] if flaw is None else [flaw] for name, flaw in again.items()}
     return [flaw for name in ORDER for flaw in found.get(name, [])]
 
@@ -217,11 +223,11 @@ def priced(flaws: list[Flaw], store: Store, truth: np.ndarray, answers: dict[str
     """The flaws that only the test can price, by the answers of the contender that ships."""
     metric, mine, done = METRICS[store.task.metric], answers[of], []
     for flaw in flaws:
-        if flaw.name in ("twins", "rare") and flaw.price is None:
+        if flaw.name in ("near_duplicates", "rare_classes") and flaw.price is None:
             kept = ~np.isin(store.split.test, flaw.rows)
             how = f"{counted(int(kept.sum()), 'test row')} without them"
             flaw = replace(flaw, price=impact.of_rows(truth, mine, kept, metric, of, how))
-        elif flaw.name == "labels" and "learned" in flaw.facts:  # not where only labels of test rows told of it
+        elif flaw.name == "label_errors" and "learned" in flaw.facts:  # not where only labels of test rows told of it
             noise, learned = confident_learning.Noise(**flaw.facts["noise"]), Price(**flaw.facts["learned"])
             flaw = replace(flaw, price=impact.of_labels(truth, mine, noise, learned, len(store.task.classes), of))
         done.append(flaw)
@@ -266,7 +272,7 @@ def _leak(table: Table, probe: Probe, rows: np.ndarray, seconds: float) -> Flaw 
         paid = impact.crossed(y, with_it, without, fold, metric, probe.name, "learned again without them")
     what = "A column tells" if len(names) == 1 else "Columns tell"
     return Flaw(
-        name="leak", columns=names, price=paid,
+        name="target_leakage", columns=names, price=paid,
         says=f"{what} most of the target alone: {shares}. Is that known when you predict?",
     )  # fmt: skip
 
@@ -308,7 +314,7 @@ def _traces(table: Table, store: Store, threads: int, rows: np.ndarray, seconds:
             paid = impact.crossed(y, with_it, without, fold, metric, "a linear model", "learned from evened files")
         found.append(
             Flaw(
-                name="trace", price=paid, facts={"tied": tied},
+                name="spurious_features", price=paid, facts={"tied": tied},
                 says=f"File properties of {block.columns[0]!r}, not its content, predict the class: {shown}.",
             )
         )  # fmt: skip
@@ -332,7 +338,7 @@ def _groups(table: Table, probe: Probe, mine: np.ndarray, asked: Settings) -> li
         )
         found.append(
             Flaw(
-                name="groups", price=paid, columns=(name,),
+                name="group_leakage", price=paid, columns=(name,),
                 says=f"Rows of one {name!r} are alike, and lie on both sides of the split; {option} keeps them whole.",
             )
         )  # fmt: skip
@@ -347,8 +353,8 @@ def _times(table: Table, probe: Probe, rows: np.ndarray, asked: Settings, second
         paid = impact.apart((y[tested], with_it), (y[kept], without), metric, probe.name, "tested on the latest rows")
         if max(paid.low * metric.sign, paid.high * metric.sign) < 0:
             latest_are = f"The most recent rows (by {name!r}) are predicted worse than a random sample"
-            says = f"{latest_are}; use --time {name} for a temporal split."
-            return [Flaw(name="time", price=paid, columns=(name,), says=says)]
+            says = f"{latest_are}; use --time-column {name} for a temporal split."
+            return [Flaw(name="temporal_drift", price=paid, columns=(name,), says=says)]
     return []
 
 
@@ -365,7 +371,7 @@ def _drift(table: Table, store: Store, probe: Probe, rows: np.ndarray, seconds: 
     test = mine[stated]
     says = f"The stated test is unlike the rows to learn from: {probe.name} tells them apart, AUC {auc:.2f}."
     answers = probe.answers(train, table.labels[train], np.concatenate([tried, test]))
-    flaw = Flaw(name="drift", facts={"auc": auc}, says=says)
+    flaw = Flaw(name="covariate_shift", facts={"auc": auc}, says=says)
     return Drift(flaw=flaw, tried=tried, test=test, answers=answers, by=probe.name)
 
 
@@ -380,7 +386,7 @@ def _drifted(table: Table, found: Drift) -> Flaw:
 
 
 def _rare(table: Table, store: Store) -> Flaw | None:
-    if not table.task.classes or table.task.several:
+    if not table.task.classes or table.task.multilabel:
         return None
     counts = np.bincount(table.labels[store.split.train], minlength=len(table.task.classes))
     rare = np.flatnonzero(counts < RARE)
@@ -390,4 +396,4 @@ def _rare(table: Table, store: Store) -> Flaw | None:
     named = ", ".join(repr(table.task.classes[k]) for k in rare[:5])
     which = f"The class {named} has" if len(rare) == 1 else f"{len(rare):,} classes have"
     such = "" if len(rare) == 1 else f", such as {named}"
-    return Flaw(name="rare", rows=rows, says=f"{which} fewer than {RARE} rows to learn from{such}.")
+    return Flaw(name="rare_classes", rows=rows, says=f"{which} fewer than {RARE} rows to learn from{such}.")

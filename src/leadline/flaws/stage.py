@@ -64,7 +64,7 @@ class Scan:
         split = held.split(self.base, asked, fold, seed).without(lost)
         table = held.without(self.base, split)
         with again(self.store, table, split) as plain:
-            names = [name for name in asked.fixes if name != "twins"]
+            names = [name for name in asked.fixes if name != "near_duplicates"]
             flaws = [] if self.first is None or not names else chosen(table, plain, names, self.first, threads)
             if not flaws:
                 yield plain
@@ -86,9 +86,9 @@ def scan(table: Table, store: Store, encode: Encode, asked: Settings, threads: i
     pace = Pace(clock, asked.seconds)
     found = repeats(table, store, pace)
     twins, said = found.flaw(), list[str]()
-    if twins is not None and "twins" in asked.fixes:
+    if twins is not None and "near_duplicates" in asked.fixes:
         with pace.paused():
-            table, said = mended(table, [twins], ["twins"])
+            table, said = mended(table, [twins], ["near_duplicates"])
             table, store = encode(table, store)
     base, first = table, joined(look(table, store, asked, threads, pace), found, table, asked)
     names = [flaw.name for flaw in first.flaws if flaw.name in asked.fixes]

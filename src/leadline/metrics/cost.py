@@ -1,11 +1,11 @@
 """What an answer may cost: conditions on contenders, and what they cost in quality.
 
-Enters: `--need` as the user wrote it, and what was measured of each contender. Leaves: who is ruled out and why, and
-one sentence with the price: the best that is ruled out beside the one that is shipped.
+Enters: the bounds of the settings, and what was measured of each contender. Leaves: which contenders are excluded and
+why, and one sentence with the price: the best of them beside the one that is shipped.
 
-    >>> Need.parse("latency<5ms").refusal({"one_us": 7_000.0})
+    >>> Need.bound("max_latency", "5ms").refusal({"one_us": 7_000.0})
     'one row takes it 7.00 ms, not under 5ms'
-    >>> Need.parse("interpretable").refusal({"interpretable": True}) is None
+    >>> INTERPRETABLE.refusal({"interpretable": True}) is None
     True
 """
 
@@ -19,12 +19,12 @@ from typing import Any
 from leadline.metrics.metrics import Metric
 from leadline.system.errors import LeadlineError
 
-# What can be bounded: (what was measured, its words, {unit: how much of what was measured}).
-BOUNDS: dict[str, tuple[str, str, dict[str, float]]] = {
-    "latency": ("one_us", "one row takes it", {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}),
-    "size": ("bytes", "it has", {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}),
-    "memory": ("peak_mb", "it held", {"kB": 1e-3, "MB": 1.0, "GB": 1e3}),
-    "training": ("fit_s", "it trained", {"s": 1.0, "m": 60.0, "h": 3600.0}),
+# {setting: (what was measured, its words, {unit: how much of what was measured}, an example)}
+BOUNDS: dict[str, tuple[str, str, dict[str, float], str]] = {
+    "max_latency": ("one_us", "one row takes it", {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}, "5ms"),
+    "max_size": ("bytes", "it has", {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}, "2MB"),
+    "max_memory": ("peak_mb", "it held", {"kB": 1e-3, "MB": 1.0, "GB": 1e3}, "500MB"),
+    "max_train_time": ("fit_s", "it trained", {"s": 1.0, "m": 60.0, "h": 3600.0}, "60s"),
 }
 
 
@@ -32,36 +32,42 @@ BOUNDS: dict[str, tuple[str, str, dict[str, float]]] = {
 class Need:
     """One condition. `most` is in the unit of what was measured; None: interpretable."""
 
-    text: str
-    what: str
+    name: str  # of the setting
+    value: str = ""  # as the user wrote it
     most: float | None = None
     unit: str = ""
 
+    @property
+    def text(self) -> str:
+        """The option as on the command line."""
+        return f"--{self.name.replace('_', '-')} {self.value}".rstrip()
+
     @classmethod
-    def parse(cls, text: str) -> Need:
-        """Raises LeadlineError for what is no condition."""
+    def bound(cls, name: str, text: str) -> Need:
+        """Raises LeadlineError for what is no quantity of this setting."""
+        *_, units, example = BOUNDS[name]
         plain = re.sub(r"\s", "", text)
-        if plain == "interpretable":
-            return cls(text=plain, what=plain)
-        match = re.fullmatch(r"([a-z]+)<=?(\d+(?:\.\d+)?)([A-Za-zµ]+)", plain)
-        units = BOUNDS[match[1]][2] if match and match[1] in BOUNDS else {}
-        unit = next((u for u in units if match and u.lower() == match[3].lower()), None)
-        if match is None or unit is None or float(match[2]) <= 0:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-zµ]+)", plain)
+        unit = next((u for u in units if match and u.lower() == match[2].lower()), None)
+        if match is None or unit is None or float(match[1]) <= 0:
+            option = f"--{name.replace('_', '-')}"
             raise LeadlineError(
-                f"--need {text} is no condition; it can be interpretable, or as in latency<5ms, size<2MB, "
-                "memory<500MB, training<60s."
+                f"{option} {text} is not a quantity; write a number and a unit ({', '.join(units)}), as in {example}."
             )
-        return cls(text=plain, what=match[1], most=float(match[2]) * units[unit], unit=unit)
+        return cls(name=name, value=plain, most=float(match[1]) * units[unit], unit=unit)
 
     def refusal(self, facts: Mapping[str, Any]) -> str | None:
         """Why a contender with these facts does not satisfy it; None where it does."""
         if self.most is None:
             return None if facts["interpretable"] else "nobody can read how it answers"
-        measured, words, units = BOUNDS[self.what]
+        measured, words, units, _ = BOUNDS[self.name]
         value = float(facts[measured])
         if value < self.most:
             return None
-        return f"{words} {value / units[self.unit]:.2f} {self.unit}, not under {self.text.split('<')[1].lstrip('=')}"
+        return f"{words} {value / units[self.unit]:.2f} {self.unit}, not under {self.value}"
+
+
+INTERPRETABLE = Need(name="interpretable")
 
 
 def ruled_out(needs: Sequence[Need], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -27,6 +27,6 @@ def answer_baseline(race: Race) -> dict[str, np.ndarray]:
         entry.facts = {
             "score": fitted.score, "params": fitted.params, "bytes": fitted.bytes, "describe": fitted.describe,
             "fit_s": fit_s, "predict_us": spent / len(answers[entry.name]) * 1e6, "peak_mb": None,
-            "starved": fitted.starved, "trained_on_valid": fitted.trained_on_valid,
+            "undertrained": fitted.undertrained, "trained_on_valid": fitted.trained_on_valid,
         }  # fmt: skip
     return answers

@@ -1,6 +1,6 @@
-"""Who races, and what becomes of each.
+"""Which contenders race, and what becomes of each.
 
-Enters: a store, what the user wants. Leaves: names of contenders that can learn from it, and an `Entry` for each.
+Enters: a store, the user's choice. Leaves: names of the contenders that can learn from it, and a `ContenderRun` each.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from leadline.system.errors import LeadlineError
 
 
 @dataclass
-class Entry:
+class ContenderRun:
     """A contender in the race: what it was given, and what became of it."""
 
     name: str
@@ -69,14 +69,17 @@ def family_of(word: str) -> str | None:
     return PORTFOLIO[word].family if word in PORTFOLIO else word
 
 
-def entrants(store: Store, only: str | None, interpretable: bool = False) -> list[str]:
+def eligible_contenders(store: Store, only: str | None, interpretable: bool = False) -> list[str]:
     """Names of the contenders that can learn from these blocks, of those that the user wants.
 
     One that races on request takes part where `only` names it, or where it must be `interpretable` and is.
     """
     wanted = [word.strip() for word in only.split(",")] if only else None
     families = {contender.family for contender in PORTFOLIO.values()}
+    renamed = {contender.formerly: name for name, contender in PORTFOLIO.items() if contender.formerly}
     for word in wanted or []:
+        if word in renamed:
+            raise LeadlineError(f"--only {word} is now called --only {renamed[word]}.")
         if word not in PORTFOLIO and word not in families:
             known = ", ".join([*PORTFOLIO, *sorted(families)])
             raise LeadlineError(f"--only {word} is not known; contenders and families are {known}.")

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from leadline.dataset.store import Store
 
 if TYPE_CHECKING:
-    from leadline.race.entry import Entry
+    from leadline.race.entry import ContenderRun
 
 SHORT = 10.0  # seconds of a race on a quiet machine, with less of which all run side by side
 LEAST = 4.0  # seconds of any contender: it has libraries to import
 IMPORTS = 2.5  # seconds that these and a first model take on a quiet machine
 
 
-def ordered(waiting: list[Entry], store: Store, short: bool) -> tuple[list[Entry], list[Entry]]:
+def ordered(waiting: list[ContenderRun], store: Store, short: bool) -> tuple[list[ContenderRun], list[ContenderRun]]:
     """Those that run side by side, and those that follow one at a time."""
     if short:
         cheapest = {entry.family: entry for entry in reversed(waiting)}  # they come in that order
@@ -28,23 +28,23 @@ def ordered(waiting: list[Entry], store: Store, short: bool) -> tuple[list[Entry
     return one, [entry for entry in waiting if entry not in one]
 
 
-def need(entry: Entry, entries: Sequence[Entry], slow: float) -> float:
+def need(entry: ContenderRun, entries: Sequence[ContenderRun], slow: float) -> float:
     """Seconds without which it is not begun: fewer where its family has nobody else."""
     return LEAST if leads(entry, entries) else max(LEAST, IMPORTS * slow)
 
 
-def leads(entry: Entry, entries: Sequence[Entry]) -> bool:
+def leads(entry: ContenderRun, entries: Sequence[ContenderRun]) -> bool:
     """Whether its family has nobody else who has finished or runs."""
     others = [other for other in entries if other is not entry and other.family == entry.family]
     return not any(other.done or other.status == "running" for other in others)
 
 
-def made(entry: Entry, store: Store) -> bool:
+def made(entry: ContenderRun, store: Store) -> bool:
     """Whether all that it reads is there."""
     return all((store.path / f"{name}.npy").exists() for name in entry.contender.inputs(store))
 
 
-def make(entry: Entry, store: Store) -> None:
+def make(entry: ContenderRun, store: Store) -> None:
     """Make the tensors that it reads, before it starts: two that need the same would both make it."""
     for name in entry.contender.inputs(store):
         store.tensor(name)

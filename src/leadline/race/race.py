@@ -23,7 +23,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
-from leadline.race.entry import Entry
+from leadline.race.entry import ContenderRun
 from leadline.race.history import Fate
 from leadline.race.journal import Event, Journal
 from leadline.race.order import LEAST, SHORT, leads, make, need, ordered
@@ -73,8 +73,8 @@ class Race:
         self._most = min(setup.cores, most_threads())  # of one contender
         self._tight = setup.memory_gb < TIGHT
         self._past, self._number = past or {}, number
-        self._inbox: SimpleQueue[tuple[Entry, Event | None]] = SimpleQueue()
-        self.entries = [Entry(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
+        self._inbox: SimpleQueue[tuple[ContenderRun, Event | None]] = SimpleQueue()
+        self.entries = [ContenderRun(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
         self.late = False  # a further round that was given up, as its time was over
         for entry in self.entries:
@@ -129,10 +129,10 @@ class Race:
     def _note(self) -> None:
         self._asked = True
 
-    def _lanes(self, queue: list[Entry], until: float, lanes: int, threads: int) -> None:
+    def _lanes(self, queue: list[ContenderRun], until: float, lanes: int, threads: int) -> None:
         """Run entries, at most `lanes` at once, until all have ended."""
         queue = list(queue)
-        running: list[Entry] = []
+        running: list[ContenderRun] = []
         while queue or running:
             try:  # a second Ctrl-C raises, and where somebody else handles signals the first one does
                 while queue and len(running) < lanes and not self.stopped:
@@ -176,7 +176,7 @@ class Race:
                 self._asked = True
                 self._interrupt(running)
 
-    def _interrupt(self, running: list[Entry]) -> None:
+    def _interrupt(self, running: list[ContenderRun]) -> None:
         """The first Ctrl-C asks all to end with their best so far; the second ends the run."""
         self.stopped = True
         self._say("stopping", why="asked by the user: the verdict is on what has finished")
@@ -184,14 +184,14 @@ class Race:
             self._command(entry, "stop")
             entry.seconds = min(entry.seconds, time.monotonic() - entry.began + 20.0)
 
-    def _give_up(self, entries: list[Entry]) -> None:
+    def _give_up(self, entries: list[ContenderRun]) -> None:
         """The time of a further round is over: what has not ended is ended, and the round does not count."""
         self.late = True
         for entry in entries:
             if entry.process is not None and entry.process.poll() is None:
                 self._kill(entry, "the time of this round was over", "late")
 
-    def _leaves(self, entry: Entry) -> bool:
+    def _leaves(self, entry: ContenderRun) -> bool:
         """Whether it has ended but still holds memory, where that is short."""
         if not self._tight or entry.process is None or entry.process.poll() is not None:
             return False
@@ -199,7 +199,7 @@ class Race:
             entry.process.kill()
         return True
 
-    def _keep_cap(self, running: list[Entry]) -> None:
+    def _keep_cap(self, running: list[ContenderRun]) -> None:
         """End the contender that holds most, where all processes together hold more than they may.
 
         Also one that has learned and now makes its graph, for which PyTorch needs more than for learning.
@@ -212,7 +212,7 @@ class Race:
         needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held, self._memory_gb))
         self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory", "memory")
 
-    def _start(self, entry: Entry, seconds: float, threads: int, lanes: int) -> None:
+    def _start(self, entry: ContenderRun, seconds: float, threads: int, lanes: int) -> None:
         entry.folder.mkdir(parents=True, exist_ok=True)
         make(entry, self.store)
         entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
@@ -234,7 +234,7 @@ class Race:
         threading.Thread(target=self._read, args=(entry, entry.process), daemon=True).start()
         self._say("start", contender=entry.name, seconds=budget, threads=threads)
 
-    def _read(self, entry: Entry, process: subprocess.Popen[str]) -> None:
+    def _read(self, entry: ContenderRun, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             if message := _message(line):
@@ -252,7 +252,7 @@ class Race:
         except Empty:
             return
 
-    def _take(self, entry: Entry, message: Event | None) -> None:
+    def _take(self, entry: ContenderRun, message: Event | None) -> None:
         if message is None:
             if entry.status == "running":
                 code = entry.process.wait() if entry.process else 0
@@ -277,7 +277,7 @@ class Race:
         elif event == "exported":
             entry.facts["exported"] = True
 
-    def _supervise(self, entry: Entry) -> None:
+    def _supervise(self, entry: ContenderRun) -> None:
         if entry.status != "running" or entry.process is None or math.isinf(self._until):
             return  # repeated by the readings of its clock, or by passes: on a busier machine it takes longer
         spent = time.monotonic() - entry.began
@@ -286,26 +286,26 @@ class Race:
         if spent > limit + (LAST_HOPE if self._last_hope(entry) else max(GRACE_LEAST, GRACE * limit)):
             self._kill(entry, f"it ran over its {entry.seconds:.0f} s", "overran")
 
-    def _last_hope(self, entry: Entry) -> bool:
+    def _last_hope(self, entry: ContenderRun) -> bool:
         """Whether nothing is there to ship, and nobody sooner to give it: the fastest, or the last that runs."""
         others = [other for other in self.entries if other is not entry and not other.baseline]
         if any(other.done for other in others):
             return False
         return entry.contender.fastest or not any(other.status in ("waiting", "running") for other in others)
 
-    def _kill(self, entry: Entry, why: str, code: str) -> None:
+    def _kill(self, entry: ContenderRun, why: str, code: str) -> None:
         assert entry.process is not None
         entry.process.kill()
         entry.process.wait()
         self._end(entry, "failed", why, code)
 
-    def _end(self, entry: Entry, status: str, why: str | None, code: str | None = None) -> None:
+    def _end(self, entry: ContenderRun, status: str, why: str | None, code: str | None = None) -> None:
         entry.status, entry.why, entry.code, entry.ended = status, why, code, time.monotonic()
         self._say("end", contender=entry.name, status=status, why=why, code=code, **entry.facts)
         if status == "failed" and entry.process is not None and entry.process.stdin is not None:
             entry.process.stdin.close()
 
-    def _command(self, entry: Entry, word: str) -> None:
+    def _command(self, entry: ContenderRun, word: str) -> None:
         assert entry.process is not None and entry.process.stdin is not None
         try:
             entry.process.stdin.write(word + "\n")
@@ -321,12 +321,12 @@ class Race:
             if able and not self._tight:
                 self._begin_export(max(able, key=lambda entry: metric.sign * entry.facts["score"]))
 
-    def _begin_export(self, entry: Entry) -> None:
+    def _begin_export(self, entry: ContenderRun) -> None:
         if not entry.exporting:
             entry.exporting = True
             self._command(entry, "export")
 
-    def export(self, entry: Entry, patience: float) -> bytes:
+    def export(self, entry: ContenderRun, patience: float) -> bytes:
         """The trained contender as an ONNX graph, made by its own process."""
         if entry.process is None:
             self._repeat(entry)
@@ -342,7 +342,7 @@ class Race:
                 raise LeadlineError(f"{entry.name} could not be exported; see contenders/{entry.name}/log.txt.")
         return (entry.folder / "graph.onnx").read_bytes()
 
-    def _repeat(self, entry: Entry) -> None:
+    def _repeat(self, entry: ContenderRun) -> None:
         """Bring back what an earlier go had trained: from its last checkpoint, or trained again by the same clock."""
         fate = self._past[entry.name]
         self._start(entry, fate.seconds, fate.threads, 1)

@@ -23,7 +23,7 @@ from leadline.dataset.table import Table
 from leadline.metrics.cost import price, ruled_out
 from leadline.metrics.metrics import METRICS, Metric
 from leadline.race.ending import Ending, Held, ending
-from leadline.race.entry import Entry
+from leadline.race.entry import ContenderRun
 from leadline.race.history import Past
 from leadline.race.race import Race
 from leadline.race.resample import ENOUGH, MOST, Rounds, round_of
@@ -44,13 +44,13 @@ class Trials:
     rounds: list[Round]
     verdict: Verdict
     within: list[Within]
-    needs: dict[str, Any] | None  # what --need asked, ruled out and cost
+    needs: dict[str, Any] | None  # the conditions of the settings, whom they excluded, and what they cost
     group: np.ndarray | None  # of the first round's test rows, where they are drawn by it
     ending: Ending
     raced_until: float | None  # monotonic moment at which the last further round ended; None where none was begun
     advice: Advice
     said: list[str]
-    openings: int  # how often the labels of the first round's test rows were handed out for scores
+    test_evaluations: int  # how often the labels of the first round's test rows were handed out for scores
     evaluations: dict[str, Any]  # the same of all rounds, as `HeldOut` counted it
 
 
@@ -70,13 +70,13 @@ class Plan:
 
 def plan(table: Table, store: Store, asked: Settings, seconds: float, ended: int | None) -> Plan:
     """How the seconds of the race are shared among rounds; `ended`: as many as an earlier go had."""
-    folds = 1 if asked.time or store.task.generative else folds_of(store.split, table.part)
+    folds = 1 if asked.time_column or store.task.generative else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
     each, most, spare = seconds, 1, False
     if asked.until_sure:
         each, most = seconds / FEWEST_SEEDS, MOST
-    elif asked.rounds is not None:
-        each, most = seconds / asked.rounds, asked.rounds
+    elif asked.repeats is not None:
+        each, most = seconds / asked.repeats, asked.repeats
     elif few and folds > 1 and ROUNDS_FROM <= seconds < math.inf:
         each, most = seconds / FEWEST_SEEDS, ENOUGH
     elif asked.epochs is None:
@@ -107,7 +107,7 @@ def run(
     """
     store, held, journal, folds = race.store, rows.held, race.journal, planned.folds
     first = round_of(race, held, settings.seed, seconds, 0 if folds > 1 else None)
-    journal.write("test opened", rows=len(first.rows), openings=held.openings(first.rows))
+    journal.write("test opened", rows=len(first.rows), openings=held.evaluations(first.rows))
     every, group, said = _group(rows.table, store, settings)
     ruled = ruled_out(settings.needs, {entry.name: _costs(entry) for entry in _compared(race)})
     scales = _scales(race, settings, folds, every, {} if past is None else past.costs, ruled)
@@ -128,7 +128,7 @@ def run(
         Held(
             rounds=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
             left=until - time.monotonic(), budget=None if settings.epochs else settings.seconds,
-            asked=settings.rounds is not None or settings.until_sure, fewest=fewest or 1,
+            asked=settings.repeats is not None or settings.until_sure, fewest=fewest or 1,
             stopped=race.stopped or rounds.stopped, sure=verdict is not None, late=rounds.late, families=families,
         )
     )  # fmt: skip
@@ -143,12 +143,12 @@ def run(
     held.decide()
     return Trials(
         rounds=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
-        raced_until=raced_until, advice=scales.advice, said=said, openings=held.openings(first.rows),
+        raced_until=raced_until, advice=scales.advice, said=said, test_evaluations=held.evaluations(first.rows),
         evaluations=held.counted(),
     )  # fmt: skip
 
 
-def _compared(race: Race) -> list[Entry]:
+def _compared(race: Race) -> list[ContenderRun]:
     """Those that finished and that a verdict may be on."""
     return [entry for entry in race.entries if entry.done and not entry.baseline]
 
@@ -167,7 +167,7 @@ def _scales(
     return Scales(
         known={
             e.name: Known(
-                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), starved=e.facts["starved"],
+                family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), undertrained=e.facts["undertrained"],
                 size=e.facts["bytes"],
             )
             for e in _compared(race)
@@ -186,18 +186,18 @@ def _priced(
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
         verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")
-    needs = {"asked": list(settings.need), "ruled_out": ruled, "price": paid} if settings.need else None
+    needs = {"asked": [n.text for n in settings.needs], "ruled_out": ruled, "price": paid} if settings.needs else None
     return verdict, needs
 
 
-def _costs(entry: Entry) -> dict[str, Any]:
+def _costs(entry: ContenderRun) -> dict[str, Any]:
     """What conditions on a contender look at."""
     return {**entry.facts, "interpretable": entry.contender.interpretable}
 
 
 def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str]:
     """What is said where rounds were asked for, and fewer were held than tell anything."""
-    if held >= fewest or not (asked.until_sure or (asked.rounds or 1) > 1):
+    if held >= fewest or not (asked.until_sure or (asked.repeats or 1) > 1):
         return []
     tell = f"fewer than {fewest} tell nothing of methods"
     if ended.code == "rounds":  # no more than these were asked for
@@ -209,7 +209,7 @@ def _too_few(held: int, fewest: int, asked: Settings, ended: Ending) -> list[str
 def _advice(race: Race, asked: Settings, folds: int) -> Advice:
     """What could be changed of such a run."""
     return Advice(
-        passes=asked.epochs is not None, only=asked.only is not None, rounds=asked.rounds,
+        passes=asked.epochs is not None, only=asked.only is not None, rounds=asked.repeats,
         until_sure=asked.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
     )  # fmt: skip
 

@@ -111,7 +111,7 @@ def _work(job: dict[str, Any], stop: threading.Event, commands: SimpleQueue[str]
     say(
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
-        starved=fitted.starved, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
+        undertrained=fitted.undertrained, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
         coded=coded(fitted.describe),
     )  # fmt: skip
     if job["leaves"]:  # memory is short: whoever comes next needs what this one holds

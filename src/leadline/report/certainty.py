@@ -33,7 +33,7 @@ def _held(facts: Facts) -> str:
     span = f"{percent(number(found.get('low')))} to {percent(number(found.get('high')))}"
     empty = number(found.get("empty")) or 0.0
     told = "for {} of the rows; on the test it held the truth in"
-    if facts.task.several:
+    if facts.task.multilabel:
         what = f"Each answer comes with a <code>set</code> of labels that the row may bear, {plain(size)} on average"
         told = "to hold {} of the labels that a row bears, on average; on the test it held"
     elif facts.task.numeric:

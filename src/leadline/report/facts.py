@@ -30,7 +30,7 @@ def number(value: object) -> float | None:
 
 
 def family(contender: Contender) -> str:
-    """`deep`, `classical` or `floor`: safe to use as a class of the style sheet."""
+    """`deep`, `classical` or `baseline`: safe to use as a class of the style sheet."""
     found = contender.get("family")
     return found if found in FAMILIES else BASELINE
 

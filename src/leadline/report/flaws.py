@@ -2,7 +2,7 @@
 
 Enters: `Facts`, and by the flaw's name what there is to show of its rows. Leaves: HTML.
 
-    >>> flaw = {"name": "twins", "says": "2 rows repeat another.", "rows": 2, "price": None, "fixes": 1}
+    >>> flaw = {"name": "near_duplicates", "says": "2 rows repeat another.", "rows": 2, "price": None, "fixes": 1}
     >>> "2 rows repeat another." in flaws(Facts.of({"flaws": [flaw]}), {}, Room(0))
     True
 """
@@ -18,10 +18,15 @@ from leadline.report.media_budget import Room
 from leadline.results.examples import Found
 
 TITLES = {
-    "twins": "Near duplicates", "labels": "Label errors", "leak": "Target leakage",
-    "trace": "Spurious features", "groups": "Group leakage", "time": "Temporal drift", "drift": "Covariate shift",
-    "rare": "Rare classes",
-}  # fmt: skip
+    "near_duplicates": "Near duplicates",
+    "label_errors": "Label errors",
+    "target_leakage": "Target leakage",
+    "spurious_features": "Spurious features",
+    "group_leakage": "Group leakage",
+    "temporal_drift": "Temporal drift",
+    "covariate_shift": "Covariate shift",
+    "rare_classes": "Rare classes",
+}
 SHOWN = 6
 
 
@@ -58,7 +63,7 @@ def _price(facts: Facts, flaw: Mapping[str, Any]) -> tuple[str, str, str]:
     """What the score would be without it, its interval, and how that was measured."""
     price = flaw.get("price")
     if flaw.get("fixed") and flaw.get("fixes"):
-        return "not learned from" if flaw.get("name") == "labels" else "taken out", "–", "–"
+        return "not learned from" if flaw.get("name") == "label_errors" else "taken out", "–", "–"
     if not price:
         none = "not measured" if flaw.get("columns") else "nothing that is scored here would change, or too few rows"
         return "–", "–", none

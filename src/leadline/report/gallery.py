@@ -26,7 +26,7 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
     shown = examples[:SHOWN]
     if not shown:
         return ""
-    several = facts.task.several
+    several = facts.task.multilabel
     more = f" {agreed(len(examples) - SHOWN, '1 more is', '{} more are')} not shown." if len(examples) > SHOWN else ""
     what = "passages that it found hardest to predict" if facts.task.generative else None
     lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"

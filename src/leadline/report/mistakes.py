@@ -25,7 +25,7 @@ def answers(facts: Facts, predictions: pl.DataFrame) -> str:
         return "<p>No test predictions were kept.</p>"
     if facts.task.numeric:
         return _numbers(predictions)
-    if facts.task.several:
+    if facts.task.multilabel:
         return _labels(predictions, [str(c) for c in facts.result.get("classes") or []])
     pairs = predictions.select(pl.col("truth", "prediction").cast(pl.String).fill_null("(missing)"))
     counts = {(t, p): n for t, p, n in pairs.group_by("truth", "prediction").len().iter_rows()}

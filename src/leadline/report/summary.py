@@ -128,7 +128,7 @@ def _about_rows(facts: Facts) -> list[str]:
         total = count((number(facts.verdict.get("rounds")) or 1) + rounds)
         also = "would do as well" if rows else "settle it in 4 of 5 runs, if the gap stays as it is"
         more = f"{count(rounds)} more {what}{'s' if rounds > 1 else ''}{f' ({seconds(spent)})' if spent else ''}"
-        found.append(f"<b>More {what}s:</b> {more} {also}: <code>--rounds {total}</code>")
+        found.append(f"<b>More {what}s:</b> {more} {also}: <code>--repeats {total}</code>")
     return [f"{'. '.join(found)}. {power}."]
 
 
@@ -182,7 +182,7 @@ def _about_effort(facts: Facts) -> list[str]:
     compared = number(facts.verdict.get("gap")) is not None
     if facts.verdict.get("of") == "model" and facts.verdict.get("winner") and compared and not _starved(facts):
         short = (facts.result.get("ended") or {}).get("code") in ("used", "late", "no_room")
-        how = "for which a larger budget has time" if short else "<code>--rounds 3</code>"
+        how = "for which a larger budget has time" if short else "<code>--repeats 3</code>"
         found.append(
             f"<b>More trainings:</b> this speaks of these trained models; three rounds ({how}) speak of methods."
         )

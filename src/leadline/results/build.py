@@ -42,7 +42,7 @@ def build_result(
         "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
         "rows": store.split.counts(), "budget_s": context.budget,
         "epochs": settings.epochs, "spent_s": 0.0, "peak_memory_gb": round(peak, 3),
-        "memory_cap_gb": memory_cap(settings), "seed": settings.seed, "test_openings": trials.openings,
+        "memory_cap_gb": memory_cap(settings), "seed": settings.seed, "test_openings": trials.test_evaluations,
         "evaluations": trials.evaluations, "command": command(source_of(folder), settings),
         "data_hash": table.source.digest, "machine": machine(), "versions": versions(),
         "columns": evidence.columns(table),
@@ -55,8 +55,9 @@ def build_result(
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in settings.fixes} for flaw in flaws],
         "looked_for": scan.looked_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
-    readable = "interpretable" in settings.need
-    expected = expect(table, store.split.counts(), machine(), interpretable=readable, seconds=settings.seconds)
+    expected = expect(
+        table, store.split.counts(), machine(), interpretable=settings.interpretable, seconds=settings.seconds
+    )
     result["expected"] = dataclasses.asdict(expected)
     frame = evidence.predictions(store, judged.truth, judged.answers, name, judged.certain)
     frame.write_parquet(folder / "predictions.parquet")

@@ -18,7 +18,7 @@ from leadline.dataset.token_scoring import stream
 from leadline.flaws.flaw import Flaw
 from leadline.kinds import KINDS
 from leadline.metrics.multilabel import joined, unpacked
-from leadline.race.entry import Entry
+from leadline.race.entry import ContenderRun
 from leadline.race.judge import Judged
 from leadline.results.examples import Example, Found, Journey
 from leadline.results.thumbnails import picture, sound
@@ -54,7 +54,7 @@ def contenders(judged: Judged, began: float) -> list[ContenderResult]:
             "fit_s": facts.get("fit_s"), "fit_cpu_s": facts.get("fit_cpu_s"),
             "predict_us": facts.get("predict_us"), "one_us": facts.get("one_us"), "params": facts.get("params"),
             "bytes": facts.get("bytes"), "peak_mb": facts.get("peak_mb"), "curve": entry.curve,
-            "describe": facts.get("describe", []), "undertrained": facts.get("starved"),
+            "describe": facts.get("describe", []), "undertrained": facts.get("undertrained"),
             "trained_on_valid": facts.get("trained_on_valid"),
         })  # fmt: skip
         if tokens and found:
@@ -101,7 +101,7 @@ def certainties(
     return {"calibration": made or None, "conformal": conformal.seen(its.conformal, truth, answers)}
 
 
-def sampled(entries: list[Entry]) -> list[str]:
+def sampled(entries: list[ContenderRun]) -> list[str]:
     """Contenders for which memory was too short to learn from every row."""
     found = {entry.name: entry.facts.get("coded", {}).get(SAMPLED) for entry in entries}
     return [f"{name} {line}." for name, line in found.items() if line is not None]

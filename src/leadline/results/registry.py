@@ -17,7 +17,7 @@ from leadline.system.errors import SourceError
 FIELDS = {field.name for field in dataclasses.fields(Verdict)}
 
 
-def show(run: str | Path | None = None, *, within: str | Path = "runs") -> Run:
+def open_run(run: str | Path | None = None, *, within: str | Path = "runs") -> Run:
     """A finished run, opened again.
 
     Args:
@@ -27,12 +27,12 @@ def show(run: str | Path | None = None, *, within: str | Path = "runs") -> Run:
         SourceError: where there is none.
 
     Example:
-        >>> show("no-such-run")
+        >>> open_run("no-such-run")
         Traceback (most recent call last):
         leadline.system.errors.SourceError: no-such-run holds no finished run; leadline runs lists those in ./runs.
     """
     if run is None:
-        found = runs(within)
+        found = list_runs(within)
         if not found:
             raise SourceError(f"{within} holds no finished run; leadline fit makes one.")
         return found[-1]
@@ -42,7 +42,7 @@ def show(run: str | Path | None = None, *, within: str | Path = "runs") -> Run:
     return made
 
 
-def runs(within: str | Path = "runs") -> list[Run]:
+def list_runs(within: str | Path = "runs") -> list[Run]:
     """The finished runs of a folder, the newest last; none where the folder is not there."""
     folder = Path(within)
     found = [made for path in folder.glob("*/result.json") if (made := _opened(path.parent)) is not None]

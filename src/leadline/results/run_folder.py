@@ -22,7 +22,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from leadline.config import Settings
+from leadline.config import Settings, option_of
 from leadline.system.errors import OutputError
 from leadline.system.interrupts import deaf
 from leadline.system.lock import Lock, holder, take
@@ -159,5 +159,5 @@ def command(source: str, asked: Settings) -> str:
         value = getattr(asked, field.name)
         for item in value if isinstance(value, tuple) else [value]:
             if item != field.default and field.name != "out":
-                words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]
+                words += [option_of(field.name), *([] if item is True else [str(item)])]
     return shlex.join(words)

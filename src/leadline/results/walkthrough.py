@@ -106,7 +106,7 @@ def _truth(table: Table, row: int) -> str:
     label = table.labels[row]
     if not table.task.classes:
         return f"{float(label):,.6g}"
-    if table.task.several:
+    if table.task.multilabel:
         return ", ".join(named(unpacked(np.array([label]), len(table.task.classes)), table.task.classes)[0]) or "none"
     return table.task.classes[int(label)]
 

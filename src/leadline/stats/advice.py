@@ -34,7 +34,7 @@ class Advice:
 
     passes: bool = False  # --epochs were given, in place of a budget
     only: bool = False  # --only left contenders out
-    rounds: int | None = None  # as --rounds says
+    rounds: int | None = None  # as --repeats says
     until_sure: bool = False
     folds: bool = True  # other test rows can be drawn
     stopped: bool = False  # by the user
@@ -64,7 +64,7 @@ class Advice:
         if not self.folds:
             return None
         if self.passes or self.rounds is not None:
-            return None if (self.rounds or 1) >= CALIBRATION_FOLDS else f"--rounds {CALIBRATION_FOLDS}"
+            return None if (self.rounds or 1) >= CALIBRATION_FOLDS else f"--repeats {CALIBRATION_FOLDS}"
         return "a larger budget, which races on folds"
 
 

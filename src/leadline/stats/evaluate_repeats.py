@@ -24,7 +24,7 @@ from leadline.stats.advice import PLAIN, Advice
 from leadline.stats.few_folds import FEWEST_FOLDS, Fold, fold_of, folds_gap, spread
 from leadline.stats.intervals import FEWEST_SEEDS, LEVEL, Gap, Outlook, rows_gap
 from leadline.stats.sequential import level, looks
-from leadline.stats.verdict import Rival, Trial, Verdict, Within, cheaper, judge, within
+from leadline.stats.verdict import FamilyBest, Trial, Verdict, Within, cheaper, judge, within
 
 if TYPE_CHECKING:
     from leadline.stats.round import Round
@@ -40,7 +40,7 @@ class Known:
 
     family: str
     cost: float  # microseconds a row
-    starved: bool
+    undertrained: bool
     size: float = 0.0  # bytes of what it learned
 
 
@@ -128,7 +128,7 @@ class Scales:
     def _of(self, family: str) -> list[str]:
         return [name for name, known in self.known.items() if known.family == family]
 
-    def _best(self, rounds: Sequence[Round], family: str) -> Rival | None:
+    def _best(self, rounds: Sequence[Round], family: str) -> FamilyBest | None:
         name = self.chosen(rounds, self._of(family))
         if name is None:
             return None
@@ -136,8 +136,8 @@ class Scales:
         picked = [(one, its) for one in rounds if (its := self._pick(family)(one)) is not None]
         if len(picked) < (FEWEST_FOLDS if self.folds > 1 else FEWEST_SEEDS):
             picked = picked[:1]
-        return Rival(
-            name=name, cost=known.cost, size=known.size, starved=known.starved,
+        return FamilyBest(
+            name=name, cost=known.cost, size=known.size, undertrained=known.undertrained,
             valid=float(np.mean([one.valid[its] for one, its in picked])),
             score=float(np.mean([one.scores[its] for one, its in picked])),
         )  # fmt: skip

@@ -62,7 +62,7 @@ def certainty(
             continue
         truth, answers = rows
         mapped: Calibrator | LabelCalibrator | None = None
-        if store.task.several:
+        if store.task.multilabel:
             truth = unpacked(truth, len(store.task.classes))
             mapped = label_calibrator(truth, answers, seed)
         elif store.task.classes:

@@ -2,7 +2,7 @@
 
 [L, U] is the 95% interval of deep minus classical (the best of each by valid; above zero is better for deep) and r the
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
-A contender of either family that is undertrained (`starved`) cannot lose for its family: unsure too.
+A contender of either family that is undertrained cannot lose for its family: unsure too.
 A tie ships the cheaper. Unsure ships the cheaper one where the probability of losing more than r by it is under 20%,
 else the best on valid, or over rounds the cheaper one where their valid scores lie within one standard error. From one
 training the sentence is about this model; from folds, or three seeds, about the method.
@@ -40,14 +40,14 @@ R = TypeVar("R", bound=Costs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rival:
+class FamilyBest:
     """The best of a family by valid."""
 
     name: str
     valid: float  # the score that chose it; over rounds their mean
     cost: float  # microseconds a row
     score: float  # on the test rows; over rounds their mean
-    starved: bool = False  # the budget left it too little to learn from
+    undertrained: bool = False  # the budget left it too little to learn from
     size: float = 0.0  # bytes of what it learned
 
 
@@ -108,7 +108,7 @@ def region_of(metric: Metric, classical: float) -> float:
 
 
 def judge(
-    deep: Rival | None, classical: Rival | None, gap: Gap | None, metric: Metric, trial: Trial,
+    deep: FamilyBest | None, classical: FamilyBest | None, gap: Gap | None, metric: Metric, trial: Trial,
     advice: Advice = PLAIN,
 ) -> Verdict:  # fmt: skip
     """Apply the rule to the best of each family, whose difference is `gap`."""
@@ -117,13 +117,13 @@ def judge(
     low, high = gap.interval(trial.level)
     region = region_of(metric, classical.score)
     answer = rule(low, high, region)
-    behind, starved = deep if gap.size < 0 else classical, None
-    if behind.starved and answer != "tie":  # losing for want of time says nothing of a family
-        answer, starved = "unsure", behind
+    behind, undertrained = deep if gap.size < 0 else classical, None
+    if behind.undertrained and answer != "tie":  # losing for want of time says nothing of a family
+        answer, undertrained = "unsure", behind
     p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
     winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
     settling, rounds = Settling(), None
-    if answer == "unsure" and starved is None:
+    if answer == "unsure" and undertrained is None:
         settling = rows_to_settle(gap, trial.rows, region, trial.level)
         rounds = _rounds(gap, region, trial)
     shows = (high - low) / 2 + SHOWS * Outlook.of(gap.draws).error
@@ -135,7 +135,7 @@ def judge(
         settle_s=None if rounds is None or trial.round_s is None else rounds * trial.round_s,
         settle_answer=settling.answer, settle_none=settling.reason,
     )  # fmt: skip
-    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, starved, advice)})
+    return Verdict(**{**vars(made), "why": _why(made, deep, classical, winner, metric, undertrained, advice)})
 
 
 def _rounds(gap: Gap, region: float, trial: Trial) -> int | None:
@@ -147,8 +147,9 @@ def _rounds(gap: Gap, region: float, trial: Trial) -> int | None:
 
 
 def _ship(
-    answer: str, deep: Rival, classical: Rival, p_deep: float, p_classical: float, metric: Metric, chosen: str | None
-) -> Rival:  # fmt: skip
+    answer: str, deep: FamilyBest, classical: FamilyBest, p_deep: float, p_classical: float, metric: Metric,
+    chosen: str | None,
+) -> FamilyBest:  # fmt: skip
     if answer == "deep":
         return deep
     if answer == "classical":
@@ -165,7 +166,13 @@ def _ship(
 
 
 def _why(
-    made: Verdict, deep: Rival, classical: Rival, winner: Rival, metric: Metric, starved: Rival | None, advice: Advice
+    made: Verdict,
+    deep: FamilyBest,
+    classical: FamilyBest,
+    winner: FamilyBest,
+    metric: Metric,
+    undertrained: FamilyBest | None,
+    advice: Advice,
 ) -> str:
     assert made.gap is not None and made.low is not None and made.high is not None and made.region is not None
     share = metric.name == "accuracy"
@@ -188,9 +195,9 @@ def _why(
             f"{_over(made)}{scored}, the same for practical purposes ({interval}, within {say(made.region)} either "
             f"way); {winner.name} is {'cheaper to run' if winner.cost <= other.cost else 'smaller, and about as fast'}."
         )
-    if starved is not None:
+    if undertrained is not None:
         return (
-            f"{scored}, but {starved.name} had too little time to learn, which says nothing of its family; "
+            f"{scored}, but {undertrained.name} had too little time to learn, which says nothing of its family; "
             f"{advice.time}, and until then {winner.name} is shipped."
         )
     power = "no difference is detectable at 80% power"
@@ -213,7 +220,7 @@ def _settle(made: Verdict) -> str:
     if made.settle_rounds is not None:
         seconds = "" if made.settle_s is None else f", about {made.settle_s:,.0f} s"
         what = ("seed" if made.by == "seeds" else "fold") + ("s" if made.settle_rounds > 1 else "")
-        more = f"{made.settle_rounds} more {what}{seconds}: --rounds {made.rounds + made.settle_rounds}"
+        more = f"{made.settle_rounds} more {what}{seconds}: --repeats {made.rounds + made.settle_rounds}"
     if made.settle_rows is None and not more:
         told = {TRAINING_NOISE: "; more test rows would not settle it, since trainings differ more than rows do"}
         return told.get(made.settle_none or "", "; no number of rows within reach would settle it")
@@ -230,7 +237,7 @@ def _other(answer: str) -> str:
     return "classical" if answer == "deep" else "deep"
 
 
-def _score(rival: Rival, share: bool) -> str:
+def _score(rival: FamilyBest, share: bool) -> str:
     return f"{rival.score:.2%}" if share else _figure(rival.score, 5)
 
 
@@ -248,7 +255,7 @@ def _figure(value: float, digits: int = 4) -> str:
     return f"{value:,.0f}" if whole else f"{value:,.{digits}g}"
 
 
-def _alone(deep: Rival | None, classical: Rival | None, advice: Advice) -> Verdict:
+def _alone(deep: FamilyBest | None, classical: FamilyBest | None, advice: Advice) -> Verdict:
     rival = deep or classical
     lost = "deep" if deep is None else "classical"
     found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the baseline finished"

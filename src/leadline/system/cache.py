@@ -1,4 +1,4 @@
-"""What the cache keeps of sources that were read: listed, and cleaned.
+"""What the cache keeps of sources that were read: listed, and cleared.
 
 Enters: the cache folder. Leaves: `Kept`, the largest first. A run holds a lock on its cache as long as it lasts, so
 that nothing is taken away from under it.
@@ -55,29 +55,31 @@ def cache_folder() -> Path:
         ) from error
 
 
-def kept(cache: str | Path | None = None) -> list[Kept]:
+def entries(cache: str | Path | None = None) -> list[Kept]:
     """Everything in the cache, the largest first.
 
-    >>> kept("no-such-cache")
+    >>> entries("no-such-cache")
     []
     """
     return sorted(_found(_folder(cache)), key=lambda each: -each.bytes)
 
 
-def clean(cache: str | Path | None = None, *, older: str | None = None) -> list[Kept]:
+def clear(cache: str | Path | None = None, *, older_than: str | None = None) -> list[Kept]:
     """Take it away, and return what was taken.
 
     Args:
-        older: only what was last used before so long: 12h, 30d, 2w.
+        older_than: only what was last used before so long: 12h, 30d, 2w.
 
     Raises:
-        LeadlineError: where `older` is no time, or a run reads the cache now.
+        LeadlineError: where `older_than` is no time, or a run reads the cache now.
     """
-    before = math.inf if older is None else time.time() - _seconds(older)  # a clock set back takes nothing from "all"
+    before = (
+        math.inf if older_than is None else time.time() - _seconds(older_than)
+    )  # a clock set back takes nothing from "all"
     with _locked(_folder(cache), alone=True) as free:
         if not free:
-            raise LeadlineError(f"A run reads {_folder(cache)} now; clean it when that run has ended.")
-        gone = [each for each in kept(cache) if each.used <= before]
+            raise LeadlineError(f"A run reads {_folder(cache)} now; clear it when that run has ended.")
+        gone = [each for each in entries(cache) if each.used <= before]
         for each in gone:
             if each.path.is_dir():
                 shutil.rmtree(each.path, ignore_errors=True)
@@ -87,13 +89,13 @@ def clean(cache: str | Path | None = None, *, older: str | None = None) -> list[
 
 
 def in_use(cache: Path) -> AbstractContextManager[bool]:
-    """While it lasts, nobody cleans the cache."""
+    """While it lasts, nobody clears the cache."""
     return _locked(cache, alone=False)
 
 
 @contextmanager
 def _locked(cache: Path, alone: bool) -> Iterator[bool]:
-    """Whether the lock was had. A cache that nobody can write to is cleaned by nobody, and needs none."""
+    """Whether the lock was had. A cache that nobody can write to is cleared by nobody, and needs none."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         lock = take(cache / "lock", shared=not alone)
@@ -132,5 +134,5 @@ def _source(path: Path) -> str | None:
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"(\d+)\s*([hdw])", text.strip())
     if match is None:
-        raise LeadlineError(f"--older {text} is not a time; write a number and a unit, as in 12h, 30d or 2w.")
+        raise LeadlineError(f"--older-than {text} is not a time; write a number and a unit, as in 12h, 30d or 2w.")
     return float(match[1]) * UNITS[match[2]]

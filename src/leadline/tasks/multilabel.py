@@ -24,7 +24,7 @@ class Multilabel(Task):
 
     name = "multilabel"
     metrics = ("micro f1", "macro f1", "label accuracy", "exact match")
-    several = True
+    multilabel = True
 
     def strata(self, labels: np.ndarray) -> np.ndarray:
         return rarest(labels, len(self.classes))

@@ -49,7 +49,7 @@ from leadline.train.flat import Flat
 from leadline.train.foreign import foreign
 from leadline.train.history import Check, History, Scores
 from leadline.train.lone_rows import least_rows
-from leadline.train.loop import Plan, Standing
+from leadline.train.loop import LoopState, Plan
 from leadline.train.losses import Loss
 from leadline.train.module_run import ModuleRun
 from leadline.train.optim import Optimizer
@@ -251,7 +251,7 @@ def _run(
         began = time.monotonic() - past["spent_s"]
     clock = Clock(math.inf if how.budget is None else how.budget, began=began)
     plan = run.plan(clock.left()) if past is None else Plan(**past["plan"])
-    standing = Standing.at_first(plan) if past is None else Standing(**past["standing"])
+    standing = LoopState.at_first(plan) if past is None else LoopState(**past["standing"])
 
     def state() -> dict[str, Any]:
         return {

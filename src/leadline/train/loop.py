@@ -1,7 +1,7 @@
 """The training loop, whole: steps planned from measured speed, planned again when the speed drifts, cut by the clock.
 
 Every rate is a function of step / steps alone. What depends on the clock, the plan and its changes and the cut, is
-yielded as a note and so becomes an event of the journal. Between two steps all that the loop knows lies in `Standing`:
+yielded as a note and so becomes an event of the journal. Between two steps all that the loop knows lies in `LoopState`:
 a checkpoint of it, of the network and of the optimizer is enough to go on.
 """
 
@@ -38,7 +38,7 @@ class Plan:
 
 
 @dataclass(kw_only=True)
-class Standing:
+class LoopState:
     """Where a training stands."""
 
     steps: int
@@ -54,7 +54,7 @@ class Standing:
     ended: bool = False
 
     @classmethod
-    def at_first(cls, plan: Plan) -> Standing:
+    def at_first(cls, plan: Plan) -> LoopState:
         return cls(steps=plan.steps, next_check=plan.steps / plan.checks)
 
     def as_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Standing:
 
 def train(
     step_once: Callable[[], None], optimizer: Optimizer, plan: Plan, clock: Clock, evaluate: Callable[[], float],
-    better: Callable[[float, float], bool], at: Standing, state: Callable[[], State] | None = None,
+    better: Callable[[float, float], bool], at: LoopState, state: Callable[[], State] | None = None,
 ) -> Iterator[Progress]:  # fmt: skip
     """Train from where `at` stands; yields `Progress` at each check, and now and then a chance for a checkpoint.
 

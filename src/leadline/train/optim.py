@@ -40,7 +40,7 @@ class Rule(Protocol):
     def __call__(self, rate: float) -> None: ...
 
 
-class Momentum:
+class SGDRule:
     """SGD with momentum (Polyak 1964) or Nesterov's (Sutskever et al. 2013); decay is added to the gradient."""
 
     def __init__(
@@ -69,15 +69,15 @@ class Momentum:
             p.sub_(rate * move)
 
 
-class Moments:
-    """Adam (Kingma and Ba 2015); or AdamW (Loshchilov and Hutter 2019), where the decay is apart from the gradient."""
+class AdamRule:
+    """Adam (Kingma and Ba 2015); or AdamW (Loshchilov and Hutter 2019), with decoupled weight decay."""
 
     def __init__(
-        self, parameters: Iterable[Tensor], beta1: float, beta2: float, eps: float, weight_decay: float, apart: bool
+        self, parameters: Iterable[Tensor], beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool
     ) -> None:
         self.parameters = list(parameters)
-        self._settings, self._apart = (beta1, beta2, eps, weight_decay), apart
-        fused = torch._fused_adamw_ if apart else torch._fused_adam_
+        self._settings, self._decoupled = (beta1, beta2, eps, weight_decay), decoupled
+        fused = torch._fused_adamw_ if decoupled else torch._fused_adam_
         self._fused = partial(
             fused, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, amsgrad=False, maximize=False
         )
@@ -97,7 +97,7 @@ class Moments:
         beta1, beta2, eps, decay = self._settings
         each = zip(self.parameters, gradients(self.parameters), self._first, self._second, self._steps, strict=True)
         for p, gradient, first, second, step in each:
-            if self._apart:
+            if self._decoupled:
                 p.mul_(1 - rate * decay)
             else:
                 gradient = gradient.add(p, alpha=decay)
@@ -107,7 +107,7 @@ class Moments:
             p.sub_(rate / young[0] * first / (second / young[1]).sqrt_().add_(eps))
 
 
-class Orthogonal:
+class MuonRule:
     """Muon: Jordan et al., 'Muon: an optimizer for hidden layers in neural networks' (2024).
 
     Each matrix moves by its momentum made nearly orthogonal. Matrices of one shape are made so together, in bfloat16:
@@ -226,7 +226,7 @@ class SGD:
             raise LeadlineError("SGD(nesterov=True) has momentum 0, where more was expected; give it momentum=0.9.")
 
     def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]:
-        return [(Momentum([flat.values], self.momentum, self.nesterov, self.weight_decay), 1.0)]
+        return [(SGDRule([flat.values], self.momentum, self.nesterov, self.weight_decay), 1.0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +239,7 @@ class Adam:
     weight_decay: float = 0.0
 
     def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]:
-        return [(Moments([flat.values], self.beta1, self.beta2, self.eps, self.weight_decay, apart=False), 1.0)]
+        return [(AdamRule([flat.values], self.beta1, self.beta2, self.eps, self.weight_decay, decoupled=False), 1.0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +249,7 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
     def begin(self, module: nn.Module, flat: Flat) -> list[tuple[Rule, float]]:
-        return [(Moments([flat.values], self.beta1, self.beta2, self.eps, self.weight_decay, apart=True), 1.0)]
+        return [(AdamRule([flat.values], self.beta1, self.beta2, self.eps, self.weight_decay, decoupled=True), 1.0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,8 +278,8 @@ class Muon:
         hidden = {id(p) for p in matrices}
         rest = [p for p in flat.parameters if id(p) not in hidden]
         return [
-            (Orthogonal(matrices, self.momentum, self.weight_decay), 1.0),
-            (Moments(rest, self.beta1, self.beta2, self.eps, self.weight_decay, apart=True), self.rest),
+            (MuonRule(matrices, self.momentum, self.weight_decay), 1.0),
+            (AdamRule(rest, self.beta1, self.beta2, self.eps, self.weight_decay, decoupled=True), self.rest),
         ]
 
 

@@ -37,7 +37,7 @@ class Descent(Contender):
 
 
 class FittedDescent:
-    score, starved, trained_on_valid, describe = float("nan"), False, False, ["gradient descent, full batches"]
+    score, undertrained, trained_on_valid, describe = float("nan"), False, False, ["gradient descent, full batches"]
 
     def __init__(self, plan: Layout, classes: int) -> None:
         self.plan, self.weights = plan, np.zeros((sum(plan.widths) + 1, classes), np.float32)
