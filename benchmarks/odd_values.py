@@ -300,7 +300,8 @@ def pandas_index(rng: Rng, n: int) -> Any:
     if way == 1:
         return pd.date_range("2020-01-01", periods=n, name=pick(rng, (None, "c0", "when")))
     if way == 2:
-        return pd.Index(_objects(rng, n), name=pick(rng, (None, "who", ("t", 1), 5)), dtype=object)
+        name = pick(rng, (None, "who", ("t", 1), 5))
+        return pd.Index(_objects(rng, n), name=name, dtype=object, tupleize_cols=False)
     if way == 3:
         return pd.period_range("2020-01", periods=n, freq="M")
     if way == 4:

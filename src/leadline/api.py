@@ -56,7 +56,7 @@ def _fit(
         found = find(source, test, settings)
         folder, final = ends.enter_context(run_folder(settings, found.name))
         found = dataclasses.replace(found, notes=(*found.notes, *remarks(folder, final)))
-        write_config(folder, source, settings)
+        write_config(folder, source, test, settings)
         context = RunContext(
             settings=settings, source=found, folder=folder, began=began, spares=spares,
             watch=watch or (lambda event: None),

@@ -5,21 +5,19 @@ Start here. Each stage receives the last one's result as a frozen value and neve
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import shutil
 from contextlib import ExitStack, closing
 from typing import Any
 
 from leadline.contenders.ebm import uninstalled
-from leadline.dataset.audit import audit
-from leadline.dataset.encode import Encoder, shapes
-from leadline.dataset.heldout import HeldOut
+from leadline.core.contender import Clock, readings
+from leadline.dataset.encode import shapes
 from leadline.dataset.quarantine import notes_of, quarantine
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
-from leadline.dataset.table import read as infer_table
-from leadline.flaws.stage import Scan, scan_run
+from leadline.flaws.stage import READINGS, Scan
+from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders
 from leadline.race.journal import Journal
@@ -39,17 +37,6 @@ from leadline.system.resources import Gauge, cores, machine, versions
 from leadline.system.version import __version__
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """Rows that are ready to be learned from, and the warnings so far."""
-
-    held: HeldOut
-    table: Table
-    store: Store
-    scan: Scan
-    warnings: list[str]
-
-
 def run_pipeline(context: RunContext) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
     settings, folder = context.settings, context.folder
@@ -57,7 +44,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
         journal = ends.enter_context(closing(Journal(folder / "journal.jsonl", context.began, context.watch)))
         gauge, _ = ends.enter_context(Gauge()), ends.enter_context(in_use(context.cache))
         stages = _begin(context, journal)
-        data = _prepare(context, stages)
+        data, warnings = _prepare(context, stages)
         start = _starter(context, data.store, stages)
         with closing(start(data.store, settings.seed)) as race:
             stores = functools.partial(data.scan.fold, data.held, settings, cores())
@@ -66,7 +53,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
                 ends.enter_context(told_once())
             table, scan = _opened(data, stages)
             judged = judge(race, trials, settings)
-            said = [*data.warnings, *trials.said, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
+            said = [*warnings, *trials.said, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
             said += sampled(race.entries)
             stages.end("judge")
             shipment = ship_winner(judged, table, folder, stages)
@@ -78,26 +65,22 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
     return result
 
 
-def _prepare(context: RunContext, stages: Stages) -> Prepared:
-    """Table, audit, split, encode: rows become tensors, labels of test rows are held out, flaws are looked for."""
+def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:
+    """The rows that race, and the warnings so far."""
     settings, source, folder, past = context.settings, context.source, context.folder, context.past
-    table, said = audit(infer_table(source, settings), settings)
-    stages.end("audit")
-    held, share = HeldOut(table), None if past is None else past.share
-    encode = Encoder(held=held, settings=settings, cache=context.cache, share=share)
-    table, store = encode(table)
-    stages.end("encode")
-    scan = scan_run(table, store, encode, context)
-    stages.journal.tell("flaws", said=[flaw.says for flaw in scan.flaws])
-    table, store = scan.table, scan.store
-    stages.end("flaws")
-    said = (*said, *scan.said, *uninstalled(settings.interpretable))
-    warnings = [*source.notes, *said, *quarantine(folder, table, store), *notes_of(store)]
+    clock = Clock(settings.seconds, began=context.began, readings=readings(folder / READINGS))
+    share = None if past is None else past.share
+    data = prepare(source, settings, context.cache, clock, share=share, end=stages.end)
+    clock.write(folder / READINGS)
+    stages.journal.tell("flaws", said=[flaw.says for flaw in data.scan.flaws])
+    table, store = data.table, data.store
+    messages = [*data.messages, *uninstalled(settings.interpretable)]
+    warnings = [*source.notes, *messages, *quarantine(folder, table, store), *notes_of(store)]
     stages.journal.tell(
         "encoded", rows=store.split.counts(), task=store.task.name, blocks=shapes(store), said=warnings,
         share=store.share,
     )  # fmt: skip
-    return Prepared(held=held, table=table, store=store, scan=scan, warnings=warnings)
+    return data, warnings
 
 
 def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:

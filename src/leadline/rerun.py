@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from leadline.config import Settings, from_mapping, translated
 from leadline.flaws.stage import READINGS
 from leadline.pipeline import run_pipeline
 from leadline.race import history as journals
 from leadline.race.context import RunContext
-from leadline.race.history import Fate, Past
+from leadline.race.history import Fate
 from leadline.race.journal import Event
 from leadline.race.worker import CLOCK
-from leadline.readers.find import cache_of, find
+from leadline.readers.find import cache_of
 from leadline.results.run import Run
-from leadline.results.run_folder import finish, hold, left, made_by, making, name_of
+from leadline.results.run_data import find_again
+from leadline.results.run_folder import finish, hold, left, made_by, making, name_of, read_config
 from leadline.stats.verdict import Verdict
 from leadline.system.errors import OutputError, SourceError
 from leadline.system.lock import Lock
@@ -35,7 +35,8 @@ from leadline.system.resources import machine, versions
 
 
 def resume(
-    run: str | Path | None = None, source: Any = None, *, watch: Callable[[Event], None] | None = None
+    run: str | Path | None = None, source: Any = None, *, test: Any = None,
+    watch: Callable[[Event], None] | None = None,
 ) -> Run:  # fmt: skip
     """Go on with a run that was killed.
 
@@ -45,7 +46,7 @@ def resume(
 
     Args:
         run: the folder that the run was to make (default: the newest in ./runs that was killed).
-        source: where the data is now, or the frame or arrays that were given (default: as the run says).
+        source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
 
     Raises:
         LeadlineError: where no such run was cut short, or the source has changed.
@@ -54,13 +55,13 @@ def resume(
     final = partial.with_name(name_of(partial))
     with _held(partial) as lock:
         past = journals.read(partial)
-        asked, source = _config(partial, source)
-        given = _same(find(source, asked.test, asked), past, partial)
-        context = RunContext(
-            settings=asked, source=given, folder=partial, began=time.monotonic() - past.spent_s, past=past,
-            watch=watch or (lambda event: None),
-        )  # fmt: skip
-        with spoken(cache=context.cache, out=final):
+        settings, source, test = read_config(partial, source, test)
+        with spoken(cache=cache_of(settings), out=final):
+            found = find_again(partial, past, settings, source, test)
+            context = RunContext(
+                settings=settings, source=found, folder=partial, began=time.monotonic() - past.spent_s, past=past,
+                watch=watch or (lambda event: None),
+            )  # fmt: skip
             result = run_pipeline(context)
             finish(partial, final, lock)
     return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
@@ -89,13 +90,14 @@ class Replay:
 
 
 def replay(
-    run: str | Path, source: Any = None, *, out: str | Path | None = None, watch: Callable[[Event], None] | None = None
-) -> Replay:
+    run: str | Path, source: Any = None, *, test: Any = None, out: str | Path | None = None,
+    watch: Callable[[Event], None] | None = None,
+) -> Replay:  # fmt: skip
     """Repeat a finished run by following its journal, and compare every contender and the shipped file with it.
 
     Args:
         run: the folder of the run.
-        source: where the data is now, or the frame or arrays that were given (default: as the run says).
+        source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
         out: the folder of the repetition (default: RUN-replay).
 
     Raises:
@@ -105,7 +107,7 @@ def replay(
     if not (folder / "result.json").is_file():
         raise SourceError(f"{folder} holds no finished run; leadline resume goes on with one that was killed.")
     past = journals.read(folder)
-    asked, source = _config(folder, source)
+    settings, source, test = read_config(folder, source, test)
     final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
     went = replace(
         past,
@@ -115,11 +117,11 @@ def replay(
         # The cheaper ships where it is a tie: by what was measured then, for it decides which file there is.
         costs={name: fate.facts["predict_us"] for name, fate in past.fates.items() if "predict_us" in fate.facts},
     )
-    with spoken(cache=cache_of(asked), out=final), making(final) as partial:
-        given = _same(find(source, asked.test, asked), past, folder)
+    with spoken(cache=cache_of(settings), out=final), making(final) as partial:
+        found = find_again(folder, past, settings, source, test)
         _copy(folder, partial)
         context = RunContext(
-            settings=asked, source=given, folder=partial, began=time.monotonic(), past=went, until=math.inf,
+            settings=settings, source=found, folder=partial, began=time.monotonic(), past=went, until=math.inf,
             watch=watch or (lambda event: None),
         )  # fmt: skip
         result = run_pipeline(context)
@@ -165,31 +167,6 @@ def _held(partial: Path) -> Iterator[Lock | None]:
     finally:
         if lock is not None:
             lock.release()
-
-
-def _config(folder: Path, source: Any) -> tuple[Settings, Any]:
-    import yaml
-
-    path = folder / "config.yaml"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        named, in_memory = config.pop("source"), config.pop("in_memory")
-        if config["epochs"] is not None:
-            config.pop("budget")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise SourceError(f"{path} is missing or damaged; start the run again with leadline fit.") from error
-    if source is None and in_memory:
-        raise SourceError(f"{folder} was run on a {named} in memory; give it again, as in ll.resume(run, source).")
-    return from_mapping(translated(config)), named if source is None else source
-
-
-def _same(given: Any, past: Past, folder: Path) -> Any:
-    if given.digest != past.digest:
-        raise SourceError(
-            f"{given.name} is not what {folder} was run on: its content has changed. Point to the data as it was, or "
-            "start a new run with leadline fit."
-        )
-    return given
 
 
 def _copy(folder: Path, partial: Path) -> None:

@@ -15,8 +15,8 @@ SOURCE = Path(leadline.__file__).parent
 # From the ground up. `leadline` itself is the public names, which the command line calls.
 LAYERS = (
     "system", "graph", "charts", "metrics", "core", "tasks", "nets", "kinds", "config", "readers", "dataset",
-    "inspect", "train", "contenders", "stats", "race", "flaws", "textbook", "use", "ship", "results", "report",
-    "pipeline", "api", "dry_run", "rerun", "cache", "leadline", "cli", "__main__",
+    "inspect", "train", "contenders", "stats", "race", "flaws", "prepare", "textbook", "use", "ship", "results",
+    "report", "pipeline", "api", "dry_run", "rerun", "cache", "leadline", "cli", "__main__",
 )  # fmt: skip
 
 

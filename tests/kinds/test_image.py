@@ -192,6 +192,17 @@ def test_arrays_of_any_layout_and_scale(order: str, unit: Any, colours: np.ndarr
     np.testing.assert_array_equal(IMAGE.decode(cells, None, settings).values[0], colours)
 
 
+@pytest.mark.parametrize("level", [-(2.0**63), -1e38, 1e38, 3e38, 1e-45, 0.0])
+@pytest.mark.parametrize("step", [0.0, 1e-45])
+def test_pictures_of_one_level_are_decoded_whatever_it_is(level: float, step: float) -> None:
+    array = np.full((3, 8, 8, 3), level, np.float32)
+    array[0, 0, 0] += np.float32(step)
+    cells = pl.Series(array)
+    with np.errstate(invalid="raise", over="raise", divide="raise"):
+        values = IMAGE.decode(cells, None, IMAGE.sniff(cells, None)).values
+    assert [value.shape for value in values] == [(8, 8, 1)] * 3
+
+
 def test_images_of_one_small_size_are_kept_as_they_are(bars: Any, fit: Any) -> None:
     images, _ = bars(20, 16)
     fitted, run = fit("image", pl.Series("image", images))

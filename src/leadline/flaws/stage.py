@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from leadline.config import Settings
-from leadline.core.contender import Clock, readings
+from leadline.core.contender import Clock
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store, again
 from leadline.dataset.table import Table
@@ -20,10 +20,8 @@ from leadline.flaws.fix import mended
 from leadline.flaws.flaw import Flaw
 from leadline.flaws.scan import Look, Repeats, chosen, joined, look, repeats, told
 from leadline.flaws.time_budget import Pace
-from leadline.race.context import RunContext
-from leadline.system.resources import most_threads
 
-__all__ = ["READINGS", "Encode", "Scan", "scan", "scan_run"]
+__all__ = ["READINGS", "Encode", "Scan", "scan"]
 
 READINGS = "flaws.f64"  # in the run folder: of the clock by which flaws were looked for
 Encode = Callable[[Table, Store | None], tuple[Table, Store]]  # table -> split, its test labels sealed, and encoded
@@ -101,12 +99,3 @@ def scan(table: Table, store: Store, encode: Encode, asked: Settings, threads: i
         table=table, store=store, base=base, said=[*found.said, *first.left_out, *said], first=first, twins=found,
         flaws=flaws,
     )  # fmt: skip
-
-
-def scan_run(table: Table, store: Store, encode: Encode, context: RunContext) -> Scan:
-    """The stage of a run: its clock's readings are kept in the run folder, and followed where they are there."""
-    settings, path = context.settings, context.folder / READINGS
-    clock = Clock(settings.seconds, began=context.began, readings=readings(path))
-    found = scan(table, store, encode, settings, most_threads(), clock)
-    clock.write(path)
-    return found

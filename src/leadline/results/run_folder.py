@@ -22,19 +22,20 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from leadline.config import Settings, option_of
-from leadline.system.errors import OutputError
+from leadline.config import Settings, from_mapping, option_of, translated
+from leadline.system.errors import OutputError, SourceError
 from leadline.system.interrupts import deaf
 from leadline.system.lock import Lock, holder, take
 from leadline.system.os_errors import removed
 
 __all__ = [
-    "command", "finish", "hold", "left", "made_by", "making", "name_of", "remarks", "run_folder", "source_of",
-    "write_config",
+    "command", "finish", "hold", "left", "made_by", "making", "name_of", "read_config", "remarks", "run_folder",
+    "source_of", "write_config",
 ]  # fmt: skip
 
 PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-\d+(-\d+)?")  # a run that is being made, or was killed
 LOCK = "lock"  # the file in it
+CONFIG = "config.yaml"
 
 
 @contextmanager
@@ -136,20 +137,52 @@ def _free(name: str) -> Path:
     return next(path for path in named if not path.exists() and not left(path.parent, path.name))
 
 
-def write_config(folder: Path, source: Any, asked: Settings) -> None:
+def write_config(folder: Path, source: Any, test: Any, settings: Settings) -> None:
     """Write the settings of a run, and what it was pointed at."""
     import yaml
 
-    shown = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    config = {"source": shown, "in_memory": not isinstance(source, (str, Path)), **asked.as_dict()}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    shown = str(source) if _is_path(source) else type(source).__name__
+    config = {
+        "source": shown, "in_memory": not _is_path(source), "test_in_memory": test is not None and not _is_path(test),
+        **settings.as_dict(),
+    }  # fmt: skip
+    (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def read_config(folder: Path, source: Any = None, test: Any = None) -> tuple[Settings, Any, Any]:
+    """The settings of a run, its source and its test rows; `source` and `test` are where they are now.
+
+    Raises:
+        SourceError: where the file is missing or damaged, or what was in memory is not given again.
+    """
+    import yaml
+
+    path = folder / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        named, in_memory = config.pop("source"), config.pop("in_memory")
+        test_in_memory = config.pop("test_in_memory", False)  # files of earlier versions do not have it
+        if config["epochs"] is not None:
+            config.pop("budget")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise SourceError(f"{path} is missing or damaged; start the run again with leadline fit.") from error
+    if source is None and in_memory:
+        raise SourceError(f"{folder} was run on a {named} in memory; give it again in Python, as `source`.")
+    if test is None and test_in_memory:
+        raise SourceError(f"{folder} was tested on rows in memory; give them again in Python, as `test`.")
+    settings = from_mapping(translated(config))
+    return settings, named if source is None else source, settings.test if test is None else test
 
 
 def source_of(folder: Path) -> str:
     """The source as config.yaml names it."""
     import yaml
 
-    return str(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["source"])
+    return str(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["source"])
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, (str, Path))
 
 
 def command(source: str, asked: Settings) -> str:

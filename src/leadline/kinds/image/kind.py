@@ -244,7 +244,7 @@ def _span(ends: Sequence[tuple[float, float] | None]) -> list[float] | None:
     for top in TOPS:
         if low >= 0 and top / 2 < high <= top:
             return [0.0, top]
-    return [low, high if high > low else low + 1.0]
+    return [low, high if high > low else low + max(1.0, abs(low))]  # adding 1 to a large float changes nothing
 
 
 def _ground(contrasts: Sequence[tuple[float, ...]]) -> str:
@@ -334,7 +334,8 @@ def _to_uint8(pixels: np.ndarray, span: Sequence[float]) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     low, high = span
-    scaled = (np.nan_to_num(pixels.astype(np.float32), nan=low) - np.float32(low)) * np.float32(255.0 / (high - low))
+    factor = np.float32(min(255.0 / (high - low), float(np.finfo(np.float32).max)))
+    scaled = (np.nan_to_num(pixels.astype(np.float32), nan=low) - np.float32(low)) * factor
     return np.asarray(scaled.clip(0, 255).round(), np.uint8)
 
 

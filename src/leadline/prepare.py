@@ -1,0 +1,59 @@
+"""From a source to rows that contenders can learn from: table, audit, split, encode, flaws. Writes to the cache alone.
+
+A run takes these steps before its race (pipeline.py); the data of a finished run come back by the same steps
+(results/run_data.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from leadline.config import Settings
+from leadline.core.contender import Clock
+from leadline.dataset.audit import audit
+from leadline.dataset.encode import Encoder
+from leadline.dataset.heldout import HeldOut
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table
+from leadline.dataset.table import read as infer_table
+from leadline.flaws.stage import Scan, scan
+from leadline.readers.source import Source
+from leadline.system.resources import most_threads
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Rows that are ready to be learned from; table and store have no labels of test rows."""
+
+    held: HeldOut
+    table: Table
+    store: Store
+    scan: Scan
+    messages: list[str]
+
+
+def prepare(
+    source: Source, settings: Settings, cache: Path, clock: Clock | None, *, share: float | None = None,
+    end: Callable[[str], None] = lambda stage: None,
+) -> Prepared:  # fmt: skip
+    """Rows become tensors, labels of test rows are held out, flaws are searched for and, on --fix, removed.
+
+    Args:
+        clock: of the search for flaws; what it finds depends on the readings. None: no search.
+        share: of the rows, as an earlier run decoded them (default: as many as there is time for).
+        end: called with the name of each stage when it ends.
+    """
+    table, audited = audit(infer_table(source, settings), settings)
+    end("audit")
+    held = HeldOut(table)
+    encode = Encoder(held=held, settings=settings, cache=cache, share=share)
+    table, store = encode(table)
+    end("encode")
+    scanned = Scan(table=table, store=store, base=table)
+    if clock is not None:
+        scanned = scan(table, store, encode, settings, most_threads(), clock)
+    end("flaws")
+    messages = [*audited, *scanned.said]
+    return Prepared(held=held, table=scanned.table, store=scanned.store, scan=scanned, messages=messages)
