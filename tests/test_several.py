@@ -129,7 +129,7 @@ def test_a_set_holds_the_labels_that_a_row_may_bear(tmp_path: Path) -> None:
     for row in told.iter_rows(named=True):
         assert row["set"].split("|") == ([n for n in run.model.classes if row[f"p_{n}"] >= at] or [""])
     assert "set" in pl.read_parquet(run.folder / "predictions.parquet").columns
-    assert "labels that the row may bear" in (run.folder / "report.html").read_text()
+    assert "labels that the row may have" in (run.folder / "report.html").read_text()
 
 
 def test_pictures_with_several_labels_from_a_manifest(tmp_path: Path) -> None:
