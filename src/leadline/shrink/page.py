@@ -20,8 +20,11 @@ STYLE = """
   --baseline: #64748b; --signal: #ad1567; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eef3; --paper: #0b1826; --rule: #29405a; --quiet: #a5b5c4;
   --deep: #6db3ec; --baseline: #93a4b7; --signal: #ff79b8; } }
-body { margin: 0 auto; max-width: 960px; padding: 24px; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, sans-serif; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+body { margin: 0 auto; max-width: 1056px; padding: 24px; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-variant-numeric: tabular-nums; }
+h1, h2 { font-family: "Iowan Old Style", Palatino, Charter, Georgia, serif; line-height: 1.15; }
+h1 { font-size: clamp(2.2rem, 6vw, 4rem); margin: 4px 0 12px; letter-spacing: -.018em; overflow-wrap: anywhere; }
+h2 { font-size: 1.7rem; margin: 34px 0 8px; } p { max-width: 72ch; } .eyebrow { color: var(--quiet); margin: 0; }
 figure { margin: 0; } .plot { padding: 34px 14px 52px calc(var(--gutter) + 8px); }
 svg { display: block; width: 100%; overflow: visible; } svg text { fill: var(--ink); font-size: 12px; }
 svg text.tick, svg text.name { fill: var(--quiet); } svg text.end { text-anchor: end; }
@@ -30,8 +33,10 @@ svg text.label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
 .grid { stroke: var(--rule); } .axis { stroke: var(--ink); } .front { stroke: var(--quiet); stroke-dasharray: 5 4; }
 .mark.deep { fill: var(--deep); } .mark.baseline { fill: var(--paper); stroke: var(--baseline); stroke-width: 2px; }
 .halo { fill: none; stroke: var(--signal); stroke-width: 2px; }
-table { border-collapse: collapse; font-size: .9rem; } td, th { padding: 4px 12px 4px 0; text-align: left;
-  border-bottom: 1px solid var(--rule); font-weight: 400; } pre { overflow-x: auto; }
+.scroll, pre { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; white-space: nowrap; }
+td, th { padding: 6px 18px 6px 0; text-align: left; border-bottom: 1px solid var(--rule); font-weight: 400; }
+th { color: var(--quiet); border-bottom-color: var(--ink); } .num { text-align: right; }
+td:last-child { text-align: left; }
 """
 SHOWN = 5  # times the allowed drop, within which candidates are plotted; the table has all of them
 
@@ -48,7 +53,7 @@ def recipe(model: str) -> str:
 
 def page(result: Mapping[str, Any], folder: Path) -> str:
     """The page of a shrink that went to `folder`."""
-    rows, shown = list(result["frontier"]), "Model " + folder.name
+    rows, title = list(result["frontier"]), "A smaller file" if result["chosen"] is not None else "No smaller file"
     head = ("file", "size", "one row", "a row in a batch", "memory", result["metric"], "drop", "")
     table = grid(
         head,
@@ -68,7 +73,8 @@ def page(result: Mapping[str, Any], folder: Path) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{esc(shown)}</title><style>{STYLE}</style></head><body>\n<h1>{esc(shown)}</h1>\n"
+        f"<title>{esc(folder.name)}: {title}</title><style>{STYLE}</style></head><body>\n"
+        f'<p class="eyebrow">{esc(folder.name)}</p><h1>{title}</h1>\n'
         f"<p>{esc(result['why'])}</p>\n<ul>{notes}</ul>\n<h2>Quality and size</h2>{_plot(result, rows)}\n{table}\n"
         f"<p>{result['choosing_rows']:,} test rows chose the order of the tests, and the other "
         f"{result['judging_rows']:,} judged; scores and drops of the table are of the rows that chose. Times are of "
