@@ -137,9 +137,9 @@ def peak_mb() -> float:
 
     Linux keeps two numbers. That of getrusage starts at the peak of the process that started this one.
     """
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return round(int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1.024e-3, 1)
+    with suppress(OSError, ValueError, KeyError):
+        facts = dict(row.split(":", 1) for row in Path("/proc/self/status").read_text().splitlines())
+        return round(int(facts["VmHWM"].split()[0]) * 1.024e-3, 1)
     try:
         import resource
     except ImportError:  # Windows
