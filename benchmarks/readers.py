@@ -203,7 +203,9 @@ def _measured(seconds: float) -> Found:
             raise KeyboardInterrupt  # the only exception that hypothesis lets pass at once
         tried += 1
         if tried % 50 == 0:
-            print(f"    {tried:,} tables in {time.perf_counter() - began:.0f} s, {wrong.total()} pairs differ", flush=True)
+            print(
+                f"    {tried:,} tables in {time.perf_counter() - began:.0f} s, {wrong.total()} pairs differ", flush=True
+            )
         with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             held.update(form for form, _ in forms(drawn, Path(name)))
