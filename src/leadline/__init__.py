@@ -82,7 +82,11 @@ _RENAMED = {"clean": "cache.clear", "kept": "cache.list", "runs": "list_runs", "
 
 def __getattr__(name: str) -> Any:
     if name in _RENAMED:
-        raise AttributeError(f"ll.{name} is now called ll.{_RENAMED[name]}.")
+        from operator import attrgetter
+        from warnings import warn
+
+        warn(f"ll.{name} is now called ll.{_RENAMED[name]}.", FutureWarning, stacklevel=2)
+        return attrgetter(_RENAMED[name])(__import__("leadline"))
     if name not in _HOMES:
         raise AttributeError(f"module 'leadline' has no attribute {name!r}")
     from importlib import import_module

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -205,10 +206,10 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         30.0
     """
     known = {f.name for f in fields(Settings)}
-    if renamed := [name for name in values if name in RENAMED]:
-        raise LeadlineError(f"The setting {renamed[0]!r} is now called {RENAMED[renamed[0]]!r}.")
-    if "need" in values:
-        raise LeadlineError(f"The setting 'need' is now {', '.join(RENAMED_NEEDS.values())}; each is one condition.")
+    if renamed := [name for name in values if name in RENAMED or name == "need"]:
+        new = ", ".join(RENAMED.get(name, ", ".join(RENAMED_NEEDS.values())) for name in renamed)
+        warnings.warn(f"{', '.join(renamed)} is now called {new}.", FutureWarning, stacklevel=3)
+        values = translated(values)
     if unknown := sorted(set(values) - known):
         raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
     values = {name: value for name, value in values.items() if value is not None}
@@ -245,7 +246,8 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
         settings["kind"] = [f"{column}={FORMER.get(kind, kind)}" for column, _, kind in pairs]
     if settings.get("fix"):
         settings["fix"] = ",".join(RENAMED_FIXES.get(name.strip(), name.strip()) for name in settings["fix"].split(","))
-    for text in values.get("need", ()):
+    needs = values.get("need") or ()
+    for text in (needs,) if isinstance(needs, str) else needs:
         name, _, bound = text.partition("<")
         settings[RENAMED_NEEDS[name.strip()]] = bound.lstrip("=").strip() or True
     return settings

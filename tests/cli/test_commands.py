@@ -67,8 +67,6 @@ ERRORS = [
     ("contender that cannot", GOOD, f"{DATA} --only cnn", "--only cnn leaves no contender for these columns;"),
     ("unknown time column", GOOD, f"{DATA} --time-column t", "--time-column t is not a column; columns are x, c, y."),
     ("time of words", GOOD, f"{DATA} --time-column c", "--time-column c holds values that are neither numbers nor"),
-    ("old option", GOOD, f"{DATA} --time c", "--time is now called --time-column."),
-    ("old bound", GOOD, f"{DATA} --need size<2MB", "--need is now called --max-latency, --max-size, --max-memory,"),
     ("old fix", GOOD, f"{DATA} --fix all,leak", "--fix leak is now called --fix target_leakage."),
     ("old kind", GOOD, f"{DATA} --kind c=list", "--kind c=list is now called --kind c=tags."),
     ("old contender", GOOD, f"{DATA} --only glassbox", "--only glassbox is now called --only ebm."),

@@ -9,6 +9,7 @@ import pytest
 
 import leadline as ll
 from leadline.cli.commands import main
+from leadline.config import from_mapping
 from leadline.metrics.cost import INTERPRETABLE, Need, price, ruled_out
 from leadline.metrics.metrics import METRICS
 from leadline.system.errors import LeadlineError
@@ -51,13 +52,14 @@ def test_each_rules_out_who_misses_it(need: Need) -> None:
     assert set(ruled_out([need], {"cnn": CNN, "linear": LINEAR})) == {"cnn"}
 
 
-def test_a_setting_of_an_earlier_version_says_its_name_of_today(mixed: Any) -> None:
-    with pytest.raises(LeadlineError, match="The setting 'need' is now max_latency, max_size, max_memory"):
-        ll.fit(mixed(40), target="y", need="latency<5ms")
-    with pytest.raises(LeadlineError, match="The setting 'rounds' is now called 'repeats'"):
-        ll.fit(mixed(40), target="y", rounds=3)
-    with pytest.raises(AttributeError, match=r"ll.kept is now called ll.cache.list"):
-        ll.kept  # noqa: B018
+def test_a_setting_of_an_earlier_version_works_and_says_its_name_of_today() -> None:
+    with pytest.warns(FutureWarning, match="need is now called max_latency, max_size, max_memory"):
+        assert from_mapping({"need": "latency<5ms"}).needs == [BOUND]
+    with pytest.warns(FutureWarning, match="rounds, time is now called repeats, time_column"):
+        found = from_mapping({"rounds": 3, "time": "day"})
+    assert (found.repeats, found.time_column) == (3, "day")
+    with pytest.warns(FutureWarning, match=r"ll.kept is now called ll.cache.list"):
+        assert ll.kept is ll.cache.list
 
 
 def test_the_price_is_what_the_best_would_have_scored() -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from leadline.cli import edge, model_commands
 from leadline.cli.output import as_json
 from leadline.cli.progress import plainly
-from leadline.config import COLUMNS, RENAMED, RENAMED_NEEDS, option_of
+from leadline.cli.renamed import today
+from leadline.config import COLUMNS, option_of
 from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import STOPPED, at_once
 
@@ -45,11 +46,7 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
     plainly()
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        options, more = parser.parse_known_args(arguments)
-    except LeadlineError as error:  # an option of an earlier version
-        print(f"leadline: {error}", file=sys.stderr)
-        return 2
+    options, more = parser.parse_known_args(today(sys.argv[1:] if arguments is None else arguments))
     options.began = began
     if more and options.command == "fit" and all(map(os.path.exists, more)):
         parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
@@ -107,8 +104,6 @@ def _add_training(commands: Any, shared: argparse.ArgumentParser) -> None:
             if command is check and field.name not in CHECKED:
                 continue
             _add_setting(command, field)
-        _add_renamed(command, {option_of(old): option_of(new) for old, new in RENAMED.items()})
-        _add_renamed(command, {"--need": ", ".join(map(option_of, RENAMED_NEEDS.values()))})
 
 
 def _add_setting(command: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
@@ -124,19 +119,6 @@ def _add_setting(command: argparse.ArgumentParser, field: dataclasses.Field[Any]
         command.add_argument(option, action="append", help=text)
     else:
         command.add_argument(option, help=text)
-
-
-class _Renamed(argparse.Action):
-    """An option of an earlier version: says what it is called now."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        """Ends the command."""
-        raise LeadlineError(f"{self.option_strings[0]} is now called {self.const}.")
-
-
-def _add_renamed(command: argparse.ArgumentParser, names: dict[str, str]) -> None:
-    for old, new in names.items():
-        command.add_argument(old, nargs="?", action=_Renamed, const=new, help=argparse.SUPPRESS)
 
 
 def _add_rerun(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -170,7 +152,6 @@ def _add_runs(commands: Any, shared: argparse.ArgumentParser) -> None:
     cache.add_argument("action", nargs="?", choices=["clear"], help="remove the entries (default: list them)")
     cache.add_argument("--cache", help="the folder (default: $LEADLINE_CACHE, else the user's cache)")
     cache.add_argument("--older-than", help="with clear: only entries unused for longer than this: 12h, 30d, 2w")
-    _add_renamed(cache, {"--clean": "cache clear", "--older": "--older-than"})
 
 
 def _fit(options: argparse.Namespace) -> int:
