@@ -226,7 +226,7 @@ class NetworkRun(ABC):
         self.trainer.optimizer.step(done, self.trainer.share)
 
     def _seconds_on(self, threads: int) -> float:
-        """Seconds of a step on so many threads, told by steps that are learned from like all others."""
+        """Seconds of a step on so many threads, measured on steps that train the network like all others."""
         import torch
 
         torch.set_num_threads(threads)

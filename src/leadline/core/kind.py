@@ -159,7 +159,7 @@ class Body:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Rows of a block, for whoever compares them."""
+    """Rows of a block, to be compared with each other."""
 
     block: Block
     places: np.ndarray  # int64 [n], row numbers
@@ -183,7 +183,7 @@ class FileProperties:
     words: Mapping[str, str]  # what each is called
     removable: tuple[str, ...]  # those that `removed` evens out
     removed: Callable[[Rows, Path | None, bytes], np.ndarray]  # rows, root, encode graph -> tensor [n, ...]
-    seconds: Callable[[pl.Series, Path | None], float]  # that a row takes, told by sizes alone
+    seconds: Callable[[pl.Series, Path | None], float]  # that a row takes, estimated from sizes alone
 
 
 class Kind(ABC):

@@ -54,7 +54,7 @@ def main(job_path: str | None = None) -> None:
 
     try:
         fitted = work(job, began, stop, say)
-        if job.leaves:  # memory is short: whoever comes next needs what this one holds
+        if job.leaves:  # memory is short: the next job needs what this one uses
             try:
                 export(job, fitted, say)
             except Exception:  # what it has learned still counts; a request for the graph is answered with an error

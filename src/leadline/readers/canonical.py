@@ -1,4 +1,4 @@
-"""Values in one canonical form, whoever read them: few types in a frame, before any kind sees them.
+"""Values in one canonical form, whichever reader read them: few types in a frame, before any kind sees them.
 
 Enters: a lazy frame as a reader made it. Leaves: the same with these types, and no others, in scalar columns:
 

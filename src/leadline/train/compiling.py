@@ -33,7 +33,7 @@ def compile_or_not(
     module: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], loss: Loss, choice: Choice, setting: bool | str,
     left: Callable[[float], float],
 ) -> Choice:  # fmt: skip
-    """`setting`: True, False or 'auto'; `left`: the seconds of training that are left, told from those of a step."""
+    """`setting`: True, False or 'auto'; `left`: seconds of training left, estimated from those of a step."""
     if setting is False or (setting == "auto" and left(LONGEST) < WORTH):
         return choice
     option = replace(choice, compiled=True, attention=False)

@@ -231,7 +231,7 @@ class ModuleRun:
         if self.trainer.best is not None:
             self.trainer.load_best()
         whole, spent = time.perf_counter() - self._began, self.trainer.seconds
-        if self._device != CPU:  # told from a few steps, which the device was waited for in
+        if self._device != CPU:  # estimated from a few steps, each of which waited for the device
             over = sum(spent) / max(1e-9, whole - self._valid)
             spent = [part / max(1.0, over) for part in spent]
         seconds = dict(zip(PARTS, spent, strict=True)) | {"valid": self._valid}

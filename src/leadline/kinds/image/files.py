@@ -56,7 +56,7 @@ def coarsened(rows: Rows, root: Path | None, encode: bytes) -> np.ndarray:
 
 
 def seconds_to_coarsen(cells: pl.Series, root: Path | None) -> float:
-    """Seconds that a row takes, about: told by sizes alone, so that it is the same each time."""
+    """Seconds that a row takes, about: estimated from file sizes alone, so that it is the same each time."""
     areas = [area for cell in cells.gather_every(max(1, len(cells) // 50)).to_list() if (area := _area(cell, root))]
     return A_FILE + A_PIXEL * float(np.mean(areas or [0]))
 

@@ -62,9 +62,9 @@ def alike(batches: Iterable[np.ndarray]) -> np.ndarray:
             for view in shapes[1:]:
                 found += [_left(view[part], shapes[0][other]), _left(shapes[0][part], view[other])]
             left[part, place] = np.min(found, axis=0)
-    twins, tone = neighbors.pairs(where, left, MOST_LEFT), np.concatenate(tones)
-    unlike = np.abs(tone[twins[:, 0]] - tone[twins[:, 1]]).max(axis=1, initial=0.0)
-    return np.asarray(twins[unlike <= TONE])
+    pairs, tone = neighbors.pairs(where, left, MOST_LEFT), np.concatenate(tones)
+    unlike = np.abs(tone[pairs[:, 0]] - tone[pairs[:, 1]]).max(axis=1, initial=0.0)
+    return np.asarray(pairs[unlike <= TONE])
 
 
 def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
