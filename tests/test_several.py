@@ -21,7 +21,7 @@ from leadline.metrics.metrics import METRICS
 from leadline.metrics.multilabel import packed, unpacked
 from leadline.stats.calibration import label_calibrator, summary
 from leadline.system.errors import TargetError
-from leadline.use.predict import write
+from leadline.use.answer_file import write
 
 NAMES = ("rot", "grün", "blau")
 
@@ -102,9 +102,9 @@ def test_every_contender_learns_several_labels_and_its_file_answers_them(contend
     right = np.stack([told[f"p_{name}"].to_numpy() >= 0.5 for name in NAMES], axis=1) == borne
     assert right.mean() > 0.8
     assert told["prediction"][0].to_list() == [n for n in run.model.classes if told[f"p_{n}"][0] >= 0.5]
-    write(told, tmp_path / "told.csv")
+    write([told], tmp_path / "told.csv")
     assert pl.read_csv(tmp_path / "told.csv")["prediction"].fill_null("")[0] == "|".join(told["prediction"][0])
-    write(told, tmp_path / "told.parquet")
+    write([told], tmp_path / "told.parquet")
     assert pl.read_parquet(tmp_path / "told.parquet")["prediction"].dtype == pl.List(pl.String)
     page = (run.folder / "report.html").read_text()
     assert "Support" in page and "grün" in page

@@ -176,7 +176,7 @@ def test_predict_checks_what_it_is_given(leadline: Run, table: Path, tmp_path: P
     code, _, err = leadline("predict", "run", table, "--out", "answers.docx")
     assert (
         code == 2
-        and err == "leadline: --out answers.docx has no known suffix; use one of .csv, .parquet, .jsonl, .tsv.\n"
+        and err == "leadline: --out answers.docx has no known suffix; use one of .csv, .tsv, .jsonl, .parquet.\n"
     )
     code, _, err = leadline("predict", "run", table, "--out", "gone/answers.csv")
     assert (code, err) == (

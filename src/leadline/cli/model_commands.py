@@ -50,8 +50,9 @@ def predict(options: argparse.Namespace) -> int:
     """Write answers to new rows."""
     with at_once():
         from leadline.readers.part import counted
+        from leadline.use.answer_file import check_out, write_delimited
         from leadline.use.model import Model
-        from leadline.use.predict import check_out, flat, write
+        from leadline.use.predict import predict_in_parts
 
     with warned():
         model = Model(model_path(options.model))
@@ -59,12 +60,11 @@ def predict(options: argparse.Namespace) -> int:
     if out is not None:
         check_out(out)
     with warned():
-        answers = model.predict(options.source)
-    if out is None:
-        sys.stdout.write(flat(answers).write_csv())
-    else:
-        write(answers, out)
-        print(f"{counted(len(answers), 'answer')} in {out}")
+        if out is None:
+            write_delimited(predict_in_parts(model, options.source), sys.stdout)
+        else:
+            rows = model.predict_to(options.source, out)
+            print(f"{counted(rows, 'answer')} in {out}")
     return 0
 
 

@@ -24,6 +24,7 @@ from leadline.readers.csv_preamble import look, without
 from leadline.readers.media import listed
 from leadline.readers.part import agreed, counted
 from leadline.system.errors import SourceError
+from leadline.system.process_state import environment
 
 __all__ = ["Converted", "convert"]
 
@@ -232,7 +233,8 @@ def _named(frame: pl.LazyFrame, names: tuple[str, ...]) -> pl.LazyFrame:
 
 
 def _sink(frame: pl.LazyFrame, table: Path) -> None:
-    frame.sink_parquet(table, compression="lz4")
+    with environment("POLARS_CSV_CHUNK_SIZE", str(BLOCK_BYTES)):  # else chunks grow with the file, and many are held
+        frame.sink_parquet(table, compression="lz4")
 
 
 def _blank_note(blank: int) -> tuple[str, ...]:

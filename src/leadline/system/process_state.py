@@ -14,6 +14,7 @@ last one undoes it, so that their order restores no setting that was itself a ch
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -81,6 +82,19 @@ def errors_only(logger: str) -> SharedChange:
         before = named.level
         named.setLevel(logging.ERROR)
         return lambda: named.setLevel(before)
+
+    return SharedChange(change)
+
+
+@cache
+def environment(name: str, value: str) -> SharedChange:
+    """The environment variable has this value inside, unless the user gave it one."""
+
+    def change() -> Callable[[], object]:
+        if name in os.environ:
+            return lambda: None
+        os.environ[name] = value
+        return lambda: os.environ.pop(name, None)
 
     return SharedChange(change)
 

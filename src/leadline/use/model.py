@@ -99,9 +99,22 @@ class Model:
         """
         from leadline.use.predict import predict
 
-        if self.task.generative:
-            raise ModelError(f"{self.path.name} writes text, and predicts no column; use `leadline generate`.")
         return predict(self, source, cache=cache)
+
+    def predict_to(self, source: Any, out: str | Path, *, cache: str | Path | None = None) -> int:
+        """The answers of `predict` in a file, CSV, TSV, Parquet or JSON Lines by its suffix, written as they are made:
+        memory does not grow with the rows.
+
+        Returns:
+            The number of answers.
+
+        Raises:
+            LeadlineError: the file cannot be written, or the source cannot be read; then there is no file.
+        """
+        from leadline.use.answer_file import write
+        from leadline.use.predict import predict_in_parts
+
+        return write(predict_in_parts(self, source, cache=cache), Path(out))
 
     def explain(
         self, source: Any, *, rows: Sequence[int] | None = None, layers: bool = False, cache: str | Path | None = None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,8 @@ from leadline.readers.media import MEDIA, listed, medium_of, visible
 from leadline.readers.part import called_as
 from leadline.readers.source import Source, read
 from leadline.system.cache import cache_folder
-from leadline.system.errors import ModelError, OutputError, SourceError
-from leadline.system.os_errors import NUMBERED, spoken
+from leadline.system.errors import ModelError, SourceError
+from leadline.system.os_errors import spoken
 from leadline.use.input_check import Watch
 
 if TYPE_CHECKING:
@@ -28,38 +27,38 @@ if TYPE_CHECKING:
 
 CHUNK = 4_096  # rows read together
 MANY = 32_768  # the same, where a value is one number or word
-WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
-    ".csv": lambda frame, path: flat(frame).write_csv(path),
-    ".parquet": pl.DataFrame.write_parquet, ".jsonl": pl.DataFrame.write_ndjson,
-    ".tsv": lambda frame, path: flat(frame).write_csv(path, separator="\t"),
-}  # fmt: skip
 
 
 def predict(model: Model, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
     """The columns of `Model.predict` for every row of the source, in its order; null where a row cannot be decoded."""
+    return pl.concat(predict_in_parts(model, source, cache=cache))
+
+
+def predict_in_parts(model: Model, source: Any, *, cache: str | Path | None = None) -> Iterator[pl.DataFrame]:
+    """The rows of `predict`, some thousand at a time: nobody has to hold them all."""
+    if model.task.generative:
+        raise ModelError(f"{model.path.name} writes text, and predicts no column; use `leadline generate`.")
     place = Path(cache) if cache else cache_folder()
     with spoken(cache=place, out=place):
-        return _answers(model, source, place)
+        yield from _answers(model, source, place)
 
 
-def _answers(model: Model, source: Any, cache: Path) -> pl.DataFrame:
+def _answers(model: Model, source: Any, cache: Path) -> Iterator[pl.DataFrame]:
     data = source_to_predict(source, model, cache)
     media = {name for name, facts in model.contract["inputs"].items() if facts["kind"] in MEDIA}
-    frames = []
     watch = Watch(model.contract["inputs"])
     for frame in batches(model, data, watch):
         outputs, bad = model.answer(frame, data.root, watch)
         answers = model.task.frame(outputs, bad)
         path = [name for name in frame.columns if name in media and frame[name].dtype == pl.String]
-        frames.append(answers.with_columns(frame[name] for name in path))  # which file an answer belongs to
         for position, why in sorted(bad.items())[:3]:
             warnings.warn(f"Row {watch.row + position + 1} has no answer: {why}.", stacklevel=2)
         watch.row += len(frame)
-    if not frames:
+        yield answers.with_columns(frame[name] for name in path)  # which file an answer belongs to
+    if not watch.row:
         raise SourceError(f"{data.name} holds no rows to predict.")
     for sentence in watch.messages():
         warnings.warn(sentence, stacklevel=2)
-    return pl.concat(frames)
 
 
 def batches(model: Model, data: Source, watch: Watch) -> Iterator[pl.DataFrame]:
@@ -154,27 +153,3 @@ def _renamed(source: Source, name: str, kind: str) -> Source:
     )
     assert train is not None
     return replace(source, train=train, valid=valid, test=test, kinds={name: kind})
-
-
-def write(frame: pl.DataFrame, out: Path) -> None:
-    """Write answers as CSV, TSV, Parquet or JSON Lines, by the suffix of `out`."""
-    check_out(out)
-    try:
-        WRITERS[out.suffix.lower()](frame, out)
-    except OSError as error:
-        number = error.errno or (int(match[1]) if (match := NUMBERED.search(str(error))) else None)
-        why = os.strerror(number).lower() if number else error
-        raise OutputError(f"{out} cannot be written ({why}); choose another --out.") from error
-
-
-def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists as one text, joined by '|', which `fit` reads as labels again: CSV knows no lists."""
-    return frame.with_columns(pl.col(pl.List(pl.String)).list.join("|"))
-
-
-def check_out(out: Path) -> None:
-    """Refuse a file that `write` would not know how to write, or where."""
-    if out.suffix.lower() not in WRITERS:
-        raise OutputError(f"--out {out} has no known suffix; use one of {', '.join(WRITERS)}.")
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent} to write {out.name} to; make it, or choose another --out.")
