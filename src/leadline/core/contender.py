@@ -184,6 +184,7 @@ class Contender(Protocol):
     interpretable: bool = False  # every answer is a sum that a person can read
     on_request: bool = False  # races only where the user names it, or asks for what it alone is
     formerly: str | None = None  # its name in earlier versions
+    pretrained: bool = False  # it learns from what a body has learned elsewhere
     baseline: bool = False  # what guessing gives: answered by the run itself, scored, never shipped
 
     def inputs(self, store: Tensors) -> list[str]:

@@ -136,6 +136,33 @@ class Within:
     why: str
 
 
+Side = Literal["classical", "scratch", "pretrained"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SidePair:
+    """Two sides of a run, each by its best contender by valid; above zero the first one is better."""
+
+    first: Side
+    second: Side
+    contenders: Annotated[tuple[str, str], "of the first and of the second side"]
+    gap: float
+    low: float
+    high: float
+    answer: Literal["first", "second", "tie", "unsure"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreeSides:
+    """Classical, deep from scratch and pretrained, where all three were raced; it does not change the verdict."""
+
+    answer: Annotated[
+        Literal["classical", "scratch", "pretrained", "tie", "unsure"], "the side that is better than both others"
+    ]
+    pairs: list[SidePair]
+    why: Annotated[str, "one sentence"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     """Why the race ended."""
@@ -306,6 +333,7 @@ class ResultV2(TypedDict):
     contenders: list[ContenderResult]
     verdict: Verdict
     needs: Needs | None
+    sides: Annotated[ThreeSides | None, "null where no pretrained contender raced beside both others"]
     within: list[Within]
     repeats_run: list[RepeatResult]
     ended: Ending

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from leadline.config import Settings
-from leadline.core.records import Ending, Needs, Verdict, Within
+from leadline.core.records import Ending, Needs, ThreeSides, Verdict, Within
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.split import CALIBRATED, folds_of
 from leadline.dataset.split_table import groups
@@ -44,6 +44,7 @@ class Trials:
     repeats: list[Repeat]
     verdict: Verdict
     within: list[Within]
+    sides: ThreeSides | None  # where a pretrained contender raced beside both others
     needs: Needs | None  # the conditions of the settings, whom they excluded, and what they cost
     group: np.ndarray | None  # of the first repeat's test rows, where it splits them
     ending: Ending
@@ -142,9 +143,9 @@ def run(
     verdict, needs = _priced(verdict, settings, ruled, first, scales.metric)
     held.decide()
     return Trials(
-        repeats=ended, verdict=verdict, within=scales.within(ended), group=group, needs=needs, ending=why,
-        raced_until=raced_until, advice=scales.advice, messages=messages, test_evaluations=held.evaluations(first.rows),
-        evaluations=held.counted(),
+        repeats=ended, verdict=verdict, within=scales.within(ended), sides=scales.three_sides(ended), group=group,
+        needs=needs, ending=why, raced_until=raced_until, advice=scales.advice, messages=messages,
+        test_evaluations=held.evaluations(first.rows), evaluations=held.counted(),
     )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ def _scales(
         known={
             e.name: Known(
                 family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), undertrained=e.facts["undertrained"],
-                size=e.facts["bytes"],
+                size=e.facts["bytes"], pretrained=e.contender.pretrained,
             )
             for e in _compared(race)
             if e.name not in ruled

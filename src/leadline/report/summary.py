@@ -47,9 +47,15 @@ def first_screen(facts: Facts) -> str:
     return (
         '<section class="first" aria-labelledby="answer">'
         f'<p class="eyebrow">Should you use deep learning on {title}?</p><h1 id="answer">{headline(facts)}</h1>'
-        f'<p class="why">{clip(why, 600)}</p><div class="evidence">{_picture(facts)}{aside}</div>'
+        f'<p class="why">{clip(why, 600)}</p>{_three_sides(facts)}<div class="evidence">{_picture(facts)}{aside}</div>'
         f"{_key_facts(facts)}</section>"
     )
+
+
+def _three_sides(facts: Facts) -> str:
+    """What pretraining brought, where it was measured."""
+    why = (facts.result.get("sides") or {}).get("why")
+    return f'<p class="why">{clip(why, 400)}</p>' if why else ""
 
 
 def _picture(facts: Facts) -> str:

@@ -56,6 +56,7 @@ def build_result(
         "columns": evidence.columns(table),
         "contenders": evidence.contenders(judged, context.began),
         "verdict": dataclasses.asdict(shipment.verdict), "needs": trials.needs,
+        "sides": None if trials.sides is None else dataclasses.asdict(trials.sides),
         "within": [dataclasses.asdict(each) for each in trials.within],
         "repeats_run": evidence.repeats(trials.repeats), "ended": dataclasses.asdict(trials.ending),
         "shipped": None if name is None else shipped(shipment, store, folder, judged.scored[name].score),

@@ -52,6 +52,7 @@ EXAMPLE = _pairs("twin:duplicate_of", "said:suggested_label")
 WITHOUT: dict[str, Any] = {
     "epochs": None,
     "needs": None,
+    "sides": None,
     "within": [],
     "repeats_run": [],
     "flaws": [],

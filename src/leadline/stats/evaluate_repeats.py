@@ -15,24 +15,22 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.core.records import Unit, Verdict, Within
+from leadline.core.records import Side, SidePair, ThreeSides, Unit, Verdict, Within
 from leadline.metrics.metrics import Metric
 from leadline.stats.advice import PLAIN, Advice
 from leadline.stats.few_folds import FEWEST_FOLDS, Fold, fold_of, folds_gap, spread
 from leadline.stats.intervals import FEWEST_SEEDS, LEVEL, Gap, Outlook, rows_gap
+from leadline.stats.repeat import Repeat
 from leadline.stats.sequential import level, looks
-from leadline.stats.verdict import FamilyBest, Trial, cheaper, judge, within
-
-if TYPE_CHECKING:
-    from leadline.stats.repeat import Repeat
+from leadline.stats.sides import SIDES, pair_answer, three_sides
+from leadline.stats.verdict import FamilyBest, Trial, cheaper, judge, region_of, within
 
 FEWEST_GROUPS = 10  # in the test, to be resampled; fewer say too little about how groups differ
 
-Pick = Callable[["Repeat"], str | None]  # the contender of a repeat that stands for something
+Pick = Callable[[Repeat], str | None]  # the contender of a repeat that stands for something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +41,14 @@ class Known:
     cost: float  # microseconds a row
     undertrained: bool
     size: float = 0.0  # bytes of what it learned
+    pretrained: bool = False
+
+    @property
+    def side(self) -> Side:
+        """Which of the three sides of a run it is on."""
+        if self.family == "classical":
+            return "classical"
+        return "pretrained" if self.pretrained else "scratch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,26 @@ class Scales:
                 if weighed is not None:
                     found.append(within(family, best, other, repeats[0].scores[other], weighed[0], self.metric))
         return found
+
+    def three_sides(self, repeats: Sequence[Repeat]) -> ThreeSides | None:
+        """How classical, deep from scratch and pretrained stand to each other; None where a side is missing."""
+        pairs = []
+        for first, second in SIDES:
+            names = [[name for name, known in self.known.items() if known.side == side] for side in (first, second)]
+            weighed = self._weigh(repeats, *(partial(Repeat.best_of, names=each, metric=self.metric) for each in names))
+            chosen = [self.chosen(repeats, each) for each in names]
+            if weighed is None or chosen[0] is None or chosen[1] is None:
+                return None
+            short = [self.known[name].undertrained for name in (chosen[0], chosen[1])]
+            low, high = weighed[0].interval()
+            answer = pair_answer(low, high, region_of(self.metric, repeats[0].scores[chosen[1]]), (short[0], short[1]))
+            pairs.append(
+                SidePair(
+                    first=first, second=second, contenders=(chosen[0], chosen[1]), gap=weighed[0].size, low=low,
+                    high=high, answer=answer,
+                )
+            )  # fmt: skip
+        return three_sides(pairs, self.metric)
 
     def until_sure(self, repeats: Sequence[Repeat], ended: bool) -> Verdict | None:
         """The verdict of a look, where it is time for one; None else, or where it would leave the question open.
