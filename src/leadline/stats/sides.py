@@ -1,9 +1,9 @@
 """Three sides of a run: classical, deep from scratch, and pretrained. Which of them is best?
 
 Enters: the interval of each pair of sides. Leaves: the one answer. A side is best where it is better than each of the
-others; each of these comparisons has its own 95% interval, and since all must agree, no correction is needed
-(intersection-union test: Berger 1982, Multiparameter hypothesis testing and acceptance sampling). A side is also best where it is better than
-one that is better than the third.
+others; each of these comparisons has its own 95% interval, and since all must agree, no correction is needed: an
+intersection-union test (Berger 1982, Multiparameter hypothesis testing and acceptance sampling). A side is also best
+where it is better than one that is better than the third.
 """
 
 from __future__ import annotations
