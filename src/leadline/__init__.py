@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from leadline import cache
     from leadline.api import fit
     from leadline.config import Settings
+    from leadline.curves.curves import Curves, learning_curves
     from leadline.dry_run import Check, check
     from leadline.explanation import explain
     from leadline.readers.samples import load
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BudgetError": "leadline.system.errors",
     "Check": "leadline.dry_run",
+    "Curves": "leadline.curves.curves",
     "LeadlineError": "leadline.system.errors",
     "Model": "leadline.use.model",
     "ModelError": "leadline.system.errors",
@@ -42,6 +44,7 @@ _HOMES = {
     "check": "leadline.dry_run",
     "explain": "leadline.explanation",
     "fit": "leadline.api",
+    "learning_curves": "leadline.curves.curves",
     "list_runs": "leadline.results.registry",
     "load": "leadline.readers.samples",
     "open_run": "leadline.results.registry",
@@ -54,6 +57,7 @@ _HOMES = {
 __all__ = [
     "BudgetError",
     "Check",
+    "Curves",
     "LeadlineError",
     "Model",
     "ModelError",
@@ -67,6 +71,7 @@ __all__ = [
     "check",
     "explain",
     "fit",
+    "learning_curves",
     "list_runs",
     "load",
     "open_run",

@@ -16,7 +16,8 @@ SOURCE = Path(leadline.__file__).parent
 LAYERS = (
     "system", "graph", "charts", "metrics", "core", "tasks", "nets", "kinds", "config", "readers", "dataset",
     "inspect", "train", "contenders", "stats", "race", "flaws", "prepare", "textbook", "use", "ship", "shrink",
-    "results", "report", "explanation", "pipeline", "api", "dry_run", "rerun", "cache", "leadline", "cli", "__main__",
+    "results", "report", "explanation", "curves", "pipeline", "api", "dry_run", "rerun", "cache", "leadline",
+    "cli", "__main__",
 )  # fmt: skip
 
 

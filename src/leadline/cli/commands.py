@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leadline.cli import edge, model_commands
+from leadline.cli import curves, edge, model_commands
 from leadline.cli.output import as_json
 from leadline.cli.progress import plainly
 from leadline.cli.renamed import today
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for add in (_add_training, _add_rerun, _add_runs, model_commands.add, edge.add):
+    for add in (_add_training, _add_rerun, _add_runs, model_commands.add, edge.add, curves.add):
         add(commands, shared)
     return parser
 
@@ -287,6 +287,7 @@ COMMANDS = {
     "explain": model_commands.explain,
     "verify": model_commands.verify,
     "shrink": edge.shrink,
+    "curves": curves.curves,
     "generate": model_commands.generate,
 }
 

@@ -163,6 +163,11 @@ class ThreeSides:
     why: Annotated[str, "one sentence"]
 
 
+# How many labelled rows the first of two ways to learn is worth: so many; at least so many, as the curves begin there;
+# it costs rows instead; the interval holds both signs.
+WorthCode = Literal["worth", "at_least", "costs", "costs_at_least", "open"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     """Why the race ended."""

@@ -1,0 +1,1 @@
+"""Learning curves of a finished run: scores over the number of labelled rows."""

@@ -1,0 +1,189 @@
+"""Learning curves of a run, and what they say: how many labelled rows one side is worth against another.
+
+Enters: a finished run. Leaves: `Curves`, in `curves.json` and `curves.html` of the run folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leadline.config import seconds
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.records import Side
+from leadline.curves.measure import Design, Watch, measure
+from leadline.metrics.metrics import METRICS
+from leadline.report.curves import render
+from leadline.results.run import Run
+from leadline.stats.evaluate_repeats import Known
+from leadline.stats.sides import SIDES
+from leadline.stats.worth import Distance, worth
+from leadline.system.errors import LeadlineError, OutputError
+
+RESULT, PAGE = "curves.json", "curves.html"
+FINISHED = ("finished", "cut")
+CALLED: dict[Side, str] = {"pretrained": "Pretraining", "scratch": "Deep learning", "classical": "A classical model"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """The scores of a contender with so many labelled rows, a draw each."""
+
+    rows: int
+    scores: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideCurve:
+    """The curve of the best contender of a side."""
+
+    side: Side
+    contender: str
+    points: list[Point]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """What the first side is worth against the second."""
+
+    first: Side
+    second: Side
+    distance: Distance
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Learning curves of a run."""
+
+    folder: Path
+    title: str
+    metric: str
+    labelled: int  # rows of train and valid together
+    test: int
+    evaluations: int  # scores of the test rows, after the verdict
+    curves: list[SideCurve]
+    worth: list[Worth]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What curves.json holds."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / PAGE
+
+    def __str__(self) -> str:
+        lines = [f"{self.metric} on {self.test:,} test rows, by labelled rows; the mean of the draws"]
+        sizes = [point.rows for point in self.curves[0].points]
+        lines.append("  " + " " * 12 + "".join(f"{size:>9,}" for size in sizes))
+        for curve in self.curves:
+            means = "".join(f"{np.mean(point.scores):>9.4g}" for point in curve.points)
+            lines.append(f"  {curve.contender:<12}{means}")
+        return "\n".join([*lines, *(each.why for each in self.worth)])
+
+
+def learning_curves(
+    run: Run, source: Any = None, test: Any = None, *, budget: str | float | None = None,
+    watch: Watch = lambda message: None,
+) -> Curves:  # fmt: skip
+    """Train the best contender of each side on nested parts of the rows, and compare the curves.
+
+    Args:
+        source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
+        budget: seconds, or text such as "2m" (default: as much as the run had).
+        watch: is called with a sentence before every training.
+
+    Raises:
+        LeadlineError: there are fewer than two sides, too few rows or too little time, or the data have changed.
+    """
+    contenders = _best(run)
+    if len(contenders) < 2:
+        had = ", ".join(f"{name} ({side})" for side, name in contenders.items()) or "none"
+        raise LeadlineError(
+            f"Learning curves compare a classical and a deep contender, and this run finished with {had}; run "
+            "leadline fit without --only, or with a larger --budget."
+        )
+    data = run.data(source, test)
+    split, metric = data.store.split, METRICS[data.store.task.metric]
+    labelled = len(split.train) + len(split.valid)
+    left = data.settings.seconds if budget is None else seconds(str(budget))
+    design = Design.of(labelled, len(data.store.task.classes), left)
+    found = measure(data, contenders, design, watch)
+    truth = data.labels("test")
+    curves = [
+        SideCurve(
+            side=side, contender=contenders[side],
+            points=[
+                Point(rows=size, scores=[float(metric(truth, answers)) for answers in draws])
+                for size, draws in zip(curve.sizes, curve.answers, strict=True)
+            ],
+        )
+        for side, curve in found.items()
+    ]  # fmt: skip
+    if len(curves) < 2:
+        raise LeadlineError("Fewer than two contenders finished with every number of rows; give a larger --budget.")
+    pairs = [(a, b) for a, b in SIDES if a in found and b in found]
+    said = []
+    for a, b in pairs:
+        gap = worth(found[a], found[b], truth, metric, data.settings.seed)
+        why = sentence((a, b), (contenders[a], contenders[b]), gap, labelled)
+        said.append(Worth(first=a, second=b, distance=gap, why=why))
+    made = Curves(
+        folder=run.folder, title=str(run.result["title"]), metric=metric.name, labelled=labelled, test=len(truth),
+        evaluations=sum(len(point.scores) for curve in curves for point in curve.points), curves=curves, worth=said,
+    )  # fmt: skip
+    _write(made)
+    return made
+
+
+def _best(run: Run) -> dict[Side, str]:
+    """{side: its best contender by valid}, of those that finished."""
+    metric = METRICS[run.result["metric"]]
+    best: dict[Side, Mapping[str, Any]] = {}
+    for each in run.result["contenders"]:
+        contender = PORTFOLIO.get(each["name"])
+        if contender is None or contender.baseline or each["status"] not in FINISHED or each["valid_score"] is None:
+            continue
+        side = Known(family=each["family"], cost=0.0, undertrained=False, pretrained=contender.pretrained).side
+        if side not in best or metric.better(each["valid_score"], best[side]["valid_score"]):
+            best[side] = each
+    order: Sequence[Side] = ("pretrained", "scratch", "classical")
+    return {side: str(best[side]["name"]) for side in order if side in best}
+
+
+def sentence(sides: tuple[Side, Side], names: tuple[str, str], gap: Distance, labelled: int) -> str:
+    """What a distance of two curves means; the side that is worth rows comes first, whichever it is.
+
+    >>> gap = Distance(code="worth", rows=600, low=450, high=700)
+    >>> print(sentence(("pretrained", "scratch"), ("minilm", "bag"), gap, 1000))
+    Pretraining is worth 600 labelled rows here against bag: with 400 rows minilm is as good as bag with 1,000 (95% \
+interval 450 to 700).
+    """
+    if gap.code == "open":
+        signed = f"{round(gap.low):+,} to {round(gap.high):+,}"
+        return f"How many labelled rows {names[0]} is worth against {names[1]} is open (95% interval {signed})."
+    ahead = gap.code in ("worth", "at_least")
+    (side, _), (one, other) = (sides, names) if ahead else (sides[::-1], names[::-1])
+    low, high = sorted((abs(gap.low), abs(gap.high)))
+    rows = abs(gap.rows)
+    least = gap.code in ("at_least", "costs_at_least")
+    between = f"95% interval {low:,.0f} to {'more than the curves show' if least else f'{high:,.0f}'}"
+    return (
+        f"{CALLED[side]} is worth {'at least ' * least}{rows:,.0f} labelled rows here against {other}: with "
+        f"{labelled - round(rows):,} rows {one} is as good as {other} with {labelled:,} ({between})."
+    )
+
+
+def _write(made: Curves) -> None:
+    """curves.json and curves.html, in the run folder."""
+    try:
+        (made.folder / RESULT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
+        made.report().write_text(render(made.as_dict()), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{made.folder} cannot be written ({error.strerror}); give yourself permission.") from error

@@ -1,0 +1,69 @@
+"""Learning curves as one self-contained HTML page: the picture first, then what each pair says, then the scores.
+
+Enters: what curves.json holds. Leaves: the text of a page that needs no network and no script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from leadline.charts.format import Measure, clip, count, esc, grid, name, tag
+from leadline.charts.svg import Axis, Frame, Series, curves
+from leadline.contenders.families import CLASSICAL, DEEP
+from leadline.metrics.metrics import METRICS
+from leadline.report.shell import html_page
+
+FAMILIES = {"classical": CLASSICAL, "scratch": DEEP, "pretrained": DEEP}
+SIDES = {"classical": "classical", "scratch": "deep, from scratch", "pretrained": "deep, pretrained"}
+
+
+def render(found: Mapping[str, Any]) -> str:
+    """The page as HTML text."""
+    metric = METRICS[found["metric"]]
+    scores = [score for curve in found["curves"] for point in curve["points"] for score in point["scores"]]
+    measure = Measure.fit(metric.name, metric.higher_is_better, scores, step=(max(scores) - min(scores)) / 200 or 1e-3)
+    answers = "".join(tag("p", esc(each["why"]), "why") for each in found["worth"])
+    draws = len(found["curves"][0]["points"][0]["scores"])
+    how = (
+        f"Each point is the mean of {draws} draws of so many labelled rows (train and valid together, every class with "
+        f"its share), trained anew, encoding included, and scored on the same {count(found['test'])} test rows. These "
+        f"were scored {count(found['evaluations'])} times for this page, after the verdict: nothing was chosen by it."
+    )
+    body = (
+        f'<div class="first"><p class="eyebrow">{name(found["title"], 48)}</p><h1>What more rows are worth</h1>'
+        f"{answers}</div>\n<section><h2>Learning curves</h2>{_chart(found, measure)}{_table(found, measure)}"
+        f"<p>{how}</p></section>"
+    )
+    return html_page(f"Learning curves of {clip(found['title'], 48)}", [name(found["title"], 48)], body)
+
+
+def _means(curve: Mapping[str, Any]) -> list[tuple[float, float]]:
+    return [(float(point["rows"]), sum(point["scores"]) / len(point["scores"])) for point in curve["points"]]
+
+
+def _chart(found: Mapping[str, Any], measure: Measure) -> str:
+    lines = [Series(curve["contender"], FAMILIES[curve["side"]], _means(curve)) for curve in found["curves"]]
+    points = [point for one in lines for point in one.points]
+    across = Axis.over([x for x, _ in points], log=True)
+    title = f"test {measure.title}" + ("" if measure.higher else ", lower is better")
+    frame = Frame(
+        f"{title} over the number of labelled rows", ("labelled rows", title), (lambda x: f"{x:,.0f}", measure.text)
+    )
+    return f"<figure>{curves(lines, across, Axis.over([y for _, y in points], pad=0.08), frame)}</figure>"
+
+
+def _table(found: Mapping[str, Any], measure: Measure) -> str:
+    sizes = [f"{count(point['rows'])} rows" for point in found["curves"][0]["points"]]
+    rows = [
+        (
+            esc(curve["contender"]), SIDES[curve["side"]],
+            *(
+                f"{measure.text(mean)}<br><small>{measure.text(min(point['scores']))} to "
+                f"{measure.text(max(point['scores']))}</small>"
+                for (_, mean), point in zip(_means(curve), curve["points"], strict=True)
+            ),
+        )
+        for curve in found["curves"]
+    ]  # fmt: skip
+    return grid(("contender", "side", *sizes), rows, 2, "Mean of the draws, and their range")
