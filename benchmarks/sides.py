@@ -1,0 +1,121 @@
+"""Three sides and the worth of pretraining on few rows, held against what many rows say.
+
+    python benchmarks/sides.py [--data ../shared/data] [NAME ...]
+
+Needs a body of texts: pip install 'leadline[pretrained]'. A row draws 100 to 300 rows of a pool many times, lets a run
+judge them by folds, and counts how often the side that it names is not the one that is best with so many rows on the
+rest of the pool. Results go to benchmarks/results/sides.csv.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from record import Found, run
+
+import leadline as ll
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.stats.verdict import POINTS
+from leadline.stats.worth import distance
+
+RESULTS = Path(__file__).parent / "results" / "sides.csv"
+FIELDS = ("when", "what", "must", "seen", "met", "n", "budget_s", "contenders", "machine", "versions")
+POOL, DRAWS, TRUTHS, SIZES = 5_000, 40, 4, (100, 200, 300)
+BUDGET = 30
+RACED = "linear,bag,pretrained"
+
+
+def _pool(data: Path) -> pl.DataFrame:
+    parts = [pl.read_csv(data / "sst2" / f"{part}.tsv", separator="\t", quote_char=None) for part in ("train", "dev")]
+    rows = pl.concat(parts).select(text="sentence", label=pl.col("label").cast(pl.String))
+    return rows.sample(POOL, seed=0, shuffle=True)
+
+
+def _sides(result: dict[str, Any]) -> dict[str, float]:
+    """{side: the test score of its contender}."""
+    found = {}
+    for each in result["contenders"]:
+        contender = PORTFOLIO[each["name"]]
+        if each["score"] is not None and not contender.baseline:
+            side = "pretrained" if contender.pretrained else "classical" if each["family"] == "classical" else "scratch"
+            found[side] = max(found.get(side, 0.0), float(each["score"]))
+    return found
+
+
+def three_sides(data: Path, folder: Path) -> Found:
+    """Verdicts on three sides from few rows: wrong in at most 5%, decided in at least 60%."""
+    pool = _pool(data)
+    truth = {}
+    for size in SIZES:
+        scores: dict[str, list[float]] = {}
+        for draw in range(TRUTHS):
+            rows = pool.sample(POOL, seed=1_000 * size + draw, shuffle=True)
+            done = ll.fit(
+                rows[:size], test=rows[size:], target="label", only=RACED, budget=BUDGET, repeats=1, seed=draw,
+                out=folder / f"truth-{size}-{draw}",
+            )  # fmt: skip
+            for side, score in _sides(done.result).items():
+                scores.setdefault(side, []).append(score)
+        means = {side: float(np.mean(each)) for side, each in scores.items()}
+        best, second = sorted(means.values(), reverse=True)[:2]
+        truth[size] = max(means, key=lambda side: means[side]) if best - second > POINTS else "tie"
+        print(f"{size} rows: {truth[size]} of {means}", file=sys.stderr, flush=True)
+    answers = []
+    for draw, size in zip(range(DRAWS), itertools.cycle(SIZES), strict=False):
+        rows = pool.sample(size, seed=draw)
+        done = ll.fit(rows, target="label", only=RACED, budget=BUDGET, seed=draw, out=folder / f"draw-{draw}")
+        sides = done.result["sides"]
+        answers.append((size, "unsure" if sides is None else sides["answer"]))
+        print(draw, *answers[-1], file=sys.stderr, flush=True)
+    decided = [(size, answer) for size, answer in answers if answer not in ("unsure", "tie")]
+    wrong = sum(answer != truth[size] for size, answer in decided)
+    share, errors = len(decided) / len(answers), wrong / len(answers)
+    return [
+        {
+            "what": "three sides, 100 to 300 rows of sst2", "must": "wrong at most 5%, decided at least 60%",
+            "seen": f"wrong {wrong}, decided {len(decided)} of {len(answers)}; truth {truth}, {TRUTHS} draws each",
+            "met": errors <= 0.05 and share >= 0.6, "n": len(answers), "budget_s": BUDGET, "contenders": RACED,
+        }
+    ]  # fmt: skip
+
+
+def worth(data: Path, folder: Path) -> Found:
+    """'Worth N rows' of 5 draws, against the curves of all of them together."""
+    pool, found = _pool(data), []
+    for draw in range(5):
+        rows = pool.sample(1_200, seed=draw, shuffle=True)
+        done = ll.fit(
+            rows[:800], test=rows[800:], target="label", only=RACED, budget=BUDGET, repeats=1, seed=draw,
+            out=folder / f"worth-{draw}",
+        )  # fmt: skip
+        found.append(ll.learning_curves(done, rows[:800], rows[800:], budget="2m"))
+        print(found[-1], file=sys.stderr, flush=True)
+    inside, told = 0, []
+    sizes = [point.rows for point in found[0].curves[0].points]
+    means = {
+        side: np.mean(
+            [[np.mean(p.scores) for c in each.curves if c.side == side for p in c.points] for each in found], 0
+        )
+        for side in ("pretrained", "scratch")
+    }
+    true = distance(sizes, means["pretrained"], means["scratch"])
+    for each in found:
+        gap = next(w.distance for w in each.worth if (w.first, w.second) == ("pretrained", "scratch"))
+        inside += gap.low <= true <= gap.high
+        told.append(f"{gap.rows:.0f} [{gap.low:.0f}, {gap.high:.0f}]")
+    return [
+        {
+            "what": "worth N rows: sst2, 800 rows", "must": "inside the interval in at least 75%",
+            "seen": f"{inside} of {len(found)} hold {true:.0f}: {'; '.join(told)}", "met": inside >= 0.75 * len(found),
+            "n": len(found), "budget_s": 120, "contenders": RACED,
+        }
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(run(__doc__, RESULTS, FIELDS, {"three_sides": three_sides, "worth": worth}))
