@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 WORD = r"[\pL\pM\pN_']+|[^\s\pL\pM\pN_']"
 CHARACTER = r"[^\s]"
+FEW_TEXTS = 5  # in which a word must stand to recur
 WORDLESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}]"  # letters of scripts without spaces
 ORDERS = {"word": 2, "character": 3}  # longest n-gram
 LONGEST = {"word": 400, "character": 1_000}  # tokens kept a row, at most
@@ -48,6 +49,13 @@ def _embedding(block: Block, width: int) -> Any:
     from leadline.kinds.text.net import BagBody
 
     return BagBody(whole(block.settings, "ngrams"))
+
+
+def _recurring(texts: pl.Series) -> float:
+    """The share of words that stand in five texts or more: where values hardly repeat, their words may."""
+    rows = texts.str.extract_all(r"\S+").list.unique().explode(empty_as_null=False)
+    counts = rows.value_counts()["count"]
+    return int(counts.filter(counts >= FEW_TEXTS).sum()) / max(1, len(rows))
 
 
 class Text(Kind):
@@ -76,10 +84,11 @@ class Text(Kind):
         if not len(words):
             return None
         spaced = int(words.str.count_matches(r"\S+").sum()) / len(words)
-        varied = words.n_unique() > 0.2 * len(words)
+        distinct = words.n_unique() / len(words)
         wordless = int(words.str.count_matches(WORDLESS).sum()) / len(words)
         long = spaced >= 3 or wordless >= 6
-        return {} if varied and long else None
+        titles = spaced >= 1.5 and distinct > 0.5 and _recurring(words) >= 0.5
+        return {} if (distinct > 0.2 and long) or titles else None
 
     def decode(self, cells: pl.Series, root: Path | None, settings: Mapping[str, Any]) -> Decoded:
         return Decoded(values=readable(cells.cast(pl.String).str.slice(0, LONGEST_TEXT)))
