@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from leadline.core.json_types import JsonObject
 from leadline.core.json_types import State as State
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
@@ -158,6 +159,14 @@ class Fitted(Protocol):
         """Of every byte that was learned: two fits with the same digest are the same."""
 
 
+@runtime_checkable
+class Transferred(Protocol):
+    """A trained contender that reads what a body has learned elsewhere."""
+
+    transfer: JsonObject  # as `TransferResult` of result.json
+    uncounted_s: float  # that its answers so far would have taken more, were no state of a body kept
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """What a contender makes good use of."""
@@ -184,6 +193,7 @@ class Contender(Protocol):
     interpretable: bool = False  # every answer is a sum that a person can read
     on_request: bool = False  # races only where the user names it, or asks for what it alone is
     formerly: str | None = None  # its name in earlier versions
+    pretrained: bool = False  # it learns from what a body has learned elsewhere
     baseline: bool = False  # what guessing gives: answered by the run itself, scored, never shipped
 
     def inputs(self, store: Tensors) -> list[str]:
