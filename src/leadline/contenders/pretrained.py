@@ -27,7 +27,6 @@ from leadline.core.contender import Contender, Data, Fitted, Progress, Resources
 from leadline.core.json_types import Json, JsonObject
 from leadline.core.kind import View
 from leadline.core.note import SAMPLED, Note
-from leadline.core.pretrained import Precision
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 from leadline.system.errors import BudgetError
@@ -92,8 +91,9 @@ class Bodies:
         few = train[np.linspace(0, len(train) - 1, min(TIMED * data.threads, len(train))).astype(int)]
         values = np.asarray(data.store.tensor(reader.tensor)[few])
         tried: list[tuple[float, Encoder]] = []
-        both = not clock.endless and clock.left() > FLOAT_TRIED
-        for precision in (Precision.INT8, Precision.FLOAT32) if both else (Precision.INT8,):
+        precisions = reader.found.body.precisions
+        both = len(precisions) > 1 and not clock.endless and clock.left() > FLOAT_TRIED
+        for precision in precisions if both else precisions[:1]:
             encoder = Encoder(reader, data.store, precision, data.threads)
             encoder.fresh(values[:1])
             began = clock.spent()
