@@ -265,17 +265,17 @@ class _Run:
             "layers": [],
             **self._rounded(),
         }
+        if classical is not None:
+            features = Search(data, classical, self.train, self.reserve, STRENGTHS)
+            self.transfer["features_alone"] = yield from self._alone(features)
+        everything = np.arange(sum(self.bodies.widths))
+        self.transfer["body_alone"] = yield from self._alone(self._search(everything, None))
         layers: list[Json] = []
         for name, columns in self.bodies.layers():
             score = yield from self._alone(self._search(columns, None))
             if score is not None:
                 layers.append({"name": name, "score": score})
         self.transfer["layers"] = layers
-        everything = np.arange(sum(self.bodies.widths))
-        self.transfer["body_alone"] = yield from self._alone(self._search(everything, None))
-        if classical is not None:
-            features = Search(data, classical, self.train, self.reserve, STRENGTHS)
-            self.transfer["features_alone"] = yield from self._alone(features)
 
     def _rounded(self) -> dict[str, Json]:
         """What int8 costs, by the answers to some valid rows from states of either precision."""
