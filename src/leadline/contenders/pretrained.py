@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 VIEWS = (View.CODES, View.GRAMS, View.DENSE)
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, a path: it ends where valid gets worse
 LENGTH = 1.0  # of a row of states, as of a row of n-grams
+FEATURES = 0.3  # of that length, for a row of dense features: at the full length they drown the states of few rows
 FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared with float32
 ENCODING = 0.5  # share of the time left for the states of train rows
 TIMED = 16  # rows a thread by which the encoding is timed
@@ -178,7 +179,7 @@ class StatesDesign:
             return dense
         first = self.classical(store, rows)
         if isinstance(first, np.ndarray):
-            self.other = np.float32(LENGTH / math.sqrt(first.shape[1]))
+            self.other = np.float32(FEATURES * LENGTH / math.sqrt(first.shape[1]))
             return np.concatenate([first * self.other, dense], axis=1)
         return Beside(sparse=first, dense=dense)
 
