@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,52 @@ from leadline.readers.source import read
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No test reads or fills the user's cache."""
     folder = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("LEADLINE_CACHE")
-    os.environ["LEADLINE_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["LEADLINE_CACHE"]
-    else:
-        os.environ["LEADLINE_CACHE"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEADLINE_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_bodies() -> Iterator[None]:
+    """What is installed changes no race, but of the tests that ask for a body."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEADLINE_WEIGHTS", "none")
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT of two layers, whose weights are noise."""
+    import json
+
+    from safetensors.numpy import save_file
+
+    folder, rng, width, inner = tmp_path_factory.mktemp("weights") / "tiny", np.random.default_rng(0), 32, 64
+    folder.mkdir()
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"]
+    words = ["the", "win", "##ning", "prize", "free", "lunch", "to", "##mor", "##row", "meet"]
+    pieces = [*marks, *letters, *(f"##{letter}" for letter in letters[:36]), *words]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    facts = {
+        "model_type": "bert", "num_hidden_layers": 2, "hidden_size": width, "num_attention_heads": 4,
+        "max_position_embeddings": 64, "layer_norm_eps": 1e-12, "vocab_size": len(pieces), "hidden_act": "gelu",
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(facts))
+    shapes = {f"embeddings.{name}_embeddings": (size, width) for name, size in
+              (("word", len(pieces)), ("position", 64), ("token_type", 2))}  # fmt: skip
+    norms = ["embeddings.LayerNorm"]
+    for layer in (f"encoder.layer.{number}" for number in range(2)):
+        attention = {f"{layer}.attention.self.{part}": (width, width) for part in ("query", "key", "value")}
+        dense = {"attention.output": (width, width), "intermediate": (inner, width), "output": (width, inner)}
+        shapes |= attention | {f"{layer}.{part}.dense": shape for part, shape in dense.items()}
+        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+    weights = {f"{name}.weight": rng.normal(0, 0.3, shape) for name, shape in shapes.items()}
+    weights |= {f"{name}.bias": rng.normal(0, 0.1, shape[0]) for name, shape in shapes.items() if "embed" not in name}
+    weights |= {f"{name}.weight": rng.normal(1, 0.1, width) for name in norms}
+    weights |= {f"{name}.bias": rng.normal(0, 0.1, width) for name in norms}
+    save_file({name: value.astype(np.float32) for name, value in weights.items()}, folder / "model.safetensors")
+    return folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +92,7 @@ def prepare(own_cache: Path) -> Callable[..., Prepared]:
         table, said = audit(understand(read(source, cache=own_cache), asked), asked)
         running = table.task.name == "language"
         parts = stretches(table.part) if running else split(table.labels, table.part, asked.seed)
-        store = build(table, parts, own_cache, seconds=asked.seconds, key={"seed": asked.seed})
+        store = build(table, parts, own_cache, seconds=asked.seconds, key={"seed": asked.seed}, weights=asked.weights)
         return Prepared(table, store, said)
 
     return run

@@ -97,6 +97,10 @@ class Settings:
     token_unit: str | None = _setting(
         None, "tokens of a text corpus: character, byte or pair (default: inferred from the text)"
     )
+    weights: str | None = _setting(
+        None, "folder with the weights of a pretrained body, or none to race without any (default: $LEADLINE_WEIGHTS, "
+        "else what is installed)",
+    )  # fmt: skip
     data: str | None = _setting(None, "folder of data sets that can be read by name")
     cache: str | None = _setting(
         None, "folder of converted and encoded data (default: $LEADLINE_CACHE, else the user's cache)"

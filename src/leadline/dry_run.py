@@ -29,6 +29,7 @@ from leadline.dataset.store import Store, described, grouped, unreadable
 from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
+from leadline.kinds.weights import find_body, lacking
 from leadline.race.entry import eligible_contenders
 from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
@@ -68,6 +69,7 @@ class Check:
     contenders: dict[str, list[str]]  # family -> those that are eligible
     expected: Expectation | None
     command: str | None  # to run next; None where `fit` would refuse, or the source has no path
+    install: str | None = None  # the command by which one more contender could race
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -126,12 +128,15 @@ def _checked(source: Source, settings: Settings) -> Check:
     rows = {"all": table.rows} if parts is None else parts.counts()
     expected = None
     if parts is not None and audited is not None:
-        expected = expect(table, rows, machine(), interpretable=settings.interpretable, seconds=settings.seconds)
+        expected = expect(
+            table, rows, machine(), interpretable=settings.interpretable, seconds=settings.seconds,
+            weights=settings.weights,
+        )  # fmt: skip
     return Check(
         source=source.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
         classes=_shares(table), span=_span(table), columns=[dict(column) for column in columns(table)],
         notes=tuple(notes), problems=tuple(problems), contenders=contenders, expected=expected,
-        command=None,
+        command=None, install=lacking([column.kind for column in table.inputs], settings.weights),
     )  # fmt: skip
 
 
@@ -212,9 +217,13 @@ def _decoded(
 
 
 def _fitted(name: str, block_columns: list[Column], samples: list[Any], rows: int, settings: Settings) -> Block:
-    limits = Limits(rows=rows, seconds=min(settings.seconds, 1e6), columns=tuple(c.name for c in block_columns))
-    fit = KINDS[block_columns[0].kind].fit(samples, block_columns[0].settings, limits)
-    return described(name, block_columns, fit)
+    kind = KINDS[block_columns[0].kind]
+    body = find_body(kind, settings.weights)
+    limits = Limits(
+        rows=rows, seconds=min(settings.seconds, 1e6), columns=tuple(c.name for c in block_columns),
+        weights=None if body is None else body.folder,
+    )  # fmt: skip
+    return described(name, block_columns, kind.fit(samples, block_columns[0].settings, limits), body)
 
 
 def _unread(source: Source, settings: Settings, problems: list[str]) -> Check:
@@ -280,6 +289,8 @@ def _lines(result: Check) -> Iterator[str]:
     if result.contenders:
         deep, classical = (", ".join(result.contenders[family]) or "none" for family in FAMILIES[:2])
         yield f"eligible contenders: {deep} (deep) against {classical} (classical)"
+    if result.install is not None:
+        yield f"a pretrained body could race too: {result.install}"
     if result.expected is not None:
         yield f"\n{result.expected.why}"
         for reason in result.expected.reasons:

@@ -24,6 +24,7 @@ from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, USUALLY
 from leadline.dataset.table import Table
 from leadline.kinds import KINDS, Scale
 from leadline.kinds.series.kind import Series
+from leadline.kinds.weights import find_body
 
 OURS = "Leadline's own rule of thumb"
 
@@ -60,6 +61,10 @@ COLUMNS = Textbook(
          "Hastie et al. 2009; McElfresh et al. 2023"),
     ),
 )  # fmt: skip
+LEARNED = (
+    "what a body has learned from millions of others helps most where rows are few (Yosinski et al. 2014; "
+    "Howard & Ruder 2018)"
+)
 READABLE = "whoever must explain each answer needs a model that can be read, not one explained afterwards"
 IN_ORDER = 16  # numbered columns of numbers that may be a series
 LOOKED = 500  # rows from which that is inferred
@@ -69,8 +74,9 @@ WORDS = {DEEP: "deep learning", CLASSICAL: "classical models"}
 
 
 def expect(
-    table: Table, rows: Mapping[str, int], machine: Mapping[str, Any], *, interpretable: bool, seconds: float
-) -> Expectation:
+    table: Table, rows: Mapping[str, int], machine: Mapping[str, Any], *, interpretable: bool, seconds: float,
+    weights: str | None = None,
+) -> Expectation:  # fmt: skip
     """Apply the rules.
 
     Args:
@@ -79,6 +85,7 @@ def expect(
         machine: as `system.resources.machine` describes it: cores, memory_gb.
         interpretable: the user must be able to read the model.
         seconds: the budget; inf for none.
+        weights: of pretrained bodies, as the settings name them.
     """
     train = rows["train"]
     ordered = _in_order(table)
@@ -87,13 +94,17 @@ def expect(
     short = seconds * int(machine["cores"]) < train * book.seconds
     reasons = [Reason(finding=_amount(table, book, train), points_to=rule.answer, source=rule.source)]
     reasons += _shape(table, book, train, ordered)
+    body = book.pretrained and any(find_body(KINDS[column.kind], weights) for column in table.inputs)
     if rule.sure != USUALLY and book.pretrained:
-        text = "networks start from nothing: none here is pretrained"
-        reasons.append(Reason(finding=text, points_to=CLASSICAL, source="Yosinski et al. 2014; Devlin et al. 2019"))
+        text = "a pretrained body can read them" if body else "networks start from nothing: none here is pretrained"
+        source = "Yosinski et al. 2014; Devlin et al. 2019"
+        reasons.append(Reason(finding=text, points_to=DEEP if body else CLASSICAL, source=source))
     if interpretable:
         reasons.append(Reason(finding="the model must be open to reading", points_to=CLASSICAL, source="Rudin 2019"))
     reasons.append(_means(machine, seconds, short))
     answer, sure, because = rule.answer, rule.sure, f"{rule.because} ({rule.source})"
+    if body and answer != DEEP:
+        answer, sure, because = DEEP, OFTEN, LEARNED
     if interpretable:
         answer, sure, because = CLASSICAL, USUALLY, f"{READABLE} (Rudin 2019)"
     elif short and answer == DEEP:

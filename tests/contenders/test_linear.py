@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.contenders.linear import HALF, LOGISTIC, PLAIN, Tried, _Search
+from leadline.contenders.linear import HALF, LOGISTIC, PLAIN, Search, Tried
 from leadline.contenders.linear_solver import Solved
 from leadline.core.contender import Clock
 from leadline.metrics.metrics import METRICS
@@ -16,9 +16,9 @@ from leadline.tasks.classification import Binary, Multiclass
 from leadline.tasks.multilabel import Multilabel
 
 
-def _search(classes: int, task: Any = Multiclass) -> _Search:
+def _search(classes: int, task: Any = Multiclass) -> Search:
     """As much of a search as a fit reads."""
-    search = object.__new__(_Search)
+    search = object.__new__(Search)
     names = tuple(map(str, range(classes)))
     made = task(target="y", classes=names, metric="accuracy")
     search.data = SimpleNamespace(task=made, classes=classes, clock=Clock(5.0))  # type: ignore[assignment]
@@ -26,7 +26,7 @@ def _search(classes: int, task: Any = Multiclass) -> _Search:
     return search
 
 
-def _scores(search: _Search, x: np.ndarray, solved: Solved) -> np.ndarray:
+def _scores(search: Search, x: np.ndarray, solved: Solved) -> np.ndarray:
     return search.data.task.activate(x @ solved.weights + solved.intercepts, (0.0, 1.0))
 
 

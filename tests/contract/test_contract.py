@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 import torch
 
-from leadline.contenders import ebm
+from leadline.contenders import ebm, pretrained
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data, Progress
 from leadline.core.kind import Limits
@@ -83,7 +83,8 @@ class _Block:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"sizes": [2, 2], "ngrams": 4, "height": 2, "width": 2, "channels": 1}
+        body = {"body": "MiniLM", "weights": "none is read"} if self.kind == "text" else None
+        return {"sizes": [2, 2], "ngrams": 4, "height": 2, "width": 2, "channels": 1, "body": body}
 
 
 @dataclasses.dataclass
@@ -154,6 +155,7 @@ def _fixed_plan() -> Iterator[None]:
             }
 
         patch.setattr(deep, "bodies_of", few_passes)
+        patch.setattr(pretrained, "FLOAT_TRIED", float("inf"))  # which precision is faster no clock decides
         yield
     torch.set_num_threads(before)
 
@@ -193,6 +195,17 @@ def tables(mixed: Any, messages: Any, bars: Any, tones: Any, waves: Any) -> Call
     return make
 
 
+@pytest.fixture(scope="module")
+def source_of(tables: Any, tiny_bert: Path) -> Callable[[str, str], tuple[Any, dict[str, str]]]:
+    """source_of(contender, table) -> (source, settings): with a body, where the contender reads one."""
+
+    def make(contender: str, table: str) -> tuple[Any, dict[str, str]]:
+        source, settings = tables(table)
+        return source, settings | ({"weights": str(tiny_bert)} if PORTFOLIO[contender].pretrained else {})
+
+    return make
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _few_fits() -> Iterator[None]:
     """The readable machine is the mean of eight fits where there is time; of two it is the same machine."""
@@ -207,10 +220,10 @@ def _learn(name: str, store: Store, seed: int = 0, clock: Clock | None = None) -
 
 @pytest.fixture(scope="module", params=_able(), ids=lambda pair: f"{pair[0]}-{pair[1]}")
 def trained(
-    request: pytest.FixtureRequest, tables: Any, prepare: Any, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, source_of: Any, prepare: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
     name, table = request.param
-    source, settings = tables(table)
+    source, settings = source_of(name, table)
     made = prepare(source, **settings)
     *progress, fitted = _learn(name, made.store)
     path = tmp_path_factory.mktemp("contract") / "model.onnx"
@@ -314,9 +327,11 @@ def _zeros(dtype: str) -> np.ndarray:
 
 @pytest.mark.parametrize("pair", _able(), ids=lambda pair: f"{pair[0]}-{pair[1]}")
 @pytest.mark.parametrize("why", ["no time", "asked to stop"])
-def test_without_time_it_still_ends_with_something(pair: tuple[str, str], why: str, tables: Any, prepare: Any) -> None:
+def test_without_time_it_still_ends_with_something(
+    pair: tuple[str, str], why: str, source_of: Any, prepare: Any
+) -> None:
     name, table = pair
-    source, settings = tables(table)
+    source, settings = source_of(name, table)
     store = prepare(source, **settings).store
     stop = threading.Event()
     if why == "asked to stop":

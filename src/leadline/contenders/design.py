@@ -108,12 +108,26 @@ class Design:
         ]
         return [*self.mean.values(), *self.deviation.values(), *self.idf.values(), *tables]
 
+    @property
+    def text(self) -> bool:
+        """Whether some columns count n-grams of a text."""
+        return View.GRAMS in self.plan.forms
+
+    def add(self, g: Graph, total: str, weights: np.ndarray) -> str:
+        """The matrix times its weights [columns, outputs], added to float32 [N, outputs], in a graph."""
+        plan, low = self.plan, 0
+        for name, width, dtype in zip(plan.tensors, plan.widths, plan.dtypes, strict=True):
+            high = low + self.width(name)
+            x = g.input(name, dtype, ["N", width])
+            total, low = g.op("Add", total, self.score(g, name, x, weights[low:high])), high
+        return total
+
     def score(self, g: Graph, name: str, x: str, weights: np.ndarray) -> str:
         """A tensor's part of the matrix times its weights [columns, outputs], in a graph: float32 [N, outputs]."""
         place = self.plan.tensors.index(name)
         form, sizes = self.plan.forms[place], self.plan.sizes[place]
         if form == View.DENSE:
-            return _dense(g, x, self.mean[name], self.deviation[name], weights)
+            return scaled(g, x, self.mean[name], self.deviation[name], weights)
         if form == View.CODES:
             offsets = np.cumsum([0, *sizes[:-1]]).astype(np.int64)
             columns = g.op("Add", g.op("Cast", x, to=7), g.const(offsets))
@@ -152,7 +166,8 @@ def _sum(g: Any, x: str) -> str:
     return str(g.op("ReduceSum", x, g.const(np.array([1], np.int64)), keepdims=0))
 
 
-def _dense(g: Any, x: str, mean: np.ndarray, deviation: np.ndarray, weights: np.ndarray) -> str:
+def scaled(g: Any, x: str, mean: np.ndarray, deviation: np.ndarray, weights: np.ndarray) -> str:
+    """Numbers [N, columns] of any type, scaled and clipped, times their weights, in a graph."""
     x = g.op("Cast", x, to=1)
     x = g.op("Div", g.op("Sub", x, g.const(mean.astype(np.float32))), g.const(deviation.astype(np.float32)))
     x = g.op("Where", g.op("IsNaN", x), g.const(np.float32(0)), x)

@@ -8,12 +8,13 @@ the model is then fitted again on train and valid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from leadline.contenders.beside import Beside
 from leadline.contenders.design import Design
 from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout
@@ -28,6 +29,8 @@ from leadline.metrics.metrics import METRICS
 
 if TYPE_CHECKING:
     import onnx
+
+    from leadline.graph.builder import Graph
 
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # C, inverse of the penalty: the usual one first, in case there is time for one
 TEXT_STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # of texts, a path: it ends where valid gets worse
@@ -62,20 +65,15 @@ class Linear(Contender):
         plan = layout(store, (View.CODES, View.GRAMS, View.DENSE))
         train, messages = affordable(plan, store.split.train, seed, data.memory_gb)
         train, reserve = _in_time(data, plan, train, seed, messages)
-        search = _Search(data, plan, train, reserve)
-        began = data.clock.spent()  # what went before does not come again with every strength
-        for step, tried in enumerate(search, start=1):
-            yield Progress(step=step, score=tried.score)
-            a_fit = (data.clock.spent() - began) / step
-            if data.clock.left() - reserve + NOTHING < 2 * a_fit:
-                break
+        search = Search(data, Design(store, plan, train, data.task.columns), train, reserve)
+        yield from search.tried()
         best = search.best
         messages.append(best.describe(search.text))
         undertrained = best.solved.cut and best.solved.iterations < FEW_ITERATIONS
         if undertrained:
             spent = best.solved.iterations
             messages.append(f"stopped at the time limit after {spent} iterations: too little time to learn")
-        again = data.clock.left() - reserve + NOTHING > 2 * a_fit
+        again = search.time_for(2)
         solved = search.again() if again else best.solved
         messages.append("fitted again on train and valid rows" if again else NOT_AGAIN)
         weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
@@ -126,13 +124,42 @@ class Tried:
         return f"{what}C = {self.strength:g}, as valid chose"
 
 
-class _Search:
+class Columns(Protocol):
+    """What a linear model reads: a matrix [rows, columns], and the same arithmetic as a graph."""
+
+    @property
+    def text(self) -> bool:
+        """Whether some columns count n-grams of a text."""
+
+    def __call__(self, store: Tensors, rows: np.ndarray) -> Any:
+        """float32 [n, columns]."""
+
+    def are_grams(self) -> np.ndarray:
+        """bool [columns]: those that count n-grams of a text."""
+
+    def learned(self) -> list[np.ndarray]:
+        """Every array that was learned from the rows."""
+
+    def add(self, g: Graph, total: str, weights: np.ndarray) -> str:
+        """The matrix times its weights [columns, outputs], added to float32 [N, outputs], in a graph."""
+
+
+class Search:
     """Fits one after another; the best of them so far."""
 
-    def __init__(self, data: Data, plan: Layout, train: np.ndarray, reserve: float) -> None:
-        store, self.data, self.reserve = data.store, data, reserve
-        self.text, self.scale = View.GRAMS in plan.forms, data.scale()
-        self.design = Design(store, plan, train, data.task.columns)
+    def __init__(
+        self, data: Data, design: Columns, train: np.ndarray, reserve: float, path: Sequence[float] = (),
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            train: rows to learn from.
+            reserve: seconds to leave for what follows.
+            path: strengths from weak to strong (default: those that suit the columns); the search along them ends
+                where valid gets worse.
+        """
+        store, self.data, self.reserve, self.design = data.store, data, reserve, design
+        self.text, self.scale, self.a_fit = design.text, data.scale(), 0.0
+        self.path = path or (TEXT_STRENGTHS if self.text else ())
         self.x, self.x_valid = self.design(store, train), self.design(store, store.split.valid)
         self.y = data.encoded(train, self.scale)
         self.y_valid = data.encoded(store.split.valid, self.scale)
@@ -142,16 +169,37 @@ class _Search:
         self.best: Tried = None  # type: ignore[assignment]  # until the first fit
         self._scales: dict[float, np.ndarray | None] = {PLAIN: None}
 
-    def __iter__(self) -> Iterator[Tried]:
+    def tried(self, whole: bool = True) -> Iterator[Progress]:
+        """Fits while there is time for two more.
+
+        Args:
+            whole: further losses and weightings of n-grams follow on the path of strengths.
+        """
+        clock = self.data.clock
+        began = clock.spent()  # what went before does not come again with every strength
+        for step, tried in enumerate(self._fits() if whole else self._along(), start=1):
+            yield Progress(step=step, score=tried.score)
+            self.a_fit = (clock.spent() - began) / step
+            if not self.time_for(2):
+                break
+
+    def time_for(self, fits: float) -> bool:
+        return self.data.clock.left() - self.reserve + NOTHING > fits * self.a_fit
+
+    def _along(self) -> Iterator[Tried]:
+        """One strength after another."""
         weighted = self.text and self.loss == LOGISTIC
         last: Solved | None = None
-        for strength in TEXT_STRENGTHS if self.text else STRENGTHS:
+        for strength in self.path or STRENGTHS:
             tried = self._try(strength, self.loss, HALF if weighted else PLAIN, last)
             last = tried.solved
             yield tried
-            if self.text and tried is not self.best:
+            if self.path and tried is not self.best:
                 break
-        if weighted:
+
+    def _fits(self) -> Iterator[Tried]:
+        yield from self._along()
+        if self.text and self.loss == LOGISTIC:
             strength = self.best.strength
             yield self._try(strength, LOGISTIC, FULL, self.best.solved)
             yield self._try(2 * strength, LOGISTIC, PLAIN, self.best.solved)
@@ -162,7 +210,7 @@ class _Search:
     def _try(self, strength: float, loss: str, bayes: float, start: Solved | None) -> Tried:
         solved = self._solve(self.x, self.y, strength, loss, bayes, start)
         raw = np.asarray(self.x_valid @ solved.weights) + solved.intercepts
-        calibrated = self.text and loss != SQUARED
+        calibrated = bool(self.path) and loss != SQUARED  # or the strength would be chosen by how sure it makes
         temperature = min(TEMPERATURES, key=lambda t: self._log_loss(t * raw)) if calibrated else 1.0
         scores = self.data.task.activate(raw * np.float32(temperature), self.scale)
         tried = Tried(
@@ -229,6 +277,8 @@ class _Search:
 def _stack(x: Any, x_valid: Any) -> Any:
     from scipy import sparse
 
+    if isinstance(x, Beside):
+        return x.above(x_valid)
     return sparse.vstack([x, x_valid], format="csr") if sparse.issparse(x) else np.concatenate([x, x_valid])
 
 
@@ -302,7 +352,7 @@ class FittedLinear:
     """Weights of the design matrix."""
 
     def __init__(
-        self, design: Design, weights: tuple[np.ndarray, np.ndarray], task: Task, scale: Scale, score: float,
+        self, design: Columns, weights: tuple[np.ndarray, np.ndarray], task: Task, scale: Scale, score: float,
         describe: list[str],
     ) -> None:  # fmt: skip
         self._design, self._task, self._scale = design, task, scale
@@ -322,11 +372,7 @@ class FittedLinear:
     def graph(self) -> onnx.ModelProto:
         from leadline.graph.builder import Graph
 
-        g, plan, design = Graph("linear"), self._design.plan, self._design
-        total, low = g.const(self._intercepts[None, :]), 0
-        for name, width, dtype in zip(plan.tensors, plan.widths, plan.dtypes, strict=True):
-            high = low + design.width(name)
-            x = g.input(name, dtype, ["N", width])
-            total, low = g.op("Add", total, design.score(g, name, x, self._weights[low:high])), high
+        g = Graph("linear")
+        total = self._design.add(g, g.const(self._intercepts[None, :]), self._weights)
         self._task.head(g, total, self._scale, self._task.columns)
         return g.model()

@@ -7,6 +7,7 @@ from leadline.contenders.ebm import Ebm
 from leadline.contenders.language_model import LanguageModel
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
+from leadline.contenders.pretrained import Pretrained
 from leadline.core.contender import Contender, Resources
 from leadline.core.kind import CONVOLUTION, DENSE, EMBEDDING, RECURRENT
 
@@ -22,6 +23,7 @@ PORTFOLIO: dict[str, Contender] = {
     "bag": Deep("bag", (EMBEDDING, CONVOLUTION, DENSE), cheap=True),
     "cnn": Deep("cnn", (CONVOLUTION, EMBEDDING, DENSE), resources=_ALL),
     "crnn": Deep("crnn", (RECURRENT, CONVOLUTION, EMBEDDING, DENSE), resources=_ALL, export_seconds=4.5),
+    "pretrained": Pretrained(),
     "lstm": LanguageModel("lstm", weight=1.0, export_seconds=5.0),
     "gpt": LanguageModel("gpt", export_seconds=6.0),
 }

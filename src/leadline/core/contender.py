@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from leadline.core.json_types import JsonObject
 from leadline.core.json_types import State as State
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
@@ -156,6 +157,14 @@ class Fitted(Protocol):
 
     def digest(self) -> str:
         """Of every byte that was learned: two fits with the same digest are the same."""
+
+
+@runtime_checkable
+class Transferred(Protocol):
+    """A trained contender that reads what a body has learned elsewhere."""
+
+    transfer: JsonObject  # as `TransferResult` of result.json
+    uncounted_s: float  # that its answers so far would have taken more, were no state of a body kept
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from leadline.core.contender import Data
     from leadline.core.json_types import Json, JsonObject
+    from leadline.core.pretrained import PretrainedBody
     from leadline.core.tensors import Block
     from leadline.core.textbook import Textbook
 
@@ -51,6 +52,7 @@ class View(StrEnum):
     CODES = auto()  # category numbers
     BAG = auto()  # numbers of n-grams, 0 for none
     GRAMS = auto()  # numbers of characters, 0 for none: the graph '<tensor>.cut' makes n-grams of them
+    PIECES = auto()  # numbers of word pieces, 0 for none: what a pretrained body of texts reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ class Limits:
     seconds: float  # the whole budget
     columns: tuple[str, ...]  # names of the block's columns, for the graph's inputs
     labels: np.ndarray | None = None  # the target of the samples' rows, where it is known: class numbers, or values
+    weights: Path | None = None  # of the pretrained body that is to read the block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +218,7 @@ class Kind(ABC):
 
     # --- what is done with rows
     bodies: Mapping[str, Body] = {}  # architecture -> body
+    pretrained: tuple[PretrainedBody, ...] = ()  # the one to prefer first
     similarity: Similarity | None = None  # None: rows are compared value by value
     file_properties: FileProperties | None = None
     textbook: Textbook | None = None
@@ -284,6 +288,13 @@ class Kind(ABC):
 
     def sound(self, row: np.ndarray, settings: JsonObject) -> tuple[np.ndarray, int] | None:
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
+        return None
+
+    def body_in(self, folder: Path) -> PretrainedBody | None:
+        """The pretrained body whose weights are in a folder of the user's; None: the folder is of another kind.
+
+        Raises LeadlineError where the folder is of this kind, but holds no such body.
+        """
         return None
 
     def parts(self, value: Value, settings: JsonObject) -> tuple[Parts, ...]:

@@ -62,6 +62,39 @@ class ColumnResult(TypedDict):
     estimated: Annotated[bool, "whether `unique` is an estimate"]
 
 
+class BodyResult(TypedDict):
+    """A pretrained body, and how it was run."""
+
+    block: str
+    name: str
+    package: Annotated[str, "that carries the weights; empty for a folder of the user's"]
+    licence: Annotated[str, "of the weights"]
+    source: str
+    paper: str
+    digest: Annotated[str, "BLAKE2b-128 of the files of the weights, hex"]
+    precision: Annotated[str, "float32 or int8"]
+    rows_per_s: Annotated[dict[str, float], "by precision, on all threads of the contender"]
+
+
+class ProbeResult(TypedDict):
+    """A linear model on some columns."""
+
+    name: str
+    score: Annotated[float, "on the valid rows"]
+
+
+class TransferResult(TypedDict):
+    """What a pretrained body brings, on the valid rows of the first repeat. Null where there was no time."""
+
+    bodies: list[BodyResult]
+    both: Annotated[float, "the states beside the features"]
+    body_alone: float | None
+    features_alone: float | None
+    layers: Annotated[list[ProbeResult], "each layer alone, from input to output"]
+    int8_gain: Annotated[float | None, "of the score by int8 states over float32 ones, below zero where it costs"]
+    int8_rows: Annotated[int, "valid rows on which that was measured"]
+
+
 class ContenderResult(TypedDict):
     """One contender; its scores are of the first repeat."""
 
@@ -88,6 +121,7 @@ class ContenderResult(TypedDict):
     undertrained: bool | None
     trained_on_valid: bool | None
     perplexity: Annotated[NotRequired[float], "a token; of language models"]
+    transfer: NotRequired[TransferResult]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,6 +397,16 @@ class ContractInput(TypedDict):
     missing: Annotated[NotRequired[float], "share of missing values in the train rows"]
 
 
+class HeldBody(TypedDict):
+    """A pretrained body whose weights are in a file."""
+
+    name: str
+    package: Annotated[str, "that carries the weights; empty for a folder of the user's"]
+    licence: Annotated[str, "of the weights"]
+    source: str
+    digest: Annotated[str, "BLAKE2b-128 of the files of the weights, hex"]
+
+
 class ModelState(TypedDict):
     """One state tensor of a language model."""
 
@@ -392,6 +436,7 @@ class Contract(TypedDict):
     versions: dict[str, str]
     data_hash: str
     licence: str
+    bodies: Annotated[NotRequired[list[HeldBody]], "pretrained bodies whose weights are in the file"]
 
 
 class Certificate(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -64,6 +65,10 @@ class Tensors(Protocol):
 
     @property
     def labels(self) -> np.ndarray: ...
+
+    @property
+    def cache(self) -> Path:
+        """A folder for what is derived from rows and found by their content, so that it need not be computed again."""
 
     def block(self, name: str) -> Block:
         """The block whose tensor has this name."""

@@ -28,7 +28,7 @@ class Encoder:
         table = self.held_out.without(table, split)
         store = build(
             table, split, self.cache, seconds=self.settings.seconds, key=_key(self.settings, table), like=like,
-            share=self.share if like is None else like.share,
+            share=self.share if like is None else like.share, weights=self.settings.weights,
         )  # fmt: skip
         return table, store
 

@@ -33,11 +33,12 @@ from leadline.dataset.sampling import FEWEST, Ration
 from leadline.dataset.table import Column, Table
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
+from leadline.kinds.weights import PRETRAINED, FoundBody, find_body
 from leadline.system.errors import SourceError
 from leadline.system.resources import most_threads
 from leadline.tasks import task_of
 
-FORMAT = 13  # raised when the content of a store changes
+FORMAT = 14  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_READ = 2**21  # values read at once
@@ -64,9 +65,15 @@ class Store:
         self.share: float = facts["share"]  # of the rows that were sampled to be decoded
         self.a_row: float = facts["a_row"]  # seconds to decode and encode an image or audio file
         self.unread: int = facts["unread"]  # rows that there was no time to decode
+        self.weights: str | None = facts["weights"]  # the setting by which pretrained bodies were found
         self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
         self.labels: np.ndarray = np.load(self.path / "labels.npy")
         self._open: dict[str, np.ndarray] = {}  # tensors in use: a batch asks for them thousands of times
+
+    @property
+    def cache(self) -> Path:
+        """The folder of the cache that it lies in."""
+        return self.path.parent.parent
 
     def block(self, name: str) -> Block:
         return next(block for block in self.blocks if block.name == name)
@@ -113,7 +120,7 @@ class Store:
 
 def build(
     table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any],
-    share: float | None = None, like: Store | None = None,
+    share: float | None = None, like: Store | None = None, weights: str | None = None,
 ) -> Store:  # fmt: skip
     """Encode every row, or reuse a cached store.
 
@@ -122,12 +129,14 @@ def build(
         key: everything else that shaped the split, for the name of the store.
         share: of the rows that an earlier run had time to decode (default: as many as there is time for).
         like: a store of the same rows in another split, whose images and audio need not be decoded again.
+        weights: of pretrained bodies, as the settings name them.
     """
     costly = any(KINDS[column.kind].costly for column in table.inputs)
     facts = {
         "format": FORMAT, "digest": table.source.digest, "task": table.task.as_dict(), "key": dict(key),
         "seconds": str(round(seconds, 0)) if costly else None,
         "columns": [(c.name, c.kind, dict(c.settings)) for c in table.inputs],
+        "weights": {c.kind: found.facts for c in table.inputs if (found := find_body(KINDS[c.kind], weights))},
     }  # fmt: skip
     name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
     final = cache / "stores" / name
@@ -139,7 +148,7 @@ def build(
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
     try:
-        _write(temporary, table, split, seconds, share if like is None else like.share, like)
+        _write(temporary, table, split, seconds, share if like is None else like.share, like, weights)
         try:
             temporary.rename(final)
         except OSError:  # another run has just made the same store
@@ -157,13 +166,14 @@ def again(store: Store, table: Table, split: Split) -> Iterator[Store]:
     Images and audio are not decoded again: their encoding fits nothing but a size.
     """
     with tempfile.TemporaryDirectory(prefix=".fold-", dir=store.path.parent, ignore_cleanup_errors=True) as folder:
-        _write(Path(folder), table, split, USUAL, store.share, like=store)
+        _write(Path(folder), table, split, USUAL, store.share, store, store.weights)
         yield Store(folder)
 
 
 def _write(
-    folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None = None
-) -> None:
+    folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None,
+    weights: str | None,
+) -> None:  # fmt: skip
     groups = grouped(table.inputs)
     reused = []
     if like is not None:  # where a column was left out, others may have its number now
@@ -174,7 +184,9 @@ def _write(
         for path in like.path.glob(f"{block.name}.*"):
             os.link(path, folder / path.name)
     names = {block.name for block in reused}
-    fits = [_fit(folder, name, columns, table, split, seconds) for name, columns in groups if name not in names]
+    fits = [
+        _fit(folder, name, columns, table, split, seconds, weights) for name, columns in groups if name not in names
+    ]
     fitted = [block for block, _ in fits]
     order = [name for name, _ in groups]
     blocks = sorted([*reused, *fitted], key=lambda block: order.index(block.name))
@@ -203,7 +215,7 @@ def _write(
     facts = {
         "source": table.source.name, "rows": table.rows, "task": table.task.as_dict(),
         "blocks": [asdict(block) for block in blocks],
-        "bad": sorted(bad.items()), "share": ration.share, "a_row": a_row, "unread": len(unread),
+        "bad": sorted(bad.items()), "share": ration.share, "a_row": a_row, "unread": len(unread), "weights": weights,
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 
@@ -268,7 +280,7 @@ def grouped(columns: Iterable[Column]) -> list[tuple[str, list[Column]]]:
 
 
 def _fit(
-    folder: Path, name: str, columns: list[Column], table: Table, split: Split, seconds: float
+    folder: Path, name: str, columns: list[Column], table: Table, split: Split, seconds: float, weights: str | None
 ) -> tuple[Block, float]:
     """Fit a block's kind on train rows; also the seconds that one row takes on all cores, where that counts."""
     kind = KINDS[columns[0].kind]
@@ -292,7 +304,7 @@ def _fit(
         )
     limits = Limits(
         rows=len(split.train), seconds=seconds if math.isfinite(seconds) else USUAL, columns=names,
-        labels=table.labels[rows],
+        labels=table.labels[rows], weights=None if (body := find_body(kind, weights)) is None else body.folder,
     )  # fmt: skip
     fit = kind.fit(samples, columns[0].settings, limits)
     (folder / f"{name}.onnx").write_bytes(fit.encode.graph.SerializeToString())
@@ -300,7 +312,7 @@ def _fit(
         (folder / f"{name}.{view}.onnx").write_bytes(tensor.graph.SerializeToString())
         if tensor.cut is not None:
             (folder / f"{name}.{view}.cut.onnx").write_bytes(tensor.cut.SerializeToString())
-    block = described(name, columns, fit)
+    block = described(name, columns, fit, body)
     if not kind.variable_shape:
         missing = {
             each: round(float(absent(np.asarray(values)).mean()), 4)
@@ -318,12 +330,13 @@ def _fit(
     return block, spent / len(frame) + _cost(fit, names, samples, TRIED * limits.seconds)
 
 
-def described(name: str, columns: list[Column], fit: Fit) -> Block:
-    """The block of these columns by a fitted kind."""
+def described(name: str, columns: list[Column], fit: Fit, body: FoundBody | None) -> Block:
+    """The block of these columns by a fitted kind, and the pretrained body that can read it."""
     decode = {column.name: {**column.settings, **fit.decode} for column in columns}
+    settings = {**fit.settings, **({} if body is None else {PRETRAINED: body.facts})}
     return Block(
         name=name, kind=columns[0].kind, columns=tuple(decode), decode=decode,
-        settings=dict(fit.settings), shape=fit.encode.shape, dtype=fit.encode.dtype,
+        settings=settings, shape=fit.encode.shape, dtype=fit.encode.dtype,
         forms={view: (list(tensor.shape), tensor.dtype) for view, tensor in fit.forms.items()},
         padding=fit.encode.padding, from_values=[view for view, tensor in fit.forms.items() if tensor.from_values],
     )  # fmt: skip

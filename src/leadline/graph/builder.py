@@ -46,6 +46,11 @@ class Graph:
         self._inputs[name] = helper.make_tensor_value_info(name, onnx_type(dtype), list(shape))
         return name
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs so far."""
+        return tuple(self._inputs)
+
     def output(self, name: str, value: str, dtype: Any, shape: Sequence[int | str]) -> None:
         """Declare `value` as an output called `name`; where an input has that name, `name_out`."""
         name = name if name not in self._inputs else f"{name}_out"
@@ -71,6 +76,11 @@ class Graph:
         tensors = {name: numpy_helper.from_array(np.asarray(array), name) for name, array in tables.items()}
         return str(self.op("LabelEncoder", queries, domain="ai.onnx.ml", **tensors))
 
+    def table(self, queries: str, keys: np.ndarray, values: np.ndarray, otherwise: int) -> str:
+        """A hash table: int64 numbers of any shape -> the int64 value of their key."""
+        facts = {"keys_int64s": keys.tolist(), "values_int64s": values.tolist(), "default_int64": otherwise}
+        return str(self.op("LabelEncoder", queries, domain="ai.onnx.ml", **facts))
+
     def add(self, model: onnx.ModelProto, feeds: Mapping[str, str], prefix: str) -> dict[str, str]:
         """Set `model` into this graph, its inputs fed by `feeds`; returns {its output: the name it has here}."""
         inner = compose.add_prefix(model, f"{prefix}/").graph
@@ -84,12 +94,18 @@ class Graph:
     def model(self, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """The finished model, checked, with `metadata` in its properties."""
         graph = helper.make_graph(self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants)
-        used = {node.domain for node in self._nodes}
+        used = domains(self._nodes)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used | {""}]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline")
         helper.set_model_props(model, dict(metadata or {}))
         onnx.checker.check_model(model)
         return model
+
+
+def domains(nodes: Sequence[onnx.NodeProto]) -> set[str]:
+    """The operator sets of some nodes and of the graphs in them."""
+    inner = (attribute.g.node for node in nodes for attribute in node.attribute if attribute.HasField("g"))
+    return {node.domain for node in nodes}.union(*(domains(each) for each in inner))
 
 
 def onnx_type(dtype: Any) -> int:

@@ -17,9 +17,14 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = [
-    "CERTIFICATE", "CONTRACT", "DIGEST", "VERSION", "damage", "graph_digest", "with_certificate", "with_digest",
+    "CERTIFICATE", "CONTRACT", "DIGEST", "VERSION", "content_digest", "damage", "graph_digest", "with_certificate",
+    "with_digest",
 ]  # fmt: skip
 
 CONTRACT, CERTIFICATE, DIGEST = "leadline.contract", "leadline.certificate", "leadline.digest"  # keys in the metadata
@@ -62,6 +67,29 @@ def graph_digest(data: bytes) -> str:
         graph = data[place : place + size] if tag >> 3 == GRAPH else graph
         place += size
     return _digest(graph).decode()
+
+
+def content_digest(model: onnx.ModelProto) -> str:
+    """Of what a model computes: its operators and constants in their order, whatever its values are called."""
+    found = blake2b(digest_size=16)
+    numbers: dict[str, int] = {}
+
+    def add(graph: onnx.GraphProto) -> None:
+        for constant in graph.initializer:
+            number = numbers.setdefault(constant.name, len(numbers))
+            found.update(f"{number} {constant.data_type} {list(constant.dims)}".encode())
+            found.update(constant.raw_data or b"\0".join(constant.string_data))
+        for node in graph.node:
+            values = [numbers.setdefault(name, len(numbers)) for name in (*node.input, *node.output)]
+            found.update(f"{node.domain} {node.op_type} {values}".encode())
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    add(attribute.g)
+                else:
+                    found.update(attribute.SerializeToString(deterministic=True))
+
+    add(model.graph)
+    return found.hexdigest()
 
 
 def _length(data: bytes) -> bytes:

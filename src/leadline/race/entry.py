@@ -15,6 +15,8 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Contender
 from leadline.core.executor import Handle
 from leadline.dataset.store import Store
+from leadline.kinds import KINDS
+from leadline.kinds.weights import INSTALL
 from leadline.system.errors import LeadlineError
 
 
@@ -94,9 +96,19 @@ def eligible_contenders(store: Store, only: str | None, interpretable: bool = Fa
         if contender.inputs(store)
         and (not contender.on_request or name in (wanted or ()) or (interpretable and contender.interpretable))
     ]
+    for word in wanted or []:
+        if word in PORTFOLIO and PORTFOLIO[word].pretrained and word not in able:
+            raise LeadlineError(_no_body(word, store))
     if wanted is None:
         return able
     chosen = [n for n in able if PORTFOLIO[n].baseline or n in wanted or PORTFOLIO[n].family in wanted]
     if chosen != wanted and all(PORTFOLIO[n].baseline for n in chosen):
         raise LeadlineError(f"--only {only} leaves no contender for these columns; {', '.join(able)} could race.")
     return chosen
+
+
+def _no_body(word: str, store: Store) -> str:
+    """Why a contender that needs a pretrained body cannot race."""
+    if not any(KINDS[block.kind].pretrained for block in store.blocks):
+        return f"--only {word} needs a pretrained body, and there is none for columns of these kinds."
+    return f"--only {word} needs a pretrained body: {INSTALL}, or name a folder of weights by --weights."

@@ -129,9 +129,9 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     say("progress", step=0, score=None, note="answering the test rows", facts={})
     import numpy as np
 
-    began = time.perf_counter()
+    began, uncounted = time.perf_counter(), _uncounted(fitted)
     scores = fitted.predict(store, store.split.test)
-    predict_us = (time.perf_counter() - began) / len(scores) * 1e6
+    predict_us = (time.perf_counter() - began + _uncounted(fitted) - uncounted) / len(scores) * 1e6
     one_us = _one_row(fitted, store)
     np.save(job.folder / "test.npy", scores)
     if len(store.split.calib):
@@ -140,7 +140,7 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
         undertrained=fitted.undertrained, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
-        coded=coded(fitted.describe),
+        coded=coded(fitted.describe), **_transfer(fitted),
     )  # fmt: skip
     return fitted
 
@@ -179,14 +179,27 @@ def coded(lines: Sequence[str]) -> dict[str, str]:
     return {code: line for line in lines if (code := code_of(line)) is not None}
 
 
+def _transfer(fitted: Fitted) -> dict[str, Any]:
+    from leadline.core.contender import Transferred
+
+    return {"transfer": fitted.transfer} if isinstance(fitted, Transferred) else {}
+
+
+def _uncounted(fitted: Fitted) -> float:
+    """Seconds that its answers so far would have taken more without what was kept from earlier ones."""
+    from leadline.core.contender import Transferred
+
+    return fitted.uncounted_s if isinstance(fitted, Transferred) else 0.0
+
+
 def _one_row(fitted: Fitted, store: Store) -> float:
     """Microseconds that a row takes alone: the median of some calls, the first of which warms up."""
     spent: list[float] = []
     began = time.perf_counter()
     for place in range(min(ALONE + 1, len(store.split.test))):
-        last = time.perf_counter()
+        last, uncounted = time.perf_counter(), _uncounted(fitted)
         fitted.predict(store, store.split.test[place : place + 1])
-        spent.append(time.perf_counter() - last)
+        spent.append(time.perf_counter() - last + _uncounted(fitted) - uncounted)
         if time.perf_counter() - began > ALONE_S:
             break
     return sorted(spent[1:] or spent)[len(spent[1:] or spent) // 2] * 1e6

@@ -32,6 +32,7 @@ from leadline.report.media_budget import Room
 from leadline.report.mistakes import agreement, answers
 from leadline.report.spent import spent
 from leadline.report.summary import first_screen, headline
+from leadline.report.transfer import transfer
 from leadline.results.examples import Example, Found, Journey
 
 PAGE = 5_000_000  # bytes of a page, at most
@@ -97,6 +98,7 @@ def _sections(
         ("contenders", "Contenders", leaderboard.contenders(facts)),
         ("cost", "Cost against quality", leaderboard.cost(facts)),
         ("learning", "Learning curves", leaderboard.learning(facts)),
+        ("transfer", "What a pretrained body brings", transfer(facts)),
         told,
         ("certainty", "How sure the answers are", certainty(facts)),
     ]

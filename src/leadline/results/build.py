@@ -65,8 +65,9 @@ def build_result(
         "searched_for": scan.searched_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
     expected = expect(
-        table, store.split.counts(), machine(), interpretable=settings.interpretable, seconds=settings.seconds
-    )
+        table, store.split.counts(), machine(), interpretable=settings.interpretable, seconds=settings.seconds,
+        weights=settings.weights,
+    )  # fmt: skip
     result["expected"] = dataclasses.asdict(expected)
     frame = evidence.predictions(store, judged.truth, judged.answers, name, judged.certain)
     frame.write_parquet(folder / "predictions.parquet")

@@ -57,6 +57,8 @@ def contenders(judged: Judged, began: float) -> list[ContenderResult]:
             "describe": facts.get("describe", []), "undertrained": facts.get("undertrained"),
             "trained_on_valid": facts.get("trained_on_valid"),
         })  # fmt: skip
+        if "transfer" in facts:
+            rows[-1]["transfer"] = facts["transfer"]
         if tokens and found:
             rows[-1]["perplexity"] = float(2 ** (judged.answers[entry.name].sum() / tokens))
     return rows

@@ -47,7 +47,8 @@ def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> S
             continue
         facts = {
             "contender": name, "metric": store.task.metric, "score": judged.scored[entry.name].score,
-            "leadline": __version__, "versions": versions(), "data_hash": table.source.digest, "licence": LICENCE,
+            "leadline": __version__, "versions": versions(), "data_hash": table.source.digest,
+            **_licences(entry.facts.get("transfer")),
         }  # fmt: skip
         try:
             graph = race.export(entry, patience=PATIENCE)
@@ -71,6 +72,15 @@ def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> S
             verdict = dataclasses.replace(verdict, winner=name, against=verdict.winner, why=why)
         return Shipment(verdict=verdict, contender=name, parity=parity, refusals=tuple(refusals))
     return Shipment(verdict=verdict, refusals=tuple(refusals))
+
+
+def _licences(transfer: dict[str, Any] | None) -> dict[str, Any]:
+    """The licence of the file, and of the weights of others in it."""
+    bodies = [] if transfer is None else transfer["bodies"]
+    held = {f"{body['name']} ({body['source']}; {body['paper']}; licence {body['licence']})" for body in bodies}
+    names = ("name", "package", "licence", "source", "digest")
+    facts: dict[str, Any] = {"licence": " ".join([LICENCE, *(f"It holds weights of {each}." for each in sorted(held))])}
+    return facts | ({"bodies": [{name: body[name] for name in names} for body in bodies]} if bodies else {})
 
 
 def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dict[str, Any]:

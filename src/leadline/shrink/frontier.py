@@ -34,7 +34,8 @@ __all__ = ["Bench", "Entry"]
 
 VALID = 2_000  # valid rows at most by which candidates are made
 BATCH = 256  # rows
-KEPT = ("contender", "metric", "leadline", "versions", "data_hash", "licence")  # what the contract says as before
+# What the contract says as before.
+KEPT = ("contender", "metric", "leadline", "versions", "data_hash", "licence", "bodies")
 # Of the certificate that a candidate has before it is judged, in as many letters as that may take.
 WIDEST = Comparison(rows=999_999, drop=0.0, upper=1 / 30_000.1, p=1.0, limit=1 / 30_000.1)
 INTEGER_TOLERANCE = 0.01  # of a probability or the spread of values: rounding to 8 bits turns last bits into steps

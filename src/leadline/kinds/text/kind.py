@@ -27,9 +27,11 @@ from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding
 from leadline.graph.runtime import Session
 from leadline.kinds.text.grams import BUCKETS as GRAM_BUCKETS
 from leadline.kinds.text.grams import fit_grams
+from leadline.kinds.text.pretrained import BODIES, bert_in, fit_pieces
 from leadline.kinds.text.similarity import pairs
 
 if TYPE_CHECKING:
+    from leadline.core.pretrained import PretrainedBody
     from leadline.core.tensors import Block
 
 WORD = r"[\pL\pM\pN_']+|[^\s\pL\pM\pN_']"
@@ -64,6 +66,7 @@ class Text(Kind):
     onnx_input = "str"
     prose, listed = True, False
     bodies = {EMBEDDING: Body(build=_embedding, form=View.BAG, peak=3e-3, decay=1e-4)}
+    pretrained = BODIES
     similarity = Similarity(rate=5_000.0, pairs=pairs)
     textbook = Textbook(
         data="texts", seconds=1e-3, rank=4, beside=3, pretrained=True,
@@ -125,8 +128,12 @@ class Text(Kind):
                 View.BAG: bag,
                 View.DENSE: _counts(longest, size),
                 View.GRAMS: fit_grams(texts, column, alone=unit == "character"),
+                **({} if limits.weights is None else {View.PIECES: fit_pieces(texts, column, limits.weights)}),
             },
         )
+
+    def body_in(self, folder: Path) -> PretrainedBody | None:
+        return bert_in(folder)
 
 
 def readable(cells: pl.Series) -> np.ndarray:

@@ -1,0 +1,199 @@
+"""Texts by a pretrained body: scores of whole runs beside classical ones, the speed of the body, and the files.
+
+    python benchmarks/pretrained_text.py [--data ../shared/data] [NAME ...]
+
+Needs the body of texts (requirements/bodies.txt). A run has three minutes and 3 seeds; of a set whose test part is its
+own, a seed draws the valid rows. Speeds are the best of five turns that PyTorch and the graphs take one after another,
+on one thread each. Rows are appended to benchmarks/results/transfer.csv.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from peers.torch_bert import Bert
+from record import Found, run
+from transfer import FIELDS, RESULTS, rt_polarity, sst2
+
+import leadline as ll
+from leadline.core.kind import View
+from leadline.core.pretrained import Precision
+from leadline.graph.runtime import Session
+from leadline.kinds import KINDS
+from leadline.kinds.text.bert import encoder
+from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
+from leadline.kinds.weights import find_body
+
+BUDGET, SEEDS = 180, (0, 1, 2)
+MUST = {"sst2": 0.85, "rt-polarity": 0.815}
+SETS = {"sst2": sst2, "rt-polarity": rt_polarity}
+LENGTH = 128  # pieces
+TURNS, ROWS_TIMED, BATCH = 5, 256, 32
+# Predicts without PyTorch and LightGBM: to import either is an error.
+WITHOUT = """
+import sys
+sys.modules["torch"] = sys.modules["lightgbm"] = None
+import leadline as ll
+print(len(ll.Model(sys.argv[1]).predict(sys.argv[2])))
+"""
+
+
+def frozen(data: Path, folder: Path) -> Found:
+    """Whole runs: the contender on a frozen body, `linear` of the same run beside it, and the file of each run."""
+    return [row for name, parts in SETS.items() for row in _runs(name, parts(data), folder / name)]
+
+
+def _runs(name: str, parts: dict[str, pl.DataFrame], folder: Path) -> Found:
+    source = folder / "source"
+    source.mkdir(parents=True)
+    for part, frame in parts.items():
+        frame.select("text", pl.col("label").cast(pl.String)).write_csv(source / f"{part}.csv", quote_style="always")
+    found = [
+        ll.fit(source, target="label", budget=BUDGET, seed=seed, only="linear,pretrained", out=folder / f"run-{seed}",
+               cache=folder / f"cache-{seed}")
+        for seed in SEEDS
+    ]  # fmt: skip
+    scores = {who: [_contender(each, who)["score"] for each in found] for who in ("pretrained", "linear")}
+    told = {
+        who: f"{np.mean(each):.4f} (" + ", ".join(f"{score:.4f}" for score in each) + ")"
+        for who, each in scores.items()
+    }
+    transfers = [_contender(each, "pretrained")["transfer"] for each in found]
+    valid = ", ".join(
+        f"{part.replace('_', ' ')} {np.mean([each[part] for each in transfers]):.4f}"
+        for part in ("body_alone", "features_alone", "both")
+        if all(each[part] is not None for each in transfers)
+    )
+    rows = [{
+        "what": f"pretrained text: {name}, {BUDGET} s", "must": f"at least {MUST[name]}",
+        "seen": f"pretrained {told['pretrained']}, linear {told['linear']}; on valid {valid}",
+        "met": bool(np.mean(scores["pretrained"]) >= MUST[name]), "budget_s": BUDGET, "n": len(SEEDS),
+        "contenders": f"load {os.getloadavg()[0]:.1f}",
+    }]  # fmt: skip
+    return [*rows, *(_file(name, seed, each, source / "test.csv") for seed, each in zip(SEEDS, found, strict=True))]
+
+
+def _contender(found: Any, who: str) -> dict[str, Any]:
+    return next(each for each in found.result["contenders"] if each["name"] == who)
+
+
+def _file(name: str, seed: int, found: Any, test: Path) -> dict[str, Any]:
+    """Whether the file answers raw texts as the contender did, and without PyTorch."""
+    shipped, model = found.result["shipped"], found.folder / "model.onnx"
+    parity = shipped["parity"]
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(model), str(test)], capture_output=True, text=True, check=False
+    )
+    alone = ended.returncode == 0 and int(ended.stdout) == found.result["rows"]["test"]
+    return {
+        "what": f"file of {shipped['contender']}: {name}, seed {seed}", "must": "parity on every row, without torch",
+        "seen": f"{parity['rows']:,} rows, largest difference {parity['max_difference']:.1e}, "
+        f"{parity['decisions_differ']} decisions differ; without torch {'all rows' if alone else 'not'}",
+        "met": bool(alone and parity["decisions_differ"] == 0 and parity["rows"] == found.result["rows"]["test"]),
+        "n": parity["rows"], "file_bytes": model.stat().st_size,
+    }  # fmt: skip
+
+
+def speed(data: Path, folder: Path) -> Found:
+    """Encoding of texts on one thread, many and one: PyTorch float32, and the graphs in float32 and int8."""
+    import torch
+
+    torch.set_num_threads(1)
+    body = find_body(KINDS["text"], None)
+    assert body is not None, "install requirements/bodies.txt"
+    texts = np.array(sst2(data)["train"]["text"][:ROWS_TIMED].to_list(), object)
+    pieces = Session(tokenizer("text", Vocabulary.read(body.folder), LENGTH, np.uint16, View.PIECES)).only(
+        {"text": texts}
+    )
+    bert = Bert(body.folder)
+    graphs = {p: Session(encoder("x", LENGTH, body.folder, p)) for p in (Precision.FLOAT32, Precision.INT8)}
+    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "torch float32": lambda rows: _sorted(bert, rows),
+        **{str(p): lambda rows, s=s: s.only({"x": rows}) for p, s in graphs.items()},  # type: ignore[misc]
+    }
+    many = dict.fromkeys(ways, np.inf)
+    ones: dict[str, list[float]] = {who: [] for who in ways}
+    for _ in range(TURNS):
+        for who, way in ways.items():
+            many[who] = min(many[who], _timed(lambda way=way: way(pieces)))  # type: ignore[misc]
+            for row in range(12):
+                ones[who].append(_timed(lambda way=way, row=row: way(pieces[row : row + 1])))  # type: ignore[misc]
+    one = {who: float(np.median(spent)) for who, spent in ones.items()}
+    tokens = float((pieces > 0).sum(axis=1).mean())
+    rates = ", ".join(f"{who} {len(texts) / spent:.0f}" for who, spent in many.items())
+    alone = ", ".join(f"{who} {1e3 * spent:.1f}" for who, spent in one.items())
+    faster, quicker = many["torch float32"] / many["int8"], one["torch float32"] / one["int8"]
+    load = f"load {os.getloadavg()[0]:.1f}"
+    return [
+        {"what": "encoding of texts, int8 to torch float32", "must": "at least 1.4 times",
+         "seen": f"{faster:.2f} times; rows a second of {tokens:.0f} pieces: {rates}", "met": faster >= 1.4,
+         "n": TURNS, "contenders": load},
+        {"what": "one text alone, int8 to torch float32", "must": "at least 4 times",
+         "seen": f"{quicker:.2f} times; ms: {alone}", "met": quicker >= 4, "n": len(ones["int8"]), "contenders": load},
+    ]  # fmt: skip
+
+
+def _sorted(bert: Bert, rows: np.ndarray) -> np.ndarray:
+    """In batches of rows of about one length, without the padding that all of a batch have: as sentence encoders do."""
+    lengths = (rows > 0).sum(axis=1)
+    order, out = np.argsort(lengths), []
+    for start in range(0, len(rows), BATCH):
+        part = order[start : start + BATCH]
+        out.append(bert(rows[part, : lengths[part].max()]))
+    return np.concatenate(out)[np.argsort(order)]
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def precision(data: Path, folder: Path) -> Found:
+    """A logistic regression on states of either precision: accuracy on valid rows."""
+    from sklearn.linear_model import LogisticRegression
+
+    body = find_body(KINDS["text"], None)
+    assert body is not None, "install requirements/bodies.txt"
+    found = []
+    for name, parts in SETS.items():
+        frames = parts(data)
+        train = frames["train"].sample(fraction=1, shuffle=True, seed=0)
+        fit, valid = (train, frames["valid"]) if "valid" in frames else (train[960:], train[:960])
+        tokens = Session(tokenizer("text", Vocabulary.read(body.folder), LENGTH, np.uint16, View.PIECES))
+        right: dict[str, np.ndarray] = {}
+        for each in (Precision.FLOAT32, Precision.INT8):
+            graph = Session(encoder("x", LENGTH, body.folder, each), 2)
+            x, x_valid = (
+                graph.only({"x": tokens.only({"text": part["text"].to_numpy().astype(object)})})
+                for part in (fit[:4_000], valid)
+            )
+            mean, deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
+            model = LogisticRegression(C=3e-3, max_iter=500).fit(
+                (x - mean) / deviation, fit["label"][:4_000].to_numpy()
+            )
+            right[str(each)] = model.predict((x_valid - mean) / deviation) == valid["label"].to_numpy()
+        gap = right["int8"].astype(float) - right["float32"]
+        half = 1.96 * float(gap.std()) / len(gap) ** 0.5
+        found.append({
+            "what": f"probe on int8 to float32 states: {name}", "must": "within half a point",
+            "seen": f"int8 {right['int8'].mean():.4f}, float32 {right['float32'].mean():.4f}: {gap.mean():+.4f} "
+            f"[{gap.mean() - half:+.4f}, {gap.mean() + half:+.4f}] on valid rows",
+            "met": bool(gap.mean() >= -0.005), "n": len(gap), "gap_low": round(gap.mean() - half, 4),
+            "gap_high": round(gap.mean() + half, 4),
+        })  # fmt: skip
+    return found
+
+
+ROWS = {"speed": speed, "precision": precision, "frozen": frozen}
+
+if __name__ == "__main__":
+    raise SystemExit(run(__doc__, RESULTS, FIELDS, ROWS))

@@ -1,0 +1,334 @@
+"""A linear model on pooled states of a pretrained body, beside what classical contenders read.
+
+Enters: the tensors that bodies read (`states.py` makes states of them), and n-grams, dense features and codes as
+`linear` reads them. States are standardised, and scaled so that a row of them is about as long as a row of n-grams: one
+strength of regularisation suits both. Layers are chosen by valid: all, or those of the upper half and the maximum of
+the last (the published output of a sentence encoder, its last layer alone, is often its worst for other tasks; Liu et
+al. 2019, 'Linguistic Knowledge and Transferability of Contextual Representations').
+
+Beside the model stands what it rests on, on the valid rows: the body alone, the features alone, and each layer alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.contenders.beside import Beside
+from leadline.contenders.design import Design, scaled
+from leadline.contenders.families import DEEP
+from leadline.contenders.features import LIBRARIES, NOT_AGAIN, affordable, layout
+from leadline.contenders.linear import FEW_ITERATIONS, FittedLinear, Search
+from leadline.contenders.states import AT_ONCE, Encoder, Reader, readers
+from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
+from leadline.core.json_types import Json, JsonObject
+from leadline.core.kind import View
+from leadline.core.note import SAMPLED, Note
+from leadline.core.tensors import Tensors
+from leadline.metrics.metrics import METRICS
+from leadline.system.errors import BudgetError
+from leadline.system.process_state import one_blas_thread
+
+if TYPE_CHECKING:
+    from leadline.graph.builder import Graph
+
+VIEWS = (View.CODES, View.GRAMS, View.DENSE)
+STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, a path: it ends where valid gets worse
+LENGTH = 1.0  # of a row of states, as of a row of n-grams
+FEATURES = 0.3  # of that length, for a row of dense features: at the full length they drown the states of few rows
+FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared with float32
+ENCODING = 0.5  # share of the time left for the states of train rows
+TIMED = 16  # rows a thread by which the encoding is timed
+UNDERTRAINED = 0.5  # share of the train rows, with fewer of which a loss is one of time
+PROBES = 0.3  # share of the time left for what the model rests on, and for the last fit
+REFITS = 4  # fits that there must be time for, for a probe to begin
+A_STATE = 14.0  # bytes that one state takes while a model is fitted
+BODY_GB = 0.3  # that a body takes
+COMPARED, SLOWER = 256, 4.0  # valid rows by which int8 is compared with float32, and how much longer that takes
+CLEARLY = 1.25  # times faster float32 must be to be preferred: by less, a second run might choose otherwise
+OVERRUN = 5.0  # seconds that no race ends a contender for
+SURE = 1.2  # times the measured seconds that are kept for test rows
+CLIP = 10.0  # standard deviations
+
+
+class Pretrained(Contender):
+    name = "pretrained"
+    family = DEEP
+    resources = Resources(cpus=None)
+    pretrained = True
+
+    def inputs(self, store: Tensors) -> list[str]:
+        bodies = readers(store)
+        if not bodies:
+            return []
+        return list(dict.fromkeys([*layout(store, VIEWS).tensors, *(reader.tensor for reader in bodies)]))
+
+    def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
+        with one_blas_thread():  # several that wait for each other on a busy machine take twenty times as long
+            run = _Run(data, Bodies(data), seed)
+            yield from run.encoded()
+            yield from run.searched()
+            yield run.fitted()
+
+
+class Bodies:
+    """The bodies of a store's blocks, each at the precision that is faster here."""
+
+    def __init__(self, data: Data) -> None:
+        self.encoders: list[Encoder] = []
+        self.a_row = self.alone = 0.0  # seconds of a row: of many on all threads, and by itself
+        self.uncounted_s = 0.0  # that rows would have taken whose states were kept
+        self.floats: list[Encoder | None] = []  # where int8 is faster, what it is compared with
+        self.rates: dict[str, dict[str, float]] = {}  # body -> precision -> rows a second
+        for reader in readers(data.store):
+            self._add(reader, data)
+        self.widths = [encoder.reader.width for encoder in self.encoders]
+
+    def _add(self, reader: Reader, data: Data) -> None:
+        train, clock = data.store.split.train, data.clock
+        few = train[np.linspace(0, len(train) - 1, min(TIMED * data.threads, len(train))).astype(int)]
+        values = np.asarray(data.store.tensor(reader.tensor)[few])
+        tried: list[tuple[float, Encoder]] = []
+        precisions = reader.found.body.precisions
+        both = len(precisions) > 1 and not clock.endless and clock.left() > FLOAT_TRIED
+        for precision in precisions if both else precisions[:1]:
+            encoder = Encoder(reader, data.store, precision, data.threads)
+            encoder.fresh(values[:1])
+            began = clock.spent()
+            encoder.fresh(values)
+            tried.append(((clock.spent() - began) / len(values), encoder))
+        a_row, encoder = tried[-1] if tried[-1][0] * CLEARLY < tried[0][0] else tried[0]
+        began = clock.spent()
+        encoder.fresh(values[:1])
+        self.alone += clock.spent() - began
+        self.a_row += a_row
+        self.rates[reader.block.name] = {str(each.precision): 1 / max(spent, 1e-9) for spent, each in tried}
+        self.encoders.append(encoder)
+        self.floats.append(tried[-1][1] if both and encoder is not tried[-1][1] else None)
+
+    def __call__(self, store: Tensors, rows: np.ndarray, exact: bool = False) -> np.ndarray:
+        """float16 [n, width of all]; exact: by float32 where it is at hand."""
+        parts = []
+        floats = [whole or encoder for whole, encoder in zip(self.floats, self.encoders, strict=True)]
+        for encoder, width in zip(floats if exact else self.encoders, self.widths, strict=True):
+            found = [np.empty((0, width), np.float16)]
+            for states, known in encoder.states(store, rows):
+                found.append(states)
+                self.uncounted_s += known * (self.a_row if len(rows) > 1 else self.alone) / len(self.encoders)
+            parts.append(np.concatenate(found))
+        return np.concatenate(parts, axis=1)
+
+    @property
+    def facts(self) -> list[Json]:
+        """As `BodyResult` of result.json."""
+        found: list[Json] = []
+        for encoder in self.encoders:
+            block, body = encoder.reader.block, encoder.reader.found.body
+            found.append({
+                "block": block.name, "name": body.name, "package": body.package, "licence": body.licence,
+                "source": body.source, "paper": body.paper, "digest": encoder.reader.found.facts["digest"],
+                "precision": str(encoder.precision), "rows_per_s": self.rates[block.name],
+            })  # fmt: skip
+        return found
+
+    def layers(self) -> list[tuple[str, np.ndarray]]:
+        """Name and columns of each layer of each body."""
+        found, low = [], 0
+        for encoder in self.encoders:
+            prefix = f"{encoder.reader.block.name}: " if len(self.encoders) > 1 else ""
+            for layer in encoder.reader.layers:
+                found.append((f"{prefix}{layer.name}", np.arange(low, low + layer.width)))
+                low += layer.width
+        return found
+
+    def upper(self) -> np.ndarray:
+        """Columns of the upper half of each body's layers."""
+        found, low = [], 0
+        for encoder in self.encoders:
+            layers = encoder.reader.layers
+            for place, layer in enumerate(layers):
+                if place >= (len(layers) - 1) // 2:
+                    found.append(np.arange(low, low + layer.width))
+                low += layer.width
+        return np.concatenate(found)
+
+
+class StatesDesign:
+    """Some columns of the states, after what a classical design gives (none: states alone)."""
+
+    def __init__(
+        self, bodies: Bodies, store: Tensors, train: np.ndarray, columns: np.ndarray, classical: Design | None
+    ) -> None:
+        self.bodies, self.columns, self.classical = bodies, columns, classical
+        x = bodies(store, train)[:, columns].astype(np.float32)
+        self.mean, self.deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
+        self.unit = np.float32(LENGTH / math.sqrt(len(columns)))
+        self.other: np.float32 | None = None  # by which dense columns of the classical design are multiplied
+
+    @property
+    def text(self) -> bool:
+        return self.classical is not None and self.classical.text
+
+    def __call__(self, store: Tensors, rows: np.ndarray, exact: bool = False) -> Any:
+        x = self.bodies(store, rows, exact)[:, self.columns].astype(np.float32)
+        dense = ((x - self.mean) / self.deviation).clip(-CLIP, CLIP) * self.unit
+        if self.classical is None:
+            return dense
+        first = self.classical(store, rows)
+        if isinstance(first, np.ndarray):
+            self.other = np.float32(FEATURES * LENGTH / math.sqrt(first.shape[1]))
+            return np.concatenate([first * self.other, dense], axis=1)
+        return Beside(sparse=first, dense=dense)
+
+    def are_grams(self) -> np.ndarray:
+        grams = np.zeros(0, bool) if self.classical is None else self.classical.are_grams()
+        return np.concatenate([grams, np.zeros(len(self.columns), bool)])
+
+    def learned(self) -> list[np.ndarray]:
+        held = [] if self.classical is None else self.classical.learned()
+        return [*held, self.mean, self.deviation, self.columns]
+
+    def add(self, g: Graph, total: str, weights: np.ndarray) -> str:
+        import onnx
+
+        if self.classical is not None:
+            first = weights[: -len(self.columns)]
+            total = self.classical.add(g, total, first if self.other is None else first * self.other)
+        weights = weights[-len(self.columns) :] * self.unit
+        states = []
+        for number, encoder in enumerate(self.bodies.encoders):
+            reader = encoder.reader
+            (value,) = encoder.model.graph.input
+            name = reader.tensor
+            if name not in g.inputs:
+                g.input(name, onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
+                        [each.dim_param or each.dim_value for each in value.type.tensor_type.shape.dim])  # fmt: skip
+            states.append(g.add(encoder.model, {value.name: name}, f"body{number}")["states"])
+        joined = g.op("Cast", g.op("Cast", g.op("Concat", *states, axis=1), to=10), to=1)
+        chosen = g.op("Gather", joined, g.const(self.columns.astype(np.int64)), axis=1)
+        return str(g.op("Add", total, scaled(g, chosen, self.mean, self.deviation, weights)))
+
+
+class _Run:
+    """One fit."""
+
+    def __init__(self, data: Data, bodies: Bodies, seed: int) -> None:
+        self.data, self.bodies, self.seed = data, bodies, seed
+        split, store = data.store.split, data.store
+        self.plan = layout(store, VIEWS)
+        self.reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
+        needed, left = self.reserve + SURE * bodies.a_row * len(split.valid), data.clock.left()
+        if needed > max(left, OVERRUN):
+            raise BudgetError(
+                f"the states of the test and valid rows take {needed:.0f} s of the {left:.0f} s that it has; give a "
+                "larger --budget."
+            )
+
+    def encoded(self) -> Iterator[Progress]:
+        """States of valid rows and of as many train rows as there is time and memory for, in random order."""
+        data, store = self.data, self.data.store
+        split, clock = store.split, data.clock
+        rows, self.messages = affordable(self.plan, split.train, self.seed, self._memory_left())
+        self.bodies(store, split.valid)
+        until = math.inf if clock.endless else clock.spent() + ENCODING * (clock.left() - self.reserve)
+        order, taken = np.random.default_rng(self.seed).permutation(rows), 0
+        step = AT_ONCE * data.threads
+        while taken < len(order) and (taken == 0 or clock.endless or clock.spent() < until):
+            self.bodies(store, order[taken : taken + step])
+            taken = min(taken + step, len(order))
+            yield Progress(step=taken, steps=len(order))
+        self.train = np.sort(order[:taken])
+        if taken < len(order):
+            said = f"learned from a random sample of {taken:,} of {len(split.train):,} rows, to end in time"
+            self.messages.append(Note(SAMPLED, said))
+
+    def _memory_left(self) -> float:
+        if not math.isfinite(self.data.memory_gb):
+            return math.inf
+        states = A_STATE * sum(self.bodies.widths) * len(self.data.store.split.train) / 1e9
+        return max(LIBRARIES, self.data.memory_gb - BODY_GB - states)
+
+    def searched(self) -> Iterator[Progress]:
+        """The model, by all layers or by the upper half of them, then what it rests on, as far as there is time."""
+        data, clock = self.data, self.data.clock
+        classical = Design(data.store, self.plan, self.train, data.task.columns) if self.plan.tensors else None
+        probes = PROBES * clock.left() if not clock.endless else 0.0
+        self.search = self._search(self.bodies.upper(), classical, probes)
+        yield from self.search.tried()
+        self.transfer: dict[str, Json] = {
+            "bodies": self.bodies.facts,
+            "both": self.search.best.score,
+            "body_alone": None,
+            "features_alone": None,
+            "layers": [],
+            **self._rounded(),
+        }
+        if classical is not None:
+            features = Search(data, classical, self.train, self.reserve, STRENGTHS)
+            self.transfer["features_alone"] = yield from self._alone(features)
+        everything = np.arange(sum(self.bodies.widths))
+        self.transfer["body_alone"] = yield from self._alone(self._search(everything, None))
+        layers: list[Json] = []
+        for name, columns in self.bodies.layers():
+            score = yield from self._alone(self._search(columns, None))
+            if score is not None:
+                layers.append({"name": name, "score": score})
+        self.transfer["layers"] = layers
+
+    def _rounded(self) -> dict[str, Json]:
+        """What int8 costs, by the answers to some valid rows from states of either precision."""
+        data, bodies, best, design = self.data, self.bodies, self.search.best, self.search.design
+        assert isinstance(design, StatesDesign)
+        rows = data.store.split.valid[:COMPARED]
+        seconds = SURE * bodies.a_row * len(rows) * SLOWER
+        if not any(bodies.floats) or not data.clock.left() - self.reserve > seconds + REFITS * self.search.a_fit:
+            return {"int8_gain": None, "int8_rows": 0}
+        truth, metric, answers = data.labels(rows), METRICS[data.store.task.metric], []
+        for exact in (False, True):
+            x = design(data.store, rows, exact)
+            raw = np.asarray(x @ best.solved.weights) + best.solved.intercepts
+            answers.append(data.task.activate(raw * np.float32(best.temperature), self.search.scale))
+        gain = metric.sign * (metric(truth, answers[0]) - metric(truth, answers[1]))
+        return {"int8_gain": float(gain), "int8_rows": len(rows)}
+
+    def _search(self, columns: np.ndarray, classical: Design | None, reserve: float = 0.0) -> Search:
+        design = StatesDesign(self.bodies, self.data.store, self.train, columns, classical)
+        return Search(self.data, design, self.train, self.reserve + reserve, STRENGTHS)
+
+    def _alone(self, search: Search) -> Generator[Progress, None, float | None]:
+        """The score of a fit of less than the whole, where there is time left for the last fit after it."""
+        if not self.search.time_for(REFITS):
+            return None
+        for progress in search.tried(whole=False):
+            yield Progress(step=progress.step)
+        return search.best.score
+
+    def fitted(self) -> FittedPretrained:
+        data, search, best = self.data, self.search, self.search.best
+        messages = [*self.messages, best.describe(search.text)]
+        share = len(self.train) / len(data.store.split.train)
+        undertrained = share < UNDERTRAINED or (best.solved.cut and best.solved.iterations < FEW_ITERATIONS)
+        if undertrained:
+            messages.append("stopped at the time limit: too little time to learn")
+        again = search.time_for(2)
+        solved = search.again() if again else best.solved
+        messages.append("fitted again on train and valid rows" if again else NOT_AGAIN)
+        weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
+        fitted = FittedPretrained(search.design, weights, data.task, search.scale, best.score, messages)
+        fitted.bodies, fitted.transfer = self.bodies, self.transfer
+        fitted.undertrained, fitted.trained_on_valid = undertrained, again
+        return fitted
+
+
+class FittedPretrained(FittedLinear):
+    """A linear model, with the bodies whose states it reads."""
+
+    bodies: Bodies
+    transfer: JsonObject
+
+    @property
+    def uncounted_s(self) -> float:
+        return self.bodies.uncounted_s

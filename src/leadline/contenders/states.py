@@ -1,0 +1,170 @@
+"""States of pretrained bodies: rows through ONNX Runtime, each content once.
+
+Enters: the stored tensors that bodies read. Leaves: pooled states float16 [rows, width], those of all bodies side by
+side. What a body gives is kept in the cache by the content of the row and the digest of the body's graph, so that
+repeats, folds, seeds and later runs compute no state again. The shipped file rounds to float16 too.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.core.pretrained import Layer, Precision
+from leadline.core.tensors import Block, Tensors
+from leadline.graph.digest import content_digest
+from leadline.graph.runtime import Session
+from leadline.kinds.weights import FoundBody, body_of
+from leadline.system.cache import STATES
+
+if TYPE_CHECKING:
+    import onnx
+
+AT_ONCE = 16  # rows in one call: short enough for a clock, long enough for threads
+STEPS = 4  # such calls a thread between two looks at the clock
+KEY = 16  # bytes of a row's digest
+CALIBRATION = 128  # train rows by which activations of static int8 are scaled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A block with its body."""
+
+    block: Block
+    found: FoundBody
+
+    @property
+    def tensor(self) -> str:
+        """The name of the tensor that the body reads."""
+        view = self.found.body.view
+        return self.block.name if view is None else f"{self.block.name}.{view}"
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self.found.body.layers
+
+    @property
+    def width(self) -> int:
+        return sum(layer.width for layer in self.layers)
+
+    def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
+        """From the tensor to 'states'."""
+        train = store.split.train
+        rows = train[np.linspace(0, len(train) - 1, min(CALIBRATION, len(train))).astype(int)]
+        calibration = store.tensor(self.tensor)[rows]
+        return self.found.body.graph(self.found.folder, self.block, precision, calibration)
+
+
+def readers(store: Tensors) -> list[Reader]:
+    """The blocks that a body can read."""
+    found = ((block, body_of(block)) for block in store.blocks)
+    return [Reader(block=block, found=body) for block, body in found if body is not None]
+
+
+class Encoder:
+    """One body at one precision, and the states that were computed by it."""
+
+    def __init__(self, reader: Reader, store: Tensors, precision: Precision, threads: int) -> None:
+        self.reader, self.precision, self.threads = reader, precision, threads
+        self.model = reader.graph(store, precision)
+        self.session = Session(self.model)
+        self.digest = content_digest(self.model)
+        self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
+        self._padding = 0 if reader.found.body.view is not None else reader.block.padding
+
+    def states(self, store: Tensors, rows: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """float16 [n, width] of one chunk of rows after another, and how many of them were not computed anew."""
+        tensor = store.tensor(self.reader.tensor)
+        step = AT_ONCE * STEPS * self.threads
+        try:
+            for start in range(0, len(rows), step):
+                chunk = np.asarray(tensor[rows[start : start + step]])
+                keys = [self._key(row) for row in chunk]
+                made, known = self._kept.get(keys)
+                if not known.all():
+                    new = np.flatnonzero(~known)
+                    made[new] = self.fresh(chunk[new])
+                    self._kept.add([keys[place] for place in new], made[new])
+                yield made, int(known.sum())
+        finally:
+            self._kept.write()
+
+    def fresh(self, values: np.ndarray) -> np.ndarray:
+        """float16 [n, width] of stored values, computed."""
+        feed = self.session.inputs[0]
+
+        def one(start: int) -> np.ndarray:
+            return self.session.only({feed: values[start : start + AT_ONCE]}).astype(np.float16)
+
+        starts = range(0, len(values), AT_ONCE)
+        if len(starts) <= 1 or self.threads == 1:
+            parts = [one(start) for start in starts]
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                parts = list(pool.map(one, starts))
+        return np.concatenate([np.empty((0, self.reader.width), np.float16), *parts])
+
+    def _key(self, row: np.ndarray) -> bytes:
+        """Of a row's content, without padding."""
+        if self._padding is not None:
+            held = np.flatnonzero((row != self._padding).reshape(len(row), -1).any(axis=1))
+            row = row[: held[-1] + 1 if len(held) else 0]
+        found = blake2b(f"{row.dtype.str} {row.shape}".encode(), digest_size=KEY)
+        found.update(np.ascontiguousarray(row).tobytes())
+        return found.digest()
+
+
+class _Kept:
+    """States in a folder, by keys. A file of them is never changed: each process adds its own."""
+
+    def __init__(self, folder: Path, width: int) -> None:
+        self._folder, self._width = folder, width
+        self._places: dict[bytes, tuple[np.ndarray, int]] = {}
+        self._new: list[tuple[list[bytes], np.ndarray]] = []
+        for path in sorted(folder.glob("*.keys.npy")):
+            try:
+                keys = np.load(path)
+                states = np.load(path.with_name(path.name.replace(".keys.", ".states.")), mmap_mode="r")
+            except (OSError, ValueError):  # cleared meanwhile, or cut by a full disk: computed again
+                continue
+            if keys.shape == (len(states), KEY) and states.shape[1] == width:
+                self._places |= {key.tobytes(): (states, place) for place, key in enumerate(keys)}
+
+    def get(self, keys: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """float16 [n, width], and which of them are known."""
+        made = np.zeros((len(keys), self._width), np.float16)
+        known = np.array([key in self._places for key in keys], bool)
+        for place in np.flatnonzero(known):
+            states, row = self._places[keys[place]]
+            made[place] = states[row]
+        return made, known
+
+    def add(self, keys: list[bytes], states: np.ndarray) -> None:
+        self._new.append((keys, states))
+        self._places |= {key: (states, place) for place, key in enumerate(keys)}
+
+    def write(self) -> None:
+        """What is new, as a file of keys and one of states. A disk that is full keeps nothing, and loses nothing."""
+        if not self._new:
+            return
+        keys = np.frombuffer(b"".join(key for part, _ in self._new for key in part), np.uint8).reshape(-1, KEY)
+        stem = uuid.uuid4().hex
+        parts = {"states": np.concatenate([states for _, states in self._new]), "keys": keys}
+        self._new = []
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for what, array in parts.items():  # the keys last: whoever sees them sees the states
+                partial = self._folder / f".{stem}.{what}.npy"
+                np.save(partial, array)
+                os.replace(partial, self._folder / f"{stem}.{what}.npy")
+        except OSError:
+            for path in self._folder.glob(f"*{stem}*"):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,182 @@
+"""A BERT encoder as an ONNX graph, from its weights as safetensors (Devlin et al. 2019): no PyTorch is needed.
+
+Enters: numbers of word pieces [N, T], 0 for none at the end. Leaves: 'states' float32 [N, layers * width]: of the
+embeddings and of each layer the mean over the pieces, of the last also the maximum.
+
+A row is encoded by itself, as long as it is: no time goes into padding, and what a row gives does not depend on the
+batch, not even in int8, whose activations are scaled as they come (one scale for all pieces of the row).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.core.pretrained import Layer, Precision
+from leadline.system.errors import LeadlineError
+
+if TYPE_CHECKING:
+    pass
+
+WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocab.txt"
+EMBEDDINGS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
+LIMIT = 127  # of a symmetric int8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The sizes of an encoder."""
+
+    layers: int
+    width: int
+    heads: int
+    positions: int
+    epsilon: float  # of the layer norms
+
+    @classmethod
+    def read(cls, folder: Path) -> Shape:
+        """From a folder's config.json; raises LeadlineError where the folder holds another sort of model."""
+        lacking = [name for name in (CONFIG, WEIGHTS, VOCABULARY) if not (folder / name).is_file()]
+        if lacking:
+            raise LeadlineError(
+                f"--weights {folder} has no {lacking[0]}; a text body is a folder with {CONFIG}, {WEIGHTS} and "
+                f"{VOCABULARY} of a BERT model."
+            )
+        facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        known = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
+        for name, value in known.items():
+            if facts.get(name, value) != value:
+                raise LeadlineError(
+                    f"--weights {folder} holds a model with {name} {facts[name]!r}, where {value!r} was expected."
+                )
+        return cls(
+            layers=facts["num_hidden_layers"], width=facts["hidden_size"], heads=facts["num_attention_heads"],
+            positions=facts["max_position_embeddings"], epsilon=facts.get("layer_norm_eps", 1e-12),
+        )  # fmt: skip
+
+    @property
+    def pooled(self) -> tuple[Layer, ...]:
+        """What `encoder` gives, from input to output."""
+        means = ("embeddings", *(f"layer {number}" for number in range(1, self.layers + 1)))
+        return tuple(Layer(name=name, width=self.width) for name in (*means, f"layer {self.layers}, maximum"))
+
+
+def encoder(name: str, length: int, folder: Path, precision: Precision) -> Any:
+    """The graph: 'name' [N, length] of any whole type -> 'states'."""
+    from safetensors.numpy import load_file
+
+    from leadline.graph.builder import Graph
+
+    shape = Shape.read(folder)
+    weights = {key.removeprefix("bert."): value for key, value in load_file(folder / WEIGHTS).items()}
+    dtype = piece_type(len(weights[EMBEDDINGS]))
+    row = _Row(shape, weights, precision).graph(length)
+    g = Graph("bert")
+    ids = g.op("Cast", g.input(name, dtype, ["N", length]), to=7)
+    held = g.op("Cast", g.op("Greater", ids, g.const(np.int64(0))), to=7)
+    lengths = g.op("ReduceSum", held, g.const(np.array([1], np.int64)), keepdims=1)
+    states = g.op("Scan", ids, lengths, body=row, num_scan_inputs=2)
+    g.output("states", states, np.float32, ["N", sum(layer.width for layer in shape.pooled)])
+    return g.model()
+
+
+def piece_type(pieces: int) -> Any:
+    """The smallest type that holds the numbers of so many pieces."""
+    return np.uint16 if pieces <= np.iinfo(np.uint16).max else np.int32
+
+
+class _Row:
+    """The graph of one row. T: its pieces."""
+
+    def __init__(self, shape: Shape, weights: Mapping[str, np.ndarray], precision: Precision) -> None:
+        from leadline.graph.builder import Graph
+
+        self.g, self.shape, self.precision = Graph("row"), shape, precision
+        self.weights = {name: value.astype(np.float32) for name, value in weights.items() if value.dtype.kind == "f"}
+
+    def graph(self, length: int) -> Any:
+        """int64 [length] and its length [1] -> float32 [layers * width]."""
+        g, zero = self.g, self.g.const(np.array([0], np.int64))
+        count = g.input("length", np.int64, [1])
+        ids = g.op("Slice", g.input("ids", np.int64, [length]), zero, count, zero)
+        x = self._norm(g.op("Add", self._words(ids), self._places(count)), "embeddings.LayerNorm")
+        pooled = [g.op("ReduceMean", x, zero, keepdims=0)]
+        for number in range(self.shape.layers):
+            x = self._layer(x, f"encoder.layer.{number}")
+            pooled.append(g.op("ReduceMean", x, zero, keepdims=0))
+        pooled.append(g.op("ReduceMax", x, zero, keepdims=0))
+        g.output("pooled", g.op("Concat", *pooled, axis=0), np.float32, [len(pooled) * self.shape.width])
+        # The runtime takes a graph's inputs in the order of its scan.
+        graph = g.model().graph
+        ordered = sorted(graph.input, key=lambda value: value.name != "ids")
+        del graph.input[:]
+        graph.input.extend(ordered)
+        return graph
+
+    def _words(self, ids: str) -> str:
+        """float32 [T, width]."""
+        g, table = self.g, self.weights[EMBEDDINGS]
+        if self.precision == Precision.FLOAT32:
+            return str(g.op("Gather", g.const(table), ids))
+        values, scales = _quantised(table.T)
+        scale = g.op("Unsqueeze", g.op("Gather", g.const(scales), ids), g.const(np.array([1], np.int64)))
+        return str(g.op("Mul", g.op("Cast", g.op("Gather", g.const(values.T.copy()), ids), to=1), scale))
+
+    def _places(self, count: str) -> str:
+        g, zero = self.g, self.g.const(np.array([0], np.int64))
+        return str(g.op("Slice", g.const(self.weights[POSITIONS] + self.weights[TYPES][0]), zero, count, zero))
+
+    def _layer(self, x: str, name: str) -> str:
+        """[T, width] -> [T, width]."""
+        g, shape = self.g, self.shape
+        size = shape.width // shape.heads
+        parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
+        # One product for all three: x is quantised once.
+        both = {kind: np.concatenate([self.weights[f"{part}.{kind}"] for part in parts]) for kind in ("weight", "bias")}
+        split = g.op("Split", self._dense(x, both["weight"], both["bias"]), axis=-1, num_outputs=3, outputs=3)
+        by_head = g.const(np.array([0, shape.heads, size], np.int64))
+        query, key, value = (
+            g.op("Transpose", g.op("Reshape", part, by_head), perm=order)
+            for part, order in zip(split, ([1, 0, 2], [1, 2, 0], [1, 0, 2]), strict=True)
+        )
+        scores = g.op("Mul", g.op("MatMul", query, key), g.const(np.float32(size**-0.5)))
+        mixed = g.op("Transpose", g.op("MatMul", g.op("Softmax", scores, axis=-1), value), perm=[1, 0, 2])
+        mixed = g.op("Reshape", mixed, g.const(np.array([0, shape.width], np.int64)))
+        x = self._added(x, mixed, f"{name}.attention.output")
+        inner = f"{name}.intermediate.dense"
+        hidden = g.op("Gelu", self._dense(x, self.weights[f"{inner}.weight"], self.weights[f"{inner}.bias"]))
+        return self._added(x, hidden, f"{name}.output")
+
+    def _added(self, x: str, inner: str, name: str) -> str:
+        dense = self._dense(inner, self.weights[f"{name}.dense.weight"], self.weights[f"{name}.dense.bias"])
+        return self._norm(self.g.op("Add", dense, x), f"{name}.LayerNorm")
+
+    def _dense(self, x: str, weight: np.ndarray, bias: np.ndarray) -> str:
+        """x times weight [outputs, inputs], transposed."""
+        g = self.g
+        if self.precision == Precision.FLOAT32:
+            return str(g.op("Add", g.op("MatMul", x, g.const(weight.T.copy())), g.const(bias)))
+        values, scales = _quantised(weight.T)
+        zeros = g.const(np.zeros(len(scales), np.int8))
+        return str(
+            g.op("DynamicQuantizeMatMul", x, g.const(values), g.const(scales), zeros, g.const(bias),
+                 domain="com.microsoft")
+        )  # fmt: skip
+
+    def _norm(self, x: str, name: str) -> str:
+        g, weights = self.g, self.weights
+        return str(
+            g.op("LayerNormalization", x, g.const(weights[f"{name}.weight"]), g.const(weights[f"{name}.bias"]),
+                 axis=-1, epsilon=self.shape.epsilon)
+        )  # fmt: skip
+
+
+def _quantised(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int8 [inputs, outputs] and a scale a column."""
+    scales = np.maximum(np.abs(matrix).max(axis=0) / LIMIT, 1e-12).astype(np.float32)
+    return np.round(matrix / scales).clip(-LIMIT, LIMIT).astype(np.int8), scales

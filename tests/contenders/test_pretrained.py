@@ -1,0 +1,193 @@
+"""The pretrained contender: states kept by content, time, what it reports, and a whole run without a network."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import leadline as ll
+from leadline.contenders import pretrained
+from leadline.contenders.pretrained import Bodies, Pretrained
+from leadline.contenders.states import Encoder, readers
+from leadline.core.contender import Clock, Data, Transferred
+from leadline.core.note import SAMPLED, code_of
+from leadline.core.pretrained import Precision
+from leadline.race.entry import eligible_contenders
+from leadline.system.errors import BudgetError, LeadlineError
+
+
+@pytest.fixture(scope="module")
+def store(prepare: Any, messages: Any, tiny_bert: Path) -> Any:
+    return prepare(messages(300), target="label", weights=str(tiny_bert)).store
+
+
+def _fitted(store: Any, clock: Clock | None = None) -> Any:
+    return list(Pretrained().fit(Data(store=store, clock=clock or Clock(300.0), threads=2), 0))[-1]
+
+
+def _encoder(store: Any) -> Encoder:
+    return Encoder(readers(store)[0], store, Precision.INT8, 2)
+
+
+def _states(encoder: Encoder, store: Any, rows: np.ndarray) -> tuple[np.ndarray, int]:
+    parts, known = zip(*encoder.states(store, rows), strict=True)
+    return np.concatenate(parts), sum(known)
+
+
+def test_a_content_is_encoded_once_by_all_processes(store: Any, prepare: Any, messages: Any, tiny_bert: Path) -> None:
+    rows = np.arange(0, store.rows, 3)
+    first, _ = _states(_encoder(store), store, rows)
+    again, known = _states(_encoder(store), store, rows[::-1])  # as another process opens it
+    assert known == len(rows)
+    np.testing.assert_array_equal(again[::-1], first)
+    longer = messages(300).vstack(pl.DataFrame({"text": ["win " * 40], "label": ["spam"]}))
+    other = prepare(longer, target="label", weights=str(tiny_bert), seed=1).store  # another view of the same texts
+    assert other.block("text_0").forms["pieces"][0] != store.block("text_0").forms["pieces"][0]
+    assert _states(_encoder(other), other, rows)[1] == len(rows)
+
+
+def test_states_that_were_cut_short_are_computed_again(store: Any, tmp_path: Path) -> None:
+    class Elsewhere:
+        cache, split, rows = tmp_path, store.split, store.rows
+
+        def tensor(self, name: str) -> np.ndarray:
+            return np.asarray(store.tensor(name))
+
+    rows = np.arange(40)
+    encoder = Encoder(readers(store)[0], Elsewhere(), Precision.INT8, 1)  # type: ignore[arg-type]
+    expected, known = _states(encoder, Elsewhere(), rows)
+    assert known == 0
+    for path in tmp_path.rglob("*.states.npy"):
+        path.write_bytes(path.read_bytes()[:200])
+    encoder = Encoder(readers(store)[0], Elsewhere(), Precision.INT8, 1)  # type: ignore[arg-type]
+    found, known = _states(encoder, Elsewhere(), rows)
+    assert known == 0
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_kept_states_do_not_make_an_answer_look_faster(store: Any) -> None:
+    bodies = Bodies(Data(store=store, clock=Clock(300.0), threads=1))
+    bodies.a_row, bodies.alone = 0.5, 2.0
+    bodies(store, np.arange(10))
+    before = bodies.uncounted_s
+    bodies(store, np.arange(10))
+    assert bodies.uncounted_s - before == pytest.approx(10 * 0.5)
+    bodies(store, np.arange(1))
+    assert bodies.uncounted_s - before == pytest.approx(10 * 0.5 + 2.0)
+
+
+def test_it_reports_what_the_body_brings(store: Any) -> None:
+    fitted = _fitted(store)
+    assert isinstance(fitted, Transferred)
+    held: Any = fitted.transfer
+    assert held["both"] == fitted.score
+    assert 0 < held["body_alone"] <= 1 and 0 < held["features_alone"] <= 1
+    assert [layer["name"] for layer in held["layers"]] == ["embeddings", "layer 1", "layer 2", "layer 2, maximum"]
+    (body,) = held["bodies"]
+    assert body["name"] == "bert tiny" and len(body["digest"]) == 32 and body["precision"] in ("int8", "float32")
+    compared = body["precision"] == "int8"  # which the tiny body need not be
+    assert (held["int8_gain"] is not None and held["int8_rows"] > 0) == compared
+    json.dumps(held)
+
+
+def test_where_time_is_short_a_sample_of_the_rows_is_read(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "FLOAT_TRIED", math.inf)
+    monkeypatch.setattr(pretrained, "AT_ONCE", 8)
+    # left; encoding of a few rows, and of one; left; the encoding begins with 10 s for it, ends after three looks
+    readings = [0.0, 0.01, 0.01, 0.011, 0.02, 1.0, 1.0, 2.0, 5.0, 60.0, *(60.0 + step / 1e3 for step in range(40))]
+    fitted = _fitted(store, Clock(100.0, readings=readings))
+    notes = [note for note in fitted.describe if code_of(note) == SAMPLED]
+    assert len(notes) == 1 and "to end in time" in notes[0]
+
+
+def test_the_same_readings_choose_the_same_rows_whatever_is_kept(
+    store: Any,
+) -> None:
+    clock = Clock(60.0)
+    first = _fitted(store, clock)
+    again = _fitted(store, Clock(60.0, readings=clock.readings))  # all states are kept now
+    assert again.digest() == first.digest()
+
+
+def test_a_budget_that_the_test_rows_alone_exceed_is_refused(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "SURE", 1e6)
+    with pytest.raises(BudgetError, match=r"the states of the test and valid rows take .* give a larger --budget"):
+        _fitted(store)
+
+
+def test_without_a_body_it_does_not_race_and_says_so_where_it_is_asked_for(
+    prepare: Any, messages: Any, mixed: Any, tiny_bert: Path
+) -> None:
+    without = prepare(messages(), target="label").store
+    assert "pretrained" not in eligible_contenders(without, None)
+    with pytest.raises(LeadlineError, match=r"--only pretrained needs a pretrained body: pip install .*--weights"):
+        eligible_contenders(without, "pretrained")
+    table = prepare(mixed(), target="y").store
+    with pytest.raises(LeadlineError, match="there is none for columns of these kinds"):
+        eligible_contenders(table, "pretrained,linear")
+    with_body = prepare(messages(), target="label", weights=str(tiny_bert)).store
+    assert "pretrained" in eligible_contenders(with_body, None)
+
+
+@pytest.mark.parametrize(("folder", "says"), [("nowhere", "is no folder"), ("", "holds no body that can be used")])
+def test_a_folder_without_weights_is_refused_in_a_sentence(
+    prepare: Any, messages: Any, tmp_path: Path, folder: str, says: str
+) -> None:
+    with pytest.raises(LeadlineError, match=says):
+        prepare(messages(), target="label", weights=str(tmp_path / folder))
+
+
+CLOSED = '''
+"""No process can open a socket to another machine, or import a client of a hub."""
+
+import socket
+import sys
+
+
+def refuse(*args, **kwargs):
+    raise AssertionError("the network was used")
+
+
+class Closed(socket.socket):
+    def connect(self, *args):
+        refuse()
+
+    connect_ex = connect
+
+
+socket.socket, socket.create_connection, socket.getaddrinfo = Closed, refuse, refuse
+for name in ("huggingface_hub", "transformers", "sentence_transformers"):
+    sys.modules[name] = None
+'''
+
+
+def test_a_whole_run_uses_no_network_and_ships_one_file(
+    messages: Any, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = tmp_path / "start"
+    start.mkdir()
+    (start / "sitecustomize.py").write_text(textwrap.dedent(CLOSED))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(start), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path / "cache"))
+    frame = messages(240)
+    run = ll.fit(
+        frame, target="label", weights=str(tiny_bert), only="pretrained", budget=45, out=tmp_path / "run", repeats=1
+    )
+    result = run.result
+    (found,) = [each for each in result["contenders"] if each["name"] == "pretrained"]
+    assert found["status"] in ("finished", "cut"), found["why"]
+    assert found["transfer"]["bodies"][0]["licence"] == "unknown"
+    assert result["shipped"]["parity"]["decisions_differ"] == 0
+    model = ll.Model(run.folder / "model.onnx")
+    assert model.contract["bodies"][0]["name"] == "bert tiny" and "bert tiny" in model.contract["licence"]
+    assert model.predict(frame[:20]).height == 20
+    page = (run.folder / "report.html").read_text()
+    assert "What a pretrained body brings" in page and "layer 1" in page
