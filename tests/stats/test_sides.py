@@ -78,8 +78,8 @@ def test_a_side_with_too_little_time_cannot_lose() -> None:
 def test_the_sentence_says_what_pretraining_brings() -> None:
     made = three_sides(_pairs("first", "first", "unsure"), METRICS["accuracy"])
     assert made.why == (
-        "What pretraining brings: pretrained, of accuracy: from scratch +2.00 points against scratch (+1.00 to +3.00), "
-        "classical +2.00 points against classical (+1.00 to +3.00), 95% intervals; pretraining is best."
+        "In accuracy, pretraining brings +2.00 points over scratch, trained from scratch (+1.00 to +3.00) and +2.00 "
+        "points over classical, classical (+1.00 to +3.00; 95% intervals): pretraining is best."
     )
 
 

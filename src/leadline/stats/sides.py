@@ -55,17 +55,17 @@ def three_sides(pairs: Sequence[SidePair], metric: Metric) -> ThreeSides:
     share = metric.name == "accuracy"
     unit = " points" if share else ""
 
-    def over(pair: SidePair) -> str:
+    def over(pair: SidePair, what: str) -> str:
         low, high = figure(pair.low, share), figure(pair.high, share)
-        return f"{figure(pair.gap, share)}{unit} against {pair.contenders[1]} ({low} to {high})"
+        return f"{figure(pair.gap, share)}{unit} over {pair.contenders[1]}, {what} ({low} to {high}"
 
     found = {(pair.first, pair.second): pair for pair in pairs}
-    scratch, classical = found["pretrained", "scratch"], found["pretrained", "classical"]
-    who = f"{scratch.contenders[0]}, of {metric.name}: from scratch {over(scratch)}, classical {over(classical)}"
+    scratch = over(found["pretrained", "scratch"], "trained from scratch")
+    classical = over(found["pretrained", "classical"], "classical")
     ends = {
         "tie": "the sides that are not beaten are the same for practical purposes",
         "unsure": "which side is best is not settled",
     } | {side: f"{words} is best" for side, words in WORDS.items()}
-    return ThreeSides(
-        answer=answer, pairs=list(pairs), why=f"What pretraining brings: {who}, 95% intervals; {ends[answer]}."
-    )
+    better = "" if metric.higher_is_better else ", counted so that more is better"
+    why = f"In {metric.name}{better}, pretraining brings {scratch}) and {classical}; 95% intervals): {ends[answer]}."
+    return ThreeSides(answer=answer, pairs=list(pairs), why=why)
