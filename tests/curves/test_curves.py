@@ -31,7 +31,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ll.Run:
 
 def test_curves_are_measured_written_and_shown(run: ll.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     labelled = run.result["rows"]["train"] + run.result["rows"]["valid"]
-    design = Design(sizes=(40, labelled), draws=1, each_s=8.0)
+    each = {"linear": 6.0, "mlp": 6.0}
+    design = Design(sizes=(40, labelled), draws=1, seconds=(each, each))
     monkeypatch.setattr(curves_module.Design, "of", lambda *_: design)
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     said: list[str] = []
@@ -50,10 +51,12 @@ def test_curves_are_measured_written_and_shown(run: ll.Run, monkeypatch: pytest.
 
 
 def test_too_little_is_one_sentence(run: ll.Run, tmp_path: Path) -> None:
-    with pytest.raises(ll.BudgetError, match=r"^Learning curves need at least 48 s; give a larger --budget\.$"):
+    with pytest.raises(
+        ll.BudgetError, match=r"^Learning curves of this run need about \d+ s; give a larger --budget\.$"
+    ):
         ll.learning_curves(run, budget="20s")
     with pytest.raises(ll.BudgetError, match="labelled rows"):
-        Design.of(40, 2, 600.0)
+        Design.of(40, 2, {"linear": 1.0}, 600.0)
     rows = pl.read_csv(run.folder.parent / "rows.csv")
     alone = ll.fit(rows, target="y", only="linear", budget="5s", out=tmp_path / "alone")
     with pytest.raises(ll.LeadlineError, match=r"finished with linear \(classical\)"):
@@ -61,10 +64,15 @@ def test_too_little_is_one_sentence(run: ll.Run, tmp_path: Path) -> None:
 
 
 def test_a_longer_budget_has_more_points() -> None:
-    assert [(Design.of(5000, 2, s).draws, len(Design.of(5000, 2, s).sizes)) for s in (48, 70, 90, 600)] == [
-        (2, 3), (2, 4), (2, 5), (3, 5),
-    ]  # fmt: skip
-    assert Design.of(5000, 2, 600.0).sizes[0] == 156 and Design.of(5000, 2, 600.0).sizes[-1] == 5000
+    spent = {"cnn": 20.0, "linear": 2.0}
+    found = {seconds: Design.of(5000, 2, spent, seconds) for seconds in (120, 180, 210, 600)}
+    assert [(each.draws, len(each.sizes)) for each in found.values()] == [(2, 3), (2, 4), (2, 5), (3, 5)]
+    for seconds, each in found.items():
+        assert each.sizes[0] == 156 and each.sizes[-1] == 5000
+        assert each.draws * sum(sum(one.values()) for one in each.seconds) <= seconds
+        assert each.seconds[0]["cnn"] == pytest.approx(10.0) and each.seconds[-1]["cnn"] == pytest.approx(24.0)
+    with pytest.raises(ll.BudgetError, match="need about"):
+        Design.of(5000, 2, spent, 80.0)
 
 
 def test_every_beginning_of_the_order_has_the_shares_of_the_classes() -> None:
@@ -97,4 +105,4 @@ def test_the_sentence_names_the_side_that_is_ahead(code: str, rows: float, start
 
 def test_the_command(run: ll.Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["curves", str(run.folder), "--budget", "20s"]) == 2
-    assert capsys.readouterr().err == "leadline: Learning curves need at least 48 s; give a larger --budget.\n"
+    assert capsys.readouterr().err.startswith("leadline: Learning curves of this run need about ")

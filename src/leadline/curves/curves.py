@@ -69,6 +69,7 @@ class Curves:
     evaluations: int  # scores of the test rows, after the verdict
     curves: list[SideCurve]
     worth: list[Worth]
+    notes: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         """What curves.json holds."""
@@ -85,7 +86,7 @@ class Curves:
         for curve in self.curves:
             means = "".join(f"{np.mean(point.scores):>9.4g}" for point in curve.points)
             lines.append(f"  {curve.contender:<12}{means}")
-        return "\n".join([*lines, *(each.why for each in self.worth)])
+        return "\n".join([*lines, *(each.why for each in self.worth), *self.notes])
 
 
 def learning_curves(
@@ -102,7 +103,8 @@ def learning_curves(
     Raises:
         LeadlineError: there are fewer than two sides, too few rows or too little time, or the data have changed.
     """
-    contenders = _best(run)
+    best = _best(run)
+    contenders = {side: str(each["name"]) for side, each in best.items()}
     if len(contenders) < 2:
         had = ", ".join(f"{name} ({side})" for side, name in contenders.items()) or "none"
         raise LeadlineError(
@@ -113,8 +115,9 @@ def learning_curves(
     split, metric = data.store.split, METRICS[data.store.task.metric]
     labelled = len(split.train) + len(split.valid)
     left = data.settings.seconds if budget is None else seconds(str(budget))
-    design = Design.of(labelled, len(data.store.task.classes), left)
-    found = measure(data, contenders, design, watch)
+    fit_s = {str(each["name"]): float(each["fit_s"]) for each in best.values()}
+    measured = measure(data, contenders, Design.of(labelled, len(data.store.task.classes), fit_s, left), watch)
+    found = measured.curves
     truth = data.labels("test")
     curves = [
         SideCurve(
@@ -126,9 +129,15 @@ def learning_curves(
         )
         for side, curve in found.items()
     ]  # fmt: skip
+    notes = [
+        f"{contenders[side]} had too little time with {rows:,} rows, so its curve is too low, and what it is worth is "
+        "not stated; give a larger --budget to leadline fit."
+        for side, rows in measured.undertrained.items()
+    ]
     if len(curves) < 2:
         raise LeadlineError("Fewer than two contenders finished with every number of rows; give a larger --budget.")
-    pairs = [(a, b) for a, b in SIDES if a in found and b in found]
+    able = {side for side in found if side not in measured.undertrained}
+    pairs = [(a, b) for a, b in SIDES if a in able and b in able]
     said = []
     for a, b in pairs:
         gap = worth(found[a], found[b], truth, metric, data.settings.seed)
@@ -137,13 +146,14 @@ def learning_curves(
     made = Curves(
         folder=run.folder, title=str(run.result["title"]), metric=metric.name, labelled=labelled, test=len(truth),
         evaluations=sum(len(point.scores) for curve in curves for point in curve.points), curves=curves, worth=said,
+        notes=notes,
     )  # fmt: skip
     _write(made)
     return made
 
 
-def _best(run: Run) -> dict[Side, str]:
-    """{side: its best contender by valid}, of those that finished."""
+def _best(run: Run) -> dict[Side, Mapping[str, Any]]:
+    """{side: its best contender by valid, as result.json has it}, of those that finished."""
     metric = METRICS[run.result["metric"]]
     best: dict[Side, Mapping[str, Any]] = {}
     for each in run.result["contenders"]:
@@ -154,7 +164,7 @@ def _best(run: Run) -> dict[Side, str]:
         if side not in best or metric.better(each["valid_score"], best[side]["valid_score"]):
             best[side] = each
     order: Sequence[Side] = ("pretrained", "scratch", "classical")
-    return {side: str(best[side]["name"]) for side in order if side in best}
+    return {side: best[side] for side in order if side in best}
 
 
 def sentence(sides: tuple[Side, Side], names: tuple[str, str], gap: Distance, labelled: int) -> str:

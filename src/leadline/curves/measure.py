@@ -6,6 +6,7 @@ store of its own, so that all that is learned from rows, encoding included, is l
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,8 +29,10 @@ from leadline.system.errors import BudgetError
 from leadline.system.resources import cores
 
 SIZES, DRAWS = 5, 3  # numbers of rows, and draws of each
-FEWEST_SIZES, FEWEST_DRAWS = 3, 2
-A_POINT = 8.0  # seconds that the race of a point needs at least
+PLANS = ((DRAWS, SIZES), (2, SIZES), (2, 4), (2, 3))  # draws, sizes: the first that there is time for
+LEAST_SHARE = 0.3  # of the seconds of a training on all rows, however few rows there are
+START_S = 4.0  # seconds of a point beside the training of a contender: its process, its rows
+ROOM = 1.5  # times the expected seconds that a training is given
 SMALLEST = 16  # labelled rows of the first point, and two of each class
 FEWEST_VALID = 4
 
@@ -38,15 +41,18 @@ Watch = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """How many labelled rows, and how many draws of each."""
+    """How many labelled rows, how many draws of each, and the seconds of each training."""
 
     sizes: tuple[int, ...]
     draws: int
-    each_s: float  # seconds of a point
+    seconds: tuple[Mapping[str, float], ...]  # of each size: {contender: expected seconds}
 
     @classmethod
-    def of(cls, labelled: int, classes: int, seconds: float) -> Design:
+    def of(cls, labelled: int, classes: int, fit_s: Mapping[str, float], seconds: float) -> Design:
         """As many points as there is time for.
+
+        Args:
+            fit_s: {contender: seconds of its training on all rows}, as the run took them.
 
         Raises:
             BudgetError: there is no time for the fewest, or there are too few rows.
@@ -57,34 +63,44 @@ class Design:
                 f"Learning curves need at least {4 * least:,} labelled rows of train and valid, and there are "
                 f"{labelled:,}; give more rows."
             )
-        for draws, sizes in ((DRAWS, SIZES), (FEWEST_DRAWS, SIZES), (FEWEST_DRAWS, 4), (FEWEST_DRAWS, FEWEST_SIZES)):
-            each = seconds / (draws * sizes)
-            if each >= A_POINT:
-                spaced = np.geomspace(least, labelled, sizes).round().astype(int)
-                return cls(sizes=tuple(int(size) for size in spaced), draws=draws, each_s=each)
-        needed = A_POINT * FEWEST_DRAWS * FEWEST_SIZES
-        raise BudgetError(f"Learning curves need at least {needed:.0f} s; give a larger --budget.")
+        for draws, count in PLANS:
+            sizes = tuple(int(size) for size in np.geomspace(least, labelled, count).round())
+            shares = [max(LEAST_SHARE, size / labelled) for size in sizes]
+            each = tuple({name: spent * share + START_S for name, spent in fit_s.items()} for share in shares)
+            needed = draws * sum(sum(one.values()) for one in each)
+            if needed <= seconds:
+                return cls(sizes=sizes, draws=draws, seconds=each)
+        raise BudgetError(f"Learning curves of this run need about {math.ceil(needed)} s; give a larger --budget.")
 
 
-def measure(
-    data: RunData, contenders: Mapping[Side, str], design: Design, watch: Watch
-) -> dict[Side, LearningCurve]:  # fmt: skip
-    """Train the contenders on every part of the rows.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Curves of the sides whose contender finished with every number of rows; and those that had too little time."""
 
-    Returns:
-        {side: its curve}, of the sides whose contender finished with every number of rows.
-    """
+    curves: Mapping[Side, LearningCurve]
+    undertrained: Mapping[Side, int]  # {side: the fewest rows at which it had too little time}
+
+
+def measure(data: RunData, contenders: Mapping[Side, str], design: Design, watch: Watch) -> Measured:
+    """Train the contenders on every part of the rows."""
     seed = data.settings.seed
     answers: dict[Side, list[list[np.ndarray]]] = {side: [[] for _ in design.sizes] for side in contenders}
+    short: dict[Side, int] = {}
     for draw in range(design.draws):
-        for place, (size, split) in enumerate(zip(design.sizes, _nested(data, design.sizes, seed + draw), strict=True)):
+        for place, split in enumerate(_nested(data, design.sizes, seed + draw)):
+            size = design.sizes[place]
             watch(f"{size:,} labelled rows, draw {draw + 1} of {design.draws}")
-            found = _point(data, split, list(contenders.values()), seed + draw, design.each_s)
+            found = _point(data, split, design.seconds[place], seed + draw)
             for side, name in contenders.items():
-                if name in found:
-                    answers[side][place].append(found[name])
+                if name not in found:
+                    continue
+                scores, undertrained = found[name]
+                answers[side][place].append(scores)
+                if undertrained:
+                    short[side] = min(size, short.get(side, size))
     whole = {side: points for side, points in answers.items() if all(points)}
-    return {side: LearningCurve(sizes=design.sizes, answers=points) for side, points in whole.items()}
+    curves = {side: LearningCurve(sizes=design.sizes, answers=points) for side, points in whole.items()}
+    return Measured(curves=curves, undertrained=short)
 
 
 def _nested(data: RunData, sizes: tuple[int, ...], seed: int) -> Iterator[Split]:
@@ -111,17 +127,20 @@ def _order(rows: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -> np
     return np.asarray(rows[np.argsort(at, kind="stable")])
 
 
-def _point(data: RunData, split: Split, names: list[str], seed: int, seconds: float) -> dict[str, np.ndarray]:
-    """{contender: scores on the test rows}, trained on the rows of a split."""
-    until = time.monotonic() + seconds
+def _point(
+    data: RunData, split: Split, seconds: Mapping[str, float], seed: int
+) -> dict[str, tuple[np.ndarray, bool]]:  # fmt: skip
+    """{contender: (scores on the test rows, whether it had too little time)}, trained on the rows of a split."""
+    given = {name: ROOM * each for name, each in seconds.items()}
     with (
         tempfile.TemporaryDirectory(prefix="leadline-curve-", ignore_cleanup_errors=True) as folder,
         closing(Journal(Path(folder) / "journal.jsonl", time.monotonic())) as journal,
         again(data.store, data.table, split) as store,
     ):
         setup = Setup(executor=LocalExecutor(cores(), memory_cap(data.settings)))
-        with closing(Race(store, names, Path(folder), setup, seed=seed, journal=journal, number=1)) as race:
-            race.run(until=max(until, time.monotonic() + A_POINT / 2))
+        with closing(Race(store, list(given), Path(folder), setup, seed=seed, journal=journal, number=1)) as race:
+            race.run(until=time.monotonic() + 2 * sum(given.values()), given=given)
             if race.stopped:
                 raise KeyboardInterrupt
-            return {entry.name: entry.scores() for entry in race.entries if entry.done}
+            done = [entry for entry in race.entries if entry.done]
+            return {entry.name: (entry.scores(), bool(entry.facts["undertrained"])) for entry in done}

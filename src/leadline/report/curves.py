@@ -24,6 +24,7 @@ def render(found: Mapping[str, Any]) -> str:
     scores = [score for curve in found["curves"] for point in curve["points"] for score in point["scores"]]
     measure = Measure.fit(metric.name, metric.higher_is_better, scores, step=(max(scores) - min(scores)) / 200 or 1e-3)
     answers = "".join(tag("p", esc(each["why"]), "why") for each in found["worth"])
+    answers += "".join(tag("p", esc(note)) for note in found["notes"])
     draws = len(found["curves"][0]["points"][0]["scores"])
     how = (
         f"Each point is the mean of {draws} draws of so many labelled rows (train and valid together, every class with "
