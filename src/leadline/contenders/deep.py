@@ -1,8 +1,8 @@
 """Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
 
-`mlp`, `cnn`, `crnn` and `bag` differ in the architecture of the bodies that read their blocks: each kind says which it
-offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial
-shows it faster, and always scored in float32, the way it ships.
+`mlp`, `cnn`, `crnn`, `bag`, `transformer` and `rnn` differ in the architecture of the bodies that read their blocks:
+each kind says which it offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a
+short trial shows it faster, and always scored in float32, the way it ships.
 """
 
 from __future__ import annotations
@@ -47,16 +47,19 @@ class Deep(Contender):
     def __init__(
         self, name: str, architectures: tuple[str, ...], *, trunk: bool = False, cheap: bool = False,
         resources: Resources = Contender.resources, export_seconds: float = Contender.export_seconds,
+        weight: float = Contender.weight, least_budget: float = 0.0,
     ) -> None:  # fmt: skip
         """
         Args:
             architectures: of its bodies, the preferred one first: some block has that one, every block one of them.
             trunk: a single body has hidden layers over it too.
             cheap: it reads no kind that is costly.
+            weight, least_budget: as of any contender.
         """
         self.name, self.architectures, self.resources = name, architectures, resources
         self.export_seconds = export_seconds
         self.trunk, self._cheap = trunk, cheap
+        self.weight, self.least_budget = weight, least_budget
 
     def inputs(self, store: Tensors) -> list[str]:
         kinds = [KINDS[block.kind] for block in store.blocks]
@@ -168,7 +171,8 @@ class _Run(NetworkRun):
         return [self.generator, *(vary.generator for vary in self.ways.values())]
 
     def _batch(self) -> int:
-        most = 256 if len(self.rows) > 20_000 else self.conv.batch if self.conv else 128
+        few = self.conv.batch if self.conv else min(body.batch for body in self.bodies.values())
+        most = 256 if len(self.rows) > 20_000 else few
         if self.conv:  # what a convolution keeps for its backward pass grows with the batch
             most = next((few for gb, few in SHORT_OF if self.data.memory_gb < gb), most)
         return max(8, min(most, len(self.rows) // 16))
@@ -299,7 +303,7 @@ class _Run(NetworkRun):
         return float(self.data.task.loss(out, y, self._smoothing()))  # as it is trained: else it may rise
 
     def _smoothing(self) -> float:
-        return SMOOTHING if self.conv else 0.0
+        return SMOOTHING if self.conv else max(body.smoothing for body in self.bodies.values())
 
     def fitted(self) -> FittedNet:
         import torch
