@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 import numpy as np
 
 from leadline.contenders import annealing
-from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, predict
+from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, leading, predict
 from leadline.contenders.families import DEEP
 from leadline.contenders.fitted_network import FittedNet
 from leadline.contenders.network_run import NetworkRun, trained
@@ -94,7 +94,9 @@ class _Run(NetworkRun):
         convolutions = [body for body in self.bodies.values() if body.widths]
         self.conv = max(convolutions, key=lambda body: body.widths, default=None)
         self.mix = self.conv.mix if self.conv and data.task.one_class and len(self.names) == 1 else None
-        self.longest = max(body.passes for body in self.bodies.values())
+        preferred = leading(self.bodies, contender.architectures[0])
+        self.longest = max(body.passes for body in preferred)
+        self.least = max(body.steps for body in preferred)
         hidden = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
         self.trunk: tuple[int, ...] = hidden if contender.trunk or len(self.names) > 1 else ()
         self.scale = data.scale()
@@ -125,7 +127,7 @@ class _Run(NetworkRun):
         self.reserve = min(0.3 * left, scoring * scored * 1.2 + 0.5)
         a_check = scoring * len(self.valid)
         checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
-        most = max(1, int(self.longest * len(self.rows) / self.batch))
+        most = max(1, self.least, int(self.longest * len(self.rows) / self.batch))
         last = annealing.KEPT * max(0.0, left - self.reserve - a_check * checks)
         steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_check * checks) / a_step)))
         self._begin(steps, most, checks, self._patience(checks), self.reserve + last)

@@ -75,7 +75,7 @@ def _recurrent(block: Block, width: int) -> Any:
     return RecurrentBody(whole(block.settings, "vocabulary"), whole(block.settings, "length"))
 
 
-_IN_ORDER = Body(build=_encoder_body, batch=64, passes=8, peak=3e-3, decay=1e-2, smoothing=0.1)
+_IN_ORDER = Body(build=_encoder_body, batch=64, passes=8, steps=450, peak=3e-3, decay=1e-2, smoothing=0.1)
 
 
 class Text(Kind):
