@@ -80,6 +80,15 @@ def _sst2(data: Path, seed: int) -> tuple[Rows, Rows]:
     return part("train"), part("dev", "test")
 
 
+def _ag_news(data: Path, seed: int) -> tuple[Rows, Rows]:
+    found = []
+    for part in ("train", "test"):
+        frame = pl.read_csv(data / "ag-news" / f"{part}.csv")
+        labels = frame["label"].cast(pl.Enum(sorted(frame["label"].unique()))).to_physical().to_numpy()
+        found.append(Rows(cells=frame["text"].to_list(), labels=labels.astype(np.int64), classes=4))
+    return found[0], found[1]
+
+
 def _adult(data: Path, seed: int) -> tuple[Rows, Rows]:
     def part(name: str, most: int) -> Rows:
         frame = pl.read_csv(data / "adult" / f"{name}.csv").sample(most, seed=seed)
@@ -146,6 +155,7 @@ def _near_row(cell: Any, all_: list[Any], rng: np.random.Generator) -> Any:
 SETS = (
     Set(name="fashion-mnist", read=_fashion, write=_write_pictures, near=_near_picture, only="linear", target="label"),
     Set(name="sst2", read=_sst2, write=_write_table, near=_near_text, only="linear", target="label"),
+    Set(name="ag-news", read=_ag_news, write=_write_table, near=_near_text, only="linear", target="label"),
     Set(name="adult", read=_adult, write=_write_table, near=_near_row, only="boosting", target="label"),
 )
 
@@ -298,8 +308,8 @@ def quality(made: Set, data: Path, folder: Path, seed: int) -> Found:
 
 PLANTS: dict[str, tuple[Callable[[Set, Path, Path, int], Found], tuple[str, ...]]] = {
     "near_duplicates": (twins, ("fashion-mnist", "sst2", "adult")),
-    "label_errors": (labels, ("fashion-mnist", "sst2", "adult")),
-    "target_leakage": (leak, ("fashion-mnist", "sst2", "adult")),
+    "label_errors": (labels, ("fashion-mnist", "sst2", "ag-news", "adult")),
+    "target_leakage": (leak, ("fashion-mnist", "sst2", "ag-news", "adult")),
     "quality": (quality, ("fashion-mnist",)),
 }
 

@@ -87,7 +87,7 @@ def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:
 def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
     """The eligible contenders, and how races are set up."""
     settings = context.settings
-    names = eligible_contenders(store, settings.only, interpretable=settings.interpretable)
+    names = eligible_contenders(store, settings.only, settings.interpretable, settings.seconds)
     slow = slowdown()
     stages.journal.write("slowdown", times=round(slow, 2))
     stages.end("encode")  # again, where flaws were taken out

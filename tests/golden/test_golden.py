@@ -86,6 +86,8 @@ def found(mixed: Any, messages: Any, bars: Any, tones: Any, prepare: Any) -> dic
     losses = {
         "mlp": _of_table("mlp", prepare(mixed(200), target="y").store),
         "bag": _of_table("bag", prepare(messages(160), target="label").store),
+        "transformer": _of_table("transformer", prepare(messages(160), target="label").store),
+        "rnn": _of_table("rnn", prepare(messages(160), target="label").store),
         "cnn": _of_table("cnn", prepare(bars(120)).store),
         "cnn of sounds": _of_table("cnn", prepare(tones(60), target="label").store),
         "crnn": _of_table("crnn", prepare(tones(60), target="label").store),

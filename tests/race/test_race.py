@@ -39,16 +39,20 @@ def _why(contest: Any, name: str) -> Any:
 def test_those_that_can_learn_from_the_columns_race(mixed: Any, messages: Any, bars: Any, prepare: Any) -> None:
     table = prepare(mixed(200), target="y").store
     assert eligible_contenders(table, None) == ["baseline", "linear", "boosting", "mlp"]
-    assert eligible_contenders(prepare(messages(60), target="label").store, None) == [
-        "baseline",
-        "linear",
-        "boosting",
-        "bag",
-    ]
+    texts = prepare(messages(60), target="label").store
+    assert eligible_contenders(texts, None) == ["baseline", "linear", "boosting", "bag", "transformer", "rnn"]
     assert set(eligible_contenders(prepare(bars(40)).store, None)) == {"baseline", "linear", "boosting", "mlp", "cnn"}
     assert eligible_contenders(table, "deep") == ["baseline", "mlp"]
     assert eligible_contenders(table, " boosting , mlp") == ["baseline", "boosting", "mlp"]
     assert eligible_contenders(table, "baseline") == ["baseline"]
+
+
+def test_those_that_need_long_race_in_short_runs_where_they_are_named(messages: Any, prepare: Any) -> None:
+    texts = prepare(messages(60), target="label").store
+    assert eligible_contenders(texts, None, budget_s=60) == ["baseline", "linear", "boosting", "bag"]
+    assert eligible_contenders(texts, "deep", budget_s=60) == ["baseline", "bag"]
+    assert eligible_contenders(texts, "rnn,linear", budget_s=60) == ["baseline", "linear", "rnn"]
+    assert eligible_contenders(texts, "deep", budget_s=120) == ["baseline", "bag", "transformer", "rnn"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def bodies_of(store: Tensors, architectures: Sequence[str]) -> dict[str, Body]:
     return found
 
 
+def leading(bodies: dict[str, Body], architecture: str) -> list[Body]:
+    """Those of one architecture."""
+    offered = [kind.bodies.get(architecture) for kind in KINDS.values()]
+    return [body for body in bodies.values() if any(body is each for each in offered)]
+
+
 def build(store: Tensors, bodies: dict[str, Body], outputs: int, width: int, trunk: tuple[int, ...]) -> Any:
     """The network over the tensors {name: body}.
 

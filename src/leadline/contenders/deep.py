@@ -1,8 +1,8 @@
 """Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
 
-`mlp`, `cnn`, `crnn` and `bag` differ in the architecture of the bodies that read their blocks: each kind says which it
-offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a short trial
-shows it faster, and always scored in float32, the way it ships.
+`mlp`, `cnn`, `crnn`, `bag`, `transformer` and `rnn` differ in the architecture of the bodies that read their blocks:
+each kind says which it offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a
+short trial shows it faster, and always scored in float32, the way it ships.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 import numpy as np
 
 from leadline.contenders import annealing
-from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, predict
+from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, leading, predict
 from leadline.contenders.families import DEEP
 from leadline.contenders.fitted_network import FittedNet
 from leadline.contenders.network_run import NetworkRun, trained
@@ -47,16 +47,19 @@ class Deep(Contender):
     def __init__(
         self, name: str, architectures: tuple[str, ...], *, trunk: bool = False, cheap: bool = False,
         resources: Resources = Contender.resources, export_seconds: float = Contender.export_seconds,
+        weight: float = Contender.weight, least_budget: float = 0.0,
     ) -> None:  # fmt: skip
         """
         Args:
             architectures: of its bodies, the preferred one first: some block has that one, every block one of them.
             trunk: a single body has hidden layers over it too.
             cheap: it reads no kind that is costly.
+            weight, least_budget: as of any contender.
         """
         self.name, self.architectures, self.resources = name, architectures, resources
         self.export_seconds = export_seconds
         self.trunk, self._cheap = trunk, cheap
+        self.weight, self.least_budget = weight, least_budget
 
     def inputs(self, store: Tensors) -> list[str]:
         kinds = [KINDS[block.kind] for block in store.blocks]
@@ -91,7 +94,9 @@ class _Run(NetworkRun):
         convolutions = [body for body in self.bodies.values() if body.widths]
         self.conv = max(convolutions, key=lambda body: body.widths, default=None)
         self.mix = self.conv.mix if self.conv and data.task.one_class and len(self.names) == 1 else None
-        self.longest = max(body.passes for body in self.bodies.values())
+        preferred = leading(self.bodies, contender.architectures[0])
+        self.longest = max(body.passes for body in preferred)
+        self.least = max(body.steps for body in preferred)
         hidden = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
         self.trunk: tuple[int, ...] = hidden if contender.trunk or len(self.names) > 1 else ()
         self.scale = data.scale()
@@ -122,7 +127,7 @@ class _Run(NetworkRun):
         self.reserve = min(0.3 * left, scoring * scored * 1.2 + 0.5)
         a_check = scoring * len(self.valid)
         checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
-        most = max(1, int(self.longest * len(self.rows) / self.batch))
+        most = max(1, self.least, int(self.longest * len(self.rows) / self.batch))
         last = annealing.KEPT * max(0.0, left - self.reserve - a_check * checks)
         steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_check * checks) / a_step)))
         self._begin(steps, most, checks, self._patience(checks), self.reserve + last)
@@ -168,7 +173,8 @@ class _Run(NetworkRun):
         return [self.generator, *(vary.generator for vary in self.ways.values())]
 
     def _batch(self) -> int:
-        most = 256 if len(self.rows) > 20_000 else self.conv.batch if self.conv else 128
+        few = self.conv.batch if self.conv else min(body.batch for body in self.bodies.values())
+        most = 256 if len(self.rows) > 20_000 else few
         if self.conv:  # what a convolution keeps for its backward pass grows with the batch
             most = next((few for gb, few in SHORT_OF if self.data.memory_gb < gb), most)
         return max(8, min(most, len(self.rows) // 16))
@@ -299,7 +305,7 @@ class _Run(NetworkRun):
         return float(self.data.task.loss(out, y, self._smoothing()))  # as it is trained: else it may rise
 
     def _smoothing(self) -> float:
-        return SMOOTHING if self.conv else 0.0
+        return SMOOTHING if self.conv else max(body.smoothing for body in self.bodies.values())
 
     def fitted(self) -> FittedNet:
         import torch

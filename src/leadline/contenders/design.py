@@ -2,12 +2,12 @@
 
 Enters: tensors of the store. Leaves: dense columns scaled, one column a category value, one column an n-gram.
 
-A bag weighs a gram by its inverse document frequency and a row by the root of the summed squares of its grams; 'grams'
-are weighed by `grams.py`.
+n-grams are cut and weighed by `grams.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,27 +27,31 @@ MOST_WEIGHTS = 1 << 21  # of all groups: the search of a fit holds twenty such f
 class Design:
     """The design matrix: dense columns scaled, then one column a category value, then one an n-gram."""
 
-    def __init__(self, store: Tensors, plan: Layout, train: np.ndarray, outputs: int = 1) -> None:
-        """`outputs`: columns of weights that each column gets; the more, the fewer n-grams."""
+    def __init__(
+        self, store: Tensors, plan: Layout, train: np.ndarray, outputs: int = 1,
+        cutters: Mapping[str, Cutter] | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            outputs: columns of weights that each column gets; the more, the fewer n-grams.
+            cutters: of some text tensors, by name (default: a new one each).
+        """
         self.plan = plan
         self.mean: dict[str, np.ndarray] = {}
         self.deviation: dict[str, np.ndarray] = {}
-        self.idf: dict[str, np.ndarray] = {}
         self.groups: dict[str, dict[str, Group]] = {}
         self.cutters: dict[str, Cutter] = {}
         self._counted: tuple[np.ndarray, dict[str, Any]] = (train, {})  # what train rows hold, until it is read
         wide = {form: sum(w for w, f in zip(plan.widths, plan.forms, strict=True) if f == form) for form in plan.forms}
         one_hot = sum(sum(sizes) for sizes, form in zip(plan.sizes, plan.forms, strict=True) if form == View.CODES)
-        sparse = {View.BAG, View.GRAMS} & set(wide)
-        self._dense = not sparse and one_hot <= wide.get(View.DENSE, 0)  # half of the values or more are not zero
+        half = one_hot <= wide.get(View.DENSE, 0)  # half of the values or more are not zero
+        self._dense = half and View.GRAMS not in wide
         most = MOST_WEIGHTS // max(1, outputs * 2 * plan.forms.count(View.GRAMS))
-        for name, form, sizes in zip(plan.tensors, plan.forms, plan.sizes, strict=True):
+        for name, form in zip(plan.tensors, plan.forms, strict=True):
             if form == View.DENSE:
                 self._scale(name, store.tensor(name)[train].astype(np.float32))
-            elif form == View.BAG:
-                self.idf[name] = _idf(store.tensor(name)[train], sizes[0])
             elif form == View.GRAMS:
-                self.cutters[name] = Cutter(store, name)
+                self.cutters[name] = (cutters or {}).get(name) or Cutter(store, name)
                 counts = self._counted[1][name] = self.cutters[name](store, train)
                 self.groups[name] = {
                     group: Group.of(found, min(MOST_GRAMS, max(FEWEST_GRAMS, most))) for group, found in counts.items()
@@ -72,13 +76,9 @@ class Design:
             if form == View.DENSE:
                 scaled = (x.astype(np.float32) - self.mean[name]) / self.deviation[name]
                 parts.append(np.nan_to_num(scaled, nan=0.0).clip(-10, 10).astype(np.float32))
-            elif form == View.CODES:
+            else:
                 columns = x + np.cumsum([0, *sizes[:-1]])
                 parts.append(_rows_of(columns, np.ones(columns.shape, np.float32), sum(sizes)))
-            else:
-                weight = self.idf[name][x]
-                norm = np.sqrt((weight**2).sum(axis=1, keepdims=True)) + 1e-6
-                parts.append(_rows_of(x, weight / norm, sizes[0]))
         if self._dense:
             return np.concatenate([p if isinstance(p, np.ndarray) else p.toarray() for p in parts], axis=1)
         return sparse.hstack([sparse.csr_matrix(part) for part in parts], format="csr", dtype=np.float32)
@@ -106,7 +106,7 @@ class Design:
         tables = [
             part for groups in self.groups.values() for group in groups.values() for part in (group.grams, group.idf)
         ]
-        return [*self.mean.values(), *self.deviation.values(), *self.idf.values(), *tables]
+        return [*self.mean.values(), *self.deviation.values(), *tables]
 
     @property
     def text(self) -> bool:
@@ -148,18 +148,6 @@ def _rows_of(columns: np.ndarray, weights: np.ndarray, width: int) -> Any:
     made.sum_duplicates()
     made.eliminate_zeros()
     return made
-
-
-def _idf(bag: np.ndarray, size: int) -> np.ndarray:
-    """Smoothed inverse document frequency, as scikit-learn has it; 0 for padding and for grams never seen."""
-    ordered = np.sort(bag, axis=1)
-    first = np.ones(ordered.shape, bool)
-    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    seen = np.bincount(ordered[first], minlength=size)
-    idf = np.log((1 + len(bag)) / (1 + seen)) + 1
-    idf[seen == 0] = 0
-    idf[0] = 0
-    return np.asarray(idf, np.float32)
 
 
 def _sum(g: Any, x: str) -> str:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leadline.core.json_types import whole, wholes
+from leadline.core.json_types import wholes
 from leadline.core.note import SAMPLED, Note
 from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
 
 # Bytes that a value takes while a model is fitted, at most; a character begins up to six n-grams.
-A_CELL = {"dense": 16.0, "codes": 40.0, "bag": 40.0, "grams": 100.0}
+A_CELL = {"dense": 16.0, "codes": 40.0, "grams": 100.0}
 LIBRARIES = 0.3  # GB
 LEAST = 2_000  # rows, however little memory there is
 NOT_AGAIN = "no time was left to fit it again on train and valid rows"
@@ -26,10 +26,10 @@ class Layout:
     """Tensors in order, with the form and the width of each."""
 
     tensors: tuple[str, ...]
-    forms: tuple[str, ...]  # 'dense', 'codes', 'bag' or 'grams'
+    forms: tuple[str, ...]  # 'dense', 'codes' or 'grams'
     widths: tuple[int, ...]  # columns of the tensor
     dtypes: tuple[str, ...]
-    sizes: tuple[tuple[int, ...], ...]  # codes: values a column; bag: (n-grams,); dense: ()
+    sizes: tuple[tuple[int, ...], ...]  # codes: values a column; others: ()
 
     @property
     def categories(self) -> list[int]:
@@ -61,9 +61,7 @@ def layout(store: Tensors, preferred: Sequence[str]) -> Layout:
 
 
 def _sizes(block: Block, form: str) -> tuple[int, ...]:
-    if form == "codes":
-        return tuple(wholes(block.settings, "sizes"))
-    return (whole(block.settings, "ngrams"),) if form == "bag" else ()
+    return tuple(wholes(block.settings, "sizes")) if form == "codes" else ()
 
 
 def affordable(plan: Layout, rows: np.ndarray, seed: int, memory_gb: float) -> tuple[np.ndarray, list[str]]:

@@ -9,9 +9,12 @@ from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.contenders.pretrained import Pretrained
 from leadline.core.contender import Contender, Resources
-from leadline.core.kind import CONVOLUTION, DENSE, EMBEDDING, RECURRENT
+from leadline.core.kind import CONVOLUTION, DENSE, EMBEDDING, RECURRENT, TOKEN_ATTENTION, TOKEN_PASSES
 
 _ALL = Resources(cpus=None)
+_AND = (CONVOLUTION, EMBEDDING, DENSE)
+# They take ten times as long as a bag for an answer that is seldom better (docs/decisions/0082).
+_LONG, _SHARE = 120.0, 1.5
 
 PORTFOLIO: dict[str, Contender] = {
     "baseline": Baseline(),
@@ -21,6 +24,8 @@ PORTFOLIO: dict[str, Contender] = {
     "ngram": Ngram(),
     "mlp": Deep("mlp", (DENSE,), trunk=True),
     "bag": Deep("bag", (EMBEDDING, CONVOLUTION, DENSE), cheap=True),
+    "transformer": Deep("transformer", (TOKEN_ATTENTION, *_AND), cheap=True, weight=_SHARE, least_budget=_LONG),
+    "rnn": Deep("rnn", (TOKEN_PASSES, *_AND), cheap=True, weight=_SHARE, least_budget=_LONG),
     "cnn": Deep("cnn", (CONVOLUTION, EMBEDDING, DENSE), resources=_ALL),
     "crnn": Deep("crnn", (RECURRENT, CONVOLUTION, EMBEDDING, DENSE), resources=_ALL, export_seconds=4.5),
     "pretrained": Pretrained(),

@@ -191,6 +191,7 @@ class Contender(Protocol):
     export_seconds: float = 3.5  # that the end of a run takes where it is shipped: export, check, report
     fastest: bool = False  # ends soonest on any table: where the budget is tiny, it races alone
     interpretable: bool = False  # every answer is a sum that a person can read
+    least_budget: float = 0.0  # seconds of a run; in a shorter one it races only where the user names it
     on_request: bool = False  # races only where the user names it, or asks for what it alone is
     formerly: str | None = None  # its name in earlier versions
     pretrained: bool = False  # it learns from what a body has learned elsewhere

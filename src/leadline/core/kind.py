@@ -118,6 +118,7 @@ class Scale(Enum):
 
 # Architectures of bodies; a contender names those that it reads.
 DENSE, CONVOLUTION, RECURRENT, EMBEDDING = "dense", "convolution", "recurrent", "embedding"
+TOKEN_ATTENTION, TOKEN_PASSES = "attention over tokens", "passes over tokens"
 
 
 class Augmentation(Protocol):
@@ -142,8 +143,9 @@ class BodyModule(Protocol):
 class Body:
     """The part of a network that reads a block, and how such a network is trained. Nothing here imports PyTorch early.
 
-    A network of several bodies takes the most passes, the highest peak and the weakest decay of them; the convolution
-    with the most channels says the batch.
+    A network of several bodies takes the highest peak, the weakest decay and the most smoothing of them, and the
+    smallest batch, unless there is a convolution: the one with the most channels says the batch. How long it trains is
+    said by the bodies of the architecture that the contender prefers.
     """
 
     build: Callable[[Block, int], BodyModule]  # block, channels -> its module
@@ -151,9 +153,11 @@ class Body:
     widths: tuple[int, ...] = ()  # channels of a convolution, by what a step costs; () is none
     batch: int = 128  # rows in a step, where they are few
     passes: int = 30  # over the train rows, at most
+    steps: int = 0  # where so many passes are fewer steps than this, as many
     prepared: int = 20_000  # train rows by which it is prepared
     peak: float = 1e-3  # learning rate, without convolution
     decay: float = 1e-2
+    smoothing: float = 0.0  # of the labels, without convolution
     # (data, tensor name, seed) -> augmentation, and what is to be said of it
     augmentation: Callable[[Data, str, int], tuple[Augmentation, str]] | None = None
     # (batch, generator) -> batch in which rows are mixed, the share that is a row's own, and the place of the other

@@ -22,6 +22,7 @@ import numpy as np
 SUREST, MIDDLE = 0.1, 0.5  # shares of the rows, by how sure the model is
 FEWEST = 150  # rows among the surest
 PRECISION = 0.5  # expected share of suspects that are wrong
+OWN = 1 / 3  # of that growth: a quarter where errors grow evenly (docs/decisions/0081)
 UNRELIABLE = 0.2  # a model that may err on more of the rows that it is surest of says nothing about the labels
 LEAST = 0.004  # share of wrong labels that is reported
 
@@ -46,11 +47,12 @@ def noise(answers: np.ndarray, labels: np.ndarray) -> Noise | None:
     off = (answers.argmax(axis=1) != labels)[order]
     top, half = int(off[:surest].sum()), float(off[:middle].mean())
     error = top / surest
-    growth = max(0.0, half - error)  # the model's own errors grow as it gets less sure; as many may be among the surest
+    # The model's own errors grow as it gets less sure: as many may be among the surest, and about a third of it are.
+    growth = max(0.0, half - error)
     low, high = _wilson(top, surest)
     if high > UNRELIABLE:
         return None
-    return Noise(share=max(0.0, error - growth / 2), low=max(0.0, low - growth), high=high)
+    return Noise(share=max(0.0, error - OWN * growth), low=max(0.0, low - growth), high=high)
 
 
 def suspects(answers: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:

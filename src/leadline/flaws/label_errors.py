@@ -23,7 +23,6 @@ from leadline.metrics.metrics import METRICS
 from leadline.readers.part import agreed
 
 FOLDS = 4
-AN_ANSWER = 3e-5  # seconds for one row and three classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ class LabelErrors(Detector[Predictions]):
         train = data.probe.most_rows(seconds, FOLDS + 1)
         if not classes or train < FEWEST:
             return None
-        rows = max(FEWEST, min(len(data.all_rows), int(seconds / (AN_ANSWER * (1 + classes // 3)))))
+        rows = max(FEWEST, min(len(data.all_rows), data.probe.most_answers(seconds)))
         return self._search(data, data.all_rows, Effort(train=train, rows=rows))
 
     def search_fold(self, data: ScanData, first: Finding[Predictions]) -> Sequence[Flaw]:

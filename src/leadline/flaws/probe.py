@@ -1,9 +1,9 @@
 """A quick model to search for flaws and to measure their impact: linear, or trees where all is numbers.
 
 How long it trains is fixed, so that its result does not depend on the clock. Columns can be hidden from it. The linear
-model is the contender's logistic regression on bags of n-grams. On dense columns it is fitted by least squares, from
-one product of the columns with each other: on 7,000 pictures as good (85.9% of clothes right, against 86.2%) in a tenth
-of the time, so that it can learn from about as many rows as a contender does.
+model reads what the contender `linear` does, of texts the same n-grams (`text_probe.py`). On dense columns it is fitted
+by least squares, from one product of the columns with each other: on 7,000 pictures as good (85.9% of clothes right,
+against 86.2%) in a tenth of the time, so that it can learn from about as many rows as a contender does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import numpy as np
 from leadline.contenders.design import Design
 from leadline.contenders.features import layout
 from leadline.core.kind import View
+from leadline.core.tensors import Block
 from leadline.dataset.store import Store
+from leadline.flaws.text_probe import KeptCutter, dual_logistic
 from leadline.flaws.time_budget import Pace
 from leadline.kinds import KINDS
 from leadline.kinds.time import NEVER
@@ -31,14 +33,17 @@ TREES = {
     "max_bin": 63,
     "verbose": -1, "force_col_wise": True, "deterministic": True,
 }  # fmt: skip
-STRENGTH = {View.BAG: 3.0, View.CODES: 1.0, View.DENSE: 0.01}  # C of the linear probe, by the first form that it reads
-STRENGTHS = {View.BAG: (1.0, 3.0, 10.0), View.CODES: (0.1, 1.0, 10.0), View.DENSE: (0.01, 0.1, 1.0)}
+# C of the linear probe, by the first form that it reads, and those of which it may choose one.
+STRENGTH = {View.GRAMS: 1.0, View.CODES: 1.0, View.DENSE: 0.01}
+STRENGTHS = {View.GRAMS: (1.0, 3.0, 10.0), View.CODES: (0.1, 1.0, 10.0), View.DENSE: (0.01, 0.1, 1.0)}
 MOST_SQUARED = 1_500  # dense columns that are multiplied with each other
 RIDGES, SLOPES = (1.0, 10.0, 100.0, 1_000.0), (4.0, 8.0, 16.0)  # of least squares: penalty, and its odds a step
 CHOOSING = 2_000  # rows that C is chosen on, at most: the best one hardly depends on how many there are
 FEW_CELLS = 500_000  # trees on fewer are grown by one thread, and no trial is worth its time
 MOST_CLASSES = 60
-A_VALUE = {"trees": 1e-8, View.DENSE: 5e-10, View.BAG: 5e-9}  # seconds a value, round (or pass) and class
+A_VALUE = {"trees": 1e-8, View.DENSE: 5e-10}  # seconds a value, round (or pass) and class
+A_CUT, A_GRAM, A_PASS = 1.5e-7, 1.2e-7, 1.3e-7  # seconds a character: to cut it, once; each fit; each fit and class
+AN_ANSWER = 3e-5  # seconds for one row and three classes
 A_PRODUCT = 2e-10  # seconds for two numbers
 
 
@@ -52,18 +57,21 @@ class Probe:
         self._paying: int | None = None  # threads, for trees
         self.classes = len(store.task.classes)
         self.trees = all(KINDS[block.kind].joint for block in store.blocks)
-        self.plan = layout(store, (View.CODES, View.DENSE) if self.trees else (View.CODES, View.BAG, View.DENSE))
+        self.plan = layout(store, (View.CODES, View.DENSE) if self.trees else (View.CODES, View.GRAMS, View.DENSE))
         self.name = "trees" if self.trees else "a linear model"
         plan = self.plan
         one_hot = sum(sum(sizes) for sizes, form in zip(plan.sizes, plan.forms, strict=True) if form == View.CODES)
         dense = sum(width for width, form in zip(plan.widths, plan.forms, strict=True) if form == View.DENSE)
         self._wide = one_hot + dense + 1
         self.form = next((form for form in STRENGTH if form in self.plan.forms), View.DENSE)
+        self.text = View.GRAMS in plan.forms
+        self._characters = sum(plan.widths) if self.text else 0  # other columns are few beside those of texts
+        self._cutters: dict[str, KeptCutter] = {}
 
     @property
     def squared(self) -> bool:
         """Whether it is fitted by least squares."""
-        return not self.trees and self.classes > 0 and View.BAG not in self.plan.forms and self._wide <= MOST_SQUARED
+        return not self.trees and self.classes > 0 and not self.text and self._wide <= MOST_SQUARED
 
     @property
     def able(self) -> bool:
@@ -80,14 +88,19 @@ class Probe:
     def most_rows(self, seconds: float, fits: int) -> int:
         """Rows that one fit may have, where so many fits are to take so long; none that follows takes much longer."""
         self._a_fit = seconds / max(1, fits)
-        kind = "trees" if self.trees else View.BAG if View.BAG in self.plan.forms else View.DENSE
+        outputs = self.classes if self.classes > 2 else 1
+        if self.text:
+            return int(seconds / (self._characters * (A_CUT + (A_GRAM + A_PASS * outputs) * max(1, fits))))
         if self.squared:
             a_row = self._wide**2 * A_PRODUCT
             return max(0, int((seconds / max(1, fits) - 2 * self._wide * a_row) / a_row))
         steps = ROUNDS if self.trees else ITERATIONS
-        outputs = self.classes if self.classes > 2 else 1
-        a_row = A_VALUE[kind] * sum(self.plan.widths) * steps * outputs
+        a_row = A_VALUE["trees" if self.trees else View.DENSE] * sum(self.plan.widths) * steps * outputs
         return int(seconds / max(1, fits) / a_row)
+
+    def most_answers(self, seconds: float) -> int:
+        """Rows that can be answered in so many seconds."""
+        return int(seconds / (AN_ANSWER * (1 + self.classes // 3) + self._characters * (A_CUT + A_GRAM)))
 
     def answers(
         self, train: np.ndarray, labels: np.ndarray, rows: np.ndarray, hidden: Sequence[str] = (),
@@ -160,7 +173,10 @@ class Probe:
     ) -> np.ndarray:
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        design = Design(store, self.plan, train)
+        design = Design(store, self.plan, train, self.classes, self._cutters_for(store))
+        if self.text and self.classes:
+            x, tried = design(store, train), design(store, rows)
+            return dual_logistic(x, labels, tried, self.classes, strength, design.are_grams())
         if self.squared:
             return _least_squares(design(store, train), labels, design(store, rows), self.classes)
         if not self.classes:
@@ -174,6 +190,14 @@ class Probe:
             part = rows[start : start + 8_192]
             scores[start : start + len(part), model.classes_.astype(int)] = model.predict_proba(design(store, part))
         return scores
+
+    def _cutters_for(self, store: Any) -> dict[str, KeptCutter]:
+        """Of the texts that are not hidden."""
+        for name, form in zip(self.plan.tensors, self.plan.forms, strict=True):
+            if form == View.GRAMS and name not in self._cutters:
+                self._cutters[name] = KeptCutter(self.store, name)
+        masked = isinstance(store, Masked)
+        return {name: cutter for name, cutter in self._cutters.items() if not (masked and store.hides(name))}
 
 
 def _until(late: Callable[[], bool]) -> Callable[[Any], None]:
@@ -235,9 +259,19 @@ class Masked:
         self._store, self._hidden = store, set(hidden)
         self._made: dict[str, np.ndarray] = {}
 
+    def block(self, name: str) -> Block:
+        return self._store.block(name)
+
+    def graph(self, name: str) -> bytes:
+        return self._store.graph(name)
+
+    def hides(self, name: str) -> bool:
+        """Whether a column of this tensor's block is hidden."""
+        return not self._hidden.isdisjoint(self._store.block(name.split(".")[0]).columns)
+
     def tensor(self, name: str) -> np.ndarray:
         """As of the store, with the columns of the block that are hidden taken out."""
-        block = next(b for b in self._store.blocks if name in (b.name, *(f"{b.name}.{form}" for form in b.forms)))
+        block = self._store.block(name.split(".")[0])
         places = [place for place, column in enumerate(block.columns) if column in self._hidden]
         if not places:
             return self._store.tensor(name)

@@ -5,6 +5,7 @@ Enters: a store, the user's choice. Leaves: names of the contenders that can lea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,13 @@ def family_of(word: str) -> str | None:
     return PORTFOLIO[word].family if word in PORTFOLIO else word
 
 
-def eligible_contenders(store: Store, only: str | None, interpretable: bool = False) -> list[str]:
+def eligible_contenders(
+    store: Store, only: str | None, interpretable: bool = False, budget_s: float = math.inf
+) -> list[str]:
     """Names of the contenders that can learn from these blocks, of those that the user wants.
 
-    One that races on request takes part where `only` names it, or where it must be `interpretable` and is.
+    One that races on request takes part where `only` names it, or where it must be `interpretable` and is; so does one
+    for which the budget is short.
     """
     wanted = [word.strip() for word in only.split(",")] if only else None
     families = {contender.family for contender in PORTFOLIO.values()}
@@ -94,7 +98,11 @@ def eligible_contenders(store: Store, only: str | None, interpretable: bool = Fa
         name
         for name, contender in PORTFOLIO.items()
         if contender.inputs(store)
-        and (not contender.on_request or name in (wanted or ()) or (interpretable and contender.interpretable))
+        and (
+            not (contender.on_request or contender.least_budget > budget_s)
+            or name in (wanted or ())
+            or (interpretable and contender.interpretable)
+        )
     ]
     for word in wanted or []:
         if word in PORTFOLIO and PORTFOLIO[word].pretrained and word not in able:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,19 @@ import numpy as np
 import polars as pl
 
 from leadline.core.json_types import whole
-from leadline.core.kind import EMBEDDING, Body, Decoded, Fit, Kind, Limits, Similarity, Tensor, View
+from leadline.core.kind import (
+    EMBEDDING,
+    TOKEN_ATTENTION,
+    TOKEN_PASSES,
+    Body,
+    Decoded,
+    Fit,
+    Kind,
+    Limits,
+    Similarity,
+    Tensor,
+    View,
+)
 from leadline.core.parts import Parts, Value, pieces
 from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding, Textbook
 from leadline.graph.runtime import Session
@@ -60,12 +73,31 @@ def _recurring(texts: pl.Series) -> float:
     return int(counts.filter(counts >= FEW_TEXTS).sum()) / max(1, len(rows))
 
 
+def _encoder_body(block: Block, width: int) -> Any:
+    from leadline.kinds.text.net import TransformerBody
+
+    return TransformerBody(whole(block.settings, "vocabulary"), whole(block.settings, "length"))
+
+
+def _recurrent(block: Block, width: int) -> Any:
+    from leadline.kinds.text.net import RecurrentBody
+
+    return RecurrentBody(whole(block.settings, "vocabulary"), whole(block.settings, "length"))
+
+
+_IN_ORDER = Body(build=_encoder_body, batch=64, passes=8, steps=450, peak=3e-3, decay=1e-2, smoothing=0.1)
+
+
 class Text(Kind):
     name = "text"
     sample = 200_000
     onnx_input = "str"
     prose, listed = True, False
-    bodies = {EMBEDDING: Body(build=_embedding, form=View.BAG, peak=3e-3, decay=1e-4)}
+    bodies = {
+        EMBEDDING: Body(build=_embedding, form=View.BAG, peak=3e-3, decay=1e-4),
+        TOKEN_ATTENTION: _IN_ORDER,
+        TOKEN_PASSES: replace(_IN_ORDER, build=_recurrent),
+    }
     pretrained = BODIES
     similarity = Similarity(rate=5_000.0, pairs=pairs)
     textbook = Textbook(
