@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import types
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
@@ -53,6 +54,8 @@ def _of(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
             defs[hint.__name__] = {}  # its place, also for a record that holds itself
             defs[hint.__name__] = _object(hint, defs)
         return {"$ref": f"#/$defs/{hint.__name__}"}
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return {"enum": [str(each) for each in hint]}
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return {**_of(inner[0], defs), "description": inner[1]}

@@ -8,6 +8,7 @@ result of an earlier version is brought up to date when it is opened (`results/u
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 __all__ = ["CONTRACT_VERSIONS", "RESULT_VERSION", "Certificate", "Contract", "ResultV2", "Verdict", "Within"]
@@ -170,7 +171,12 @@ class Within:
     why: str
 
 
-Side = Literal["classical", "scratch", "pretrained"]
+class Side(StrEnum):
+    """Where what a contender knows comes from."""
+
+    CLASSICAL = auto()  # no network
+    SCRATCH = auto()  # a network that has learned from these rows alone
+    PRETRAINED = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,9 +196,7 @@ class SidePair:
 class ThreeSides:
     """Classical, deep from scratch and pretrained, where all three were raced; it does not change the verdict."""
 
-    answer: Annotated[
-        Literal["classical", "scratch", "pretrained", "tie", "unsure"], "the side that is better than both others"
-    ]
+    answer: Annotated[Side | Literal["tie", "unsure"], "the side that is better than both others"]
     pairs: list[SidePair]
     why: Annotated[str, "one sentence"]
 

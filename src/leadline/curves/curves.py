@@ -6,7 +6,7 @@ Enters: a finished run. Leaves: `Curves`, in `curves.json` and `curves.html` of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import numpy as np
 from leadline.config import seconds
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.records import Side
-from leadline.curves.measure import Design, Watch, measure
+from leadline.curves.measure import Design, Measured, Watch, measure
 from leadline.metrics.metrics import METRICS
 from leadline.report.curves import render
 from leadline.results.run import Run
+from leadline.results.run_data import RunData
 from leadline.stats.evaluate_repeats import Known
 from leadline.stats.sides import SIDES
 from leadline.stats.worth import Distance, worth
@@ -27,7 +28,9 @@ from leadline.system.errors import LeadlineError, OutputError
 
 RESULT, PAGE = "curves.json", "curves.html"
 FINISHED = ("finished", "cut")
-CALLED: dict[Side, str] = {"pretrained": "Pretraining", "scratch": "Deep learning", "classical": "A classical model"}
+CALLED = {
+    Side.PRETRAINED: "Pretraining", Side.SCRATCH: "Deep learning", Side.CLASSICAL: "A classical model",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +115,21 @@ def learning_curves(
             "leadline fit without --only, or with a larger --budget."
         )
     data = run.data(source, test)
-    split, metric = data.store.split, METRICS[data.store.task.metric]
-    labelled = len(split.train) + len(split.valid)
+    split = data.store.split
     left = data.settings.seconds if budget is None else seconds(str(budget))
     fit_s = {str(each["name"]): float(each["fit_s"]) for each in best.values()}
-    measured = measure(data, contenders, Design.of(labelled, len(data.store.task.classes), fit_s, left), watch)
-    found = measured.curves
-    truth = data.labels("test")
+    design = Design.of(len(split.train) + len(split.valid), len(data.store.task.classes), fit_s, left)
+    made = _compared(data, contenders, measure(data, contenders, design, watch))
+    _write(made)
+    return made
+
+
+def _compared(data: RunData, contenders: Mapping[Side, str], measured: Measured) -> Curves:
+    """The curves, what each pair of them says, and what cannot be said."""
+    truth, metric, found = data.labels("test"), METRICS[data.store.task.metric], measured.curves
+    if len(found) < 2:
+        raise LeadlineError("Fewer than two contenders finished with every number of rows; give a larger --budget.")
+    labelled = len(data.store.split.train) + len(data.store.split.valid)
     curves = [
         SideCurve(
             side=side, contender=contenders[side],
@@ -129,27 +140,22 @@ def learning_curves(
         )
         for side, curve in found.items()
     ]  # fmt: skip
+    said = []
+    for a, b in SIDES:
+        if all(side in found and side not in measured.undertrained for side in (a, b)):
+            gap = worth(found[a], found[b], truth, metric, data.settings.seed)
+            why = sentence((a, b), (contenders[a], contenders[b]), gap, labelled)
+            said.append(Worth(first=a, second=b, distance=gap, why=why))
     notes = [
         f"{contenders[side]} had too little time with {rows:,} rows, so its curve is too low, and what it is worth is "
         "not stated; give a larger --budget to leadline fit."
         for side, rows in measured.undertrained.items()
     ]
-    if len(curves) < 2:
-        raise LeadlineError("Fewer than two contenders finished with every number of rows; give a larger --budget.")
-    able = {side for side in found if side not in measured.undertrained}
-    pairs = [(a, b) for a, b in SIDES if a in able and b in able]
-    said = []
-    for a, b in pairs:
-        gap = worth(found[a], found[b], truth, metric, data.settings.seed)
-        why = sentence((a, b), (contenders[a], contenders[b]), gap, labelled)
-        said.append(Worth(first=a, second=b, distance=gap, why=why))
-    made = Curves(
-        folder=run.folder, title=str(run.result["title"]), metric=metric.name, labelled=labelled, test=len(truth),
-        evaluations=sum(len(point.scores) for curve in curves for point in curve.points), curves=curves, worth=said,
-        notes=notes,
+    return Curves(
+        folder=data.run.folder, title=str(data.run.result["title"]), metric=metric.name, labelled=labelled,
+        test=len(truth), evaluations=sum(len(point.scores) for curve in curves for point in curve.points),
+        curves=curves, worth=said, notes=notes,
     )  # fmt: skip
-    _write(made)
-    return made
 
 
 def _best(run: Run) -> dict[Side, Mapping[str, Any]]:
@@ -163,15 +169,14 @@ def _best(run: Run) -> dict[Side, Mapping[str, Any]]:
         side = Known(family=each["family"], cost=0.0, undertrained=False, pretrained=contender.pretrained).side
         if side not in best or metric.better(each["valid_score"], best[side]["valid_score"]):
             best[side] = each
-    order: Sequence[Side] = ("pretrained", "scratch", "classical")
-    return {side: best[side] for side in order if side in best}
+    return {side: best[side] for side in (Side.PRETRAINED, Side.SCRATCH, Side.CLASSICAL) if side in best}
 
 
 def sentence(sides: tuple[Side, Side], names: tuple[str, str], gap: Distance, labelled: int) -> str:
     """What a distance of two curves means; the side that is worth rows comes first, whichever it is.
 
     >>> gap = Distance(code="worth", rows=600, low=450, high=700)
-    >>> print(sentence(("pretrained", "scratch"), ("minilm", "bag"), gap, 1000))
+    >>> print(sentence((Side.PRETRAINED, Side.SCRATCH), ("minilm", "bag"), gap, 1000))
     Pretraining is worth 600 labelled rows here against bag: with 400 rows minilm is as good as bag with 1,000 (95% \
 interval 450 to 700).
     """

@@ -30,7 +30,7 @@ from leadline.system.resources import cores
 
 SIZES, DRAWS = 5, 3  # numbers of rows, and draws of each
 PLANS = ((DRAWS, SIZES), (2, SIZES), (2, 4), (2, 3))  # draws, sizes: the first that there is time for
-LEAST_SHARE = 0.3  # of the seconds of a training on all rows, however few rows there are
+LEAST_SHARE = 0.5  # of the seconds of a training on all rows, however few: test rows are answered all the same
 START_S = 4.0  # seconds of a point beside the training of a contender: its process, its rows
 ROOM = 1.5  # times the expected seconds that a training is given
 SMALLEST = 16  # labelled rows of the first point, and two of each class

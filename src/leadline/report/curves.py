@@ -11,11 +11,12 @@ from typing import Any
 from leadline.charts.format import Measure, clip, count, esc, grid, name, tag
 from leadline.charts.svg import Axis, Frame, Series, curves
 from leadline.contenders.families import CLASSICAL, DEEP
+from leadline.core.records import Side
 from leadline.metrics.metrics import METRICS
 from leadline.report.shell import html_page
 
-FAMILIES = {"classical": CLASSICAL, "scratch": DEEP, "pretrained": DEEP}
-SIDES = {"classical": "classical", "scratch": "deep, from scratch", "pretrained": "deep, pretrained"}
+FAMILIES = {Side.CLASSICAL: CLASSICAL, Side.SCRATCH: DEEP, Side.PRETRAINED: DEEP}
+SIDES = {Side.CLASSICAL: "classical", Side.SCRATCH: "deep, from scratch", Side.PRETRAINED: "deep, pretrained"}
 
 
 def render(found: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from functools import partial
 
 import numpy as np
 
+from leadline.contenders.families import CLASSICAL
 from leadline.core.records import Side, SidePair, ThreeSides, Unit, Verdict, Within
 from leadline.metrics.metrics import Metric
 from leadline.stats.advice import PLAIN, Advice
@@ -46,9 +47,9 @@ class Known:
     @property
     def side(self) -> Side:
         """Which of the three sides of a run it is on."""
-        if self.family == "classical":
-            return "classical"
-        return "pretrained" if self.pretrained else "scratch"
+        if self.family == CLASSICAL:
+            return Side.CLASSICAL
+        return Side.PRETRAINED if self.pretrained else Side.SCRATCH
 
 
 @dataclass(frozen=True, kw_only=True)

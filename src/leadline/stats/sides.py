@@ -17,10 +17,10 @@ from leadline.stats.rule import rule
 from leadline.stats.verdict import figure
 
 SIDES: tuple[tuple[Side, Side], ...] = (
-    ("pretrained", "scratch"), ("pretrained", "classical"), ("scratch", "classical"),
+    (Side.PRETRAINED, Side.SCRATCH), (Side.PRETRAINED, Side.CLASSICAL), (Side.SCRATCH, Side.CLASSICAL),
 )  # fmt: skip
 WORDS: dict[Side, str] = {
-    "classical": "a classical model", "scratch": "deep learning from scratch", "pretrained": "pretraining",
+    Side.CLASSICAL: "a classical model", Side.SCRATCH: "deep learning from scratch", Side.PRETRAINED: "pretraining",
 }  # fmt: skip
 PairAnswer = Literal["first", "second", "tie", "unsure"]
 ANSWERS: dict[str, PairAnswer] = {"deep": "first", "classical": "second", "tie": "tie", "unsure": "unsure"}
@@ -37,7 +37,7 @@ def pair_answer(low: float, high: float, region: float, undertrained: tuple[bool
     return "unsure" if loser is not None and undertrained[loser] else answer
 
 
-def best_side(pairs: Sequence[SidePair]) -> Literal["classical", "scratch", "pretrained", "tie", "unsure"]:
+def best_side(pairs: Sequence[SidePair]) -> Side | Literal["tie", "unsure"]:
     """The side that no other beats, where it beats all others or is the same as those that none beats either."""
     sides = {side for pair in pairs for side in (pair.first, pair.second)}
     beaten = {pair.second for pair in pairs if pair.answer == "first"}
@@ -60,12 +60,13 @@ def three_sides(pairs: Sequence[SidePair], metric: Metric) -> ThreeSides:
         return f"{figure(pair.gap, share)}{unit} over {pair.contenders[1]}, {what} ({low} to {high}"
 
     found = {(pair.first, pair.second): pair for pair in pairs}
-    scratch = over(found["pretrained", "scratch"], "trained from scratch")
-    classical = over(found["pretrained", "classical"], "classical")
-    ends = {
+    scratch = over(found[Side.PRETRAINED, Side.SCRATCH], "trained from scratch")
+    classical = over(found[Side.PRETRAINED, Side.CLASSICAL], "classical")
+    ends: dict[Side | Literal["tie", "unsure"], str] = {
         "tie": "the sides that are not beaten are the same for practical purposes",
         "unsure": "which side is best is not settled",
-    } | {side: f"{words} is best" for side, words in WORDS.items()}
+        **{side: f"{words} is best" for side, words in WORDS.items()},
+    }
     better = "" if metric.higher_is_better else ", counted so that more is better"
     why = f"In {metric.name}{better}, pretraining brings {scratch}) and {classical}; 95% intervals): {ends[answer]}."
     return ThreeSides(answer=answer, pairs=list(pairs), why=why)
