@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,9 @@ print(len(ll.Model(sys.argv[1]).predict(sys.argv[2])))
 """
 
 
-def frozen(data: Path, folder: Path) -> Found:
+def _runs(name: str, data: Path, folder: Path) -> Found:
     """Whole runs: the contender on a frozen body, `linear` of the same run beside it, and the file of each run."""
-    return [row for name, parts in SETS.items() for row in _runs(name, parts(data), folder / name)]
-
-
-def _runs(name: str, parts: dict[str, pl.DataFrame], folder: Path) -> Found:
+    parts, folder = SETS[name](data), folder / name
     source = folder / "source"
     source.mkdir(parents=True)
     for part, frame in parts.items():
@@ -193,7 +191,7 @@ def precision(data: Path, folder: Path) -> Found:
     return found
 
 
-ROWS = {"speed": speed, "precision": precision, "frozen": frozen}
+ROWS = {"speed": speed, "precision": precision, **{name: partial(_runs, name) for name in SETS}}
 
 if __name__ == "__main__":
     raise SystemExit(run(__doc__, RESULTS, FIELDS, ROWS))
