@@ -20,6 +20,7 @@ from leadline.contenders.states import Encoder, readers
 from leadline.core.contender import Clock, Data, Transferred
 from leadline.core.note import SAMPLED, code_of
 from leadline.core.pretrained import Precision
+from leadline.graph.runtime import Session
 from leadline.race.entry import eligible_contenders
 from leadline.system.errors import BudgetError, LeadlineError
 
@@ -96,6 +97,28 @@ def test_it_reports_what_the_body_brings(store: Any) -> None:
     compared = body["precision"] == "int8"  # which the tiny body need not be
     assert (held["int8_gain"] is not None and held["int8_rows"] > 0) == compared
     json.dumps(held)
+
+
+@pytest.mark.parametrize("task", ["values", "labels", "two texts"])
+def test_it_learns_every_task_and_ships_it(task: str, prepare: Any, messages: Any, tiny_bert: Path) -> None:
+    frame = messages(240)
+    spam = (frame["label"] == "spam").to_numpy()
+    long = frame["text"].str.len_chars().to_numpy()
+    if task == "values":
+        frame = frame.select("text", y=pl.Series(3.0 * spam + long / 50))
+    elif task == "labels":
+        tags = [[t for t, yes in (("spam", a), ("long", b > 40)) if yes] for a, b in zip(spam, long, strict=True)]
+        frame = frame.select("text", y=pl.Series(tags))
+    else:
+        frame = frame.select("text", other=frame["text"].reverse(), y="label")
+    store = prepare(frame, target="y", weights=str(tiny_bert)).store
+    fitted = _fitted(store)
+    rows = np.arange(60)
+    session = Session(fitted.graph())
+    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+    np.testing.assert_allclose(found.reshape(60, -1), fitted.predict(store, rows).reshape(60, -1), atol=2e-5)
+    assert len(fitted.transfer["bodies"]) == (2 if task == "two texts" else 1)
+    assert fitted.score < 0.7 if task == "values" else fitted.score > 0.8
 
 
 def test_where_time_is_short_a_sample_of_the_rows_is_read(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
