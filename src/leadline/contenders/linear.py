@@ -210,7 +210,7 @@ class Search:
     def _try(self, strength: float, loss: str, bayes: float, start: Solved | None) -> Tried:
         solved = self._solve(self.x, self.y, strength, loss, bayes, start)
         raw = np.asarray(self.x_valid @ solved.weights) + solved.intercepts
-        calibrated = self.text and loss != SQUARED
+        calibrated = bool(self.path) and loss != SQUARED  # or the strength would be chosen by how sure it makes
         temperature = min(TEMPERATURES, key=lambda t: self._log_loss(t * raw)) if calibrated else 1.0
         scores = self.data.task.activate(raw * np.float32(temperature), self.scale)
         tried = Tried(

@@ -27,7 +27,6 @@ from leadline.core.contender import Contender, Data, Fitted, Progress, Resources
 from leadline.core.json_types import Json, JsonObject
 from leadline.core.kind import View
 from leadline.core.note import SAMPLED, Note
-from leadline.core.pretrained import Precision
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 from leadline.system.errors import BudgetError
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 VIEWS = (View.CODES, View.GRAMS, View.DENSE)
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, a path: it ends where valid gets worse
 LENGTH = 1.0  # of a row of states, as of a row of n-grams
+FEATURES = 0.3  # of that length, for a row of dense features: at the full length they drown the states of few rows
 FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared with float32
 ENCODING = 0.5  # share of the time left for the states of train rows
 TIMED = 16  # rows a thread by which the encoding is timed
@@ -93,8 +93,9 @@ class Bodies:
         few = train[np.linspace(0, len(train) - 1, min(TIMED * data.threads, len(train))).astype(int)]
         values = np.asarray(data.store.tensor(reader.tensor)[few])
         tried: list[tuple[float, Encoder]] = []
-        both = not clock.endless and clock.left() > FLOAT_TRIED
-        for precision in (Precision.INT8, Precision.FLOAT32) if both else (Precision.INT8,):
+        precisions = reader.found.body.precisions
+        both = len(precisions) > 1 and not clock.endless and clock.left() > FLOAT_TRIED
+        for precision in precisions if both else precisions[:1]:
             encoder = Encoder(reader, data.store, precision, data.threads)
             encoder.fresh(values[:1])
             began = clock.spent()
@@ -179,7 +180,7 @@ class StatesDesign:
             return dense
         first = self.classical(store, rows)
         if isinstance(first, np.ndarray):
-            self.other = np.float32(LENGTH / math.sqrt(first.shape[1]))
+            self.other = np.float32(FEATURES * LENGTH / math.sqrt(first.shape[1]))
             return np.concatenate([first * self.other, dense], axis=1)
         return Beside(sparse=first, dense=dense)
 

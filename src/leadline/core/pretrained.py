@@ -44,6 +44,7 @@ class PretrainedBody:
     paper: str
     bytes: int  # of the float32 weights
     layers: tuple[Layer, ...]  # from input to output
+    precisions: tuple[Precision, ...] = (Precision.INT8, Precision.FLOAT32)  # that it can have, the smallest first
     view: str | None  # the feature view that it reads in place of the encoded tensor
     find: Callable[[], Path | None]  # where the weights are on this machine; None: not installed
     # (weights, block, precision, calibration rows of its input for static int8) -> graph: the tensor, by its name

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.tensors import Tensors
+from leadline.graph.quantize import METHODS, Static, dynamic_int8
 from leadline.shrink.network import feeds, scores
-from leadline.shrink.quantize import METHODS, Static, dynamic_int8
 from leadline.shrink.tables import half_weights, int8_tables, large_weights
 from leadline.shrink.trees import fewer_trees, trees_of
 

@@ -19,7 +19,7 @@ from leadline.graph.runtime import Session
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["PREFIX", "feeds", "network_of", "ordered", "scores", "shorten"]
+__all__ = ["PREFIX", "feeds", "network_of", "scores", "shorten"]
 
 PREFIX = "contender/"
 ROWS = 256  # in one call
@@ -88,24 +88,6 @@ def shorten(model: onnx.ModelProto) -> None:
         node.name = node.output[0]
         node.doc_string = ""
         del node.metadata_props[:]
-
-
-def ordered(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with every node behind those that it reads, as the checker wants it; changed in place."""
-    graph = model.graph
-    known = {""} | {each.name for each in [*graph.input, *graph.initializer]}
-    waiting, done = list(graph.node), []
-    while waiting:
-        ready = [node for node in waiting if known.issuperset(node.input)]
-        if not ready:
-            break  # a branch reads values outside: the runtime orders such a graph itself
-        known.update(name for node in ready for name in node.output)
-        done += ready
-        rest = {id(node) for node in ready}
-        waiting = [node for node in waiting if id(node) not in rest]
-    del graph.node[:]
-    graph.node.extend([*done, *waiting])
-    return model
 
 
 def feeds(store: Tensors, names: list[str], rows: np.ndarray, at_once: int = ROWS) -> Iterator[dict[str, np.ndarray]]:

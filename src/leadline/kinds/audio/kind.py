@@ -37,6 +37,7 @@ from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, 
 from leadline.kinds.audio import files
 from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames, spectrogram
 from leadline.kinds.audio.parts import bands, time_windows
+from leadline.kinds.audio.pretrained import BODIES
 from leadline.kinds.audio.similarity import pairs
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Audio(Kind):
     seconds_per_row = 4e-3
     blank_is = "silent"
     bodies = {CONVOLUTION: _CONVOLUTION, RECURRENT: replace(_CONVOLUTION, build=_recurrent)}
+    pretrained = BODIES
     similarity = Similarity(rate=400.0, pairs=pairs)
     file_properties = FileProperties(
         facts=files.properties, words=files.WORDS, removable=("seconds",), removed=files.cut_alike,

@@ -34,6 +34,7 @@ from leadline.core.kind import (
 from leadline.core.parts import Parts, Value, grid
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
 from leadline.kinds.image import files, graphs
+from leadline.kinds.image.pretrained import BODIES
 from leadline.kinds.image.similarity import pairs
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Image(Kind):
             augmentation=_augmentation,
         ),
     }  # fmt: skip
+    pretrained = BODIES
     similarity = Similarity(rate=6_000.0, pairs=pairs)
     file_properties = FileProperties(
         facts=files.properties, words=files.WORDS, removable=("pixels", "shape", "quality"), removed=files.coarsened,

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.shrink.network import ordered
-
 if TYPE_CHECKING:
     import onnx
 
@@ -139,3 +137,21 @@ def dynamic_int8(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
             weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )  # fmt: skip
     return ordered(onnx.load(str(target)))
+
+
+def ordered(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with every node behind those that it reads, as the checker wants it; changed in place."""
+    graph = model.graph
+    known = {""} | {each.name for each in [*graph.input, *graph.initializer]}
+    waiting, done = list(graph.node), []
+    while waiting:
+        ready = [node for node in waiting if known.issuperset(node.input)]
+        if not ready:
+            break  # a branch reads values outside: the runtime orders such a graph itself
+        known.update(name for node in ready for name in node.output)
+        done += ready
+        rest = {id(node) for node in ready}
+        waiting = [node for node in waiting if id(node) not in rest]
+    del graph.node[:]
+    graph.node.extend([*done, *waiting])
+    return model
