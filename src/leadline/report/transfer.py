@@ -34,8 +34,8 @@ def _of(facts: Facts, c: Contender) -> str:
         ("A linear model on", title), [(text, facts.measure.text(score)) for text, score in parts], 1, "Parts"
     )
     if layers:
-        shown = [(layer, facts.measure.text(score)) for layer, score in layers if score is not None]
-        tables += grid(("Layer alone", title), shown, 1, "Layers")
+        alone = [(layer, facts.measure.text(score)) for layer, score in layers if score is not None]
+        tables += grid(("Layer alone", title), alone, 1, "Layers")
     bodies = held.get("bodies") or []
     rows = [
         (
