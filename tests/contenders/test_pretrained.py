@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,10 @@ for name in ("huggingface_hub", "transformers", "sentence_transformers"):
 '''
 
 
+def _refuse(*args: Any, **words: Any) -> None:
+    raise AssertionError("the network was used")
+
+
 def test_a_whole_run_uses_no_network_and_ships_one_file(
     messages: Any, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +205,9 @@ def test_a_whole_run_uses_no_network_and_ships_one_file(
     (start / "sitecustomize.py").write_text(textwrap.dedent(CLOSED))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(start), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path / "cache"))
+    for name in ("create_connection", "getaddrinfo"):  # nor can this process
+        monkeypatch.setattr(socket, name, _refuse)
+    monkeypatch.setattr(socket.socket, "connect", _refuse)
     frame = messages(240)
     run = ll.fit(
         frame, target="label", weights=str(tiny_bert), only="pretrained", budget=45, out=tmp_path / "run", repeats=1
