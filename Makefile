@@ -31,9 +31,10 @@ help:
 setup: $(installed)
 
 # The package comes after the lock and without its dependencies: their ranges would fetch the newest of everything.
-$(installed): pyproject.toml requirements/cpu.txt
+$(installed): pyproject.toml requirements/cpu.txt requirements/bodies.txt
 	$(PYTHON) -m venv $(VENV)
 	$(pip) --requirement requirements/cpu.txt
+	$(pip) --no-deps --requirement requirements/bodies.txt
 	$(pip) --no-deps --no-build-isolation --editable .
 	@PYTHONDONTWRITEBYTECODE= $(bin)/python -c "$(warm)"
 	@touch $@
@@ -86,6 +87,7 @@ bench: setup
 	-$(bin)/python benchmarks/explain.py
 	-$(bin)/python benchmarks/shrink.py
 	-$(bin)/python benchmarks/transfer.py
+	-$(bin)/python benchmarks/pretrained_text.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

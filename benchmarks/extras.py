@@ -47,7 +47,7 @@ def main() -> None:
     base = closure(project["dependencies"])
     print(f"leadline: {len(base)} packages, {megabytes(list(base.values())):,.0f} MB")
     extras = project["optional-dependencies"]
-    extras["all"] = extras["ebm"] + extras["samples"]
+    extras["all"] = extras["ebm"] + extras["pretrained"] + extras["samples"]
     for name, wanted in extras.items():
         more = {key: dist for key, dist in closure(wanted).items() if key not in base}
         print(f"{name}: {len(more)} more packages, {megabytes(list(more.values())):,.0f} MB: {', '.join(sorted(more))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -187,3 +188,32 @@ def test_a_folder_that_may_only_be_read(look: Run, table: Path, tmp_path: Path) 
 def test_a_model_to_be_read(look: Run, table: Path) -> None:
     code, out, _ = look("table.csv", "--target", "y", "--interpretable")
     assert code == 0 and "whoever must explain each answer needs a model that can be read" in out
+
+
+def test_weights_that_cannot_be_read_or_are_not_used_are_reported(
+    look: Run, table: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said, _ = look(table, "--target", "y", "--weights", "nowhere")
+    assert code == 2 and "--weights nowhere is no folder" in said and "eligible contenders" in said
+    code, said, _ = look(table, "--target", "y", "--weights", tiny_bert)
+    assert code == 0 and "is not used: its body reads no column of these kinds" in said
+
+
+def test_the_command_that_installs_a_body_is_shown_where_one_could_race(
+    look: Run, messages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_bert: Path
+) -> None:
+    from leadline.kinds import KINDS
+
+    messages(200).write_csv(tmp_path / "texts.csv")
+    assert "could race" not in look("texts.csv", "--target", "label")[1]  # the tests say that none races
+    monkeypatch.delenv("LEADLINE_WEIGHTS")
+    monkeypatch.setattr(type(KINDS["text"]), "pretrained", (_absent(KINDS["text"].pretrained[0]),))
+    said = look("texts.csv", "--target", "label")[1]
+    assert "a pretrained body could race too: pip install 'leadline[pretrained]'" in said
+    assert "none here is pretrained" in said
+    said = look("texts.csv", "--target", "label", "--weights", tiny_bert)[1]
+    assert "bag, pretrained (deep)" in said and "could race" not in said and "a pretrained body can read them" in said
+
+
+def _absent(body: Any) -> Any:
+    return dataclasses.replace(body, find=lambda: None)

@@ -29,7 +29,7 @@ from leadline.dataset.store import Store, described, grouped, unreadable
 from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
-from leadline.kinds.weights import find_body, lacking
+from leadline.kinds.weights import find_body, lacking, unused
 from leadline.race.entry import eligible_contenders
 from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
@@ -43,7 +43,7 @@ from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of values, and of files, which cost more
-BLAMED = (*SPLIT_BY, "drop", "kind", "task", "only")  # settings that a stage may refuse and run without
+BLAMED = (*SPLIT_BY, "drop", "kind", "task", "only", "weights")  # settings that a stage may refuse and run without
 SHOWN, WIDEST = 30, 30  # columns, and letters of a name that are printed
 
 Result = TypeVar("Result")
@@ -115,7 +115,9 @@ def _checked(source: Source, settings: Settings) -> Check:
     bad_rows = [{"place": bad.place, "reason": bad.reason} for bad in table.bad]
     if refusal := unusable(bad_rows, table):
         problems.append(refusal)
-    notes = [*source.notes, *messages, *_quarantined(bad_rows)]
+    kinds = [column.kind for column in table.inputs]
+    ignored, settings = _tried(lambda s: unused(kinds, s.weights), settings, problems)
+    notes = [*source.notes, *messages, *(ignored or ()), *_quarantined(bad_rows)]
     names: list[str] = []
     if parts is not None and audited is not None:
         blocks = _decoded(table, parts, settings, problems, notes)
@@ -136,7 +138,7 @@ def _checked(source: Source, settings: Settings) -> Check:
         source=source.name, rows=rows, task=table.task.name, target=table.task.target, metric=table.task.metric,
         classes=_shares(table), span=_span(table), columns=[dict(column) for column in columns(table)],
         notes=tuple(notes), problems=tuple(problems), contenders=contenders, expected=expected,
-        command=None, install=lacking([column.kind for column in table.inputs], settings.weights),
+        command=None, install=lacking(kinds, settings.weights),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from leadline.dataset.quarantine import notes_of, quarantine
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.scan import READINGS, Scan
+from leadline.kinds.weights import unused
 from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders
@@ -75,7 +76,8 @@ def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:
     clock.write(folder / READINGS)
     stages.journal.tell("flaws", said=[flaw.says for flaw in data.scan.flaws])
     table, store = data.table, data.store
-    messages = [*data.messages, *uninstalled(settings.interpretable)]
+    kinds = [column.kind for column in table.inputs]
+    messages = [*data.messages, *uninstalled(settings.interpretable), *unused(kinds, settings.weights)]
     warnings = [*source.notes, *messages, *quarantine(folder, table, store), *notes_of(store)]
     stages.journal.tell(
         "encoded", rows=store.split.counts(), task=store.task.name, blocks=shapes(store), said=warnings,

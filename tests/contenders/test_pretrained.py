@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from leadline.contenders.states import Encoder, readers
 from leadline.core.contender import Clock, Data, Transferred
 from leadline.core.note import SAMPLED, code_of
 from leadline.core.pretrained import Precision
+from leadline.graph.runtime import Session
 from leadline.race.entry import eligible_contenders
 from leadline.system.errors import BudgetError, LeadlineError
 
@@ -98,6 +100,28 @@ def test_it_reports_what_the_body_brings(store: Any) -> None:
     json.dumps(held)
 
 
+@pytest.mark.parametrize("task", ["values", "labels", "two texts"])
+def test_it_learns_every_task_and_ships_it(task: str, prepare: Any, messages: Any, tiny_bert: Path) -> None:
+    frame = messages(240)
+    spam = (frame["label"] == "spam").to_numpy()
+    long = frame["text"].str.len_chars().to_numpy()
+    if task == "values":
+        frame = frame.select("text", y=pl.Series(3.0 * spam + long / 50))
+    elif task == "labels":
+        tags = [[t for t, yes in (("spam", a), ("long", b > 40)) if yes] for a, b in zip(spam, long, strict=True)]
+        frame = frame.select("text", y=pl.Series(tags))
+    else:
+        frame = frame.select("text", other=frame["text"].reverse(), y="label")
+    store = prepare(frame, target="y", weights=str(tiny_bert)).store
+    fitted = _fitted(store)
+    rows = np.arange(60)
+    session = Session(fitted.graph())
+    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+    np.testing.assert_allclose(found.reshape(60, -1), fitted.predict(store, rows).reshape(60, -1), atol=2e-5)
+    assert len(fitted.transfer["bodies"]) == (2 if task == "two texts" else 1)
+    assert fitted.score < 0.7 if task == "values" else fitted.score > 0.8
+
+
 def test_where_time_is_short_a_sample_of_the_rows_is_read(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "FLOAT_TRIED", math.inf)
     monkeypatch.setattr(pretrained, "AT_ONCE", 8)
@@ -169,6 +193,10 @@ for name in ("huggingface_hub", "transformers", "sentence_transformers"):
 '''
 
 
+def _refuse(*args: Any, **words: Any) -> None:
+    raise AssertionError("the network was used")
+
+
 def test_a_whole_run_uses_no_network_and_ships_one_file(
     messages: Any, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +205,9 @@ def test_a_whole_run_uses_no_network_and_ships_one_file(
     (start / "sitecustomize.py").write_text(textwrap.dedent(CLOSED))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(start), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path / "cache"))
+    for name in ("create_connection", "getaddrinfo"):  # nor can this process
+        monkeypatch.setattr(socket, name, _refuse)
+    monkeypatch.setattr(socket.socket, "connect", _refuse)
     frame = messages(240)
     run = ll.fit(
         frame, target="label", weights=str(tiny_bert), only="pretrained", budget=45, out=tmp_path / "run", repeats=1

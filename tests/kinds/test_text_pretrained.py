@@ -183,3 +183,15 @@ def test_a_folder_of_another_model_is_refused_in_a_sentence(
     (tmp_path / "config.json").write_text(json.dumps({**config, **facts}))
     with pytest.raises(LeadlineError, match=says):
         bert_in(tmp_path)
+
+
+def test_the_small_package_has_the_same_weights_in_int8() -> None:
+    whole, small = (body.find() for body in BODIES)
+    if whole is None or small is None:
+        pytest.skip("the bodies are not installed")
+    assert Vocabulary.read(whole).pieces == Vocabulary.read(small).pieces
+    rows = _rows(4, 20, 30_000)
+    exact, rounded = (Session(encoder("x", 20, each, Precision.FLOAT32)).only({"x": rows}) for each in (whole, small))
+    assert (
+        np.sum(exact * rounded, axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rounded, axis=1) > 0.99
+    ).all()

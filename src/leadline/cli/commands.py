@@ -23,7 +23,19 @@ if TYPE_CHECKING:
 
 DEMO = {"budget": "50s"}
 RUNS = "runs"  # the folder in which runs lie where nobody says otherwise
-CHECKED = (*COLUMNS, "test", "budget", "kind", "drop", "task", "token_unit", "interpretable", "data", "cache")
+CHECKED = (
+    *COLUMNS,
+    "test",
+    "budget",
+    "kind",
+    "drop",
+    "task",
+    "token_unit",
+    "interpretable",
+    "weights",
+    "data",
+    "cache",
+)
 
 
 def main(arguments: list[str] | None = None, *, began: float | None = None) -> int:

@@ -146,6 +146,8 @@ def _function(problem: Problem) -> Callable[[np.ndarray], tuple[float, np.ndarra
 
 def _loss(problem: Problem) -> tuple[Any, Any]:
     """(raw [n, outputs] -> the summed loss, raw -> its slope [n, outputs])."""
+    from scipy.special import expit  # of any number, without overflow
+
     y = problem.y
     if y.ndim == 1 and problem.outputs > 1:
         hot = np.zeros((len(y), problem.outputs), np.float32)
@@ -167,7 +169,7 @@ def _loss(problem: Problem) -> tuple[Any, Any]:
         )
     return (
         lambda raw: float((np.logaddexp(0, raw) - hot * raw).sum(dtype=np.float64)),
-        lambda raw: 1 / (1 + np.exp(-raw)) - hot,
+        lambda raw: expit(raw) - hot,
     )
 
 

@@ -40,6 +40,7 @@ STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, a path: it ends where valid gets
 LENGTH = 1.0  # of a row of states, as of a row of n-grams
 FEATURES = 0.3  # of that length, for a row of dense features: at the full length they drown the states of few rows
 FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared with float32
+FLOAT_GB = 1.5  # of memory, with less of which it is not compared either: float32 takes four times the room
 ENCODING = 0.5  # share of the time left for the states of train rows
 TIMED = 16  # rows a thread by which the encoding is timed
 UNDERTRAINED = 0.5  # share of the train rows, with fewer of which a loss is one of time
@@ -59,6 +60,7 @@ class Pretrained(Contender):
     family = DEEP
     resources = Resources(cpus=None)
     pretrained = True
+    row_seconds = 2e-3  # MiniLM in int8, 28 pieces, on two cores
 
     def inputs(self, store: Tensors) -> list[str]:
         bodies = readers(store)
@@ -93,7 +95,8 @@ class Bodies:
         values = np.asarray(data.store.tensor(reader.tensor)[few])
         tried: list[tuple[float, Encoder]] = []
         precisions = reader.found.body.precisions
-        both = len(precisions) > 1 and not clock.endless and clock.left() > FLOAT_TRIED
+        time = not clock.endless and clock.left() > FLOAT_TRIED
+        both = len(precisions) > 1 and time and data.memory_gb > FLOAT_GB
         for precision in precisions if both else precisions[:1]:
             encoder = Encoder(reader, data.store, precision, data.threads)
             encoder.fresh(values[:1])
@@ -291,6 +294,7 @@ class _Run:
             x = design(data.store, rows, exact)
             raw = np.asarray(x @ best.solved.weights) + best.solved.intercepts
             answers.append(data.task.activate(raw * np.float32(best.temperature), self.search.scale))
+        bodies.floats = [None] * len(bodies.floats)  # whose memory the fits that follow can use
         gain = metric.sign * (metric(truth, answers[0]) - metric(truth, answers[1]))
         return {"int8_gain": float(gain), "int8_rows": len(rows)}
 

@@ -24,6 +24,7 @@ from leadline.graph.digest import content_digest
 from leadline.graph.runtime import Session
 from leadline.kinds.weights import FoundBody, body_of
 from leadline.system.cache import STATES
+from leadline.system.resources import most_threads
 
 if TYPE_CHECKING:
     import onnx
@@ -108,7 +109,7 @@ class Encoder:
         if len(starts) <= 1 or self.threads == 1:
             parts = [one(start) for start in starts]
         else:
-            with ThreadPoolExecutor(self.threads) as pool:
+            with ThreadPoolExecutor(most_threads()) as pool:
                 parts = list(pool.map(one, starts))
         return np.concatenate([np.empty((0, self.reader.width), np.float16), *parts])
 

@@ -189,6 +189,7 @@ class Contender(Protocol):
     resources: Resources = Resources()
     weight: float = 3.0  # share of the seconds of those that race beside it, relative to theirs
     export_seconds: float = 3.5  # that the end of a run takes where it is shipped: export, check, report
+    row_seconds: float = 0.0  # that the shipped file takes for a row, where that is more than to decode it
     fastest: bool = False  # ends soonest on any table: where the budget is tiny, it races alone
     interpretable: bool = False  # every answer is a sum that a person can read
     least_budget: float = 0.0  # seconds of a run; in a shorter one it races only where the user names it

@@ -19,7 +19,7 @@ from leadline.core.tensors import Block
 from leadline.kinds import KINDS
 from leadline.system.errors import LeadlineError
 
-__all__ = ["INSTALL", "NO_BODY", "PRETRAINED", "FoundBody", "body_of", "find_body", "lacking"]
+__all__ = ["INSTALL", "NO_BODY", "PRETRAINED", "FoundBody", "body_of", "find_body", "lacking", "unused"]
 
 PRETRAINED = "body"  # the fact of a block
 NO_BODY = "none"  # as the setting: whatever is installed, no body races
@@ -77,6 +77,13 @@ def lacking(kinds: Sequence[str], weights: str | None) -> str | None:
     if weights or os.environ.get(VARIABLE):
         return None
     return INSTALL if any(KINDS[kind].pretrained and find_body(KINDS[kind], None) is None for kind in kinds) else None
+
+
+def unused(kinds: Sequence[str], weights: str | None) -> list[str]:
+    """The message where the user names a folder whose body reads none of these kinds."""
+    if weights in (None, NO_BODY) or any(find_body(KINDS[kind], weights) for kind in kinds):
+        return []
+    return [f"--weights {weights} is not used: its body reads no column of these kinds."]
 
 
 def _digest(path: Path) -> str:

@@ -20,6 +20,7 @@ def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> 
     """Seconds of a budget to keep for it, on a machine that is so many times slower than alone (`slowdown`)."""
     usual = min(slow * max(PORTFOLIO[name].export_seconds for name in names), MOST_USUAL * seconds)
     rows = [slow * KINDS[block.kind].seconds_per_row for block in store.blocks]
+    rows += [slow * PORTFOLIO[name].row_seconds for name in names]
     row = max(store.a_row, *rows)  # the first was measured
     columns = slow * A_COLUMN * sum(len(block.columns) for block in store.blocks)
     return min(usual + row * len(store.split.test) + columns, MOST * seconds)

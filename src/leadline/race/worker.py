@@ -156,7 +156,7 @@ def _learned(contender: Contender, data: Data, seed: int, record: Record, say: S
     from leadline.core.contender import Progress
 
     fitted, said = None, 0.0
-    if contender.family == "deep":
+    if contender.family == "deep" and not contender.pretrained:  # a frozen body runs without PyTorch
         import torch
 
         torch.set_flush_denormal(True)  # before its threads begin, which then do the same; system/device.py says why

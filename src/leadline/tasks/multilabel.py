@@ -56,7 +56,9 @@ class Multilabel(Task):
         return self.activate(raw, scale)
 
     def activate(self, raw: np.ndarray, scale: Scale) -> np.ndarray:
-        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
+        from scipy.special import expit
+
+        return np.asarray(expit(raw), np.float32)
 
     def head(self, g: Graph, raw: str, scale: Scale, width: int) -> None:
         g.output("scores", g.op("Sigmoid", raw), np.float32, ["N", len(self.classes)])

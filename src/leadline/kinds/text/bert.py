@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocab.txt"
 EMBEDDINGS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
+ONNX = "model.onnx"
+MATRICES = (
+    "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
+    "intermediate.dense", "output.dense",
+)  # fmt: skip
 LIMIT = 127  # of a symmetric int8
 
 
@@ -66,14 +71,14 @@ class Shape:
         return tuple(Layer(name=name, width=self.width) for name in (*means, f"layer {self.layers}, maximum"))
 
 
+MINILM = Shape(layers=6, width=384, heads=12, positions=512, epsilon=1e-12)
+
+
 def encoder(name: str, length: int, folder: Path, precision: Precision) -> Any:
     """The graph: 'name' [N, length] of any whole type -> 'states'."""
-    from safetensors.numpy import load_file
-
     from leadline.graph.builder import Graph
 
-    shape = Shape.read(folder)
-    weights = {key.removeprefix("bert."): value for key, value in load_file(folder / WEIGHTS).items()}
+    shape, weights = shape_of(folder), _weights(folder)
     dtype = piece_type(len(weights[EMBEDDINGS]))
     row = _Row(shape, weights, precision).graph(length)
     g = Graph("bert")
@@ -83,6 +88,34 @@ def encoder(name: str, length: int, folder: Path, precision: Precision) -> Any:
     states = g.op("Scan", ids, lengths, body=row, num_scan_inputs=2)
     g.output("states", states, np.float32, ["N", sum(layer.width for layer in shape.pooled)])
     return g.model()
+
+
+def shape_of(folder: Path) -> Shape:
+    """The sizes of the encoder in a folder; one in an ONNX file alone is the installed MiniLM."""
+    return Shape.read(folder) if (folder / CONFIG).exists() else MINILM
+
+
+def _weights(folder: Path) -> dict[str, np.ndarray]:
+    """{name as BERT has it: array} from safetensors, or from an ONNX file whose matrices are int8 with scales."""
+    if (folder / WEIGHTS).exists():
+        from safetensors.numpy import load_file
+
+        return {key.removeprefix("bert."): value for key, value in load_file(folder / WEIGHTS).items()}
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(folder / ONNX)).graph
+    held = {value.name: numpy_helper.to_array(value) for value in graph.initializer}
+    weights = {name.removeprefix("inner."): value for name, value in held.items() if name.startswith("inner.")}
+    for name in (EMBEDDINGS, POSITIONS):
+        weights[name] = weights.pop(f"{name}_q") * weights.pop(f"{name}_scale")
+    # Exporters give matrices numbers for names, in the order in which they are multiplied.
+    used = [node.input[1] for node in graph.node if node.op_type == "MatMul" and f"{node.input[1]}_q" in held]
+    for layer, start in enumerate(range(0, len(used), len(MATRICES))):
+        for part, name in zip(MATRICES, used[start : start + len(MATRICES)], strict=True):
+            matrix = held[f"{name}_q"] * held[f"{name}_scale"]
+            weights[f"encoder.layer.{layer}.{part}.weight"] = matrix.T
+    return weights
 
 
 def piece_type(pieces: int) -> Any:

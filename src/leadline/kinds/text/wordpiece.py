@@ -10,17 +10,19 @@ for the hundred characters of the longest word, so that no step of the graph is 
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from leadline.graph.builder import Graph
 
+UNCASED = Path(__file__).with_name("uncased.txt.gz")  # of Google's BERT, under the Apache licence 2.0
 PREFIX = "##"  # of a piece that goes on a word
 NONE, SPACE, LETTER, ALONE, FIRST = 0, 1, 2, 3, 4  # character numbers; LETTER and ALONE are in no piece
 LONGEST_WORD = 100  # characters, above which a word is unknown
@@ -48,11 +50,13 @@ class Vocabulary:
 
     @classmethod
     def read(cls, folder: Path) -> Vocabulary:
-        """The vocabulary of a folder with vocab.txt, and perhaps a tokenizer_config.json."""
-        import json
+        """The vocabulary of a folder with vocab.txt, and perhaps a tokenizer_config.json.
 
-        lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-        path = folder / "tokenizer_config.json"
+        Without it, that of uncased English BERT, which most packages leave out.
+        """
+        words, path = folder / "vocab.txt", folder / "tokenizer_config.json"
+        held = words.read_bytes() if words.exists() else gzip.decompress(UNCASED.read_bytes())
+        lines = held.decode().split("\n")
         facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return cls(
             pieces={line.rstrip("\r"): number for number, line in enumerate(lines) if line},
