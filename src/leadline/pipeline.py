@@ -30,6 +30,7 @@ from leadline.race.stages import Stages
 from leadline.report.write import write_report
 from leadline.results.build import build_result
 from leadline.results.evidence import sampled
+from leadline.results.printed import print_model
 from leadline.ship.ship_winner import ship_winner
 from leadline.stats.uncertainty import doubts
 from leadline.system.cache import in_use
@@ -60,7 +61,8 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
             shipment = ship_winner(judged, table, folder, stages)
             messages += shipment.refusals
             result, flaws = build_result(context, judged, table, scan, shipment, messages, monitor.peak)
-        write_report(folder, result, table, race, flaws, stages)
+            model = print_model(judged, shipment, folder)
+        write_report(folder, result, table, race, flaws, stages, model)
     for checkpoints in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(checkpoints)  # nothing is left to resume
     return result

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from leadline.core.contender import Data
     from leadline.core.json_types import Json, JsonObject
+    from leadline.core.printed import Feature
     from leadline.core.tensors import Block
     from leadline.core.textbook import Textbook
 
@@ -285,6 +286,10 @@ class Kind(ABC):
     def sound(self, row: np.ndarray, settings: JsonObject) -> tuple[np.ndarray, int] | None:
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
         return None
+
+    def features(self, block: Block) -> tuple[Feature, ...]:
+        """The encoded columns of a block in units of the user; none: nobody can read them."""
+        return ()
 
     def parts(self, value: Value, settings: JsonObject) -> tuple[Parts, ...]:
         """A decoded value in parts that can be removed one by one, in every way to divide it.

@@ -21,10 +21,17 @@ from leadline.use.explain.records import ColumnEffect, PartEffects
 FULLEST = 0.72  # opacity of the strongest part
 FAINT = 0.04  # of the strongest effect: less is not drawn
 SIDE = 320  # pixels of a drawn picture
-KEY = (
-    '<div class="key"><span><i class="for"></i>speaks for the answer</span>'
-    '<span><i class="against"></i>speaks against it</span></div>'
-)
+
+
+def key_of(what: str) -> str:
+    """What the two colours say, of some escaped words."""
+    return (
+        f'<div class="key"><span><i class="for"></i>speaks for {what}</span>'
+        '<span><i class="against"></i>speaks against it</span></div>'
+    )
+
+
+KEY = key_of("the answer")
 
 
 def signed(value: float) -> str:

@@ -5,9 +5,6 @@ Enters: an `Explanation`. Leaves: the text of a page that needs no network and n
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
-
 import numpy as np
 
 from leadline.charts import svg
@@ -17,7 +14,7 @@ from leadline.core.parts import Layout
 from leadline.report.effects import KEY, bar, column_table, parts_of, scale_of, signed
 from leadline.report.layers import depth_section
 from leadline.report.media_budget import Room
-from leadline.report.page import LOGO, PAGE, POLICY, TEXT
+from leadline.report.page import LOGO, PAGE, POLICY, TEXT, style
 from leadline.use.explain.records import Agreement, Curve, Dependence, Explanation, Loss, Mean, Method, RowExplanation
 from leadline.use.explain.words import LOSSES, METHODS, agreed, players, sentence
 
@@ -46,19 +43,13 @@ def render(found: Explanation) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{title} · Leadline</title>\n<style>\n{_style()}</style></head>\n"
+        f"<title>{title} · Leadline</title>\n<style>\n{style()}</style></head>\n"
         f'<body><header><span class="brand">{LOGO}Leadline</span><span>{name(found.source, 48)}</span>'
         f"<span>{count(found.total)} rows</span></header>"
         f'<div class="neatline" aria-hidden="true"></div><main>{_first(found)}'
         f'<nav aria-label="Sections">{links}</nav>\n{body}</main>\n'
         "<footer>Made by Leadline. Measure before you go deep.</footer></body></html>\n"
     )
-
-
-@cache
-def _style() -> str:
-    folder = files("leadline.report")
-    return "\n".join(folder.joinpath(file).read_text(encoding="utf-8") for file in ("style.css", "explanation.css"))
 
 
 def _file(found: Explanation) -> str:

@@ -41,7 +41,7 @@ def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]
 
     file = loaded(model)
     nodes = [node for node in file.graph.node if node.op_type == "TreeEnsemble"]
-    if len(nodes) != 1 or len(sample.rows) < 2:
+    if len(nodes) != 1 or len(sample.rows) < 2 or _looks_up(file, nodes[0]):
         return None
     node = nodes[0]
     session = Session(with_outputs(file, [node.input[0], node.output[0]]))
@@ -73,6 +73,11 @@ def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]
     assert error <= MOST_ERROR, f"effects add up to the trees' sum but for {error}"
     ordered = [each for _, each in sorted(found, key=lambda pair: pair[0])]
     return Exact(rows=ordered, error=error, rounding=rounding, method=Method.TREE_SHAP)
+
+
+def _looks_up(file: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    """Whether trees only find the place of a value in a table, as those of an explainable boosting machine do."""
+    return any(node.output[0] in other.input and other.op_type == "Cast" for other in file.graph.node)
 
 
 def _scale(model: Model, sample: Sample, raw: np.ndarray) -> tuple[float, float]:
