@@ -20,10 +20,10 @@ from typing import Any
 import polars as pl
 
 from leadline.charts.format import clip, count, name, tag
-from leadline.core.printed import PrintedModel
 from leadline.report import leaderboard, provenance
 from leadline.report.certainty import certainty
 from leadline.report.expected import expected
+from leadline.report.explained import why_section
 from leadline.report.facts import Facts
 from leadline.report.flaws import flaws
 from leadline.report.gallery import gallery
@@ -32,12 +32,14 @@ from leadline.report.journey import journey
 from leadline.report.media_budget import Room
 from leadline.report.mistakes import agreement, answers
 from leadline.report.printed import model_itself
+from leadline.report.readable import Readable
 from leadline.report.spent import spent
 from leadline.report.summary import first_screen, headline
 from leadline.results.examples import Example, Found, Journey
 
 PAGE = 5_000_000  # bytes of a page, at most
 TEXT = 1_000_000  # bytes kept for the first screen, for the columns, and for what stands beside pictures and sounds
+EXPLAINED = 0.3  # of the room for pictures and sounds may go to the rows that are explained
 MISTAKES = 0.7  # of the room for pictures and sounds may go to mistakes; the rest is left for flaws
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 STYLES = ("style.css", "explanation.css")
@@ -50,7 +52,7 @@ LOGO = (  # a leadline: the line, its marks, the weight
 def render(
     result: dict[str, Any], predictions: pl.DataFrame, examples: list[Example],
     found: Mapping[str, Sequence[Found]] = MappingProxyType({}), way: Journey | None = None,
-    model: PrintedModel | None = None,
+    readable: Readable = Readable(),  # noqa: B008
 ) -> str:  # fmt: skip
     """The report as HTML text, under 5 MB whatever comes in.
 
@@ -60,14 +62,14 @@ def render(
         examples: the worst mistakes, worst first.
         found: rows of each flaw, by its name.
         way: one row's way through the shipped file.
-        model: the shipped model, where a person can read it.
+        readable: what lets a person understand the shipped model.
 
         >>> render({}, pl.DataFrame(), []).startswith("<!doctype html>")
         True
     """
     facts = Facts.of(result)
     first = first_screen(facts)
-    every = _sections(facts, predictions, examples, found, way, model)
+    every = _sections(facts, predictions, examples, found, way, readable)
     sections = [(key, title, body) for key, title, body in every if body]
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
     body = "".join(
@@ -89,7 +91,7 @@ def render(
 
 def _sections(
     facts: Facts, predictions: pl.DataFrame, examples: list[Example], found: Mapping[str, Sequence[Found]],
-    way: Journey | None, model: PrintedModel | None,
+    way: Journey | None, readable: Readable,
 ) -> list[tuple[str, str, str]]:  # fmt: skip
     """Anchor, title and HTML of what follows the first screen, in reading order."""
     warned = count(len(facts.result.get("warnings") or []))
@@ -105,7 +107,7 @@ def _sections(
         ("learning", "Learning curves", leaderboard.learning(facts)),
         told,
         ("certainty", "How sure the answers are", certainty(facts)),
-        ("printed", "The model itself", "" if model is None else model_itself(model, facts)),
+        ("printed", "The model itself", "" if readable.model is None else model_itself(readable.model, facts)),
     ]
     after = [
         ("expected", "What the textbook expected", expected(facts)),
@@ -118,9 +120,11 @@ def _sections(
     # What is known to be written leaves the room for pictures and sounds: first the one row's, then both galleries'.
     room = Room(PAGE - TEXT - sum(len(body.encode()) for _, _, body in (*before, *after)) - len(data.encode()))
     one = journey(way, room)
+    why = "" if readable.why is None else why_section(readable.why, room.part(EXPLAINED))
     mistakes = gallery(examples, facts, room.part(MISTAKES))
     return [
         *before,
+        ("why", "Why it answers so", why),
         ("mistakes", worst, mistakes),
         ("flaws", "What is wrong with the data", flaws(facts, found, room)),
         ("data", "Data", data),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leadline.dataset.table import take
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table, take
 from leadline.kinds import KINDS
 from leadline.metrics.multilabel import unpacked
 from leadline.results.run import Run
@@ -18,7 +19,7 @@ from leadline.use.explain.records import Explanation
 from leadline.use.explain.sample import Sample, assembled, choose, context_of
 from leadline.use.model import Model
 
-__all__ = ["explain_run", "sample_of"]
+__all__ = ["explain_run", "rows_of", "sample_of"]
 
 
 def explain_run(run: Run, rows: Sequence[int] | None = None, layers: bool = False) -> Explanation:
@@ -37,21 +38,26 @@ def sample_of(
     data: RunData, model: Model, rows: Sequence[int] | None, part: str = "test", context: int | None = None
 ) -> Sample:  # fmt: skip
     """Rows of a part of the split; `rows` are positions in it, from 0."""
-    places = data.rows(part)
-    table = data.table
-    numbers, shown = choose(len(places), rows, context or context_of(model), f"the {part} part of {data.run.folder}")
+    return rows_of(data.table, data.store, model, part, rows, context, f"the {part} part of {data.run.folder}")
+
+
+def rows_of(
+    table: Table, store: Store, model: Model, part: str, rows: Sequence[int] | None, context: int | None, name: str
+) -> Sample:  # fmt: skip
+    """Rows of a part of the split of a table with all labels; `rows` are positions in the part, from 0."""
+    places = np.asarray(getattr(store.split, part))
+    numbers, shown = choose(len(places), rows, context or context_of(model), name)
     columns = list(model.contract["inputs"])
     order = np.argsort(places[numbers], kind="stable")  # `take` gives rows in the order of the table
     frame = take(table.frame, places[numbers], columns)[np.argsort(order, kind="stable").tolist()]
     decoded = model.decoded(frame, table.source.root, {})
     bad = {
         place: why
-        for name in columns
-        if KINDS[model.contract["inputs"][name]["kind"]].variable_shape
-        for place, why in decoded[name].bad.items()
+        for column in columns
+        if KINDS[model.contract["inputs"][column]["kind"]].variable_shape
+        for place, why in decoded[column].bad.items()
     }
-    labels = data.labels(part)[numbers]
-    task = data.store.task
+    labels, task = np.asarray(table.labels[places])[numbers], store.task
     labels = unpacked(labels, len(task.classes)).astype(bool) if task.multilabel else labels
-    values = {name: decoded[name].values for name in columns}
-    return assembled(f"the {part} part of {data.run.folder}", len(places), numbers, values, frame, labels, shown, bad)
+    values = {column: decoded[column].values for column in columns}
+    return assembled(name, len(places), numbers, values, frame, labels, shown, bad)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,20 +77,41 @@ def check_task(model: Model) -> None:
         )
 
 
-def explain(model: Model, sample: Sample, seed: int = 0) -> Explanation:
-    """Explain the rows of a sample that are to be shown, and the model as a whole."""
-    return _Explaining(model, sample, seed).explanation()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is computed for an explanation. Half of `checked` where an answer costs much."""
+
+    checked: int = CHECKED_JOINT
+    agreed: int = AGREED
+    masks: int = MASKS
+
+    def rows(self, joint: bool) -> int:
+        """Rows by which it is checked."""
+        return self.checked if joint else self.checked * CHECKED // CHECKED_JOINT
+
+
+FULL = Effort()
+
+
+def explain(
+    model: Model, sample: Sample, seed: int = 0, effort: Effort = FULL, until: float = math.inf
+) -> Explanation:  # fmt: skip
+    """Explain the rows of a sample that are to be shown, and the model as a whole.
+
+    Raises OutOfTimeError where the monotonic moment `until` comes before the end.
+    """
+    return _Explaining(model, sample, seed, effort, until).explanation()
 
 
 class _Explaining:
     """What the steps share."""
 
-    def __init__(self, model: Model, sample: Sample, seed: int) -> None:
-        self.model, self.sample, self.seed = model, sample, seed
-        self.scorer = Scorer(model)
+    def __init__(self, model: Model, sample: Sample, seed: int, effort: Effort, until: float) -> None:
+        self.model, self.sample, self.seed, self.effort = model, sample, seed, effort
+        self.scorer = Scorer(model, until)
         self.columns, self.inputs = self.scorer.columns, model.contract["inputs"]
         self.joint = is_joint(model)
-        self.places = sample.chosen(max(len(sample.shown), CHECKED_JOINT if self.joint else CHECKED))
+        self.places = sample.chosen(max(len(sample.shown), self._most))
         self.rows = [sample.rows[place] for place in self.places]
         self.scores = self.scorer.scores(self.rows)
         self.outputs = self.scorer.chosen(self.scores).tolist()
@@ -103,7 +125,7 @@ class _Explaining:
 
     @property
     def _most(self) -> int:
-        return CHECKED_JOINT if self.joint else CHECKED
+        return self.effort.rows(self.joint)
 
     def explanation(self) -> Explanation:
         effects, method, exact = self._columns()
@@ -208,6 +230,8 @@ class _Explaining:
         own, outputs = [effects[i] for i in self.checked], [self.outputs[i] for i in self.checked]
         self.curves += faithfulness.curves(self.scorer, games, own, outputs, seed=self.seed)
         # Ranked apart from the values by which the first method was computed: the same would agree too easily.
+        if not self.effort.agreed:
+            return
         others = [self.sample.rows[i] for i in np.random.default_rng(self.seed + 1).permutation(len(self.sample.rows))]
         fresh = [ColumnGame(row=game.row, groups=game.groups, others=others[: len(self.others)]) for game in games]
         removed = occlusion(self.scorer, fresh, outputs)
@@ -243,9 +267,11 @@ class _Explaining:
         own, outputs = [effects[i] for i in chosen], [self.outputs[i] for i in chosen]
         checked = [games[i] for i in chosen]
         self.curves += faithfulness.curves(self.scorer, checked, own, outputs, name, layout, self.seed)
-        second = banzhaf(self.scorer, checked[:AGREED], outputs[:AGREED], MASKS, self.seed)
+        if not (some := self.effort.agreed):
+            return
+        second = banzhaf(self.scorer, checked[:some], outputs[:some], self.effort.masks, self.seed)
         methods = (Method.OCCLUSION, Method.BANZHAF)
-        self.agreements += faithfulness.agreement(own[:AGREED], second, methods, name, layout)
+        self.agreements += faithfulness.agreement(own[:some], second, methods, name, layout)
 
     def _row(self, i: int, columns: list[ColumnEffect], parts: list[PartEffects]) -> RowExplanation:
         place, task, output = int(self.places[i]), self.scorer.task, self.outputs[i]
