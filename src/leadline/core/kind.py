@@ -287,6 +287,10 @@ class Kind(ABC):
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
         return None
 
+    def emptied(self, encoded: np.ndarray) -> np.ndarray | None:
+        """Encoded rows [n, ...] without content, of the same shape, from which a path to them begins; None: no such."""
+        return None
+
     def features(self, block: Block) -> tuple[Feature, ...]:
         """The encoded columns of a block in units of the user; none: nobody can read them."""
         return ()

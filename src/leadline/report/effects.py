@@ -16,7 +16,7 @@ from leadline.core.parts import Layout
 from leadline.kinds import KINDS
 from leadline.report.media_budget import Room
 from leadline.results.thumbnails import packed_picture, packed_sound
-from leadline.use.explain.records import ColumnEffect, PartEffects
+from leadline.use.explain.records import ColumnEffect, Method, PartEffects
 
 FULLEST = 0.72  # opacity of the strongest part
 FAINT = 0.04  # of the strongest effect: less is not drawn
@@ -113,7 +113,8 @@ def _column_parts(parts: Sequence[PartEffects], room: Room) -> str:
 def _caption(part: PartEffects) -> str:
     """The strongest part in words."""
     (where, effect), *_ = part.strongest(1)
-    return f"{esc(where)}: {signed(effect)}"
+    how = "integrated gradients, the strongest " if part.method is Method.GRADIENTS else ""
+    return f"{how}{esc(where)}: {signed(effect)}"
 
 
 def _opacity(part: PartEffects) -> np.ndarray:

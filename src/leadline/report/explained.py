@@ -15,7 +15,7 @@ from leadline.report.effects import KEY, bar, column_table, parts_of, scale_of, 
 from leadline.report.media_budget import Room
 from leadline.results.explain_shipped import Why
 from leadline.use.explain.records import Agreement, Curve, Dependence, Explanation, Loss, Mean, Method, RowExplanation
-from leadline.use.explain.words import LOSSES, METHODS, agreed, players, sentence
+from leadline.use.explain.words import LOSSES, METHODS, agreed, completeness, players, sentence
 
 MOST_ROWS = 60  # drawn on the page
 OPEN = 3  # rows of the report that are shown without a click
@@ -179,6 +179,8 @@ def how(found: Explanation) -> str:
             f"Effects of parts: {METHODS[Method.OCCLUSION]}. A patch that is removed has the picture's mean colour, a "
             "window of sound is silent, a band is filtered out, a window of a series is a straight line."
         )
+    if (added := completeness(found)) is not None:
+        told.append(f"{METHODS[Method.GRADIENTS].capitalize()} are of the margin before calibration. {added}")
     told.append(
         f"The file answered {count(found.answered)} changed rows; {count(found.compared)} rows of the source serve for "
         "comparison. An effect is of this model, not of the world: it says what the answer depends on, not why a thing "

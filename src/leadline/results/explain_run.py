@@ -13,21 +13,30 @@ from leadline.kinds import KINDS
 from leadline.metrics.multilabel import unpacked
 from leadline.results.run import Run
 from leadline.results.run_data import RunData
-from leadline.use.explain.explain import check_task, explain
+from leadline.use.explain.explain import Effort, check_task, explain
+from leadline.use.explain.graph import is_network
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import Explanation
-from leadline.use.explain.sample import Sample, assembled, choose, context_of
+from leadline.use.explain.sample import SHOWN, Sample, assembled, choose, context_of
 from leadline.use.model import Model
 
 __all__ = ["explain_run", "rows_of", "sample_of"]
 
 
-def explain_run(run: Run, rows: Sequence[int] | None = None, layers: bool = False) -> Explanation:
-    """Explain the shipped model of a run by its test rows; raises LeadlineError where the data have changed."""
+def explain_run(
+    run: Run, rows: Sequence[int] | None = None, layers: bool = False, gradients: bool | None = None
+) -> Explanation:  # fmt: skip
+    """Explain the shipped model of a run by its test rows; raises LeadlineError where the data have changed.
+
+    Args:
+        gradients: of a network also integrated gradients (default: of a dozen rows or fewer).
+    """
     model = run.model
     check_task(model)
     data = run.data()
-    found = explain(model, sample_of(data, model, rows))
+    sample = sample_of(data, model, rows)
+    few = len(sample.shown) <= SHOWN if gradients is None else gradients
+    found = explain(model, sample, effort=Effort(gradients=few and is_network(model)))
     if not layers:
         return found
     learned, held = (sample_of(data, model, None, part, count) for part, count in (("train", LEARNED), ("test", HELD)))

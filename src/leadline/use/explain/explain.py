@@ -23,8 +23,9 @@ from leadline.kinds import KINDS
 from leadline.system.cache import cache_folder
 from leadline.system.errors import ModelError
 from leadline.system.os_errors import spoken
-from leadline.use.explain import faithfulness, shapley, trees, whole_model
+from leadline.use.explain import faithfulness, paths, shapley, trees, whole_model
 from leadline.use.explain.games import ColumnGame, PartGame, banzhaf, occlusion
+from leadline.use.explain.graph import is_network
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import (
     Agreement,
@@ -33,6 +34,7 @@ from leadline.use.explain.records import (
     Explanation,
     Method,
     PartEffects,
+    PathEffects,
     RowExplanation,
 )
 from leadline.use.explain.sample import Sample, is_joint, read_sample
@@ -52,13 +54,14 @@ DEPENDED = 4  # columns whose curve is drawn
 
 
 def explain_source(
-    model: Model, source: Any, rows: Sequence[int] | None, layers: bool, cache: str | Path | None
+    model: Model, source: Any, rows: Sequence[int] | None, layers: bool, cache: str | Path | None, gradients: bool
 ) -> Explanation:  # fmt: skip
     """`Model.explain`."""
     check_task(model)
     place = Path(cache) if cache else cache_folder()
     with spoken(cache=place, out=place):
-        found = explain(model, read_sample(model, source, rows, place))
+        effort = Effort(gradients=gradients and is_network(model))
+        found = explain(model, read_sample(model, source, rows, place), effort=effort)
         if not layers:
             return found
         sample = read_sample(model, source, None, place, LEARNED + HELD)
@@ -84,6 +87,7 @@ class Effort:
     checked: int = CHECKED_JOINT
     agreed: int = AGREED
     masks: int = MASKS
+    gradients: bool = False  # of a network, by PyTorch
 
     def rows(self, joint: bool) -> int:
         """Rows by which it is checked."""
@@ -120,6 +124,7 @@ class _Explaining:
         some = COMPARED if self.joint else COMPARED_COSTLY
         count = int(np.clip(VARIANTS // len(self.columns), 2, some))
         self.others = [sample.rows[i] for i in rng.permutation(len(sample.rows))[:count]]
+        self.paths: dict[int, PathEffects] = {}
         self.curves: list[Curve] = []
         self.agreements: list[Agreement] = []
 
@@ -130,6 +135,8 @@ class _Explaining:
     def explanation(self) -> Explanation:
         effects, method, exact = self._columns()
         parts = self._parts()
+        if self.effort.gradients:
+            self._add_paths(effects, parts, method)
         shown = set(self.sample.shown.tolist())
         rows = [self._row(i, effects[i], parts[i]) for i in range(len(self.rows)) if int(self.places[i]) in shown]
         wanted = self._strongest(effects, MOST_COLUMNS)
@@ -273,6 +280,33 @@ class _Explaining:
         methods = (Method.OCCLUSION, Method.BANZHAF)
         self.agreements += faithfulness.agreement(own[:some], second, methods, name, layout)
 
+    def _add_paths(
+        self, effects: list[list[ColumnEffect]], parts: list[list[PartEffects]], method: Method
+    ) -> None:  # fmt: skip
+        """Integrated gradients of the rows to show, and whether they rank columns and parts as the other methods do."""
+        shown = set(self.sample.shown.tolist())
+        rows = [i for i in range(len(self.rows)) if int(self.places[i]) in shown]
+        numbers, outputs = [int(self.places[i]) for i in rows], [self.outputs[i] for i in rows]
+        found = paths.along(self.model, self.sample, numbers, outputs)
+        self.paths = {i: each.effects for i, each in zip(rows, found, strict=True)}
+        for i, own in zip(rows, found, strict=True):
+            parts[i] += own.parts
+        for name in self.columns:
+            for first in [each for each in parts[rows[0]] if each.column == name and each.method is Method.OCCLUSION]:
+                pairs = [paths.pair(parts[i], name, first.layout) for i in rows]
+                known = [pair for pair in pairs if pair is not None]
+                methods = (Method.OCCLUSION, Method.GRADIENTS)
+                self.agreements += faithfulness.agreement(
+                    [a for a, _ in known], [b for _, b in known], methods, name, first.layout
+                )
+        if len(self.columns) > 1:
+            ranked = [np.array([each.effect for each in effects[i] if len(each.columns) == 1]) for i in rows]
+            names = [[each.columns[0] for each in effects[i] if len(each.columns) == 1] for i in rows]
+            other = [
+                np.array([self.paths[i].columns[name] for name in mine]) for i, mine in zip(rows, names, strict=True)
+            ]
+            self.agreements += faithfulness.agreement(ranked, other, (method, Method.GRADIENTS))
+
     def _row(self, i: int, columns: list[ColumnEffect], parts: list[PartEffects]) -> RowExplanation:
         place, task, output = int(self.places[i]), self.scorer.task, self.outputs[i]
         prose = [name for name in self.columns if KINDS[self.inputs[name]["kind"]].prose]
@@ -281,7 +315,7 @@ class _Explaining:
             row=int(self.sample.numbers[place]), output=None if task.numeric else task.classes[output],
             truth=self._truth(place), answer=float(self.scorer.chance(self.scores[i : i + 1], np.array([output]))[0]),
             margin=self.found[i].margin, base=self.found[i].base, columns=tuple(columns), parts=tuple(parts),
-            text="\n".join(texts)[:1_000] or None,
+            text="\n".join(texts)[:1_000] or None, path=self.paths.get(i),
         )  # fmt: skip
 
     def _truth(self, place: int) -> str | None:
