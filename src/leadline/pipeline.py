@@ -66,6 +66,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
             messages += shipment.refusals
             result, flaws = build_result(context, judged, table, scan, shipment, messages, monitor.peak)
             model = print_model(judged, shipment, folder)
+        stages.end("report")  # again, once it is written
         spent = time.monotonic() - context.began
         seconds = explaining(context.budget, settings.seconds - spent, spent)
         why = explain_shipped(folder, table, data.store, shipment, seconds)

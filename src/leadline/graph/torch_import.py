@@ -245,7 +245,7 @@ def _expand(x: Inputs, facts: Mapping[str, Any]) -> Tensor:
 
 
 def _lstm(x: Inputs, facts: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
-    """[steps, rows, inputs] -> outputs [steps, directions, rows, hidden], the last ones, and the last cells."""
+    """[steps, rows, inputs] -> outputs [steps, directions, rows, hidden], and the last two states."""
     found, weights, returns = (_tensor(each) for each in x[:3])
     hidden, rows = int(facts["hidden_size"]), found.shape[1]
     biases = x[3] if len(x) > 3 else None

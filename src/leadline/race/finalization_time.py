@@ -17,7 +17,7 @@ MOST, MOST_USUAL = 0.4, 0.2  # of the budget; for all, and for what depends on n
 # Share of a budget that is kept for explaining test rows in the report, and the seconds of it: with fewer nothing is
 # explained, and more are taken only if they are left.
 EXPLAINED, FEWEST_EXPLAINED, KEPT_EXPLAINED = 0.03, 1.5, 6.0
-LEFT_EXPLAINED, MOST_EXPLAINED = 0.08, 20.0  # share of the budget, and seconds, that it may take of what is left
+LEFT_EXPLAINED, MOST_EXPLAINED = 0.15, 20.0  # share of the budget, and seconds, that it may take of what is left
 WRITING = 1.0  # seconds that the page itself takes
 
 

@@ -17,6 +17,7 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.results.explain_run import rows_of
 from leadline.ship.ship_winner import MODEL, Shipment
+from leadline.system.resources import most_threads
 from leadline.use.explain.cost import expected_answers
 from leadline.use.explain.explain import FULL, Effort, explain
 from leadline.use.explain.records import Explanation
@@ -26,7 +27,7 @@ from leadline.use.model import Model
 
 __all__ = ["Why", "explain_shipped"]
 
-TIMED = 16  # rows by which the seconds of an answer are measured
+TIMED, TIMED_JOINT = 16, 2_048  # answers by which the seconds of one are measured: in one batch, on one core
 SAFE = 0.7  # share of the seconds that the expected answers may take: the arithmetic between them takes some too
 # Rows that are explained, share of the rows that they are compared with, and effort; the first that there is time for.
 PLANS = (
@@ -55,12 +56,13 @@ def explain_shipped(folder: Path, table: Table, store: Store, shipment: Shipment
     joint = is_joint(model)
     sample = rows_of(table, store, model, "test", None, CONTEXT_JOINT if joint else CONTEXT, "the test rows")
     scorer = Scorer(model, until)
-    timed = [sample.rows[i] for i in spread(len(sample.rows), TIMED)]
+    count = TIMED_JOINT if joint else TIMED
+    timed = [sample.rows[i % len(sample.rows)] for i in range(count)]
     try:
         scorer.scores(timed[:1])  # the first answer of a file takes longer
         began = time.monotonic()
         scorer.scores(timed)
-        an_answer = (time.monotonic() - began) / len(timed)
+        an_answer = (time.monotonic() - began) / len(timed) / most_threads()
         for rows, share, effort in PLANS:
             some = sample.subset(_compared(sample.shown, len(sample.rows), share))
             some = dataclasses.replace(some, shown=some.shown[spread(len(some.shown), rows)])

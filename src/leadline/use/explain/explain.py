@@ -159,7 +159,7 @@ class _Explaining:
             return self._only_column(), Method.OCCLUSION, None
         games = [ColumnGame(row=row, groups=[[name] for name in self.columns], others=self.others) for row in self.rows]
         removed = occlusion(self.scorer, games, self.outputs)
-        exact = trees.effects(self.model, self.sample, self.places, self.outputs)
+        exact = trees.effects(self.model, self.sample, self.places, self.outputs, self.scorer.until)
         exact = exact or shapley.additive(self.scorer, self.rows, self.outputs, removed, self.others)
         if exact is not None:
             groups = [self._players(each.effects) for each in exact.rows]

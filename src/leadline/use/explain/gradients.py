@@ -4,9 +4,9 @@ Source: Sundararajan et al. 2017. The file has no gradients, so its graph is com
 (graph/torch_import.py), from what the encode graphs make of rows to the network's raw outputs, before calibration.
 
 The path goes in a straight line from a row without content (`Kind.emptied`; of columns of a table from the mean of
-other rows, of words from no word) to the row, where the first values are that have gradients: pixels, samples, numbers,
-or embeddings. The integral is by Gauss-Legendre quadrature, with twice the points until the effects add up to the
-change of the margin within `WITHIN`.
+other rows, of words from no word) to the row, where the first values are that have gradients: pixels, samples, steps,
+embeddings, and the bins of numbers. The integral is by Gauss-Legendre quadrature on more and more segments, until the
+effects add up to the change of the margin within `WITHIN`.
 
 Enters: a model, a sample and places in it. Leaves: effects by column, and maps of pictures, sounds and series.
 """
@@ -34,10 +34,13 @@ if TYPE_CHECKING:
 
 INPUT = re.compile(r"^contender/([^/]+)$")
 WITHIN = 0.009  # of the change of the margin: a hundredth is allowed
-POINTS = (16, 32, 64, 128, 256, 512)  # of the quadrature, until it is so
-AT_ONCE = 32  # of them in one pass
+SEGMENTS = (1, 2, 4, 8, 16, 32)  # of the path, until it is so, and for a table, of which a pass costs little,
+SEGMENTS_JOINT = (16, 64, 256, 1_024)
+NODES = 16  # of each segment
+GRADED = 3  # power by which segments are narrower at the start: a logarithm of loudness is steep near silence
+MIXING = {"Concat", "Gemm", "MatMul", "Conv"}  # operators whose outputs depend on several columns
+AT_ONCE, AT_ONCE_JOINT = 32, 2_048  # points in one pass
 OTHERS = 60  # rows whose mean is the start of a table's columns
-EXCHANGES = 3  # rows whose values each column takes, to see which values are its
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +73,14 @@ def integrated(model: Model, sample: Sample, places: Sequence[int], outputs: Seq
 
     Raises ModelError where the network has an operator without a gradient here.
     """
-    return _Integrating(model, sample).rows([sample.rows[place] for place in places], outputs)
+    rows = [sample.rows[place] for place in places]
+    return _Integrating(model, sample.rows[:OTHERS], rows).rows(rows, outputs)
 
 
 class _Integrating:
-    """What the rows share."""
+    """What the rows share; `others` are those whose mean is the start of a table's columns."""
 
-    def __init__(self, model: Model, sample: Sample) -> None:
+    def __init__(self, model: Model, others: Sequence[Row], rows: Sequence[Row]) -> None:
         from leadline.graph.torch_import import Interpreter
 
         self.model, file = model, loaded(model)
@@ -84,7 +88,7 @@ class _Integrating:
         self.given = [f"contender/{block}" for block in self.blocks]
         self.session = Session(with_outputs(file, self.given))
         self.network = Interpreter(file.graph, self.given, RAW)
-        self.others = sample.rows[:OTHERS]
+        self.others, self.every = others, [*others, *rows]
         self.kinds = {block: KINDS[model.contract["inputs"][columns[0]]["kind"]] for block, columns in
                       self.blocks.items()}  # fmt: skip
         self.leaves = [leaf for block in self.blocks for leaf in self._leaves_of(block)]
@@ -109,8 +113,9 @@ class _Integrating:
         return {name: torch.cat([each[name] for each in found]) for name in names}
 
     def _leaves_of(self, block: str) -> list[_Leaf]:
-        kind, some = self.kinds[block], self.others[: EXCHANGES + 1]
-        names = _first_floats(self.network, self._values(self._encoded(some[0])), f"contender/{block}")
+        kind, some = self.kinds[block], self.every
+        values, name = self._values(self._encoded(some[0])), f"contender/{block}"
+        names = (_before_mixing if kind.joint else _first_floats)(self.network, values, name)
         if not kind.joint:
             return [_Leaf(name=each, block=block, owners=None) for each in names]
         before = self._held(some, names)
@@ -178,31 +183,37 @@ class _Integrating:
                 for i in (0, 1)
             )
         change = float(last[0] - first[0])
-        for points in POINTS:
-            sums = self._integral(given, ends, output, points)
-            found = self._made({name: scale * each for name, each in sums.items()}, encoded, change, points)
+        joint = all(kind.joint for kind in self.kinds.values())
+        for segments in SEGMENTS_JOINT if joint else SEGMENTS:
+            sums = self._integral(given, ends, output, segments, AT_ONCE_JOINT if joint else AT_ONCE)
+            sums = {name: scale * each for name, each in sums.items()}
+            found = self._made(sums, encoded, change, NODES * segments)
             if found.error <= WITHIN:
                 break
         return found
 
     def _integral(
-        self, given: Mapping[str, Tensor], ends: Mapping[str, tuple[Tensor, Tensor]], output: int, points: int
+        self, given: Mapping[str, Tensor], ends: Mapping[str, tuple[Tensor, Tensor]], output: int, segments: int,
+        at_once: int,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """The effect of each element of each leaf, float64."""
         import torch
 
-        nodes, weights = np.polynomial.legendre.leggauss(points)
-        shares, weights = (nodes + 1) / 2, weights / 2
+        nodes, weights = np.polynomial.legendre.leggauss(NODES)
+        edges = np.linspace(0, 1, segments + 1) ** GRADED
+        wide = np.diff(edges)[:, None]
+        shares = (edges[:-1, None] + wide * (nodes + 1) / 2).ravel()
+        weights = (wide * weights / 2).ravel()
         sums = {name: np.zeros(end.shape[1:], np.float64) for name, (_, end) in ends.items()}
-        for first in range(0, points, AT_ONCE):
-            part = shares[first : first + AT_ONCE]
+        for first in range(0, len(shares), at_once):
+            part = shares[first : first + at_once]
             held = {name: each.expand(len(part), *each.shape[1:]) for name, each in given.items()}
             path = {}
             for name, (start, end) in ends.items():
                 at = torch.tensor(part, dtype=end.dtype).reshape(-1, *[1] * (end.ndim - 1))
                 path[name] = (start + at * (end - start)).detach().requires_grad_(True)
             _margin(self.model, self.network(held, path)[RAW], output).sum().backward()  # type: ignore[no-untyped-call]
-            by = weights[first : first + AT_ONCE]
+            by = weights[first : first + at_once]
             for name, (start, end) in ends.items():
                 slope = path[name].grad
                 if slope is None:
@@ -262,6 +273,21 @@ def _first_floats(network: Interpreter, values: Mapping[str, Tensor], name: str)
             elif value.dtype is not torch.bool:
                 whole.add(output)
     return found
+
+
+def _before_mixing(network: Interpreter, values: Mapping[str, Tensor], name: str) -> list[str]:
+    """The values in which columns of a table lie apart for the last time: numbers by quantile bins, embeddings.
+
+    A path through the numbers themselves would cross bins as narrow as one value, where quadrature sees no slope.
+    """
+    apart, found = {name}, dict[str, None]()
+    for kind, inputs, outputs, _ in network.nodes:
+        own = apart & set(inputs)
+        if own and kind in MIXING:
+            found |= {each: None for each in inputs if each in own and values[each].is_floating_point()}
+        elif own:
+            apart |= set(outputs)
+    return list(found)
 
 
 def _is_embedding(network: Interpreter, name: str) -> bool:

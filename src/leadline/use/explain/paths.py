@@ -19,7 +19,7 @@ from leadline.use.explain.sample import Sample
 if TYPE_CHECKING:
     from leadline.use.model import Model
 
-CELLS, STEPS = 32, 64  # of a drawn map at a side, and of a drawn line
+CELLS, STEPS = 16, 64  # of a drawn map at a side, and of a drawn line
 MATCHED = 64  # samples by which the encoded part of a longer sound is found
 
 

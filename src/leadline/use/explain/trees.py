@@ -13,6 +13,8 @@ Enters: the file and a sample. Leaves: effects of columns that add up to the tre
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ import numpy as np
 from leadline.graph.runtime import Session
 from leadline.use.explain.records import Method
 from leadline.use.explain.sample import Sample
-from leadline.use.explain.scorer import Scorer
+from leadline.use.explain.scorer import OutOfTimeError, Scorer
 from leadline.use.explain.shapley import Exact, Shapley
 
 if TYPE_CHECKING:
@@ -35,8 +37,13 @@ MOST_ERROR = 1e-6
 EXCHANGES = 4  # rows whose values each column takes, to see which features are its
 
 
-def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]) -> Exact | None:
-    """Exact effects of the rows at `places`; None where the file has no trees, or features of several columns."""
+def effects(
+    model: Model, sample: Sample, places: np.ndarray, outputs: list[int], until: float = math.inf
+) -> Exact | None:  # fmt: skip
+    """Exact effects of the rows at `places`; None where the file has no trees, or features of several columns.
+
+    Raises OutOfTimeError where the monotonic moment `until` comes before the end.
+    """
     from leadline.use.explain.graph import loaded, with_outputs
 
     file = loaded(model)
@@ -59,7 +66,7 @@ def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]
     for target in sorted(set(targets)):
         mine = [i for i, each in enumerate(targets) if each == target]
         rows = places[mine]
-        values, base = ensemble.contributions(reaching[rows], shares, target, features.shape[1])
+        values, base = ensemble.contributions(reaching[rows], shares, target, features.shape[1], until)
         sums = values.sum(axis=1) + base
         error = max(error, float(np.abs(sums - ensemble.sums(reaching[rows], target)).max()))
         rounding = max(rounding, float(np.abs(sums - raw[rows, target]).max()))
@@ -218,7 +225,7 @@ class Ensemble:
         return total
 
     def contributions(
-        self, reaching: np.ndarray, shares: np.ndarray, target: int, features: int
+        self, reaching: np.ndarray, shares: np.ndarray, target: int, features: int, until: float = math.inf
     ) -> tuple[np.ndarray, float]:
         """Effects float64 [n, features], and the mean answer of the rows by which shares were counted."""
         leaves, paths, ways = self._paths(target)
@@ -236,6 +243,8 @@ class Ensemble:
         out = np.zeros((len(reaching), features))
         size = max(1, CELLS // max(1, len(reaching) * deepest * len(points)))
         for start in range(0, len(leaves), size):
+            if time.monotonic() > until:
+                raise OutOfTimeError
             part = slice(start, start + size)
             one = np.ones((len(reaching), len(leaves[part]), deepest))
             for i, (path, way, own) in enumerate(zip(paths[part], ways[part], players[part], strict=True)):
