@@ -7,6 +7,7 @@ fuller the larger its effect is beside the largest one of the same value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from leadline.report.media_budget import Room
 from leadline.results.thumbnails import packed_picture, packed_sound
 from leadline.use.explain.records import ColumnEffect, Method, PartEffects
 
+NOTHING = 1e-9  # of the strongest effect of a column: less is rounding
 FULLEST = 0.72  # opacity of the strongest part
 FAINT = 0.04  # of the strongest effect: less is not drawn
 SIDE = 320  # pixels of a drawn picture
@@ -63,6 +65,8 @@ def scale_of(values: Iterable[float | None]) -> Axis:
 
 def column_table(effects: Sequence[ColumnEffect], label: str) -> str:
     """The columns of a row, each with its value and its effect."""
+    most = max(abs(each.effect) for each in effects)
+    effects = [each if abs(each.effect) > NOTHING * most else replace(each, effect=0.0) for each in effects]
     axis = scale_of(value for each in effects for value in (each.effect, each.low, each.high))
     rows = "".join(
         f'<tr><th scope="row">{name(each.name, 60)}</th><td class="shown">{name(each.value, 60) if each.value else ""}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from leadline.metrics.multilabel import unpacked
 from leadline.results.run import Run
 from leadline.results.run_data import RunData
 from leadline.use.explain.explain import Effort, check_task, explain
+from leadline.use.explain.gradients import why_not
 from leadline.use.explain.graph import is_network
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import Explanation
@@ -35,8 +37,11 @@ def explain_run(
     check_task(model)
     data = run.data()
     sample = sample_of(data, model, rows)
-    few = len(sample.shown) <= SHOWN if gradients is None else gradients
-    found = explain(model, sample, effort=Effort(gradients=few and is_network(model)))
+    wanted = (len(sample.shown) <= SHOWN if gradients is None else gradients) and is_network(model)
+    if wanted and gradients is None and (why := why_not(model)) is not None:
+        warnings.warn(f"integrated gradients are left out: {why}", stacklevel=3)
+        wanted = False
+    found = explain(model, sample, effort=Effort(gradients=wanted))
     if not layers:
         return found
     learned, held = (sample_of(data, model, None, part, count) for part, count in (("train", LEARNED), ("test", HELD)))

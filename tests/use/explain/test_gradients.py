@@ -14,9 +14,10 @@ from leadline.contenders import deep
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
 from leadline.core.parts import Layout
+from leadline.graph import torch_import
 from leadline.ship.assemble import assemble
 from leadline.use.explain.explain import Effort, explain
-from leadline.use.explain.gradients import integrated
+from leadline.use.explain.gradients import integrated, why_not
 from leadline.use.explain.graph import is_network
 from leadline.use.explain.paths import _placed
 from leadline.use.explain.records import Explanation, Method
@@ -127,6 +128,15 @@ def test_the_effects_are_the_line_integral_by_differences(trained: Any, waves: A
         )
         by_differences = float((high - low).mean() / width)
         assert found.maps[column][part].sum() == pytest.approx(by_differences, rel=0.05, abs=0.02)
+
+
+def test_a_network_with_an_unknown_operator_says_why_it_has_no_gradients(
+    trained: Any, waves: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    model, _ = trained("cnn", waves(), "label", epochs=1)
+    assert why_not(model) is None
+    monkeypatch.delitem(torch_import.OPERATORS, "Conv")
+    assert why_not(model) == "the operator Conv of the graph has no gradient here."
 
 
 def test_of_a_long_sound_the_part_that_was_encoded_is_found() -> None:

@@ -22,6 +22,7 @@ import numpy as np
 
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
+from leadline.system.errors import ModelError
 from leadline.use.explain.graph import RAW, feeds_of, loaded, with_outputs
 from leadline.use.explain.sample import Row, Sample
 
@@ -66,6 +67,20 @@ class _Leaf:
     name: str
     block: str
     owners: np.ndarray | None  # int64 [elements], places of columns, -1: of none
+
+
+def why_not(model: Model) -> str | None:
+    """Why the gradients of a network cannot be had here; None where they can."""
+    try:
+        from leadline.graph.torch_import import Interpreter
+    except ImportError:
+        return "PyTorch is not installed."
+    graph = loaded(model).graph
+    try:
+        Interpreter(graph, [f"contender/{block}" for block in _blocks(loaded(model))], RAW)
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def integrated(model: Model, sample: Sample, places: Sequence[int], outputs: Sequence[int]) -> list[Gradients]:
