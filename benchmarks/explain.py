@@ -8,6 +8,10 @@ networks of the planted rows and of the checks learn for a number of epochs, so 
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+import json
+import os
 import subprocess
 import sys
 import time
@@ -24,21 +28,46 @@ from PIL import Image
 from record import Found, run
 
 import leadline as ll
-from leadline.core.parts import Layout
+from leadline.core.parts import WINDOW, Layout, overlapping
 from leadline.graph.digest import CONTRACT, with_digest
-from leadline.use.explain import faithfulness
+from leadline.graph.runtime import Session
+from leadline.kinds import KINDS
+from leadline.results.explain_run import sample_of
+from leadline.use.explain import faithfulness, trees
 from leadline.use.explain.games import PartGame, occlusion
+from leadline.use.explain.gradients import integrated
+from leadline.use.explain.graph import loaded, with_outputs
 from leadline.use.explain.records import Curve, Explanation
 from leadline.use.explain.sample import read_sample
 from leadline.use.explain.scorer import Scorer
 
 RESULTS = Path(__file__).parent / "results" / "explain.csv"
+TESTS = Path(__file__).parent.parent / "tests"
 FIELDS = ("when", "what", "must", "seen", "met", "wall_s", "machine", "versions")
 ROWS_SHOWN = 100
 RATE = 8_000
 FIRST = 95  # of 100 rows, in which the cause must be ranked first
 ENOUGH = 0.01  # p
 SECONDS, SECONDS_ALONE = 10.0, 30.0
+COMPLETE, COMPLETE_ROWS = 0.01, 40  # of the change of the margin, on every one of so many rows
+BY_HAND = 1e-5  # of a probability
+RISE = 0.2
+SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cifar10": ("cifar10", {"only": "cnn", "budget": "5m"}),
+    "sst2": ("sst2", {"only": "bag,linear", "budget": "25s"}),
+    "fsdd": ("fsdd/manifest.csv", {"only": "cnn", "budget": "60s"}),
+    "adult": ("adult", {"target": "income", "only": "boosting", "budget": "25s"}),
+    "adult (mlp)": ("adult", {"target": "income", "only": "mlp", "budget": "25s"}),
+}  # winners that several rows share
+
+
+def _winner(name: str, data: Path, folder: Path) -> ll.Run:
+    """The run of that name; fitted once."""
+    out = folder / f"winner-{name.replace(' ', '-')}"
+    if not (out / "result.json").exists():
+        source, options = SETTINGS[name]
+        ll.fit(data / source, repeats=1, out=out, **options)
+    return ll.open_run(out)
 
 
 def _row(what: str, must: str, seen: str, met: bool, began: float) -> dict[str, Any]:
@@ -191,14 +220,6 @@ def deletion(data: Path, folder: Path) -> Found:
         in_memory = isinstance(source, pl.DataFrame)
         explained = fitted.explain(source if in_memory else None, rows=shown)
         found += _curves(f"{name}, {fitted.result['shipped']['contender']}", explained.curves, began)
-        if explained.rounding is not None:
-            seen = (
-                f"{explained.additive_error:.1e}; the file's own sum, in float32, differs by {explained.rounding:.1e}"
-            )
-            met = explained.additive_error <= 1e-6
-            found.append(
-                _row("exact effects of trees (adult)", "add up to the trees' sum within 1e-6", seen, met, began)
-            )
     return found
 
 
@@ -211,8 +232,6 @@ def shuffled_weights(data: Path, folder: Path) -> Found:
     column, sample = next(iter(model.contract["inputs"])), read_sample(model, path, range(40), folder / "cache")
     rows, scorer = [sample.rows[i] for i in sample.shown], Scorer(model)
     outputs = scorer.chosen(scorer.scores(rows)).tolist()
-    from leadline.kinds import KINDS
-
     kind = KINDS[model.contract["inputs"][column]["kind"]]
     games = [PartGame(row=row, column=column, parts=kind.parts(row[column], {})[0]) for row in rows]
     effects = occlusion(Scorer(other), games, outputs)
@@ -237,55 +256,169 @@ def _shuffled(path: Path, to: Path) -> Path:
     return to
 
 
+def additive(data: Path, folder: Path) -> Found:
+    """Effects of boosted trees against the file's own sum, and how much of the difference is its single precision."""
+    began, run = time.perf_counter(), _winner("adult", data, folder)
+    explained = run.explain(rows=range(ROWS_SHOWN))
+    model, sample = run.model, sample_of(run.data(), run.model, range(200))
+    file = loaded(model)
+    (node,) = [node for node in file.graph.node if node.op_type == "TreeEnsemble"]
+    session, ensemble = Session(with_outputs(file, [node.input[0], node.output[0]])), trees.Ensemble.of(node)
+    features, raw = trees._features(model, session, node, sample.rows)
+    reaching, (leaves, paths, ways) = ensemble.decisions(features), ensemble._paths(0)
+    roots = {int(root): i for i, root in enumerate(np.flatnonzero(ensemble.parents[: len(ensemble.features)] < 0))}
+    values = np.zeros((len(features), len(roots)), np.float32)
+    for leaf, path, way in zip(leaves, paths, ways, strict=True):
+        values[(reaching[:, path] == way).all(axis=1), roots[int(path[-1])]] = ensemble.weights[leaf]
+    single = np.zeros(len(features), np.float32)
+    for tree in values.T:
+        single += tree
+    same, away = int((single == raw[:, 0]).sum()), float(np.abs(values.sum(axis=1, dtype=np.float64) - raw[:, 0]).max())
+    error, rounding = explained.additive_error or 0.0, explained.rounding or 0.0
+    rows = len(features)
+    return [
+        _row("effects of trees (adult), float64", "add up to the file's leaves within 1e-6",
+             f"{error:.1e}, n {len(explained.rows)}", error <= 1e-6, began),
+        _row("effects of trees (adult), float32", "add up to the file's answer within 1e-6",
+             f"{max(rounding, away):.1e}, n {rows}, {len(roots)} trees", max(rounding, away) <= 1e-6, began),
+        _row("rounding of the file (adult)", "all of that difference",
+             f"{same} of {rows} answers are the float32 sum of the leaves in order, bit for bit", same == rows, began),
+    ]  # fmt: skip
+
+
+def completeness(data: Path, folder: Path) -> Found:
+    """Integrated gradients of networks: how far the effects of a row are from the change of its margin."""
+    found: Found = []
+    for name in ("cifar10", "fsdd", "adult (mlp)"):
+        run = _winner(name, data, folder)
+        began, model, drawn = time.perf_counter(), run.model, run.data()
+        sample = sample_of(drawn, model, range(0, 5 * COMPLETE_ROWS, 5))
+        scorer, rows = Scorer(model), [sample.rows[i] for i in sample.shown]
+        outputs = scorer.chosen(scorer.scores(rows)).tolist()
+        each = integrated(model, sample, sample.shown.tolist(), outputs)
+        errors, points = np.array([one.error for one in each]), [one.points for one in each]
+        a_row = (time.perf_counter() - began) / len(each)
+        seen = (
+            f"at most {errors.max():.2%}, mean {errors.mean():.2%}, n {len(each)}; {min(points)} to {max(points)} "
+            f"points, {a_row:.2f} s a row"
+        )
+        found.append(_row(f"integrated gradients, {name}", "add up within 1% on every row", seen,
+                          bool(errors.max() <= COMPLETE), began))  # fmt: skip
+    return found
+
+
+def windows(data: Path, folder: Path) -> Found:
+    """The window that occlusion removes from a picture, chosen on valid rows; then its check on test rows."""
+    began, run = time.perf_counter(), _winner("cifar10", data, folder)
+    model, drawn = run.model, run.data()
+    (column,) = model.contract["inputs"]
+    decode, scorer = model.contract["inputs"][column]["decode"], Scorer(model)
+
+    def gap(part: str, size: int, rows: range) -> Curve:
+        sample = sample_of(drawn, model, rows, part)
+        shown = [sample.rows[i] for i in sample.shown]
+        outputs = scorer.chosen(scorer.scores(shown)).tolist()
+        whole = [KINDS["image"].parts(row[column], decode)[0] for row in shown]
+        games = [
+            PartGame(row=row, column=column, parts=dataclasses.replace(each, sets=overlapping(*each.shape, size)))
+            for row, each in zip(shown, whole, strict=True)
+        ]
+        effects = occlusion(scorer, games, outputs)
+        return next(c for c in faithfulness.curves(scorer, games, effects, outputs, column, Layout.GRID) if c.deletion)
+
+    tried = {size: gap("valid", size, range(0, 64 * 7, 7)).gap for size in (1, 2, 3, 4)}
+    best = max(tried.values(), key=lambda mean: mean.value)
+    error = (best.high - best.low) / 4  # a standard error, about
+    seen = ", ".join(
+        f"{size} x {size}: {mean.value:.3f} ({mean.low:.3f} to {mean.high:.3f})" for size, mean in tried.items()
+    )
+    met = tried[WINDOW].value >= best.value - error
+    found = [_row(f"window of {WINDOW} x {WINDOW} patches, cifar10, valid rows", "within a standard error of the best",
+                  f"{seen}; n 64", met, began)]  # fmt: skip
+    test = gap("test", WINDOW, range(0, 64 * 7, 7)).gap
+    seen = f"area {test.value:.3f} ({test.low:.3f} to {test.high:.3f}), p {test.p:.1e}, n {test.rows}"
+    met = test.p < ENOUGH and test.value > 0
+    return [*found, _row("deletion, pictures (cifar10), cnn, grid", "beats random order, p < 0.01", seen, met, began)]
+
+
 def probes(data: Path, folder: Path) -> Found:
-    """Linear probes by layer on cifar10."""
-    began = time.perf_counter()
-    fitted = ll.fit(data / "cifar10", budget="5m", only="cnn", repeats=1, out=folder / "cifar10")
-    depth = fitted.explain(rows=[0], layers=True).depth
+    """Linear probes by layer on cifar10, from the end of the first block of two layers to the end of the last."""
+    began, run = time.perf_counter(), _winner("cifar10", data, folder)
+    depth = run.explain(rows=[0], layers=True, gradients=False).depth
     assert depth is not None
-    shares = [layer.probe.value for layer in depth.layers]
-    names = [layer.name for layer in depth.layers]
-    seen = ", ".join(f"{name} {share:.1%}" for name, share in zip(names, shares, strict=True))
-    rise = shares[-1] - shares[names.index("layer 1")]
-    seen = f"{seen}; n {depth.held}; network {fitted.result['shipped']['score']:.1%}"
-    return [_row("linear probes, cifar10", "first to last layer + >= 20 points", seen, rise >= 0.2, began)]
+    shares = {layer.name: layer.probe.value for layer in depth.layers}
+    told = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    first, last = shares["layer 3"], list(shares.values())[-1]  # after the whitening: a block is two layers
+    half = 100 * (depth.layers[-1].probe.high - depth.layers[-1].probe.value)
+    seen = (
+        f"{100 * (last - first):.1f} points from the first block's end, {100 * (last - shares['layer 1']):.1f} from "
+        f"layer 1; {told}; n {depth.held}, +- {half:.1f}; network {run.result['shipped']['score']:.1%}"
+    )
+    return [_row("linear probes, cifar10", "first to last block + >= 20 points", seen, last - first >= RISE, began)]
 
 
 def speed(data: Path, folder: Path) -> Found:
     """A hundred rows of a winner: by the command with its run, and from the file alone without torch."""
     found: Found = []
-    for name, source, options in (
-        ("cifar10", data / "cifar10", {"only": "cnn", "budget": "60s"}),
-        ("sst2", data / "sst2", {"only": "bag,linear", "budget": "25s"}),
-        ("fsdd", data / "fsdd" / "manifest.csv", {"only": "cnn", "budget": "60s"}),
-        ("adult", data / "adult", {"target": "income", "only": "boosting", "budget": "25s"}),
-    ):
-        out = folder / f"speed-{name}"
-        fitted = ll.fit(source, repeats=1, out=out, **options)
+    for name in ("cifar10", "sst2", "fsdd", "adult"):
+        fitted, source = _winner(name, data, folder), data / SETTINGS[name][0]
         rows = ", ".join(map(str, range(ROWS_SHOWN)))
         ways = {
-            "from the run": (f"ll.open_run(r'{out}').explain(rows=[{rows}])", SECONDS),
+            "from the run": (f"ll.open_run(r'{fitted.folder}').explain(rows=[{rows}])", SECONDS),
             "from the file alone": (
-                f"ll.Model(r'{out / 'model.onnx'}').explain(r'{source}', rows=[{rows}])",
+                f"ll.Model(r'{fitted.folder / 'model.onnx'}').explain(r'{source}', rows=[{rows}])",
                 SECONDS_ALONE,
             ),
         }
         for way, (call, most) in ways.items():
             code = f"import leadline as ll, sys; {call}; print('torch' in sys.modules)"
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), os.getloadavg()[0]
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
             wall = time.perf_counter() - began
             torch = done.stdout.split()[-1] == "True"
-            seen = f"{wall:.1f} s, {'with' if torch else 'without'} torch; {fitted.result['shipped']['contender']}"
+            shipped = fitted.result["shipped"]["contender"]
+            seen = f"{wall:.1f} s, {'with' if torch else 'without'} torch; {shipped}; load before {busy:.1f}"
             met = wall <= most and not torch
             found.append(_row(f"100 rows of {name}, {way}", f"<= {most:.0f} s, without torch", seen, met, began))
     return found
 
 
+def interpretable(data: Path, folder: Path) -> Found:
+    """Printed models: the answers that the printed numbers give by hand, against the file's on every test row."""
+    spec = importlib.util.spec_from_file_location("by_hand", TESTS / "results" / "by_hand.py")
+    assert spec is not None and spec.loader is not None
+    by_hand = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(by_hand)
+    found: Found = []
+    for name, source, target in (("adult", "adult", "income"), ("credit-g", "credit-g/credit-g.csv", "class")):
+        for only in (None, "linear,boosting", "ebm,boosting", "tree,boosting"):
+            began, out = time.perf_counter(), folder / f"printed-{name}-{only}"
+            run = ll.fit(data / source, target=target, interpretable=True, only=only, budget="25s", repeats=1, out=out)
+            printed = json.loads((run.folder / "printed_model.json").read_text())
+            every = run.data().table.take(
+                np.arange(sum(run.result["rows"].values())), list(run.model.contract["inputs"])
+            )
+            frame = every[pl.read_parquet(run.folder / "predictions.parquet")["row"].to_list()]
+            answers = run.model.predict(frame)
+            expected = answers.select(f"p_{each}" for each in run.result["classes"]).to_numpy()
+            mine = np.array([by_hand.answers(printed, row) for row in frame.to_dicts()])
+            away, price = float(np.abs(mine - expected).max()), printed["price"]
+            told = "nothing to compare with" if price is None else (
+                f"{100 * price['gap']:.1f} points ({100 * price['low']:.1f} to {100 * price['high']:.1f}) worse than "
+                f"{price['against']}"
+            )  # fmt: skip
+            score = run.result["shipped"]["score"]
+            seen = f"at most {away:.1e} apart, n {len(mine)}; {printed['contender']} {score:.2%}, "
+            what = f"the model as printed, {name}, {only or 'all'}"
+            found.append(_row(what, "gives the file's answers by hand", f"{seen}{told}", away <= BY_HAND, began))
+    return found
+
+
 ROWS: dict[str, Callable[[Path, Path], Found]] = {
     "planted_patch": planted_patch, "planted_word": planted_word, "planted_tone": planted_tone,
-    "planted_column": planted_column, "shuffled_weights": shuffled_weights, "deletion": deletion, "probes": probes,
-    "speed": speed,
+    "planted_column": planted_column, "shuffled_weights": shuffled_weights, "deletion": deletion,
+    "additive": additive, "completeness": completeness, "windows": windows, "probes": probes, "speed": speed,
+    "interpretable": interpretable,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin
 
+from leadline.core.printed import PrintedModel
 from leadline.core.record_keys import fields_of, is_optional, is_record
 from leadline.core.records import Certificate, Contract, ResultV2
 
@@ -20,7 +21,10 @@ PLAIN: dict[Any, dict[str, Any]] = {
     type(None): {"type": "null"}, object: {},
 }  # fmt: skip
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
-RECORDS = {"result.v2.json": ResultV2, "contract.v2.json": Contract, "certificate.v2.json": Certificate}
+RECORDS = {
+    "result.v2.json": ResultV2, "contract.v2.json": Contract, "certificate.v2.json": Certificate,
+    "printed_model.v1.json": PrintedModel,
+}  # fmt: skip
 
 
 def texts() -> dict[str, str]:

@@ -151,7 +151,7 @@ def test_a_language_model_is_refused() -> None:
 
     model: Any = SimpleNamespace(task=SimpleNamespace(generative=True), path=Path("model.onnx"))
     with pytest.raises(ll.ModelError, match="language model"):
-        explain_source(model, "x", None, False, None)
+        explain_source(model, "x", None, False, None, False)
 
 
 def test_the_file_alone_needs_neither_torch_nor_lightgbm(trees: ll.Run, table: Path) -> None:

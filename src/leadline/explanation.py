@@ -21,7 +21,7 @@ RESULT = "result.json"  # what makes a folder a run
 
 def explain(
     model: Model | Run | str | Path, source: Any = None, *, rows: Sequence[int] | None = None,
-    layers: bool = False, out: str | Path | None = None,
+    layers: bool = False, gradients: bool | None = None, out: str | Path | None = None,
 ) -> Explanation:  # fmt: skip
     """Explain answers of a model, and how far the explanation can be trusted.
 
@@ -30,6 +30,8 @@ def explain(
         source: rows as for `Model.predict` (default: the test rows of the run).
         rows: numbers of the rows to explain, from 0 (default: a dozen, evenly over the source).
         layers: also what each layer of a network has learned.
+        gradients: of a network also integrated gradients (default: where a dozen test rows of a run or fewer are
+            explained; they need PyTorch).
         out: an HTML page to write.
 
     Raises:
@@ -40,7 +42,10 @@ def explain(
     of = _opened(model)
     if source is None and isinstance(of, Model):
         raise SourceError(f"{of.path} is a model without its run, so rows to explain must be given: name a source.")
-    found = of.explain(source, rows=rows, layers=layers)
+    if isinstance(of, Model):
+        found = of.explain(source, rows=rows, layers=layers, gradients=bool(gradients))
+    else:
+        found = of.explain(source, rows=rows, layers=layers, gradients=gradients)
     if page is not None:
         try:
             page.write_text(render(found), encoding="utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import time
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -22,15 +23,19 @@ from leadline.kinds.weights import unused
 from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders
+from leadline.race.finalization_time import explaining
 from leadline.race.journal import Journal
 from leadline.race.judge import judge
 from leadline.race.repeats import Population
 from leadline.race.run_race import Starter, run_race
 from leadline.race.slowdown import slowdown
 from leadline.race.stages import Stages
+from leadline.report.readable import Readable
 from leadline.report.write import write_report
 from leadline.results.build import build_result
 from leadline.results.evidence import sampled
+from leadline.results.explain_shipped import explain_shipped
+from leadline.results.printed import print_model
 from leadline.ship.ship_winner import ship_winner
 from leadline.stats.uncertainty import doubts
 from leadline.system.cache import in_use
@@ -61,7 +66,13 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
             shipment = ship_winner(judged, table, folder, stages)
             messages += shipment.refusals
             result, flaws = build_result(context, judged, table, scan, shipment, messages, monitor.peak)
-        write_report(folder, result, table, race, flaws, stages)
+            model = print_model(judged, shipment, folder)
+        stages.end("report")  # again, once it is written
+        spent = time.monotonic() - context.began
+        seconds = explaining(context.budget, settings.seconds - spent, spent)
+        why = explain_shipped(folder, table, data.store, shipment, seconds)
+        stages.end("explain")
+        write_report(folder, result, table, race, flaws, stages, Readable(model=model, why=why))
     for checkpoints in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(checkpoints)  # nothing is left to resume
     return result

@@ -54,7 +54,7 @@ def test_other_texts_are_no_lists(cells: list[str]) -> None:
 def test_the_commonest_words_have_flags_and_the_rest_share_one(fit: Any) -> None:
     cells = pl.Series("tags", [["a", "b"], ["a"], ["b", "a"], ["once"], [], None])
     fitted, run = fit("tags", cells)
-    assert fitted.settings == {"words": [["a", "b"]]}
+    assert fitted.settings == {"words": [["a", "b"]], "longest": [2]}
     expected = [[1, 1, 0, 1], [1, 0, 0, 0.5], [1, 1, 0, 1], [0, 0, 1, 0.5], [0, 0, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(run(cells), expected)
     np.testing.assert_array_equal(run(pl.Series([["new", "b", "b"]])), [[0, 1, 1, 1.5]])

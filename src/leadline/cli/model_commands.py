@@ -24,6 +24,10 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
         "--row", type=int, action="append", help="a row to explain, from 1; again for more (default: 12)"
     )
     explain.add_argument("--layers", action="store_true", help="also what each layer of a network has learned")
+    explain.add_argument(
+        "--gradients", action="store_true", default=None,
+        help="also integrated gradients of a network (default: for a dozen test rows of a run or fewer)",
+    )  # fmt: skip
     explain.add_argument("--out", help="HTML page to write")
     explain.add_argument("--json", action="store_true", help="print it as one JSON document")
     verify = commands.add_parser("verify", parents=[shared], help="check a shipped file against its certificate")
@@ -76,7 +80,14 @@ def explain(options: argparse.Namespace) -> int:
 
     rows = None if options.row is None else [row - 1 for row in options.row]
     with warned():
-        found = explanation.explain(options.model, options.source, rows=rows, layers=options.layers, out=options.out)
+        found = explanation.explain(
+            options.model,
+            options.source,
+            rows=rows,
+            layers=options.layers,
+            gradients=options.gradients,
+            out=options.out,
+        )
     print(as_json(found.as_dict()) if options.json else terminal(found))
     if options.out and not options.json:
         print(f"page    {options.out}")

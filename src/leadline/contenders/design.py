@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from leadline.graph.builder import Graph
 
 MOST_GRAMS, FEWEST_GRAMS = 1 << 17, 1_000  # columns of a group of n-grams at most, however many classes there are
+REACH = 10.0  # deviations from the mean, beyond which numbers count as no further
 MOST_WEIGHTS = 1 << 21  # of all groups: the search of a fit holds twenty such float64
 
 
@@ -75,7 +76,7 @@ class Design:
             x = store.tensor(name)[rows]
             if form == View.DENSE:
                 scaled = (x.astype(np.float32) - self.mean[name]) / self.deviation[name]
-                parts.append(np.nan_to_num(scaled, nan=0.0).clip(-10, 10).astype(np.float32))
+                parts.append(np.nan_to_num(scaled, nan=0.0).clip(-REACH, REACH).astype(np.float32))
             else:
                 columns = x + np.cumsum([0, *sizes[:-1]])
                 parts.append(_rows_of(columns, np.ones(columns.shape, np.float32), sum(sizes)))
@@ -159,5 +160,5 @@ def scaled(g: Any, x: str, mean: np.ndarray, deviation: np.ndarray, weights: np.
     x = g.op("Cast", x, to=1)
     x = g.op("Div", g.op("Sub", x, g.const(mean.astype(np.float32))), g.const(deviation.astype(np.float32)))
     x = g.op("Where", g.op("IsNaN", x), g.const(np.float32(0)), x)
-    x = g.op("Clip", x, g.const(np.float32(-10)), g.const(np.float32(10)))
+    x = g.op("Clip", x, g.const(np.float32(-REACH)), g.const(np.float32(REACH)))
     return str(g.op("MatMul", x, g.const(weights)))

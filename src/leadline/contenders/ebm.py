@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.contenders.families import CLASSICAL
-from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout, matrix
+from leadline.contenders.features import NOT_AGAIN, Layout, affordable, features_of, layout, matrix
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
+from leadline.core.printed import PrintedModel, Table, place, plain
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.kinds import KINDS
@@ -199,8 +200,8 @@ def tables(machine: Any, plan: Layout, classes: int) -> Tables:
 def _codes(level: dict[str, int], size: int) -> np.ndarray:
     """The bin of each code; codes that no train row has share the last one."""
     found = np.full(size, max(level.values(), default=0) + 1, np.int64)
-    for code, place in level.items():
-        found[int(float(code))] = place
+    for code, number in level.items():
+        found[int(float(code))] = number
     return found
 
 
@@ -240,6 +241,39 @@ class FittedEbm:
     def digest(self) -> str:
         bins = [cuts for levels in self._tables.bins for cuts in levels]
         return digest(*bins, *(term.scores for term in self._tables.terms), self._tables.intercept)
+
+    def printed(self, store: Tensors) -> PrintedModel | None:
+        """Every table, a value a place of its columns."""
+        found = features_of(store, self._plan)
+        if found is None:
+            return None
+        features, unit = [feature for each in found for feature in each], self._scale[1]
+        tables: list[Table] = []
+        for term in self._tables.terms:
+            weights, axes = term.scores * unit, []
+            for axis, column in enumerate(term.columns):
+                cuts = self._tables.cut(column, term)
+                if column in self._categories:  # by code, as the bins of codes that no train row has are the same
+                    weights = np.take(weights, cuts, axis=axis)
+                    axes.append(place(features[column]))
+                else:
+                    weights = np.take(weights, range(len(cuts) + 2), axis=axis)
+                    axes.append(place(features[column], _between(cuts)))
+            size = self._size(store, term)
+            tables.append({"axes": axes, "weights": plain(weights), "low": None, "high": None, "size": size})
+        intercept = self._tables.intercept * unit + self._scale[0]
+        names = list(self._task.raw_names)
+        return {
+            "contender": "ebm", "outputs": names, "link": self._task.link, "intercept": intercept.tolist(),
+            "slopes": [], "tables": tables, "root": None, "temperature": [1.0] * len(names), "knots": None,
+            "price": None,
+        }  # fmt: skip
+
+    def _size(self, store: Tensors, term: Term) -> float:
+        """The standard deviation of a term over the train rows."""
+        x = matrix(store, self._plan, store.split.train)
+        bins = tuple(self._bin(x[:, c], c, self._tables.cut(c, term)) for c in term.columns)
+        return float(term.scores[bins].std(axis=0).max() * self._scale[1])
 
     def graph(self) -> onnx.ModelProto:
         """Bins of all columns side by side, as the terms read them; a place in one long table; a sum."""
@@ -284,6 +318,12 @@ def _below(cuts: np.ndarray) -> np.ndarray:
     """The largest float32 under each cut: x < cut holds exactly when x <= it does, for every float32 x."""
     near = cuts.astype(np.float32)
     return np.where(near.astype(np.float64) < cuts, near, np.nextafter(near, np.float32(-np.inf)))
+
+
+def _between(cuts: np.ndarray) -> np.ndarray:
+    """Midway between the float32 numbers at both sides of each cut, where no value of a table lies by chance."""
+    below = _below(cuts)
+    return np.asarray((below.astype(np.float64) + np.nextafter(below, np.float32(np.inf))) / 2)
 
 
 def _search(below: np.ndarray, low: int, high: int) -> dict[str, Any]:

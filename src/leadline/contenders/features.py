@@ -10,6 +10,7 @@ import numpy as np
 
 from leadline.core.json_types import wholes
 from leadline.core.note import SAMPLED, Note
+from leadline.core.printed import Feature
 from leadline.core.tensors import Block, Tensors
 from leadline.kinds import KINDS
 
@@ -58,6 +59,18 @@ def layout(store: Tensors, preferred: Sequence[str]) -> Layout:
                 break
     tensors, forms, widths, dtypes, sizes = zip(*rows, strict=True) if rows else ((),) * 5
     return Layout(tensors=tensors, forms=forms, widths=widths, dtypes=dtypes, sizes=sizes)
+
+
+def features_of(store: Tensors, plan: Layout) -> list[tuple[Feature, ...]] | None:
+    """The columns of each tensor in units of the user; None where one is a view of what nobody reads by itself."""
+    found = []
+    blocks = {block.name: block for block in store.blocks}
+    for name in plan.tensors:
+        features = KINDS[blocks[name].kind].features(blocks[name]) if name in blocks else ()
+        if not features:
+            return None
+        found.append(features)
+    return found
 
 
 def _sizes(block: Block, form: str) -> tuple[int, ...]:

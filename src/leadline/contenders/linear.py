@@ -19,10 +19,12 @@ from leadline.contenders.design import Design
 from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout
 from leadline.contenders.grams import Cutter
+from leadline.contenders.linear_printed import Learned, print_linear
 from leadline.contenders.linear_solver import HINGE, LOGISTIC, NOTHING, SQUARED, Problem, Solved, naive_bayes, solve
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.kind import View
 from leadline.core.note import SAMPLED, Note
+from leadline.core.printed import PrintedModel
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
@@ -79,6 +81,8 @@ class Linear(Contender):
         weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
         fitted = FittedLinear(search.design, weights, data.task, search.scale, best.score, messages)
         fitted.undertrained, fitted.trained_on_valid = undertrained, again
+        both = np.concatenate([train, store.split.valid])
+        fitted.learned = Learned(rows=both if again else train, strength=best.strength)
         yield fitted
 
 
@@ -359,6 +363,7 @@ class FittedLinear:
         self._weights, self._intercepts = (np.asarray(part, np.float32) for part in weights)
         self.score, self.describe = score, describe
         self.undertrained = self.trained_on_valid = False
+        self.learned: Learned | None = None
         self.params = int(self._weights.size + self._intercepts.size)
         self.bytes = 4 * self.params + sum(part.nbytes for part in design.learned())
 
@@ -368,6 +373,14 @@ class FittedLinear:
 
     def digest(self) -> str:
         return digest(self._weights, self._intercepts, *self._design.learned())
+
+    def printed(self, store: Tensors) -> PrintedModel | None:
+        """Weights in units of the user, with the intervals that the curvature of the penalised loss gives them."""
+        if not isinstance(self._design, Design):
+            return None  # states of a body have no unit
+        assert self.learned is not None
+        return print_linear(self._design, (self._weights, self._intercepts), self._task, self._scale, store,
+                            self.learned)  # fmt: skip
 
     def graph(self) -> onnx.ModelProto:
         from leadline.graph.builder import Graph

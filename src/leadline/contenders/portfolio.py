@@ -8,6 +8,7 @@ from leadline.contenders.language_model import LanguageModel
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.contenders.pretrained import Pretrained
+from leadline.contenders.tree import Tree
 from leadline.core.contender import Contender, Resources
 from leadline.core.kind import CONVOLUTION, DENSE, EMBEDDING, RECURRENT, TOKEN_ATTENTION, TOKEN_PASSES
 
@@ -21,6 +22,7 @@ PORTFOLIO: dict[str, Contender] = {
     "linear": Linear(),
     "boosting": Boosting(),
     "ebm": Ebm(),
+    "tree": Tree(),
     "ngram": Ngram(),
     "mlp": Deep("mlp", (DENSE,), trunk=True),
     "bag": Deep("bag", (EMBEDDING, CONVOLUTION, DENSE), cheap=True),

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from leadline.core.json_types import JsonObject
 
+PRINTED = "printed.json"  # in the folder of a job
+
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
@@ -38,6 +40,7 @@ class Job:
     threads: int
     memory_gb: float  # that it may hold
     leaves: bool  # it writes its graph and ends; else it waits for `export`
+    prints: bool = False  # with its graph it writes itself as a person reads it, where one can (core/printed.py)
 
     def text(self) -> str:
         """The job as JSON."""
@@ -93,7 +96,7 @@ class Executor(Protocol):
         """Ask a job to end with its best so far."""
 
     def export(self, handle: Handle) -> None:
-        """Ask a job that has learned to write its graph into its folder, as graph.onnx."""
+        """Ask a job that has learned to write its graph into its folder, as graph.onnx, and `printed.json`."""
 
     def kill(self, handle: Handle) -> None:
         """End a job at once."""

@@ -36,6 +36,11 @@ def wholes(facts: JsonObject, name: str) -> list[int]:
     return found
 
 
+def reals(facts: JsonObject, name: str) -> list[float]:
+    """The list of numbers of that name."""
+    return [float(value) for value in items(facts, name) if isinstance(value, int | float)]
+
+
 def nested(facts: JsonObject, name: str) -> JsonObject:
     """The object of that name; empty where there is none."""
     value = facts.get(name) or {}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from leadline.core.contender import Data
     from leadline.core.json_types import Json, JsonObject
     from leadline.core.pretrained import PretrainedBody
+    from leadline.core.printed import Feature
     from leadline.core.tensors import Block
     from leadline.core.textbook import Textbook
 
@@ -300,6 +301,14 @@ class Kind(ABC):
         Raises LeadlineError where the folder is of this kind, but holds no such body.
         """
         return None
+
+    def emptied(self, encoded: np.ndarray) -> np.ndarray | None:
+        """Encoded rows [n, ...] without content, of the same shape, from which a path to them begins; None: no such."""
+        return None
+
+    def features(self, block: Block) -> tuple[Feature, ...]:
+        """The encoded columns of a block in units of the user; none: nobody can read them."""
+        return ()
 
     def parts(self, value: Value, settings: JsonObject) -> tuple[Parts, ...]:
         """A decoded value in parts that can be removed one by one, in every way to divide it.

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 MOST = 64  # parts of one value
+WINDOW = 3  # patches at a side that occlusion removes together
 
 Value: TypeAlias = np.ndarray | float | int | str  # a decoded one
 
@@ -93,7 +94,7 @@ def grid(picture: np.ndarray, side: int = 8) -> Parts:
     return Parts(layout=Layout.GRID, names=names, shape=(rows, columns), without=without, sets=sets)
 
 
-def overlapping(rows: int, columns: int, size: int = 3) -> np.ndarray:
+def overlapping(rows: int, columns: int, size: int = WINDOW) -> np.ndarray:
     """Windows of size by size patches at every place of a grid, also over its rim: bool [windows, patches]."""
     found = []
     for top in range(1 - size, rows):

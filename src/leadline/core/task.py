@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,7 @@ class Task:
     multilabel: ClassVar[bool] = False
     generative: ClassVar[bool] = False
     scores_role: ClassVar[str] = "probabilities"  # the output of the shipped file that holds the scores
+    link: ClassVar[Literal["identity", "logistic", "softmax"]] = "identity"  # `activate`, as printed models name it
     unusable: ClassVar[str] = ""  # of a numeric task: what a value is that `usable` refuses
 
     @classmethod
@@ -128,6 +129,11 @@ class Task:
     def from_objective(self, raw: np.ndarray, scale: Scale) -> np.ndarray:
         """Scores from what LightGBM predicts under `objective`."""
         raise NotImplementedError
+
+    @property
+    def raw_names(self) -> tuple[str, ...]:
+        """Of each raw column: classes, labels, or the target."""
+        return self.classes[-self.columns :] if self.classes else (self.target or "value",)
 
     def activate(self, raw: np.ndarray, scale: Scale) -> np.ndarray:
         """Scores from raw [n, output_width] or [n, columns]."""

@@ -38,7 +38,7 @@ from leadline.system.errors import SourceError
 from leadline.system.resources import most_threads
 from leadline.tasks import task_of
 
-FORMAT = 14  # raised when the content of a store changes
+FORMAT = 15  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_READ = 2**21  # values read at once

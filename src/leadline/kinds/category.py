@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.core.json_types import wholes
+from leadline.core.json_types import nested, wholes
 from leadline.core.kind import DENSE, MISSING, Body, Decoded, Fit, Kind, Limits, Scale, Tensor, present
+from leadline.core.printed import Feature
 from leadline.kinds import spelling
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ class Category(Kind):
         g.output("encoded", x, np.int32, ["N", len(codes)])
         encode = Tensor(graph=g.model(), shape=(len(codes),), dtype="int32")
         return Fit(settings={"sizes": sizes, "levels": levels, "apart": apart}, encode=encode)
+
+    def features(self, block: Block) -> tuple[Feature, ...]:
+        levels = nested(block.settings, "levels")
+        return tuple(
+            Feature(column=name, names=("missing", "any other value", *map(str, levels[name])))  # type: ignore[arg-type]
+            for name in block.columns
+        )
 
 
 def _informative(sample: np.ndarray, limits: Limits) -> list[str]:

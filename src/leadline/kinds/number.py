@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import reals
 from leadline.core.kind import MISSING, Decoded, Fit, Kind, Limits, Scale, Tensor, present, share
+from leadline.core.printed import Feature
 from leadline.kinds import number_format
 from leadline.kinds.dense import NUMBER_BODIES
 from leadline.kinds.time import compact, since_1970
+
+if TYPE_CHECKING:
+    from leadline.core.tensors import Block
 
 AT_ONCE = 2_000  # columns in one query
 PARSES = 0.98  # share of the values that must read as numbers
@@ -106,7 +111,12 @@ class Number(Kind):
         marks = [quartiles(sample) for sample in samples]
         centre = np.array([middle for _, middle, _ in marks])
         spread = np.array([high - low for low, _, high in marks])
-        return Fit(settings={}, encode=matrix(limits.columns, centre, spread))
+        facts = {"centre": centre.tolist(), "spread": spread.tolist()}
+        return Fit(settings=facts, encode=matrix(limits.columns, centre, spread))
+
+    def features(self, block: Block) -> tuple[Feature, ...]:
+        marks = zip(block.columns, reals(block.settings, "centre"), reals(block.settings, "spread"), strict=True)
+        return tuple(Feature(column=name, centre=centre, spread=spread) for name, centre, spread in marks)
 
 
 def written(cells: pl.Series) -> dict[str, Any] | None:

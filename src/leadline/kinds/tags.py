@@ -11,15 +11,20 @@ from __future__ import annotations
 import ast
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import items, wholes
 from leadline.core.kind import Decoded, Fit, Kind, Limits, Tensor, present
+from leadline.core.printed import Feature
 from leadline.kinds.dense import NUMBER_BODIES
+
+if TYPE_CHECKING:
+    from leadline.core.tensors import Block
 
 MOST = 200  # words of a column that have a flag of their own
 FEWEST = 2  # train rows that such a word is in
@@ -67,17 +72,28 @@ class Tags(Kind):
         from leadline.graph.builder import Graph
 
         g = Graph("tags")
-        parts, known, width = [], [], 0
+        parts, known, longest, width = [], [], list[int](), 0
         for name, sample in zip(limits.columns, samples, strict=True):
             rows = [cell.split(JOIN) for cell in sample.tolist() if cell]
             counts = Counter(word for row in rows for word in dict.fromkeys(row))
             order = sorted((word for word in counts if counts[word] >= FEWEST), key=lambda w: (-counts[w], w))[:MOST]
-            parts.append(_flags(g, g.input(name, np.str_, ["N"]), order, max(map(len, rows), default=1)))
+            longest.append(max(map(len, rows), default=1))
+            parts.append(_flags(g, g.input(name, np.str_, ["N"]), order, longest[-1]))
             known.append(order)
             width += len(order) + 2
         g.output("encoded", g.op("Concat", *parts, axis=1), np.float32, ["N", width])
         encode = Tensor(graph=g.model(), shape=(width,), dtype="float32")
-        return Fit(settings={"words": known}, encode=encode)
+        return Fit(settings={"words": known, "longest": longest}, encode=encode)
+
+    def features(self, block: Block) -> tuple[Feature, ...]:
+        found = []
+        columns = zip(block.columns, items(block.settings, "words"), wholes(block.settings, "longest"), strict=True)
+        for name, words, longest in columns:
+            assert isinstance(words, Sequence)
+            found += [Feature(column=name, part=f"holds {word!r} (1) or not (0)") for word in words]
+            found.append(Feature(column=name, part="holds any other word (1) or not (0)"))
+            found.append(Feature(column=name, part="number of words", spread=float(longest)))
+        return tuple(found)
 
 
 def _flags(g: Any, cells: str, known: list[str], most: int) -> str:

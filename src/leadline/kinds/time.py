@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from leadline.core.json_types import wholes
 from leadline.core.kind import Decoded, Fit, Kind, Limits, Scale, Tensor, present, share
+from leadline.core.printed import Feature
 from leadline.kinds.dense import NUMBER_BODIES
 from leadline.kinds.spelling import spelled
 
 if TYPE_CHECKING:
+    from leadline.core.tensors import Block
     from leadline.graph.builder import Graph
 
 PARTS = ("elapsed", "year", "month", "day", "weekday", "hour", "yearday")
+SINCE_1970 = "days since 1970"
+# The same as a person reads them.
+READ = (SINCE_1970, "year", "month", "day", "weekday (Monday is 0)", "hour", "days since 1 March")
 NEVER = int(np.iinfo(np.int64).min)
 DAY_MS = 86_400_000
 YEAR_1000 = -30_610_224_000_000
@@ -161,14 +167,25 @@ class Time(Kind):
         from leadline.graph.builder import Graph
 
         g = Graph("time")
-        blocks = []
+        blocks, starts, spans = [], list[int](), list[int]()
         for name, sample in zip(limits.columns, samples, strict=True):
             known = sample[sample != NEVER]
             start, span = (int(known.min()), int(known.max() - known.min())) if len(known) else (0, 1)
-            blocks.append(_calendar(g, g.input(name, np.int64, ["N"]), start, max(span, 1)))
+            starts.append(start)
+            spans.append(max(span, 1))
+            blocks.append(_calendar(g, g.input(name, np.int64, ["N"]), start, spans[-1]))
         width = len(PARTS) * len(blocks)
         g.output("encoded", g.op("Concat", *blocks, axis=1), np.float32, ["N", width])
-        return Fit(settings={}, encode=Tensor(graph=g.model(), shape=(width,), dtype="float32"))
+        encode = Tensor(graph=g.model(), shape=(width,), dtype="float32")
+        return Fit(settings={"start": starts, "span": spans}, encode=encode)
+
+    def features(self, block: Block) -> tuple[Feature, ...]:
+        found = []
+        ends = zip(block.columns, wholes(block.settings, "start"), wholes(block.settings, "span"), strict=True)
+        for name, start, span in ends:
+            found.append(Feature(column=name, part=SINCE_1970, centre=start / DAY_MS, spread=span / DAY_MS))
+            found += [Feature(column=name, part=part) for part in READ[1:]]
+        return tuple(found)
 
 
 def _written(moments: pl.Series, dtype: pl.DataType, contract: Mapping[str, Any]) -> pl.Series:

@@ -14,6 +14,11 @@ from leadline.kinds import KINDS
 
 A_COLUMN = 2.5e-3  # seconds for a column of a table: each is decoded by itself
 MOST, MOST_USUAL = 0.4, 0.2  # of the budget; for all, and for what depends on neither rows nor columns
+# Share of a budget that is kept for explaining test rows in the report, and the seconds of it: with fewer nothing is
+# explained, and more are taken only if they are left.
+EXPLAINED, FEWEST_EXPLAINED, KEPT_EXPLAINED = 0.03, 1.5, 6.0
+LEFT_EXPLAINED, MOST_EXPLAINED = 0.15, 20.0  # share of the budget, and seconds, that it may take of what is left
+WRITING = 1.0  # seconds that the page itself takes
 
 
 def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> float:
@@ -23,4 +28,24 @@ def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> 
     rows += [slow * PORTFOLIO[name].row_seconds for name in names]
     row = max(store.a_row, *rows)  # the first was measured
     columns = slow * A_COLUMN * sum(len(block.columns) for block in store.blocks)
-    return min(usual + row * len(store.split.test) + columns, MOST * seconds)
+    return min(usual + row * len(store.split.test) + columns, MOST * seconds) + _kept(store, seconds)
+
+
+def _kept(store: Store, seconds: float) -> float:
+    """Seconds kept for explaining test rows; none where a budget is too short for it."""
+    share = min(EXPLAINED * seconds, KEPT_EXPLAINED)
+    return 0.0 if share < FEWEST_EXPLAINED or store.task.generative else share
+
+
+def explaining(budget: float | None, left: float, spent: float) -> float:
+    """Seconds in which test rows may be explained at the end of a run; 0 where they are too few.
+
+    Args:
+        budget: None where passes were asked for: then it depends on the seconds that were spent.
+        left: of the budget.
+    """
+    if budget is None:
+        share = min(MOST_EXPLAINED, LEFT_EXPLAINED * spent)
+    else:
+        share = min(MOST_EXPLAINED, LEFT_EXPLAINED * budget, left - WRITING)
+    return share if share >= FEWEST_EXPLAINED else 0.0

@@ -46,6 +46,7 @@ class Setup:
     executor: Executor
     epochs: int | None = None  # passes of every network, in place of a budget
     slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
+    prints: bool = False  # contenders that a person can read write themselves down
 
 
 class Race:
@@ -63,6 +64,7 @@ class Race:
         """
         self.store, self.seed, self.journal = store, seed, journal
         self._executor, self._epochs, self._slow = setup.executor, setup.epochs, setup.slow
+        self._prints = setup.prints
         self._capacity = setup.executor.resources()
         self.cores, self._memory_gb = self._capacity.cpus, self._capacity.memory_gb
         self._most = min(self.cores, most_threads())  # of one contender
@@ -229,7 +231,7 @@ class Race:
         job = Job(
             contender=entry.name, store=self.store.path.resolve(), folder=entry.folder.resolve(), seed=self.seed,
             seconds=seconds, epochs=self._epochs, threads=threads,
-            memory_gb=max(0.1, (self._memory_gb - PARENT) / lanes), leaves=self._tight,
+            memory_gb=max(0.1, (self._memory_gb - PARENT) / lanes), leaves=self._tight, prints=self._prints,
         )  # fmt: skip
         entry.handle = self._executor.submit(job)
         self._submitted[entry.handle] = entry

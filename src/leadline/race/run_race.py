@@ -35,7 +35,8 @@ class Starter:
         return Race(
             store, self.names, folder / "rounds" / str(number) if number else folder / "contenders",
             Setup(
-                executor=LocalExecutor(cores(), memory_cap(settings), spares), epochs=settings.epochs, slow=self.slow
+                executor=LocalExecutor(cores(), memory_cap(settings), spares), epochs=settings.epochs, slow=self.slow,
+                prints=settings.interpretable,
             ),
             seed=seed, journal=self.journal, number=number, past=None if past is None else past.repeats.get(number),
         )  # fmt: skip

@@ -24,6 +24,7 @@ STAGES = {
     "judge": "score, compare, calibrate",
     "export": "export the winner",
     "parity": "check the file on every test row",
+    "explain": "explain test rows",
     "report": "write the report",
 }
 

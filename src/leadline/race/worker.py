@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO
 
-from leadline.core.executor import Job
+from leadline.core.executor import PRINTED, Job
 from leadline.core.note import code_of
 
 if TYPE_CHECKING:
@@ -146,8 +146,14 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
 
 
 def export(job: Job, fitted: Fitted, say: Say) -> None:
-    """Write the graph of a trained contender."""
+    """Write the graph of a trained contender, and its numbers where they are wanted and can be read."""
     (job.folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
+    if job.prints:
+        from leadline.core.printed import Printable
+        from leadline.dataset.store import Store
+
+        if isinstance(fitted, Printable) and (found := fitted.printed(Store(job.store))) is not None:
+            (job.folder / PRINTED).write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
     say("exported")
 
 

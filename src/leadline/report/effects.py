@@ -7,6 +7,7 @@ fuller the larger its effect is beside the largest one of the same value.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,15 +17,23 @@ from leadline.core.parts import Layout
 from leadline.kinds import KINDS
 from leadline.report.media_budget import Room
 from leadline.results.thumbnails import packed_picture, packed_sound
-from leadline.use.explain.records import ColumnEffect, PartEffects
+from leadline.use.explain.records import ColumnEffect, Method, PartEffects
 
+NOTHING = 1e-9  # of the strongest effect of a column: less is rounding
 FULLEST = 0.72  # opacity of the strongest part
 FAINT = 0.04  # of the strongest effect: less is not drawn
 SIDE = 320  # pixels of a drawn picture
-KEY = (
-    '<div class="key"><span><i class="for"></i>speaks for the answer</span>'
-    '<span><i class="against"></i>speaks against it</span></div>'
-)
+
+
+def key_of(what: str) -> str:
+    """What the two colours say, of some escaped words."""
+    return (
+        f'<div class="key"><span><i class="for"></i>speaks for {what}</span>'
+        '<span><i class="against"></i>speaks against it</span></div>'
+    )
+
+
+KEY = key_of("the answer")
 
 
 def signed(value: float) -> str:
@@ -56,6 +65,8 @@ def scale_of(values: Iterable[float | None]) -> Axis:
 
 def column_table(effects: Sequence[ColumnEffect], label: str) -> str:
     """The columns of a row, each with its value and its effect."""
+    most = max(abs(each.effect) for each in effects)
+    effects = [each if abs(each.effect) > NOTHING * most else replace(each, effect=0.0) for each in effects]
     axis = scale_of(value for each in effects for value in (each.effect, each.low, each.high))
     rows = "".join(
         f'<tr><th scope="row">{name(each.name, 60)}</th><td class="shown">{name(each.value, 60) if each.value else ""}'
@@ -106,7 +117,8 @@ def _column_parts(parts: Sequence[PartEffects], room: Room) -> str:
 def _caption(part: PartEffects) -> str:
     """The strongest part in words."""
     (where, effect), *_ = part.strongest(1)
-    return f"{esc(where)}: {signed(effect)}"
+    how = "integrated gradients, the strongest " if part.method is Method.GRADIENTS else ""
+    return f"{how}{esc(where)}: {signed(effect)}"
 
 
 def _opacity(part: PartEffects) -> np.ndarray:

@@ -23,6 +23,7 @@ from leadline.charts.format import clip, count, name, tag
 from leadline.report import leaderboard, provenance
 from leadline.report.certainty import certainty
 from leadline.report.expected import expected
+from leadline.report.explained import why_section
 from leadline.report.facts import Facts
 from leadline.report.flaws import flaws
 from leadline.report.gallery import gallery
@@ -30,6 +31,8 @@ from leadline.report.generation import writing
 from leadline.report.journey import journey
 from leadline.report.media_budget import Room
 from leadline.report.mistakes import agreement, answers
+from leadline.report.printed import model_itself
+from leadline.report.readable import Readable
 from leadline.report.spent import spent
 from leadline.report.summary import first_screen, headline
 from leadline.report.transfer import transfer
@@ -37,8 +40,10 @@ from leadline.results.examples import Example, Found, Journey
 
 PAGE = 5_000_000  # bytes of a page, at most
 TEXT = 1_000_000  # bytes kept for the first screen, for the columns, and for what stands beside pictures and sounds
+EXPLAINED = 0.3  # of the room for pictures and sounds may go to the rows that are explained
 MISTAKES = 0.7  # of the room for pictures and sounds may go to mistakes; the rest is left for flaws
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+STYLES = ("style.css", "explanation.css")
 LOGO = (  # a leadline: the line, its marks, the weight
     '<svg aria-hidden="true" width="14" height="26" stroke-width="1.5"><line x1="7" x2="7" y1="0" y2="18"/>'
     '<line x1="3" x2="11" y1="5" y2="5"/><line x1="3" x2="11" y1="11" y2="11"/><path d="M5 17h4l1.5 8h-7z"/></svg>'
@@ -48,6 +53,7 @@ LOGO = (  # a leadline: the line, its marks, the weight
 def render(
     result: dict[str, Any], predictions: pl.DataFrame, examples: list[Example],
     found: Mapping[str, Sequence[Found]] = MappingProxyType({}), way: Journey | None = None,
+    readable: Readable = Readable(),  # noqa: B008
 ) -> str:  # fmt: skip
     """The report as HTML text, under 5 MB whatever comes in.
 
@@ -57,13 +63,15 @@ def render(
         examples: the worst mistakes, worst first.
         found: rows of each flaw, by its name.
         way: one row's way through the shipped file.
+        readable: what lets a person understand the shipped model.
 
         >>> render({}, pl.DataFrame(), []).startswith("<!doctype html>")
         True
     """
     facts = Facts.of(result)
     first = first_screen(facts)
-    sections = [(key, title, body) for key, title, body in _sections(facts, predictions, examples, found, way) if body]
+    every = _sections(facts, predictions, examples, found, way, readable)
+    sections = [(key, title, body) for key, title, body in every if body]
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
     body = "".join(
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{title}</h2>{text}</section>\n'
@@ -75,7 +83,7 @@ def render(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{subject}: {headline(facts)} · Leadline</title>\n<style>\n{_style()}</style></head>\n"
+        f"<title>{subject}: {headline(facts)} · Leadline</title>\n<style>\n{style()}</style></head>\n"
         f"<body>{_top(facts)}<main>{first}"
         f'<nav aria-label="Sections">{links}</nav>\n{body}</main>\n'
         f"<footer>{made_by}. Measure before you go deep.</footer></body></html>\n"
@@ -84,7 +92,7 @@ def render(
 
 def _sections(
     facts: Facts, predictions: pl.DataFrame, examples: list[Example], found: Mapping[str, Sequence[Found]],
-    way: Journey | None,
+    way: Journey | None, readable: Readable,
 ) -> list[tuple[str, str, str]]:  # fmt: skip
     """Anchor, title and HTML of what follows the first screen, in reading order."""
     warned = count(len(facts.result.get("warnings") or []))
@@ -101,6 +109,7 @@ def _sections(
         ("transfer", "What a pretrained body brings", transfer(facts)),
         told,
         ("certainty", "How sure the answers are", certainty(facts)),
+        ("printed", "The model itself", "" if readable.model is None else model_itself(readable.model, facts)),
     ]
     after = [
         ("expected", "What the textbook expected", expected(facts)),
@@ -113,9 +122,11 @@ def _sections(
     # What is known to be written leaves the room for pictures and sounds: first the one row's, then both galleries'.
     room = Room(PAGE - TEXT - sum(len(body.encode()) for _, _, body in (*before, *after)) - len(data.encode()))
     one = journey(way, room)
+    why = "" if readable.why is None else why_section(readable.why, room.part(EXPLAINED))
     mistakes = gallery(examples, facts, room.part(MISTAKES))
     return [
         *before,
+        ("why", "Why it answers so", why),
         ("mistakes", worst, mistakes),
         ("flaws", "What is wrong with the data", flaws(facts, found, room)),
         ("data", "Data", data),
@@ -141,5 +152,6 @@ def _top(facts: Facts) -> str:
 
 
 @cache
-def _style() -> str:
-    return files("leadline.report").joinpath("style.css").read_text(encoding="utf-8")
+def style() -> str:
+    """The style sheet of every page."""
+    return "\n".join(files("leadline.report").joinpath(name).read_text(encoding="utf-8") for name in STYLES)

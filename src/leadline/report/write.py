@@ -17,14 +17,16 @@ from leadline.flaws.flaw import Flaw
 from leadline.race.race import Race
 from leadline.race.stages import Stages
 from leadline.report.page import render
+from leadline.report.readable import Readable
 from leadline.results import evidence
 from leadline.ship.ship_winner import MODEL
 from leadline.use.model import Model
 
 
 def write_report(
-    folder: Path, result: dict[str, Any], table: Table, race: Race, flaws: Sequence[Flaw], stages: Stages
-) -> None:
+    folder: Path, result: dict[str, Any], table: Table, race: Race, flaws: Sequence[Flaw], stages: Stages,
+    readable: Readable,
+) -> None:  # fmt: skip
     """Write the page and result.json, which say how long everything took up to here."""
     predictions, store = pl.read_parquet(folder / "predictions.parquet"), race.store
     shown, way = [], None
@@ -38,6 +40,6 @@ def write_report(
     result |= {"seconds": stages.rounded(), "spent_s": round(sum(stages.seconds.values()), 1)}
     if wrong := list(wrong_keys(result, ResultV2, "result.json")):
         warnings.warn(f"result.json is not as its schema says: {'; '.join(wrong)}.", stacklevel=2)
-    (folder / "report.html").write_text(render(result, predictions, shown, found, way), encoding="utf-8")
+    (folder / "report.html").write_text(render(result, predictions, shown, found, way, readable), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
     stages.journal.tell("verdict", spent_s=result["spent_s"], **result["verdict"])

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from leadline.dataset.table import take
+from leadline.dataset.store import Store
+from leadline.dataset.table import Table, take
 from leadline.kinds import KINDS
 from leadline.metrics.multilabel import unpacked
 from leadline.results.run import Run
 from leadline.results.run_data import RunData
-from leadline.use.explain.explain import check_task, explain
+from leadline.use.explain.explain import Effort, check_task, explain
+from leadline.use.explain.gradients import why_not
+from leadline.use.explain.graph import is_network
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import Explanation
-from leadline.use.explain.sample import Sample, assembled, choose, context_of
+from leadline.use.explain.sample import SHOWN, Sample, assembled, choose, context_of
 from leadline.use.model import Model
 
-__all__ = ["explain_run", "sample_of"]
+__all__ = ["explain_run", "rows_of", "sample_of"]
 
 
-def explain_run(run: Run, rows: Sequence[int] | None = None, layers: bool = False) -> Explanation:
-    """Explain the shipped model of a run by its test rows; raises LeadlineError where the data have changed."""
+def explain_run(
+    run: Run, rows: Sequence[int] | None = None, layers: bool = False, gradients: bool | None = None
+) -> Explanation:  # fmt: skip
+    """Explain the shipped model of a run by its test rows; raises LeadlineError where the data have changed.
+
+    Args:
+        gradients: of a network also integrated gradients (default: of a dozen rows or fewer).
+    """
     model = run.model
     check_task(model)
     data = run.data()
-    found = explain(model, sample_of(data, model, rows))
+    sample = sample_of(data, model, rows)
+    wanted = (len(sample.shown) <= SHOWN if gradients is None else gradients) and is_network(model)
+    if wanted and gradients is None and (why := why_not(model)) is not None:
+        warnings.warn(f"integrated gradients are left out: {why}", stacklevel=3)
+        wanted = False
+    found = explain(model, sample, effort=Effort(gradients=wanted))
     if not layers:
         return found
     learned, held = (sample_of(data, model, None, part, count) for part, count in (("train", LEARNED), ("test", HELD)))
@@ -37,21 +52,26 @@ def sample_of(
     data: RunData, model: Model, rows: Sequence[int] | None, part: str = "test", context: int | None = None
 ) -> Sample:  # fmt: skip
     """Rows of a part of the split; `rows` are positions in it, from 0."""
-    places = data.rows(part)
-    table = data.table
-    numbers, shown = choose(len(places), rows, context or context_of(model), f"the {part} part of {data.run.folder}")
+    return rows_of(data.table, data.store, model, part, rows, context, f"the {part} part of {data.run.folder}")
+
+
+def rows_of(
+    table: Table, store: Store, model: Model, part: str, rows: Sequence[int] | None, context: int | None, name: str
+) -> Sample:  # fmt: skip
+    """Rows of a part of the split of a table with all labels; `rows` are positions in the part, from 0."""
+    places = np.asarray(getattr(store.split, part))
+    numbers, shown = choose(len(places), rows, context or context_of(model), name)
     columns = list(model.contract["inputs"])
     order = np.argsort(places[numbers], kind="stable")  # `take` gives rows in the order of the table
     frame = take(table.frame, places[numbers], columns)[np.argsort(order, kind="stable").tolist()]
     decoded = model.decoded(frame, table.source.root, {})
     bad = {
         place: why
-        for name in columns
-        if KINDS[model.contract["inputs"][name]["kind"]].variable_shape
-        for place, why in decoded[name].bad.items()
+        for column in columns
+        if KINDS[model.contract["inputs"][column]["kind"]].variable_shape
+        for place, why in decoded[column].bad.items()
     }
-    labels = data.labels(part)[numbers]
-    task = data.store.task
+    labels, task = np.asarray(table.labels[places])[numbers], store.task
     labels = unpacked(labels, len(task.classes)).astype(bool) if task.multilabel else labels
-    values = {name: decoded[name].values for name in columns}
-    return assembled(f"the {part} part of {data.run.folder}", len(places), numbers, values, frame, labels, shown, bad)
+    values = {column: decoded[column].values for column in columns}
+    return assembled(name, len(places), numbers, values, frame, labels, shown, bad)

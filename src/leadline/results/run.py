@@ -46,7 +46,8 @@ class Run:
         return RunData.open(self, source, test)
 
     def explain(
-        self, source: Any = None, *, rows: Sequence[int] | None = None, layers: bool = False
+        self, source: Any = None, *, rows: Sequence[int] | None = None, layers: bool = False,
+        gradients: bool | None = None,
     ) -> Explanation:  # fmt: skip
         """Why the shipped model answers rows as it does, and how far that can be trusted.
 
@@ -54,15 +55,16 @@ class Run:
             source: rows as for `Model.predict` (default: the test rows of the run).
             rows: numbers of the rows to explain, from 0: of the source, or among the test rows (default: a dozen).
             layers: also what each layer of a network has learned.
+            gradients: of a network also integrated gradients (default: where a dozen rows or fewer are explained).
 
         Raises:
             LeadlineError: where there is no such row, the model has no layers, or the data of the run have changed.
         """
         if source is not None:
-            return self.model.explain(source, rows=rows, layers=layers)
+            return self.model.explain(source, rows=rows, layers=layers, gradients=bool(gradients))
         from leadline.results.explain_run import explain_run
 
-        return explain_run(self, rows, layers)
+        return explain_run(self, rows, layers, gradients)
 
     def shrink(self, source: Any = None, test: Any = None, **settings: Any) -> Shrunk:
         """The smallest, or fastest, file that is proved not worse than the model, in a folder of its own.

@@ -106,7 +106,7 @@ class Classification(Task):
 class Binary(Classification):
     """One of two classes a row."""
 
-    name = "binary"
+    name, link = "binary", "logistic"
 
     @property
     def columns(self) -> int:
@@ -122,7 +122,7 @@ class Binary(Classification):
 class Multiclass(Classification):
     """One of several classes a row."""
 
-    name = "multiclass"
+    name, link = "multiclass", "softmax"
 
     def objective(self) -> dict[str, Any]:
         return {"objective": "multiclass", "num_class": len(self.classes), "metric": ["multi_logloss"]}

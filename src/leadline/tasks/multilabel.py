@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Multilabel(Task):
     """Labels are packed into one whole number a row (metrics/multilabel.py)."""
 
-    name = "multilabel"
+    name, link = "multilabel", "logistic"
     metrics = ("micro f1", "macro f1", "label accuracy", "exact match")
     multilabel = True
 

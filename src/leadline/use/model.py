@@ -117,20 +117,22 @@ class Model:
         return write(predict_in_parts(self, source, cache=cache), Path(out))
 
     def explain(
-        self, source: Any, *, rows: Sequence[int] | None = None, layers: bool = False, cache: str | Path | None = None
+        self, source: Any, *, rows: Sequence[int] | None = None, layers: bool = False, gradients: bool = False,
+        cache: str | Path | None = None,
     ) -> Explanation:  # fmt: skip
         """Why the file answers rows of a source as it does, and how far that can be trusted.
 
         Args:
             rows: numbers of the rows to explain, from 0 (default: a dozen, evenly over the source).
             layers: also what each layer of a network has learned; two thirds of the rows fit the probes.
+            gradients: of a network also integrated gradients, for which PyTorch must be installed.
 
         Raises:
             LeadlineError: where there is no such row, a column is missing, or the file is a language model.
         """
         from leadline.use.explain.explain import explain_source
 
-        return explain_source(self, source, rows, layers, cache)
+        return explain_source(self, source, rows, layers, cache, gradients)
 
     def verify(self, source: Any = None, *, cache: str | Path | None = None) -> Verified:
         """What the parity certificate in the file states; with a source its rows are answered again and compared.

@@ -172,6 +172,9 @@ class Audio(Kind):
     def sound(self, row: np.ndarray, settings: Mapping[str, Any]) -> tuple[np.ndarray, int]:
         return row, int(settings["rate"])
 
+    def emptied(self, encoded: np.ndarray) -> np.ndarray:
+        return np.where(encoded == PADDING, encoded, 0).astype(encoded.dtype)
+
     def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
         rate = int(settings["rate"])
         sound = np.asarray(value)

@@ -183,6 +183,10 @@ class Image(Kind):
     def picture(self, row: np.ndarray, settings: Mapping[str, Any], side: int) -> np.ndarray:
         return row
 
+    def emptied(self, encoded: np.ndarray) -> np.ndarray:
+        mean = encoded.mean(axis=(1, 2), keepdims=True).round().astype(encoded.dtype)
+        return np.broadcast_to(mean, encoded.shape)
+
     def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
         return (grid(np.asarray(value)),)
 

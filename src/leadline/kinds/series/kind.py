@@ -123,6 +123,12 @@ class Series(Kind):
     def input_shape(self, name: str, block: Block) -> list[str | int]:
         return ["N", block.shape[0]]
 
+    def emptied(self, encoded: np.ndarray) -> np.ndarray:
+        known = np.isfinite(encoded)
+        sums = np.where(known, encoded, 0).sum(axis=1, keepdims=True)
+        mean = (sums / np.maximum(known.sum(axis=1, keepdims=True), 1)).astype(encoded.dtype)
+        return np.where(known, mean, encoded)
+
     def parts(self, value: Value, settings: Mapping[str, Any]) -> tuple[Parts, ...]:
         return (windows(np.asarray(value)),)
 

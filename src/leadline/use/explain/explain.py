@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,9 @@ from leadline.kinds import KINDS
 from leadline.system.cache import cache_folder
 from leadline.system.errors import ModelError
 from leadline.system.os_errors import spoken
-from leadline.use.explain import faithfulness, shapley, trees, whole_model
+from leadline.use.explain import faithfulness, paths, shapley, trees, whole_model
 from leadline.use.explain.games import ColumnGame, PartGame, banzhaf, occlusion
+from leadline.use.explain.graph import is_network
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import (
     Agreement,
@@ -32,6 +34,7 @@ from leadline.use.explain.records import (
     Explanation,
     Method,
     PartEffects,
+    PathEffects,
     RowExplanation,
 )
 from leadline.use.explain.sample import Sample, is_joint, read_sample
@@ -51,13 +54,14 @@ DEPENDED = 4  # columns whose curve is drawn
 
 
 def explain_source(
-    model: Model, source: Any, rows: Sequence[int] | None, layers: bool, cache: str | Path | None
+    model: Model, source: Any, rows: Sequence[int] | None, layers: bool, cache: str | Path | None, gradients: bool
 ) -> Explanation:  # fmt: skip
     """`Model.explain`."""
     check_task(model)
     place = Path(cache) if cache else cache_folder()
     with spoken(cache=place, out=place):
-        found = explain(model, read_sample(model, source, rows, place))
+        effort = Effort(gradients=gradients and is_network(model))
+        found = explain(model, read_sample(model, source, rows, place), effort=effort)
         if not layers:
             return found
         sample = read_sample(model, source, None, place, LEARNED + HELD)
@@ -76,20 +80,42 @@ def check_task(model: Model) -> None:
         )
 
 
-def explain(model: Model, sample: Sample, seed: int = 0) -> Explanation:
-    """Explain the rows of a sample that are to be shown, and the model as a whole."""
-    return _Explaining(model, sample, seed).explanation()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is computed for an explanation. Half of `checked` where an answer costs much."""
+
+    checked: int = CHECKED_JOINT
+    agreed: int = AGREED
+    masks: int = MASKS
+    gradients: bool = False  # of a network, by PyTorch
+
+    def rows(self, joint: bool) -> int:
+        """Rows by which it is checked."""
+        return self.checked if joint else self.checked * CHECKED // CHECKED_JOINT
+
+
+FULL = Effort()
+
+
+def explain(
+    model: Model, sample: Sample, seed: int = 0, effort: Effort = FULL, until: float = math.inf
+) -> Explanation:  # fmt: skip
+    """Explain the rows of a sample that are to be shown, and the model as a whole.
+
+    Raises OutOfTimeError where the monotonic moment `until` comes before the end.
+    """
+    return _Explaining(model, sample, seed, effort, until).explanation()
 
 
 class _Explaining:
     """What the steps share."""
 
-    def __init__(self, model: Model, sample: Sample, seed: int) -> None:
-        self.model, self.sample, self.seed = model, sample, seed
-        self.scorer = Scorer(model)
+    def __init__(self, model: Model, sample: Sample, seed: int, effort: Effort, until: float) -> None:
+        self.model, self.sample, self.seed, self.effort = model, sample, seed, effort
+        self.scorer = Scorer(model, until)
         self.columns, self.inputs = self.scorer.columns, model.contract["inputs"]
         self.joint = is_joint(model)
-        self.places = sample.chosen(max(len(sample.shown), CHECKED_JOINT if self.joint else CHECKED))
+        self.places = sample.chosen(max(len(sample.shown), self._most))
         self.rows = [sample.rows[place] for place in self.places]
         self.scores = self.scorer.scores(self.rows)
         self.outputs = self.scorer.chosen(self.scores).tolist()
@@ -98,16 +124,19 @@ class _Explaining:
         some = COMPARED if self.joint else COMPARED_COSTLY
         count = int(np.clip(VARIANTS // len(self.columns), 2, some))
         self.others = [sample.rows[i] for i in rng.permutation(len(sample.rows))[:count]]
+        self.paths: dict[int, PathEffects] = {}
         self.curves: list[Curve] = []
         self.agreements: list[Agreement] = []
 
     @property
     def _most(self) -> int:
-        return CHECKED_JOINT if self.joint else CHECKED
+        return self.effort.rows(self.joint)
 
     def explanation(self) -> Explanation:
         effects, method, exact = self._columns()
         parts = self._parts()
+        if self.effort.gradients:
+            self._add_paths(effects, parts, method)
         shown = set(self.sample.shown.tolist())
         rows = [self._row(i, effects[i], parts[i]) for i in range(len(self.rows)) if int(self.places[i]) in shown]
         wanted = self._strongest(effects, MOST_COLUMNS)
@@ -130,7 +159,7 @@ class _Explaining:
             return self._only_column(), Method.OCCLUSION, None
         games = [ColumnGame(row=row, groups=[[name] for name in self.columns], others=self.others) for row in self.rows]
         removed = occlusion(self.scorer, games, self.outputs)
-        exact = trees.effects(self.model, self.sample, self.places, self.outputs)
+        exact = trees.effects(self.model, self.sample, self.places, self.outputs, self.scorer.until)
         exact = exact or shapley.additive(self.scorer, self.rows, self.outputs, removed, self.others)
         if exact is not None:
             groups = [self._players(each.effects) for each in exact.rows]
@@ -208,6 +237,8 @@ class _Explaining:
         own, outputs = [effects[i] for i in self.checked], [self.outputs[i] for i in self.checked]
         self.curves += faithfulness.curves(self.scorer, games, own, outputs, seed=self.seed)
         # Ranked apart from the values by which the first method was computed: the same would agree too easily.
+        if not self.effort.agreed:
+            return
         others = [self.sample.rows[i] for i in np.random.default_rng(self.seed + 1).permutation(len(self.sample.rows))]
         fresh = [ColumnGame(row=game.row, groups=game.groups, others=others[: len(self.others)]) for game in games]
         removed = occlusion(self.scorer, fresh, outputs)
@@ -243,9 +274,38 @@ class _Explaining:
         own, outputs = [effects[i] for i in chosen], [self.outputs[i] for i in chosen]
         checked = [games[i] for i in chosen]
         self.curves += faithfulness.curves(self.scorer, checked, own, outputs, name, layout, self.seed)
-        second = banzhaf(self.scorer, checked[:AGREED], outputs[:AGREED], MASKS, self.seed)
+        if not (some := self.effort.agreed):
+            return
+        second = banzhaf(self.scorer, checked[:some], outputs[:some], self.effort.masks, self.seed)
         methods = (Method.OCCLUSION, Method.BANZHAF)
-        self.agreements += faithfulness.agreement(own[:AGREED], second, methods, name, layout)
+        self.agreements += faithfulness.agreement(own[:some], second, methods, name, layout)
+
+    def _add_paths(
+        self, effects: list[list[ColumnEffect]], parts: list[list[PartEffects]], method: Method
+    ) -> None:  # fmt: skip
+        """Integrated gradients of the rows to show, and whether they rank columns and parts as the other methods do."""
+        shown = set(self.sample.shown.tolist())
+        rows = [i for i in range(len(self.rows)) if int(self.places[i]) in shown]
+        numbers, outputs = [int(self.places[i]) for i in rows], [self.outputs[i] for i in rows]
+        found = paths.along(self.model, self.sample, numbers, outputs)
+        self.paths = {i: each.effects for i, each in zip(rows, found, strict=True)}
+        for i, own in zip(rows, found, strict=True):
+            parts[i] += own.parts
+        for name in self.columns:
+            for first in [each for each in parts[rows[0]] if each.column == name and each.method is Method.OCCLUSION]:
+                pairs = [paths.pair(parts[i], name, first.layout) for i in rows]
+                known = [pair for pair in pairs if pair is not None]
+                methods = (Method.OCCLUSION, Method.GRADIENTS)
+                self.agreements += faithfulness.agreement(
+                    [a for a, _ in known], [b for _, b in known], methods, name, first.layout
+                )
+        if len(self.columns) > 1:
+            ranked = [np.array([each.effect for each in effects[i] if len(each.columns) == 1]) for i in rows]
+            names = [[each.columns[0] for each in effects[i] if len(each.columns) == 1] for i in rows]
+            other = [
+                np.array([self.paths[i].columns[name] for name in mine]) for i, mine in zip(rows, names, strict=True)
+            ]
+            self.agreements += faithfulness.agreement(ranked, other, (method, Method.GRADIENTS))
 
     def _row(self, i: int, columns: list[ColumnEffect], parts: list[PartEffects]) -> RowExplanation:
         place, task, output = int(self.places[i]), self.scorer.task, self.outputs[i]
@@ -255,7 +315,7 @@ class _Explaining:
             row=int(self.sample.numbers[place]), output=None if task.numeric else task.classes[output],
             truth=self._truth(place), answer=float(self.scorer.chance(self.scores[i : i + 1], np.array([output]))[0]),
             margin=self.found[i].margin, base=self.found[i].base, columns=tuple(columns), parts=tuple(parts),
-            text="\n".join(texts)[:1_000] or None,
+            text="\n".join(texts)[:1_000] or None, path=self.paths.get(i),
         )  # fmt: skip
 
     def _truth(self, place: int) -> str | None:

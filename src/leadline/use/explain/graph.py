@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leadline.use.model import Model
 
 BATCH = 128  # rows
+RAW = "contender/net/raw"  # the outputs of every network of ours, before they are probabilities (graph/torch_export.py)
 
 
 def loaded(model: Model) -> onnx.ModelProto:
@@ -23,6 +24,11 @@ def loaded(model: Model) -> onnx.ModelProto:
     import onnx
 
     return onnx.load(model.path)
+
+
+def is_network(model: Model) -> bool:
+    """Whether the file is a network, of which gradients can be had."""
+    return any(node.output and node.output[0] == RAW for node in loaded(model).graph.node)
 
 
 def with_outputs(file: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProto:

@@ -23,6 +23,7 @@ class Method(StrEnum):
     TREE_SHAP = auto()  # exact
     ADDITIVE = auto()  # exact: the margin is a sum of one term a column
     BANZHAF = auto()
+    GRADIENTS = auto()  # integrated along a path
 
 
 class Loss(StrEnum):
@@ -90,6 +91,7 @@ class PartEffects:
     shape: tuple[int, ...]
     edges: tuple[float, ...]
     effects: np.ndarray  # float64 [parts]
+    method: Method = Method.OCCLUSION
     value: Any = dataclasses.field(repr=False)  # decoded
     settings: Mapping[str, Any] = dataclasses.field(repr=False)  # by which it was decoded
 
@@ -97,6 +99,19 @@ class PartEffects:
         """The parts of most effect, either way."""
         order = np.argsort(-np.abs(self.effects), kind="stable")[:count]
         return [(self.names[place], float(self.effects[place])) for place in order]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathEffects:
+    """Integrated gradients of a row: effects of columns on the margin before calibration, from a row without content.
+
+    `error` is how far they are from adding up to the `change` of that margin, as a share of it.
+    """
+
+    columns: Mapping[str, float]
+    change: float
+    error: float
+    points: int  # at which gradients were computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +130,7 @@ class RowExplanation:
     columns: tuple[ColumnEffect, ...]  # the strongest first
     parts: tuple[PartEffects, ...]
     text: str | None = None
+    path: PathEffects | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +265,8 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in fields}
     if isinstance(value, np.ndarray):
         return [_plain(each) for each in value.tolist()]
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
     if isinstance(value, float):

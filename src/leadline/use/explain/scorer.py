@@ -6,6 +6,8 @@ in which effects add up: the log odds of a class against all others, or the valu
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,11 +29,15 @@ LEAST = 1e-30  # of a probability, in its logarithm
 LEAST_ALONE = 1e-7  # the same, where only its complement says what the others have
 
 
-class Scorer:
-    """Scores of decoded rows."""
+class OutOfTimeError(Exception):
+    """The moment has come by which an explanation had to end."""
 
-    def __init__(self, model: Model) -> None:
-        self.model, self.task = model, model.task
+
+class Scorer:
+    """Scores of decoded rows, until a monotonic moment; after it OutOfTimeError is raised."""
+
+    def __init__(self, model: Model, until: float = math.inf) -> None:
+        self.model, self.task, self.until = model, model.task, until
         self.columns: list[str] = list(model.contract["inputs"])
         inputs = model.contract["inputs"]
         self._types: dict[str, Any] = {
@@ -47,6 +53,9 @@ class Scorer:
         waiting: deque[Future[np.ndarray]] = deque()
         with ThreadPoolExecutor(most_threads()) as pool:
             for batch in self._batches(iter(rows)):
+                if time.monotonic() > self.until:
+                    pool.shutdown(cancel_futures=True)
+                    raise OutOfTimeError
                 self.calls += len(batch)
                 waiting.append(pool.submit(self._answer, batch))
                 if len(waiting) > 2 * most_threads():

@@ -13,6 +13,8 @@ Enters: the file and a sample. Leaves: effects of columns that add up to the tre
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ import numpy as np
 from leadline.graph.runtime import Session
 from leadline.use.explain.records import Method
 from leadline.use.explain.sample import Sample
-from leadline.use.explain.scorer import Scorer
+from leadline.use.explain.scorer import OutOfTimeError, Scorer
 from leadline.use.explain.shapley import Exact, Shapley
 
 if TYPE_CHECKING:
@@ -35,13 +37,18 @@ MOST_ERROR = 1e-6
 EXCHANGES = 4  # rows whose values each column takes, to see which features are its
 
 
-def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]) -> Exact | None:
-    """Exact effects of the rows at `places`; None where the file has no trees, or features of several columns."""
+def effects(
+    model: Model, sample: Sample, places: np.ndarray, outputs: list[int], until: float = math.inf
+) -> Exact | None:  # fmt: skip
+    """Exact effects of the rows at `places`; None where the file has no trees, or features of several columns.
+
+    Raises OutOfTimeError where the monotonic moment `until` comes before the end.
+    """
     from leadline.use.explain.graph import loaded, with_outputs
 
     file = loaded(model)
     nodes = [node for node in file.graph.node if node.op_type == "TreeEnsemble"]
-    if len(nodes) != 1 or len(sample.rows) < 2:
+    if len(nodes) != 1 or len(sample.rows) < 2 or _looks_up(file, nodes[0]):
         return None
     node = nodes[0]
     session = Session(with_outputs(file, [node.input[0], node.output[0]]))
@@ -59,7 +66,7 @@ def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]
     for target in sorted(set(targets)):
         mine = [i for i, each in enumerate(targets) if each == target]
         rows = places[mine]
-        values, base = ensemble.contributions(reaching[rows], shares, target, features.shape[1])
+        values, base = ensemble.contributions(reaching[rows], shares, target, features.shape[1], until)
         sums = values.sum(axis=1) + base
         error = max(error, float(np.abs(sums - ensemble.sums(reaching[rows], target)).max()))
         rounding = max(rounding, float(np.abs(sums - raw[rows, target]).max()))
@@ -73,6 +80,11 @@ def effects(model: Model, sample: Sample, places: np.ndarray, outputs: list[int]
     assert error <= MOST_ERROR, f"effects add up to the trees' sum but for {error}"
     ordered = [each for _, each in sorted(found, key=lambda pair: pair[0])]
     return Exact(rows=ordered, error=error, rounding=rounding, method=Method.TREE_SHAP)
+
+
+def _looks_up(file: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    """Whether trees only find the place of a value in a table, as those of an explainable boosting machine do."""
+    return any(node.output[0] in other.input and other.op_type == "Cast" for other in file.graph.node)
 
 
 def _scale(model: Model, sample: Sample, raw: np.ndarray) -> tuple[float, float]:
@@ -213,7 +225,7 @@ class Ensemble:
         return total
 
     def contributions(
-        self, reaching: np.ndarray, shares: np.ndarray, target: int, features: int
+        self, reaching: np.ndarray, shares: np.ndarray, target: int, features: int, until: float = math.inf
     ) -> tuple[np.ndarray, float]:
         """Effects float64 [n, features], and the mean answer of the rows by which shares were counted."""
         leaves, paths, ways = self._paths(target)
@@ -231,6 +243,8 @@ class Ensemble:
         out = np.zeros((len(reaching), features))
         size = max(1, CELLS // max(1, len(reaching) * deepest * len(points)))
         for start in range(0, len(leaves), size):
+            if time.monotonic() > until:
+                raise OutOfTimeError
             part = slice(start, start + size)
             one = np.ones((len(reaching), len(leaves[part]), deepest))
             for i, (path, way, own) in enumerate(zip(paths[part], ways[part], players[part], strict=True)):

@@ -14,6 +14,7 @@ METHODS = {
     Method.TREE_SHAP: "exact tree SHAP values",
     Method.ADDITIVE: "exact terms, as the answer is a sum of one term a column",
     Method.BANZHAF: "Banzhaf values (random halves are removed)",
+    Method.GRADIENTS: "integrated gradients (along a straight path from a row without content)",
 }
 LOSSES = {
     Loss.LOG_LOSS: "The rise of the log loss",
@@ -67,6 +68,15 @@ def agreed(agreement: Agreement) -> str:
     return f"{what}: {first} and {second} have a rank correlation of {plain(mean.value, 2)}{ends} on {rows}."
 
 
+def completeness(found: Explanation) -> str | None:
+    """How far integrated gradients are from adding up; None where none were computed."""
+    errors = [row.path.error for row in found.rows if row.path is not None]
+    if not errors:
+        return None
+    rows = f"{len(errors):,} row{'' if len(errors) == 1 else 's'}"
+    return f"Integrated gradients add up to the change of the margin but for {100 * max(errors):.2g}% at most ({rows})."
+
+
 def terminal(found: Explanation) -> str:
     """The explanation in a compact text."""
     lines = []
@@ -85,6 +95,8 @@ def terminal(found: Explanation) -> str:
             ends = f"95% {plain(layer.probe.low)} to {plain(layer.probe.high)}"
             lines.append(_line(layer.name, layer.probe.value, 1.0, ends))
         lines.append("")
+    if (told := completeness(found)) is not None:
+        lines += [told, ""]
     checks = [("ok  " if curve.better else "NOT ") + sentence(curve) for curve in found.curves]
     return "\n".join([*lines, *checks, *(f"    {agreed(each)}" for each in found.agreements)])
 
@@ -97,7 +109,7 @@ def _row(row: RowExplanation) -> list[str]:
         most = max(abs(each.effect) for each in row.columns)
         for each in row.columns[:LISTED]:
             lines.append(_line(each.name, each.effect, most, each.value))
-    for part in row.parts:
+    for part in (each for each in row.parts if each.method is Method.OCCLUSION):
         if strongest := part.strongest(LISTED):
             most = abs(strongest[0][1])
             lines.append(f"  {players(part.column, part.layout)}")

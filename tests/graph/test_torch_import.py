@@ -1,0 +1,62 @@
+"""A graph computed by PyTorch gives what ONNX Runtime does, for every network of the portfolio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from leadline.contenders import deep
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.contender import Clock, Data
+from leadline.graph.runtime import Session
+from leadline.graph.torch_import import Interpreter
+from leadline.system.errors import ModelError
+
+NETWORKS = [
+    ("mlp", "mixed"), ("mlp", "waves"), ("mlp", "bars"), ("cnn", "bars"), ("cnn", "waves"), ("cnn", "tones"),
+    ("crnn", "tones"), ("bag", "messages"),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep._Run, "_seconds_a_step", lambda self, count: 1.0)
+
+
+@pytest.mark.parametrize(("name", "table"), NETWORKS, ids=lambda each: each)
+def test_a_network_gives_the_same(name: str, table: str, request: pytest.FixtureRequest, prepare: Any) -> None:
+    make = request.getfixturevalue(table)
+    source: Any = {"mixed": lambda: make(200), "bars": lambda: make(80, 12), "waves": make, "tones": lambda: make(40),
+                   "messages": lambda: make(120)}[table]()  # fmt: skip
+    made = prepare(source, **({"target": "y"} if table == "mixed" else {} if table == "bars" else {"target": "label"}))
+    store = made.store
+    data = Data(store=store, clock=Clock(float("inf")), threads=1, epochs=1)
+    fitted = list(PORTFOLIO[name].fit(data, 0))[-1]
+    file = fitted.graph()  # type: ignore[union-attr]
+    rows = store.split.test[:7]
+    feeds = {value.name: np.asarray(store.tensor(value.name)[rows]) for value in file.graph.input}
+    graph = onnx.ModelProto()
+    graph.CopyFrom(file)
+    graph.graph.output.append(onnx.ValueInfoProto(name="net/raw"))
+    expected = Session(graph.SerializeToString())(feeds)["net/raw"]
+    interpreter = Interpreter(file.graph, list(feeds), "net/raw")
+    with torch.no_grad():
+        found = interpreter({key: torch.from_numpy(value) for key, value in feeds.items()}, {})["net/raw"]
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-4 * max(1.0, float(np.abs(expected).max())))
+    assert expected.std() > 0
+
+
+def test_an_operator_that_is_not_known_is_refused() -> None:
+    node = onnx.helper.make_node("Einsum", ["x"], ["y"], equation="ii")
+    with pytest.raises(ModelError, match="the operator Einsum of the graph has no gradient here"):
+        Interpreter(onnx.helper.make_graph([node], "g", [], []), ["x"], "y")
+
+
+def test_a_value_that_does_not_follow_is_refused() -> None:
+    node = onnx.helper.make_node("Add", ["x", "z"], ["y"])
+    with pytest.raises(ModelError, match="'z' of the graph does not follow from x"):
+        Interpreter(onnx.helper.make_graph([node], "g", [], []), ["x"], "y")

@@ -1,0 +1,161 @@
+"""A model that is printed gives the answers of its file, computed from the printed numbers alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import leadline as ll
+from leadline.contenders import ebm
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.contenders.tree import shortest
+from leadline.core.contender import Clock, Data
+from leadline.core.printed import Printable, PrintedModel
+from leadline.core.record_keys import wrong_keys
+from leadline.report.facts import Facts
+from leadline.report.printed import model_itself
+from leadline.results.printed import calibrated
+from leadline.ship.assemble import assemble
+from leadline.stats.calibration import Calibrator
+from leadline.stats.uncertainty import Certainty
+from leadline.use.model import Model
+
+READ = ("linear", "tree", "ebm")
+CLOSE = 1e-5  # of a probability, or of the spread of the values
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("by_hand", Path(__file__).with_name("by_hand.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ebm, "BAGS", 1)
+    monkeypatch.setattr(ebm, "ROUNDS", 700)
+
+
+def _made(name: str, made: Any, path: Path, certain: Certainty | None = None) -> tuple[PrintedModel, Model]:
+    """A trained contender, printed, and its file."""
+    fitted = list(PORTFOLIO[name].fit(Data(store=made.store, clock=Clock(500.0), threads=1), 0))[-1]
+    assert isinstance(fitted, Printable)
+    path.write_bytes(assemble(made.store, fitted.graph().SerializeToString(), {"contender": name}, certain))
+    printed = fitted.printed(made.store)
+    assert printed is not None and not list(wrong_keys(printed, PrintedModel))
+    return json.loads(json.dumps(printed)), Model(path)
+
+
+def _file(model: Model, frame: pl.DataFrame) -> np.ndarray:
+    found, _ = model.answer(frame, None)
+    values = found.get("probabilities", found["prediction"])
+    return np.asarray(values).reshape(len(frame), -1)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("name", READ)
+def test_the_printed_numbers_give_the_files_answers(
+    name: str, task: str, mixed: Callable[..., pl.DataFrame], prepare: Any, tmp_path: Path, by_hand: ModuleType
+) -> None:  # fmt: skip
+    made = prepare(mixed(300, task), target="y")
+    printed, model = _made(name, made, tmp_path / "model.onnx")
+    frame = mixed(200, task, seed=1).drop("y")
+    frame[3, "colour"] = "a colour that no train row has"
+    expected = _file(model, frame)
+    found = np.array([by_hand.answers(printed, row) for row in frame.to_dicts()])
+    unit = 1.0 if made.store.task.classes else float(expected.std())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * unit)
+    assert expected.std() > 0.05 * unit
+    page = model_itself(printed, Facts.of({"metric": made.store.task.metric}))
+    assert "colour" in page and "size" in page
+
+
+def test_labels_and_tags_are_printed_too(prepare: Any, tmp_path: Path, by_hand: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    tags = [[t for t in ("red", "old", "big") if rng.random() < 0.4] for _ in range(300)]
+    labels = [[t for t in ("hot", "far") if (("red" in own) if t == "hot" else len(own) > 1)] for own in tags]
+    frame = pl.DataFrame({"tags": tags, "x": rng.normal(size=300), "y": labels})
+    made = prepare(frame, target="y")
+    for name in ("linear", "tree"):
+        printed, model = _made(name, made, tmp_path / f"{name}.onnx")
+        found = np.array([by_hand.answers(printed, row) for row in frame.drop("y").to_dicts()])
+        np.testing.assert_allclose(found, _file(model, frame.drop("y")), atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize(
+    "map_",
+    [
+        Calibrator(method="temperature", temperature=1.7, rows=9),
+        Calibrator(method="isotonic", knots=np.array([[0, 0.1], [0.5, 0.4], [1, 0.9]]), rows=9),
+    ],
+    ids=["temperature", "isotonic"],
+)
+def test_the_calibration_of_the_file_is_printed_with_it(
+    name: str, map_: Calibrator, mixed: Callable[..., pl.DataFrame], prepare: Any, tmp_path: Path, by_hand: ModuleType
+) -> None:  # fmt: skip
+    made = prepare(mixed(300, "binary"), target="y")
+    printed, model = _made(name, made, tmp_path / "model.onnx", Certainty(calibrator=map_, conformal=None))
+    frame = mixed(60, "binary", seed=2).drop("y")
+    mapped = json.loads(json.dumps(calibrated(printed, map_)))
+    found = np.array([by_hand.answers(mapped, row) for row in frame.to_dicts()])
+    np.testing.assert_allclose(found, _file(model, frame), atol=CLOSE)
+    before = np.array([by_hand.answers(printed, row) for row in frame.to_dicts()])
+    assert np.abs(before - found).max() > 0.01
+
+
+def test_intervals_of_a_linear_model_hold_the_truth_about_as_often_as_they_say(prepare: Any, tmp_path: Path) -> None:
+    held = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(400, 4))
+        odds = x @ [0.8, -0.5, 0.3, 0.0]
+        y = np.where(rng.random(400) < 1 / (1 + np.exp(-odds)), "yes", "no")
+        frame = pl.DataFrame({f"x{i}": x[:, i] for i in range(4)}).with_columns(y=pl.Series(y))
+        printed, _ = _made("linear", prepare(frame, target="y"), tmp_path / f"{seed}.onnx")
+        for term, truth in zip(
+            sorted(printed["slopes"], key=lambda t: t["column"]), (0.8, -0.5, 0.3, 0.0), strict=True
+        ):
+            assert term["low"] is not None and term["high"] is not None
+            held.append(term["low"][0] <= truth <= term["high"][0])
+    assert 40 <= sum(held) < 49, "of 48 intervals at 95%"
+
+
+def test_a_run_prints_its_model_where_it_must_be_interpretable(
+    mixed: Callable[..., pl.DataFrame], tmp_path: Path, by_hand: ModuleType
+) -> None:  # fmt: skip
+    frame = mixed(300, "binary")
+    options: dict[str, Any] = {"target": "y", "epochs": 1, "repeats": 1, "cache": tmp_path / "cache"}
+    run = ll.fit(frame, interpretable=True, only="tree,boosting", out=tmp_path / "run", **options)
+    printed = json.loads((run.folder / "printed_model.json").read_text())
+    assert not list(wrong_keys(printed, PrintedModel)) and printed["price"]["against"] == "boosting"
+    rows = frame.drop("y")
+    found = np.array([by_hand.answers(printed, row) for row in rows.to_dicts()])
+    np.testing.assert_allclose(found, _file(run.model, rows), atol=CLOSE)
+    page = run.report().read_text()
+    assert "The model itself" in page and 'class="tree"' in page
+    plain = ll.fit(frame, only="linear", out=tmp_path / "plain", **options)
+    assert not (plain.folder / "printed_model.json").exists() and "The model itself" not in plain.report().read_text()
+
+
+def test_text_and_pictures_are_not_printed(messages: Callable[..., pl.DataFrame], prepare: Any) -> None:
+    made = prepare(messages(160), target="label")
+    fitted = list(PORTFOLIO["linear"].fit(Data(store=made.store, clock=Clock(500.0), threads=1), 0))[-1]
+    assert isinstance(fitted, Printable) and fitted.printed(made.store) is None
+
+
+@pytest.mark.parametrize(("low", "high"), [(27.0, 28.0), (0.1, 0.1000001), (-3e9, 5e9), (1e-7, 2e-7), (-1.0, -0.999)])
+def test_a_threshold_has_few_digits_and_parts_the_same(low: float, high: float) -> None:
+    assert low <= shortest(low, high) < high
+    assert len(f"{shortest(low, high):g}") <= len(f"{(low + high) / 2:.17g}")
