@@ -3,7 +3,7 @@
     convolutions, dense layers    int8, static; the calibration that valid chooses; fragile nodes stay float32
     other matrix products, LSTMs  int8, dynamic, with int8 tables
     tables whose rows are read    int8, a scale a row
-    trees                         the first half, quarter, ... of the rounds
+    trees                         tables of small integers; the first half, quarter, ... of the rounds, and their tables
     anything with weights         half precision
     students (shrink/distill.py)  the same of each of them
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from leadline.core.tensors import Tensors
 from leadline.shrink.network import feeds, scores
+from leadline.shrink.packed_trees import packed_trees
 from leadline.shrink.quantize import METHODS, Static, dynamic_int8
 from leadline.shrink.tables import half_weights, int8_tables, large_weights
 from leadline.shrink.trees import fewer_trees, trees_of
@@ -75,7 +76,7 @@ def candidates(network: onnx.ModelProto, making: Making, taught: Iterable[Studen
 def _of_student(student: Student, making: Making) -> Iterator[Candidate]:
     """A student in half precision, and in int8: distilled, then quantised."""
     if trees_of(student.network)[0]:
-        yield Candidate(name=student.name, describe=student.describe, network=student.network)
+        yield from _with_tables(Candidate(name=student.name, describe=student.describe, network=student.network))
         return
     for each in _all(student.network, making):
         yield dataclasses.replace(
@@ -83,15 +84,27 @@ def _of_student(student: Student, making: Making) -> Iterator[Candidate]:
         )
 
 
+def _with_tables(candidate: Candidate) -> Iterator[Candidate]:
+    """Trees as the runtime has an operator for them, which is fast; and as tables of integers, which are small."""
+    yield candidate
+    tables = packed_trees(candidate.network)
+    if tables is not None:
+        yield Candidate(
+            name=f"{candidate.name} packed", describe=f"{candidate.describe}; splits as tables of integers, leaves in "
+            "int8", network=tables,
+        )  # fmt: skip
+
+
 def _all(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
     trees, outputs = trees_of(network)
-    for halving in range(1, HALVINGS + 1):
+    for halving in range(HALVINGS + 1 if trees else 0):
         rounds = trees // outputs >> halving
         if rounds:
-            yield Candidate(
-                name=f"trees/{1 << halving}", describe=f"the first {rounds:,} of {trees // outputs:,} rounds of trees",
-                network=fewer_trees(network, rounds * outputs),
-            )  # fmt: skip
+            yield from _with_tables(Candidate(
+                name="trees" if not halving else f"trees/{1 << halving}",
+                describe=f"the first {rounds:,} of {trees // outputs:,} rounds of trees" if halving else "all trees",
+                network=fewer_trees(network, rounds * outputs) if halving else network,
+            ))  # fmt: skip
     if not large_weights(network):
         return
     yield Candidate(name="float16", describe="weights in half precision", network=half_weights(network))

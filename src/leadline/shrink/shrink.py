@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
 FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
+SLOWER = 1.05  # times the full file's time, above which a sentence says so
 WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
 MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
 
@@ -192,17 +193,20 @@ def _taught(bench: Bench, seconds: float) -> Iterable[Student]:
 
 def _notes(chosen: Entry | None, bench: Bench) -> list[str]:
     """What the user of a chosen file has to know."""
-    if chosen is None or not chosen.integer:
+    if chosen is None:
         return []
-    notes = [
-        f"int8 sums differ between classes of processors: this file is certified on {processor_class()}; run "
-        "`leadline verify` with the data on another one."
-    ]
+    notes = []
+    if chosen.integer:
+        notes.append(
+            f"int8 sums differ between classes of processors: this file is certified on {processor_class()}; run "
+            "`leadline verify` with the data on another one."
+        )
+    what = "int8" if chosen.integer else chosen.name
     for key, where in (("one_us", "for one row"), ("batch_us", "in a batch")):
-        if chosen.measured(key) > bench.base.measured(key):
+        if chosen.measured(key) > SLOWER * bench.base.measured(key):
             notes.append(
-                f"int8 is not faster on this processor {where}: {chosen.measured(key):,.1f} us a row, against "
-                f"{bench.base.measured(key):,.1f} us."
+                f"{what} is not faster on this processor {where}: {chosen.measured(key):,.1f} us a row, against "
+                f"{bench.base.measured(key):,.1f} us; --prefer speed ships the fastest file that is not worse."
             )
     return notes
 
