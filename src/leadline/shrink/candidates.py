@@ -3,6 +3,7 @@
     convolutions, dense layers    int8, static; the calibration that valid chooses; fragile nodes stay float32
     other matrix products, LSTMs  int8, dynamic, with int8 tables
     tables whose rows are read    int8, a scale a row
+    n-grams that are looked up    a half, a quarter, ... of them
     trees                         tables of small integers; the first half, quarter, ... of the rounds, and their tables
     anything with weights         half precision
     students (shrink/distill.py)  the same of each of them
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.tensors import Tensors
+from leadline.shrink.lookups import columns_of, fewer_columns
 from leadline.shrink.network import feeds, scores
 from leadline.shrink.packed_trees import packed_trees
 from leadline.shrink.quantize import METHODS, Static, dynamic_int8
@@ -40,6 +42,7 @@ FRAGILE = (1, 2, 4, 8)  # nodes that stay float32, tried in turn
 PROBED = 64  # valid rows on which the error of one int8 node is measured
 MOST_NODES = 60  # that are probed one by one
 HALVINGS = 5  # of the trees
+GRAM_HALVINGS = 4  # of the n-grams
 WORTHWHILE = 0.95  # share of the bytes under which a candidate saves any
 
 
@@ -105,6 +108,13 @@ def _all(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
                 describe=f"the first {rounds:,} of {trees // outputs:,} rounds of trees" if halving else "all trees",
                 network=fewer_trees(network, rounds * outputs) if halving else network,
             ))  # fmt: skip
+    if columns_of(network):
+        for halving in range(1, GRAM_HALVINGS + 1):
+            fewer = fewer_columns(network, 1 / (1 << halving))
+            yield Candidate(
+                name=f"n-grams/{1 << halving}", network=int8_tables(fewer), describe=f"{columns_of(fewer):,} of "
+                f"{columns_of(network):,} n-grams, those that weigh most, in int8 tables",
+            )  # fmt: skip
     if not large_weights(network):
         return
     yield Candidate(name="float16", describe="weights in half precision", network=half_weights(network))

@@ -50,15 +50,15 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with every large float32 table, of which rows are gathered, in int8 with a scale a row.
 
-    A narrow table has a scale a column, as one a row would be as large as what it saves; its other large constants are
-    stored in half precision.
+    A narrow table, or one of single numbers, has a scale a column, as one a row would be as large as what it saves;
+    other large constants are stored in half precision.
     """
     from onnx import TensorProto, helper, numpy_helper
 
     made = model.__class__()
     made.CopyFrom(model)
     graph = made.graph
-    constants = {each.name: each for each in graph.initializer if _large(each) and len(each.dims) == 2}
+    constants = {each.name: each for each in graph.initializer if _large(each) and len(each.dims) <= 2}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for place, name in enumerate(node.input):
@@ -73,7 +73,7 @@ def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
             nodes.append(node)
             continue
         table, index, out = node.input[0], node.input[1], node.output[0]
-        wide = constants[table].dims[1] >= NARROW
+        wide = _columns(constants[table]) >= NARROW
         nodes.append(helper.make_node("Gather", [f"{table}.int8", index], [f"{out}.int8"], name=f"{out}.rows", axis=0))
         nodes.append(helper.make_node("Cast", [f"{out}.int8"], [f"{out}.wide"], name=f"{out}.cast", to=to))
         scale = f"{table}.scale"
@@ -86,7 +86,7 @@ def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
         if name not in readers:
             continue
         values = numpy_helper.to_array(constant)
-        axis = 1 if values.shape[1] >= NARROW else 0
+        axis = 1 if _columns(constant) >= NARROW else 0
         scale = np.maximum(np.abs(values).max(axis=axis, keepdims=True) / LEVELS, 1e-7).astype(np.float32)
         scale = scale.astype(np.float16).astype(np.float32) if axis == 1 else scale
         scale = np.maximum(scale, np.float32(6e-8))
@@ -97,6 +97,10 @@ def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.node[:]
     graph.node.extend(nodes)
     return half_weights(made)
+
+
+def _columns(table: onnx.TensorProto) -> int:
+    return int(table.dims[1]) if len(table.dims) == 2 else 1
 
 
 def _axis(node: onnx.NodeProto) -> int:
