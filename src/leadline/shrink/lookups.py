@@ -100,7 +100,8 @@ def _searched(graph: onnx.GraphProto, lookup: _Lookup) -> list[onnx.NodeProto]:
     stored = np.concatenate([keys & ((1 << bits) - 1), [0]]).astype(np.uint8 if bits <= 8 else np.uint16)
     rest = op("Cast", const(stored), to=INT32)
     whole = op("Add", op("Mul", ranges, size), rest)
-    whole = op("Concat", whole, const(np.full(2 * width, LARGEST - 1, np.int32)), axis=0)
+    behind = op("Expand", const(np.int32(LARGEST - 1)), const(np.array([2 * width])))
+    whole = op("Concat", whole, behind, axis=0)
     bounded = op("Clip", lookup.node.input[0], const(np.int64(0)), const(np.int64(LARGEST - 2)))  # neither is a key
     number = op("Cast", bounded, to=INT32)
     place = op("Gather", begins, op("Min", op("Div", number, size), const(np.int32(len(counts)))))
