@@ -20,7 +20,7 @@ __all__ = ["columns_of", "fewer_columns", "ranged"]
 
 FEWEST = 512  # entries of a table that is worth it
 LARGEST = 1 << 31  # a key at most
-MOST_IN_RANGE = 255
+MOST_BITS = 15  # of a key that are stored
 FLOAT, INT32 = 1, 6  # element types of ONNX
 
 
@@ -92,13 +92,12 @@ def _searched(graph: onnx.GraphProto, lookup: _Lookup) -> list[onnx.NodeProto]:
     bits, counts = _ranges(keys)
     width, size, one = 1 << int(counts.max()).bit_length(), const(np.int32(1 << bits)), const(np.int32(1))
     # A range begins behind the keys of those before it; a number beyond the last range falls into an empty one.
-    counted = op("Concat", op("Cast", const(counts.astype(np.uint8)), to=INT32), const(np.zeros(1, np.int32)), axis=0)
+    counted = op("Concat", op("Cast", const(_small(counts)), to=INT32), const(np.zeros(1, np.int32)), axis=0)
     begins = op("CumSum", counted, const(np.int64(0)), exclusive=1)
     marks = op("Expand", const(np.int32(0)), const(np.array([len(keys) + 1])))
     marks = op("ScatterElements", marks, begins, op("Expand", one, op("Shape", begins)), axis=0, reduction="add")
     ranges = op("Sub", op("CumSum", marks, const(np.int64(0))), one)  # of each key, and of one behind the last
-    stored = np.concatenate([keys & ((1 << bits) - 1), [0]]).astype(np.uint8 if bits <= 8 else np.uint16)
-    rest = op("Cast", const(stored), to=INT32)
+    rest = op("Cast", const(_small(np.concatenate([keys & ((1 << bits) - 1), [0]]))), to=INT32)
     whole = op("Add", op("Mul", ranges, size), rest)
     behind = op("Expand", const(np.int32(LARGEST - 1)), const(np.array([2 * width])))
     whole = op("Concat", whole, behind, axis=0)
@@ -117,11 +116,13 @@ def _searched(graph: onnx.GraphProto, lookup: _Lookup) -> list[onnx.NodeProto]:
 
 
 def _ranges(keys: np.ndarray) -> tuple[int, np.ndarray]:
-    """(bits of a key that are stored, keys in each range): about one a range, in a byte."""
-    bits = int(np.clip(np.ceil(np.log2((int(keys[-1]) + 1) / len(keys))), 1, 16))
-    while (counts := np.bincount(keys >> bits)).max() > MOST_IN_RANGE:
-        bits -= 1
-    return bits, counts
+    """(bits of a key that are stored, keys in each range): about one a range, where a key has so few bits."""
+    bits = int(np.clip(np.ceil(np.log2((int(keys[-1]) + 1) / len(keys))), 1, MOST_BITS))
+    return bits, np.bincount(keys >> bits)
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.uint8 if values.max(initial=0) < 256 else np.uint16)
 
 
 def fewer_columns(model: onnx.ModelProto, share: float) -> onnx.ModelProto:
