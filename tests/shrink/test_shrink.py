@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from leadline.cli.commands import main
 from leadline.config import Settings
 from leadline.shrink.distill import targets_of
 from leadline.shrink.network import network_of, scores
-from leadline.shrink.page import recipe
+from leadline.shrink.recipes import python_recipe
 from leadline.system.errors import LeadlineError, ModelError, OutputError
 
 TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
@@ -64,9 +65,14 @@ def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
     name: str, run_of: Callable[[str], tuple[ll.Run, Any]], tmp_path: Path
 ) -> None:
     run, source = run_of(name)
-    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    before = _content(run.folder)
     found = run.shrink(source, out=tmp_path / "small", max_drop=0.2)
-    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    assert _content(run.folder) == before
+    page = run.report().read_text()
+    assert page.count('<section id="smaller"') == page.count('<a href="#smaller">') == 1
+    assert (run.folder / re.findall('href="([^"]*small/report.html)"', page)[0]).samefile(found.report())
+    back = re.findall('href="([^"]*report.html)"', found.report().read_text())
+    assert (found.folder / back[0]).samefile(run.report())
     result = json.loads((tmp_path / "small" / "shrink.json").read_text())
     assert result == json.loads(json.dumps(found.result)) and result["chosen"] is not None, found
     rows = result["choosing_rows"] + result["judging_rows"]
@@ -88,11 +94,16 @@ def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
     assert result["why"].split(":")[0] in found.report().read_text()
 
 
+def _content(folder: Path) -> dict[Path, bytes]:
+    """All files but the report, which gets a section."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "report.html"}
+
+
 def test_the_five_lines_of_the_report_run_without_torch(run_of: Any, tmp_path: Path, mixed: Any) -> None:
     run, source = run_of("mixed")
     run.shrink(source, out=tmp_path / "small", max_drop=0.1)
     mixed(10).write_csv(tmp_path / "small" / "rows.csv")
-    code = recipe("model.onnx") + "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
+    code = python_recipe("model.onnx") + "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "small", capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "judged by" in ran.stdout and "p_yes" in ran.stdout

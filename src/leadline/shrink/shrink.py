@@ -1,7 +1,7 @@
 """A finished run's model made smaller, and proved not worse: the whole journey on one page.
 
 Enters: the data of a run (its model, rows, labels) and limits. Leaves: a folder with model.onnx, shrink.json and
-report.html; the run folder stays as it is.
+report.html, and a section in the report of the run; all else of the run folder stays as it is.
 
     candidates ─► frontier ─► sequence ─► proof ─► certificate
     train, valid  measured    half of the  other    in the file
@@ -27,6 +27,7 @@ from leadline.shrink.choose import halves, last_proved, sequence
 from leadline.shrink.frontier import Bench, Entry, FinishedRun
 from leadline.shrink.limits import Limits, ShrinkSettings
 from leadline.shrink.page import page
+from leadline.shrink.run_report import add_section, way
 from leadline.shrink.trees import trees_of
 from leadline.stats.noninferiority import Comparison, compare
 from leadline.system.errors import ModelError, OutputError
@@ -122,7 +123,8 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
         chosen = last_proved(order, proved)
         notes = [*([note] if note else []), *bench.notes, *_notes(chosen, bench)]
         result = _result(bench, entries, chosen, proofs, allowed, limits, len(chooses), notes)
-        _write(bench, chosen, result, proofs, final)
+        _write(bench, chosen, result, proofs, folder, final)
+    add_section(folder, result, final)
     return Shrunk(folder=final, result=result)
 
 
@@ -238,13 +240,14 @@ def _result(
         "higher_is_better": bench.metric.higher_is_better,
         "prefer": limits.prefer, "max_drop": allowed, "choosing_rows": chooses, "judging_rows": judged,
         "calibration_rows": bench.calibration, "processor": processor_class(), "notes": notes, "frontier": frontier,
+        "inputs": bench.inputs,
         "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,
         "p": None if proof is None else proof.p,
     }  # fmt: skip
 
 
 def _write(
-    bench: Bench, chosen: Entry | None, result: dict[str, Any], proofs: Mapping[str, Comparison], final: Path
+    bench: Bench, chosen: Entry | None, result: dict[str, Any], proofs: Mapping[str, Comparison], run: Path, final: Path
 ) -> None:  # fmt: skip
     """The folder appears whole or not at all."""
     with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as folder:
@@ -255,5 +258,5 @@ def _write(
             row = next(row for row in result["frontier"] if row["name"] == chosen.name)
             row["bytes"] = (place / MODEL).stat().st_size
         (place / RECORD).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
-        (place / REPORT).write_text(page(result, final), encoding="utf-8")
+        (place / REPORT).write_text(page(result, final, way(final, run)), encoding="utf-8")
         place.rename(final)
