@@ -5,7 +5,7 @@
     tables whose rows are read    int8, a scale a row
     n-grams that are looked up    a half, a quarter, ... of them
     trees                         tables of small integers; the first half, quarter, ... of the rounds, and their tables
-    anything with weights         half precision
+    anything with weights         half precision; weights alone in int8
     students (shrink/distill.py)  the same of each of them
 
 Enters: a network, and the rows to calibrate and to choose by (train and valid; no row of the test). Leaves: candidates.
@@ -27,7 +27,7 @@ from leadline.shrink.lookups import columns_of, fewer_columns
 from leadline.shrink.network import feeds, scores
 from leadline.shrink.packed_trees import packed_trees
 from leadline.shrink.quantize import METHODS, Static, dynamic_int8
-from leadline.shrink.tables import half_weights, int8_tables, large_weights
+from leadline.shrink.tables import half_weights, int8_tables, int8_weights, large_weights
 from leadline.shrink.trees import fewer_trees, trees_of
 
 if TYPE_CHECKING:
@@ -123,6 +123,11 @@ def _all(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
         yield Candidate(
             name="int8 tables", describe="tables in int8 with a scale a row, other weights in half precision",
             network=int8_tables(network),
+        )  # fmt: skip
+    if kinds & {"Conv", "MatMul", "Gemm", "LSTM"}:
+        yield Candidate(
+            name="int8 weights", describe="weights in int8 that are widened on loading, arithmetic in float32",
+            network=int8_weights(network),
         )  # fmt: skip
     if "Conv" in kinds and "LSTM" not in kinds:
         yield from _static(network, making)

@@ -106,7 +106,7 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
         raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
     with made as scratch:
         bench = Bench(data, model, chooses, judges, Path(scratch))
-        taught = _taught(bench, settings.distill_seconds)
+        taught = _taught(bench, folder, settings)
         entries = _frontier(bench, limits, allowed, taught, until)
         order = sequence(
             [entry for entry in entries if entry.status == ""], lambda entry: float(entry.measured(limits.key)),
@@ -176,21 +176,25 @@ def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Stu
     return entries
 
 
-def _taught(bench: Bench, seconds: float) -> Iterable[Student]:
+def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Student]:
     """Students, trained when they are asked for: of trees always, which takes seconds; of networks in their time."""
+    seed = bench.data.settings.seed
     if trees_of(bench.network)[0]:
         from leadline.shrink.tree_students import tree_students
 
-        return tree_students(bench.network, bench.store, bench.data.settings.seed)
-    if not seconds:
-        return ()
+        yield from tree_students(bench.network, bench.store, seed)
+    if not settings.distill_seconds:
+        return
     if bench.store.task.generative:
         bench.notes.append("Students of a language model are not trained.")
-        return ()
+        return
     from leadline.shrink.distill import students
+    from leadline.shrink.lessons import lesson_of
 
     contender = str(bench.model.contract["contender"])
-    return students(bench.network, contender, bench.store, seconds, bench.data.settings.seed)
+    lesson, sentences = lesson_of(bench.data, bench.network, run, contender, settings.unlabelled)
+    bench.notes.extend(sentences)
+    yield from students(bench.network, contender, lesson, settings.distill_seconds, seed, bench.notes)
 
 
 def _notes(chosen: Entry | None, bench: Bench) -> list[str]:

@@ -14,12 +14,12 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["half_weights", "int8_tables", "large_weights"]
+__all__ = ["half_weights", "int8_tables", "int8_weights", "large_weights"]
 
 FEWEST = 256  # numbers of a constant that is worth a node that widens it
 NARROW = 16  # columns of a table under which a scale a column takes less than one a row
 LARGEST_HALF = 6e4  # what half precision holds
-LEVELS = 127.0
+LEVELS, TINY = 127.0, 1e-12  # of a weight, and the least scale
 
 
 def large_weights(model: onnx.ModelProto) -> int:
@@ -45,6 +45,53 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         ahead.append(helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.wide", to=TensorProto.FLOAT))
     _put_ahead(made, ahead)
     return made
+
+
+def int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its large float32 matrices and filters in int8, which are widened once, on loading.
+
+    Each has a scale a row or a column of its last two axes, or a filter: whichever rounds it least.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    made = model.__class__()
+    made.CopyFrom(model)
+    ahead, scales = [], []
+    for constant in made.graph.initializer:
+        if not _large(constant) or len(constant.dims) < 2:
+            continue
+        values = numpy_helper.to_array(constant)
+        if not np.isfinite(values).all():
+            continue
+        stored, scale = min((_levels(values, axes) for axes in _axes(values)), key=lambda pair: _apart(values, *pair))
+        name = constant.name
+        constant.CopyFrom(numpy_helper.from_array(stored, f"{name}.int8"))
+        scales.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        ahead.append(
+            helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], name=f"{name}.cast", to=TensorProto.FLOAT)
+        )
+        ahead.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name], name=f"{name}.scaled"))
+    made.graph.initializer.extend(scales)
+    _put_ahead(made, ahead)
+    return half_weights(made)
+
+
+def _axes(values: np.ndarray) -> list[tuple[int, ...]]:
+    """Axes that share a scale, in turn; a scale has sixteen numbers at least."""
+    last = values.ndim - 1
+    ways = [(last,), (last - 1,), tuple(range(1, values.ndim))]
+    fitting = [axes for axes in ways if np.prod([values.shape[axis] for axis in axes]) >= NARROW]
+    return fitting or [tuple(range(values.ndim))]
+
+
+def _levels(values: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(levels int8, scales float32) with one scale for what lies along the axes."""
+    scale = np.maximum(np.abs(values).max(axis=axes, keepdims=True) / LEVELS, TINY).astype(np.float32)
+    return np.rint(values / scale).astype(np.int8), scale
+
+
+def _apart(values: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> float:
+    return float(((values - levels * scale) ** 2).sum())
 
 
 def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -41,6 +41,7 @@ VOCABULARY = 50_000
 BUCKETS = 1 << 18
 COUNTED = 500  # commonest tokens whose counts trees read
 PRIME = 1_000_003
+SHORTEST = 0.3  # share of a text that a stretch of it has, at least
 LONGEST_TEXT = 8_000  # characters of a value that are read
 
 
@@ -50,12 +51,20 @@ def _embedding(block: Block, width: int) -> Any:
     return BagBody(whole(block.settings, "ngrams"))
 
 
+def _narrow_embedding(block: Block, divisor: int) -> Any:
+    from leadline.kinds.text.net import WIDTH, BagBody
+
+    return BagBody(whole(block.settings, "ngrams"), max(1, WIDTH // divisor))
+
+
 class Text(Kind):
     name = "text"
     sample = 200_000
     onnx_input = "str"
     prose, listed = True, False
-    bodies = {EMBEDDING: Body(build=_embedding, form=View.BAG, peak=3e-3, decay=1e-4)}
+    bodies = {
+        EMBEDDING: Body(build=_embedding, narrow=_narrow_embedding, form=View.BAG, peak=3e-3, decay=1e-4),
+    }  # fmt: skip
     similarity = Similarity(rate=5_000.0, pairs=pairs)
     textbook = Textbook(
         data="texts", seconds=1e-3, rank=4, beside=3, pretrained=True,
@@ -88,6 +97,22 @@ class Text(Kind):
         value = str(value)
         word = r"\S+" if _unit(np.array([value], object)) == "word" else r"\S"
         return (pieces(value, [match.span() for match in re.finditer(word, value)]),)
+
+    def variants(self, cells: pl.Series, rng: np.random.Generator) -> pl.Series:
+        """A stretch of each text, and behind half of them a stretch of another one."""
+        texts = [str(text).split(" ") for text in cells.fill_null("")]
+
+        def stretch(words: list[str]) -> list[str]:
+            length = int(np.ceil(len(words) * rng.uniform(SHORTEST, 1)))
+            start = int(rng.integers(0, len(words) - length + 1))
+            return words[start : start + length]
+
+        others = rng.permutation(len(texts))
+        joined = [
+            stretch(words) + (stretch(texts[other]) if rng.random() < 1 / 2 else [])
+            for words, other in zip(texts, others, strict=True)
+        ]
+        return pl.Series(cells.name, [" ".join(words) for words in joined], dtype=pl.String)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         (texts,) = samples
