@@ -85,6 +85,7 @@ bench: setup
 	-$(bin)/python benchmarks/fuzz_types.py
 	-$(bin)/python benchmarks/explain.py
 	-$(bin)/python benchmarks/shrink.py
+	-$(bin)/python benchmarks/shrink_students.py
 	-$(bin)/python benchmarks/transfer.py
 
 clean:

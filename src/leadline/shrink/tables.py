@@ -7,6 +7,7 @@ loads the file. Of a table (`Gather` of rows) the rows that are read are widened
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +15,11 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["half_weights", "int8_tables", "int8_weights", "large_weights"]
+__all__ = ["half_weights", "int8_tables", "int8_weights", "large_weights", "matrices"]
 
 FEWEST = 256  # numbers of a constant that is worth a node that widens it
 NARROW = 16  # columns of a table under which a scale a column takes less than one a row
-LARGEST_HALF = 6e4  # what half precision holds
+LARGEST_HALF, SMALL = 6e4, 1e-2  # what half precision holds, and below which it has fewer bits
 LEVELS, TINY = 127.0, 1e-12  # of a weight, and the least scale
 
 
@@ -33,22 +34,38 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
     made = model.__class__()
     made.CopyFrom(model)
-    ahead = []
+    ahead, scales = [], []
     for constant in made.graph.initializer:
         if not _large(constant):
             continue
         values = numpy_helper.to_array(constant)
         if not np.isfinite(values).all() or np.abs(values).max(initial=0) > LARGEST_HALF:
             continue
-        name = constant.name
-        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        ahead.append(helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.wide", to=TensorProto.FLOAT))
+        name, wide, scale = constant.name, f"{constant.name}.wide", _power(values)
+        constant.CopyFrom(numpy_helper.from_array((values / scale).astype(np.float16), f"{name}.half"))
+        out = wide if scale != 1 else name
+        ahead.append(helper.make_node("Cast", [f"{name}.half"], [out], name=wide, to=TensorProto.FLOAT))
+        if scale != 1:
+            scales.append(numpy_helper.from_array(scale, f"{name}.power"))
+            ahead.append(helper.make_node("Mul", [wide, f"{name}.power"], [name], name=f"{name}.scaled"))
+    made.graph.initializer.extend(scales)
     _put_ahead(made, ahead)
     return made
 
 
-def int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with its large float32 matrices and filters in int8, which are widened once, on loading.
+def _power(values: np.ndarray) -> np.ndarray:
+    """What small values are divided by, so that half precision has all its bits for them: a power of two."""
+    largest = float(np.abs(values).max(initial=0))
+    return np.array(2.0 ** np.ceil(np.log2(largest)) if 0 < largest < SMALL else 1.0, np.float32)
+
+
+def matrices(model: onnx.ModelProto) -> list[str]:
+    """Names of large float32 constants of two or more axes."""
+    return [each.name for each in model.graph.initializer if _large(each) and len(each.dims) >= 2]
+
+
+def int8_weights(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+    """The same graph with these matrices and filters in int8, which are widened once, on loading; others are halved.
 
     Each has a scale a row or a column of its last two axes, or a filter: whichever rounds it least.
     """
@@ -58,7 +75,7 @@ def int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     made.CopyFrom(model)
     ahead, scales = [], []
     for constant in made.graph.initializer:
-        if not _large(constant) or len(constant.dims) < 2:
+        if constant.name not in names:
             continue
         values = numpy_helper.to_array(constant)
         if not np.isfinite(values).all():
@@ -71,9 +88,10 @@ def int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], name=f"{name}.cast", to=TensorProto.FLOAT)
         )
         ahead.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name], name=f"{name}.scaled"))
-    made.graph.initializer.extend(scales)
     _put_ahead(made, ahead)
-    return half_weights(made)
+    made = half_weights(made)
+    made.graph.initializer.extend(scales)
+    return made
 
 
 def _axes(values: np.ndarray) -> list[tuple[int, ...]]:
