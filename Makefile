@@ -86,8 +86,11 @@ bench: setup
 	-$(bin)/python benchmarks/fuzz_types.py
 	-$(bin)/python benchmarks/explain.py
 	-$(bin)/python benchmarks/shrink.py
+	-$(bin)/python benchmarks/shrink_students.py
 	-$(bin)/python benchmarks/transfer.py
 	-$(bin)/python benchmarks/pretrained_text.py
+	-$(bin)/python benchmarks/pretrained_media.py
+	-$(bin)/python benchmarks/sides.py
 
 clean:
 	rm -rf $(VENV) build dist src/leadline.egg-info .pytest_cache .mypy_cache .ruff_cache

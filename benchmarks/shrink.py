@@ -2,6 +2,8 @@
 
 python benchmarks/shrink.py level                    200 choices among candidates that are all worse by the limit
 python benchmarks/shrink.py bytes                    2,000 damaged files: none answers
+python benchmarks/shrink.py predictor                trees as ONNX beside LightGBM's own predictor
+python benchmarks/shrink.py eager-fsdd               eager PyTorch beside the float and the int8 file
 python benchmarks/shrink.py mnist adult sst2 tinyshakespeare
 """
 
@@ -16,6 +18,7 @@ import numpy as np
 from record import Found, run
 
 import leadline as ll
+from leadline.graph.runtime import Session
 from leadline.metrics.metrics import METRICS
 from leadline.shrink.choose import halves, last_proved, sequence
 from leadline.stats.noninferiority import ALPHA, compare
@@ -26,14 +29,17 @@ FIELDS = ("when", "what", "must", "seen", "met", "n", "machine", "versions")
 # name: target, contenders, most of the bytes, drop allowed, speed in a batch at least (None: as measured)
 WINNERS: dict[str, tuple[str | None, str, float, str, float | None]] = {
     "mnist": (None, "cnn", 0.32, "0.3%", 1.8), "fashion-mnist": (None, "cnn", 0.32, "0.3%", 1.8),
-    "cifar10": (None, "cnn", 0.32, "0.3%", 1.8), "sst2": (None, "bag,linear", 0.35, "1%", None),
+    "cifar10": (None, "cnn", 0.32, "0.3%", 1.8), "esc10": (None, "cnn", 0.32, "8%", 1.8),
+    "fsdd": (None, "crnn", 0.35, "2%", None), "sst2": (None, "bag,linear", 0.35, "1%", None),
     "tinyshakespeare": (None, "lstm", 0.35, "0.5%", None), "adult": ("income", "boosting", 0.25, "0.3%", None),
-    "covertype": ("cover_type", "boosting", 0.25, "0.3%", None),
+    "covertype": ("Cover_Type", "boosting", 0.25, "0.3%", None),
     "california-housing": ("median_house_value", "boosting", 0.25, "1%", None),
 }  # fmt: skip
 BUDGET = "60s"
 CHOICES, CANDIDATES, ROWS, LIMIT = 200, 8, 2_000, 0.01
 DAMAGES = 2_000
+ROUNDS, BATCH, REPEATED = 500, 256, 60
+EAGER_S = 15.0  # of a training whose network is timed
 
 
 def level(data: Path, folder: Path) -> Found:
@@ -123,13 +129,112 @@ def winner(name: str, data: Path, folder: Path) -> Found:
     return found
 
 
+def predictor(data: Path, folder: Path) -> Found:
+    """Trees as ONNX, as the operator and as tables, beside LightGBM's own predictor on the same rows, one thread."""
+    import lightgbm as lgb
+
+    from leadline.contenders.boosting import BASE, FittedBoosting
+    from leadline.contenders.features import layout, matrix
+    from leadline.core.contender import Clock, Data
+    from leadline.shrink.network import feeds
+    from leadline.shrink.packed_trees import packed_trees
+
+    made = ll.fit(data / "california-housing", target="median_house_value", only="linear", epochs=1, repeats=1,
+                  out=folder / "california")  # fmt: skip
+    store = made.data().store
+    plan, scale = layout(store, ("codes", "dense")), Data(store=store, clock=Clock(1.0), threads=1).scale()
+    x = matrix(store, plan, store.split.train)
+    y = Data(store=store, clock=Clock(1.0), threads=1).encoded(store.split.train, scale)
+    settings = {**BASE, "objective": "l2", "verbosity": -1, "num_threads": 1}
+    booster = lgb.train(settings, lgb.Dataset(x, y, params=settings), ROUNDS)
+    graph = FittedBoosting(booster, plan, store.task, scale, float("nan"), [], None).graph()
+    tables = packed_trees(graph)
+    assert tables is not None
+    names, rows = [value.name for value in graph.graph.input], store.split.test[:BATCH]
+    ways: dict[str, Any] = {}
+    for count in (1, BATCH):
+        given, part = next(feeds(store, names, rows[:count])), matrix(store, plan, rows[:count])
+        ways[f"LightGBM {count}"] = lambda part=part: booster.predict(part, num_threads=1)
+        for name, network in (("operator", graph), ("tables", tables)):
+            session = Session(network)
+            ways[f"{name} {count}"] = lambda session=session, given=given: session.only(given)
+    us = {name: value / int(name.split()[1]) for name, value in interleaved(ways).items()}
+    found = []
+    for count in (1, BATCH):
+        times = {name: us[f"{name} {count}"] for name in ("LightGBM", "operator", "tables")}
+        found.append({
+            "what": f"boosting on one thread: {ROUNDS} trees as ONNX beside LightGBM's predictor, {count} row(s)",
+            "must": "the operator is not slower; tables as measured",
+            "seen": ", ".join(f"{name} {value:.1f} us a row" for name, value in times.items()), "n": REPEATED,
+            "met": times["operator"] <= times["LightGBM"],
+        })  # fmt: skip
+    return found
+
+
+def interleaved(ways: dict[str, Any]) -> dict[str, float]:
+    """Median microseconds of each call, all of them in turn, so that what else the machine does falls on all."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for each in ways.values():
+        each()
+    for _ in range(REPEATED):
+        for name, each in ways.items():
+            began = time.perf_counter()
+            each()
+            times[name].append(time.perf_counter() - began)
+    return {name: 1e6 * float(np.median(found)) for name, found in times.items()}
+
+
+def eager(name: str, data: Path, folder: Path) -> Found:
+    """A network in eager PyTorch beside its float and its int8 graph, one thread."""
+    import torch
+
+    from leadline.contenders.bodies import gathered
+    from leadline.contenders.portfolio import PORTFOLIO
+    from leadline.core.contender import Clock, Data
+    from leadline.graph.quantize import Static
+    from leadline.shrink.network import feeds
+
+    made = ll.fit(data / name, only="cnn", epochs=1, repeats=1, out=folder / f"{name}-net")
+    store = made.data().store
+    contender = PORTFOLIO["cnn"]
+    *_, fitted = contender.fit(Data(store=store, clock=Clock(EAGER_S), threads=2), 0)
+    graph = fitted.graph()  # type: ignore[union-attr]
+    names = [value.name for value in graph.graph.input]
+    static = Static(graph, list(feeds(store, names, store.split.train[:256], 32)), folder)
+    sessions = {"float": Session(graph), "int8": Session(static.quantized("minmax"))}
+    net, ways = fitted._net.eval(), dict[str, Any]()  # type: ignore[union-attr]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for count in (1, BATCH):
+        rows = store.split.test[:count]
+        given, tensors = next(feeds(store, names, rows)), gathered(store, names, rows)
+        ways[f"eager {count}"] = lambda tensors=tensors: net(*tensors)
+        for kind, session in sessions.items():
+            ways[f"{kind} {count}"] = lambda session=session, given=given: session.only(given)
+    with torch.inference_mode():
+        us = interleaved(ways)
+    torch.set_num_threads(threads)
+    found = []
+    for count in (1, BATCH):
+        times = {kind: us[f"eager {count}"] / us[f"{kind} {count}"] for kind in sessions}
+        found.append({
+            "what": f"eager PyTorch beside the file's network on one thread: {name}, cnn, {count} row(s)",
+            "must": "float at least 2 times as fast, int8 at least 4 times",
+            "seen": f"float {times['float']:.2f} times, int8 {times['int8']:.2f} times; eager "
+            f"{us[f'eager {count}'] / count:.1f} us a row",
+            "n": REPEATED, "met": times["float"] >= 2 and times["int8"] >= 4,
+        })  # fmt: skip
+    return found
+
+
 def rows() -> dict[str, Any]:
     """Name of a row -> how it is measured."""
 
     def of(name: str) -> Any:
         return lambda data, folder: winner(name, data, folder)
 
-    return {"level": level, "bytes": damaged, **{name: of(name) for name in WINNERS}}
+    nets = {f"eager-{name}": lambda data, folder, name=name: eager(name, data, folder) for name in ("fsdd", "cifar10")}
+    return {"level": level, "bytes": damaged, "predictor": predictor, **nets, **{name: of(name) for name in WINNERS}}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +18,9 @@ import pytest
 import leadline as ll
 from leadline.cli.commands import main
 from leadline.config import Settings
-from leadline.shrink.distill import targets_of
+from leadline.shrink.lessons import lesson_of
 from leadline.shrink.network import network_of, scores
-from leadline.shrink.page import recipe
+from leadline.shrink.recipes import python_recipe
 from leadline.system.errors import LeadlineError, ModelError, OutputError
 
 TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
@@ -64,9 +65,14 @@ def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
     name: str, run_of: Callable[[str], tuple[ll.Run, Any]], tmp_path: Path
 ) -> None:
     run, source = run_of(name)
-    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    before = _content(run.folder)
     found = run.shrink(source, out=tmp_path / "small", max_drop=0.2)
-    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before
+    assert _content(run.folder) == before
+    page = run.report().read_text()
+    assert page.count('<section id="smaller"') == page.count('<a href="#smaller">') == 1
+    assert (run.folder / re.findall('href="([^"]*small/report.html)"', page)[0]).samefile(found.report())
+    back = re.findall('href="([^"]*report.html)"', found.report().read_text())
+    assert (found.folder / back[0]).samefile(run.report())
     result = json.loads((tmp_path / "small" / "shrink.json").read_text())
     assert result == json.loads(json.dumps(found.result)) and result["chosen"] is not None, found
     rows = result["choosing_rows"] + result["judging_rows"]
@@ -88,11 +94,16 @@ def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
     assert result["why"].split(":")[0] in found.report().read_text()
 
 
+def _content(folder: Path) -> dict[Path, bytes]:
+    """All files but the report, which gets a section."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "report.html"}
+
+
 def test_the_five_lines_of_the_report_run_without_torch(run_of: Any, tmp_path: Path, mixed: Any) -> None:
     run, source = run_of("mixed")
     run.shrink(source, out=tmp_path / "small", max_drop=0.1)
     mixed(10).write_csv(tmp_path / "small" / "rows.csv")
-    code = recipe("model.onnx") + "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
+    code = python_recipe("model.onnx") + "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "small", capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "judged by" in ran.stdout and "p_yes" in ran.stdout
@@ -134,6 +145,7 @@ def test_the_default_allows_what_few_rows_can_certify_and_says_so(run_of: Any, t
 
 def test_students_are_taught_and_quantised(run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadline.shrink.distill.SHARES", (2, 8))
+    monkeypatch.setattr("leadline.contenders.deep.STARVED", 0)  # however short the time
     monkeypatch.setattr("leadline.shrink.candidates.METHODS", ("minmax",))
     monkeypatch.setattr("leadline.shrink.candidates.FRAGILE", ())
     run, source = run_of("pictures")
@@ -148,12 +160,34 @@ def test_a_target_is_the_softened_answer_and_some_label(run_of: Any) -> None:
     run, source = run_of("pictures")
     data = run.data(source)
     network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
-    targets, rows = targets_of(network, data.store, 0), data.rows("train")
-    assert np.allclose(targets[rows].sum(axis=1), 1, atol=1e-5) and not targets[data.rows("test")].any()
+    lesson, _ = lesson_of(data, network, run.folder, "cnn", None)
+    rows = data.rows("train")
+    assert np.allclose(lesson.targets[rows].sum(axis=1), 1, atol=1e-5) and not lesson.targets[data.rows("test")].any()
     soft = np.sqrt(np.clip(scores(network, data.store, rows), 1e-7, 1))
     soft /= soft.sum(axis=1, keepdims=True)
     labels = np.eye(2)[data.store.labels[rows]]
-    assert np.allclose(targets[rows], 0.7 * soft + 0.3 * labels, atol=1e-5)
+    assert np.allclose(lesson.targets[rows], 0.7 * soft + 0.3 * labels, atol=1e-5)
+
+
+def test_students_of_texts_learn_from_stretches_and_rows_without_labels(
+    run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leadline.shrink.lessons.TIMES", 2)
+    monkeypatch.setattr("leadline.contenders.deep.STARVED", 0)
+    run, source = run_of("texts")
+    data = run.data(source)
+    network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
+    more = source.drop("label").head(50)
+    lesson, said = lesson_of(data, network, run.folder, "bag", more)
+    train = data.rows("train")
+    new = lesson.store.split.train[len(train) :]
+    assert len(new) == 50 + 2 * len(train) and f"{len(new):,} rows without labels" in said[1]
+    (name,) = lesson.teacher.inputs
+    assert lesson.store.tensor(name)[new].any(axis=1).mean() > 0.9
+    assert np.allclose(lesson.targets[new], lesson.teacher.softened(scores(network, lesson.store, new)), atol=1e-4)
+    found = run.shrink(source, out=tmp_path / "small", max_drop=0.5, distill="3s", unlabelled=more)
+    rows = {row["name"]: row for row in found.result["frontier"]}
+    assert rows["student/32 int8 tables"]["bytes"] < rows["int8 tables"]["bytes"], found
 
 
 def test_fit_with_edge_makes_it_too_within_its_budget(

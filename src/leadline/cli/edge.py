@@ -21,6 +21,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     shrink.add_argument("--max-latency", help="ship only a file that answers one row in less, as in 1ms")
     shrink.add_argument("--prefer", default="size", help="what is least of the file: size or speed (default: size)")
     shrink.add_argument("--distill", help="train smaller networks on the model's answers for so long, as in 5m")
+    shrink.add_argument("--unlabelled", help="rows without labels that --distill learns from too: a source as for fit")
     shrink.add_argument("--out", help="the folder to make (default: RUN-small)")
 
 
@@ -35,7 +36,7 @@ def shrink(options: argparse.Namespace) -> int:
     with at_once():
         from leadline.results.registry import open_run
 
-    names = ("max_drop", "max_size", "max_latency", "prefer", "out", "distill")
+    names = ("max_drop", "max_size", "max_latency", "prefer", "out", "distill", "unlabelled")
     settings = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     found = open_run(options.run).shrink(options.source, **settings)
     print(found)

@@ -150,6 +150,8 @@ class Body:
     """
 
     build: Callable[[Block, int], BodyModule]  # block, channels -> its module
+    # block, divisor -> a narrower module, where channels do not say its width
+    narrow: Callable[[Block, int], BodyModule] | None = None
     form: str | None = None  # the feature view that it reads in place of the encoded tensor
     widths: tuple[int, ...] = ()  # channels of a convolution, by what a step costs; () is none
     batch: int = 128  # rows in a step, where they are few
@@ -317,6 +319,10 @@ class Kind(ABC):
             settings: how the value was decoded.
         """
         return (whole(value),)
+
+    def variants(self, cells: pl.Series, rng: np.random.Generator) -> pl.Series | None:
+        """Other values, as many, made of these; None: there is no such way. A model answers them for its students."""
+        return None
 
 
 @runtime_checkable

@@ -91,9 +91,13 @@ class Graph:
         self._constants.extend(inner.initializer)
         return {old.name: new.name for old, new in zip(model.graph.output, inner.output, strict=True)}
 
+    def body(self) -> onnx.GraphProto:
+        """The finished graph, as what a `Scan` or `If` of another graph holds; it may read values of that graph."""
+        return helper.make_graph(self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants)
+
     def model(self, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """The finished model, checked, with `metadata` in its properties."""
-        graph = helper.make_graph(self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants)
+        graph = self.body()
         used = domains(self._nodes)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used | {""}]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline")

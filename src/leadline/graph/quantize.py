@@ -20,7 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["METHODS", "Static", "dynamic_int8"]
+__all__ = ["METHODS", "Static", "dynamic_int8", "recurrent"]
 
 METHODS = ("minmax", "entropy", "percentile")  # of calibration
 WEIGHED = ("Conv", "Gemm", "MatMul")  # what int8 makes smaller
@@ -55,22 +55,22 @@ class Static:
         ]
         self._ranges: dict[str, Any] = {}
 
-    def quantized(self, method: str, floats: Sequence[str] = (), only: Sequence[str] = ()) -> onnx.ModelProto:
+    def quantized(self, method: str, names: Sequence[str] | None = None) -> onnx.ModelProto:
         """The network in int8.
 
         Args:
             method: of calibration, one of `METHODS`.
-            floats: nodes that stay float32.
-            only: the one node or so that is quantised (default: all).
+            names: the nodes with weights that are quantised, among `weighed`; others stay float32 (default: all are).
         """
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+        floats = [] if names is None else [name for name in self.weighed if name not in names]
         copy = self._model.__class__()
         copy.CopyFrom(self._model)
         settings = {"ActivationSymmetric": False, "WeightSymmetric": True}
         made = QDQQuantizer(
-            copy, True, False, QuantType.QInt8, QuantType.QUInt8, self._calibrated(method), list(only), list(floats),
+            copy, True, False, QuantType.QInt8, QuantType.QUInt8, self._calibrated(method), [], floats,
             list(WEIGHED + BETWEEN), settings,
         )  # fmt: skip
         made.quantize_model()
@@ -124,8 +124,17 @@ def _quietly() -> Iterator[None]:
         root.setLevel(before)
 
 
-def dynamic_int8(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
-    """The network with int8 weights in matrix products and recurrences, whose activations are scaled as they come."""
+def recurrent(network: onnx.ModelProto) -> list[str]:
+    """Names of nodes that `dynamic_int8` changes."""
+    constant = {each.name for each in network.graph.initializer}
+    nodes = [node for node in network.graph.node if node.op_type in (*RECURRENT, "Gemm")]
+    return [node.name for node in nodes if constant & set(node.input)]
+
+
+def dynamic_int8(network: onnx.ModelProto, nodes: Sequence[str], folder: Path) -> onnx.ModelProto:
+    """The network with int8 weights in these matrix products and recurrences, whose activations are scaled as they
+    come.
+    """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -134,6 +143,7 @@ def dynamic_int8(network: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     with _quietly():
         quantize_dynamic(
             str(source), str(target), op_types_to_quantize=list(RECURRENT), per_channel=True,
+            nodes_to_quantize=list(nodes),
             weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )  # fmt: skip
     return ordered(onnx.load(str(target)))

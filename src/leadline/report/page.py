@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from leadline.charts.format import clip, count, name, tag
+from leadline.charts.slots import slot
 from leadline.report import leaderboard, provenance
 from leadline.report.certainty import certainty
 from leadline.report.expected import expected
@@ -37,6 +38,7 @@ from leadline.report.spent import spent
 from leadline.report.summary import first_screen, headline
 from leadline.report.transfer import transfer
 from leadline.results.examples import Example, Found, Journey
+from leadline.shrink.run_report import SMALLER, SMALLER_LINK
 
 PAGE = 5_000_000  # bytes of a page, at most
 TEXT = 1_000_000  # bytes kept for the first screen, for the columns, and for what stands beside pictures and sounds
@@ -85,7 +87,7 @@ def render(
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<title>{subject}: {headline(facts)} · Leadline</title>\n<style>\n{style()}</style></head>\n"
         f"<body>{_top(facts)}<main>{first}"
-        f'<nav aria-label="Sections">{links}</nav>\n{body}</main>\n'
+        f'<nav aria-label="Sections">{links}{slot(SMALLER_LINK)}</nav>\n{body}{slot(SMALLER)}</main>\n'
         f"<footer>{made_by}. Measure before you go deep.</footer></body></html>\n"
     )
 

@@ -72,7 +72,7 @@ class Run:
         Args:
             source, test: where the data are now, or the frame or arrays that were given (default: as the run says).
             settings: fields of `leadline.shrink.limits.ShrinkSettings`: max_drop, max_size, max_latency, prefer, out,
-                distill.
+                distill, unlabelled.
 
         Raises:
             LeadlineError: where the run has no model, a limit cannot be certified, or the data have changed.

@@ -3,8 +3,9 @@
     convolutions, dense layers    int8, static; the calibration that valid chooses; fragile nodes stay float32
     other matrix products, LSTMs  int8, dynamic, with int8 tables
     tables whose rows are read    int8, a scale a row
-    trees                         the first half, quarter, ... of the rounds
-    anything with weights         half precision
+    n-grams that are looked up    a half, a quarter, ... of them
+    trees                         tables of small integers; the first half, quarter, ... of the rounds, and their tables
+    anything with weights         half precision; weights alone in int8
     students (shrink/distill.py)  the same of each of them
 
 Enters: a network, and the rows to calibrate and to choose by (train and valid; no row of the test). Leaves: candidates.
@@ -22,9 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.tensors import Tensors
-from leadline.graph.quantize import METHODS, Static, dynamic_int8
+from leadline.graph.quantize import METHODS, Static, dynamic_int8, recurrent
+from leadline.shrink.lookups import columns_of, fewer_columns
 from leadline.shrink.network import feeds, scores
-from leadline.shrink.tables import half_weights, int8_tables, large_weights
+from leadline.shrink.packed_trees import packed_trees
+from leadline.shrink.tables import half_weights, int8_tables, int8_weights, large_weights, matrices
 from leadline.shrink.trees import fewer_trees, trees_of
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ FRAGILE = (1, 2, 4, 8)  # nodes that stay float32, tried in turn
 PROBED = 64  # valid rows on which the error of one int8 node is measured
 MOST_NODES = 60  # that are probed one by one
 HALVINGS = 5  # of the trees
+GRAM_HALVINGS = 4  # of the n-grams
 WORTHWHILE = 0.95  # share of the bytes under which a candidate saves any
 
 
@@ -75,7 +79,7 @@ def candidates(network: onnx.ModelProto, making: Making, taught: Iterable[Studen
 def _of_student(student: Student, making: Making) -> Iterator[Candidate]:
     """A student in half precision, and in int8: distilled, then quantised."""
     if trees_of(student.network)[0]:
-        yield Candidate(name=student.name, describe=student.describe, network=student.network)
+        yield from _with_tables(Candidate(name=student.name, describe=student.describe, network=student.network))
         return
     for each in _all(student.network, making):
         yield dataclasses.replace(
@@ -83,17 +87,40 @@ def _of_student(student: Student, making: Making) -> Iterator[Candidate]:
         )
 
 
+def _with_tables(candidate: Candidate) -> Iterator[Candidate]:
+    """Trees as the runtime has an operator for them, which is fast; and as tables of integers, which are small."""
+    yield candidate
+    tables = packed_trees(candidate.network)
+    if tables is not None:
+        yield Candidate(
+            name=f"{candidate.name} packed", describe=f"{candidate.describe}; splits as tables of integers, leaves in "
+            "int8", network=tables,
+        )  # fmt: skip
+
+
 def _all(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
     trees, outputs = trees_of(network)
-    for halving in range(1, HALVINGS + 1):
+    for halving in range(HALVINGS + 1 if trees else 0):
         rounds = trees // outputs >> halving
         if rounds:
+            yield from _with_tables(Candidate(
+                name="trees" if not halving else f"trees/{1 << halving}",
+                describe=f"the first {rounds:,} of {trees // outputs:,} rounds of trees" if halving else "all trees",
+                network=fewer_trees(network, rounds * outputs) if halving else network,
+            ))  # fmt: skip
+    if columns_of(network):
+        for halving in range(1, GRAM_HALVINGS + 1):
+            fewer = fewer_columns(network, 1 / (1 << halving))
             yield Candidate(
-                name=f"trees/{1 << halving}", describe=f"the first {rounds:,} of {trees // outputs:,} rounds of trees",
-                network=fewer_trees(network, rounds * outputs),
+                name=f"n-grams/{1 << halving}", network=int8_tables(fewer), describe=f"{columns_of(fewer):,} of "
+                f"{columns_of(network):,} n-grams, those that weigh most, in int8 tables",
             )  # fmt: skip
-    if not large_weights(network):
-        return
+    if large_weights(network):
+        yield from _weights(network, making)
+
+
+def _weights(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
+    """Weights in fewer bits, and arithmetic in int8."""
     yield Candidate(name="float16", describe="weights in half precision", network=half_weights(network))
     kinds = {node.op_type for node in network.graph.node}
     if "Gather" in kinds:
@@ -101,14 +128,49 @@ def _all(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
             name="int8 tables", describe="tables in int8 with a scale a row, other weights in half precision",
             network=int8_tables(network),
         )  # fmt: skip
+    large, computed = matrices(network), recurrent(network)
+    if kinds & {"Conv", "MatMul", "Gemm", "LSTM"} and large:
+        weights = Candidate(
+            name="int8 weights", describe="weights in int8 that are widened on loading, arithmetic in float32",
+            network=int8_weights(network, large),
+        )  # fmt: skip
+        yield from _relieved(weights, network, making, large, lambda names: int8_weights(network, names))
     if "Conv" in kinds and "LSTM" not in kinds:
         yield from _static(network, making)
-    elif kinds & {"MatMul", "Gemm", "LSTM"}:
-        made = int8_tables(dynamic_int8(network, making.folder))
-        yield Candidate(
+    elif computed:
+
+        def quantized(nodes: Sequence[str]) -> onnx.ModelProto:
+            return int8_tables(dynamic_int8(network, nodes, making.folder))
+
+        dynamic = Candidate(
             name="dynamic int8", describe="int8 weights in matrix products and recurrences, activations scaled as they "
-            "come; other weights in int8 tables or half precision", network=made, integer=True,
+            "come; other weights in int8 tables or half precision", network=quantized(computed), integer=True,
         )  # fmt: skip
+        yield from _relieved(dynamic, network, making, computed, quantized)
+
+
+def _relieved(
+    candidate: Candidate, network: onnx.ModelProto, making: Making, names: Sequence[str],
+    made_of: Callable[[Sequence[str]], onnx.ModelProto],
+) -> Iterator[Candidate]:  # fmt: skip
+    """A candidate, and where it loses too much on valid, others in which its most fragile parts are not in int8.
+
+    Args:
+        names: of the parts that are in int8.
+        made_of: the network of which these alone are.
+    """
+    yield candidate
+    if making.drop(candidate.network) <= making.allowed:
+        return
+    order = _fragile(names, network, making.store, lambda name: made_of([name]))
+    for count in (count for count in FRAGILE if count < len(order)):
+        made = made_of([name for name in names if name not in order[:count]])
+        yield dataclasses.replace(
+            candidate, name=f"{candidate.name}, {count} float", network=made,
+            describe=f"{candidate.describe}; without the most fragile, of which there are {count}",
+        )  # fmt: skip
+        if making.drop(made) <= making.allowed:
+            return
 
 
 def _static(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
@@ -121,26 +183,17 @@ def _static(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
     drops = {method: making.drop(half_weights(static.quantized(method))) for method in METHODS}
     method = min(drops, key=lambda each: drops[each])
     how = f"static int8, calibrated by {method} on {len(few)} train rows"
-    yield Candidate(name="int8", describe=how, network=half_weights(static.quantized(method)), integer=True)
-    if drops[method] <= making.allowed:
-        return
-    order = _fragile(static, method, network, making.store)
-    for count in (count for count in FRAGILE if count < len(order)):
-        made = half_weights(static.quantized(method, floats=order[:count]))
-        yield Candidate(
-            name=f"int8, {count} float", describe=f"{how}; the {count} most fragile layers stay float32", network=made,
-            integer=True,
-        )  # fmt: skip
-        if making.drop(made) <= making.allowed:
-            return
+    yield from _relieved(
+        Candidate(name="int8", describe=how, network=half_weights(static.quantized(method)), integer=True),
+        network, making, static.weighed, lambda names: half_weights(static.quantized(method, names)),
+    )  # fmt: skip
 
 
-def _fragile(static: Static, method: str, network: onnx.ModelProto, store: Tensors) -> Sequence[str]:
-    """Nodes with weights, the one first whose int8 alone moves the answers to valid rows most."""
+def _fragile(
+    names: Sequence[str], network: onnx.ModelProto, store: Tensors, made_of: Callable[[str], onnx.ModelProto]
+) -> Sequence[str]:
+    """The names, the one first whose int8 alone moves the answers to valid rows most."""
     rows = store.split.valid[:PROBED]
     right = scores(network, store, rows)
-    moved = {}
-    for node in static.weighed[:MOST_NODES]:
-        made = scores(static.quantized(method, only=[node]), store, rows)
-        moved[node] = float(np.mean((made - right) ** 2))
-    return sorted(moved, key=lambda node: -moved[node])
+    moved = {name: float(np.mean((scores(made_of(name), store, rows) - right) ** 2)) for name in names[:MOST_NODES]}
+    return sorted(moved, key=lambda name: -moved[name])

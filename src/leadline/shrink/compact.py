@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.shrink.lookups import ranged
 from leadline.shrink.network import shorten
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ MOST_BEFORE = 65_535  # marked entries before a word, as uint16
 
 
 def compact(model: onnx.ModelProto) -> None:
-    """Store rising tables as ranks, and give values short names."""
+    """Store rising tables as ranks, lookups as ranges, and give values short names."""
+    ranged(model)
     graph = model.graph
     tables = {each.name: each for each in graph.initializer if _rises(each)}
     readers = [node for node in graph.node if set(node.input) & set(tables)]

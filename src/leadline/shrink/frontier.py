@@ -122,6 +122,12 @@ class Bench:
             answers=self.full[chooses], bench=self,
         )  # fmt: skip
 
+    @property
+    def inputs(self) -> list[tuple[str, str, list[int]]]:
+        """Name, type and shape of what the file takes of one row."""
+        one, _, _ = self._feeds
+        return [(name, values.dtype.name, list(values.shape)) for name, values in one.items()]
+
     def valid_drop(self, network: Any) -> float:
         """The drop of a network on valid rows, before calibration."""
         if self._valid_answers is None:

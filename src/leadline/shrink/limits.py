@@ -35,6 +35,7 @@ class ShrinkSettings:
     prefer: str = "size"  # what is least of the file: size or speed
     out: str | Path | None = None  # the folder to make; None: RUN-small
     distill: str | None = None  # time to train smaller networks on the model's answers; None: none are trained
+    unlabelled: Any = None  # a source of rows without labels, which the model answers for smaller networks to learn
     seconds: float = math.inf  # after which no further candidate is made
 
     @property

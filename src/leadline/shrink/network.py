@@ -72,22 +72,27 @@ def _tensor(store: Tensors, name: str) -> onnx.ValueInfoProto:
 
 def shorten(model: onnx.ModelProto) -> None:
     """Short names for what is neither input nor output: names are bytes of the file."""
-    graph = model.graph
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
-        return  # what lies in a branch refers to names outside
-    named = {value.name: value.name for value in [*graph.input, *graph.output]}
+    kept = {value.name: value.name for value in [*model.graph.input, *model.graph.output]}
+    _shorten(model.graph, kept)
+
+
+def _shorten(graph: onnx.GraphProto, named: dict[str, str]) -> None:
+    """By the one dictionary: what lies in a branch may read values outside, and no two values share a name."""
 
     def short(name: str) -> str:
         return named.setdefault(name, f"v{len(named):x}") if name else ""
 
-    for constant in graph.initializer:
-        constant.name = short(constant.name)
+    for value in [*graph.input, *graph.output, *graph.initializer]:
+        value.name = short(value.name)
     for node in graph.node:
         node.input[:] = [short(name) for name in node.input]
         node.output[:] = [short(name) for name in node.output]
         node.name = node.output[0]
         node.doc_string = ""
         del node.metadata_props[:]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _shorten(attribute.g, named)
 
 
 def feeds(store: Tensors, names: list[str], rows: np.ndarray, at_once: int = ROWS) -> Iterator[dict[str, np.ndarray]]:

@@ -12,8 +12,9 @@ from typing import Any
 from leadline.charts.format import esc, grid, micros, plain, size
 from leadline.charts.svg import Axis, Frame, Mark, scatter
 from leadline.contenders.families import BASELINE, DEEP
+from leadline.shrink.recipes import node_recipe, python_recipe
 
-__all__ = ["page", "recipe"]
+__all__ = ["body", "page"]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #10243a; --paper: #fbfaf6; --rule: #d5dde3; --quiet: #4c6075; --deep: #1c5c94;
@@ -41,19 +42,22 @@ td:last-child { text-align: left; }
 SHOWN = 5  # times the allowed drop, within which candidates are plotted; the table has all of them
 
 
-def recipe(model: str) -> str:
-    """Five lines of Python that answer rows with a file."""
+def page(result: Mapping[str, Any], folder: Path, run_report: str | None) -> str:
+    """The page of a shrink that went to `folder`; `run_report` is where the report of the run lies."""
+    title = "A smaller file" if result["chosen"] is not None else "No smaller file"
+    back = f'<p><a href="{esc(run_report)}">The report of the run</a></p>' if run_report else ""
     return (
-        "import leadline as ll\n\n"
-        f"model = ll.Model({model!r})\n"
-        "print(model.verify())\n"
-        'print(model.predict("rows.csv"))\n'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{esc(folder.name)}: {title}</title><style>{STYLE}</style></head><body>\n"
+        f'<p class="eyebrow">{esc(folder.name)}</p><h1>{title}</h1>\n{back}{body(result, "h2", "model.onnx")}'
+        "</body></html>\n"
     )
 
 
-def page(result: Mapping[str, Any], folder: Path) -> str:
-    """The page of a shrink that went to `folder`."""
-    rows, title = list(result["frontier"]), "A smaller file" if result["chosen"] is not None else "No smaller file"
+def body(result: Mapping[str, Any], heading: str, model: str) -> str:
+    """What ships and why, the frontier, and how to run the file at the path `model`."""
+    rows = list(result["frontier"])
     head = ("file", "size", "one row", "a row in a batch", "memory", result["metric"], "drop", "")
     table = grid(
         head,
@@ -68,18 +72,19 @@ def page(result: Mapping[str, Any], folder: Path) -> str:
         1, "Candidates",
     )  # fmt: skip
     notes = "".join(f"<li>{esc(note)}</li>" for note in result["notes"])
-    ships = result["chosen"] is not None
-    run = f"<h2>How to run it</h2><pre>{esc(recipe('model.onnx'))}</pre>" if ships else ""
+    run = ""
+    if result["chosen"] is not None:
+        run = (
+            f"<{heading}>How to run it</{heading}><p>In Python, which reads rows as they come and refuses a changed "
+            f"file:</p><pre>{esc(python_recipe(model))}</pre><p>In Node, with decoded values; in a browser the same "
+            f"lines with onnxruntime-web:</p><pre>{esc(node_recipe(model, result['inputs']))}</pre>"
+        )
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{esc(folder.name)}: {title}</title><style>{STYLE}</style></head><body>\n"
-        f'<p class="eyebrow">{esc(folder.name)}</p><h1>{title}</h1>\n'
-        f"<p>{esc(result['why'])}</p>\n<ul>{notes}</ul>\n<h2>Quality and size</h2>{_plot(result, rows)}\n{table}\n"
+        f"<p>{esc(result['why'])}</p>\n<ul>{notes}</ul>\n<{heading}>Quality and size</{heading}>"
+        f"{_plot(result, rows)}\n{table}\n"
         f"<p>{result['choosing_rows']:,} test rows chose the order of the tests, and the other "
         f"{result['judging_rows']:,} judged; scores and drops of the table are of the rows that chose. Times are of "
         f"one thread, on the whole file, in a process of its own ({esc(result['processor'])}).</p>\n{run}"
-        "</body></html>\n"
     )
 
 

@@ -1,7 +1,7 @@
 """A finished run's model made smaller, and proved not worse: the whole journey on one page.
 
 Enters: the data of a run (its model, rows, labels) and limits. Leaves: a folder with model.onnx, shrink.json and
-report.html; the run folder stays as it is.
+report.html, and a section in the report of the run; all else of the run folder stays as it is.
 
     candidates ─► frontier ─► sequence ─► proof ─► certificate
     train, valid  measured    half of the  other    in the file
@@ -27,6 +27,7 @@ from leadline.shrink.choose import halves, last_proved, sequence
 from leadline.shrink.frontier import Bench, Entry, FinishedRun
 from leadline.shrink.limits import Limits, ShrinkSettings
 from leadline.shrink.page import page
+from leadline.shrink.run_report import add_section, way
 from leadline.shrink.trees import trees_of
 from leadline.stats.noninferiority import Comparison, compare
 from leadline.system.errors import ModelError, OutputError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
 FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
+SLOWER = 1.05  # times the full file's time, above which a sentence says so
 WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
 MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
 
@@ -104,7 +106,7 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
         raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
     with made as scratch:
         bench = Bench(data, model, chooses, judges, Path(scratch))
-        taught = _taught(bench, settings.distill_seconds)
+        taught = _taught(bench, folder, settings)
         entries = _frontier(bench, limits, allowed, taught, until)
         order = sequence(
             [entry for entry in entries if entry.status == ""], lambda entry: float(entry.measured(limits.key)),
@@ -121,7 +123,8 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
         chosen = last_proved(order, proved)
         notes = [*([note] if note else []), *bench.notes, *_notes(chosen, bench)]
         result = _result(bench, entries, chosen, proofs, allowed, limits, len(chooses), notes)
-        _write(bench, chosen, result, proofs, final)
+        _write(bench, chosen, result, proofs, folder, final)
+    add_section(folder, result, final)
     return Shrunk(folder=final, result=result)
 
 
@@ -173,36 +176,43 @@ def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Stu
     return entries
 
 
-def _taught(bench: Bench, seconds: float) -> Iterable[Student]:
+def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Student]:
     """Students, trained when they are asked for: of trees always, which takes seconds; of networks in their time."""
+    seed = bench.data.settings.seed
     if trees_of(bench.network)[0]:
         from leadline.shrink.tree_students import tree_students
 
-        return tree_students(bench.network, bench.store, bench.data.settings.seed)
-    if not seconds:
-        return ()
+        yield from tree_students(bench.network, bench.store, seed)
+    if not settings.distill_seconds:
+        return
     if bench.store.task.generative:
         bench.notes.append("Students of a language model are not trained.")
-        return ()
+        return
     from leadline.shrink.distill import students
+    from leadline.shrink.lessons import lesson_of
 
     contender = str(bench.model.contract["contender"])
-    return students(bench.network, contender, bench.store, seconds, bench.data.settings.seed)
+    lesson, sentences = lesson_of(bench.data, bench.network, run, contender, settings.unlabelled)
+    bench.notes.extend(sentences)
+    yield from students(bench.network, contender, lesson, settings.distill_seconds, seed, bench.notes)
 
 
 def _notes(chosen: Entry | None, bench: Bench) -> list[str]:
     """What the user of a chosen file has to know."""
-    if chosen is None or not chosen.integer:
+    if chosen is None:
         return []
-    notes = [
-        f"int8 sums differ between classes of processors: this file is certified on {processor_class()}; run "
-        "`leadline verify` with the data on another one."
-    ]
+    notes = []
+    if chosen.integer:
+        notes.append(
+            f"int8 sums differ between classes of processors: this file is certified on {processor_class()}; run "
+            "`leadline verify` with the data on another one."
+        )
+    what = "int8" if chosen.integer else chosen.name
     for key, where in (("one_us", "for one row"), ("batch_us", "in a batch")):
-        if chosen.measured(key) > bench.base.measured(key):
+        if chosen.measured(key) > SLOWER * bench.base.measured(key):
             notes.append(
-                f"int8 is not faster on this processor {where}: {chosen.measured(key):,.1f} us a row, against "
-                f"{bench.base.measured(key):,.1f} us."
+                f"{what} is not faster on this processor {where}: {chosen.measured(key):,.1f} us a row, against "
+                f"{bench.base.measured(key):,.1f} us; --prefer speed ships the fastest file that is not worse."
             )
     return notes
 
@@ -234,13 +244,14 @@ def _result(
         "higher_is_better": bench.metric.higher_is_better,
         "prefer": limits.prefer, "max_drop": allowed, "choosing_rows": chooses, "judging_rows": judged,
         "calibration_rows": bench.calibration, "processor": processor_class(), "notes": notes, "frontier": frontier,
+        "inputs": bench.inputs,
         "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,
         "p": None if proof is None else proof.p,
     }  # fmt: skip
 
 
 def _write(
-    bench: Bench, chosen: Entry | None, result: dict[str, Any], proofs: Mapping[str, Comparison], final: Path
+    bench: Bench, chosen: Entry | None, result: dict[str, Any], proofs: Mapping[str, Comparison], run: Path, final: Path
 ) -> None:  # fmt: skip
     """The folder appears whole or not at all."""
     with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as folder:
@@ -251,5 +262,5 @@ def _write(
             row = next(row for row in result["frontier"] if row["name"] == chosen.name)
             row["bytes"] = (place / MODEL).stat().st_size
         (place / RECORD).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
-        (place / REPORT).write_text(page(result, final), encoding="utf-8")
+        (place / REPORT).write_text(page(result, final, way(final, run)), encoding="utf-8")
         place.rename(final)

@@ -7,6 +7,7 @@ loads the file. Of a table (`Gather` of rows) the rows that are read are widened
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,12 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["half_weights", "int8_tables", "large_weights"]
+__all__ = ["half_weights", "int8_tables", "int8_weights", "large_weights", "matrices"]
 
 FEWEST = 256  # numbers of a constant that is worth a node that widens it
 NARROW = 16  # columns of a table under which a scale a column takes less than one a row
-LARGEST_HALF = 6e4  # what half precision holds
-LEVELS = 127.0
+LARGEST_HALF, SMALL = 6e4, 1e-2  # what half precision holds, and below which it has fewer bits
+LEVELS, TINY = 127.0, 1e-12  # of a weight, and the least scale
 
 
 def large_weights(model: onnx.ModelProto) -> int:
@@ -33,32 +34,96 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
     made = model.__class__()
     made.CopyFrom(model)
-    ahead = []
+    ahead, scales = [], []
     for constant in made.graph.initializer:
         if not _large(constant):
             continue
         values = numpy_helper.to_array(constant)
         if not np.isfinite(values).all() or np.abs(values).max(initial=0) > LARGEST_HALF:
             continue
-        name = constant.name
-        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        ahead.append(helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.wide", to=TensorProto.FLOAT))
+        name, wide, scale = constant.name, f"{constant.name}.wide", _power(values)
+        constant.CopyFrom(numpy_helper.from_array((values / scale).astype(np.float16), f"{name}.half"))
+        out = wide if scale != 1 else name
+        ahead.append(helper.make_node("Cast", [f"{name}.half"], [out], name=wide, to=TensorProto.FLOAT))
+        if scale != 1:
+            scales.append(numpy_helper.from_array(scale, f"{name}.power"))
+            ahead.append(helper.make_node("Mul", [wide, f"{name}.power"], [name], name=f"{name}.scaled"))
+    made.graph.initializer.extend(scales)
     _put_ahead(made, ahead)
     return made
+
+
+def _power(values: np.ndarray) -> np.ndarray:
+    """What small values are divided by, so that half precision has all its bits for them: a power of two."""
+    largest = float(np.abs(values).max(initial=0))
+    return np.array(2.0 ** np.ceil(np.log2(largest)) if 0 < largest < SMALL else 1.0, np.float32)
+
+
+def matrices(model: onnx.ModelProto) -> list[str]:
+    """Names of large float32 constants of two or more axes."""
+    return [each.name for each in model.graph.initializer if _large(each) and len(each.dims) >= 2]
+
+
+def int8_weights(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+    """The same graph with these matrices and filters in int8, which are widened once, on loading; others are halved.
+
+    Each has a scale a row or a column of its last two axes, or a filter: whichever rounds it least.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    made = model.__class__()
+    made.CopyFrom(model)
+    ahead, scales = [], []
+    for constant in made.graph.initializer:
+        if constant.name not in names:
+            continue
+        values = numpy_helper.to_array(constant)
+        if not np.isfinite(values).all():
+            continue
+        stored, scale = min((_levels(values, axes) for axes in _axes(values)), key=lambda pair: _apart(values, *pair))
+        name = constant.name
+        constant.CopyFrom(numpy_helper.from_array(stored, f"{name}.int8"))
+        scales.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        ahead.append(
+            helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], name=f"{name}.cast", to=TensorProto.FLOAT)
+        )
+        ahead.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name], name=f"{name}.scaled"))
+    _put_ahead(made, ahead)
+    made = half_weights(made)
+    made.graph.initializer.extend(scales)
+    return made
+
+
+def _axes(values: np.ndarray) -> list[tuple[int, ...]]:
+    """Axes that share a scale, in turn; a scale has sixteen numbers at least."""
+    last = values.ndim - 1
+    ways = [(last,), (last - 1,), tuple(range(1, values.ndim))]
+    fitting = [axes for axes in ways if np.prod([values.shape[axis] for axis in axes]) >= NARROW]
+    return fitting or [tuple(range(values.ndim))]
+
+
+def _levels(values: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(levels int8, scales float32) with one scale for what lies along the axes."""
+    scale = np.maximum(np.abs(values).max(axis=axes, keepdims=True) / LEVELS, TINY).astype(np.float32)
+    return np.rint(values / scale).astype(np.int8), scale
+
+
+def _apart(values: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> float:
+    return float(((values - levels * scale) ** 2).sum())
 
 
 def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with every large float32 table, of which rows are gathered, in int8 with a scale a row.
 
-    A narrow table has a scale a column, as one a row would be as large as what it saves; its other large constants are
-    stored in half precision.
+    A narrow table, or one of single numbers, has a scale a column, as one a row would be as large as what it saves;
+    other large constants are stored in half precision.
     """
     from onnx import TensorProto, helper, numpy_helper
 
     made = model.__class__()
     made.CopyFrom(model)
     graph = made.graph
-    constants = {each.name: each for each in graph.initializer if _large(each) and len(each.dims) == 2}
+    constants = {each.name: each for each in graph.initializer if _large(each) and len(each.dims) <= 2}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for place, name in enumerate(node.input):
@@ -73,7 +138,7 @@ def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
             nodes.append(node)
             continue
         table, index, out = node.input[0], node.input[1], node.output[0]
-        wide = constants[table].dims[1] >= NARROW
+        wide = _columns(constants[table]) >= NARROW
         nodes.append(helper.make_node("Gather", [f"{table}.int8", index], [f"{out}.int8"], name=f"{out}.rows", axis=0))
         nodes.append(helper.make_node("Cast", [f"{out}.int8"], [f"{out}.wide"], name=f"{out}.cast", to=to))
         scale = f"{table}.scale"
@@ -86,7 +151,7 @@ def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
         if name not in readers:
             continue
         values = numpy_helper.to_array(constant)
-        axis = 1 if values.shape[1] >= NARROW else 0
+        axis = 1 if _columns(constant) >= NARROW else 0
         scale = np.maximum(np.abs(values).max(axis=axis, keepdims=True) / LEVELS, 1e-7).astype(np.float32)
         scale = scale.astype(np.float16).astype(np.float32) if axis == 1 else scale
         scale = np.maximum(scale, np.float32(6e-8))
@@ -97,6 +162,10 @@ def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.node[:]
     graph.node.extend(nodes)
     return half_weights(made)
+
+
+def _columns(table: onnx.TensorProto) -> int:
+    return int(table.dims[1]) if len(table.dims) == 2 else 1
 
 
 def _axis(node: onnx.NodeProto) -> int:

@@ -30,7 +30,7 @@ __all__ = ["tree_students"]
 
 SHARES = (3, 6, 12, 24)  # by which a student has fewer leaves
 LEAVES = 31  # of a tree
-MOST_ROWS = 100_000
+MOST_ROWS = 100_000  # times outputs, each of which has trees of its own
 LEARNING = (6.0, 0.05, 0.3)  # the rate is the first over the rounds, within the other two
 NEAREST = 1e-6  # of a probability to 0 or 1: what lies nearer has no more to teach
 
@@ -40,7 +40,7 @@ def tree_students(network: onnx.ModelProto, store: Tensors, seed: int) -> Iterat
     _, outputs = trees_of(network)
     plan = layout(store, ("codes", "dense"))
     rows = np.concatenate([store.split.train, store.split.valid])
-    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_ROWS])
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[: MOST_ROWS // outputs])
     scale = Data(store=store, clock=Clock(1.0), threads=1).scale()
     raw = _raw(scores(network, store, rows, most_threads()), store, scale)
     x = matrix(store, plan, rows)

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["fewer_trees", "leaves_of", "trees_of"]
+__all__ = ["MEMBER", "ensemble_of", "fewer_trees", "leaves_of", "settings_of", "trees_of"]
 
 MEMBER = 6  # of the operator's modes: membership of a set
 NODES = (
@@ -20,7 +20,7 @@ NODES = (
 
 def trees_of(model: onnx.ModelProto) -> tuple[int, int]:
     """(trees, outputs) of the ensemble in a network; (0, 1) where there is none."""
-    node = _ensemble(model)
+    node = ensemble_of(model)
     if node is None:
         return 0, 1
     settings = {attribute.name: attribute for attribute in node.attribute}
@@ -29,7 +29,7 @@ def trees_of(model: onnx.ModelProto) -> tuple[int, int]:
 
 def leaves_of(model: onnx.ModelProto) -> int:
     """Leaves of the ensemble."""
-    node = _ensemble(model)
+    node = ensemble_of(model)
     found = [attribute for attribute in node.attribute if attribute.name == "leaf_targetids"] if node else []
     return len(found[0].ints) if found else 0
 
@@ -40,10 +40,9 @@ def fewer_trees(model: onnx.ModelProto, trees: int) -> onnx.ModelProto:
 
     made = model.__class__()
     made.CopyFrom(model)
-    node = _ensemble(made)
+    node = ensemble_of(made)
     assert node is not None
-    found: dict[str, Any] = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    values = {name: numpy_helper.to_array(value) if hasattr(value, "dims") else value for name, value in found.items()}
+    values = settings_of(node)
     roots = list(values["tree_roots"])
     nodes = roots[trees] if trees < len(roots) else len(values["nodes_featureids"])
     ends = [
@@ -69,5 +68,14 @@ def fewer_trees(model: onnx.ModelProto, trees: int) -> onnx.ModelProto:
     return made
 
 
-def _ensemble(model: onnx.ModelProto) -> onnx.NodeProto | None:
+def settings_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of an ensemble by name: lists of whole numbers, and arrays."""
+    from onnx import helper, numpy_helper
+
+    found: dict[str, Any] = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    return {name: numpy_helper.to_array(value) if hasattr(value, "dims") else value for name, value in found.items()}
+
+
+def ensemble_of(model: onnx.ModelProto) -> onnx.NodeProto | None:
+    """The node of the ensemble."""
     return next((node for node in model.graph.node if node.op_type == "TreeEnsemble"), None)

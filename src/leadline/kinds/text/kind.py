@@ -57,6 +57,7 @@ VOCABULARY = 50_000
 BUCKETS = 1 << 18
 COUNTED = 500  # commonest tokens whose counts trees read
 PRIME = 1_000_003
+SHORTEST = 0.3  # share of a text that a stretch of it has, at least
 LONGEST_TEXT = 8_000  # characters of a value that are read
 
 
@@ -85,6 +86,12 @@ def _recurrent(block: Block, width: int) -> Any:
     return RecurrentBody(whole(block.settings, "vocabulary"), whole(block.settings, "length"))
 
 
+def _narrow_embedding(block: Block, divisor: int) -> Any:
+    from leadline.kinds.text.net import WIDTH, BagBody
+
+    return BagBody(whole(block.settings, "ngrams"), max(1, WIDTH // divisor))
+
+
 _IN_ORDER = Body(build=_encoder_body, batch=64, passes=8, steps=450, peak=3e-3, decay=1e-2, smoothing=0.1)
 
 
@@ -94,7 +101,7 @@ class Text(Kind):
     onnx_input = "str"
     prose, listed = True, False
     bodies = {
-        EMBEDDING: Body(build=_embedding, form=View.BAG, peak=3e-3, decay=1e-4),
+        EMBEDDING: Body(build=_embedding, narrow=_narrow_embedding, form=View.BAG, peak=3e-3, decay=1e-4),
         TOKEN_ATTENTION: _IN_ORDER,
         TOKEN_PASSES: replace(_IN_ORDER, build=_recurrent),
     }
@@ -132,6 +139,22 @@ class Text(Kind):
         value = str(value)
         word = r"\S+" if _unit(np.array([value], object)) == "word" else r"\S"
         return (pieces(value, [match.span() for match in re.finditer(word, value)]),)
+
+    def variants(self, cells: pl.Series, rng: np.random.Generator) -> pl.Series:
+        """A stretch of each text, and behind half of them a stretch of another one."""
+        texts = [str(text).split(" ") for text in cells.fill_null("")]
+
+        def stretch(words: list[str]) -> list[str]:
+            length = int(np.ceil(len(words) * rng.uniform(SHORTEST, 1)))
+            start = int(rng.integers(0, len(words) - length + 1))
+            return words[start : start + length]
+
+        others = rng.permutation(len(texts))
+        joined = [
+            stretch(words) + (stretch(texts[other]) if rng.random() < 1 / 2 else [])
+            for words, other in zip(texts, others, strict=True)
+        ]
+        return pl.Series(cells.name, [" ".join(words) for words in joined], dtype=pl.String)
 
     def fit(self, samples: list[Any], settings: Mapping[str, Any], limits: Limits) -> Fit:
         (texts,) = samples

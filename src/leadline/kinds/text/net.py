@@ -20,12 +20,13 @@ from leadline.nets.transformer import Block, normal
 
 UNKNOWN = 1  # the number of a token that is not in the vocabulary
 PLACES = 128  # that a text has, at most: tokens of longer ones share a place
+WIDTH = 64  # of an embedding
 
 
 class BagBody(nn.Module):
     """int32 n-gram numbers [N, K], 0 for none -> [N, width]. In training a share of the grams is left out."""
 
-    def __init__(self, grams: int, width: int = 64, dropped: float = 0.3) -> None:
+    def __init__(self, grams: int, width: int = WIDTH, dropped: float = 0.3) -> None:
         super().__init__()
         self.table = nn.Embedding(grams, width, padding_idx=0)
         nn.init.normal_(self.table.weight, std=0.1)

@@ -1,0 +1,50 @@
+"""The smaller file as a section of the run's own report, which has a place for it.
+
+Enters: what shrink.json holds, and both folders. Leaves: the page of the run with the section of the newest shrink.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from leadline.charts.format import esc
+from leadline.charts.slots import filled
+from leadline.shrink.page import body
+
+__all__ = ["SMALLER", "SMALLER_LINK", "add_section", "way"]
+
+SMALLER, SMALLER_LINK = "smaller", "smaller-link"  # places of the run's page
+PAGE = "report.html"
+
+
+def way(origin: Path, target: Path) -> str | None:
+    """The path from a page in one folder to the report in another; None where there is none, as between two drives."""
+    try:
+        found = os.path.relpath(target / PAGE, origin)
+    except ValueError:
+        return None
+    return found.replace(os.sep, "/")
+
+
+def add_section(run: Path, result: Mapping[str, Any], small: Path) -> None:
+    """Write what became of the smaller file in `small` into the report of the run, in place of an earlier section."""
+    title = "A smaller file" if result["chosen"] is not None else "No smaller file"
+    link = way(run, small)
+    more = f'<p><a href="{esc(link)}">A page of its own</a> lies in {esc(small.name)}.</p>' if link else ""
+    section = (
+        f'<section id="smaller" aria-labelledby="smaller-title"><h2 id="smaller-title">{title}</h2>'
+        f"{body(result, 'h3', (link or PAGE).removesuffix(PAGE) + 'model.onnx')}{more}</section>\n"
+    )
+    try:
+        page = (run / PAGE).read_text(encoding="utf-8")
+        page = filled(page, SMALLER_LINK, f'<a href="#smaller">{title}</a>')
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=run, delete=False) as file:
+            file.write(filled(page, SMALLER, section))
+        Path(file.name).replace(run / PAGE)
+    except OSError as error:
+        warnings.warn(f"The report of the run has no section on the smaller file: {error.strerror}.", stacklevel=2)
