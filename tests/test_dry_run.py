@@ -85,7 +85,7 @@ def test_folders_of_pictures_texts_and_numbers(look: Run, tmp_path: Path, messag
 
     messages().write_csv(tmp_path / "messages.csv")
     code, out, _ = look("messages.csv", "--target", "label")
-    assert code == 0 and "eligible contenders: bag (deep) against linear, boosting (classical)" in out
+    assert code == 0 and "eligible contenders: bag, transformer, rnn (deep) against linear, boosting (classical)" in out
 
     mixed(task="regression").write_csv(tmp_path / "numbers.csv")
     code, out, _ = look("numbers.csv", "--target", "y")
@@ -212,7 +212,8 @@ def test_the_command_that_installs_a_body_is_shown_where_one_could_race(
     assert "a pretrained body could race too: pip install 'leadline[pretrained]'" in said
     assert "none here is pretrained" in said
     said = look("texts.csv", "--target", "label", "--weights", tiny_bert)[1]
-    assert "bag, pretrained (deep)" in said and "could race" not in said and "a pretrained body can read them" in said
+    assert "bag, transformer, rnn, pretrained (deep)" in said and "could race" not in said
+    assert "a pretrained body can read them" in said
 
 
 def _absent(body: Any) -> Any:

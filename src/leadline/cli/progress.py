@@ -220,7 +220,7 @@ def farewell(run: Run) -> str:
     """The verdict in four lines."""
     result, shipped = run.result, run.result["shipped"]
     lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
-    if result["sides"] is not None:
+    if result.get("sides"):
         lines.append(result["sides"]["why"])
     if shipped is None:
         message = "no contender finished."

@@ -38,10 +38,9 @@ def bodies_of(store: Tensors, architectures: Sequence[str]) -> dict[str, Body]:
     return found
 
 
-def leading(bodies: dict[str, Body], architecture: str) -> list[Body]:
-    """Those of one architecture."""
-    offered = [kind.bodies.get(architecture) for kind in KINDS.values()]
-    return [body for body in bodies.values() if any(body is each for each in offered)]
+def leading(store: Tensors, bodies: dict[str, Body], architecture: str) -> list[Body]:
+    """Those of the preferred architecture, which a block has wherever its kind offers it."""
+    return [body for name, body in bodies.items() if architecture in KINDS[block_of(store, name).kind].bodies]
 
 
 def build(store: Tensors, bodies: dict[str, Body], outputs: int, width: int, trunk: tuple[int, ...]) -> Any:

@@ -94,7 +94,7 @@ class _Run(NetworkRun):
         convolutions = [body for body in self.bodies.values() if body.widths]
         self.conv = max(convolutions, key=lambda body: body.widths, default=None)
         self.mix = self.conv.mix if self.conv and data.task.one_class and len(self.names) == 1 else None
-        preferred = leading(self.bodies, contender.architectures[0])
+        preferred = leading(data.store, self.bodies, contender.architectures[0])
         self.longest = max(body.passes for body in preferred)
         self.least = max(body.steps for body in preferred)
         hidden = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
