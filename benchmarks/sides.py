@@ -26,7 +26,7 @@ from leadline.stats.worth import distance
 RESULTS = Path(__file__).parent / "results" / "sides.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "budget_s", "contenders", "machine", "versions")
 POOL, DRAWS, TRUTHS, SIZES = 5_000, 40, 4, (100, 200, 300)
-BUDGET = 30
+BUDGET, LONG = 30, 150  # seconds of a run on few rows, and of one that answers the rest of the pool too
 RACED = "linear,bag,pretrained"
 
 
@@ -56,12 +56,13 @@ def three_sides(data: Path, folder: Path) -> Found:
         for draw in range(TRUTHS):
             rows = pool.sample(POOL, seed=1_000 * size + draw, shuffle=True)
             done = ll.fit(
-                rows[:size], test=rows[size:], target="label", only=RACED, budget=BUDGET, repeats=1, seed=draw,
+                rows[:size], test=rows[size:], target="label", only=RACED, budget=LONG, repeats=1, seed=draw,
                 out=folder / f"truth-{size}-{draw}",
             )  # fmt: skip
             for side, score in _sides(done.result).items():
                 scores.setdefault(side, []).append(score)
         means = {side: float(np.mean(each)) for side, each in scores.items()}
+        assert len(means) == 3 and all(len(each) == TRUTHS for each in scores.values()), "a side has no score"
         best, second = sorted(means.values(), reverse=True)[:2]
         truth[size] = max(means, key=lambda side: means[side]) if best - second > POINTS else "tie"
         print(f"{size} rows: {truth[size]} of {means}", file=sys.stderr, flush=True)

@@ -9,7 +9,8 @@ from leadline.charts.format import clip, count, esc, name
 from leadline.report.explained import checks, how, model, rows, trust
 from leadline.report.layers import depth_section
 from leadline.report.media_budget import Room
-from leadline.report.page import LOGO, PAGE, POLICY, TEXT, style
+from leadline.report.page import PAGE, TEXT
+from leadline.report.shell import html_page
 from leadline.use.explain.records import Explanation
 
 
@@ -30,18 +31,10 @@ def render(found: Explanation) -> str:
         for key, title, text in sections
         if text
     )
-    title = f"Why {clip(_file(found), 48)} answers as it does"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{title} · Leadline</title>\n<style>\n{style()}</style></head>\n"
-        f'<body><header><span class="brand">{LOGO}Leadline</span><span>{name(found.source, 48)}</span>'
-        f"<span>{count(found.total)} rows</span></header>"
-        f'<div class="neatline" aria-hidden="true"></div><main>{_first(found)}'
-        f'<nav aria-label="Sections">{links}</nav>\n{body}</main>\n'
-        "<footer>Made by Leadline. Measure before you go deep.</footer></body></html>\n"
-    )
+    return html_page(
+        f"Why {clip(_file(found), 48)} answers as it does", [name(found.source, 48), f"{count(found.total)} rows"],
+        f'{_first(found)}<nav aria-label="Sections">{links}</nav>\n{body}',
+    )  # fmt: skip
 
 
 def _file(found: Explanation) -> str:
