@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from leadline.core.executor import PRINTED, Job
 from leadline.core.note import code_of
+from leadline.system.errors import LeadlineError
 
 if TYPE_CHECKING:
     from leadline.core.contender import Contender, Data, Fitted, Progress
@@ -64,8 +65,17 @@ def main(job_path: str | None = None) -> None:
             export(job, fitted, say)
     except Exception as error:
         traceback.print_exc()
-        say("failed", why=f"{type(error).__name__}: {error}"[:500])
+        say("failed", why=reason(error)[:500])
         sys.exit(1)
+
+
+def reason(error: Exception) -> str:
+    """Why a contender failed: our own errors are sentences, others need their type.
+
+    >>> reason(LeadlineError("give a larger --budget.")), reason(ValueError("negative"))
+    ('give a larger --budget', 'ValueError: negative')
+    """
+    return str(error).rstrip(".") if isinstance(error, LeadlineError) else f"{type(error).__name__}: {error}"
 
 
 def _age() -> float:
