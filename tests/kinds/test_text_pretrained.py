@@ -89,6 +89,17 @@ def test_case_and_accents_are_kept_where_the_model_keeps_them(
     assert peer.differ([*ODD, "Aa \u00c9\u00e9 A\u00e9"]) == []
 
 
+def test_a_vocabulary_is_made_once_and_anew_when_its_file_has_changed(tiny_bert: Path, tmp_path: Path) -> None:
+    words = (tiny_bert / "vocab.txt").read_text()
+    (tmp_path / "vocab.txt").write_text(words)
+    first = Vocabulary.read(tmp_path)
+    assert Vocabulary.read(tmp_path) is first  # the table of its characters takes a second
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert not Vocabulary.read(tmp_path).lowercase
+    (tmp_path / "vocab.txt").write_text(words + "\nanemone")
+    assert "anemone" in Vocabulary.read(tmp_path).pieces and "anemone" not in first.pieces
+
+
 def test_characters_of_all_planes_have_the_same_pieces(minilm: Peer) -> None:
     rng = np.random.default_rng(0)
     codes = np.concatenate([np.arange(1, 0xD800), np.arange(0xE000, 0x110000)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ IDEOGRAPHS = (
     (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
 )  # fmt: skip
 PRIVATE = ((0xE000, 0xF8FF), (0xF0000, 0xFFFFD), (0x100000, 0x10FFFD))
-CODES = (range(1, 0xD800), range(0xE000, 0x30000), range(0xE0000, 0xF0000))  # where characters are assigned
+CODES = (range(1, 0xD800), range(0xF900, 0x30000), range(0xE0000, 0xF0000))  # where characters are assigned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +56,8 @@ class Vocabulary:
         """
         words, path = folder / "vocab.txt", folder / "tokenizer_config.json"
         held = words.read_bytes() if words.exists() else gzip.decompress(UNCASED.read_bytes())
-        lines = held.decode().split("\n")
         facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return cls(
-            pieces={line.rstrip("\r"): number for number, line in enumerate(lines) if line},
-            lowercase=bool(facts.get("do_lower_case", True)), accents=facts.get("strip_accents"),
-        )  # fmt: skip
+        return _vocabulary(held, bool(facts.get("do_lower_case", True)), facts.get("strip_accents"))
 
     def number(self, mark: str) -> int:
         return self.pieces[mark]
@@ -77,13 +73,15 @@ class Vocabulary:
         """{character: packed numbers of what it becomes}; one that is not in it is an unknown letter."""
         from tokenizers.normalizers import BertNormalizer
 
-        signs = [chr(code) for codes in CODES for code in codes if chr(code) != BAR and not _within(code, PRIVATE)]
+        signs = [chr(code) for codes in CODES for code in codes if chr(code) != BAR]
         normalizer = BertNormalizer(lowercase=self.lowercase, strip_accents=self.accents)
         normal = normalizer.normalize_str(BAR.join(signs)).split(BAR)  # at once: a million calls take seconds
         assert len(normal) == len(signs)
         alone = _alone({*"".join(normal), *self.characters})
         table = {}
         for sign, becomes in zip(signs, normal, strict=True):
+            if becomes == sign and sign not in alone and sign not in self.characters and not sign.isspace():
+                continue  # a letter that no piece holds, as nearly all are
             numbers = self._numbers(becomes, alone)
             if numbers != [LETTER] and not (numbers == [ALONE] and _within(ord(sign), IDEOGRAPHS)):
                 table[sign] = sum(number * PACK**place for place, number in enumerate(numbers))
@@ -107,6 +105,13 @@ class Vocabulary:
         return np.array([ALONE, *(self.characters[sign] for sign in sorted(_alone(set(self.characters))))], np.int64)
 
 
+@lru_cache(maxsize=4)  # the table of its characters takes a second, and every fold and every column asks for it
+def _vocabulary(held: bytes, lowercase: bool, accents: bool | None) -> Vocabulary:
+    lines = held.decode().split("\n")
+    pieces = {line.rstrip("\r"): number for number, line in enumerate(lines) if line}
+    return Vocabulary(pieces=pieces, lowercase=lowercase, accents=accents)
+
+
 def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
     return any(low <= code <= high for low, high in ranges)
 
@@ -118,7 +123,7 @@ def _alone(signs: set[str]) -> set[str]:
     letter = "a"
     words = BertPreTokenizer().pre_tokenize_str(letter + letter.join(sorted(signs)) + letter)
     split = {word for word, _ in words if len(word) == 1 and word != letter}
-    return split | {sign for sign in signs if _within(ord(sign), IDEOGRAPHS)}
+    return split | (signs & {chr(code) for low, high in IDEOGRAPHS for code in range(low, high + 1)})
 
 
 def tokenizer(column: str, vocabulary: Vocabulary, length: int, dtype: Any = np.int32, name: str = "pieces") -> Any:
