@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import leadline as ll
-from leadline.contenders import pretrained
+from leadline.contenders import pretrained, states
 from leadline.contenders.pretrained import Bodies, Pretrained
 from leadline.contenders.states import Encoder, readers
 from leadline.core.contender import Clock, Data, Transferred
@@ -54,6 +54,20 @@ def test_a_content_is_encoded_once_by_all_processes(store: Any, prepare: Any, me
     other = prepare(longer, target="label", weights=str(tiny_bert), seed=1).store  # another view of the same texts
     assert other.block("text_0").forms["pieces"][0] != store.block("text_0").forms["pieces"][0]
     assert _states(_encoder(other), other, rows)[1] == len(rows)
+
+
+def test_of_long_rows_fewer_go_in_one_call(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, rows = _encoder(store), np.arange(20)
+    values = np.asarray(store.tensor(readers(store)[0].tensor)[rows])
+    monkeypatch.setattr(states, "ROOM", 3 * values.shape[1])
+    few = _encoder(store)
+    calls: list[int] = []
+    only = few.session.only
+    monkeypatch.setattr(few.session, "only", lambda feed: calls.append(len(*feed.values())) or only(feed))
+    np.testing.assert_allclose(few.fresh(values), whole.fresh(values), atol=2e-3)
+    assert (whole.at_once, few.at_once) == (16, 3) and sorted(calls) == [2, 3, 3, 3, 3, 3, 3]
+    monkeypatch.setattr(states, "ROOM", 1)
+    assert _encoder(store).at_once == 1
 
 
 def test_states_that_were_cut_short_are_computed_again(store: Any, tmp_path: Path) -> None:

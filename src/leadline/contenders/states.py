@@ -7,6 +7,7 @@ repeats, folds, seeds and later runs compute no state again. The shipped file ro
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import onnx
 
 AT_ONCE = 16  # rows in one call: short enough for a clock, long enough for threads
+ROOM = 1 << 21  # values in one call, at most: of long sounds and large pictures it takes fewer rows
 STEPS = 4  # such calls a thread between two looks at the clock
 KEY = 16  # bytes of a row's digest
 CALIBRATION = 128  # train rows by which activations of static int8 are scaled
@@ -79,12 +81,13 @@ class Encoder:
         self.session = Session(self.model)
         self.digest = content_digest(self.model)
         self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
+        self.at_once = max(1, min(AT_ONCE, ROOM // math.prod(store.tensor(reader.tensor).shape[1:])))
         self._padding = 0 if reader.found.body.view is not None else reader.block.padding
 
     def states(self, store: Tensors, rows: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
         """float16 [n, width] of one chunk of rows after another, and how many of them were not computed anew."""
         tensor = store.tensor(self.reader.tensor)
-        step = AT_ONCE * STEPS * self.threads
+        step = self.at_once * STEPS * self.threads
         try:
             for start in range(0, len(rows), step):
                 chunk = np.asarray(tensor[rows[start : start + step]])
@@ -103,9 +106,9 @@ class Encoder:
         feed = self.session.inputs[0]
 
         def one(start: int) -> np.ndarray:
-            return self.session.only({feed: values[start : start + AT_ONCE]}).astype(np.float16)
+            return self.session.only({feed: values[start : start + self.at_once]}).astype(np.float16)
 
-        starts = range(0, len(values), AT_ONCE)
+        starts = range(0, len(values), self.at_once)
         if len(starts) <= 1 or self.threads == 1:
             parts = [one(start) for start in starts]
         else:
