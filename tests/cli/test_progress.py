@@ -98,6 +98,15 @@ def test_plain_lines_of_steps_come_every_ten_seconds(capsys: pytest.CaptureFixtu
     ]
 
 
+def test_steps_of_what_came_before_are_not_those_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"event": "progress", "contender": "pretrained"}
+    with Terminal() as terminal:
+        terminal.take({"event": "start", "t": 0.2, "contender": "pretrained", "seconds": None})
+        terminal.take({**told, "t": 1.0, "step": 8_156, "steps": 8_156, "score": None})
+        terminal.take({**told, "t": 12.0, "step": 1, "steps": None, "score": 0.5})
+    assert capsys.readouterr().out.splitlines()[-1] == "  12.0 s  pretrained step 1: 0.5000 on valid"
+
+
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = {code for found in COLOUR.findall(show(monkeypatch, NO_COLOR="1")) for code in found[2:-1].split(";")}
     assert not codes & {str(n) for n in (*range(30, 50), *range(90, 108))}  # bold may stay, colour may not

@@ -141,7 +141,9 @@ class Terminal:
 
     def _progress(self, event: dict[str, Any]) -> None:
         line = self._lines[event["contender"]]
-        line.step, line.steps = event["step"] or line.step, event.get("steps") or line.steps
+        step = event["step"] or line.step
+        kept = line.steps if step >= line.step else None  # of states that were counted, when the model begins
+        line.step, line.steps = step, event.get("steps") or kept
         if event["score"] is not None:
             line.score = event["score"]
             line.curve = (*line.curve, event["score"])
