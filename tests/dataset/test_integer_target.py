@@ -13,7 +13,7 @@ from leadline.config import from_mapping
 from leadline.dataset.split_table import draw
 from leadline.dataset.table import Table, read
 from leadline.readers.source import read as read_source
-from leadline.system.errors import SourceError
+from leadline.system.errors import SourceError, TargetError
 
 RNG = np.random.default_rng(0)
 UNEVEN = RNG.choice(43, 2_000, p=RNG.dirichlet(np.ones(43) * 3))
@@ -49,6 +49,31 @@ def test_pictures_numbered_without_a_gap_are_classes(own_cache: Path) -> None:
     assert _table(own_cache, (X, ages)).task.name == "regression"
     numbers = RNG.choice(26, 1_300, p=RNG.dirichlet(np.ones(26) * 3))
     assert _table(own_cache, (RNG.normal(0, 1, (1_300, 3)), numbers)).task.name == "regression"  # no name, no pictures
+
+
+def _pictures(rows: int) -> pl.Series:
+    return pl.Series(RNG.integers(0, 255, (rows, 8, 8)).astype(np.uint8), dtype=pl.Array(pl.UInt8, (8, 8)))
+
+
+@pytest.mark.parametrize(("name", "each", "task"), [("label", 2, "multiclass"), ("age", 2, "multiclass"),
+                                                    ("age", 1, "regression")])  # fmt: skip
+def test_few_pictures_of_each_number_are_classes(name: str, each: int, task: str, own_cache: Path) -> None:
+    frame = pl.DataFrame({"x": _pictures(10 * each), name: np.arange(10 * each) % 10})
+    table = _table(own_cache, frame, target=name)
+    assert table.task.name == task
+    assert any("rows of" in note and "--task regression" in note for note in table.notes) == (task == "multiclass")
+
+
+def test_one_picture_of_each_label_is_one_sentence(own_cache: Path) -> None:
+    frame = pl.DataFrame({"x": _pictures(10), "label": np.arange(10)})
+    with pytest.raises(TargetError, match="has one row"):
+        _table(own_cache, frame, target="label")
+
+
+def test_few_rows_of_a_table_are_classes_only_by_name(own_cache: Path) -> None:
+    assert _table(own_cache, _frame("species", np.arange(20) % 10), target="species").task.name == "multiclass"
+    assert _table(own_cache, _frame("price", np.arange(20) % 10), target="price").task.name == "regression"
+    assert _table(own_cache, _frame("code", np.arange(20)), target="code").task.name == "regression"
 
 
 def test_numbers_that_come_equally_often_are_classes(own_cache: Path) -> None:

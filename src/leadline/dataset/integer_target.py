@@ -3,9 +3,9 @@
 Enters: the target's numbers in train, its name, and whether rows are images or audio. Leaves: whether they are
 classes, and a message that offers the other reading where neither is certain.
 
-Up to 20 different whole numbers are classes. More are classes where each comes often and something else says so: the
-name (ClassId, code, species), images or audio numbered from 0 or 1 without a gap, or each number exactly as often
-as the others, which no quantity does.
+Up to 20 different whole numbers are classes; of fewer than three rows each, where the name or the media say so too.
+More are classes where each comes often and something else says so: the name (ClassId, code, species), images or audio
+numbered from 0 or 1 without a gap, or each number exactly as often as the others, which no quantity does.
 
     >>> numbers = pl.Series([float(i % 43) for i in range(860)])
     >>> classes_or_quantity(numbers, "ClassId", media=False).classes
@@ -23,7 +23,7 @@ import polars as pl
 
 MOST_CLASSES = 20  # different whole numbers that are always classes
 MOST_NAMED = 1_000  # that can be, where something else says so
-OFTEN, SELDOM = 10, 3  # rows of each, on average: of many numbers; of few
+OFTEN, SELDOM, TWICE = 10, 3, 2  # rows of each, on average: of many numbers; of few; of few that are called classes
 EVENLY = 5  # rows of each where all come as often
 NAMING = re.compile(r"class|classes|labels?|category|code|type|species|kind|id|group")
 
@@ -46,18 +46,20 @@ def classes_or_quantity(numbers: pl.Series, target: str, *, named: bool = True, 
     count = numbers.n_unique()
     if not bool((numbers == numbers.round()).all()):
         return Guess(count <= min(2, max(2, len(numbers) // SELDOM)))
-    if count <= MOST_CLASSES:
-        return Guess(count <= max(2, len(numbers) // SELDOM))
     each = len(numbers) / count
+    by_name = named and any(map(NAMING.fullmatch, _words(target)))
+    in_order = media and float(numbers.to_numpy().min()) in (0.0, 1.0) and _without_gap(numbers, count)
+    if count <= MOST_CLASSES:
+        if count <= max(2, len(numbers) // SELDOM):
+            return Guess(True)
+        few = (by_name and media) or ((by_name or in_order) and each >= TWICE)
+        start = f"{count:,} different whole numbers in {len(numbers):,} rows of {target!r} are read as"
+        return Guess(few, f"{start} classes; --task regression takes them for a quantity." if few else None)
     if count > MOST_NAMED or each < EVENLY:
         return Guess(False)
     start = f"{count:,} different whole numbers in {target!r} are read as"
     counts = numbers.alias("value").value_counts()["count"]
-    by_name = named and any(map(NAMING.fullmatch, _words(target))) and each >= OFTEN
-    numbered = (
-        media and each >= OFTEN and float(numbers.to_numpy().min()) in (0.0, 1.0) and _without_gap(numbers, count)
-    )
-    if by_name or numbered or counts.n_unique() == 1:
+    if (each >= OFTEN and (by_name or in_order)) or counts.n_unique() == 1:
         return Guess(True, f"{start} classes; --task regression takes them for a quantity.")
     return Guess(False, f"{start} a quantity; --task multiclass takes each for a class." if each >= OFTEN else None)
 
