@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.contenders.linear import HALF, LOGISTIC, PLAIN, Search, Tried
+from leadline.contenders.linear import CROSSED, HALF, LOGISTIC, Linear, Search, Tried
+from leadline.contenders.linear_rows import FOLDS, PLAIN, Part
 from leadline.contenders.linear_solver import Solved
-from leadline.core.contender import Clock
+from leadline.core.contender import Clock, Data
 from leadline.metrics.metrics import METRICS
 from leadline.tasks.classification import Binary, Multiclass
 from leadline.tasks.multilabel import Multilabel
@@ -22,8 +23,12 @@ def _search(classes: int, task: Any = Multiclass) -> Search:
     names = tuple(map(str, range(classes)))
     made = task(target="y", classes=names, metric="accuracy")
     search.data = SimpleNamespace(task=made, classes=classes, clock=Clock(5.0))  # type: ignore[assignment]
-    search.scale, search.reserve, search._scales = (0.0, 1.0), 0.0, {PLAIN: None}
+    search.scale, search.reserve = (0.0, 1.0), 0.0
     return search
+
+
+def _solve(x: np.ndarray, y: np.ndarray, classes: int, strength: float = 1.0, start: Solved | None = None) -> Solved:
+    return Part(x, y, classes, np.zeros(x.shape[1], bool)).solve(strength, LOGISTIC, PLAIN, start, Clock(5.0))
 
 
 def _scores(search: Search, x: np.ndarray, solved: Solved) -> np.ndarray:
@@ -36,8 +41,8 @@ def test_a_class_without_rows_has_a_small_probability_and_a_column(seen: list[in
     x = rng.normal(size=(120, 3)).astype(np.float32)
     y = np.array(seen)[rng.integers(0, len(seen), 120)]
     search = _search(4)
-    first = search._solve(x, y, 1.0, LOGISTIC, PLAIN, None)
-    again = search._solve(x, y, 1.0, LOGISTIC, PLAIN, first)
+    first = _solve(x, y, 4)
+    again = _solve(x, y, 4, start=first)
     scores = _scores(search, x, first)
     assert scores.shape == (120, 4)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
@@ -49,7 +54,7 @@ def test_of_two_classes_the_one_that_rows_have_is_predicted() -> None:
     x = np.ones((20, 2), np.float32)
     for only in (0, 1):
         search = _search(2, Binary)
-        fitted = search._solve(x, np.full(20, only), 1.0, LOGISTIC, PLAIN, None)
+        fitted = _solve(x, np.full(20, only), 2)
         assert (_scores(search, x, fitted).argmax(axis=1) == only).all()
 
 
@@ -59,7 +64,7 @@ def test_a_label_of_every_row_and_one_of_none_are_predicted_by_their_shares() ->
     marks = np.stack([np.ones(50), np.zeros(50), x[:, 0] > 0], axis=1).astype(np.float32)
     search = _search(3, Multilabel)
     search.data.task = Multilabel(target="y", classes=("a", "b", "c"), metric="micro f1")  # type: ignore[misc]
-    scores = _scores(search, x, search._solve(x, marks, 10.0, LOGISTIC, PLAIN, None))
+    scores = _scores(search, x, _solve(x, marks, 3, strength=10.0))
     assert (scores[:, 0] > 0.9).all() and (scores[:, 1] < 0.1).all()
     assert ((scores[:, 2] > 0.5) == (x[:, 0] > 0)).mean() > 0.9
 
@@ -70,7 +75,7 @@ def _tried(right: np.ndarray, log_loss: float) -> Tried:
     nothing = Solved(weights=np.zeros((1, 1), np.float32), intercepts=np.zeros(1, np.float32))
     return Tried(
         strength=1.0, loss=LOGISTIC, bayes=HALF, solved=nothing, temperature=1.0, score=metric(truth, scores),
-        influence=metric.influence(truth, scores)[1], log_loss=log_loss,
+        judged=metric(truth, scores), influence=metric.influence(truth, scores)[1], log_loss=log_loss, crossed=False,
     )  # fmt: skip
 
 
@@ -83,3 +88,30 @@ def test_log_loss_decides_where_valid_cannot_tell_by_the_metric() -> None:
     assert not search._better(_tried(one_more, log_loss=0.6), _tried(base, log_loss=0.5))
     assert search._better(_tried(one_more, log_loss=0.4), _tried(base, log_loss=0.5))
     assert search._better(_tried(many_more, log_loss=0.6), _tried(base, log_loss=0.5))
+
+
+def test_folds_have_every_row_once_and_classes_evenly() -> None:
+    y = np.repeat([0, 1, 2], [50, 30, 10])
+    x = np.arange(90, dtype=np.float32)[:, None]
+    folds = Part(x, y, 3, np.zeros(1, bool)).folds()
+    assert len(folds) == FOLDS
+    np.testing.assert_array_equal(np.sort(np.concatenate([fold.rows for fold in folds])), np.arange(90))
+    for fold in folds:
+        assert np.bincount(y[fold.rows]).tolist() == [10, 6, 2]
+        assert not set(fold.x[:, 0]) & set(fold.part.x[:, 0]) and len(fold.part.y) == 72
+
+
+def _data(prepare: Any, mixed: Any, rows: int, **settings: Any) -> Data:
+    return Data(store=prepare(mixed(rows), target="y", **settings).store, clock=Clock(60.0), threads=1)
+
+
+def test_few_rows_are_compared_by_cross_validation(prepare: Any, mixed: Any) -> None:
+    few, many = (list(Linear().fit(_data(prepare, mixed, rows), 0))[-1] for rows in (300, 2 * CROSSED))
+    assert any("cross-validation chose" in line for line in few.describe)
+    assert any("valid chose" in line for line in many.describe)
+
+
+def test_rows_that_depend_on_each_other_are_not_held_out_at_random(prepare: Any, mixed: Any) -> None:
+    data = _data(prepare, mixed, 300)
+    data.store.dependent = True
+    assert any("as valid chose" in line for line in list(Linear().fit(data, 0))[-1].describe)

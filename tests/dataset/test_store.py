@@ -13,7 +13,7 @@ from PIL import Image
 
 from leadline.core.contender import Clock, Data
 from leadline.dataset.split import split
-from leadline.dataset.store import again
+from leadline.dataset.store import again, build
 from leadline.graph.runtime import Session
 from leadline.system.errors import SourceError
 
@@ -163,3 +163,14 @@ def test_pictures_are_not_decoded_again(bars: Any, prepare: Any, monkeypatch: py
     with again(made.store, made.table, split(made.table.labels, np.zeros(80), 0, fold=2)) as store:
         (block,) = store.blocks
         np.testing.assert_array_equal(store.tensor(block.name), made.store.tensor(block.name))
+
+
+@pytest.mark.parametrize("key", [{"group": "who"}, {"time_column": "when"}, {"group": None, "time_column": None}])
+def test_a_store_and_its_folds_know_whether_rows_depend_on_each_other(
+    key: dict[str, Any], mixed: Any, prepare: Any, tmp_path: Path
+) -> None:
+    table = prepare(mixed(60), target="y").table
+    parts = split(table.labels, table.part, 0)
+    store = build(table, parts, tmp_path, seconds=10.0, key=key)
+    with again(store, table, parts) as fold:
+        assert store.dependent == fold.dependent == any(key.values())

@@ -30,6 +30,9 @@ class Beside:
         assert not marks[width:].any()
         return self.sparse[rows, marks[:width]]
 
+    def taken(self, rows: np.ndarray) -> Beside:
+        return Beside(sparse=self.sparse[rows], dense=self.dense[rows])
+
     @property
     def T(self) -> Turned:  # noqa: N802  as matrices have it
         return Turned(of=self)

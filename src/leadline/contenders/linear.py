@@ -2,25 +2,26 @@
 
 Where there is text, the regression is tried with weights that are as large as naive Bayes finds their grams telling
 (Wang & Manning 2012), by half, in full or not at all, and with the squared hinge loss of a support vector machine. The
-strength of regularisation runs along a path, each fit from where the last one stands. All of it is chosen by valid;
-the model is then fitted again on train and valid.
+strength of regularisation runs along a path, each fit from where the last one stands. All of it is chosen by valid, of
+few rows by cross-validation over train and valid (a fifth of 200 rows cannot tell two strengths apart); the model is
+then fitted again on train and valid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from leadline.contenders.beside import Beside
 from leadline.contenders.design import Design
 from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, layout
 from leadline.contenders.grams import Cutter
 from leadline.contenders.linear_printed import Learned, print_linear
-from leadline.contenders.linear_solver import HINGE, LOGISTIC, NOTHING, SQUARED, Problem, Solved, naive_bayes, solve
+from leadline.contenders.linear_rows import PLAIN, Fold, Part, answers, stacked
+from leadline.contenders.linear_solver import HINGE, LOGISTIC, NOTHING, SQUARED, Solved
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.kind import View
 from leadline.core.note import SAMPLED, Note
@@ -36,14 +37,15 @@ if TYPE_CHECKING:
 
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # C, inverse of the penalty: the usual one first, in case there is time for one
 TEXT_STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # of texts, a path: it ends where valid gets worse
-NEVER = -15.0  # added to the intercept of a class that no row has
 FEW_ITERATIONS = 50  # stopped before so many, a loss says nothing about the family
-PLAIN, HALF, FULL = 0.0, 0.5, 1.0  # shares of naive Bayes in the variance of a gram's weight
+HALF, FULL = 0.5, 1.0  # shares of naive Bayes in the variance of a gram's weight
 HINGE_STRENGTH = 0.1  # of the best strength of a logistic loss: a squared hinge is that much steeper
 TEMPERATURES = np.geomspace(0.5, 16, 21)  # by which raw values of texts become log odds, as valid has it
 CUTTING, TIMED = 0.3, 256  # share of the time left for cutting texts into n-grams, and rows by which it is timed
 TELLING = 1.5  # standard errors of a difference on valid rows, from which it tells two fits apart
 LEAST_P = 1e-7
+CROSSED = 1_000  # rows of train and valid, up to which fits are compared by cross-validation over both
+CROSSING = 0.02  # share of the time left that a first fit may take for that
 WHAT = {
     (LOGISTIC, PLAIN): "logistic regression", (LOGISTIC, HALF): "logistic regression, half weighted by naive Bayes",
     (LOGISTIC, FULL): "logistic regression weighted by naive Bayes",
@@ -119,13 +121,15 @@ class Tried:
     bayes: float
     solved: Solved
     temperature: float
-    score: float
-    influence: np.ndarray  # of each valid row on the score
+    score: float  # on valid rows
+    judged: float  # as `score`, on the rows by which fits are compared
+    influence: np.ndarray  # of each of these rows on it
     log_loss: float
+    crossed: bool  # whether these rows are those of train and valid, by cross-validation
 
     def describe(self, text: bool) -> str:
         what = f"{WHAT[self.loss, self.bayes]}, " if text and self.loss != SQUARED else ""
-        return f"{what}C = {self.strength:g}, as valid chose"
+        return f"{what}C = {self.strength:g}, as {'cross-validation' if self.crossed else 'valid'} chose"
 
 
 class Columns(Protocol):
@@ -171,7 +175,19 @@ class Search:
         self.metric = METRICS[store.task.metric]
         self.loss = SQUARED if data.task.numeric else LOGISTIC
         self.best: Tried = None  # type: ignore[assignment]  # until the first fit
-        self._scales: dict[float, np.ndarray | None] = {PLAIN: None}
+        self._part = self._rows(self.x, self.y)
+        self._crossed = self._folds(data.labels(train))
+
+    def _rows(self, x: Any, y: np.ndarray) -> Part:
+        return Part(x, y, self.data.classes, self.design.are_grams())
+
+    def _folds(self, labels: np.ndarray) -> _Crossed | None:
+        """Train and valid rows, where they are few and any of them may be held out."""
+        y = np.concatenate([self.y, self.y_valid])
+        if len(y) > CROSSED or self.data.store.dependent:
+            return None
+        folds = self._rows(stacked(self.x, self.x_valid), y).folds()
+        return _Crossed(y=y, truth=np.concatenate([labels, self.truth]), folds=folds)
 
     def tried(self, whole: bool = True) -> Iterator[Progress]:
         """Fits while there is time for two more.
@@ -212,33 +228,46 @@ class Search:
                 yield tried
 
     def _try(self, strength: float, loss: str, bayes: float, start: Solved | None) -> Tried:
-        solved = self._solve(self.x, self.y, strength, loss, bayes, start)
-        raw = np.asarray(self.x_valid @ solved.weights) + solved.intercepts
+        clock = self.data.clock
+        began = clock.spent()
+        solved = self._part.solve(strength, loss, bayes, start, clock, self.reserve)
+        if not self.a_fit and clock.spent() - began > CROSSING * (clock.left() - self.reserve):
+            self._crossed = None
+        raw = answers(self.x_valid, solved)
+        judged, y, truth = raw, self.y_valid, self.truth
+        if (crossed := self._crossed) is not None:
+            judged, y, truth = np.empty((len(crossed.y), raw.shape[1]), np.float32), crossed.y, crossed.truth
+            for fold in crossed.folds:
+                fold.last = fold.part.solve(strength, loss, bayes, fold.last, clock, self.reserve)
+                judged[fold.rows] = answers(fold.x, fold.last)
         calibrated = bool(self.path) and loss != SQUARED  # or the strength would be chosen by how sure it makes
-        temperature = min(TEMPERATURES, key=lambda t: self._log_loss(t * raw)) if calibrated else 1.0
-        scores = self.data.task.activate(raw * np.float32(temperature), self.scale)
+        temperature = min(TEMPERATURES, key=lambda t: self._log_loss(t * judged, y)) if calibrated else 1.0
+        scores = self._scores(judged, temperature)
         tried = Tried(
             strength=strength, loss=loss, bayes=bayes, solved=solved, temperature=float(temperature),
-            score=self.metric(self.truth, scores), influence=self.metric.influence(self.truth, scores)[1],
-            log_loss=self._log_loss(temperature * raw),
+            score=self.metric(self.truth, self._scores(raw, temperature)), judged=self.metric(truth, scores),
+            influence=self.metric.influence(truth, scores)[1], log_loss=self._log_loss(temperature * judged, y),
+            crossed=crossed is not None,
         )  # fmt: skip
         if self.best is None or self._better(tried, self.best):
             self.best = tried
         return tried
 
+    def _scores(self, raw: np.ndarray, temperature: float) -> np.ndarray:
+        return np.asarray(self.data.task.activate(raw * np.float32(temperature), self.scale))
+
     def _better(self, one: Tried, two: Tried) -> bool:
-        """By the metric; where valid rows are too few to tell by it, by log loss."""
+        """By the metric; where rows are too few to tell by it, by log loss."""
         if self.data.task.numeric:
-            return self.metric.better(one.score, two.score)
+            return self.metric.better(one.judged, two.judged)
         difference = one.influence - two.influence
         error = float(np.sqrt((difference**2).mean() / len(difference)))
-        if abs(one.score - two.score) > TELLING * error:
-            return self.metric.better(one.score, two.score)
+        if abs(one.judged - two.judged) > TELLING * error:
+            return self.metric.better(one.judged, two.judged)
         return one.log_loss < two.log_loss
 
-    def _log_loss(self, raw: np.ndarray) -> float:
-        """Of valid rows; what is squared, where answers are values."""
-        y = self.y_valid
+    def _log_loss(self, raw: np.ndarray, y: np.ndarray) -> float:
+        """What is squared, where answers are values."""
         if self.data.task.numeric:
             return float(((raw[:, 0] - y) ** 2).mean())
         p = self.data.task.activate(raw.astype(np.float32), self.scale).clip(LEAST_P, 1 - LEAST_P)
@@ -250,106 +279,18 @@ class Search:
         """The best fit once more, on train and valid rows."""
         best = self.best
         both = np.concatenate([self.y, self.y_valid])
-        self._scales = {PLAIN: None}
-        x, self.x = _stack(self.x, self.x_valid), None
-        return self._solve(x, both, best.strength, best.loss, best.bayes, best.solved)
-
-    def _solve(self, x: Any, y: np.ndarray, strength: float, loss: str, bayes: float, start: Solved | None) -> Solved:
-        if loss == SQUARED and isinstance(x, np.ndarray):
-            return _ridge(x, y, strength)
-        known = _known(y, self.data.classes)
-        if known is not None and len(known) < (2 if y.ndim == 1 else 1):
-            return _spread(None, x.shape[1], y, known, self.data.classes)
-        inner = y if known is None else np.searchsorted(known, y) if y.ndim == 1 else y[:, known]
-        problem = Problem(x=x, y=inner, strength=strength, loss=loss)
-        problem = replace(problem, scale=self._weight(problem, bayes))
-        held = _gathered(start, known, y.ndim)
-        solved = solve(problem, self.data.clock, held, self.reserve)
-        return solved if known is None else _spread(solved, x.shape[1], y, known, self.data.classes)
-
-    def _weight(self, problem: Problem, bayes: float) -> np.ndarray | None:
-        """How large a weight may be: float32 [columns, outputs]."""
-        if bayes not in self._scales:
-            grams = self.design.are_grams()
-            found = np.ones((len(grams), problem.outputs), np.float32)
-            ratio = naive_bayes(problem.x[:, grams], problem.y, problem.outputs)
-            found[grams] = np.sqrt(1 - bayes + bayes * ratio**2)
-            self._scales[bayes] = found
-        return self._scales[bayes]
+        x, self.x, self._crossed = stacked(self.x, self.x_valid), None, None
+        self._part = self._rows(x, both)
+        return self._part.solve(best.strength, best.loss, best.bayes, best.solved, self.data.clock, self.reserve)
 
 
-def _stack(x: Any, x_valid: Any) -> Any:
-    from scipy import sparse
+@dataclass(frozen=True, kw_only=True)
+class _Crossed:
+    """Train and valid rows in folds."""
 
-    if isinstance(x, Beside):
-        return x.above(x_valid)
-    return sparse.vstack([x, x_valid], format="csr") if sparse.issparse(x) else np.concatenate([x, x_valid])
-
-
-def _ridge(x: np.ndarray, y: np.ndarray, strength: float) -> Solved:
-    """Of few columns that are all full, least squares are solved at once."""
-    from sklearn.linear_model import Ridge
-
-    model = Ridge(alpha=1.0 / strength).fit(x, y)
-    return Solved(
-        weights=np.asarray(model.coef_, np.float32).reshape(-1, 1),
-        intercepts=np.asarray([model.intercept_], np.float32),
-    )
-
-
-def _known(y: np.ndarray, classes: int) -> np.ndarray | None:
-    """Classes that rows have, or labels that some rows have and some have not; None where those are all, or none."""
-    if not classes:
-        return None
-    if y.ndim == 1:
-        known = np.unique(y)
-    else:
-        count = y.sum(axis=0)
-        known = np.flatnonzero((count > 0) & (count < len(y)))
-    return None if len(known) == classes else known
-
-
-def _spread(solved: Solved | None, columns: int, y: np.ndarray, known: np.ndarray | None, classes: int) -> Solved:
-    """Weights of known classes as of all: a class without a row to learn from is hardly ever predicted.
-
-    A label that all rows have, or none, is predicted by its share alone.
-    """
-    assert known is not None
-    if y.ndim == 2:
-        share = (y.sum(axis=0) + 0.5) / (len(y) + 1)
-        intercepts = np.log(share / (1 - share)).astype(np.float32)
-        weights = np.zeros((columns, classes), np.float32)
-        if solved is not None:
-            weights[:, known], intercepts[known] = solved.weights, solved.intercepts
-    elif classes == 2:  # one column tells both, and one class is known
-        weights = np.zeros((columns, 1), np.float32)
-        intercepts = np.full(1, NEVER if known[0] == 0 else -NEVER, np.float32)
-    else:
-        weights = np.zeros((columns, classes), np.float32)
-        inner = np.zeros(len(known), np.float32)
-        if solved is not None:
-            inner, held = solved.intercepts, solved.weights
-            if len(known) == 2:
-                inner, held = (np.concatenate([np.zeros_like(part), part], axis=-1) for part in (inner, held))
-            weights[:, known] = held
-        intercepts = np.full(classes, inner.min() + NEVER, np.float32)
-        intercepts[known] = inner
-    return Solved(
-        weights=weights, intercepts=intercepts, iterations=solved.iterations if solved else 0,
-        cut=solved.cut if solved else False,
-    )  # fmt: skip
-
-
-def _gathered(start: Solved | None, known: np.ndarray | None, dimensions: int) -> Solved | None:
-    """Of all classes those that are known, as the solver has them."""
-    if start is None or known is None:
-        return start
-    parts = [start.weights, start.intercepts]
-    if len(known) == 2 and dimensions == 1:
-        weights, intercepts = (part[..., known[[1]]] - part[..., known[[0]]] for part in parts)
-    else:
-        weights, intercepts = (part[..., known] for part in parts)
-    return replace(start, weights=weights, intercepts=intercepts)
+    y: np.ndarray
+    truth: np.ndarray  # as the metric takes it
+    folds: list[Fold]
 
 
 class FittedLinear:

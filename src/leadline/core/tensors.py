@@ -67,6 +67,10 @@ class Tensors(Protocol):
     def labels(self) -> np.ndarray: ...
 
     @property
+    def dependent(self) -> bool:
+        """Whether rows of one group, or near in time, are alike, so that no rows are held out of train at random."""
+
+    @property
     def cache(self) -> Path:
         """A folder for what is derived from rows and found by their content, so that it need not be computed again."""
 

@@ -38,7 +38,7 @@ from leadline.system.errors import SourceError
 from leadline.system.resources import most_threads
 from leadline.tasks import task_of
 
-FORMAT = 15  # raised when the content of a store changes
+FORMAT = 16  # raised when the content of a store changes
 USUAL = 300.0  # seconds, by which a kind chooses its size where there is no budget
 CHUNK = 4_096  # rows read at once, at least
 MOST_READ = 2**21  # values read at once
@@ -65,6 +65,7 @@ class Store:
         self.share: float = facts["share"]  # of the rows that were sampled to be decoded
         self.a_row: float = facts["a_row"]  # seconds to decode and encode an image or audio file
         self.unread: int = facts["unread"]  # rows that there was no time to decode
+        self.dependent: bool = facts["dependent"]
         self.weights: str | None = facts["weights"]  # the setting by which pretrained bodies were found
         self.split = Split(**{name: np.load(self.path / f"{name}.npy") for name in ("train", "valid", "calib", "test")})
         self.labels: np.ndarray = np.load(self.path / "labels.npy")
@@ -126,7 +127,8 @@ def build(
 
     Args:
         seconds: the budget, by which a kind chooses its size (an image its pixels).
-        key: everything else that shaped the split, for the name of the store.
+        key: everything else that shaped the split, for the name of the store; its `group` or `time_column` make rows
+            dependent.
         share: of the rows that an earlier run had time to decode (default: as many as there is time for).
         like: a store of the same rows in another split, whose images and audio need not be decoded again.
         weights: of pretrained bodies, as the settings name them.
@@ -148,7 +150,8 @@ def build(
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
     try:
-        _write(temporary, table, split, seconds, share if like is None else like.share, like, weights)
+        dependent = bool(key.get("group") or key.get("time_column"))
+        _write(temporary, table, split, seconds, share if like is None else like.share, like, weights, dependent)
         try:
             temporary.rename(final)
         except OSError:  # another run has just made the same store
@@ -166,13 +169,13 @@ def again(store: Store, table: Table, split: Split) -> Iterator[Store]:
     Images and audio are not decoded again: their encoding fits nothing but a size.
     """
     with tempfile.TemporaryDirectory(prefix=".fold-", dir=store.path.parent, ignore_cleanup_errors=True) as folder:
-        _write(Path(folder), table, split, USUAL, store.share, store, store.weights)
+        _write(Path(folder), table, split, USUAL, store.share, store, store.weights, store.dependent)
         yield Store(folder)
 
 
 def _write(
     folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None,
-    weights: str | None,
+    weights: str | None, dependent: bool,
 ) -> None:  # fmt: skip
     groups = grouped(table.inputs)
     reused = []
@@ -216,6 +219,7 @@ def _write(
         "source": table.source.name, "rows": table.rows, "task": table.task.as_dict(),
         "blocks": [asdict(block) for block in blocks],
         "bad": sorted(bad.items()), "share": ration.share, "a_row": a_row, "unread": len(unread), "weights": weights,
+        "dependent": dependent,
     }  # fmt: skip
     (folder / "store.json").write_text(json.dumps(facts, ensure_ascii=False))
 

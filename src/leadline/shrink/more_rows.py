@@ -83,6 +83,10 @@ class Longer:
         return self._store.blocks
 
     @property
+    def dependent(self) -> bool:
+        return self._store.dependent
+
+    @property
     def cache(self) -> Path:
         return self._store.cache
 
