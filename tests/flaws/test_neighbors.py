@@ -12,6 +12,7 @@ from PIL import Image
 from leadline.flaws.near_duplicates import find_duplicates
 from leadline.kinds.image.similarity import alike
 from leadline.kinds.neighbors import nearest, pairs
+from leadline.kinds.text import similarity
 from leadline.kinds.text import similarity as minhash
 from leadline.kinds.text.similarity import pairs_of
 
@@ -101,6 +102,27 @@ def test_a_text_with_a_word_changed_is_a_near_duplicate_and_a_template_is_not() 
     assert sum((i, 300 + i) in found for i in range(40)) >= 38
     template = [f"please play {' '.join(rng.choice(WORDS, 2))} by the {rng.choice(WORDS)} band" for _ in range(200)]
     assert len(pairs_of(template)[0]) < 0.005 * 200 * 199 / 2
+
+
+def test_long_texts_are_compared_by_a_part_of_their_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    words = np.array(["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 6)) for _ in range(4_000)])
+    long = [" ".join(rng.choice(words, 3_000)) for _ in range(12)]
+    cut = long[0][: len(long[0]) * 3 // 4]
+    texts = [*long, long[1].replace(words[5], "umbrella"), cut, "umbrella " + long[2]]
+    compared: list[int] = []
+    similarity_of = similarity._similarity
+    monkeypatch.setattr(
+        similarity, "_similarity",
+        lambda flat, ends, found: compared.append(int(np.diff(ends).max())) or similarity_of(flat, ends, found),
+    )  # fmt: skip
+    sketched, away = pairs_of(texts)
+    monkeypatch.setattr(similarity, "SKETCH", 1_000_000)
+    exact, truly = pairs_of(texts)
+    assert compared[0] == 1_000 < 6_000 < compared[1]
+    assert {tuple(pair) for pair in sketched.tolist()} == {tuple(pair) for pair in exact.tolist()}
+    assert {(1, 12), (0, 13), (2, 14)} <= {tuple(pair) for pair in exact.tolist()}
+    np.testing.assert_allclose(away, truly, atol=0.06)
 
 
 def test_texts_without_letters_and_empty_ones_do_not_break_it() -> None:

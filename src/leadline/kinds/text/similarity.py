@@ -1,7 +1,9 @@
 """Texts that are nearly one: MinHash (Broder 1997) finds candidates, the true Jaccard similarity decides.
 
 Enters: texts. Leaves: pairs of those that share most of their four-letter pieces, and far more of them than with their
-fifth nearest text: sentences of one template do not count as near duplicates of one another.
+fifth nearest text: sentences of one template do not count as near duplicates of one another. Of a long text the pieces
+with the smallest hashes stand for all of them, a sketch from which the similarity of two texts follows (Cohen & Kaplan
+2007, bottom-k sketches).
 
     >>> pairs_of(["the quick brown fox jumps over the lazy dog", "a text of its own",
     ...           "the quick brown fox jumped over the lazy dog"])[0].tolist()
@@ -10,6 +12,7 @@ fifth nearest text: sentences of one template do not count as near duplicates of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +20,7 @@ import numpy as np
 from leadline.core.kind import Rows
 
 PIECE = 4  # letters
+LETTERS, SKETCH = 200_000, 1_000  # of a text that are read at most, and pieces of it that are kept
 BANDS, DEEP = 50, 3  # bands of as many hashes: texts of similarity 0.4 meet in one of them with probability 0.96
 LIKE = 0.4  # least Jaccard similarity of near duplicates
 CLOSER = 0.7  # of the distance of the fifth nearest
@@ -25,6 +29,7 @@ FIFTH = 5
 CROWD = 40  # texts in one bucket of a band; of larger ones, neighbours alone are compared
 MOST_MET = 200  # pairs a text that the bands may give, counted once for each band
 PRIME = np.uint64((1 << 31) - 1)
+AT_ONCE = 5_000_000  # pieces of the pairs that are compared at once
 
 
 def pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -49,15 +54,15 @@ def pairs_of(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pieces(text: str) -> np.ndarray:
-    """The different pieces of a text, hashed: sorted uint64 below 2^31."""
-    plain = f" {' '.join(text.lower().split())} "
+    """The different pieces of a text, hashed, or the smallest of them: sorted uint64 below 2^31."""
+    plain = f" {' '.join(text[:LETTERS].lower().split())} "
     letters = np.frombuffer(plain.encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
     if len(letters) < PIECE:
         letters = np.concatenate([letters, np.zeros(PIECE - len(letters), np.uint64)])
     hashed = np.zeros(len(letters) - PIECE + 1, np.uint64)
     for i in range(PIECE):
         hashed = (hashed * np.uint64(1_000_003) + letters[i : len(letters) - PIECE + 1 + i]) % PRIME
-    return np.unique(hashed)
+    return np.unique(hashed)[:SKETCH]
 
 
 def _met(flat: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -93,19 +98,26 @@ def _met(flat: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def _similarity(flat: np.ndarray, ends: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The Jaccard similarity of each pair."""
+    """The Jaccard similarity of each pair, of long texts up to the hash to which both are known."""
     from scipy import sparse
 
-    _, column = np.unique(flat, return_inverse=True)
+    values, column = np.unique(flat, return_inverse=True)
     table = sparse.csr_matrix((np.ones(len(flat), np.float32), column, ends))
     size = np.diff(ends)
+    cut = size >= SKETCH
+    known = np.where(cut, column[ends[1:] - 1], len(values))  # number of the last hash that a sketch holds
+    last = known[found].min(axis=1)
+    sizes = size[found].astype(np.float64)
+    for row in np.flatnonzero(cut[found].any(axis=1)):
+        sizes[row] = [np.searchsorted(column[ends[one] : ends[one + 1]], last[row], "right") for one in found[row]]
+    parts = max(1, math.ceil(len(found) * float(size.mean()) / AT_ONCE))
     both = np.concatenate(
         [
             np.asarray(table[part[:, 0]].multiply(table[part[:, 1]]).sum(axis=1)).ravel()
-            for part in np.array_split(found, max(1, len(found) // 50_000))
+            for part in np.array_split(found, parts)
         ]
     )
-    return np.asarray(both / (size[found[:, 0]] + size[found[:, 1]] - both))
+    return np.asarray(both / (sizes.sum(axis=1) - both))
 
 
 def _fifth(found: np.ndarray, away: np.ndarray, texts: int) -> np.ndarray:
