@@ -29,6 +29,9 @@ FIFTH = 5
 CROWD = 40  # texts in one bucket of a band; of larger ones, neighbours alone are compared
 MOST_MET = 200  # pairs a text that the bands may give, counted once for each band
 PRIME = np.uint64((1 << 31) - 1)
+SHIFT, HALF, LARGEST = np.uint64(16), np.uint64(32), 1 << 31
+MIXED = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # SplitMix64 (Steele et al. 2014)
+AMPLE = 8  # times the pieces of a sketch, which a share of a long text's pieces gives nearly always
 AT_ONCE = 5_000_000  # pieces of the pairs that are compared at once
 
 
@@ -59,10 +62,15 @@ def _pieces(text: str) -> np.ndarray:
     letters = np.frombuffer(plain.encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
     if len(letters) < PIECE:
         letters = np.concatenate([letters, np.zeros(PIECE - len(letters), np.uint64)])
-    hashed = np.zeros(len(letters) - PIECE + 1, np.uint64)
-    for i in range(PIECE):
-        hashed = (hashed * np.uint64(1_000_003) + letters[i : len(letters) - PIECE + 1 + i]) % PRIME
-    return np.unique(hashed)[:SKETCH]
+    count = len(letters) - PIECE + 1
+    hashed = letters[:count]
+    for place in range(1, PIECE):
+        hashed = (hashed << SHIFT) ^ letters[place : count + place]
+    for factor in MIXED:
+        hashed = (hashed ^ (hashed >> HALF)) * factor
+    hashed = hashed >> np.uint64(33)
+    few = np.unique(hashed[hashed < int(LARGEST * AMPLE * SKETCH / count)]) if count > AMPLE * SKETCH else hashed[:0]
+    return (few if len(few) >= SKETCH else np.unique(hashed))[:SKETCH].copy()  # a view would hold all of them
 
 
 def _met(flat: np.ndarray, ends: np.ndarray) -> np.ndarray:
