@@ -105,7 +105,7 @@ class PartEffects:
 class PathEffects:
     """Integrated gradients of a row: effects of columns on the margin before calibration, from a row without content.
 
-    `error` is how far they are from adding up to the `change` of that margin, as a share of it.
+    `error` is how far they are from adding up to the `change` of that margin, as a share of it or of the larger margin.
     """
 
     columns: Mapping[str, float]
