@@ -16,6 +16,7 @@ import numpy as np
 from leadline.graph.runtime import Session
 from leadline.system.errors import ModelError, SourceError
 from leadline.use.explain.graph import blocks_of, feeds_of, loaded, with_outputs
+from leadline.use.explain.projection import projected
 from leadline.use.explain.records import Depth, Layer, Mean, Unit
 from leadline.use.explain.sample import Sample
 
@@ -78,11 +79,10 @@ def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
         probe = Mean.of(_probe(model.task, *map(_pooled, values), *targets))
         units = () if place.value in inputs else _units(values[1], held)
         layers.append(Layer(name=place.name, shape=values[1].shape[1:], probe=probe, units=units))
-    points, explained = _map(_pooled(values[1]))
     classes = () if model.task.numeric else tuple(str(each) for each in _named(model.task, held.labels))
     return Depth(
         learned=len(learned.rows), held=len(held.rows), score=_score(model.task), layers=tuple(layers),
-        filters=_filters(file), points=points, explained=explained, classes=classes,
+        filters=_filters(file), map=projected(_pooled(values[1])), classes=classes,
         inputs={column: (facts["kind"], facts["decode"]) for column, facts in model.contract["inputs"].items()},
     )  # fmt: skip
 
@@ -229,17 +229,6 @@ def _filters(file: onnx.ModelProto) -> np.ndarray | None:
                 found[:FILTERS] if found.ndim == 4 and found.shape[1] in (1, 3) and min(found.shape[2:]) > 1 else None
             )
     return None
-
-
-def _map(x: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """Rows on the two principal axes of their features, float64 [n, 2], and the shares of variance of these."""
-    x = x - x.mean(axis=0)
-    u, s, _ = np.linalg.svd(x, full_matrices=False)
-    total = float((s**2).sum()) or 1.0
-    first = np.zeros((len(x), 2))
-    first[:, : min(2, len(s))] = (u * s)[:, :2]
-    shares = [float(value) for value in (s**2 / total)[:2]]
-    return first, (shares[0], shares[1] if len(shares) > 1 else 0.0)
 
 
 def _named(task: Task, labels: np.ndarray) -> list[str]:
