@@ -36,7 +36,7 @@ def _probes(depth: Depth) -> str:
     lead = (
         f"<p>A linear model on the outputs of one layer, fitted to {count(depth.learned)} rows and measured by "
         f"{depth.score} on {count(depth.held)} others (Alain &amp; Bengio 2016): {said(first.value)} at the "
-        f"{esc(depth.layers[0].name)}, {said(last.value)} at the last layer. What rises from layer to layer is what "
+        f"first ({esc(depth.layers[0].name)}), {said(last.value)} at the last. What rises from layer to layer is what "
         "depth adds; where it stays level, a shallower network would do.</p>"
     )
     values = [v for layer in depth.layers for v in (layer.probe.low, layer.probe.high) if np.isfinite(v)]
@@ -49,9 +49,12 @@ def _probes(depth: Depth) -> str:
     names = [layer.name.removeprefix("layer ") for layer in depth.layers]
     frame = svg.Frame(
         "Score of a linear probe by layer", ("layer", depth.score),
-        (lambda v: names[int(v)] if v == int(v) and 0 <= int(v) < len(names) else "", said),
+        (lambda v: names[int(v)] if v == int(v) and 0 <= int(v) < len(names) else "",
+         (lambda v: f"{100 * v:.0f}%") if shares else plain),
     )  # fmt: skip
-    return f"<h3>A linear probe of each layer</h3>{lead}<figure>{svg.scatter(marks, x, y, [], frame)}</figure>"
+    told = "; ".join(f"{esc(layer.name)} {said(layer.probe.value)}" for layer in depth.layers)
+    chart = f"<figure>{svg.scatter(marks, x, y, [], frame)}<figcaption>{told}.</figcaption></figure>"
+    return f"<h3>A linear probe of each layer</h3>{lead}{chart}"
 
 
 def _filters(depth: Depth, room: Room) -> str:

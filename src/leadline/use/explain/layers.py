@@ -60,7 +60,7 @@ def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
     places, inputs = _layers(model, file)
     if not places:
         raise ModelError(
-            f"{model.path.name} is {model.contract['contender']}, which has no known layers; --layers explains "
+            f"{model.path.name} is {model.contract['contender']}, of which no layers are known; --layers explains "
             "networks and pretrained bodies."
         )
     if learned.labels is None or held.labels is None:

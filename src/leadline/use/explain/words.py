@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leadline.charts.format import percent, plain
+from leadline.charts.format import beside, percent, plain
 from leadline.core.parts import Layout
 from leadline.use.explain.records import Agreement, Curve, Explanation, Loss, Mean, Method, RowExplanation
 
@@ -89,7 +89,7 @@ def terminal(found: Explanation) -> str:
         lines.append(f"{LOSSES[found.loss]} where a column is permuted ({found.compared:,} rows):")
         most = max(abs(each.increase.value) for each in found.importances)
         for each in found.importances[: 2 * LISTED]:
-            ends = f"{plain(each.increase.low)} to {plain(each.increase.high)}"
+            ends = f"{beside(each.increase.low, most)} to {beside(each.increase.high, most)}"
             lines.append(_line(each.column, each.increase.value, most, f"95% {ends}"))
         lines.append("")
     if found.depth is not None:
@@ -125,5 +125,5 @@ def _line(what: str, effect: float, most: float, more: str, figure: str = "") ->
     """A bar; the figure beside it is that of the effect, where none is given."""
     drawn = "#" * round(BARS * abs(effect) / most) if most > 0 else ""
     name = what if len(what) <= 26 else what[:25] + "…"
-    figure = figure or ("+" if effect > 0 else "") + plain(effect)
+    figure = figure or beside(effect, most, sign=True)
     return f"  {name:26} {figure:>8} {drawn:{BARS}} {more[:40]}".rstrip()
