@@ -210,22 +210,27 @@ def _series(data: Path) -> pl.DataFrame:
     return pl.DataFrame({"trace": rows[:, 1:].tolist(), "y": [f"class {int(label)}" for label in rows[:, 0]]})
 
 
-def deletion(data: Path, folder: Path) -> Found:
-    """Deletion against random order on the winner of each of five kinds of data.
+def _five(data: Path) -> list[tuple[str, Any, dict[str, Any]]]:
+    """Five kinds of data: name, source, settings.
 
-    Of pictures from another seed and on other rows than those by which the window of occlusion was chosen once.
+    Pictures from another seed than that by which the window of occlusion was chosen once.
     """
-    found: Found = []
-    for name, source, options in (
+    return [
         ("pictures (fashion-mnist)", data / "fashion-mnist", {"only": "cnn", "budget": "60s", "seed": 1}),
         ("texts (sst2)", data / "sst2", {"only": "bag,linear", "budget": "25s"}),
         ("sounds (fsdd)", data / "fsdd" / "manifest.csv", {"only": "cnn", "budget": "60s"}),
         ("series (gunpoint)", _series(data), {"target": "y", "only": "cnn,linear", "budget": "25s"}),
         ("table (adult)", data / "adult", {"target": "income", "only": "boosting", "budget": "25s"}),
-    ):
+    ]
+
+
+def deletion(data: Path, folder: Path) -> Found:
+    """Deletion against random order on the winner of each of five kinds of data."""
+    found: Found = []
+    for name, source, options in _five(data):
         began = time.perf_counter()
         fitted = ll.fit(source, repeats=1, out=folder / name.split()[0], **options)
-        first = UNSEEN if "seed" in options else 0
+        first = UNSEEN if "seed" in options else 0  # of pictures rows that chose no window
         shown = range(first, min(first + 60, fitted.result["rows"]["test"]))
         in_memory = isinstance(source, pl.DataFrame)
         explained = fitted.explain(source if in_memory else None, rows=shown)
@@ -368,8 +373,8 @@ def probes(data: Path, folder: Path) -> Found:
         told += f" (network {run.result['shipped']['score']:.1%})"
     end, start, raw = np.array(rises).T
     seen = (
-        f"{_several(end)} points from the first block's end, {_several(start)} from its start (layer 1), {_several(raw)} "
-        f"from the pixels; {SEEDS} seeds, {len(held.rows):,} test rows each, +- "
+        f"{_several(end)} points from the first block's end, {_several(start)} from its start (layer 1), "
+        f"{_several(raw)} from the pixels; {SEEDS} seeds, {len(held.rows):,} test rows each, +- "
         f"{100 * (last.high - last.value):.1f}{told}"
     )
     must = "first to last block + >= 20 points"
@@ -380,7 +385,7 @@ def probes(data: Path, folder: Path) -> Found:
 
 
 def _several(values: np.ndarray) -> str:
-    return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})"
+    return f"{values.mean():.2f} ({values.min():.1f} to {values.max():.1f})"
 
 
 def speed(data: Path, folder: Path) -> Found:
