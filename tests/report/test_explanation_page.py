@@ -20,6 +20,7 @@ from leadline.use.explain.records import (
     Importance,
     Layer,
     Loss,
+    Map,
     Mean,
     Method,
     PartEffects,
@@ -79,7 +80,7 @@ def found() -> Explanation:
         learned=1_600, held=90, score="accuracy",
         layers=tuple(Layer(name=f"layer {i}", shape=(8,), probe=Mean.of(RNG.random(90) < 0.5 + i / 10), units=(unit,))
                      for i in range(4)),
-        filters=RNG.normal(size=(12, 3, 3, 3)), points=RNG.normal(size=(90, 2)), explained=(0.4, 0.2),
+        filters=RNG.normal(size=(12, 3, 3, 3)), map=Map(points=RNG.normal(size=(90, 2)), shares=(0.4, 0.2)),
         classes=tuple(str(i % 13) for i in range(90)), inputs={"photo": ("image", {})},
     )  # fmt: skip
     return Explanation(

@@ -93,6 +93,43 @@ def test_labels_and_tags_are_printed_too(prepare: Any, tmp_path: Path, by_hand: 
         np.testing.assert_allclose(found, _file(model, frame.drop("y")), atol=CLOSE)
 
 
+def _half(rows: int, value: Any) -> list[Any]:
+    """One value, or none."""
+    return [value if i % 3 else None for i in range(rows)]
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"size": "number"}, {"size": "number", "only": "number"}, {"size": "number", "only": "category"},
+        {"size": "one value", "only": "number"}, {"colour": "two values"},
+    ],
+    ids=["a number alone", "a number that has one value", "a category that has one", "nothing but one value",
+         "a category alone"],
+)  # fmt: skip
+def test_a_column_with_one_value_and_a_table_of_one_column_are_printed(
+    name: str, columns: dict[str, str], prepare: Any, tmp_path: Path, by_hand: ModuleType
+) -> None:  # fmt: skip
+    rng, rows = np.random.default_rng(0), 300
+    size = rng.normal(50, 10, rows).round(3)
+    values: dict[str, list[Any]] = {
+        "number": _half(rows, 7.5), "category": _half(rows, "red"), "one value": _half(rows, 2.0),
+        "two values": rng.choice(["red", "blue"], rows).tolist(),
+    }  # fmt: skip
+    told = {column: size.tolist() if column == "size" and kind == "number" else values[kind]
+            for column, kind in columns.items()}  # fmt: skip
+    there = np.array([own[0] is None for own in zip(*told.values(), strict=True)])
+    y = np.where(rng.random(rows) < np.where((size > 50) | there, 0.8, 0.2), "yes", "no")
+    frame = pl.DataFrame(told).with_columns(y=pl.Series(y))
+    made = prepare(frame, target="y")
+    printed, model = _made(name, made, tmp_path / "model.onnx")
+    asked = frame.drop("y")
+    found = np.array([by_hand.answers(printed, row) for row in asked.to_dicts()])
+    np.testing.assert_allclose(found, _file(model, asked), atol=CLOSE)
+    assert model_itself(printed, Facts.of({"metric": made.store.task.metric}))
+
+
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize(
     "map_",

@@ -99,6 +99,20 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.1f}%" if 0 < share < 0.1 or 0.9 < share < 1 else f"{100 * share:.0f}%"
 
 
+def beside(value: float, most: float, sign: bool = False) -> str:
+    """A number to the decimals that three digits of the largest one beside it have, if wanted with its sign.
+
+    >>> beside(9.47e-06, 5.34), beside(-0.0162, 5.34), beside(0.124, 5.34, sign=True), beside(1234.5, 20_000.0)
+    ('0.00', '−0.02', '+0.12', '1,234')
+    """
+    if not math.isfinite(value) or not 1e-9 < most < 1e9:
+        return plain(value)
+    decimals = max(0, 2 - math.floor(math.log10(most)))
+    rounded = round(value, decimals)
+    mark = "−" if rounded < 0 else "+" if sign and rounded > 0 else ""
+    return f"{mark}{abs(rounded):,.{decimals}f}"
+
+
 def plain(value: float, digits: int = 3) -> str:
     """A number to some significant digits, with no exponent where it can be read without one."""
     if value == 0 or not math.isfinite(value):

@@ -133,6 +133,7 @@ class Bodies:
             found.append({
                 "block": block.name, "name": body.name, "package": body.package, "licence": body.licence,
                 "source": body.source, "paper": body.paper, "digest": encoder.reader.found.facts["digest"],
+                "layers": {layer.name: layer.width for layer in encoder.reader.layers},
                 "precision": str(encoder.precision), "rows_per_s": self.rates[block.name],
             })  # fmt: skip
         return found

@@ -124,9 +124,14 @@ class Printable(Protocol):
 
 
 def place(feature: Feature, edges: Iterable[float] = ()) -> Place:
-    """How a feature is looked up; `edges` are as it is encoded."""
+    """How a feature is looked up; `edges` are as it is encoded. A number without edges is missing, or it is not.
+
+    >>> place(Feature(column="size", centre=50.0, spread=10.0), [0.5])["edges"], place(Feature(column="size"))["names"]
+    ([55.0], ['missing', 'any number'])
+    """
     made = [feature.centre + feature.spread * float(edge) for edge in edges]
-    return {"column": feature.column, "part": feature.part, "names": list(feature.names), "edges": made}
+    names = feature.names if feature.names or made else ("missing", "any number")
+    return {"column": feature.column, "part": feature.part, "names": list(names), "edges": made}
 
 
 def plain(array: np.ndarray) -> list[object]:

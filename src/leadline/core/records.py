@@ -73,6 +73,7 @@ class BodyResult(TypedDict):
     source: str
     paper: str
     digest: Annotated[str, "BLAKE2b-128 of the files of the weights, hex"]
+    layers: Annotated[NotRequired[dict[str, int]], "name of each layer, in order: how many of the states are its"]
     precision: Annotated[str, "float32 or int8"]
     rows_per_s: Annotated[dict[str, float], "by precision, on all threads of the contender"]
 
@@ -409,6 +410,7 @@ class HeldBody(TypedDict):
     licence: Annotated[str, "of the weights"]
     source: str
     digest: Annotated[str, "BLAKE2b-128 of the files of the weights, hex"]
+    layers: Annotated[NotRequired[dict[str, int]], "name of each layer, in order: how many of the states are its"]
 
 
 class ModelState(TypedDict):

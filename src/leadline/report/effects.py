@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from leadline.charts.format import esc, name, plain
+from leadline.charts.format import beside, esc, name, plain
 from leadline.charts.svg import Axis
 from leadline.core.parts import Layout
 from leadline.kinds import KINDS
@@ -71,7 +71,7 @@ def column_table(effects: Sequence[ColumnEffect], label: str) -> str:
     rows = "".join(
         f'<tr><th scope="row">{name(each.name, 60)}</th><td class="shown">{name(each.value, 60) if each.value else ""}'
         f'</td><td class="drawn">{bar(axis, each.effect, each.low, each.high)}</td>'
-        f'<td class="num">{signed(each.effect)}</td></tr>'
+        f'<td class="num">{beside(each.effect, most, sign=True)}</td></tr>'
         for each in effects
     )
     return (

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from leadline.charts import svg
-from leadline.charts.format import chance, clip, count, esc, name, plain, tag
+from leadline.charts.format import beside, chance, clip, count, esc, name, plain, tag
 from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
 from leadline.core.parts import Layout
-from leadline.report.effects import KEY, bar, column_table, parts_of, scale_of, signed
+from leadline.report.effects import KEY, bar, column_table, parts_of, scale_of
 from leadline.report.media_budget import Room
 from leadline.results.explain_shipped import Why
 from leadline.use.explain.records import Agreement, Curve, Dependence, Explanation, Loss, Mean, Method, RowExplanation
@@ -87,11 +87,12 @@ def model(found: Explanation) -> str:
     axis = scale_of(
         v for each in found.importances for v in (each.increase.value, each.increase.low, each.increase.high)
     )
+    most = max(abs(each.increase.value) for each in found.importances)
     rows = "".join(
         f'<tr><th scope="row">{name(each.column, 60)}</th><td class="drawn">'
         f"{bar(axis, each.increase.value, each.increase.low, each.increase.high)}</td>"
-        f'<td class="num">{signed(each.increase.value)}</td>'
-        f'<td class="num">{_interval(each.increase)}</td></tr>'
+        f'<td class="num">{beside(each.increase.value, most, sign=True)}</td>'
+        f'<td class="num">{_interval(each.increase, most)}</td></tr>'
         for each in found.importances
     )
     known = "" if found.loss is not Loss.CHANGE else f" The source has no labels of {name(found.target)}."
@@ -189,10 +190,12 @@ def how(found: Explanation) -> str:
     return tag("p", " ".join(told))
 
 
-def _interval(mean: Mean) -> str:
+def _interval(mean: Mean, most: float | None = None) -> str:
+    """Its ends, to the decimals of the largest value beside it where there is one."""
     if not np.isfinite([mean.low, mean.high]).all():
         return "one row: no interval"
-    return f"{plain(mean.low)} to {plain(mean.high)}"
+    low, high = (plain(end) if most is None else beside(end, most) for end in (mean.low, mean.high))
+    return f"{low} to {high}"
 
 
 def _p(mean: Mean) -> str:

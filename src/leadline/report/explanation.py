@@ -43,10 +43,10 @@ def _file(found: Explanation) -> str:
 
 def _first(found: Explanation) -> str:
     """What is explained, and in a sentence each whether it can be trusted."""
-    target = f" of {name(found.target)}" if found.target else ""
+    target = f" of '{name(found.target)}'" if found.target else ""
     return (
         f'<div class="first"><p class="eyebrow">{count(len(found.rows))} of {count(found.total)} rows of '
         f"{name(found.source)}</p><h1>Why it answers so</h1>"
-        f'<p class="why">What the answers{target} by {esc(found.contender or "this model")} depend on, and how far to '
-        f"trust each explanation.</p>{checks(found)}</div>"
+        f'<p class="why">What the predictions{target} depend on, and how far to trust each explanation. The model is '
+        f"{esc(found.contender)}.</p>{checks(found)}</div>"
     )

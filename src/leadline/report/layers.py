@@ -36,7 +36,7 @@ def _probes(depth: Depth) -> str:
     lead = (
         f"<p>A linear model on the outputs of one layer, fitted to {count(depth.learned)} rows and measured by "
         f"{depth.score} on {count(depth.held)} others (Alain &amp; Bengio 2016): {said(first.value)} at the "
-        f"{esc(depth.layers[0].name)}, {said(last.value)} at the last layer. What rises from layer to layer is what "
+        f"first ({esc(depth.layers[0].name)}), {said(last.value)} at the last. What rises from layer to layer is what "
         "depth adds; where it stays level, a shallower network would do.</p>"
     )
     values = [v for layer in depth.layers for v in (layer.probe.low, layer.probe.high) if np.isfinite(v)]
@@ -49,9 +49,12 @@ def _probes(depth: Depth) -> str:
     names = [layer.name.removeprefix("layer ") for layer in depth.layers]
     frame = svg.Frame(
         "Score of a linear probe by layer", ("layer", depth.score),
-        (lambda v: names[int(v)] if v == int(v) and 0 <= int(v) < len(names) else "", said),
+        (lambda v: names[int(v)] if v == int(v) and 0 <= int(v) < len(names) else "",
+         (lambda v: f"{100 * v:.0f}%") if shares else plain),
     )  # fmt: skip
-    return f"<h3>A linear probe of each layer</h3>{lead}<figure>{svg.scatter(marks, x, y, [], frame)}</figure>"
+    told = "; ".join(f"{esc(layer.name)} {said(layer.probe.value)}" for layer in depth.layers)
+    chart = f"<figure>{svg.scatter(marks, x, y, [], frame)}<figcaption>{told}.</figcaption></figure>"
+    return f"<h3>A linear probe of each layer</h3>{lead}{chart}"
 
 
 def _filters(depth: Depth, room: Room) -> str:
@@ -116,26 +119,35 @@ def _seen(value: Any, kind_name: str, settings: Mapping[str, Any], room: Room) -
 
 
 def _map(depth: Depth) -> str:
-    """Held-out rows on two principal axes, the commonest classes in colour."""
-    x = svg.Axis.over(depth.points[:, 0].tolist(), pad=0.04)
-    y = svg.Axis.over(depth.points[:, 1].tolist(), pad=0.04)
+    """Held-out rows in two dimensions, the commonest classes in colour."""
+    x = svg.Axis.over(depth.map.points[:, 0].tolist(), pad=0.04)
+    y = svg.Axis.over(depth.map.points[:, 1].tolist(), pad=0.04)
     common = sorted(set(depth.classes), key=lambda each: -depth.classes.count(each))[:COLOURS]
     colours = dict(zip(common, PALETTE, strict=False))
-    names = depth.classes or ("",) * len(depth.points)
+    names = depth.classes or ("",) * len(depth.map.points)
     dots = "".join(
         f'<circle cx="{x.at(a):.1f}%" cy="{svg.down(y, b):.1f}" r="3" style="fill:{colours.get(each, "#93a4b7")}">'
         f"<title>{esc(each)}</title></circle>"
-        for (a, b), each in zip(depth.points.tolist(), names, strict=True)
+        for (a, b), each in zip(depth.map.points.tolist(), names, strict=True)
     )
     key = "".join(f'<span><i style="background:{colour}"></i>{name(each)}</span>' for each, colour in colours.items())
     other = " Other classes are grey." if len(set(depth.classes)) > COLOURS else ""
+    shares = depth.map.shares
+    how = "on the two principal axes of the last layer, with their shares of its variance."
+    if shares is None:
+        how = (
+            "by UMAP of the last layer (McInnes et al. 2018): neighbours stay together; how far apart groups lie says "
+            "little."
+        )
     frame = svg.Frame(
         "Held-out rows by the last layer",
-        (f"first axis ({percent(depth.explained[0])})", f"second axis ({percent(depth.explained[1])})"),
+        ("first axis", "second axis")
+        if shares is None
+        else (f"first axis ({percent(shares[0])})", f"second axis ({percent(shares[1])})"),
         (plain, plain),
     )
     return (
-        f"<h3>A map of the last layer</h3><p>{count(len(depth.points))} held-out rows on the two principal axes of the "
-        f'last layer, with their shares of its variance.{other}</p><div class="key">{key}</div>'
+        f"<h3>A map of the last layer</h3><p>{count(len(depth.map.points))} held-out rows {how}{other}</p>"
+        f'<div class="key">{key}</div>'
         f"<figure>{svg.plot(x, y, f'<g>{dots}</g>', frame)}</figure>"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leadline.charts import svg
-from leadline.charts.format import Measure, clip, count, esc, name, percent, plain
+from leadline.charts.format import Measure, beside, clip, count, esc, name, percent, plain
 from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
 from leadline.core.printed import Place, Price, PrintedModel, Slope, Table
 from leadline.report.effects import bar, key_of, scale_of, signed
@@ -23,6 +23,7 @@ __all__ = ["model_itself"]
 OPEN = 12  # levels of a category that are shown without a click
 DRAWN = 3  # outputs of one curve
 PAIRED = 12  # pairs that are drawn
+NAMED = 14  # values of a category that are named beside a map
 TELLING = 40  # characters of a term's name
 
 
@@ -131,7 +132,7 @@ def _slopes(model: PrintedModel, output: int) -> str:
     rows = "".join(
         f'<tr><th scope="row">{_titled(each)}<small>missing counts as {plain(each["missing"])}</small></th>'
         f'<td class="drawn">{bar(axis, weight * by, _times(low, by), _times(high, by))}</td>'
-        f'<td class="num">{signed(weight)}{_ends(low, high)}</td></tr>'
+        f'<td class="num">{_weight(weight, low, high)}</td></tr>'
         for each, weight, low, high, by in zip(slopes, weights, lows, highs, times, strict=True)
     )
     grid = _grid(("Column", "", "Weight of a unit"), rows, "Numbers")
@@ -149,9 +150,10 @@ def _levels(model: PrintedModel, output: int) -> str:
     axis = scale_of(value for rows in every for _, *values in rows for value in values)
     parts = []
     for table, rows in zip(tables, every, strict=True):
+        most = max((abs(value) for _, value, *_ in rows), default=1.0)
         body = "".join(
             f'<tr><th scope="row">{name(label, TELLING)}</th><td class="drawn">{bar(axis, value, low, high)}</td>'
-            f'<td class="num">{signed(value)}{_ends(low, high)}</td></tr>'
+            f'<td class="num">{_weight(value, low, high, most)}</td></tr>'
             for label, value, low, high in rows
         )
         grid = _grid(("Value", "", "Weight"), body, esc(table["axes"][0]["column"]))
@@ -255,7 +257,9 @@ def _map(table: Table, outputs: Sequence[str]) -> str:
 def _reach(place: Place) -> str:
     """What an axis of a map goes over."""
     if place["names"]:
-        return f"{name(place['column'])}, {count(len(place['names']))} values from {name(place['names'][0])}"
+        more = len(place["names"]) - NAMED
+        rest = f" and {count(more)} more" if more > 0 else ""
+        return f"{name(place['column'])}: {', '.join(name(each, 20) for each in place['names'][:NAMED])}{rest}"
     edges = place["edges"]
     return f"{name(place['column'])} from under {plain(edges[0])} to {plain(edges[-1])}, by rank"
 
@@ -320,8 +324,12 @@ def _grid(head: Sequence[str], rows: str, label: str) -> str:
     )
 
 
-def _ends(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"<small>{plain(low)} to {plain(high)}</small>"
+def _weight(value: float, low: float | None, high: float | None, largest: float | None = None) -> str:
+    """A weight with its interval, all to the same decimals; without one to those of the largest beside it."""
+    if low is None or high is None:
+        return signed(value) if largest is None else beside(value, largest, sign=True)
+    most = max(map(abs, (value, low, high)))
+    return f"{beside(value, most, sign=True)}<small>{beside(low, most)} to {beside(high, most)}</small>"
 
 
 def _times(value: float | None, by: float) -> float | None:

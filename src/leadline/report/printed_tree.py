@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from leadline.charts.format import clip, count, percent, plain
+from leadline.charts.format import clip, count, esc, percent, plain
 from leadline.core.printed import TreeNode
 
 WIDE, HIGH, BOX = 208, 48, 164  # pixels of a level, of a leaf, and of a box
@@ -78,8 +78,12 @@ def _question(node: TreeNode) -> tuple[str, str]:
         return what, "is known?" if not node["missing_left"] else "is anything?"
     left, right = ([each for each in node[side] if each not in UNNAMED] for side in ("names", "others"))
     word, shown = ("is", left) if left and (len(left) <= len(right) or not right) else ("is not", right)
-    more = len(shown) - NAMES
-    return what, clip(f"{word} {', '.join(shown[:NAMES])}{f' or {more} more' if more > 0 else ''}?", LETTERS)
+    for few in range(min(NAMES, len(shown)), 0, -1):  # as many names as a line has room for
+        more = len(shown) - few
+        told = f"{word} {', '.join(shown[:few])}{f' or {more} more' if more > 0 else ''}?"
+        if len(told) <= LETTERS:
+            return what, esc(told)
+    return what, clip(f"{word} {shown[0]}", LETTERS - 9) + (f" or {more} more?" if more else "?")
 
 
 def _box(depth: int, middle: float, first: str, second: str, css: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,11 +14,10 @@ from leadline.metrics.multilabel import unpacked
 from leadline.results.run import Run
 from leadline.results.run_data import RunData
 from leadline.use.explain.explain import Effort, check_task, explain
-from leadline.use.explain.gradients import why_not
-from leadline.use.explain.graph import is_network
+from leadline.use.explain.gradients import graded
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import Explanation
-from leadline.use.explain.sample import SHOWN, Sample, assembled, choose, context_of
+from leadline.use.explain.sample import Sample, assembled, choose, context_of
 from leadline.use.model import Model
 
 __all__ = ["explain_run", "rows_of", "sample_of"]
@@ -37,11 +35,7 @@ def explain_run(
     check_task(model)
     data = run.data()
     sample = sample_of(data, model, rows)
-    wanted = (len(sample.shown) <= SHOWN if gradients is None else gradients) and is_network(model)
-    if wanted and gradients is None and (why := why_not(model)) is not None:
-        warnings.warn(f"integrated gradients are left out: {why}", stacklevel=3)
-        wanted = False
-    found = explain(model, sample, effort=Effort(gradients=wanted))
+    found = explain(model, sample, effort=Effort(gradients=graded(model, gradients, len(sample.shown))))
     if not layers:
         return found
     learned, held = (sample_of(data, model, None, part, count) for part, count in (("train", LEARNED), ("test", HELD)))

@@ -78,7 +78,7 @@ def _licences(transfer: dict[str, Any] | None) -> dict[str, Any]:
     """The licence of the file, and of the weights of others in it."""
     bodies = [] if transfer is None else transfer["bodies"]
     held = {f"{body['name']} ({body['source']}; {body['paper']}; licence {body['licence']})" for body in bodies}
-    names = ("name", "package", "licence", "source", "digest")
+    names = ("name", "package", "licence", "source", "digest", "layers")
     facts: dict[str, Any] = {"licence": " ".join([LICENCE, *(f"It holds weights of {each}." for each in sorted(held))])}
     return facts | ({"bodies": [{name: body[name] for name in names} for body in bodies]} if bodies else {})
 

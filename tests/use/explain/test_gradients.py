@@ -17,7 +17,7 @@ from leadline.core.parts import Layout
 from leadline.graph import torch_import
 from leadline.ship.assemble import assemble
 from leadline.use.explain.explain import Effort, explain
-from leadline.use.explain.gradients import integrated, why_not
+from leadline.use.explain.gradients import Gradients, integrated, why_not
 from leadline.use.explain.graph import is_network
 from leadline.use.explain.paths import _placed
 from leadline.use.explain.records import Explanation, Method
@@ -26,7 +26,7 @@ from leadline.use.explain.scorer import Scorer
 from leadline.use.explain.words import completeness, terminal
 from leadline.use.model import Model
 
-MOST_ERROR = 0.01  # of the change of the margin, on every row
+MOST_ERROR = 0.01  # of the margins, on every row
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,12 @@ def test_sounds_and_series_have_their_effects_in_time(trained: Any, tones: Any, 
             (part,) = [each for each in row.parts if each.method is Method.GRADIENTS]
             assert part.layout is Layout.WINDOWS and part.edges[0] == 0 and row.path is not None, name
             assert part.effects.sum() == pytest.approx(sum(row.path.columns.values()), rel=1e-6, abs=1e-9)
+
+
+def test_an_error_is_a_share_of_the_margins_where_the_path_ends_where_it_began() -> None:
+    for ends, error in (((0.0, 4.0), 0.01), ((2.0, 2.04), 0.02), ((-2.0, 2.0), 0.01)):
+        found = Gradients(columns={"x": ends[1] - ends[0] + 0.04}, maps={}, encoded={}, ends=ends, points=16)
+        assert found.error == pytest.approx(error, rel=0.03)
 
 
 def test_the_column_that_decides_has_the_largest_effect(trained: Any) -> None:

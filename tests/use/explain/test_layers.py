@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leadline.tasks import Binary, Regression
-from leadline.use.explain.layers import _grid, _map, _probe, _targets
+from leadline.use.explain.layers import _grid, _probe, _targets
 
 TASK = Binary(target="y", classes=("no", "yes"), metric="accuracy")
 
@@ -37,10 +37,3 @@ def test_maps_of_any_size_become_grids_of_one_size() -> None:
     assert _grid(np.ones((2, 600), np.float32)).shape == (2, 600)
     parts = _grid(np.arange(16, dtype=np.float32).reshape(1, 1, 16))
     assert parts.mean() == pytest.approx(7.5)
-
-
-def test_a_map_has_the_axes_of_most_variance() -> None:
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(100, 6)) * np.array([10, 1, 0.1, 0.1, 0.1, 0.1])
-    points, shares = _map(x)
-    assert abs(np.corrcoef(points[:, 0], x[:, 0])[0, 1]) > 0.99 and shares[0] > 0.9 > shares[1]

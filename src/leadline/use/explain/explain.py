@@ -25,7 +25,7 @@ from leadline.system.errors import ModelError
 from leadline.system.os_errors import spoken
 from leadline.use.explain import faithfulness, paths, shapley, trees, whole_model
 from leadline.use.explain.games import ColumnGame, PartGame, banzhaf, occlusion
-from leadline.use.explain.graph import is_network
+from leadline.use.explain.gradients import graded
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
 from leadline.use.explain.records import (
     Agreement,
@@ -60,8 +60,8 @@ def explain_source(
     check_task(model)
     place = Path(cache) if cache else cache_folder()
     with spoken(cache=place, out=place):
-        effort = Effort(gradients=gradients and is_network(model))
-        found = explain(model, read_sample(model, source, rows, place), effort=effort)
+        read = read_sample(model, source, rows, place)
+        found = explain(model, read, effort=Effort(gradients=graded(model, gradients, len(read.shown))))
         if not layers:
             return found
         sample = read_sample(model, source, None, place, LEARNED + HELD)

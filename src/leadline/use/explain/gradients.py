@@ -6,14 +6,15 @@ Source: Sundararajan et al. 2017. The file has no gradients, so its graph is com
 The path goes in a straight line from a row without content (`Kind.emptied`; of columns of a table from the mean of
 other rows, of words from no word) to the row, where the first values are that have gradients: pixels, samples, steps,
 embeddings, and the bins of numbers. The integral is by Gauss-Legendre quadrature on more and more segments, until the
-effects add up to the change of the margin within `WITHIN`.
+effects add up to the change of the margin within `WITHIN` of the margins. A share of the change alone would say nothing
+where a path ends about where it began.
 
 Enters: a model, a sample and places in it. Leaves: effects by column, and maps of pictures, sounds and series.
 """
 
 from __future__ import annotations
 
-import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,18 +24,16 @@ import numpy as np
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.system.errors import ModelError
-from leadline.use.explain.graph import RAW, feeds_of, loaded, with_outputs
-from leadline.use.explain.sample import Row, Sample
+from leadline.use.explain.graph import RAW, blocks_of, feeds_of, is_network, loaded, with_outputs
+from leadline.use.explain.sample import SHOWN, Row, Sample
 
 if TYPE_CHECKING:
-    import onnx
     from torch import Tensor
 
     from leadline.graph.torch_import import Interpreter
     from leadline.use.model import Model
 
-INPUT = re.compile(r"^contender/([^/]+)$")
-WITHIN = 0.009  # of the change of the margin: a hundredth is allowed
+WITHIN = 0.009  # of the margins: a hundredth is allowed
 SEGMENTS = (1, 2, 4, 8, 16, 32)  # of the path, until it is so, and for a table, of which a pass costs little,
 SEGMENTS_JOINT = (16, 64, 256, 1_024)
 NODES = 16  # of each segment
@@ -46,18 +45,24 @@ OTHERS = 60  # rows whose mean is the start of a table's columns
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """Of one row: effects by column, maps by column, the change of the margin along the path, and the points used."""
+    """Of one row: effects by column, maps by column, the margin at both ends of the path, and the points used."""
 
     columns: Mapping[str, float]
     maps: Mapping[str, np.ndarray]  # float64 [height, width], [samples] or [steps], as they are encoded
     encoded: Mapping[str, np.ndarray]  # the values under each map
-    change: float
+    ends: tuple[float, float]
     points: int
 
     @property
+    def change(self) -> float:
+        """Of the margin along the path, to which effects should add up."""
+        return self.ends[1] - self.ends[0]
+
+    @property
     def error(self) -> float:
-        """How far the effects are from adding up, of the change."""
-        return abs(sum(self.columns.values()) - self.change) / max(abs(self.change), 1e-9)
+        """How far the effects are from adding up, of the change or of the larger margin, whichever is more."""
+        largest = max(abs(self.change), *map(abs, self.ends), 1e-9)
+        return abs(sum(self.columns.values()) - self.change) / largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +74,30 @@ class _Leaf:
     owners: np.ndarray | None  # int64 [elements], places of columns, -1: of none
 
 
+def graded(model: Model, wanted: bool | None, rows: int) -> bool:
+    """Whether so many rows get integrated gradients; None: a dozen or fewer of a network do.
+
+    Warns where they would be computed and cannot be.
+    """
+    if wanted is False or (wanted is None and (rows > SHOWN or not is_network(model))):
+        return False
+    why = why_not(model)
+    if why is not None:
+        warnings.warn(f"integrated gradients are left out: {why}", stacklevel=2)
+    return why is None
+
+
 def why_not(model: Model) -> str | None:
-    """Why the gradients of a network cannot be had here; None where they can."""
+    """Why the gradients of a model cannot be had here; None where they can."""
+    if not is_network(model):
+        return f"{model.path.name} is {model.contract['contender']}; networks that a run has trained have them."
     try:
         from leadline.graph.torch_import import Interpreter
     except ImportError:
         return "PyTorch is not installed."
     graph = loaded(model).graph
     try:
-        Interpreter(graph, [f"contender/{block}" for block in _blocks(loaded(model))], RAW)
+        Interpreter(graph, [f"contender/{block}" for block in blocks_of(loaded(model))], RAW)
     except ModelError as error:
         return str(error)
     return None
@@ -99,7 +119,7 @@ class _Integrating:
         from leadline.graph.torch_import import Interpreter
 
         self.model, file = model, loaded(model)
-        self.blocks = _blocks(file)
+        self.blocks = blocks_of(file)
         self.given = [f"contender/{block}" for block in self.blocks]
         self.session = Session(with_outputs(file, self.given))
         self.network = Interpreter(file.graph, self.given, RAW)
@@ -197,12 +217,12 @@ class _Integrating:
                 scale * _margin(self.model, self.network(given, {k: v[i] for k, v in ends.items()})[RAW], output)
                 for i in (0, 1)
             )
-        change = float(last[0] - first[0])
+        margins = float(first[0]), float(last[0])
         joint = all(kind.joint for kind in self.kinds.values())
         for segments in SEGMENTS_JOINT if joint else SEGMENTS:
             sums = self._integral(given, ends, output, segments, AT_ONCE_JOINT if joint else AT_ONCE)
             sums = {name: scale * each for name, each in sums.items()}
-            found = self._made(sums, encoded, change, NODES * segments)
+            found = self._made(sums, encoded, margins, NODES * segments)
             if found.error <= WITHIN:
                 break
         return found
@@ -238,7 +258,8 @@ class _Integrating:
         return sums
 
     def _made(
-        self, sums: Mapping[str, np.ndarray], encoded: Mapping[str, np.ndarray], change: float, points: int
+        self, sums: Mapping[str, np.ndarray], encoded: Mapping[str, np.ndarray], ends: tuple[float, float],
+        points: int,
     ) -> Gradients:  # fmt: skip
         columns = {column: 0.0 for names in self.blocks.values() for column in names}
         maps, under = {}, {}
@@ -253,22 +274,7 @@ class _Integrating:
             if effects.shape == own.shape:
                 maps[names[0]] = effects.sum(axis=-1) if effects.ndim > 1 else effects
                 under[names[0]] = own
-        return Gradients(columns=columns, maps=maps, encoded=under, change=change, points=points)
-
-
-def _blocks(file: onnx.ModelProto) -> dict[str, list[str]]:
-    """{what the network reads: the columns it is made of}, by the names of values (ship/assemble.py)."""
-    inputs = {value.name for value in file.graph.input}
-    found: dict[str, list[str]] = {}
-    for node in file.graph.node:
-        if (match := INPUT.match(node.output[0])) and not node.input[0].startswith("contender/"):
-            found[match[1]] = []
-    for node in file.graph.node:
-        for block, columns in found.items():
-            prefixes = (f"encode.{block.split('.')[0]}/", f"form.{block}/")
-            if node.input and node.input[0] in inputs and node.output[0].startswith(prefixes):
-                columns += [node.input[0]] if node.input[0] not in columns else []
-    return found
+        return Gradients(columns=columns, maps=maps, encoded=under, ends=ends, points=points)
 
 
 def _first_floats(network: Interpreter, values: Mapping[str, Tensor], name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from leadline.use.model import Model
 
 BATCH = 128  # rows
+INPUT = re.compile(r"^contender/([^/]+)$")
 RAW = "contender/net/raw"  # the outputs of every network of ours, before they are probabilities (graph/torch_export.py)
 
 
@@ -29,6 +31,21 @@ def loaded(model: Model) -> onnx.ModelProto:
 def is_network(model: Model) -> bool:
     """Whether the file is a network, of which gradients can be had."""
     return any(node.output and node.output[0] == RAW for node in loaded(model).graph.node)
+
+
+def blocks_of(file: onnx.ModelProto) -> dict[str, list[str]]:
+    """{what the contender reads: the columns it is made of}, by the names of values (ship/assemble.py)."""
+    inputs = {value.name for value in file.graph.input}
+    found: dict[str, list[str]] = {}
+    for node in file.graph.node:
+        if (match := INPUT.match(node.output[0])) and not node.input[0].startswith("contender/"):
+            found[match[1]] = []
+    for node in file.graph.node:
+        for block, columns in found.items():
+            prefixes = (f"encode.{block.split('.')[0]}/", f"form.{block}/")
+            if node.input and node.input[0] in inputs and node.output[0].startswith(prefixes):
+                columns += [node.input[0]] if node.input[0] not in columns else []
+    return found
 
 
 def with_outputs(file: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProto:

@@ -1,19 +1,22 @@
 """What depth does: what each layer of a network has learned, from the shipped file.
 
 Sources: linear probes, Alain & Bengio 2016; inputs that excite a unit most, Zeiler & Fergus 2014. Enters: a file, rows
-to fit the probes by and rows to measure them by. Leaves: `Depth`. A layer is an activation of the contender's graph; a
-map [channels, height, width] is averaged into a grid of at most `FEATURES` numbers, alike for every layer.
+to fit the probes by and rows to measure them by. Leaves: `Depth`. A layer is an activation of the contender's graph, or
+one whose pooled states a pretrained body gives; a map [channels, height, width] is averaged into a grid of at most
+`FEATURES` numbers, alike for every layer.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.graph.runtime import Session
 from leadline.system.errors import ModelError, SourceError
-from leadline.use.explain.graph import feeds_of, loaded, with_outputs
+from leadline.use.explain.graph import blocks_of, feeds_of, loaded, with_outputs
+from leadline.use.explain.projection import projected
 from leadline.use.explain.records import Depth, Layer, Mean, Unit
 from leadline.use.explain.sample import Sample
 
@@ -28,8 +31,23 @@ FEATURES = 512
 ACTIVATIONS = {"Gelu", "Relu", "Tanh", "LeakyRelu", "Elu", "Erf"}
 UNITS, EXCITING = 4, 5  # units of a layer that are shown, and rows of each
 FILTERS = 48
+CONTENDER, BODY, STATES = (
+    "contender/",
+    "contender/body{}/",
+    "states",
+)  # of the bodies in order (contenders/pretrained.py)
 STRENGTHS = 10.0 ** np.arange(-4, 5)  # of ridge, times the mean variance
 FEWEST = 30  # rows to fit and to measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a layer is in the file: a value of the graph, or a stretch of its columns."""
+
+    name: str
+    value: str
+    low: int = 0
+    high: int | None = None
 
 
 def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
@@ -39,64 +57,82 @@ def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
         ModelError: where the file is no network. SourceError: where labels are unknown or rows are few.
     """
     file = loaded(model)
-    names = _layers(file)
-    if not names:
+    places, inputs = _layers(model, file)
+    if not places:
         raise ModelError(
-            f"{model.path.name} is {model.contract.get('contender', 'a model')}, which has no layers; --layers "
-            "explains networks."
+            f"{model.path.name} is {model.contract['contender']}, of which no layers are known; --layers explains "
+            "networks and pretrained bodies."
         )
     if learned.labels is None or held.labels is None:
         raise SourceError(f"{held.name} has no labels of {model.contract['target']!r}, which --layers needs.")
     if min(len(learned.rows), len(held.rows)) < FEWEST:
         raise SourceError(f"{held.name} has too few rows for --layers; give at least {3 * FEWEST}.")
-    session = Session(with_outputs(file, names))
-    first = _first(model, session, names[0], learned)
-    names = names if first else names[1:]
-    before, after = (_outputs(model, session, names, sample) for sample in (learned, held))
+    session = Session(with_outputs(file, [*inputs, *(place.value for place in places)]))
+    if len(inputs) == 1 and _amounts(model, session, inputs[0], learned):
+        places = [Place(name="input", value=inputs[0]), *places]
+    names = list(dict.fromkeys(place.value for place in places))
+    before, after = (_outputs(model, session, names, inputs, sample) for sample in (learned, held))
     targets = [_targets(model.task, labels) for labels in (learned.labels, held.labels)]
     layers = []
-    for number, name in enumerate(names):
-        features = [_pooled(each[name]) for each in (before, after)]
-        probe = Mean.of(_probe(model.task, *features, *targets))
-        layers.append(
-            Layer(
-                name="input" if first and number == 0 else f"layer {number + (not first)}",
-                shape=after[name].shape[1:], probe=probe,
-                units=() if first and number == 0 else _units(after[name], held),
-            )
-        )  # fmt: skip
-    points, explained = _map(_pooled(after[names[-1]]))
+    for place in places:
+        values = [each[place.value][:, place.low : place.high] for each in (before, after)]
+        probe = Mean.of(_probe(model.task, *map(_pooled, values), *targets))
+        units = () if place.value in inputs else _units(values[1], held)
+        layers.append(Layer(name=place.name, shape=values[1].shape[1:], probe=probe, units=units))
     classes = () if model.task.numeric else tuple(str(each) for each in _named(model.task, held.labels))
     return Depth(
         learned=len(learned.rows), held=len(held.rows), score=_score(model.task), layers=tuple(layers),
-        filters=_filters(file), points=points, explained=explained, classes=classes,
+        filters=_filters(file), map=projected(_pooled(values[1])), classes=classes,
         inputs={column: (facts["kind"], facts["decode"]) for column, facts in model.contract["inputs"].items()},
     )  # fmt: skip
 
 
-def _layers(file: onnx.ModelProto) -> list[str]:
-    """The contender's first input and its activations, by the names of their values."""
-    nodes = [node for node in file.graph.node if node.output and node.output[0].startswith("contender/")]
-    found = [node.output[0] for node in nodes if node.op_type in ACTIVATIONS]
-    return [nodes[0].output[0], *found] if found else []
+def _layers(model: Model, file: onnx.ModelProto) -> tuple[list[Place], list[str]]:
+    """The layers of the pretrained bodies, or else the contender's activations; and what the first network reads."""
+    bodies = [body for body in model.contract.get("bodies", ()) if "layers" in body]
+    found, columns = [], blocks_of(file)
+    for number, body in enumerate(bodies):
+        ends = np.cumsum([0, *body["layers"].values()]).tolist()
+        (block,) = _read(file, BODY.format(number))
+        of = f"{columns[block][0]}: " if len(bodies) > 1 else ""
+        value = BODY.format(number) + STATES
+        for layer, low, high in zip(body["layers"], ends[:-1], ends[1:], strict=True):
+            found.append(Place(name=of + layer, value=value, low=low, high=high))
+    if not found:
+        values = [node.output[0] for node in _under(file, CONTENDER) if node.op_type in ACTIVATIONS]
+        found = [Place(name=f"layer {i + 1}", value=value) for i, value in enumerate(values)]
+    prefix = BODY.format(0) if bodies else CONTENDER
+    return found, [f"{CONTENDER}{block}" for block in _read(file, prefix)]
 
 
-def _first(model: Model, session: Session, name: str, sample: Sample) -> bool:
-    """Whether the input is one of amounts, such as pixels, that a linear model can read as the layers are read."""
+def _under(file: onnx.ModelProto, prefix: str) -> list[onnx.NodeProto]:
+    return [node for node in file.graph.node if node.output and node.output[0].startswith(prefix)]
+
+
+def _read(file: onnx.ModelProto, prefix: str) -> list[str]:
+    """The blocks that these nodes read."""
+    inputs = {f"{CONTENDER}{block}": block for block in blocks_of(file)}
+    return list(dict.fromkeys(inputs[each] for node in _under(file, prefix) for each in node.input if each in inputs))
+
+
+def _amounts(model: Model, session: Session, name: str, sample: Sample) -> bool:
+    """Whether an input is of amounts, such as pixels, that a linear model can read as the layers are read."""
     found = [session(feeds, [name])[name] for feeds in feeds_of(model, sample.rows[:FEWEST])]
     kinds = {facts["kind"] for facts in model.contract["inputs"].values()}
     shapes = {value.shape[1:] for value in found}
     return len(kinds) == len(shapes) == 1 and found[0].dtype in (np.uint8, np.float32)
 
 
-def _outputs(model: Model, session: Session, names: list[str], sample: Sample) -> dict[str, np.ndarray]:
+def _outputs(
+    model: Model, session: Session, names: list[str], inputs: list[str], sample: Sample
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Pooled outputs of every layer, float32 [rows, channels, ...]."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for feeds in feeds_of(model, sample.rows):
         rows = len(next(iter(feeds.values())))
         for name, value in session(feeds, names).items():
             value = np.asarray(value.reshape(rows, -1) if value.ndim < 2 else value, np.float32)
-            if name == names[0] and value.ndim == 4 and value.shape[-1] in (1, 3):
+            if name in inputs and value.ndim == 4:
                 value = np.moveaxis(value, -1, 1)  # pixels have their channels last
             found[name].append(_grid(np.nan_to_num(value)))
     return {name: np.concatenate(values) for name, values in found.items()}
@@ -193,17 +229,6 @@ def _filters(file: onnx.ModelProto) -> np.ndarray | None:
                 found[:FILTERS] if found.ndim == 4 and found.shape[1] in (1, 3) and min(found.shape[2:]) > 1 else None
             )
     return None
-
-
-def _map(x: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """Rows on the two principal axes of their features, float64 [n, 2], and the shares of variance of these."""
-    x = x - x.mean(axis=0)
-    u, s, _ = np.linalg.svd(x, full_matrices=False)
-    total = float((s**2).sum()) or 1.0
-    first = np.zeros((len(x), 2))
-    first[:, : min(2, len(s))] = (u * s)[:, :2]
-    shares = [float(value) for value in (s**2 / total)[:2]]
-    return first, (shares[0], shares[1] if len(shares) > 1 else 0.0)
 
 
 def _named(task: Task, labels: np.ndarray) -> list[str]:

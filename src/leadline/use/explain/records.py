@@ -105,7 +105,7 @@ class PartEffects:
 class PathEffects:
     """Integrated gradients of a row: effects of columns on the margin before calibration, from a row without content.
 
-    `error` is how far they are from adding up to the `change` of that margin, as a share of it.
+    `error` is how far they are from adding up to the `change` of that margin, as a share of it or of the larger margin.
     """
 
     columns: Mapping[str, float]
@@ -203,6 +203,14 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Map:
+    """Rows in two dimensions, float64 [n, 2]: on principal axes, with their shares of variance, or by UMAP (None)."""
+
+    points: np.ndarray
+    shares: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Depth:
     """What the layers of a network have learned.
 
@@ -210,7 +218,7 @@ class Depth:
         learned, held: rows by which the probes were fitted and measured.
         score: of the probes: 'accuracy', 'label accuracy' or 'r2'.
         filters: of the first convolution, float32 [filters, channels, height, width]; None: it does not see colours.
-        points: [held, 2], the last layer but one on its two principal axes; explained: their shares of the variance.
+        map: of the held-out rows by the last layer.
         classes: of each point; empty where answers are values.
     """
 
@@ -219,8 +227,7 @@ class Depth:
     score: str
     layers: tuple[Layer, ...]
     filters: np.ndarray | None
-    points: np.ndarray
-    explained: tuple[float, float]
+    map: Map
     classes: tuple[str, ...]
     inputs: Mapping[str, tuple[str, Mapping[str, Any]]] = dataclasses.field(repr=False)  # kind, and how it is decoded
 

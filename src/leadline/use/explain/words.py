@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from leadline.charts.format import percent, plain
+from leadline.charts.format import beside, percent, plain
 from leadline.core.parts import Layout
 from leadline.use.explain.records import Agreement, Curve, Explanation, Loss, Mean, Method, RowExplanation
 
@@ -74,7 +74,10 @@ def completeness(found: Explanation) -> str | None:
     if not errors:
         return None
     rows = f"{len(errors):,} row{'' if len(errors) == 1 else 's'}"
-    return f"Integrated gradients add up to the change of the margin but for {100 * max(errors):.2g}% at most ({rows})."
+    return (
+        f"Integrated gradients add up to the change of the margin but for {100 * max(errors):.2g}% of the margins at "
+        f"most ({rows})."
+    )
 
 
 def terminal(found: Explanation) -> str:
@@ -86,14 +89,15 @@ def terminal(found: Explanation) -> str:
         lines.append(f"{LOSSES[found.loss]} where a column is permuted ({found.compared:,} rows):")
         most = max(abs(each.increase.value) for each in found.importances)
         for each in found.importances[: 2 * LISTED]:
-            ends = f"{plain(each.increase.low)} to {plain(each.increase.high)}"
+            ends = f"{beside(each.increase.low, most)} to {beside(each.increase.high, most)}"
             lines.append(_line(each.column, each.increase.value, most, f"95% {ends}"))
         lines.append("")
     if found.depth is not None:
         lines.append(f"Linear probes of each layer, {found.depth.score} on {found.depth.held:,} held-out rows:")
+        said = plain if found.depth.score == "r2" else percent
         for layer in found.depth.layers:
-            ends = f"95% {plain(layer.probe.low)} to {plain(layer.probe.high)}"
-            lines.append(_line(layer.name, layer.probe.value, 1.0, ends))
+            ends = f"95% {said(layer.probe.low)} to {said(layer.probe.high)}"
+            lines.append(_line(layer.name, layer.probe.value, 1.0, ends, said(layer.probe.value)))
         lines.append("")
     if (told := completeness(found)) is not None:
         lines += [told, ""]
@@ -117,7 +121,9 @@ def _row(row: RowExplanation) -> list[str]:
     return lines
 
 
-def _line(what: str, effect: float, most: float, more: str) -> str:
+def _line(what: str, effect: float, most: float, more: str, figure: str = "") -> str:
+    """A bar; the figure beside it is that of the effect, where none is given."""
     drawn = "#" * round(BARS * abs(effect) / most) if most > 0 else ""
     name = what if len(what) <= 26 else what[:25] + "…"
-    return f"  {name:26} {('+' if effect > 0 else '') + plain(effect):>8} {drawn:{BARS}} {more[:40]}".rstrip()
+    figure = figure or beside(effect, most, sign=True)
+    return f"  {name:26} {figure:>8} {drawn:{BARS}} {more[:40]}".rstrip()
