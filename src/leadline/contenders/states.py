@@ -70,6 +70,20 @@ def readers(store: Tensors) -> list[Reader]:
     return [Reader(block=block, found=body) for block, body in found if body is not None]
 
 
+def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndarray]:
+    """What a graph of one input and one output gives, a few rows at once, on several threads."""
+    (feed,) = session.inputs
+
+    def one(start: int) -> np.ndarray:
+        return session.only({feed: values[start : start + AT_ONCE]})
+
+    starts = range(0, len(values), AT_ONCE)
+    if len(starts) <= 1 or threads == 1:
+        return [one(start) for start in starts]
+    with ThreadPoolExecutor(most_threads()) as pool:
+        return list(pool.map(one, starts))
+
+
 class Encoder:
     """One body at one precision, and the states that were computed by it."""
 
@@ -100,17 +114,7 @@ class Encoder:
 
     def fresh(self, values: np.ndarray) -> np.ndarray:
         """float16 [n, width] of stored values, computed."""
-        feed = self.session.inputs[0]
-
-        def one(start: int) -> np.ndarray:
-            return self.session.only({feed: values[start : start + AT_ONCE]}).astype(np.float16)
-
-        starts = range(0, len(values), AT_ONCE)
-        if len(starts) <= 1 or self.threads == 1:
-            parts = [one(start) for start in starts]
-        else:
-            with ThreadPoolExecutor(most_threads()) as pool:
-                parts = list(pool.map(one, starts))
+        parts = [part.astype(np.float16) for part in in_parts(self.session, values, self.threads)]
         return np.concatenate([np.empty((0, self.reader.width), np.float16), *parts])
 
     def _key(self, row: np.ndarray) -> bytes:
