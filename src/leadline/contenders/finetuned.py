@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 BATCH, FEWEST = 32, 16  # rows of a step; and steps of a pass, at least: few rows are cut into smaller ones
 CHUNK = 50  # batches whose rows are put in the order of their lengths together
-PEAK, FALL, OF_HEAD = 1e-4, 0.85, 1e-3  # rate of the last layer; of a layer to that of the next one; of the head
+UPPER, LAYERS = (
+    (2e-4, 0.9, 1e-3),
+    (1e-4, 0.85, 5e-4),
+)  # rates of the last layer, of one to that of the next, of the head
 TOP, WARM, WHOLE = 5, 1, 3  # passes at most: of the upper half alone, of it before all layers, of all layers
 LEAST_WHOLE = 1.0  # passes that there must be time for, for all layers to be trained
 CACHING, AT_ONCE = 0.25, 256  # share of the time left for hidden states of train rows; rows between looks at the clock
@@ -289,7 +292,7 @@ class _Run(NetworkRun):
             for weight in body.layer(number):
                 weight.requires_grad_(False)
         layers = [body.layer(number) for number in range(self.cut, body.depth)]
-        return recipes.layerwise(layers, self.net.head, PEAK, FALL, OF_HEAD)
+        return recipes.layerwise(layers, self.net.head, *(UPPER if self.cut else LAYERS))
 
     def draw(self) -> list[Tensor]:
         """Rows [N, T], perhaps their hidden states [N, T, W], and what they are [N, ...]."""
@@ -372,4 +375,5 @@ class _Run(NetworkRun):
         self.generator.set_state(own["generator"])
 
     def fitted(self) -> FittedFinetuned:
-        return FittedFinetuned(self.net, self.data, self.reader, self.learned(self.scale))
+        tuned = self.net.body.depth - self.cut
+        return FittedFinetuned(self.net, self.data, self.reader, self.learned(self.scale), tuned)

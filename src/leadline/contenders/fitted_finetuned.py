@@ -35,8 +35,10 @@ class FittedFinetuned(FittedModule):
 
     uncounted_s = 0.0
 
-    def __init__(self, net: TunedBody, data: Data, reader: Reader, learned: Learned) -> None:
+    def __init__(self, net: TunedBody, data: Data, reader: Reader, learned: Learned, tuned: int) -> None:
+        """`tuned`: layers that were trained."""
         super().__init__(net, learned)
+        self._rates: dict[str, Json] = {}  # precision -> rows a second
         self._task, self._reader, self._workers = data.task, reader, data.threads
         self._session: Session | None = None  # that answers, where it does so in int8
         body, gain, rows = reader.found.body, None, data.store.split.valid[:COMPARED]
@@ -48,19 +50,22 @@ class FittedFinetuned(FittedModule):
         entry: dict[str, Json] = {
             "block": reader.block.name, "name": body.name, "package": body.package, "licence": body.licence,
             "source": body.source, "paper": body.paper, "digest": reader.found.facts["digest"],
-            "precision": str(self.precision), "rows_per_s": {},
+            "precision": str(self.precision), "rows_per_s": self._rates,
         }  # fmt: skip
         self.transfer: JsonObject = {
-            "bodies": [entry], "tuned": True, "both": self.score, "body_alone": None, "features_alone": None,
+            "bodies": [entry], "tuned": tuned, "both": self.score, "body_alone": None, "features_alone": None,
             "layers": [], "int8_gain": gain, "int8_rows": 0 if gain is None else len(rows),
         }  # fmt: skip
 
     def _rounded(self, data: Data, rows: np.ndarray) -> float:
         """What int8 costs on some valid rows; where it costs nothing, the network answers so from here on."""
-        metric, truth = METRICS[data.task.metric], data.labels(rows)
-        exact = self.predict(data.store, rows)
-        self._session = Session(self._graph(Precision.INT8))
-        gain = metric.sign * (metric(truth, self.predict(data.store, rows)) - metric(truth, exact))
+        metric, truth, scores = METRICS[data.task.metric], data.labels(rows), []
+        for precision in (Precision.FLOAT32, Precision.INT8):
+            self._session = Session(self._graph(precision)) if precision == Precision.INT8 else None
+            began = data.clock.spent()
+            scores.append(metric(truth, self.predict(data.store, rows)))
+            self._rates[str(precision)] = len(rows) / max(1e-9, data.clock.spent() - began)
+        gain = metric.sign * (scores[1] - scores[0])
         if gain < 0:
             self._session = None
         return float(gain)

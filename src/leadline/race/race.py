@@ -134,14 +134,11 @@ class Race:
         """Those whose share of the seconds is as long as they need; without each that is not, the others have more."""
         needed = {e.name: self._slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
         while True:
-            shares: dict[str, float] = {}
-            for lane in (first, second):
-                seconds = left if not second or not first else _first_share(left)
-                seconds = left - seconds if lane is second and first else seconds
-                whole = sum(e.contender.weight for e in lane)
-                shares |= {e.name: seconds * e.contender.weight / whole for e in lane}
+            shares = {e.name: left for e in first}  # side by side, the first of them have all of it
+            after = left - _first_share(left) if first else left
+            shares |= {e.name: after * e.contender.weight / sum(o.contender.weight for o in second) for e in second}
             short = [e for e in (*first, *second) if e.name not in self._past and shares[e.name] < needed[e.name]]
-            if not short:
+            if not short or len(first) + len(second) == 1:
                 return first, second
             longest = max(short, key=lambda e: needed[e.name])
             need_s, share_s = needed[longest.name], shares[longest.name]
