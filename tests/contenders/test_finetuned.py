@@ -43,6 +43,12 @@ def _items(store: Any, clock: Clock | None = None, state: Any = None, **settings
     return list(Finetuned().fit(Data(store=store, clock=clock or Clock(60.0), threads=1, **settings), 0, state))
 
 
+def _answered(fitted: Any, store: Any, rows: np.ndarray) -> np.ndarray:
+    """By its graph."""
+    session = Session(fitted.graph())
+    return session.only({name: np.asarray(store.tensor(name)[rows]) for name in session.inputs})
+
+
 def test_the_module_gives_what_the_frozen_graph_gives(tiny_bert: Path) -> None:
     rng = np.random.default_rng(0)
     rows = np.zeros((20, 24), np.uint8)
@@ -71,8 +77,8 @@ def test_the_graph_answers_as_the_trained_network(task: str, prepare: Any, messa
         frame = frame.select("text", label=pl.Series(tags))
     store = prepare(frame, target="label", weights=str(tiny_bert)).store
     fitted = _items(store, Clock(float("inf")), epochs=2)[-1]
-    rows, (name,) = store.split.test, Finetuned().inputs(store)
-    found = Session(fitted.graph()).only({name: np.asarray(store.tensor(name)[rows])})
+    rows, name = store.split.test, Finetuned().inputs(store)[0]
+    found = _answered(fitted, store, rows)
     expected = fitted.predict(store, rows)
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
@@ -91,8 +97,8 @@ def test_it_ships_int8_where_valid_shows_no_loss(store: Any, monkeypatch: pytest
     (body,) = held["bodies"]
     assert body["precision"] == ("int8" if held["int8_gain"] >= 0 else "float32")
     assert held["int8_rows"] > 0 and held["tuned"] == 2 and set(body["rows_per_s"]) == {"float32", "int8"}
-    rows, (name,) = store.split.test, Finetuned().inputs(store)
-    found = Session(fitted.graph()).only({name: np.asarray(store.tensor(name)[rows])})
+    rows = store.split.test
+    found = _answered(fitted, store, rows)
     np.testing.assert_allclose(found, fitted.predict(store, rows), atol=1e-4)
 
 

@@ -6,7 +6,8 @@ body as it is where it can stay (Kumar et al. 2022, 'Fine-Tuning can Distort Pre
 similar lengths. A step is in bfloat16 where a trial shows it faster; what ships is in float32, or in int8 where valid
 shows no loss.
 
-Enters: the tensor that a body reads. Leaves: a network whose weights go back into the body's own graph.
+Enters: the tensor that a body reads, and what a linear model reads. Leaves: a network whose weights go back into the
+body's own graph, and a linear model that has a share in its answers where valid says so (`second_opinion.py`).
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ import numpy as np
 
 from leadline.contenders import annealing
 from leadline.contenders.families import DEEP
-from leadline.contenders.fitted_finetuned import FittedFinetuned
+from leadline.contenders.features import layout
+from leadline.contenders.fitted_finetuned import COMPARED, FittedFinetuned
 from leadline.contenders.network_run import NetworkRun, trained
+from leadline.contenders.second_opinion import VIEWS, Opinion, SecondOpinion
 from leadline.contenders.states import Reader, readers
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
+from leadline.core.json_types import JsonObject
 from leadline.core.note import SAMPLED, Note
 from leadline.core.tensors import Tensors
 from leadline.system.threads import counted
@@ -46,7 +50,7 @@ CACHING, AT_ONCE = 0.25, 256  # share of the time left for hidden states of trai
 CACHED, MOST_GB = 0.25, 8.0  # share of the memory for them, of so much at most
 CHECKING, CHECKS = 0.1, 2  # share of the time for looks at the valid rows; looks a pass, at most
 ANSWERED, MOST_KEPT, TIMED = 1.2, 0.4, 256  # times the measured seconds of answers that are kept, a share at most; rows
-SHIPPING = 0.04  # share of the time for a look at what int8 costs
+SHIPPING, OPINION = 0.04, 0.08  # shares of the time for a look at what int8 costs, and for the linear model
 TRIED = 3  # steps in either precision, by which one is chosen
 STARVED = 0.5  # passes, with fewer of which a loss is one of time
 # Without a measurement: seconds to begin, of a row of so many positions, and rows that are worth it.
@@ -64,10 +68,10 @@ class Finetuned(Contender):
 
     def inputs(self, store: Tensors) -> list[str]:
         reader = trainable(store)
-        return [] if reader is None else [reader.tensor]
+        return [] if reader is None else list(dict.fromkeys([reader.tensor, *layout(store, VIEWS).tensors]))
 
     def seconds_needed(self, store: Tensors) -> float:
-        (name,), split = self.inputs(store), store.split
+        name, split = self.inputs(store)[0], store.split
         few = split.train[np.linspace(0, len(split.train) - 1, min(LOOKED_AT, len(split.train))).astype(int)]
         longer = float((np.asarray(store.tensor(name)[few]) > 0).sum(axis=1).mean()) / POSITIONS
         rows = min(len(split.train), LEARNED) + len(split.valid) + len(split.test) + len(split.calib)
@@ -81,9 +85,9 @@ class Finetuned(Contender):
 
 
 def trainable(store: Tensors) -> Reader | None:
-    """The block whose body can be trained, where there is no other block."""
+    """The block whose body can be trained, where there is one such."""
     found = [reader for reader in readers(store) if reader.found.body.trainable is not None]
-    return found[0] if len(found) == 1 and len(store.blocks) == 1 else None
+    return found[0] if len(found) == 1 else None
 
 
 class _Own(TypedDict):
@@ -93,7 +97,8 @@ class _Own(TypedDict):
     whole: bool
     batch: int
     before: int
-    seconds: list[float]  # of a step of all layers, of an answer
+    seconds: list[float]  # of a step of all layers, of an answer, of the linear model
+    on_valid: Tensor
     kept: Tensor  # rows with hidden states, in the order in which they were computed
     rows: Tensor
     order: Tensor
@@ -114,7 +119,8 @@ class _Run(NetworkRun):
         self.lengths = self.make(reader.found.folder).lengths(np.asarray(self.tensor))
         self.cut, self.whole = 0, False  # layers that stay as they are; whether all are trained afterwards
         self.before = 0  # steps of the upper half alone, before those of all layers
-        self.a_step = self.answer_s = 0.0  # seconds of a step of all layers; of an answer in float32
+        self.a_step = self.answer_s = self.opinion_s = 0.0  # seconds: all layers, answer in float32, linear model
+        self.on_valid = np.empty((0, data.task.output_width), np.float32)  # raw answers, from before the last phase
         self.hidden: HiddenStates | None = None
         self.kept = np.empty(0, np.int64)  # train rows whose hidden states there are
         self._take(data.store.split.train)
@@ -159,7 +165,8 @@ class _Run(NetworkRun):
         self._answers(few)
         self.answer_s = max(1e-9, self._spent() - began) / len(few)
         answered, left = len(split.test) + len(split.calib) + len(self.valid) + 2 * annealing.SAMPLED, clock.left()
-        self.reserve = min(MOST_KEPT * left, ANSWERED * self.answer_s * answered + SHIPPING * left)
+        self.opinion_s = OPINION * left
+        self.reserve = min(MOST_KEPT * left, ANSWERED * self.answer_s * answered + SHIPPING * left + self.opinion_s)
         left -= self.reserve
         self.cut = self.net.body.depth // 2
         a_pass, upper = self.a_step * len(split.train) / self.batch, 1 - self.cut / self.net.body.depth
@@ -334,8 +341,8 @@ class _Run(NetworkRun):
             return self._final_score()
 
     def _final_score(self) -> float:
-        raw = self._answers(self.valid)
-        return self.metric(self.data.labels(self.valid), self.data.task.activate(raw, self.scale))
+        self.on_valid = self._answers(self.valid)
+        return self.metric(self.data.labels(self.valid), self.data.task.activate(self.on_valid, self.scale))
 
     def _too_little(self) -> str | None:
         passes = (self.before + self.standing.step) * self.batch / len(self.store.split.train)
@@ -355,7 +362,8 @@ class _Run(NetworkRun):
 
         own: _Own = {
             "cut": self.cut, "whole": self.whole, "batch": self.batch, "before": self.before,
-            "seconds": [self.a_step, self.answer_s], "kept": torch.from_numpy(self.kept.copy()),
+            "seconds": [self.a_step, self.answer_s, self.opinion_s],
+            "on_valid": torch.from_numpy(self.on_valid), "kept": torch.from_numpy(self.kept.copy()),
             "rows": torch.from_numpy(np.setdiff1d(self.rows, self.valid)), "order": self.order,
             "generator": self.generator.get_state(),
         }  # fmt: skip
@@ -364,7 +372,8 @@ class _Run(NetworkRun):
     def _restore_sizes(self, state: State) -> None:
         own = cast("_Own", state)
         self.cut, self.whole, self.batch, self.before = own["cut"], own["whole"], own["batch"], own["before"]
-        self.a_step, self.answer_s = own["seconds"]
+        self.a_step, self.answer_s, self.opinion_s = own["seconds"]
+        self.on_valid = own["on_valid"].numpy()
         self._take(own["rows"].numpy())
 
     def _restore_order(self, state: State) -> None:
@@ -376,4 +385,26 @@ class _Run(NetworkRun):
 
     def fitted(self) -> FittedFinetuned:
         tuned = self.net.body.depth - self.cut
-        return FittedFinetuned(self.net, self.data, self.reader, self.learned(self.scale), tuned)
+        self.transfer: JsonObject = {
+            "tuned": tuned,
+            "both": self.score,
+            "body_alone": self.score,
+            "features_alone": None,
+        }
+        opinion = self._opinion()
+        return FittedFinetuned(self.net, self.data, self.reader, self.learned(self.scale), opinion, self.transfer)
+
+    def _opinion(self) -> Opinion | None:
+        """A linear model with a share in the answers, where there is time for it and valid says so."""
+        clock, split = self.data.clock, self.store.split
+        answering = ANSWERED * self.answer_s * (len(split.test) + len(split.calib) + COMPARED)
+        if clock.left() - answering < self.opinion_s or not layout(self.store, VIEWS).tensors:
+            return None
+        second = SecondOpinion(self.data, self.seed, answering)
+        for _ in second.tried():
+            pass
+        opinion, self.score = second.weighed(self.on_valid)
+        self.transfer |= {"both": self.score, "features_alone": second.score}
+        if opinion is not None:
+            self.describe.append(f"{opinion.share:.0%} of the answer is a linear model's, as valid chose")
+        return opinion
