@@ -27,7 +27,7 @@ from leadline.contenders.network_run import NetworkRun, trained
 from leadline.contenders.second_opinion import VIEWS, Opinion, SecondOpinion
 from leadline.contenders.states import Reader, readers
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
-from leadline.core.json_types import JsonObject
+from leadline.core.json_types import Json
 from leadline.core.note import SAMPLED, Note
 from leadline.core.tensors import Tensors
 from leadline.system.threads import counted
@@ -53,14 +53,14 @@ ANSWERED, MOST_KEPT, TIMED = 1.2, 0.4, 256  # times the measured seconds of answ
 SHIPPING, OPINION = 0.04, 0.08  # shares of the time for a look at what int8 costs, and for the linear model
 TRIED = 3  # steps in either precision, by which one is chosen
 STARVED = 0.5  # passes, with fewer of which a loss is one of time
-# Without a measurement: seconds to begin, of a row of so many positions, and rows that are worth it.
-START, A_ROW, POSITIONS, LEARNED, LOOKED_AT = 25.0, 5e-3, 28, 5_000, 512
+# Without a measurement: seconds to begin, and of a row of so many positions by a body of so many bytes; rows to learn.
+START, A_ROW, POSITIONS, BYTES, LEARNED, LOOKED_AT = 25.0, 5e-3, 28, 9e7, 5_000, 512
 
 
 class Finetuned(Contender):
     name = "finetuned"
     family = DEEP
-    resources = Resources(cpus=None)
+    resources = Resources(cpus=None, memory=1.0)
     pretrained = True
     weight = 6.0
     export_seconds = 5.0
@@ -71,11 +71,13 @@ class Finetuned(Contender):
         return [] if reader is None else list(dict.fromkeys([reader.tensor, *layout(store, VIEWS).tensors]))
 
     def seconds_needed(self, store: Tensors) -> float:
-        name, split = self.inputs(store)[0], store.split
+        reader, split = trainable(store), store.split
+        assert reader is not None
         few = split.train[np.linspace(0, len(split.train) - 1, min(LOOKED_AT, len(split.train))).astype(int)]
-        longer = float((np.asarray(store.tensor(name)[few]) > 0).sum(axis=1).mean()) / POSITIONS
+        longer = float((np.asarray(store.tensor(reader.tensor)[few]) > 0).sum(axis=1).mean()) / POSITIONS
+        larger = max(1.0, reader.found.body.bytes / BYTES)
         rows = min(len(split.train), LEARNED) + len(split.valid) + len(split.test) + len(split.calib)
-        return START + A_ROW * longer * rows
+        return START + A_ROW * larger * longer * rows
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         from leadline.system.device import CPU, exact
@@ -385,7 +387,7 @@ class _Run(NetworkRun):
 
     def fitted(self) -> FittedFinetuned:
         tuned = self.net.body.depth - self.cut
-        self.transfer: JsonObject = {
+        self.transfer: dict[str, Json] = {
             "tuned": tuned,
             "both": self.score,
             "body_alone": self.score,
