@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
-from leadline.contenders import annealing
 from leadline.contenders.families import DEEP
 from leadline.contenders.features import layout
 from leadline.contenders.fitted_finetuned import COMPARED, FittedFinetuned
@@ -51,7 +50,8 @@ CACHED, MOST_GB = 0.25, 8.0  # share of the memory for them, of so much at most
 CHECKING, CHECKS = 0.1, 2  # share of the time for looks at the valid rows; looks a pass, at most
 ANSWERED, MOST_KEPT, TIMED = 1.2, 0.4, 256  # times the measured seconds of answers that are kept, a share at most; rows
 SHIPPING, OPINION = 0.04, 0.08  # shares of the time for a look at what int8 costs, and for the linear model
-TRIED = 3  # steps in either precision, by which one is chosen
+TRIED = 2  # steps in either precision, by which one is chosen
+KEPT, LOSS_ROWS = 0.1, 128  # share of the time for the last phase, and train rows that are answered before and after
 STARVED = 0.5  # passes, with fewer of which a loss is one of time
 # Without a measurement: seconds to begin, and of a row of so many positions by a body of so many bytes; rows to learn.
 START, A_ROW, POSITIONS, BYTES, LEARNED, LOOKED_AT = 25.0, 5e-3, 28, 9e7, 5_000, 512
@@ -64,7 +64,7 @@ class Finetuned(Contender):
     pretrained = True
     weight = 6.0
     export_seconds = 5.0
-    row_seconds = A_ROW
+    row_seconds = 3e-3
 
     def inputs(self, store: Tensors) -> list[str]:
         reader = trainable(store)
@@ -166,7 +166,7 @@ class _Run(NetworkRun):
         few, began = self.valid[:TIMED], self._spent()
         self._answers(few)
         self.answer_s = max(1e-9, self._spent() - began) / len(few)
-        answered, left = len(split.test) + len(split.calib) + len(self.valid) + 2 * annealing.SAMPLED, clock.left()
+        answered, left = len(split.test) + len(split.calib) + len(self.valid) + 2 * LOSS_ROWS, clock.left()
         self.opinion_s = OPINION * left
         self.reserve = min(MOST_KEPT * left, ANSWERED * self.answer_s * answered + SHIPPING * left + self.opinion_s)
         left -= self.reserve
@@ -190,7 +190,7 @@ class _Run(NetworkRun):
         most = max(1, passes * len(self.rows) // self.batch)
         a_check = self.answer_s * len(self.valid)
         checks = int(np.clip(CHECKING * left / a_check, 1, CHECKS * passes))
-        last = 0.0 if later else annealing.KEPT * left
+        last = 0.0 if later else KEPT * left
         steps = max(1, min(most, int((left - last - a_check * checks) / a_step)))
         self._begin(steps, most, checks, checks, self.reserve + later + last)
 
@@ -353,7 +353,7 @@ class _Run(NetworkRun):
     def _loss(self) -> float:
         import torch
 
-        some = np.linspace(0, len(self.rows) - 1, min(annealing.SAMPLED, len(self.rows))).astype(int)
+        some = np.linspace(0, len(self.rows) - 1, min(LOSS_ROWS, len(self.rows))).astype(int)
         return float(self.data.task.loss(torch.from_numpy(self._answers(self.rows[some])), self.y[some], 0.0))
 
     def _add_valid(self) -> None:
