@@ -17,6 +17,11 @@ PARTS = (
     ("body_alone", "Its states alone"),
     ("features_alone", "The features alone"),
 )
+TUNED = (
+    ("both", "A network and a linear model on the features"),
+    ("body_alone", "The network alone"),
+    ("features_alone", "The linear model alone"),
+)
 LAYERS = 60  # that are shown, at most
 LOST = 0.005  # of a share, from which on what int8 costs is said to be much
 
@@ -38,16 +43,21 @@ def _beside(facts: Facts, found: list[Contender]) -> str:
 
 def _trained(held: dict[str, Any]) -> str:
     layers = number(held.get("tuned"))
-    return "frozen" if layers is None else f"its last layers trained further: {count(round(layers))}"
+    return "frozen" if layers is None else f"{count(round(layers))} of its layers trained further on the train rows"
 
 
 def _of(facts: Facts, c: Contender) -> str:
     held: dict[str, Any] = c["transfer"]
-    parts = [(text, score) for key, text in PARTS if (score := number(held.get(key))) is not None]
+    frozen = held.get("tuned") is None
+    of_parts = PARTS if frozen else TUNED
+    parts = [(text, score) for key, text in of_parts if (score := number(held.get(key))) is not None]
     layers = [(clip(each.get("name"), 60), number(each.get("score"))) for each in (held.get("layers") or [])[:LAYERS]]
     title = f"Valid {facts.measure.title}"
     tables = grid(
-        ("A linear model on", title), [(text, facts.measure.text(score)) for text, score in parts], 1, "Parts"
+        ("A linear model on" if frozen else "What answers", title),
+        [(text, facts.measure.text(score)) for text, score in parts],
+        1,
+        "Parts",
     )
     if layers:
         alone = [(layer, facts.measure.text(score)) for layer, score in layers if score is not None]
@@ -61,16 +71,15 @@ def _of(facts: Facts, c: Contender) -> str:
         for body in bodies
     ]  # fmt: skip
     head = ("Body", "Trained on", "Licence", "Run in", "Rows a second", "Paper")
-    if held.get("tuned") is None:
+    if frozen:
         what = (
             "is a linear model on the pooled states of a network that others have trained, which stay as they are. The "
             "scores are on the valid rows, which also chose the strength of regularisation."
         )
     else:
-        tables = ""
         what = (
-            "is a network that others have trained, trained further on the train rows: "
-            f"{_trained(held)}, valid {facts.measure.title} {facts.measure.text(held.get('both'))}."
+            f"is a network that others have trained, {_trained(held)}. The scores are on the valid rows, which also "
+            "chose the share of the linear model in its answers."
         )
     note = f"<p>{name(c.get('name'))} {what}{_rounded(facts, held)}</p>"
     return f'{note}<div class="pair">{tables}</div>{grid(head, rows, 6, "Bodies")}'
