@@ -44,6 +44,7 @@ UPPER, LAYERS = (
     (1e-4, 0.85, 5e-4),
 )  # rates of the last layer, of one to that of the next, of the head
 TOP, WARM, WHOLE = 5, 1, 3  # passes at most: of the upper half alone, of it before all layers, of all layers
+SLACK, SLACK_S = 1.5, 2.0  # times the planned seconds of the first phase that it may take, and seconds more
 LEAST_WHOLE = 1.0  # passes that there must be time for, for all layers to be trained
 CACHING, AT_ONCE = 0.25, 256  # share of the time left for hidden states of train rows; rows between looks at the clock
 CACHED, MOST_GB = 0.25, 8.0  # share of the memory for them, of so much at most
@@ -176,7 +177,8 @@ class _Run(NetworkRun):
         self.whole = left >= caching + warm + LEAST_WHOLE * a_pass
         self._start()
         self._cache(CACHING * left)
-        later = max(0.0, clock.left() - self.reserve - ANSWERED * warm) if self.whole else 0.0
+        warm_s = SLACK * warm + SLACK_S + CHECKS * WARM * self.answer_s * len(self.valid)
+        later = max(0.0, clock.left() - self.reserve - warm_s) if self.whole else 0.0
         self._plan_steps(self.a_step * upper, WARM if self.whole else TOP, later)
 
     def _plan_steps(self, a_step: float, passes: int, later: float) -> None:
