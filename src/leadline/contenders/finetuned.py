@@ -55,7 +55,8 @@ TRIED = 2  # steps in either precision, by which one is chosen
 KEPT, LOSS_ROWS = 0.1, 128  # share of the time for the last phase, and train rows that are answered before and after
 STARVED = 0.5  # passes, with fewer of which a loss is one of time
 # Without a measurement: seconds to begin, and of a row of so many positions by a body of so many bytes; rows to learn.
-START, A_ROW, POSITIONS, BYTES, LEARNED, LOOKED_AT = 25.0, 5e-3, 28, 9e7, 5_000, 512
+START, A_ROW, POSITIONS, BYTES, LEARNED = 25.0, 5e-3, 28, 9e7, 5_000
+USUAL = 0.25  # of the positions that the longest row has room for
 
 
 class Finetuned(Contender):
@@ -74,8 +75,9 @@ class Finetuned(Contender):
     def seconds_needed(self, store: Tensors) -> float:
         reader, split = trainable(store), store.split
         assert reader is not None
-        few = split.train[np.linspace(0, len(split.train) - 1, min(LOOKED_AT, len(split.train))).astype(int)]
-        longer = float((np.asarray(store.tensor(reader.tensor)[few]) > 0).sum(axis=1).mean()) / POSITIONS
+        view = reader.found.body.view  # whose rows are not made for this
+        shape = reader.block.shape if view is None else reader.block.forms[view][0]
+        longer = USUAL * shape[0] / POSITIONS
         larger = max(1.0, reader.found.body.bytes / BYTES)
         rows = min(len(split.train), LEARNED) + len(split.valid) + len(split.test) + len(split.calib)
         return START + A_ROW * larger * longer * rows
