@@ -75,7 +75,7 @@ def classical_text(data: Path, folder: Path) -> Found:
 
 
 def _row(name: str, parts: Parts, folder: Path, **settings: Any) -> dict[str, Any]:
-    source = _written(parts, folder / "source")
+    source = written(parts, folder / "source")
     found = ll.fit(source, target="label", budget=BUDGET, out=folder / "run", **settings)
     data = RunData.open(found)
     classical = [c for c in found.result["contenders"] if c["family"] == "classical" and c["score"] is not None]
@@ -100,7 +100,7 @@ def _row(name: str, parts: Parts, folder: Path, **settings: Any) -> dict[str, An
     }  # fmt: skip
 
 
-def _written(parts: Parts, source: Path) -> Path:
+def written(parts: Parts, source: Path) -> Path:
     source.mkdir(parents=True)
     for part, frame in parts.items():
         frame.select("text", pl.col("label").cast(pl.String)).write_csv(source / f"{part}.csv", quote_style="always")
@@ -211,7 +211,7 @@ def deep_text(data: Path, folder: Path) -> Found:
 
 
 def _networks(name: str, parts: Parts, least: float, folder: Path) -> dict[str, Any]:
-    source = _written(parts, folder / "source")
+    source = written(parts, folder / "source")
     scores: dict[str, list[float]] = {each: [] for each in (*NETWORKS, "linear", "best")}
     rows = 0
     for seed in SEEDS:

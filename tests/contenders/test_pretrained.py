@@ -59,12 +59,13 @@ def test_a_content_is_encoded_once_by_all_processes(store: Any, prepare: Any, me
 def test_of_long_rows_fewer_go_in_one_call(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, rows = _encoder(store), np.arange(20)
     values = np.asarray(store.tensor(readers(store)[0].tensor)[rows])
+    expected = whole.fresh(values)
     monkeypatch.setattr(states, "ROOM", 3 * values.shape[1])
     few = _encoder(store)
     calls: list[int] = []
     only = few.session.only
     monkeypatch.setattr(few.session, "only", lambda feed: calls.append(len(*feed.values())) or only(feed))
-    np.testing.assert_allclose(few.fresh(values), whole.fresh(values), atol=2e-3)
+    np.testing.assert_allclose(few.fresh(values), expected, atol=2e-3)
     assert (whole.at_once, few.at_once) == (16, 3) and sorted(calls) == [2, 3, 3, 3, 3, 3, 3]
     monkeypatch.setattr(states, "ROOM", 1)
     assert _encoder(store).at_once == 1
@@ -112,6 +113,35 @@ def test_it_reports_what_the_body_brings(store: Any) -> None:
     compared = body["precision"] == "int8"  # which the tiny body need not be
     assert (held["int8_gain"] is not None and held["int8_rows"] > 0) == compared
     json.dumps(held)
+
+
+def test_where_int8_loses_more_than_half_a_point_it_runs_in_float32(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "CLEARLY", math.inf)  # float32 of a tiny body may be faster
+    monkeypatch.setattr(pretrained._Run, "_rounded", lambda self: (-0.02, 48))
+    fitted = _fitted(store)
+    (body,) = fitted.transfer["bodies"]
+    assert body["precision"] == "float32" and fitted.transfer["int8_gain"] == -0.02
+    rows = np.arange(60)
+    session = Session(fitted.graph())
+    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+    monkeypatch.setattr(pretrained._Run, "_rounded", lambda self: (-0.004, 48))
+    assert _fitted(store).transfer["bodies"][0]["precision"] == "int8"
+
+
+def test_a_race_that_cannot_answer_the_rows_leaves_it_out(
+    messages: Any, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pretrained, "row_seconds", 10.0)
+    run = ll.fit(
+        messages(240), target="label", weights=str(tiny_bert), only="linear,pretrained", budget=20,
+        out=tmp_path / "run", repeats=1,
+    )  # fmt: skip
+    (found,) = [each for each in run.result["contenders"] if each["name"] == "pretrained"]
+    assert (found["status"], found["code"]) == ("skipped", "no_time")
+    assert "it needs about" in found["why"] and "give a larger --budget" in found["why"]
 
 
 @pytest.mark.parametrize("task", ["values", "labels", "two texts"])

@@ -241,12 +241,12 @@ class Search:
                 fold.last = fold.part.solve(strength, loss, bayes, fold.last, clock, self.reserve)
                 judged[fold.rows] = answers(fold.x, fold.last)
         calibrated = bool(self.path) and loss != SQUARED  # or the strength would be chosen by how sure it makes
-        temperature = min(TEMPERATURES, key=lambda t: self._log_loss(t * judged, y)) if calibrated else 1.0
+        temperature = min(TEMPERATURES, key=lambda t: self.log_loss(t * judged, y)) if calibrated else 1.0
         scores = self._scores(judged, temperature)
         tried = Tried(
             strength=strength, loss=loss, bayes=bayes, solved=solved, temperature=float(temperature),
             score=self.metric(self.truth, self._scores(raw, temperature)), judged=self.metric(truth, scores),
-            influence=self.metric.influence(truth, scores)[1], log_loss=self._log_loss(temperature * judged, y),
+            influence=self.metric.influence(truth, scores)[1], log_loss=self.log_loss(temperature * judged, y),
             crossed=crossed is not None,
         )  # fmt: skip
         if self.best is None or self._better(tried, self.best):
@@ -266,8 +266,9 @@ class Search:
             return self.metric.better(one.judged, two.judged)
         return one.log_loss < two.log_loss
 
-    def _log_loss(self, raw: np.ndarray, y: np.ndarray) -> float:
-        """What is squared, where answers are values."""
+    def log_loss(self, raw: np.ndarray, y: np.ndarray | None = None) -> float:
+        """Of valid rows, or of those with these labels; what is squared, where answers are values."""
+        y = self.y_valid if y is None else y
         if self.data.task.numeric:
             return float(((raw[:, 0] - y) ** 2).mean())
         p = self.data.task.activate(raw.astype(np.float32), self.scale).clip(LEAST_P, 1 - LEAST_P)

@@ -4,6 +4,7 @@ from leadline.contenders.baseline import Baseline
 from leadline.contenders.boosting import Boosting
 from leadline.contenders.deep import Deep
 from leadline.contenders.ebm import Ebm
+from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.language_model import LanguageModel
 from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
@@ -31,6 +32,7 @@ PORTFOLIO: dict[str, Contender] = {
     "cnn": Deep("cnn", (CONVOLUTION, EMBEDDING, DENSE), resources=_ALL),
     "crnn": Deep("crnn", (RECURRENT, CONVOLUTION, EMBEDDING, DENSE), resources=_ALL, export_seconds=4.5),
     "pretrained": Pretrained(),
+    "finetuned": Finetuned(),  # after it: what it leaves of its seconds is the longer training's
     "lstm": LanguageModel("lstm", weight=1.0, export_seconds=5.0),
     "gpt": LanguageModel("gpt", export_seconds=6.0),
 }

@@ -27,6 +27,7 @@ from leadline.core.contender import Contender, Data, Fitted, Progress, Resources
 from leadline.core.json_types import Json, JsonObject
 from leadline.core.kind import View
 from leadline.core.note import SAMPLED, Note
+from leadline.core.pretrained import Precision
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 from leadline.system.errors import BudgetError
@@ -43,12 +44,14 @@ FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared wit
 FLOAT_GB = 1.5  # of memory, with less of which it is not compared either: float32 takes four times the room
 ENCODING = 0.5  # share of the time left for the states of train rows
 TIMED = 16  # rows a thread by which the encoding is timed
+FEWEST = 200  # train rows that are worth a race
 UNDERTRAINED = 0.5  # share of the train rows, with fewer of which a loss is one of time
 PROBES = 0.3  # share of the time left for what the model rests on, and for the last fit
 REFITS = 4  # fits that there must be time for, for a probe to begin
 A_STATE = 14.0  # bytes that one state takes while a model is fitted
 BODY_GB = 0.3  # that a body takes
 COMPARED, SLOWER = 256, 4.0  # valid rows by which int8 is compared with float32, and how much longer that takes
+LOST = 0.005  # of a share, or part of another score, from which on float32 is used where there is time for it
 CLEARLY = 1.25  # times faster float32 must be to be preferred: by less, a second run might choose otherwise
 OVERRUN = 5.0  # seconds that no race ends a contender for
 SURE = 1.2  # times the measured seconds that are kept for test rows
@@ -68,6 +71,11 @@ class Pretrained(Contender):
             return []
         return list(dict.fromkeys([*layout(store, VIEWS).tensors, *(reader.tensor for reader in bodies)]))
 
+    def seconds_needed(self, store: Tensors) -> float:
+        split = store.split
+        answered = len(split.test) + len(split.calib) + len(split.valid)
+        return SURE * self.row_seconds * (answered + min(len(split.train), FEWEST))
+
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         with one_blas_thread():  # several that wait for each other on a busy machine take twenty times as long
             run = _Run(data, Bodies(data), seed)
@@ -77,7 +85,7 @@ class Pretrained(Contender):
 
 
 class Bodies:
-    """The bodies of a store's blocks, each at the precision that is faster here."""
+    """The bodies of a store's blocks, each at the precision that is faster here, until valid says what that costs."""
 
     def __init__(self, data: Data) -> None:
         self.encoders: list[Encoder] = []
@@ -123,6 +131,16 @@ class Bodies:
                 self.uncounted_s += known * (self.a_row if len(rows) > 1 else self.alone) / len(self.encoders)
             parts.append(np.concatenate(found))
         return np.concatenate(parts, axis=1)
+
+    @property
+    def a_row_exact(self) -> float:
+        """Seconds of a row of many in float32."""
+        return sum(1 / rates.get(str(Precision.FLOAT32), math.inf) for rates in self.rates.values())
+
+    def exact(self) -> None:
+        """Use float32 from here on."""
+        self.a_row = self.a_row_exact
+        self.encoders = [whole or encoder for whole, encoder in zip(self.floats, self.encoders, strict=True)]
 
     @property
     def facts(self) -> list[Json]:
@@ -262,13 +280,19 @@ class _Run:
         probes = PROBES * clock.left() if not clock.endless else 0.0
         self.search = self._search(self.bodies.upper(), classical, probes)
         yield from self.search.tried()
+        gain, compared = self._rounded()
+        size = abs(self.search.best.score) if data.task.numeric else 1.0
+        if gain is not None and gain < -LOST * size:
+            yield from self._exact(classical, probes)
+        self.bodies.floats = [None] * len(self.bodies.floats)  # whose memory the fits that follow can use
         self.transfer: dict[str, Json] = {
             "bodies": self.bodies.facts,
             "both": self.search.best.score,
             "body_alone": None,
             "features_alone": None,
             "layers": [],
-            **self._rounded(),
+            "int8_gain": gain,
+            "int8_rows": compared,
         }
         if classical is not None:
             features = Search(data, classical, self.train, self.reserve, STRENGTHS)
@@ -282,22 +306,36 @@ class _Run:
                 layers.append({"name": name, "score": score})
         self.transfer["layers"] = layers
 
-    def _rounded(self) -> dict[str, Json]:
-        """What int8 costs, by the answers to some valid rows from states of either precision."""
+    def _rounded(self) -> tuple[float | None, int]:
+        """What int8 brings, by the answers to some valid rows from states of either precision; and how many rows."""
         data, bodies, best, design = self.data, self.bodies, self.search.best, self.search.design
         assert isinstance(design, StatesDesign)
         rows = data.store.split.valid[:COMPARED]
         seconds = SURE * bodies.a_row * len(rows) * SLOWER
         if not any(bodies.floats) or not data.clock.left() - self.reserve > seconds + REFITS * self.search.a_fit:
-            return {"int8_gain": None, "int8_rows": 0}
+            return None, 0
         truth, metric, answers = data.labels(rows), METRICS[data.store.task.metric], []
         for exact in (False, True):
             x = design(data.store, rows, exact)
             raw = np.asarray(x @ best.solved.weights) + best.solved.intercepts
             answers.append(data.task.activate(raw * np.float32(best.temperature), self.search.scale))
-        bodies.floats = [None] * len(bodies.floats)  # whose memory the fits that follow can use
-        gain = metric.sign * (metric(truth, answers[0]) - metric(truth, answers[1]))
-        return {"int8_gain": float(gain), "int8_rows": len(rows)}
+        return float(metric.sign * (metric(truth, answers[0]) - metric(truth, answers[1]))), len(rows)
+
+    def _exact(self, classical: Design | None, probes: float) -> Iterator[Progress]:
+        """The model once more, on states in float32, where there is time for all of them."""
+        bodies, split, clock = self.bodies, self.data.store.split, self.data.clock
+        reserve = SURE * bodies.a_row_exact * (len(split.test) + len(split.calib))
+        rows = np.concatenate([split.valid, self.train])
+        seconds = SURE * bodies.a_row_exact * len(rows) + REFITS * self.search.a_fit
+        if clock.left() - reserve - probes < seconds:
+            return
+        bodies.exact()
+        self.reserve, step = reserve, AT_ONCE * self.data.threads
+        for start in range(0, len(rows), step):
+            bodies(self.data.store, rows[start : start + step])
+            yield Progress(step=start, steps=len(rows))
+        self.search = self._search(bodies.upper(), classical, probes)
+        yield from self.search.tried()
 
     def _search(self, columns: np.ndarray, classical: Design | None, reserve: float = 0.0) -> Search:
         design = StatesDesign(self.bodies, self.data.store, self.train, columns, classical)

@@ -7,12 +7,15 @@ its steps again only stretches it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from leadline.train.optim import AdamRule, Filters, MuonRule, Rate, Rows, Scheduled, SGDRule
+from leadline.train.optim import AdamRule, Filters, MuonRule, Rate, Rows, Rule, Scheduled, SGDRule
+
+WARMUP = 0.1  # share of the steps over which rates rise
+TUNED_DECAY = 0.01
 
 
 class Recipe(Scheduled):
@@ -39,10 +42,35 @@ def adam(module: nn.Module, peak: float, decay: float, warmup: float = 0.05) -> 
     return Recipe([(moments(matrices, decay), rate), (moments(others, 0.0), rate)])
 
 
+def layerwise(layers: Sequence[Sequence[Tensor]], head: nn.Module, peak: float, fall: float, of_head: float) -> Recipe:
+    """AdamW for a network that begins from learned weights: a layer learns `fall` times as fast as the one after it.
+
+    Howard & Ruder 2018, 'Universal Language Model Fine-tuning for Text Classification'. Rates rise over the first
+    `WARMUP`, and fall linearly to zero.
+
+    Args:
+        layers: weights of each layer that is trained, from input to output.
+        peak: the rate of the last of them.
+        of_head: the rate of what follows them.
+    """
+    rules: list[tuple[Rule, Rate]] = []
+    rates = [peak * fall**above for above in reversed(range(len(layers)))]
+    for weights, highest in zip([*layers, list(head.parameters())], [*rates, of_head], strict=True):
+
+        def rate(done: float, highest: float = highest) -> float:
+            return highest * min(1.0, (done + 1e-4) / WARMUP) * min(1.0, (1 - done) / (1 - WARMUP))
+
+        matrices, others = [p for p in weights if p.ndim >= 2], [p for p in weights if p.ndim < 2]
+        rules += [
+            (AdamRule(each, 0.9, 0.98, 1e-6, decay, decoupled=True), rate)
+            for each, decay in ((matrices, TUNED_DECAY), (others, 0.0))
+        ]
+    return Recipe(rules)
+
+
 FILTER_RATE, FILTER_MOMENTUM = 0.12, 0.6
 NORM_RATE, HEAD_RATE, SGD_MOMENTUM, SGD_DECAY = 3.0, 2.0, 0.85, 5e-4
 MATRIX_RATE, MATRIX_DECAY = 3e-3, 1e-2
-WARMUP = 0.1
 
 
 def convolutional(module: nn.Module, head: nn.Module, scale: float = 1.0) -> Recipe:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -72,6 +72,25 @@ def readers(store: Tensors) -> list[Reader]:
     return [Reader(block=block, found=body) for block, body in found if body is not None]
 
 
+def at_once(row: Sequence[int]) -> int:
+    """Rows of such a shape in one call."""
+    return max(1, min(AT_ONCE, ROOM // math.prod(row)))
+
+
+def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndarray]:
+    """What a graph of one input and one output gives, a few rows at once, on several threads."""
+    (feed,), step = session.inputs, at_once(values.shape[1:])
+
+    def one(start: int) -> np.ndarray:
+        return session.only({feed: values[start : start + step]})
+
+    starts = range(0, len(values), step)
+    if len(starts) <= 1 or threads == 1:
+        return [one(start) for start in starts]
+    with ThreadPoolExecutor(most_threads()) as pool:
+        return list(pool.map(one, starts))
+
+
 class Encoder:
     """One body at one precision, and the states that were computed by it."""
 
@@ -81,7 +100,7 @@ class Encoder:
         self.session = Session(self.model)
         self.digest = content_digest(self.model)
         self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
-        self.at_once = max(1, min(AT_ONCE, ROOM // math.prod(store.tensor(reader.tensor).shape[1:])))
+        self.at_once = at_once(store.tensor(reader.tensor).shape[1:])
         self._padding = 0 if reader.found.body.view is not None else reader.block.padding
 
     def states(self, store: Tensors, rows: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
@@ -103,17 +122,7 @@ class Encoder:
 
     def fresh(self, values: np.ndarray) -> np.ndarray:
         """float16 [n, width] of stored values, computed."""
-        feed = self.session.inputs[0]
-
-        def one(start: int) -> np.ndarray:
-            return self.session.only({feed: values[start : start + self.at_once]}).astype(np.float16)
-
-        starts = range(0, len(values), self.at_once)
-        if len(starts) <= 1 or self.threads == 1:
-            parts = [one(start) for start in starts]
-        else:
-            with ThreadPoolExecutor(most_threads()) as pool:
-                parts = list(pool.map(one, starts))
+        parts = [part.astype(np.float16) for part in in_parts(self.session, values, self.threads)]
         return np.concatenate([np.empty((0, self.reader.width), np.float16), *parts])
 
     def _key(self, row: np.ndarray) -> bytes:

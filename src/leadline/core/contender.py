@@ -201,6 +201,13 @@ class Contender(Protocol):
     def inputs(self, store: Tensors) -> list[str]:
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""
 
+    def seconds_needed(self, store: Tensors) -> float:
+        """Seconds without which it learns nothing of use, on a machine that does nothing else: by rule, not measured.
+
+        Where a race has fewer for it, it is left out before it begins, and the others have its share.
+        """
+        return 0.0
+
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         """Learn, or resume from a state that a `Progress` gave; the last item is the `Fitted`.
 

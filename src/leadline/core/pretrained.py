@@ -1,4 +1,7 @@
-"""What a pretrained body is: a frozen network that turns a stored tensor into pooled states of several of its layers.
+"""What a pretrained body is: a network that turns a stored tensor into pooled states of several of its layers.
+
+As a graph it is frozen. A body that can be trained further is also a module of PyTorch (`TrainableBody`), whose weights
+go back into the same graph.
 
 A kind lists its bodies in its own slice (`kinds/<kind>/pretrained.py`), the one to prefer first. Weights come from an
 installed package or a folder of the user's; nothing is ever downloaded.
@@ -10,10 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
+    from torch import Tensor
+    from torch.nn import Parameter
 
     from leadline.core.tensors import Block
 
@@ -33,6 +39,32 @@ class Layer:
     width: int
 
 
+class TrainableBody(Protocol):
+    """A body as a `torch.nn.Module`. Its embeddings stay as they are: they are most of its weights, and learn least.
+
+    N: rows; T: positions of the longest of them; W: width of a hidden state.
+    """
+
+    depth: int  # layers, each of which can be trained
+    hidden: int  # W
+    width: int  # of what `upper` gives
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """int64 [N]: positions that stored rows have; a batch is cut to the longest of its rows."""
+
+    def lower(self, rows: Tensor, cut: int) -> Tensor:
+        """Stored rows [N, T] -> hidden states [N, T, W] after the first `cut` layers."""
+
+    def upper(self, hidden: Tensor, rows: Tensor, cut: int) -> Tensor:
+        """Hidden states [N, T, W] after `cut` layers -> pooled states [N, width] of the last one."""
+
+    def layer(self, number: int) -> list[Parameter]:
+        """The weights of a layer, the first being 0."""
+
+    def graph(self, block: Block, precision: Precision) -> onnx.ModelProto:
+        """With the weights as they are: the tensor, by its name in the store -> 'states' float32 [N, width]."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PretrainedBody:
     """One entry of the table of bodies."""
@@ -50,3 +82,6 @@ class PretrainedBody:
     # (weights, block, precision, calibration rows of its input for static int8) -> graph: the tensor, by its name
     # in the store, [N, ...] -> 'states' float32 [N, sum of widths]; a row's states do not depend on its batch
     graph: Callable[[Path, Block, Precision, object], onnx.ModelProto]
+    trainable: Callable[[Path], TrainableBody] | None = (
+        None  # (weights) -> the body to train further; None: it cannot be
+    )

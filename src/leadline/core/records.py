@@ -89,12 +89,13 @@ class TransferResult(TypedDict):
     """What a pretrained body brings, on the valid rows of the first repeat. Null where there was no time."""
 
     bodies: list[BodyResult]
-    both: Annotated[float, "the states beside the features"]
+    both: Annotated[float, "the states beside the features; of a body that was trained further, its head on its states"]
     body_alone: float | None
     features_alone: float | None
     layers: Annotated[list[ProbeResult], "each layer alone, from input to output"]
     int8_gain: Annotated[float | None, "of the score by int8 states over float32 ones, below zero where it costs"]
     int8_rows: Annotated[int, "valid rows on which that was measured"]
+    tuned: Annotated[NotRequired[int], "layers that were trained further; absent where the body is frozen"]
 
 
 class ContenderResult(TypedDict):

@@ -118,13 +118,33 @@ class Race:
             make_inputs(entry, self.store)
         left = until - time.monotonic()
         first, second = ordered(waiting, self.store, self._short)
-        share = min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST)) if second else left
+        if given is None and self._epochs is None:
+            first, second = self._affordable(first, second, left)
+        share = _first_share(left) if second else left
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
             self._lanes(first, time.monotonic() + share, lanes=lanes, threads=self._most if lanes == 1 else 1)
             if not self.late:
                 self._lanes(second, until, lanes=1, threads=self._most)
+
+    def _affordable(
+        self, first: list[ContenderRun], second: list[ContenderRun], left: float
+    ) -> tuple[list[ContenderRun], list[ContenderRun]]:
+        """Those whose share of the seconds is as long as they need; without each that is not, the others have more."""
+        needed = {e.name: self._slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
+        while True:
+            shares = {e.name: left for e in first}  # side by side, the first of them have all of it
+            after = left - _first_share(left) if first else left
+            shares |= {e.name: after * e.contender.weight / sum(o.contender.weight for o in second) for e in second}
+            short = [e for e in (*first, *second) if e.name not in self._past and shares[e.name] < needed[e.name]]
+            if not short or len(first) + len(second) == 1:
+                return first, second
+            longest = max(short, key=lambda e: needed[e.name])
+            need_s, share_s = needed[longest.name], shares[longest.name]
+            why = f"it needs about {need_s:.0f} s here, where {share_s:.0f} s are left for it; give a larger --budget"
+            self._end(longest, "skipped", why, "no_time")
+            first, second = ([e for e in lane if e is not longest] for lane in (first, second))
 
     def _lacks(self, entry: ContenderRun) -> tuple[str, str] | None:
         """(why, code) where a contender needs more than there is to learn at all."""
@@ -342,3 +362,8 @@ class Race:
             self.journal.write(event, round=self._number, **facts)
         else:
             self.journal.tell(event, **facts)
+
+
+def _first_share(left: float) -> float:
+    """Of the seconds of a race, those of the contenders that use one core, where others are to use all after them."""
+    return min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST))

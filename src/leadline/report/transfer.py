@@ -1,6 +1,6 @@
-"""What a pretrained body brings: alone, beside the features, layer by layer; and whose weights it has.
+"""What a pretrained body brings: frozen and trained further, alone, beside the features, layer by layer; whose weights.
 
-Enters: `Facts`, of whose contenders one may have a `transfer`. Leaves: HTML, empty where none has.
+Enters: `Facts`, of whose contenders some may have a `transfer`. Leaves: HTML, empty where none has.
 """
 
 from __future__ import annotations
@@ -17,21 +17,47 @@ PARTS = (
     ("body_alone", "Its states alone"),
     ("features_alone", "The features alone"),
 )
+TUNED = (
+    ("both", "A network and a linear model on the features"),
+    ("body_alone", "The network alone"),
+    ("features_alone", "The linear model alone"),
+)
 LAYERS = 60  # that are shown, at most
+LOST = 0.005  # of a share, from which on what int8 costs is said to be much
 
 
 def transfer(facts: Facts) -> str:
-    """A part for each contender that reads a body."""
-    return "".join(_of(facts, c) for c in facts.contenders if c.get("transfer"))
+    """A part for each contender that reads a body; before them, where there are several, how they compare."""
+    found = [c for c in facts.contenders if c.get("transfer")]
+    return (_beside(facts, found) if len(found) > 1 else "") + "".join(_of(facts, c) for c in found)
+
+
+def _beside(facts: Facts, found: list[Contender]) -> str:
+    rows = [
+        (name(c.get("name"), 40), _trained(c["transfer"]), facts.measure.text(score))
+        for c in found
+        if (score := number(c["transfer"].get("both"))) is not None
+    ]
+    return grid(("Contender", "Its body", f"Valid {facts.measure.title}"), rows, 2, "Frozen and tuned")
+
+
+def _trained(held: dict[str, Any]) -> str:
+    layers = number(held.get("tuned"))
+    return "frozen" if layers is None else f"{count(round(layers))} of its layers trained further on the train rows"
 
 
 def _of(facts: Facts, c: Contender) -> str:
     held: dict[str, Any] = c["transfer"]
-    parts = [(text, score) for key, text in PARTS if (score := number(held.get(key))) is not None]
+    frozen = held.get("tuned") is None
+    of_parts = PARTS if frozen else TUNED
+    parts = [(text, score) for key, text in of_parts if (score := number(held.get(key))) is not None]
     layers = [(clip(each.get("name"), 60), number(each.get("score"))) for each in (held.get("layers") or [])[:LAYERS]]
     title = f"Valid {facts.measure.title}"
     tables = grid(
-        ("A linear model on", title), [(text, facts.measure.text(score)) for text, score in parts], 1, "Parts"
+        ("A linear model on" if frozen else "What answers", title),
+        [(text, facts.measure.text(score)) for text, score in parts],
+        1,
+        "Parts",
     )
     if layers:
         alone = [(layer, facts.measure.text(score)) for layer, score in layers if score is not None]
@@ -45,11 +71,17 @@ def _of(facts: Facts, c: Contender) -> str:
         for body in bodies
     ]  # fmt: skip
     head = ("Body", "Trained on", "Licence", "Run in", "Rows a second", "Paper")
-    note = (
-        f"<p>{name(c.get('name'))} is a linear model on the pooled states of a network that others have trained, which "
-        "stay as they are. The scores are on the valid rows, which also chose the strength of regularisation."
-        f"{_rounded(facts, held)}</p>"
-    )
+    if frozen:
+        what = (
+            "is a linear model on the pooled states of a network that others have trained, which stay as they are. The "
+            "scores are on the valid rows, which also chose the strength of regularisation."
+        )
+    else:
+        what = (
+            f"is a network that others have trained, {_trained(held)}. The scores are on the valid rows, which also "
+            "chose the share of the linear model in its answers."
+        )
+    note = f"<p>{name(c.get('name'))} {what}{_rounded(facts, held)}</p>"
     return f'{note}<div class="pair">{tables}</div>{grid(head, rows, 6, "Bodies")}'
 
 
@@ -61,4 +93,8 @@ def _rounded(facts: Facts, held: dict[str, Any]) -> str:
     gain, rows = number(held.get("int8_gain")), number(held.get("int8_rows"))
     if gain is None or not rows:
         return ""
-    return f" On {count(rows)} of these rows, states in int8 change the score by {facts.measure.gap(gain)}."
+    said = f" On {count(rows)} of the valid rows, int8 changes the score by {facts.measure.gap(gain)}"
+    if gain < -LOST and facts.measure.is_percent:
+        kept = all(body.get("precision") != "int8" for body in held.get("bodies") or [])
+        said += ", more than half a point: " + ("float32 is used" if kept else "there was no time for float32")
+    return f"{said}."

@@ -76,9 +76,13 @@ MINILM = Shape(layers=6, width=384, heads=12, positions=512, epsilon=1e-12)
 
 def encoder(name: str, length: int, folder: Path, precision: Precision) -> Any:
     """The graph: 'name' [N, length] of any whole type -> 'states'."""
+    return graph_of(name, length, shape_of(folder), weights_of(folder), precision)
+
+
+def graph_of(name: str, length: int, shape: Shape, weights: Mapping[str, np.ndarray], precision: Precision) -> Any:
+    """The same from weights, by the names that BERT has for them."""
     from leadline.graph.builder import Graph
 
-    shape, weights = shape_of(folder), _weights(folder)
     dtype = piece_type(len(weights[EMBEDDINGS]))
     row = _Row(shape, weights, precision).graph(length)
     g = Graph("bert")
@@ -95,7 +99,7 @@ def shape_of(folder: Path) -> Shape:
     return Shape.read(folder) if (folder / CONFIG).exists() else MINILM
 
 
-def _weights(folder: Path) -> dict[str, np.ndarray]:
+def weights_of(folder: Path) -> dict[str, np.ndarray]:
     """{name as BERT has it: array} from safetensors, or from an ONNX file whose matrices are int8 with scales."""
     if (folder / WEIGHTS).exists():
         from safetensors.numpy import load_file

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.kind import Tensor, View
-from leadline.core.pretrained import Precision, PretrainedBody
+from leadline.core.pretrained import Precision, PretrainedBody, TrainableBody
 from leadline.graph.runtime import Session
 from leadline.kinds.text.bert import CONFIG, MINILM, ONNX, WEIGHTS, Shape, encoder, piece_type, shape_of
 from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
@@ -52,8 +52,14 @@ def bert_in(folder: Path) -> PretrainedBody | None:
     return PretrainedBody(
         name=f"bert {folder.name}", package="", licence="unknown", source=f"the folder {folder}", paper="",
         bytes=(folder / WEIGHTS).stat().st_size, layers=shape.pooled, view=View.PIECES,
-        find=lambda: folder, graph=_graph,
+        find=lambda: folder, graph=_graph, trainable=_trainable,
     )  # fmt: skip
+
+
+def _trainable(folder: Path) -> TrainableBody:
+    from leadline.kinds.text.trainable import TrainableBert  # imports PyTorch
+
+    return TrainableBert(folder)
 
 
 def _graph(folder: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
@@ -75,7 +81,7 @@ def _body(name: str, package: str, module: str, inside: str, files: tuple[str, .
         name=name, package=package, licence="Apache-2.0",
         source="sentence-transformers/all-MiniLM-L6-v2: a billion pairs of English sentences",
         paper="Wang et al. 2020; Reimers & Gurevych 2019", bytes=90_868_376, layers=MINILM.pooled, view=View.PIECES,
-        find=lambda: _packaged(module, inside, files), graph=_graph,
+        find=lambda: _packaged(module, inside, files), graph=_graph, trainable=_trainable,
     )  # fmt: skip
 
 

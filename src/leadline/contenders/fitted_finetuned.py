@@ -1,0 +1,127 @@
+"""A fine-tuned body: its answers, its bytes, and its graph.
+
+Enters: a trained network over the tensor of a body, and perhaps a linear model beside it. Leaves: a `Fitted`
+(`core/contender.py`), whose graph is that of the frozen body with the weights that were learned: in int8 where valid
+shows no loss, else in float32. In float32 the answers are PyTorch's, and the shipped file is compared with them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.contenders.fitted_network import FittedModule, Learned
+from leadline.contenders.second_opinion import Opinion
+from leadline.contenders.states import Reader, in_parts
+from leadline.contenders.tuned_body import answers
+from leadline.core.contender import Data, digest
+from leadline.core.json_types import Json, JsonObject
+from leadline.core.pretrained import Precision
+from leadline.core.tensors import Tensors
+from leadline.graph.runtime import Session
+from leadline.metrics.metrics import METRICS
+from leadline.system.process_state import torch_threads
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.contenders.tuned_body import TunedBody
+    from leadline.graph.builder import Graph
+
+COMPARED = 512  # valid rows by which int8 is compared with float32
+
+
+class FittedFinetuned(FittedModule):
+    """A body and its head, with weights that were learned here."""
+
+    uncounted_s = 0.0
+
+    def __init__(
+        self,
+        net: TunedBody,
+        data: Data,
+        reader: Reader,
+        learned: Learned,
+        opinion: Opinion | None,
+        transfer: JsonObject,
+    ) -> None:
+        """`transfer`: what valid says, as far as the training knows it."""
+        super().__init__(net, learned)
+        self._task, self._reader, self._workers, self._opinion = data.task, reader, data.threads, opinion
+        self._session: Session | None = None  # of the network, where it answers in int8
+        self._rates: dict[str, Json] = {}  # precision -> rows a second
+        body, gain, rows = reader.found.body, None, data.store.split.valid[:COMPARED]
+        if Precision.INT8 in body.precisions and data.clock.left() > 0:
+            gain = self._rounded(data, rows)
+        self.precision = Precision.FLOAT32 if self._session is None else Precision.INT8
+        self.describe.append(f"ships in {self.precision}")
+        self.bytes = self.graph().ByteSize()
+        entry: dict[str, Json] = {
+            "block": reader.block.name, "name": body.name, "package": body.package, "licence": body.licence,
+            "source": body.source, "paper": body.paper, "digest": reader.found.facts["digest"],
+            "precision": str(self.precision), "rows_per_s": self._rates,
+        }  # fmt: skip
+        compared = 0 if gain is None else len(rows)
+        self.transfer = {"bodies": [entry], "layers": [], **transfer, "int8_gain": gain, "int8_rows": compared}
+
+    def _rounded(self, data: Data, rows: np.ndarray) -> float:
+        """What int8 brings on some valid rows; where it costs nothing, the network answers so from here on."""
+        metric, truth, scores = METRICS[data.task.metric], data.labels(rows), []
+        for precision in (Precision.FLOAT32, Precision.INT8):
+            self._session = Session(self._network(precision)) if precision == Precision.INT8 else None
+            began = data.clock.spent()
+            scores.append(metric(truth, self.predict(data.store, rows)))
+            self._rates[str(precision)] = len(rows) / max(1e-9, data.clock.spent() - began)
+        gain = metric.sign * (scores[1] - scores[0])
+        if gain < 0:
+            self._session = None
+        return float(gain)
+
+    def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
+        tensor = store.tensor(self._reader.tensor)
+        if self._session is not None:
+            raw = np.concatenate(in_parts(self._session, np.asarray(tensor[rows]), self._workers))
+        else:
+            with torch_threads(self._threads):
+                raw = answers(self._net, tensor, rows) * np.float32(self._share)
+        if self._opinion is not None:
+            raw = raw + self._opinion.raw(store, rows, raw.shape[1])
+        return self._task.activate(raw, self._scale)
+
+    @property
+    def _share(self) -> float:
+        """Of the network in the answer."""
+        return 1.0 if self._opinion is None else 1 - self._opinion.share
+
+    def digest(self) -> str:
+        learned = [] if self._opinion is None else self._opinion.learned()
+        return digest(super().digest().encode(), str(self.precision).encode(), *learned)
+
+    def graph(self) -> onnx.ModelProto:
+        from leadline.graph.builder import Graph
+
+        g, width, network = Graph("finetuned"), self._task.output_width, self._network(self.precision)
+        raw = g.add(network, {self._reader.tensor: self._rows(g)}, "network")["raw"]
+        if self._opinion is not None:
+            raw = self._opinion.add(g, raw, width)
+        self._task.head(g, raw, self._scale, width)
+        return g.model()
+
+    def _network(self, precision: Precision) -> onnx.ModelProto:
+        """The tensor -> 'raw' [N, outputs], times the share of the network."""
+        from leadline.graph.builder import Graph
+
+        g, body = Graph("tuned"), self._net.body.graph(self._reader.block, precision)
+        states = g.add(body, {self._reader.tensor: self._rows(g)}, "body")["states"]
+        weight, bias = (part.detach().numpy() for part in (self._net.head.weight, self._net.head.bias))
+        share = np.float32(self._share)
+        raw = g.op("Add", g.op("MatMul", states, g.const(weight.T * share)), g.const(bias * share))
+        g.output("raw", raw, np.float32, ["N", len(bias)])
+        return g.model()
+
+    def _rows(self, g: Graph) -> str:
+        """The input of a graph."""
+        block, view = self._reader.block, self._reader.found.body.view
+        shape, dtype = (block.shape, block.dtype) if view is None else block.forms[view]
+        return g.input(self._reader.tensor, dtype, ["N", *shape])

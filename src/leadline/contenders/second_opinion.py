@@ -1,0 +1,106 @@
+"""A linear model on what classical contenders read, whose raw answers are averaged with those of a network.
+
+Enters: n-grams, dense features and codes, and the network's raw answers to the valid rows. Leaves: the share of the
+linear model in the answer, which valid chooses and which may be nothing, and its weights, times that share.
+
+A network that is fitted to few rows is surer than it should be, and wrong elsewhere than n-grams are: averages of raw
+answers of different learners are better than each of them (Kittler et al. 1998, 'On Combining Classifiers').
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leadline.contenders.design import Design
+from leadline.contenders.features import affordable, layout
+from leadline.contenders.linear import Search
+from leadline.core.contender import Data, Progress
+from leadline.core.kind import View
+from leadline.core.tensors import Tensors
+from leadline.metrics.metrics import METRICS
+from leadline.system.process_state import one_blas_thread
+
+if TYPE_CHECKING:
+    from leadline.graph.builder import Graph
+
+VIEWS = (View.CODES, View.GRAMS, View.DENSE)
+SHARES = (0.0, 0.15, 0.3, 0.45, 0.6)
+STRENGTHS = (1.0, 3.0, 10.0)  # C, a path: it ends where valid gets worse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opinion:
+    """A linear model, times its share in the answer."""
+
+    design: Design
+    weights: np.ndarray  # float32 [columns, outputs]
+    intercepts: np.ndarray
+    share: float
+
+    def raw(self, store: Tensors, rows: np.ndarray, width: int) -> np.ndarray:
+        """What is added to the network's raw answers: float32 [n, width]."""
+        return widened(np.asarray(self.design(store, rows) @ self.weights) + self.intercepts, width)
+
+    def add(self, g: Graph, raw: str, width: int) -> str:
+        """The same arithmetic in a graph, added to `raw` [N, width]."""
+        total = self.design.add(g, g.const(self.intercepts[None, :]), self.weights)
+        if self.weights.shape[1] < width:
+            total = g.op("Concat", g.op("Mul", total, g.const(np.float32(0))), total, axis=1)
+        return str(g.op("Add", raw, total))
+
+    def learned(self) -> list[np.ndarray]:
+        return [self.weights, self.intercepts, *self.design.learned()]
+
+
+class SecondOpinion:
+    """The search for the linear model, and what valid says of it."""
+
+    def __init__(self, data: Data, seed: int, reserve: float) -> None:
+        """`reserve`: seconds to leave for what follows."""
+        plan = layout(data.store, VIEWS)
+        rows, _ = affordable(plan, data.store.split.train, seed, data.memory_gb)
+        with one_blas_thread():
+            design = Design(data.store, plan, rows, data.task.columns)
+            self._search = Search(data, design, rows, reserve, STRENGTHS)
+        self._data, self._design = data, design
+
+    def tried(self) -> Iterator[Progress]:
+        with one_blas_thread():
+            for progress in self._search.tried(whole=False):
+                yield Progress(step=progress.step)
+
+    @property
+    def score(self) -> float:
+        """Of the linear model alone, on the valid rows."""
+        return self._search.best.score
+
+    def weighed(self, raw: np.ndarray) -> tuple[Opinion | None, float]:
+        """The linear model with the share that has the lowest loss on the valid rows, and the score with it.
+
+        Args:
+            raw: the network's answers to the valid rows, [n, outputs].
+        """
+        search, best, data = self._search, self._search.best, self._data
+        own = widened(np.asarray(search.x_valid @ best.solved.weights) + best.solved.intercepts, raw.shape[1])
+        mixed = {share: (1 - share) * raw + share * best.temperature * own for share in SHARES}
+        share = min(SHARES, key=lambda each: search.log_loss(mixed[each]))
+        scores = data.task.activate(mixed[share].astype(np.float32), search.scale)
+        score = METRICS[data.task.metric](search.truth, scores)
+        if share == 0:
+            return None, score
+        with one_blas_thread():
+            solved = search.again() if search.time_for(2) else best.solved
+        factor = np.float32(share * best.temperature)
+        opinion = Opinion(
+            design=self._design, weights=solved.weights * factor, intercepts=solved.intercepts * factor, share=share
+        )
+        return opinion, score
+
+
+def widened(raw: np.ndarray, width: int) -> np.ndarray:
+    """Raw values [n, width] from one column that tells two classes apart, or as they are."""
+    return raw if raw.shape[1] == width else np.concatenate([np.zeros_like(raw), raw], axis=1)

@@ -1,0 +1,150 @@
+"""A BERT encoder as a module of PyTorch, to train it further; its weights go back into the graph of `bert.py`.
+
+Enters: numbers of word pieces [N, T], 0 for none at the end. Leaves: of the last layer the mean over the pieces beside
+their maximum. T: pieces of the longest row; W: width of a layer.
+
+Attention is written in plain products: PyTorch's fused one takes most of a step in bfloat16 for texts this short. The
+tables of embeddings, two thirds of the weights, stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from leadline.core.kind import View
+from leadline.core.pretrained import Precision
+from leadline.kinds.text.bert import EMBEDDINGS, POSITIONS, TYPES, Shape, graph_of, shape_of, weights_of
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.core.tensors import Block
+
+DROPOUT = 0.1  # of what a layer adds, as BERT was trained
+QKV = tuple(f"attention.self.{part}" for part in ("query", "key", "value"))
+NEVER = -1e4  # added to the score of a place without a piece
+
+Filled = TypeVar("Filled", nn.Linear, nn.LayerNorm)
+
+
+class Layer(nn.Module):
+    """Attention, then two dense layers, each added to what came in and normalised."""
+
+    def __init__(self, shape: Shape, weights: Mapping[str, np.ndarray], name: str) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.qkv = nn.Linear(shape.width, 3 * shape.width)
+        for kind in ("weight", "bias"):
+            joined = np.concatenate([weights[f"{name}.{part}.{kind}"] for part in QKV])
+            getattr(self.qkv, kind).data = _tensor(joined)
+        self.mixed = _dense(weights, f"{name}.attention.output.dense")
+        self.mixed_norm = _norm(weights, f"{name}.attention.output.LayerNorm", shape.epsilon)
+        self.inner = _dense(weights, f"{name}.intermediate.dense")
+        self.outer = _dense(weights, f"{name}.output.dense")
+        self.outer_norm = _norm(weights, f"{name}.output.LayerNorm", shape.epsilon)
+
+    def forward(self, x: Tensor, held: Tensor) -> Tensor:
+        """x [N, T, W], what is added to scores [N, 1, 1, T] -> [N, T, W]."""
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + held
+        mixed = (torch.softmax(scores, dim=-1).to(value.dtype) @ value).transpose(1, 2).flatten(2)
+        x = self.mixed_norm(x + F.dropout(self.mixed(mixed), DROPOUT, self.training))
+        inner = self.outer(F.gelu(self.inner(x)))
+        normed: Tensor = self.outer_norm(x + F.dropout(inner, DROPOUT, self.training))
+        return normed
+
+    def named(self, name: str) -> dict[str, np.ndarray]:
+        """Its weights by the names that BERT has for them."""
+        modules = {
+            "attention.output.dense": self.mixed, "attention.output.LayerNorm": self.mixed_norm,
+            "intermediate.dense": self.inner, "output.dense": self.outer, "output.LayerNorm": self.outer_norm,
+        }  # fmt: skip
+        found = {f"{name}.{part}.{kind}": value for part, module in modules.items()
+                 for kind, value in module.state_dict().items()}  # fmt: skip
+        for kind, value in self.qkv.state_dict().items():
+            found |= {f"{name}.{part}.{kind}": each for part, each in zip(QKV, value.chunk(3), strict=True)}
+        return {key: value.numpy() for key, value in found.items()}
+
+
+class TrainableBert(nn.Module):
+    """`TrainableBody` of a folder with BERT's weights."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._shape, self._weights = shape_of(folder), weights_of(folder)
+        shape, weights = self._shape, self._weights
+        self.depth, self.hidden, self.width = shape.layers, shape.width, 2 * shape.width
+        self._table = _tensor(weights[EMBEDDINGS])  # none of these is trained, so no state holds it
+        self._places = _tensor(weights[POSITIONS]) + _tensor(weights[TYPES])[0]
+        self._gain, self._shift = (_tensor(weights[f"embeddings.LayerNorm.{kind}"]) for kind in ("weight", "bias"))
+        names = [f"encoder.layer.{number}" for number in range(shape.layers)]
+        self.layers = nn.ModuleList(Layer(shape, weights, name) for name in names)
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray((rows > 0).sum(axis=1))
+
+    def lower(self, rows: Tensor, cut: int) -> Tensor:
+        x = F.embedding(rows, self._table) + self._places[: rows.shape[1]]
+        x = F.layer_norm(x, x.shape[-1:], self._gain, self._shift, self._shape.epsilon)
+        x = F.dropout(x, DROPOUT, self.training)
+        held = _held(rows)
+        for layer in self.layers[:cut]:
+            x = layer(x, held)
+        return x
+
+    def upper(self, hidden: Tensor, rows: Tensor, cut: int) -> Tensor:
+        x, held, real = hidden, _held(rows), (rows > 0)[:, :, None]
+        for layer in self.layers[cut:]:
+            x = layer(x, held)
+        x = x.float()
+        mean = (x * (real / real.sum(dim=1, keepdim=True))).sum(dim=1)
+        return torch.cat([mean, x.masked_fill(~real, NEVER).amax(dim=1)], dim=1)
+
+    def layer(self, number: int) -> list[nn.Parameter]:
+        return list(self.layers[number].parameters())
+
+    def graph(self, block: Block, precision: Precision) -> onnx.ModelProto:
+        from leadline.graph.builder import Graph
+
+        weights = dict(self._weights)
+        for number, layer in enumerate(self.layers):
+            assert isinstance(layer, Layer)
+            weights |= layer.named(f"encoder.layer.{number}")
+        name, (length,) = f"{block.name}.{View.PIECES}", block.forms[View.PIECES][0]
+        inner, g = graph_of(name, length, self._shape, weights, precision), Graph("tuned")
+        rows = g.input(name, block.forms[View.PIECES][1], ["N", length])
+        every = g.add(inner, {name: rows}, "bert")["states"]
+        first, axis = sum(layer.width for layer in self._shape.pooled) - self.width, np.array([1], np.int64)
+        last = g.op("Slice", every, g.const(np.array([first])), g.const(np.array([first + self.width])), g.const(axis))
+        g.output("states", last, np.float32, ["N", self.width])
+        return g.model()
+
+
+def _held(rows: Tensor) -> Tensor:
+    """What is added to the scores of attention, for each place: float32 [N, 1, 1, T]."""
+    return torch.zeros(rows.shape).masked_fill(rows == 0, NEVER)[:, None, None]
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array, np.float32))
+
+
+def _dense(weights: Mapping[str, np.ndarray], name: str) -> nn.Linear:
+    outputs, inputs = weights[f"{name}.weight"].shape
+    return _filled(nn.Linear(inputs, outputs), weights, name)
+
+
+def _norm(weights: Mapping[str, np.ndarray], name: str, epsilon: float) -> nn.LayerNorm:
+    return _filled(nn.LayerNorm(len(weights[f"{name}.weight"]), eps=epsilon), weights, name)
+
+
+def _filled(module: Filled, weights: Mapping[str, np.ndarray], name: str) -> Filled:
+    module.weight.data, module.bias.data = _tensor(weights[f"{name}.weight"]), _tensor(weights[f"{name}.bias"])
+    return module
