@@ -92,10 +92,10 @@ class Image(Kind):
     seconds_per_row = 5e-4
     blank_is = "of one colour"
     bodies = {
-        DENSE: Body(build=_pixel_body, prepared=2_000),
+        DENSE: Body(build=_pixel_body, prepared=2_000, alike=("channels",)),
         CONVOLUTION: Body(
             build=_convolution, widths=(16, 24, 32, 48, 64), batch=256, passes=60, prepared=2_000,
-            augmentation=_augmentation,
+            augmentation=_augmentation, alike=("channels",),
         ),
     }  # fmt: skip
     pretrained = BODIES
