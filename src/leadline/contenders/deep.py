@@ -1,8 +1,8 @@
 """Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
 
-`mlp`, `cnn`, `crnn`, `bag`, `transformer` and `rnn` differ in the architecture of the bodies that read their blocks:
-each kind says which it offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a
-short trial shows it faster, and always scored in float32, the way it ships.
+`mlp`, `cnn`, `crnn`, `vit`, `bag`, `transformer` and `rnn` differ in the architecture of the bodies that read their
+blocks: each kind says which it offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16
+where a short trial shows it faster, and always scored in float32, the way it ships.
 """
 
 from __future__ import annotations

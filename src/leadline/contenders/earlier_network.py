@@ -103,7 +103,7 @@ class Taken:
 
     def describe(self, earlier: EarlierNetwork) -> str:
         """A line for the report."""
-        contender, run = earlier.path.parent, earlier.path.parents[2]
+        contender, run = earlier.path.parent, earlier.path.parent.parent.parent
         if not self.parameters:
             return Note(FROM_SCRATCH, f"nothing of the {contender.name} of {run.name} fits here: it began from scratch")
         share = self.parameters / self.of

@@ -45,12 +45,11 @@ MATRIX_RATE, MATRIX_DECAY = 3e-3, 1e-2
 WARMUP = 0.1
 
 
-def convolutional(module: nn.Module, head: nn.Module, scale: float = 1.0, body: float = 1.0) -> Recipe:
+def convolutional(module: nn.Module, head: nn.Module, scale: float = 1.0) -> Recipe:
     """Muon for filters, Nesterov SGD for biases and a linear head; rates fall linearly to zero.
 
     Matrices elsewhere (recurrence, a trunk, embeddings) move by Adam, and so does the head behind them. `scale`
-    multiplies the rates of SGD: a squared loss needs far smaller ones than cross-entropy. `body` multiplies the rates
-    of all but the head: what has been learned before is to change less.
+    multiplies the rates of SGD: a squared loss needs far smaller ones than cross-entropy.
     """
     trained: list[Tensor] = [p for p in module.parameters() if p.requires_grad]
     in_head = {id(p) for p in head.parameters()}
@@ -67,8 +66,8 @@ def convolutional(module: nn.Module, head: nn.Module, scale: float = 1.0, body: 
         return lambda done: peak * (1 - done) * min(1.0, (done + 1e-4) / WARMUP)
 
     return Recipe([
-        (Filters(filters, FILTER_MOMENTUM), lambda done: body * FILTER_RATE * (1 - done)),
-        (SGDW(biases, SGD_MOMENTUM, SGD_DECAY), warm(body * scale * NORM_RATE)),
+        (Filters(filters, FILTER_MOMENTUM), lambda done: FILTER_RATE * (1 - done)),
+        (SGDW(biases, SGD_MOMENTUM, SGD_DECAY), warm(scale * NORM_RATE)),
         (SGDW(last, SGD_MOMENTUM, SGD_DECAY), warm(scale * HEAD_RATE)),
         (AdamRule(matrices, 0.9, 0.99, 1e-8, MATRIX_DECAY, decoupled=True), warm(MATRIX_RATE)),
     ])  # fmt: skip

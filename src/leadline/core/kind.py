@@ -119,6 +119,7 @@ class Scale(Enum):
 
 # Architectures of bodies; a contender names those that it reads.
 DENSE, CONVOLUTION, RECURRENT, EMBEDDING = "dense", "convolution", "recurrent", "embedding"
+PATCH_ATTENTION = "attention over patches"
 TOKEN_ATTENTION, TOKEN_PASSES = "attention over tokens", "passes over tokens"
 
 
