@@ -238,7 +238,7 @@ def _networks(name: str, parts: Parts, least: float, folder: Path) -> dict[str, 
     }  # fmt: skip
 
 
-BODY, FEW, A_CLASS, TESTED, DRAWS = 90, 20, 50, 2_000, 5  # seconds of the earlier run and of a later one; rows
+BODY, FEW, A_CLASS, TESTED, DRAWS = 60, 20, 50, 2_000, 5  # seconds of the earlier run and of a later one; rows
 HALF = 5  # classes of cifar10 that an earlier run learns
 
 Pictures = tuple[np.ndarray, np.ndarray]  # uint8 [n, height, width(, channels)], class numbers [n]

@@ -148,3 +148,18 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no zip")
     with pytest.raises(SourceError, match="is damaged, or of another version of Leadline"):
         EarlierNetwork.read(path)
+
+
+@pytest.mark.parametrize("name", ["bag", "transformer", "rnn", "cnn", "crnn", "mlp", "vit"])
+def test_every_network_can_begin(name: str, messages: Any, tones: Any, bars: Any, prepare: Any, tmp_path: Path) -> None:
+    sources: dict[str, Any] = {
+        "text": lambda seed: (messages(120, seed=seed), "label"), "audio": lambda seed: (tones(60, seed=seed), "label"),
+        "image": lambda seed: (_pictures(bars, 16, seed=seed), None),
+    }  # fmt: skip
+    kind = {"bag": "text", "transformer": "text", "rnn": "text", "crnn": "audio"}.get(name, "image")
+    there, here = (prepare(source, target=target).store for source, target in map(sources[kind], (0, 1)))
+    path = tmp_path / "run" / "contenders" / name / NETWORK
+    path.parent.mkdir(parents=True)
+    _fit(name, there).save(path)
+    init = _fit(name, here, path).init
+    assert init is not None and 0.5 * init["of"] < init["parameters"] <= init["of"]

@@ -49,9 +49,9 @@ def test_what_cannot_begin_is_one_sentence(earlier: Path, bars: Any, messages: A
         _run(bars(120, 17, seed=5), tmp_path / "a", init=tmp_path)
     with pytest.raises(SourceError, match="was trained on these rows"):
         _run(bars(120, 16), tmp_path / "b", init=earlier)
-    with pytest.raises(SourceError, match="keeps the networks cnn, where mlp would begin from it"):
+    with pytest.raises(SourceError, match="keeps the networks cnn, and mlp would begin from one of the same name"):
         _run(bars(120, 17, seed=5), tmp_path / "c", init=earlier, only="mlp,linear")
-    with pytest.raises(SourceError, match="where no network races"):
+    with pytest.raises(SourceError, match=r"none of the contenders of this run \(baseline, linear\) can begin"):
         _run(bars(120, 17, seed=5), tmp_path / "d", init=earlier, only="linear")
     images, labels = bars(120, 17, seed=5)
     coloured = np.stack([images, images // 2, images // 3], axis=3)

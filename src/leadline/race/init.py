@@ -52,18 +52,23 @@ def networks(folder: Path, store: Store, names: Sequence[str]) -> dict[str, Path
     """{contender: the network of that name in a run folder}, of those that have a body in common with it."""
     if not (folder / "result.json").is_file():
         raise SourceError(f"--init {folder} holds no finished run; leadline runs lists those in ./runs.")
+    able = {name: contender for name in names if isinstance(contender := PORTFOLIO[name], Begins)}
+    if not able:
+        raise SourceError(
+            f"--init {folder} cannot be used: none of the contenders of this run ({', '.join(names)}) can begin from "
+            f"an earlier network; {LEAVE}."
+        )
     kept = {path.parent.name: path for path in sorted(folder.glob(f"contenders/*/{NETWORK}"))}
     if not kept:
         raise SourceError(
             f"--init {folder} keeps no network: none finished in that run, or an earlier version of Leadline made it; "
             f"name another run, or {LEAVE}."
         )
-    able = {name: contender for name in names if isinstance(contender := PORTFOLIO[name], Begins)}
     both = [name for name in able if name in kept]
     if not both:
-        here = f"{' and '.join(able)} would begin from it" if able else "no network races"
         raise SourceError(
-            f"--init {folder} keeps the networks {', '.join(kept)}, where {here}; name another run, or {LEAVE}."
+            f"--init {folder} keeps the networks {', '.join(kept)}, and {', '.join(able)} would begin from one of the "
+            f"same name; name another run, or {LEAVE}."
         )
     why = {name: differs(able[name].parts(store), EarlierNetwork.read(kept[name])) for name in both}
     if all(why.values()):

@@ -38,6 +38,7 @@ from leadline.core.kind import (
 from leadline.core.parts import Parts, Value, pieces
 from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding, Textbook
 from leadline.graph.runtime import Session
+from leadline.kinds.text import entries
 from leadline.kinds.text.grams import BUCKETS as GRAM_BUCKETS
 from leadline.kinds.text.grams import fit_grams
 from leadline.kinds.text.pretrained import BODIES, bert_in, fit_pieces
@@ -74,18 +75,9 @@ def _recurring(texts: pl.Series) -> float:
     return int(counts.filter(counts >= FEW_TEXTS).sum()) / max(1, len(rows))
 
 
-def _entries_of_tokens(store: Tensors, block: Block) -> dict[str, list[str | None]]:
-    return {"tokens.table.weight": tokens(store.graph(block.name), whole(block.settings, "vocabulary"))}
-
-
-def _entries_of_grams(store: Tensors, block: Block) -> dict[str, list[str | None]]:
-    """Of n-grams only those of one token: the number of a longer one depends on those of all tokens."""
-    known = tokens(store.graph(block.name), whole(block.settings, "vocabulary"))
-    rows: list[str | None] = [None] * whole(block.settings, "ngrams")
-    for token, row in zip(known, _kept_grams(store.graph(f"{block.name}.{View.BAG}"))[: len(known)], strict=True):
-        if row:
-            rows[row] = token
-    return {"table.weight": rows}
+def _grams_of(store: Tensors, block: Block) -> dict[str, list[str | None]]:
+    unit = str(block.settings["unit"])
+    return entries.grams(store, block, entries.Hashing(order=ORDERS[unit], buckets=BUCKETS, prime=PRIME))
 
 
 def _encoder_body(block: Block, width: int) -> Any:
@@ -108,7 +100,7 @@ def _narrow_embedding(block: Block, divisor: int) -> Any:
 
 _IN_ORDER = Body(
     build=_encoder_body, batch=64, passes=8, steps=450, peak=3e-3, decay=1e-2, smoothing=0.1,
-    entries=_entries_of_tokens,
+    entries=entries.tokens,
 )  # fmt: skip
 
 
@@ -124,7 +116,7 @@ class Text(Kind):
             form=View.BAG,
             peak=3e-3,
             decay=1e-4,
-            entries=_entries_of_grams,
+            entries=_grams_of,
         ),
         TOKEN_ATTENTION: _IN_ORDER,
         TOKEN_PASSES: replace(_IN_ORDER, build=_recurrent),
@@ -286,27 +278,6 @@ def _encoder(column: str, unit: str, table: dict[str, int], longest: int) -> Any
     )  # fmt: skip
     g.output("encoded", g.op("Cast", cut, to=6), np.int32, ["N", longest])
     return g.model()
-
-
-def tokens(graph: bytes, vocabulary: int) -> list[str | None]:
-    """The folded form of each number of an encode graph, None for padding and '' for an unknown token."""
-    import onnx
-
-    node = next(node for node in onnx.load_from_string(graph).graph.node if node.op_type == "LabelEncoder")
-    tables = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-    found: list[str | None] = [None, "", *[None] * (vocabulary - 2)]
-    for spelling, number in zip(tables["keys_strings"], tables["values_int64s"], strict=True):
-        if number and found[number] is None:  # the folded form comes before its other spellings
-            found[number] = spelling.decode()
-    return found
-
-
-def _kept_grams(graph: bytes) -> list[int]:
-    """The row of each bucket in a table of n-grams, 0 for those that are not kept."""
-    import onnx
-
-    constants = onnx.load_from_string(graph).graph.initializer
-    return [int(row) for row in onnx.numpy_helper.to_array(max(constants, key=lambda each: each.ByteSize()))]
 
 
 def _hashes(g: Any, ids: str, vocabulary: int, order: int, length: int) -> str:
