@@ -12,8 +12,8 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import time
 import zipfile
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -92,6 +92,7 @@ def three_sides(data: Path, folder: Path) -> Found:
 
 WORTH_DRAWS, LABELLED, TESTED = 5, 400, 400
 SHORT, CURVES = 20, "120s"  # of a run, and of the curves after it
+MOST_S = 540  # after which no further draw begins
 
 
 def _sst2(data: Path, folder: Path) -> tuple[pl.DataFrame, str]:
@@ -116,8 +117,10 @@ Pool = Callable[[Path, Path], tuple[pl.DataFrame, str]]
 def _worth(name: str, pool: Pool, data: Path, folder: Path) -> Found:
     """'Worth N rows' of some draws, against the curves of all of them together."""
     table, raced = pool(data, folder)
-    found, late = [], 0
+    found, late, began = [], 0, time.monotonic()
     for draw in range(WORTH_DRAWS):
+        if time.monotonic() - began > MOST_S:
+            break
         rows = table.sample(LABELLED + TESTED, seed=draw, shuffle=True)
         train, test = rows[:LABELLED], rows[LABELLED:]
         done = ll.fit(
@@ -132,17 +135,13 @@ def _worth(name: str, pool: Pool, data: Path, folder: Path) -> Found:
             continue
         print(found[-1], file=sys.stderr, flush=True)
     stated = [each for each in found if _gap(each) is not None]
-    planned = Counter(tuple(point.rows for point in each.curves[0].points) for each in stated).most_common(1)
-    sizes = list(planned[0][0]) if planned else []
-    alike = [each for each in stated if [point.rows for point in each.curves[0].points] == sizes]
-    means = {
-        side: np.mean(
-            [[np.mean(p.scores) for c in each.curves if c.side == side for p in c.points] for each in alike], 0
-        )
-        for side in ("pretrained", "scratch")
-        if alike
-    }
-    true = distance(sizes, means["pretrained"], means["scratch"]) if means else float("nan")
+    pooled: dict[str, dict[int, list[float]]] = {"pretrained": {}, "scratch": {}}
+    for curve in (curve for each in stated for curve in each.curves if curve.side in pooled):
+        for point in curve.points:  # draws may have other numbers of rows: as many as there was time for
+            pooled[curve.side].setdefault(point.rows, []).extend(point.scores)
+    sizes = sorted(pooled["scratch"])
+    means = {side: np.array([np.mean(scores[size]) for size in sizes]) for side, scores in pooled.items()}
+    true = distance(sizes, means["pretrained"], means["scratch"]) if sizes else float("nan")
     inside, told = 0, []
     for each in stated:
         gap = _gap(each)

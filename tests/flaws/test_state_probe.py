@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,5 +95,7 @@ def test_it_counts_only_where_both_are_more_probable(
     assert both.effort.states and both.probe == "a stub beside a pretrained body"
     np.testing.assert_allclose(both.answers, joined([alone.answers, 0.1 + 0.8 * truth]))
     np.testing.assert_array_equal(both.probe_answers, alone.answers)
+    short = replace(data, settings=from_mapping({"memory": "2GB"}))
+    assert with_states(short, alone, math.inf) is alone  # the process of a run has no room for a body then
     monkeypatch.setattr(StateProbe, "answers", lambda *_: 0.9 - 0.8 * truth)
     assert with_states(data, alone, math.inf) is alone

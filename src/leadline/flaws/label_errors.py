@@ -22,6 +22,8 @@ from leadline.flaws.flaw import Flaw, Impact
 from leadline.flaws.probe import Probe, some
 from leadline.flaws.state_probe import StateProbe, joined, surprise
 from leadline.metrics.metrics import METRICS
+from leadline.race.context import memory_cap
+from leadline.race.spare import TIGHT
 from leadline.readers.part import agreed
 
 FOLDS = 4
@@ -170,6 +172,8 @@ def predict(probe: Probe, table: Table, rows: np.ndarray, known_rows: np.ndarray
 
 def with_states(data: ScanData, predictions: Predictions, seconds: float) -> Predictions:
     """With the opinion of a model on states of pretrained bodies, where there is one, there is time, and it helps."""
+    if memory_cap(data.settings) < TIGHT:  # this process has no room for a body
+        return predictions
     labels = data.table.labels[predictions.rows]
     known = predictions.known
     found = StateProbe(data.store, data.threads, data.pace).answers(
