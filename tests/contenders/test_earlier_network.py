@@ -163,3 +163,17 @@ def test_every_network_can_begin(name: str, messages: Any, tones: Any, bars: Any
     _fit(name, there).save(path)
     init = _fit(name, here, path).init
     assert init is not None and 0.5 * init["of"] < init["parameters"] <= init["of"]
+
+
+def test_behind_a_layer_that_is_new_nothing_is_taken(prepare: Any, waves: Any, tmp_path: Path) -> None:
+    one, two = (prepare(waves(120, steps), target="label").store for steps in (24, 24))
+    net, bodies = _network(one, (CONVOLUTION,), seed=1)
+    save(tmp_path / NETWORK, net, one, bodies, WIDTH)
+    earlier = EarlierNetwork.read(tmp_path / NETWORK)
+    other, bodies = _network(two, (CONVOLUTION,), seed=2)
+    first = other.bodies[0].blocks[0]
+    first.conv2 = torch.nn.Conv2d(first.conv2.in_channels, first.conv2.out_channels, (1, 3), bias=False)
+    fresh = {name: tensor.clone() for name, tensor in other.bodies[0].named_parameters()}
+    take(other, two, bodies, earlier)
+    changed = {name for name, tensor in other.bodies[0].named_parameters() if not torch.equal(tensor, fresh[name])}
+    assert changed == {"blocks.0.conv1.weight"}  # norms begin alike

@@ -2,9 +2,9 @@
 
 Enters: network.npz, which a run keeps of each of its networks, and a network of this run whose bodies are prepared by
 the rows of this run. Leaves: that network with every weight of the earlier one that has the same role (a body of the
-same kind and architecture) and the same shape, and a `Taken` that says how many. A table of tokens takes the row of
-each token that the earlier vocabulary has. What scales the values of a row stays that of this run, and so does the
-head: other classes.
+same kind and architecture) and the same shape, from the input on, and a `Taken` that says how many. A table of tokens
+takes the row of each token that the earlier vocabulary has. What scales the values of a row stays that of this run, and
+so does the head: other classes.
 """
 
 from __future__ import annotations
@@ -179,10 +179,15 @@ def _entries(store: Tensors, bodies: Mapping[str, Body]) -> dict[str, Sequence[s
 
 
 def _learned(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """What training changes: parameters, and the running statistics of its norms."""
+    """What training changes."""
+    yield from module.named_parameters()
+    yield from _statistics(module)
+
+
+def _statistics(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The running statistics of norms over a batch."""
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    yield from module.named_parameters()
     for name, inner in module.named_modules():
         if isinstance(inner, _BatchNorm):
             for each in ("running_mean", "running_var"):
@@ -195,28 +200,40 @@ def take(net: Any, store: Tensors, bodies: Mapping[str, Body], earlier: EarlierN
 
     weights = {name: torch.from_numpy(array) for name, array in earlier.weights().items()}
     here, entries = parts_of(store, bodies), _entries(store, bodies)
-    taken, found = 0, []
+    found: dict[str, int] = {}
     with torch.no_grad():
         for mine, its in _pairs(here, earlier.parts):
-            at, there = (f"bodies.{places.index(part)}." for places, part in ((here, mine), (earlier.parts, its)))
-            module = net.bodies[here.index(mine)]
-            own = {name.removeprefix(there): held for name, held in weights.items() if name.startswith(there)}
+            at, there = f"bodies.{here.index(mine)}.", f"bodies.{earlier.parts.index(its)}."
+            module, own = net.bodies[here.index(mine)], _below(weights, there)
             if isinstance(module, Resized):
                 own = module.resized(own)
-            count = 0
-            for name, tensor in _learned(module):
-                if name in own:
-                    rows = entries.get(at + name), earlier.entries.get(there + name)
-                    count += _set(tensor, own[name], rows)
-            taken += count
-            found += [mine.tensor] if count else []
+            found[mine.tensor] = _taken(module, own, _below(entries, at), _below(earlier.entries, there))
         if _same_inputs(here, earlier.parts):
-            held = {name: tensor for name, tensor in weights.items() if name.startswith("trunk.")}
-            counts = [_set(t, held[f"trunk.{n}"], (None, None)) for n, t in _learned(net.trunk) if f"trunk.{n}" in held]
-            taken += sum(counts)
-            found += ["trunk"] if sum(counts) else []
+            found["trunk"] = _taken(net.trunk, _below(weights, "trunk."), {}, {})
     every = sum(tensor.numel() for name, tensor in _learned(net) if not name.startswith("head."))
-    return Taken(parameters=taken, of=every, parts=tuple(found))
+    parts = tuple(name for name, count in found.items() if count)
+    return Taken(parameters=sum(found.values()), of=every, parts=parts)
+
+
+def _below(held: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): each for name, each in held.items() if name.startswith(prefix)}
+
+
+Entries = Mapping[str, Sequence[str | None]]
+
+
+def _taken(module: nn.Module, own: Mapping[str, Tensor], here: Entries, there: Entries) -> int:
+    """Set what agrees, from the input on: behind a layer that is new, weights mean nothing. How many numbers."""
+    count, done = 0, set[str]()
+    for name, tensor in module.named_parameters():
+        added = _set(tensor, own[name], (here.get(name), there.get(name))) if name in own else 0
+        if not added:
+            break
+        count, done = count + added, done | {name}
+    for name, statistic in _statistics(module):
+        if f"{name.rpartition('.')[0]}.bias" in done:
+            count += _set(statistic, own[name], (None, None))
+    return count
 
 
 def _set(tensor: Tensor, held: Tensor, rows: tuple[Sequence[str | None] | None, Sequence[str | None] | None]) -> int:
