@@ -10,7 +10,12 @@ rest of the pool. Results go to benchmarks/results/sides.csv.
 from __future__ import annotations
 
 import itertools
+import os
 import sys
+import time
+import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +26,7 @@ from record import Found, run
 import leadline as ll
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.stats.verdict import POINTS
-from leadline.stats.worth import distance
+from leadline.stats.worth import Distance, distance
 
 RESULTS = Path(__file__).parent / "results" / "sides.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "budget_s", "contenders", "machine", "versions")
@@ -85,38 +90,83 @@ def three_sides(data: Path, folder: Path) -> Found:
     ]  # fmt: skip
 
 
-def worth(data: Path, folder: Path) -> Found:
-    """'Worth N rows' of 5 draws, against the curves of all of them together."""
-    pool, found = _pool(data), []
-    for draw in range(5):
-        rows = pool.sample(1_200, seed=draw, shuffle=True)
+WORTH_DRAWS, LABELLED, TESTED = 5, 400, 400
+SHORT, CURVES = 20, "120s"  # of a run, and of the curves after it
+MOST_S = 540  # after which no further draw begins
+
+
+def _sst2(data: Path, folder: Path) -> tuple[pl.DataFrame, str]:
+    return _pool(data), "bag,pretrained"
+
+
+def _cifar10(data: Path, folder: Path) -> tuple[pl.DataFrame, str]:
+    table = pl.read_parquet(data / "cifar10" / "cifar10-train.parquet")
+    return table.with_columns(pl.col("label").cast(pl.String)), "cnn,pretrained"
+
+
+def _fsdd(data: Path, folder: Path) -> tuple[pl.DataFrame, str]:
+    with zipfile.ZipFile(data / "fsdd" / "fsdd-wav.zip") as archive:
+        archive.extractall(folder / "fsdd")
+    table = pl.read_csv(data / "fsdd" / "manifest.csv", infer_schema=False).select("path", "label")
+    return table.with_columns(pl.lit(f"{folder / 'fsdd'}/") + pl.col("path")), "cnn,pretrained"
+
+
+Pool = Callable[[Path, Path], tuple[pl.DataFrame, str]]
+
+
+def _worth(name: str, pool: Pool, data: Path, folder: Path) -> Found:
+    """'Worth N rows' of some draws, against the curves of all of them together."""
+    table, raced = pool(data, folder)
+    found, late, began = [], 0, time.monotonic()
+    for draw in range(WORTH_DRAWS):
+        if time.monotonic() - began > MOST_S:
+            break
+        rows = table.sample(LABELLED + TESTED, seed=draw, shuffle=True)
+        train, test = rows[:LABELLED], rows[LABELLED:]
         done = ll.fit(
-            rows[:800], test=rows[800:], target="label", only=RACED, budget=BUDGET, repeats=1, seed=draw,
-            out=folder / f"worth-{draw}",
+            train, test=test, target="label", task=None if name == "sst2" else "multiclass", only=raced, budget=SHORT,
+            repeats=1, seed=draw, out=folder / f"worth-{name}-{draw}",
         )  # fmt: skip
-        found.append(ll.learning_curves(done, rows[:800], rows[800:], budget="2m"))
+        try:
+            found.append(ll.learning_curves(done, train, test, budget=CURVES))
+        except ll.LeadlineError as error:
+            late += 1
+            print(error, file=sys.stderr, flush=True)
+            continue
         print(found[-1], file=sys.stderr, flush=True)
+    stated = [each for each in found if _gap(each) is not None]
+    pooled: dict[str, dict[int, list[float]]] = {"pretrained": {}, "scratch": {}}
+    for curve in (curve for each in stated for curve in each.curves if curve.side in pooled):
+        for point in curve.points:  # draws may have other numbers of rows: as many as there was time for
+            pooled[curve.side].setdefault(point.rows, []).extend(point.scores)
+    sizes = sorted(pooled["scratch"])
+    means = {side: np.array([np.mean(scores[size]) for size in sizes]) for side, scores in pooled.items()}
+    true = distance(sizes, means["pretrained"], means["scratch"]) if sizes else float("nan")
     inside, told = 0, []
-    sizes = [point.rows for point in found[0].curves[0].points]
-    means = {
-        side: np.mean(
-            [[np.mean(p.scores) for c in each.curves if c.side == side for p in c.points] for each in found], 0
-        )
-        for side in ("pretrained", "scratch")
-    }
-    true = distance(sizes, means["pretrained"], means["scratch"])
-    for each in found:
-        gap = next(w.distance for w in each.worth if (w.first, w.second) == ("pretrained", "scratch"))
+    for each in stated:
+        gap = _gap(each)
+        assert gap is not None
         inside += gap.low <= true <= gap.high
-        told.append(f"{gap.rows:.0f} [{gap.low:.0f}, {gap.high:.0f}]")
+        told.append(f"{gap.code} {gap.rows:.0f} [{gap.low:.0f}, {gap.high:.0f}]")
     return [
         {
-            "what": "worth N rows: sst2, 800 rows", "must": "inside the interval in at least 75%",
-            "seen": f"{inside} of {len(found)} hold {true:.0f}: {'; '.join(told)}", "met": inside >= 0.75 * len(found),
-            "n": len(found), "budget_s": 120, "contenders": RACED,
+            "what": f"worth N rows: {name}, {LABELLED} rows", "must": "inside the interval in at least 75%",
+            "seen": f"{inside} of {len(stated)} hold {true:.0f}: {'; '.join(told)}; {len(found) - len(stated)} of "
+            f"{len(found)} state none, {late} draws had too little time; load {os.getloadavg()[0]:.1f}",
+            "met": bool(stated) and inside >= 0.75 * len(stated), "n": len(found), "budget_s": SHORT,
+            "contenders": raced,
         }
     ]  # fmt: skip
 
 
+def _gap(curves: Any) -> Distance | None:
+    found = [w.distance for w in curves.worth if (w.first, w.second) == ("pretrained", "scratch")]
+    return found[0] if found else None
+
+
+POOLS: dict[str, Pool] = {"sst2": _sst2, "cifar10": _cifar10, "fsdd": _fsdd}
+
+
 if __name__ == "__main__":
-    sys.exit(run(__doc__, RESULTS, FIELDS, {"three_sides": three_sides, "worth": worth}))
+    rows = {f"worth-{name}": partial(_worth, name, pool) for name, pool in POOLS.items()}
+    sys.exit(run(__doc__, RESULTS, FIELDS, {"three_sides": three_sides, **rows}))

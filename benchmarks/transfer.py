@@ -1,16 +1,21 @@
-"""Texts: the best classical contender beside the usual models of scikit-learn, and networks from scratch.
+"""Texts: the best classical contender beside the usual models of scikit-learn, and networks from scratch; pictures: a
+body of an earlier run.
 
     python benchmarks/transfer.py [--data ../shared/data] [NAME ...]
 
 `classical_text`: a run has 60 seconds. Four models of scikit-learn are tuned on its valid rows and fitted again on
 train and valid, as a contender is; they have the time they like. The best of the four is told by the test rows, in
 their favour. `deep_text`: networks from scratch in three minutes, beside `linear`; the best of a run is the best on
-valid. What must be, what was seen, and versions and machine are appended to benchmarks/results/transfer.csv.
+valid. `init_digits`, `init_objects`: a convolutional network on few pictures, from scratch and from the body of an
+earlier run (--init), in the same seconds. `vision_transformer`: `vit` beside `cnn`. What must be, what was seen, and
+versions and machine are appended to benchmarks/results/transfer.csv.
 """
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,7 @@ import polars as pl
 from record import Found, run
 
 import leadline as ll
+from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 from leadline.results.run_data import RunData
 
@@ -232,7 +238,96 @@ def _networks(name: str, parts: Parts, least: float, folder: Path) -> dict[str, 
     }  # fmt: skip
 
 
-ROWS = {"classical_text": classical_text, "deep_text": deep_text}
+BODY, FEW, A_CLASS, TESTED, DRAWS = 60, 20, 50, 2_000, 5  # seconds of the earlier run and of a later one; rows
+HALF = 5  # classes of cifar10 that an earlier run learns
+
+Pictures = tuple[np.ndarray, np.ndarray]  # uint8 [n, height, width(, channels)], class numbers [n]
+
+
+def _idx(folder: Path, part: str) -> Pictures:
+    def held(name: str, header: int) -> np.ndarray:
+        return np.frombuffer(gzip.decompress((folder / name).read_bytes()), np.uint8, offset=header)
+
+    labels = held(f"{part}-labels-idx1-ubyte.gz", 8).astype(np.int64)
+    return held(f"{part}-images-idx3-ubyte.gz", 16).reshape(len(labels), 28, 28), labels
+
+
+def _cifar(data: Path, part: str) -> Pictures:
+    table = pl.read_parquet(data / "cifar10" / f"cifar10-{part}.parquet")
+    return np.stack(list(KINDS["image"].decode(table["image"], None, {"channels": 3}).values)), table[
+        "label"
+    ].to_numpy()
+
+
+def init_digits(data: Path, folder: Path) -> Found:
+    """A body of fashion-mnist onto digits, 50 rows a class."""
+    train, test = (_idx(data / "mnist", part) for part in ("train", "t10k"))
+    return [_begun("fashion-mnist onto mnist", _idx(data / "fashion-mnist", "train"), train, test, folder / "digits")]
+
+
+def init_objects(data: Path, folder: Path) -> Found:
+    """A body of five classes of cifar10 onto the other five, 50 rows a class."""
+    (x, y), (tx, ty) = _cifar(data, "train"), _cifar(data, "test")
+    early, late, tested = y < HALF, y >= HALF, ty >= HALF
+    what = "five classes of cifar10 onto the other five"
+    return [_begun(what, (x[early], y[early]), (x[late], y[late]), (tx[tested], ty[tested]), folder / "objects")]
+
+
+def _begun(what: str, first: Pictures, train: Pictures, test: Pictures, folder: Path) -> dict[str, Any]:
+    """Draws of few rows: the same network from scratch and from the earlier body, in turns."""
+    settings: dict[str, Any] = {"task": "multiclass", "only": "cnn", "repeats": 1}
+    earlier = ll.fit(first, budget=BODY, out=folder / "earlier", **settings).folder
+    scores: dict[str, list[float]] = {"scratch": [], "init": []}
+    for draw in range(DRAWS):
+        rng = np.random.default_rng(draw)
+        rows = np.sort(np.concatenate([
+            rng.choice(np.flatnonzero(train[1] == k), A_CLASS, replace=False) for k in np.unique(train[1])
+        ]))  # fmt: skip
+        some = np.sort(rng.choice(len(test[1]), TESTED, replace=False))
+        for arm in ("scratch", "init") if draw % 2 else ("init", "scratch"):
+            found = ll.fit(
+                (train[0][rows], train[1][rows]), test=(test[0][some], test[1][some]), budget=FEW, seed=draw,
+                out=folder / f"{arm}-{draw}", **settings, **({"init": str(earlier)} if arm == "init" else {}),
+            ).result  # fmt: skip
+            scores[arm].append(next(c["score"] for c in found["contenders"] if c["name"] == settings["only"]))
+    gaps = np.array(scores["init"]) - np.array(scores["scratch"])
+    half = 2.776 * float(gaps.std(ddof=1)) / len(gaps) ** 0.5  # Student's t with 4 degrees of freedom
+    return {
+        "what": f"--init: {what}, {A_CLASS} a class", "must": "at least 2 points over scratch",
+        "seen": f"{gaps.mean():+.4f} [{gaps.mean() - half:+.4f}, {gaps.mean() + half:+.4f}]: "
+        + ", ".join(f"{arm} {_spread(values)}" for arm, values in scores.items()),
+        "met": bool(gaps.mean() >= 0.02), "budget_s": FEW, "n": len(gaps), "gap_low": round(gaps.mean() - half, 4),
+        "gap_high": round(gaps.mean() + half, 4), "contenders": f"cnn; load {os.getloadavg()[0]:.1f}",
+    }  # fmt: skip
+
+
+VIT_S, VIT_SEEDS, BESIDE = 90, (0, 1), ("vit", "cnn")  # seconds of a run of one network
+
+
+def vision_transformer(data: Path, folder: Path) -> Found:
+    """`vit` and `cnn` on cifar10, each alone for as long, in turns: what the docstring of `vit` says."""
+    train, test = _cifar(data, "train"), _cifar(data, "test")
+    some = np.sort(np.random.default_rng(0).choice(len(test[1]), TESTED, replace=False))
+    scores: dict[str, list[float]] = {name: [] for name in BESIDE}
+    for seed in VIT_SEEDS:
+        for name in BESIDE if seed % 2 else BESIDE[::-1]:
+            found = ll.fit(
+                train, test=(test[0][some], test[1][some]), task="multiclass", only=name, budget=VIT_S, seed=seed,
+                repeats=1, out=folder / f"{name}-{seed}",
+            ).result  # fmt: skip
+            scores[name].append(next(c["score"] for c in found["contenders"] if c["name"] == name))
+    seen = {name: _spread(values) for name, values in scores.items()}
+    return [{
+        "what": f"vit beside cnn: cifar10, {VIT_S} s", "must": "stated where it does not pay",
+        "seen": ", ".join(f"{name} {told}" for name, told in seen.items()), "met": all(scores.values()),
+        "budget_s": VIT_S, "n": TESTED, "contenders": f"{', '.join(BESIDE)}; load {os.getloadavg()[0]:.1f}",
+    }]  # fmt: skip
+
+
+ROWS = {
+    "vision_transformer": vision_transformer,
+    "classical_text": classical_text, "deep_text": deep_text, "init_digits": init_digits, "init_objects": init_objects,
+}  # fmt: skip
 
 if __name__ == "__main__":
     raise SystemExit(run(__doc__, RESULTS, FIELDS, ROWS))

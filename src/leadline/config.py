@@ -101,6 +101,9 @@ class Settings:
         None, "folder with the weights of a pretrained body, or none to race without any (default: $LEADLINE_WEIGHTS, "
         "else what is installed)",
     )  # fmt: skip
+    init: str | None = _setting(
+        None, "folder of an earlier run, on other data: networks begin from the bodies that it trained"
+    )
     data: str | None = _setting(None, "folder of data sets that can be read by name")
     cache: str | None = _setting(
         None, "folder of converted and encoded data (default: $LEADLINE_CACHE, else the user's cache)"

@@ -24,6 +24,7 @@ from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders
 from leadline.race.finalization_time import explaining
+from leadline.race.init import begun_from
 from leadline.race.journal import Journal
 from leadline.race.judge import judge
 from leadline.race.repeats import Population
@@ -33,7 +34,7 @@ from leadline.race.stages import Stages
 from leadline.report.readable import Readable
 from leadline.report.write import write_report
 from leadline.results.build import build_result
-from leadline.results.evidence import sampled
+from leadline.results.evidence import warned
 from leadline.results.explain_shipped import explain_shipped
 from leadline.results.printed import print_model
 from leadline.ship.ship_winner import ship_winner
@@ -61,7 +62,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
             table, scan = _opened(data, stages)
             judged = judge(race, trials, settings)
             messages = [*warnings, *trials.messages, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
-            messages += sampled(race.entries)
+            messages += warned(race.entries)
             stages.end("judge")
             shipment = ship_winner(judged, table, folder, stages)
             messages += shipment.refusals
@@ -104,7 +105,8 @@ def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
     slow = slowdown()
     stages.journal.write("slowdown", times=round(slow, 2))
     stages.end("encode")  # again, where flaws were taken out
-    return Starter(context=context, names=names, journal=stages.journal, slow=slow)
+    init = begun_from(context, store, names, stages.journal)
+    return Starter(context=context, names=names, journal=stages.journal, slow=slow, init=init)
 
 
 def _opened(data: Prepared, stages: Stages) -> tuple[Table, Scan]:

@@ -90,6 +90,7 @@ def found(mixed: Any, messages: Any, bars: Any, tones: Any, prepare: Any) -> dic
         "rnn": _of_table("rnn", prepare(messages(160), target="label").store),
         "cnn": _of_table("cnn", prepare(bars(120)).store),
         "cnn of sounds": _of_table("cnn", prepare(tones(60), target="label").store),
+        "vit": _of_table("vit", prepare(bars(120)).store),
         "crnn": _of_table("crnn", prepare(tones(60), target="label").store),
         "gpt": _of_text(lambda embed: Transformer(embed, 2, 1, 16)),
         "lstm": _of_text(lambda embed: LSTM(embed, 1)),

@@ -38,6 +38,11 @@ def bodies_of(store: Tensors, architectures: Sequence[str]) -> dict[str, Body]:
     return found
 
 
+def architecture_of(store: Tensors, tensor: str, body: Body) -> str:
+    """The name by which the kind of a block offers this body."""
+    return next(name for name, each in KINDS[block_of(store, tensor).kind].bodies.items() if each is body)
+
+
 def leading(store: Tensors, bodies: dict[str, Body], architecture: str) -> list[Body]:
     """Those of the preferred architecture, which a block has wherever its kind offers it."""
     return [body for name, body in bodies.items() if architecture in KINDS[block_of(store, name).kind].bodies]

@@ -1,8 +1,8 @@
 """Deep contenders: networks over any blocks, trained by one loop, exported by PyTorch.
 
-`mlp`, `cnn`, `crnn`, `bag`, `transformer` and `rnn` differ in the architecture of the bodies that read their blocks:
-each kind says which it offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16 where a
-short trial shows it faster, and always scored in float32, the way it ships.
+`mlp`, `cnn`, `crnn`, `vit`, `bag`, `transformer` and `rnn` differ in the architecture of the bodies that read their
+blocks: each kind says which it offers (`bodies.py`), and `nets/fuse.py` joins them. A network is trained in bfloat16
+where a short trial shows it faster, and always scored in float32, the way it ships.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 
 from leadline.contenders import annealing
 from leadline.contenders.bodies import SCORED, augmentations, bodies_of, build, gathered, leading, predict
+from leadline.contenders.earlier_network import EarlierNetwork, Part, Taken, parts_of, take
 from leadline.contenders.families import DEEP
-from leadline.contenders.fitted_network import FittedNet
+from leadline.contenders.fitted_network import FittedNet, Kept
 from leadline.contenders.network_run import NetworkRun, trained
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
@@ -69,6 +70,10 @@ class Deep(Contender):
             return []
         return list(bodies_of(store, self.architectures))
 
+    def parts(self, store: Tensors) -> tuple[Part, ...]:
+        """Its bodies, for a network of an earlier run to be compared with."""
+        return parts_of(store, bodies_of(store, self.architectures))
+
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         yield from trained(lambda: _Run(self, data, seed), state)
 
@@ -97,7 +102,11 @@ class _Run(NetworkRun):
         preferred = leading(data.store, self.bodies, contender.architectures[0])
         self.longest = max(body.passes for body in preferred)
         self.least = max(body.steps for body in preferred)
-        hidden = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
+        self.earlier = None if data.init is None else EarlierNetwork.read(data.init)
+        self.taken: Taken | None = None
+        hidden: tuple[int, ...] = (256, 256) if len(self.rows) >= 2_000 else (64, 64)
+        if self.earlier is not None and self.earlier.trunk:
+            hidden = self.earlier.trunk
         self.trunk: tuple[int, ...] = hidden if contender.trunk or len(self.names) > 1 else ()
         self.scale = data.scale()
         self.ways, self.describe = augmentations(data, self.bodies, seed)
@@ -109,6 +118,8 @@ class _Run(NetworkRun):
             self._plan()
         else:
             self._plan_passes(self.data.epochs)
+        if self.earlier is not None and self.taken is not None:
+            self.describe.append(self.taken.describe(self.earlier))
         at, dtype = self.standing, "bfloat16" if self.bf16 else "float32"
         self.describe.append(f"{at.steps:,} steps of {self.batch} planned, {dtype}, {counted(self.threads.now)}")
         facts: dict[str, Any] = {
@@ -136,7 +147,7 @@ class _Run(NetworkRun):
         """As many passes over the rows as were asked for, in the precision that the processor is made for."""
         from leadline.system.device import CPU, fast_bfloat16
 
-        self.width = self.conv.widths[2] if self.conv else 0
+        self.width = self._usual(self._widths())
         self.bf16 = bool(self.conv) and fast_bfloat16(CPU)
         self._start()
         steps = max(1, round(epochs * len(self.rows) / self.batch))
@@ -181,7 +192,7 @@ class _Run(NetworkRun):
 
     def _trial(self) -> float:
         """Choose precision and width by a few timed steps; leaves a fresh network, returns the seconds a step."""
-        widths = self.conv.widths if self.conv else (0,)
+        widths = self._widths()
         self.width = widths[0]
         self._start()
         self.threads.begin()
@@ -196,13 +207,24 @@ class _Run(NetworkRun):
             a_step = min(low, a_step)
             passes = 0.85 * self.data.clock.left() / a_step * self.batch / len(self.rows)
             fitting = [w for w in widths if passes * (widths[0] / w) ** GROWTH >= self._passes()]
-            widest = widths[2] if len(self.rows) < 10_000 else widths[-1]  # few rows gain nothing from more width
+            few = len(self.rows) < 10_000  # they gain nothing from more width
+            widest = self._usual(widths) if few else widths[-1]
             self.width = min(max(fitting, default=widths[0]), widest)
         self._start()
         if self.conv and self.width > widths[0]:
             self.threads.higher()
             self._start()
         return float(a_step * (self.width / widths[0]) ** GROWTH) if self.conv else a_step
+
+    def _widths(self) -> tuple[int, ...]:
+        """Channels that its convolutions may have: those of an earlier network that it begins from."""
+        if self.conv is None:
+            return (0,)
+        return (self.earlier.width,) if self.earlier is not None and self.earlier.width else self.conv.widths
+
+    @staticmethod
+    def _usual(widths: tuple[int, ...]) -> int:
+        return widths[min(2, len(widths) - 1)]
 
     def _passes(self) -> float:
         """Passes over the train rows that a network should get: few rows need more of them."""
@@ -220,6 +242,8 @@ class _Run(NetworkRun):
         few = self.rows[np.random.default_rng(self.seed).permutation(len(self.rows))[:20_000]]
         for module, (name, body) in zip(self.net.bodies, self.bodies.items(), strict=True):
             module.prepare(gathered(self.store, [name], few[: body.prepared])[0])
+        if self.earlier is not None:
+            self.taken = take(self.net, self.store, self.bodies, self.earlier)
         if self.conv:
             self.net = self.net.to(memory_format=torch.channels_last)
             return recipes.convolutional(self.net, self.net.head, scale=0.01 if self.data.task.numeric else 1.0)
@@ -311,4 +335,8 @@ class _Run(NetworkRun):
         import torch
 
         self.net = self.net.to(memory_format=torch.contiguous_format)
-        return FittedNet(self.net, self.data, self.names, self.learned(self.scale))
+        return FittedNet(self.net, self.data, self.names, self.learned(self.scale), self._kept())
+
+    def _kept(self) -> Kept:
+        """What a later run can begin from, and what this training began from."""
+        return Kept(bodies=self.bodies, width=self.width, earlier=self.earlier, taken=self.taken)

@@ -5,13 +5,18 @@ Enters: a network over the tensors of a store, and the scale of the target. Leav
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.contenders.bodies import block_of, predict
+from leadline.contenders.earlier_network import EarlierNetwork, Taken, save
 from leadline.core.contender import Data, digest
+from leadline.core.json_types import JsonObject
+from leadline.core.kind import Body
 from leadline.core.task import Scale
 from leadline.core.tensors import Tensors
 from leadline.system.process_state import torch_threads
@@ -32,6 +37,16 @@ class Learned:
     threads: int  # of PyTorch at the end of the training, with which it answers
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What a later run can begin from, and what this training took of an earlier one."""
+
+    bodies: Mapping[str, Body]  # by the tensors that they read
+    width: int
+    earlier: EarlierNetwork | None
+    taken: Taken | None
+
+
 class FittedModule:
     """What every trained network says of itself."""
 
@@ -49,10 +64,25 @@ class FittedModule:
 class FittedNet(FittedModule):
     """A trained network over the tensors of a store."""
 
-    def __init__(self, net: Any, data: Data, names: list[str], learned: Learned) -> None:
+    def __init__(self, net: Any, data: Data, names: list[str], learned: Learned, kept: Kept) -> None:
         """`names` of the tensors that it reads."""
         super().__init__(net, learned)
-        self._store, self._task, self._names = data.store, data.task, names
+        self._store, self._task, self._names, self._kept = data.store, data.task, names, kept
+
+    @property
+    def init(self) -> JsonObject | None:
+        """What it took of an earlier run's network; None where it began from nothing."""
+        earlier, taken = self._kept.earlier, self._kept.taken
+        if earlier is None or taken is None or not taken.parameters:
+            return None
+        return {
+            "network": str(earlier.path), "digest": earlier.digest, "parameters": taken.parameters, "of": taken.of,
+            "parts": list(taken.parts),
+        }  # fmt: skip
+
+    def save(self, path: Path) -> None:
+        """Keep its bodies for a later run."""
+        save(path, self._net, self._store, self._kept.bodies, self._kept.width)
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
         with torch_threads(self._threads):

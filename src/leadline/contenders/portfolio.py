@@ -10,6 +10,7 @@ from leadline.contenders.linear import Linear
 from leadline.contenders.ngram import Ngram
 from leadline.contenders.pretrained import Pretrained
 from leadline.contenders.tree import Tree
+from leadline.contenders.vit import VisionTransformer
 from leadline.core.contender import Contender, Resources
 from leadline.core.kind import CONVOLUTION, DENSE, EMBEDDING, RECURRENT, TOKEN_ATTENTION, TOKEN_PASSES
 
@@ -31,6 +32,7 @@ PORTFOLIO: dict[str, Contender] = {
     "rnn": Deep("rnn", (TOKEN_PASSES, *_AND), cheap=True, weight=_SHARE, least_budget=_LONG),
     "cnn": Deep("cnn", (CONVOLUTION, EMBEDDING, DENSE), resources=_ALL),
     "crnn": Deep("crnn", (RECURRENT, CONVOLUTION, EMBEDDING, DENSE), resources=_ALL, export_seconds=4.5),
+    "vit": VisionTransformer(),
     "pretrained": Pretrained(),
     "finetuned": Finetuned(),  # after it: what it leaves of its seconds is the longer training's
     "lstm": LanguageModel("lstm", weight=1.0, export_seconds=5.0),

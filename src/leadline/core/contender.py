@@ -100,6 +100,7 @@ class Data:
     clock: Clock
     threads: int
     memory_gb: float = math.inf  # that it may hold, its libraries included
+    init: Path | None = None  # a network of an earlier run, from whose body one begins that can
     epochs: int | None = None  # passes of a network over the train rows, in place of a budget: the clock is endless
 
     @property
@@ -165,6 +166,16 @@ class Transferred(Protocol):
 
     transfer: JsonObject  # as `TransferResult` of result.json
     uncounted_s: float  # that its answers so far would have taken more, were no state of a body kept
+
+
+@runtime_checkable
+class Continued(Protocol):
+    """A trained contender from which a later run can begin, as it may have begun from an earlier one."""
+
+    init: JsonObject | None  # what it took, as `InitResult` of result.json; None: it began from nothing
+
+    def save(self, path: Path) -> None:
+        """Keep what a later run can begin from."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,11 +40,15 @@ class Job:
     threads: int
     memory_gb: float  # that it may hold
     leaves: bool  # it writes its graph and ends; else it waits for `export`
+    init: Path | None = None  # a network of an earlier run to begin from
+    keeps: bool = False  # it leaves what a later run can begin from
     prints: bool = False  # with its graph it writes itself as a person reads it, where one can (core/printed.py)
 
     def text(self) -> str:
         """The job as JSON."""
-        facts = dataclasses.asdict(self) | {"store": str(self.store), "folder": str(self.folder)}
+        facts = dataclasses.asdict(self) | {
+            "store": str(self.store), "folder": str(self.folder), "init": None if self.init is None else str(self.init),
+        }  # fmt: skip
         return json.dumps(facts | {"seconds": None if math.isinf(self.seconds) else self.seconds})
 
     @classmethod
@@ -59,7 +63,9 @@ class Job:
         """
         facts = json.loads(text)
         seconds = math.inf if facts["seconds"] is None else facts["seconds"]
-        return cls(**{**facts, "store": Path(facts["store"]), "folder": Path(facts["folder"]), "seconds": seconds})
+        init = None if facts["init"] is None else Path(facts["init"])
+        paths = {"store": Path(facts["store"]), "folder": Path(facts["folder"]), "init": init}
+        return cls(**{**facts, **paths, "seconds": seconds})
 
 
 class Handle(Protocol):

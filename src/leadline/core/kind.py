@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from pathlib import Path
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from leadline.core.json_types import Json, JsonObject
     from leadline.core.pretrained import PretrainedBody
     from leadline.core.printed import Feature
-    from leadline.core.tensors import Block
+    from leadline.core.tensors import Block, Tensors
     from leadline.core.textbook import Textbook
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None", "#N/A", "-")
@@ -119,6 +119,7 @@ class Scale(Enum):
 
 # Architectures of bodies; a contender names those that it reads.
 DENSE, CONVOLUTION, RECURRENT, EMBEDDING = "dense", "convolution", "recurrent", "embedding"
+PATCH_ATTENTION = "attention over patches"
 TOKEN_ATTENTION, TOKEN_PASSES = "attention over tokens", "passes over tokens"
 
 
@@ -138,6 +139,14 @@ class BodyModule(Protocol):
 
     def prepare(self, rows: torch.Tensor) -> None:
         """Take the statistics of some train rows, as they are encoded."""
+
+
+@runtime_checkable
+class Resized(Protocol):
+    """A body whose sizes follow from its rows, and that can take the weights of one of other sizes."""
+
+    def resized(self, earlier: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Weights {parameter: tensor} of an earlier body as this one has them; its own sizes may change by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +170,9 @@ class Body:
     peak: float = 1e-3  # learning rate, without convolution
     decay: float = 1e-2
     smoothing: float = 0.0  # of the labels, without convolution
+    alike: tuple[str, ...] = ()  # settings of its block that are the same wherever its weights can be used again
+    # store, block -> {parameter: what each of its rows stands for; None: nothing that another run knows}
+    entries: Callable[[Tensors, Block], Mapping[str, Sequence[str | None]]] | None = None
     # (data, tensor name, seed) -> augmentation, and what is to be said of it
     augmentation: Callable[[Data, str, int], tuple[Augmentation, str]] | None = None
     # (batch, generator) -> batch in which rows are mixed, the share that is a row's own, and the place of the other

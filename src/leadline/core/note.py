@@ -9,6 +9,7 @@ from __future__ import annotations
 
 CUT = "cut"  # a training, by the clock
 CONVERGED = "converged"  # a training ended before its plan, as valid stays below its best
+FROM_SCRATCH = "from_scratch"  # nothing of an earlier network fitted
 NO_HEADER = "no_header"  # a table, whose columns are called by their numbers
 SAMPLED = "sampled"  # fewer rows were learned from, to fit into memory
 TEST_BESIDE = "test_beside"  # a test file stands beside the source, and is not used

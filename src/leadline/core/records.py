@@ -98,6 +98,16 @@ class TransferResult(TypedDict):
     tuned: Annotated[NotRequired[int], "layers that were trained further; absent where the body is frozen"]
 
 
+class InitResult(TypedDict):
+    """What a network took of an earlier run's (--init), before its training."""
+
+    network: Annotated[str, "the file of the earlier run"]
+    digest: Annotated[str, "BLAKE2b-128 of it, hex"]
+    parameters: Annotated[int, "numbers that were taken"]
+    of: Annotated[int, "as many as there are, without the head, which is new"]
+    parts: Annotated[list[str], "tensors whose bodies took something, and 'trunk'"]
+
+
 class ContenderResult(TypedDict):
     """One contender; its scores are of the first repeat."""
 
@@ -125,6 +135,7 @@ class ContenderResult(TypedDict):
     trained_on_valid: bool | None
     perplexity: Annotated[NotRequired[float], "a token; of language models"]
     transfer: NotRequired[TransferResult]
+    init: NotRequired[InitResult]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +189,7 @@ class Side(StrEnum):
 
     CLASSICAL = auto()  # no network
     SCRATCH = auto()  # a network that has learned from these rows alone
-    PRETRAINED = auto()
+    PRETRAINED = auto()  # from others' networks, or from those of an earlier run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,7 +166,9 @@ def _best(run: Run) -> dict[Side, Mapping[str, Any]]:
         contender = PORTFOLIO.get(each["name"])
         if contender is None or contender.baseline or each["status"] not in FINISHED or each["valid_score"] is None:
             continue
-        side = Known(family=each["family"], cost=0.0, undertrained=False, pretrained=contender.pretrained).side
+        side = Known(
+            family=each["family"], cost=0.0, undertrained=False, pretrained=contender.pretrained or "init" in each
+        ).side
         if side not in best or metric.better(each["valid_score"], best[side]["valid_score"]):
             best[side] = each
     return {side: best[side] for side in (Side.PRETRAINED, Side.SCRATCH, Side.CLASSICAL) if side in best}

@@ -20,6 +20,7 @@ from leadline.core.records import Side
 from leadline.core.tensors import Split
 from leadline.dataset.store import again
 from leadline.race.context import memory_cap
+from leadline.race.init import networks
 from leadline.race.journal import Journal
 from leadline.race.local_executor import LocalExecutor
 from leadline.race.race import Race, Setup
@@ -137,7 +138,9 @@ def _point(
         closing(Journal(Path(folder) / "journal.jsonl", time.monotonic())) as journal,
         again(data.store, data.table, split) as store,
     ):
-        setup = Setup(executor=LocalExecutor(cores(), memory_cap(data.settings)))
+        earlier = data.settings.init
+        init = {} if earlier is None else networks(Path(earlier), store, list(given))
+        setup = Setup(executor=LocalExecutor(cores(), memory_cap(data.settings)), init=init)
         with closing(Race(store, list(given), Path(folder), setup, seed=seed, journal=journal, number=1)) as race:
             race.run(until=time.monotonic() + 2 * sum(given.values()), given=given)
             if race.stopped:

@@ -7,6 +7,7 @@ compared with the labels of all rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,10 +20,14 @@ from leadline.flaws.confident_learning import LEAST, Noise, noise, suspects
 from leadline.flaws.detector import FEWEST, Detector, Finding, ScanData, TestAnswers
 from leadline.flaws.flaw import Flaw, Impact
 from leadline.flaws.probe import Probe, some
+from leadline.flaws.state_probe import StateProbe, joined, surprise
 from leadline.metrics.metrics import METRICS
+from leadline.race.context import memory_cap
+from leadline.race.spare import TIGHT
 from leadline.readers.part import agreed
 
 FOLDS = 4
+KEPT = 0.25  # share of the search's time that is left to what is searched for afterwards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,7 @@ class Effort:
 
     train: int  # rows of one fit, at most
     rows: int  # that are predicted, at most
+    states: bool = False  # by states of pretrained bodies too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,7 @@ class Predictions:
     rows: np.ndarray  # row numbers [n], ascending
     known: np.ndarray  # bool [n]: of train or valid
     answers: np.ndarray  # float32 [n, classes]
+    probe_answers: np.ndarray  # float32 [n, classes], of the probe alone
     fold: np.ndarray  # int [n]
     effort: Effort
     probe: str  # its name
@@ -47,8 +54,9 @@ class Predictions:
     def only(self, places: np.ndarray) -> Predictions:
         """For some of the rows: positions, or bool [n]."""
         return replace(
-            self, rows=self.rows[places], known=self.known[places], answers=self.answers[places], fold=self.fold[places]
-        )
+            self, rows=self.rows[places], known=self.known[places], answers=self.answers[places],
+            probe_answers=self.probe_answers[places], fold=self.fold[places],
+        )  # fmt: skip
 
 
 class LabelErrors(Detector[Predictions]):
@@ -64,12 +72,20 @@ class LabelErrors(Detector[Predictions]):
         if not classes or train < FEWEST:
             return None
         rows = max(FEWEST, min(len(data.all_rows), data.probe.most_answers(seconds)))
-        return self._search(data, data.all_rows, Effort(train=train, rows=rows))
+        effort = Effort(train=train, rows=rows)
+        predictions = predict(data.probe, data.table, data.all_rows, data.known_rows, effort)
+        if data.pace is not None:
+            predictions = with_states(data, predictions, data.pace.rest(KEPT))
+        return self._found(data, predictions)
 
     def search_fold(self, data: ScanData, first: Finding[Predictions]) -> Sequence[Flaw]:
         """Suspects among the train and valid rows of another fold."""
         assert first.evidence is not None
-        return self._search(data, data.known_rows, first.evidence.effort).flaws
+        effort = first.evidence.effort
+        predictions = predict(data.probe, data.table, data.known_rows, data.known_rows, effort)
+        if effort.states:
+            predictions = with_states(data, predictions, math.inf)
+        return self._found(data, predictions).flaws
 
     def revisit(self, finding: Finding[Predictions], data: ScanData) -> Sequence[Flaw]:
         """Suspects among all rows."""
@@ -89,8 +105,7 @@ class LabelErrors(Detector[Predictions]):
         are = agreed(len(excluded), "1 row with a suspect label is", "{} rows with suspect labels are")
         return replace(table, excluded_from_training=excluded), f"{are} excluded from training."
 
-    def _search(self, data: ScanData, rows: np.ndarray, effort: Effort) -> Finding[Predictions]:
-        predictions = predict(data.probe, data.table, rows, data.known_rows, effort)
+    def _found(self, data: ScanData, predictions: Predictions) -> Finding[Predictions]:
         flaw = self.among_known(data.probe, data.table, predictions)
         return Finding(data=data, flaws=() if flaw is None else (flaw,), evidence=predictions)
 
@@ -150,7 +165,28 @@ def predict(probe: Probe, table: Table, rows: np.ndarray, known_rows: np.ndarray
     labels = np.full(len(rows), HIDDEN)
     labels[known] = table.labels[rows[known]]
     answers = probe.crossed(rows, labels, fold, effort.train, known=known)
-    return Predictions(rows=rows, known=known, answers=answers, fold=fold, effort=effort, probe=probe.name)
+    return Predictions(
+        rows=rows, known=known, answers=answers, probe_answers=answers, fold=fold, effort=effort, probe=probe.name
+    )  # fmt: skip
+
+
+def with_states(data: ScanData, predictions: Predictions, seconds: float) -> Predictions:
+    """With the opinion of a model on states of pretrained bodies, where there is one, there is time, and it helps."""
+    if memory_cap(data.settings) < TIGHT:  # this process has no room for a body
+        return predictions
+    labels = data.table.labels[predictions.rows]
+    known = predictions.known
+    found = StateProbe(data.store, data.threads, data.pace).answers(
+        predictions.rows, labels, predictions.fold, known, seconds
+    )  # fmt: skip
+    if found is None:
+        return predictions
+    both = joined([predictions.answers, found])
+    losses = [surprise(answers[known], labels[known]) for answers in (predictions.answers, both)]
+    if losses[1] >= losses[0]:
+        return predictions
+    effort = replace(predictions.effort, states=True)
+    return replace(predictions, answers=both, effort=effort, probe=f"{predictions.probe} beside a pretrained body")
 
 
 def _trained_without(probe: Probe, known: Predictions, labels: np.ndarray, places: np.ndarray) -> Impact:
@@ -160,4 +196,4 @@ def _trained_without(probe: Probe, known: Predictions, labels: np.ndarray, place
     train = np.setdiff1d(train, places)
     answers = probe.answers(known.rows[train], labels[train], known.rows[test])
     accuracy, how = METRICS["accuracy"], "trained without the suspects"
-    return impact.paired(labels[test], known.answers[test], answers, accuracy, probe.name, how)
+    return impact.paired(labels[test], known.probe_answers[test], answers, accuracy, probe.name, how)

@@ -66,6 +66,26 @@ class Pace:
             self.left_out.append(name)
         return self._given
 
+    @property
+    def endless(self) -> bool:
+        """Whether there is no budget."""
+        return self._clock.endless
+
+    def rest(self, kept: float) -> float:
+        """Seconds left for the part that runs, where those that follow may take this share of the scan."""
+        if self._clock.endless:
+            return self.seconds
+        left = max(0.0, self._clock.left() - self._until - kept * self.seconds / self._slow)
+        self._given += left
+        return left
+
+    def timer(self) -> Callable[[], float]:
+        """Asked again and again: the seconds since now; 0 where there is no budget, so that nothing depends on them."""
+        if self._clock.endless:
+            return lambda: 0.0
+        began = self._clock.left()
+        return lambda: began - self._clock.left()
+
     def slowness(self, expected: float) -> float:
         """How many times as long as expected, on a quiet machine, what came since the last reading took: at least 1."""
         if self._clock.endless:

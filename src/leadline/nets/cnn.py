@@ -8,6 +8,8 @@ max pooling. Shapes: N images, H rows, W columns, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -99,6 +101,26 @@ class ConvBody(nn.Module):
         self.whiten.weight.copy_(torch.cat((filters, -filters)))
         assert self.whiten.bias is not None
         self.whiten.bias.zero_()
+
+    @torch.no_grad()
+    def resized(self, earlier: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of an earlier body as this one takes them: as many filters of the stem, at the scale of its pictures.
+
+        Pictures of other sizes are read by a stem of another stride: a filter is scaled to cover as much of the picture
+        as it did there, and answers the same patch alike.
+        """
+        weight, (high, wide) = earlier["whiten.weight"], self.whiten.kernel_size
+        kernel = (int(high), int(wide))
+        filters, channels = int(weight.shape[0]), self.whiten.in_channels
+        if weight.shape[2:] != kernel:
+            shrunk = weight.shape[2] * weight.shape[3] / (kernel[0] * kernel[1])
+            weight = F.interpolate(weight, size=kernel, mode="bilinear", align_corners=False) * shrunk
+        if filters != self.whiten.out_channels:
+            first = self.blocks[0]
+            assert isinstance(first, ConvBlock)
+            self.whiten = nn.Conv2d(channels, filters, kernel, int(self.whiten.stride[0])).requires_grad_(False)
+            first.conv1 = nn.Conv2d(filters, first.conv1.out_channels, 3, padding=1, bias=False)
+        return {**earlier, "whiten.weight": weight}
 
     def _normalise(self, images: Tensor) -> Tensor:
         x = (images.to(torch.float32) - self.mean) * self.inverse_std

@@ -54,6 +54,7 @@ class Past:
     repeats: Mapping[int, Mapping[str, ContenderRecord]]  # of every repeat; the first is number 0
     ended: int | None  # repeats that the run had in all; None where it had not come so far
     ending: Ending | None = None  # why its race ended
+    init: Mapping[str, str] | None = None  # digests of the networks that it began from; None where it began from none
     raced_s: float = 0.0  # seconds from the first start to the last end of the first repeat
     costs: Mapping[str, float] = field(default_factory=dict)  # microseconds a row, where a replay is to ship by them
 
@@ -83,7 +84,7 @@ def read(folder: Path) -> Past:
 def _told(folder: Path, events: Any) -> Past:
     if not events or events[0]["event"] != "begin":
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
-    share, ended, ending, repeats = None, None, None, defaultdict[int, dict[str, ContenderRecord]](dict)
+    share, ended, ending, init, repeats = None, None, None, None, defaultdict[int, dict[str, ContenderRecord]](dict)
     started: dict[tuple[int, str], float] = {}
     raced_s = 0.0
     for event in events:
@@ -91,6 +92,8 @@ def _told(folder: Path, events: Any) -> Past:
         records = repeats[number]
         if event["event"] == "encoded":
             share = event["share"]
+        elif event["event"] == "init":
+            init = event["networks"]
         elif event["event"] == "rounds":
             ended = event["count"]
         elif event["event"] == "race ended":
@@ -118,5 +121,6 @@ def _told(folder: Path, events: Any) -> Past:
         repeats=repeats,
         ended=ended,
         ending=ending,
+        init=init,
         raced_s=raced_s,
     )

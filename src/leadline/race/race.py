@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ class Setup:
     executor: Executor
     epochs: int | None = None  # passes of every network, in place of a budget
     slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
+    init: Mapping[str, Path] = field(
+        default_factory=dict
+    )  # networks of an earlier run, by the contender to begin from them
     prints: bool = False  # contenders that a person can read write themselves down
 
 
@@ -64,7 +67,7 @@ class Race:
         """
         self.store, self.seed, self.journal = store, seed, journal
         self._executor, self._epochs, self._slow = setup.executor, setup.epochs, setup.slow
-        self._prints = setup.prints
+        self._prints, self._init = setup.prints, setup.init
         self._capacity = setup.executor.resources()
         self.cores, self._memory_gb = self._capacity.cpus, self._capacity.memory_gb
         self._most = min(self.cores, most_threads())  # of one contender
@@ -252,6 +255,7 @@ class Race:
             contender=entry.name, store=self.store.path.resolve(), folder=entry.folder.resolve(), seed=self.seed,
             seconds=seconds, epochs=self._epochs, threads=threads,
             memory_gb=max(0.1, (self._memory_gb - PARENT) / lanes), leaves=self._tight, prints=self._prints,
+            init=self._init.get(entry.name), keeps=self._number == 0,
         )  # fmt: skip
         entry.handle = self._executor.submit(job)
         self._submitted[entry.handle] = entry

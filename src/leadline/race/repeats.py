@@ -169,7 +169,7 @@ def _scales(
         known={
             e.name: Known(
                 family=e.family, cost=costs.get(e.name, e.facts["predict_us"]), undertrained=e.facts["undertrained"],
-                size=e.facts["bytes"], pretrained=e.contender.pretrained,
+                size=e.facts["bytes"], pretrained=e.contender.pretrained or "init" in e.facts,
             )
             for e in _compared(race)
             if e.name not in ruled

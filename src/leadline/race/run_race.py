@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from leadline.dataset.store import Store
 from leadline.race import repeats
@@ -26,6 +27,7 @@ class Starter:
     names: Sequence[str]
     journal: Journal
     slow: float  # times longer than alone that the machine takes now
+    init: Mapping[str, Path]  # networks of an earlier run, by the contender to begin from them
 
     def __call__(self, store: Store, seed: int, number: int = 0) -> Race:
         settings, past, spares = self.context.settings, self.context.past, self.context.spares
@@ -36,7 +38,7 @@ class Starter:
             store, self.names, folder / "rounds" / str(number) if number else folder / "contenders",
             Setup(
                 executor=LocalExecutor(cores(), memory_cap(settings), spares), epochs=settings.epochs, slow=self.slow,
-                prints=settings.interpretable,
+                init=self.init, prints=settings.interpretable,
             ),
             seed=seed, journal=self.journal, number=number, past=None if past is None else past.repeats.get(number),
         )  # fmt: skip

@@ -130,7 +130,9 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     from leadline.system.resources import peak_mb
 
     record, store = Record(job.folder, job.seconds, began, stop), Store(job.store)
-    data = Data(store=store, clock=record.clock, threads=job.threads, epochs=job.epochs, memory_gb=job.memory_gb)
+    data = Data(
+        store=store, clock=record.clock, threads=job.threads, epochs=job.epochs, memory_gb=job.memory_gb, init=job.init
+    )
     if record.state is not None:
         say("progress", step=record.state["step"], score=None, note="resumes from its last checkpoint", facts={})
     fitted = _learned(PORTFOLIO[job.contender], data, job.seed, record, say)
@@ -146,11 +148,12 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     np.save(job.folder / "test.npy", scores)
     if len(store.split.calib):
         np.save(job.folder / "calib.npy", fitted.predict(store, store.split.calib))
+    begun = _begun(fitted, job)
     say(
         "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
         undertrained=fitted.undertrained, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
-        coded=coded(fitted.describe), **_transfer(fitted),
+        coded=coded(fitted.describe), **begun, **_transfer(fitted),
     )  # fmt: skip
     return fitted
 
@@ -193,6 +196,18 @@ def _learned(contender: Contender, data: Data, seed: int, record: Record, say: S
 def coded(lines: Sequence[str]) -> dict[str, str]:
     """{code: line} of those that have one, for a message: JSON keeps the text alone."""
     return {code: line for line in lines if (code := code_of(line)) is not None}
+
+
+def _begun(fitted: Fitted, job: Job) -> dict[str, Any]:
+    """What it took of an earlier run; and, for a later one, what that can begin from."""
+    from leadline.contenders.earlier_network import NETWORK
+    from leadline.core.contender import Continued
+
+    if not isinstance(fitted, Continued):
+        return {}
+    if job.keeps:
+        fitted.save(job.folder / NETWORK)
+    return {} if fitted.init is None else {"init": fitted.init}
 
 
 def _transfer(fitted: Fitted) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def contenders(facts: Facts) -> str:
         table = f'<table class="contenders"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     legend = _legend() if table else ""
     level = _valid_rows(facts) + _undertrained(facts) if table else ""
-    told = f"{_within(facts)}{_repeats(facts)}{_absent(facts)}{_described(facts)}"
+    told = f"{_begun(facts)}{_within(facts)}{_repeats(facts)}{_absent(facts)}{_described(facts)}"
     return f"{scroll(table, 'Contenders')}{legend}{level}{told}"
 
 
@@ -113,6 +113,23 @@ def _undertrained(facts: Facts) -> str:
     if not short:
         return ""
     return f"<p>Undertrained, so that losing says nothing of a family: {', '.join(short)}.</p>"
+
+
+def _begun(facts: Facts) -> str:
+    """Which networks began from an earlier run's."""
+    lines = []
+    for c in facts.finished:
+        init = c.get("init") or {}
+        taken, every = number(init.get("parameters")), number(init.get("of"))
+        if taken is None or not every:
+            continue
+        lines.append(
+            f"{name(c.get('name'))} began from {clip(init.get('network'), 200)} (digest "
+            f"{clip(init.get('digest'), 40)}): {count(taken)} of {count(every)} parameters, {taken / every:.0%}."
+        )
+    if not lines:
+        return ""
+    return f"<p>{' '.join(lines)} The heads are new, and the other contenders learned from these rows alone.</p>"
 
 
 def _repeats(facts: Facts) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from leadline.core.note import SAMPLED
+from leadline.core.note import FROM_SCRATCH, SAMPLED
 from leadline.core.records import ColumnResult, ContenderResult, RepeatResult
 from leadline.core.task import Task
 from leadline.dataset.audit import COUNTED
@@ -59,6 +59,8 @@ def contenders(judged: Judged, began: float) -> list[ContenderResult]:
         })  # fmt: skip
         if "transfer" in facts:
             rows[-1]["transfer"] = facts["transfer"]
+        if "init" in facts:
+            rows[-1]["init"] = facts["init"]
         if tokens and found:
             rows[-1]["perplexity"] = float(2 ** (judged.answers[entry.name].sum() / tokens))
     return rows
@@ -103,10 +105,11 @@ def certainties(
     return {"calibration": made or None, "conformal": conformal.seen(its.conformal, truth, answers)}
 
 
-def sampled(entries: list[ContenderRun]) -> list[str]:
-    """Contenders for which memory was too short to learn from every row."""
-    found = {entry.name: entry.facts.get("coded", {}).get(SAMPLED) for entry in entries}
-    return [f"{name} {line}." for name, line in found.items() if line is not None]
+def warned(entries: list[ContenderRun]) -> list[str]:
+    """Contenders for which memory was too short to learn from every row, or that found nothing to begin from."""
+    found = {entry.name: entry.facts.get("coded", {}) for entry in entries}
+    said = [f"{name} {lines[SAMPLED]}." for name, lines in found.items() if SAMPLED in lines]
+    return said + [f"{name}: {lines[FROM_SCRATCH]}." for name, lines in found.items() if FROM_SCRATCH in lines]
 
 
 def columns(table: Table) -> list[ColumnResult]:

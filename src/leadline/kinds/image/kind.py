@@ -21,6 +21,7 @@ from leadline.core.json_types import whole
 from leadline.core.kind import (
     CONVOLUTION,
     DENSE,
+    PATCH_ATTENTION,
     Augmentation,
     Body,
     Decoded,
@@ -74,6 +75,12 @@ def _convolution(block: Block, width: int) -> Any:
     return ConvBody(*_size_of(block), base=width)
 
 
+def _patches(block: Block, width: int) -> Any:
+    from leadline.nets.vit import PatchBody
+
+    return PatchBody(*_size_of(block))
+
+
 def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
     from leadline.kinds.image.augment import Shift, mirrors
 
@@ -92,10 +99,14 @@ class Image(Kind):
     seconds_per_row = 5e-4
     blank_is = "of one colour"
     bodies = {
-        DENSE: Body(build=_pixel_body, prepared=2_000),
+        DENSE: Body(build=_pixel_body, prepared=2_000, alike=("channels",)),
         CONVOLUTION: Body(
             build=_convolution, widths=(16, 24, 32, 48, 64), batch=256, passes=60, prepared=2_000,
-            augmentation=_augmentation,
+            augmentation=_augmentation, alike=("channels",),
+        ),
+        PATCH_ATTENTION: Body(
+            build=_patches, batch=128, passes=60, prepared=2_000, peak=1e-3, decay=5e-2, smoothing=0.1,
+            augmentation=_augmentation, alike=("channels",),
         ),
     }  # fmt: skip
     pretrained = BODIES

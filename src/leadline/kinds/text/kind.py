@@ -38,6 +38,7 @@ from leadline.core.kind import (
 from leadline.core.parts import Parts, Value, pieces
 from leadline.core.textbook import CLASSICAL, DEEP, EITHER, OFTEN, OPEN, Finding, Textbook
 from leadline.graph.runtime import Session
+from leadline.kinds.text import entries
 from leadline.kinds.text.grams import BUCKETS as GRAM_BUCKETS
 from leadline.kinds.text.grams import fit_grams
 from leadline.kinds.text.pretrained import BODIES, bert_in, fit_pieces
@@ -45,7 +46,7 @@ from leadline.kinds.text.similarity import pairs
 
 if TYPE_CHECKING:
     from leadline.core.pretrained import PretrainedBody
-    from leadline.core.tensors import Block
+    from leadline.core.tensors import Block, Tensors
 
 WORD = r"[\pL\pM\pN_']+|[^\s\pL\pM\pN_']"
 CHARACTER = r"[^\s]"
@@ -74,6 +75,11 @@ def _recurring(texts: pl.Series) -> float:
     return int(counts.filter(counts >= FEW_TEXTS).sum()) / max(1, len(rows))
 
 
+def _grams_of(store: Tensors, block: Block) -> dict[str, list[str | None]]:
+    unit = str(block.settings["unit"])
+    return entries.grams(store, block, entries.Hashing(order=ORDERS[unit], buckets=BUCKETS, prime=PRIME))
+
+
 def _encoder_body(block: Block, width: int) -> Any:
     from leadline.kinds.text.net import TransformerBody
 
@@ -92,7 +98,10 @@ def _narrow_embedding(block: Block, divisor: int) -> Any:
     return BagBody(whole(block.settings, "ngrams"), max(1, WIDTH // divisor))
 
 
-_IN_ORDER = Body(build=_encoder_body, batch=64, passes=8, steps=450, peak=3e-3, decay=1e-2, smoothing=0.1)
+_IN_ORDER = Body(
+    build=_encoder_body, batch=64, passes=8, steps=450, peak=3e-3, decay=1e-2, smoothing=0.1,
+    entries=entries.tokens,
+)  # fmt: skip
 
 
 class Text(Kind):
@@ -101,7 +110,14 @@ class Text(Kind):
     onnx_input = "str"
     prose, listed = True, False
     bodies = {
-        EMBEDDING: Body(build=_embedding, narrow=_narrow_embedding, form=View.BAG, peak=3e-3, decay=1e-4),
+        EMBEDDING: Body(
+            build=_embedding,
+            narrow=_narrow_embedding,
+            form=View.BAG,
+            peak=3e-3,
+            decay=1e-4,
+            entries=_grams_of,
+        ),
         TOKEN_ATTENTION: _IN_ORDER,
         TOKEN_PASSES: replace(_IN_ORDER, build=_recurrent),
     }
