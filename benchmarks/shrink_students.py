@@ -23,7 +23,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock
 from leadline.metrics.metrics import METRICS
 from leadline.shrink.candidates import Candidate
-from leadline.shrink.choose import halves
+from leadline.shrink.choose import Chosen, halves
 from leadline.shrink.distill import Lesson, _StudentRun, _width_of
 from leadline.shrink.frontier import Bench
 from leadline.shrink.lessons import lesson_of
@@ -75,7 +75,9 @@ def students(name: str, data_folder: Path, folder: Path) -> Found:
             print(seed, way, found[way][-1], fitted.describe, flush=True)  # type: ignore[union-attr]
     teacher = 100 * metric(truth, scores(network, store, test))
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(data, data.model, *halves(len(test), None, 0, whole=False), Path(scratch))
+        chooses, judges = halves(len(test), None, 0, whole=False)
+        places = Chosen(part="test", rows=test, chooses=chooses, judges=judges)
+        bench = Bench(data, data.model, places, Path(scratch))
         entry = bench.entry(Candidate(name="student", describe="", network=small))
         sizes = [each.facts for each in (entry, bench.base)]
     ours, full = sizes

@@ -11,11 +11,13 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from leadline.graph.spectra import fourier
 
 if TYPE_CHECKING:
     import onnx
@@ -47,7 +49,7 @@ class Static:
         # Symbolic shapes need another package, and only Transformers need them.
         quant_pre_process(str(source), str(self._path), skip_symbolic_shape=True)
         self._model = onnx.load(str(self._path))
-        constant = {each.name for each in self._model.graph.initializer}
+        constant = {each.name for each in self._model.graph.initializer if fourier(each) is None}
         self.weighed = [
             node.name
             for node in self._model.graph.node
@@ -65,7 +67,8 @@ class Static:
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        floats = [] if names is None else [name for name in self.weighed if name not in names]
+        inside = self._after(self.weighed if names is None else names)
+        floats = [node.name for node in self._model.graph.node if node.name not in inside]
         copy = self._model.__class__()
         copy.CopyFrom(self._model)
         settings = {"ActivationSymmetric": False, "WeightSymmetric": True}
@@ -75,6 +78,20 @@ class Static:
         )  # fmt: skip
         made.quantize_model()
         return ordered(made.model.model)
+
+    def _after(self, names: Collection[str]) -> set[str]:
+        """Names of these nodes, and of those between nodes with weights that come after one of them.
+
+        What lies before the first int8 product stays float32: 8 bits do not hold the range that powers of a sound, or
+        other values which a network has not yet brought to one scale, may have.
+        """
+        inside, reached = set(names), set[str]()
+        for node in self._model.graph.node:
+            if node.name in inside or (node.name not in self.weighed and reached.intersection(node.input)):
+                inside.add(node.name)
+            if node.name in inside:
+                reached.update(node.output)
+        return inside
 
     def _calibrated(self, method: str) -> Any:
         """Ranges of the activations by one method."""

@@ -61,6 +61,7 @@ class RunData:
     settings: Settings
     table: Table  # with all labels, those of test rows included: the verdict is made
     store: Store  # as contenders had it: without labels of test rows
+    unread_test: np.ndarray  # test rows, rising, that the run had no time to decode, and that are not in the store
     _in_use: ExitStack = dataclasses.field(repr=False, compare=False)
 
     @classmethod
@@ -85,9 +86,11 @@ class RunData:
                 find_again(run.folder, past, settings, source, test), settings, cache, clock, share=past.share
             )  # fmt: skip
             _check(run, data.store.split)
+            unread = _unread(data.held_out.split(data.table, settings).test, data.store)
             data.held_out.decide()
             return cls(
                 run=run, settings=settings, table=data.held_out.opened(data.table), store=data.store,
+                unread_test=unread,
                 _in_use=ends.pop_all(),
             )  # fmt: skip
 
@@ -135,6 +138,11 @@ def _clock(folder: Path, settings: Settings) -> Clock | None:
     if not path.is_file():
         raise SourceError(f"{path} is missing, and --fix depends on it; start the run again with leadline fit.")
     return Clock(settings.seconds, readings=readings(path))
+
+
+def _unread(test: np.ndarray, store: Store) -> np.ndarray:
+    """Those of all test rows that the store has in no part, and did not find unreadable."""
+    return np.setdiff1d(test, np.concatenate([*vars(store.split).values(), [row for row, _ in store.bad]]))
 
 
 def _check(run: Run, split: Split) -> None:

@@ -51,17 +51,23 @@ def check(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parit
 
 def answered(model: Model, table: Table, store: Store, rows: np.ndarray) -> np.ndarray:
     """What the file answers the raw values of some rows, rising: probabilities [n, classes], values [n] or bits [n]."""
+    return decoded(model, table, store, rows)[0]
+
+
+def decoded(model: Model, table: Table, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and which rows could be read, bool [n]."""
     if store.task.generative:
         reader = model.reader(most_threads())
-        return bits(store, rows, lambda tokens: nats(tokens, reader.step, reader.initial))
+        return bits(store, rows, lambda tokens: nats(tokens, reader.step, reader.initial)), np.ones(len(rows), bool)
     names = list(model.contract["inputs"])
-    answers = []
+    answers, read = [], np.ones(len(rows), bool)
     step = at_once(store.blocks)  # to find some rows among many takes seconds, however few they are
     for start in range(0, len(rows), step):
         frame = table.take(rows[start : start + step], names)
-        found, _ = model.answer(frame, table.source.root)
+        found, bad = model.answer(frame, table.source.root)
         answers.append(found[store.task.scores_role])
-    return np.concatenate(answers)
+        read[[start + place for place in bad]] = False
+    return np.concatenate(answers), read
 
 
 def _language(model: Model, table: Table, store: Store, scores: np.ndarray) -> Parity:

@@ -24,6 +24,7 @@ import numpy as np
 
 from leadline.core.tensors import Tensors
 from leadline.graph.quantize import METHODS, Static, dynamic_int8, recurrent
+from leadline.graph.spectra import short_transforms
 from leadline.shrink.lookups import columns_of, fewer_columns
 from leadline.shrink.network import feeds, scores
 from leadline.shrink.packed_trees import packed_trees
@@ -69,11 +70,19 @@ class Making:
 
 def candidates(network: onnx.ModelProto, making: Making, taught: Iterable[Student] = ()) -> Iterator[Candidate]:
     """The network itself, all that are smaller, and last what becomes of students, which are trained meanwhile."""
-    size = network.ByteSize()
+    size = _stored(network)
     yield Candidate(name="float32", describe="the same network, its tables and names stored in less", network=network)
     for each in chain(_all(network, making), *(_of_student(student, making) for student in taught)):
-        if each.network.ByteSize() < WORTHWHILE * size:
+        if _stored(each.network) < WORTHWHILE * size:
             yield each
+
+
+def _stored(network: onnx.ModelProto) -> int:
+    """Bytes, as a file stores Fourier transforms."""
+    made = network.__class__()
+    made.CopyFrom(network)
+    short_transforms(made)
+    return int(made.ByteSize())
 
 
 def _of_student(student: Student, making: Making) -> Iterator[Candidate]:

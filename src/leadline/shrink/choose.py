@@ -1,19 +1,52 @@
-"""Which candidate ships: one half of the test rows sets the order of the tests, the other half judges.
+"""Which candidate ships: some rows set the order of the tests, and others judge.
 
-Enters: what the candidates take, and how they did on the choosing half. Leaves: a sequence to be tested on the judging
-half, the most evident candidate first, each next one smaller; the first that fails ends it (stats/noninferiority.py).
+Calib rows choose, on which no contender was trained, and all test rows judge; where a run has no calib rows, one half
+of the test rows chooses and the other half judges. Enters: what the candidates take, and how they did on the rows that
+choose. Leaves: a sequence to be tested on the rows that judge, the most evident candidate first, each next one smaller;
+the first that fails ends it (stats/noninferiority.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["halves", "last_proved", "sequence"]
+from leadline.core.tensors import Split
+
+__all__ = ["Chosen", "halves", "last_proved", "rows_of", "sequence"]
 
 T = TypeVar("T")
+FEWEST_CALIB = 200  # rows that choose in place of one half of the test rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Rows of the table, rising, and the places among them of those that choose and of those that judge."""
+
+    part: str  # whence come those that choose: calib or test
+    rows: np.ndarray
+    chooses: np.ndarray
+    judges: np.ndarray
+
+
+def rows_of(split: Split, further: np.ndarray, group: np.ndarray | None, seed: int, whole: bool) -> Chosen:
+    """Which rows choose and which judge.
+
+    Args:
+        further: test rows that the run had no time to decode; they judge too where calib rows choose.
+        group: of each row of the table.
+        whole: as in `halves`.
+    """
+    if len(split.calib) >= FEWEST_CALIB:
+        rows = np.sort(np.concatenate([split.calib, split.test, further]))
+        chooses = np.isin(rows, split.calib)
+        return Chosen(part="calib", rows=rows, chooses=np.flatnonzero(chooses), judges=np.flatnonzero(~chooses))
+    of_test = None if group is None else group[split.test]
+    chooses, judges = halves(len(split.test), of_test, seed, whole)
+    return Chosen(part="test", rows=split.test, chooses=chooses, judges=judges)
 
 
 def halves(rows: int, group: np.ndarray | None, seed: int, whole: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -30,15 +63,18 @@ def halves(rows: int, group: np.ndarray | None, seed: int, whole: bool) -> tuple
     return np.flatnonzero(chosen[unit]), np.flatnonzero(~chosen[unit])
 
 
-def sequence(candidates: Sequence[T], key: Callable[[T], float], p: Callable[[T], float]) -> list[T]:
+def sequence(candidates: Sequence[T], key: Callable[[T], float], evidence: Callable[[T], Any]) -> list[T]:
     """The candidates to test, in order: those that no smaller one equals in evidence, the most evident first.
+
+    Args:
+        evidence: against a drop, the least is the strongest: a p value, or that and what decides where it is equal.
 
     >>> sequence([(9, 0.01), (5, 0.02), (7, 0.3), (2, 0.9)], lambda c: c[0], lambda c: c[1])
     [(9, 0.01), (5, 0.02), (2, 0.9)]
     """
     found: list[T] = []
     for each in sorted(candidates, key=key):
-        if not found or p(each) < p(found[-1]):
+        if not found or evidence(each) < evidence(found[-1]):
             found.append(each)
     return found[::-1]
 

@@ -23,6 +23,7 @@ from leadline.ship.assemble import assemble
 from leadline.ship.certificate import certify, record
 from leadline.ship.parity import TOLERANCE, Parity, answered
 from leadline.shrink.candidates import Candidate
+from leadline.shrink.choose import Chosen
 from leadline.shrink.compact import compact
 from leadline.shrink.network import network_of, scores
 from leadline.shrink.stopwatch import Measured, measure
@@ -52,6 +53,8 @@ class FinishedRun(Protocol):
     def store(self) -> Store: ...
     @property
     def model(self) -> Model: ...
+    @property
+    def unread_test(self) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -84,9 +87,12 @@ class Entry:
         bench, rows = self.bench, self.bench.chooses
         return compare(bench.truth[rows], bench.full[rows], self.answers, bench.metric, limit)
 
-    def p(self, limit: float) -> float:
-        """Of a drop of the limit or more, on the choosing rows."""
-        return self.compared(limit).p
+    def evidence(self, limit: float) -> tuple[float, float]:
+        """(p of a drop of the limit or more, how far its answers lie from the full ones), on the choosing rows.
+
+        Of few rows many candidates lose none: then those whose answers are nearer are tested first.
+        """
+        return self.compared(limit).p, float(np.abs(self.answers - self.bench.full[self.bench.chooses]).mean())
 
     def as_dict(self) -> dict[str, Any]:
         """A row of the frontier; `drop` and `score` are of the choosing rows."""
@@ -101,17 +107,16 @@ class Entry:
 class Bench:
     """What all candidates are measured on, and beside."""
 
-    def __init__(self, data: FinishedRun, model: Model, chooses: np.ndarray, judges: np.ndarray, scratch: Path) -> None:
-        """`chooses` and `judges` are places among the test rows."""
+    def __init__(self, data: FinishedRun, model: Model, places: Chosen, scratch: Path) -> None:
         import onnx
 
         self.data, self.model, self.store, self.table = data, model, data.store, data.table
         self.metric = METRICS[self.store.task.metric]
-        self.chooses, self.judges, self.scratch = chooses, judges, scratch
-        self.test = self.store.split.test
-        self.truth = np.asarray(self.table.labels[self.test])
+        self.chooses, self.judges, self.choosing_part = places.chooses, places.judges, places.part
+        self.rows, self.scratch = places.rows, scratch
+        self.truth = np.asarray(self.table.labels[self.rows])
         self.network = network_of(onnx.load(str(model.path)), self.store)
-        self.full = answered(model, self.table, self.store, self.test)
+        self.full = answered(model, self.table, self.store, self.rows)
         self.notes: list[str] = []
         self.calibration = self._calibration_rows()
         self._valid = self.store.split.valid[:VALID]
@@ -119,7 +124,7 @@ class Bench:
         self._feeds = self._rows_to_time()
         self.base = Entry(
             name="full", describe="the model of the run", path=model.path, took=measure(model.path, *self._feeds),
-            answers=self.full[chooses], bench=self,
+            answers=self.full[self.chooses], bench=self,
         )  # fmt: skip
 
     @property
@@ -141,7 +146,7 @@ class Bench:
         path = self.scratch / f"{candidate.name.replace('/', '-').replace(' ', '-')}.onnx"
         path.write_bytes(self._file(candidate, certain, self.chooses, answers))
         if answers is None:
-            answers = answered(Model(path), self.table, self.store, self.test[self.chooses])
+            answers = answered(Model(path), self.table, self.store, self.rows[self.chooses])
         self._certify(path, self.chooses, answers, candidate.integer, WIDEST)  # its bytes count too
         return Entry(
             name=candidate.name, describe=candidate.describe, path=path, took=measure(path, *self._feeds),
@@ -150,7 +155,7 @@ class Bench:
 
     def judged(self, entry: Entry) -> np.ndarray:
         """What its file answers the raw values of the judging rows."""
-        return answered(Model(entry.path), self.table, self.store, self.test[self.judges])
+        return answered(Model(entry.path), self.table, self.store, self.rows[self.judges])
 
     def ship(self, entry: Entry, proof: Comparison, path: Path) -> None:
         """Write the file with its score on the judging rows and its certificate."""
@@ -160,8 +165,8 @@ class Bench:
         self._certify(path, self.judges, small, entry.integer, proof)
 
     def _certify(self, path: Path, places: np.ndarray, small: np.ndarray, integer: bool, proof: Comparison) -> None:
-        """Add the certificate of a file that answers `small` to some of the test rows."""
-        rows, full = self.test[places], self.full[places]
+        """Add the certificate of a file that answers `small` to some of the rows."""
+        rows, full = self.rows[places], self.full[places]
         apart, task = np.abs(small - full), self.store.task
         parity = Parity(
             rows=len(rows), max_difference=float(apart.max()),
@@ -175,7 +180,7 @@ class Bench:
     def _file(
         self, candidate: Candidate, certain: Certainty | None, rows: np.ndarray, answers: np.ndarray | None
     ) -> bytes:  # fmt: skip
-        """The whole file; `answers` to which of the test rows tell its score (None: as the full model)."""
+        """The whole file; `answers` to which of the rows tell its score (None: as the full model)."""
         import onnx
 
         facts = {key: self.model.contract[key] for key in KEPT if key in self.model.contract}
@@ -192,7 +197,7 @@ class Bench:
         """How its answers are calibrated, and those to the choosing rows; None: of text the file gives them."""
         if self.store.task.generative:
             return None, None
-        answers = scores(candidate.network, self.store, self.test[self.chooses])
+        answers = scores(candidate.network, self.store, self.rows[self.chooses])
         seed, coverage = self.data.settings.seed, self.data.settings.coverage
         if self.calibration == "calib":
             rows = self.store.split.calib
@@ -219,7 +224,7 @@ class Bench:
 
     def _rows_to_time(self) -> tuple[dict[str, Any], dict[str, Any], int]:
         """Inputs of the file for one row, for a batch of rows of one shape, and how many these are."""
-        rows = self.test[self.chooses][:BATCH]
+        rows = self.rows[self.chooses][:BATCH]
         if self.store.task.generative:
             initial = self.model.reader().initial(1)
             (text,) = self.model.contract["inputs"]

@@ -82,8 +82,9 @@ def body(result: Mapping[str, Any], heading: str, model: str) -> str:
     return (
         f"<p>{esc(result['why'])}</p>\n<ul>{notes}</ul>\n<{heading}>Quality and size</{heading}>"
         f"{_plot(result, rows)}\n{table}\n"
-        f"<p>{result['choosing_rows']:,} test rows chose the order of the tests, and the other "
-        f"{result['judging_rows']:,} judged; scores and drops of the table are of the rows that chose. Times are of "
+        f"<p>{result['choosing_rows']:,} {result['choosing_part']} rows chose the order of the tests, and "
+        f"{result['judging_rows']:,} test rows, none of them among these, judged; scores and drops of the table are of "
+        "the rows that chose. Times are of "
         f"one thread, on the whole file, in a process of its own ({esc(result['processor'])}).</p>\n{run}"
     )
 

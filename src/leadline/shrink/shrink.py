@@ -4,14 +4,15 @@ Enters: the data of a run (its model, rows, labels) and limits. Leaves: a folder
 report.html, and a section in the report of the run; all else of the run folder stays as it is.
 
     candidates ─► frontier ─► sequence ─► proof ─► certificate
-    train, valid  measured    half of the  other    in the file
-                  on the file test rows    half
+    train, valid  measured    calib, or a  test,    in the file
+                  on the file half of test the other half
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,8 +23,9 @@ import numpy as np
 
 from leadline.dataset.split_table import groups
 from leadline.metrics.metrics import METRICS
+from leadline.ship.parity import decoded
 from leadline.shrink.candidates import Making, candidates
-from leadline.shrink.choose import halves, last_proved, sequence
+from leadline.shrink.choose import last_proved, rows_of, sequence
 from leadline.shrink.frontier import Bench, Entry, FinishedRun
 from leadline.shrink.limits import Limits, ShrinkSettings
 from leadline.shrink.page import page
@@ -43,6 +45,7 @@ __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
 FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
 SLOWER = 1.05  # times the full file's time, above which a sentence says so
+MOST_JUDGES = 10_000  # test rows, above which none is decoded anew to judge
 WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
 MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
 
@@ -89,15 +92,16 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     limits, final = check(folder, settings)
     model, store, metric = data.model, data.store, METRICS[data.store.task.metric]
     group = None if store.task.generative else groups(data.table, data.settings)
-    of_test = None if group is None else np.asarray(group)[store.split.test]
-    chooses, judges = halves(len(store.split.test), of_test, data.settings.seed, store.task.generative)
+    further = _further(data) if math.isinf(settings.seconds) else store.split.test[:0]
+    places = rows_of(store.split, further, group, data.settings.seed, store.task.generative)
+    judges = places.judges
     fewest = FEWEST_STRETCHES if store.task.generative else FEWEST
-    if min(len(chooses), len(judges)) < fewest:
+    if min(len(places.chooses), len(judges)) < fewest:
         raise ModelError(
             f"{folder} has {len(store.split.test):,} test rows, where at least {2 * fewest} were expected: one half "
             "chooses a smaller model and the other half judges it; run it again with more test rows."
         )
-    judging_group = None if of_test is None else of_test[judges]
+    judging_group = None if group is None else group[places.rows[judges]]
     units = len(judges) if judging_group is None else len(np.unique(judging_group))
     allowed, note = limits.drop_allowed(metric, units)
     try:
@@ -105,12 +109,12 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     except OSError as error:
         raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
     with made as scratch:
-        bench = Bench(data, model, chooses, judges, Path(scratch))
+        bench = Bench(data, model, places, Path(scratch))
         taught = _taught(bench, folder, settings)
         entries = _frontier(bench, limits, allowed, taught, until)
         order = sequence(
             [entry for entry in entries if entry.status == ""], lambda entry: float(entry.measured(limits.key)),
-            lambda entry: entry.p(allowed),
+            lambda entry: entry.evidence(allowed),
         )  # fmt: skip
         proofs: dict[str, Comparison] = {}
 
@@ -122,7 +126,7 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
 
         chosen = last_proved(order, proved)
         notes = [*([note] if note else []), *bench.notes, *_notes(chosen, bench)]
-        result = _result(bench, entries, chosen, proofs, allowed, limits, len(chooses), notes)
+        result = _result(bench, entries, chosen, proofs, allowed, limits, notes)
         _write(bench, chosen, result, proofs, folder, final)
     add_section(folder, result, final)
     return Shrunk(folder=final, result=result)
@@ -151,6 +155,13 @@ def check(folder: Path, settings: ShrinkSettings) -> tuple[Limits, Path]:
     if not final.parent.is_dir():
         raise OutputError(f"there is no folder {final.parent} to make {final.name} in; choose another --out.")
     return limits, final
+
+
+def _further(data: FinishedRun) -> np.ndarray:
+    """Test rows, rising, that the run had no time to decode and that can be read: so many that `MOST_JUDGES` judge."""
+    missing = max(0, MOST_JUDGES - len(data.store.split.test))
+    rows = np.sort(np.random.default_rng(data.settings.seed).permutation(data.unread_test)[:missing])
+    return rows[decoded(data.model, data.table, data.store, rows)[1]] if len(rows) else rows
 
 
 def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Student], until: float) -> list[Entry]:
@@ -219,7 +230,7 @@ def _notes(chosen: Entry | None, bench: Bench) -> list[str]:
 
 def _result(
     bench: Bench, entries: Sequence[Entry], chosen: Entry | None, proofs: Mapping[str, Comparison], allowed: float,
-    limits: Limits, chooses: int, notes: list[str],
+    limits: Limits, notes: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """What shrink.json holds."""
     for entry in entries:
@@ -227,7 +238,7 @@ def _result(
             entry.status = "shipped" if entry is chosen else "certified" if entry.name in proofs else "not tested"
     bench.base.status = "the model of the run"
     frontier = [entry.as_dict() for entry in (bench.base, *entries)]
-    judged = len(bench.store.split.test) - chooses
+    judged = len(bench.judges)
     if chosen is None:
         refused = [f"{entry.name}: {entry.status}" for entry in entries]
         why = f"No smaller file ships, and the model of the run stays: {'; '.join(refused) or 'there is no candidate'}."
@@ -242,7 +253,8 @@ def _result(
     return {
         "chosen": None if chosen is None else chosen.name, "why": why, "metric": bench.store.task.metric,
         "higher_is_better": bench.metric.higher_is_better,
-        "prefer": limits.prefer, "max_drop": allowed, "choosing_rows": chooses, "judging_rows": judged,
+        "prefer": limits.prefer, "max_drop": allowed, "choosing_rows": len(bench.chooses), "judging_rows": judged,
+        "choosing_part": bench.choosing_part,
         "calibration_rows": bench.calibration, "processor": processor_class(), "notes": notes, "frontier": frontier,
         "inputs": bench.inputs,
         "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.graph.spectra import fourier
+
 if TYPE_CHECKING:
     import onnx
 
@@ -177,9 +179,10 @@ def _count(constant: onnx.TensorProto) -> int:
 
 
 def _large(constant: onnx.TensorProto) -> bool:
+    """Whether fewer bits are worth it; a Fourier transform stays as it is, and becomes short (graph/spectra.py)."""
     from onnx import TensorProto
 
-    return constant.data_type == TensorProto.FLOAT and _count(constant) >= FEWEST
+    return constant.data_type == TensorProto.FLOAT and _count(constant) >= FEWEST and fourier(constant) is None
 
 
 def _put_ahead(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:

@@ -214,8 +214,9 @@ def _cutter(column: str, longest: int, frames: Frames) -> Any:
     axis, zero = g.const(np.array([1], np.int64)), g.const(np.array([0], np.int64))
     size = g.op("Shape", x, start=1, end=2)
     keep = g.op("Min", size, g.const(np.array([longest], np.int64)))
-    there = g.op("Not", g.op("Equal", x, g.const(np.int16(PADDING))))
-    wave = g.op("Where", there, g.op("Cast", x, to=11), g.const(np.float64(0)))
+    # As numbers: products and sums of these are several times as fast as choices and sums of truths.
+    there = g.op("Cast", g.op("Not", g.op("Equal", x, g.const(np.int16(PADDING)))), to=11)
+    wave = g.op("Mul", there, g.op("Cast", x, to=11))
     summed = g.op("CumSum", g.op("Mul", wave, wave), g.const(np.int64(1)))
     summed = g.op("Pad", summed, g.const(np.array([0, 1, 0, 0], np.int64)))  # [N, samples + 1]
     hop = g.const(np.array([frames.hop], np.int64))
@@ -225,7 +226,7 @@ def _cutter(column: str, longest: int, frames: Frames) -> Any:
         g.op("Slice", summed, zero, last, axis, hop),
     )  # fmt: skip
     # A stretch that would end in marks is none: a row is cut alike alone and in any batch.
-    own = g.op("ReduceSum", g.op("Cast", there, to=7), axis, keepdims=1)
+    own = g.op("Cast", g.op("ReduceSum", there, axis, keepdims=1), to=7)
     starts = g.op("Range", g.const(np.int64(0)), g.op("Squeeze", last), g.const(np.int64(frames.hop)))
     late = g.op("Greater", starts, g.op("Max", g.op("Sub", own, keep), g.const(np.int64(0))))
     energy = g.op("Where", late, g.const(np.float64(-1)), energy)

@@ -44,11 +44,12 @@ class LogMel(nn.Module):
     def forward(self, sounds: Tensor) -> tuple[Tensor, Tensor]:
         size, hop = self.frames.size, self.frames.hop
         wave = sounds.float()
-        there = wave != PADDING
-        wave = wave.masked_fill(~there, 0.0)
-        own = there.sum(dim=1).clamp_min(self.frames.least)
+        there = (wave != PADDING).float()  # multiplied and summed as floats, which the file does several times as fast
+        wave = wave * there
+        own = there.sum(dim=1).long().clamp_min(self.frames.least)
         if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
-            real, imaginary = F.conv1d(wave.unsqueeze(1), self.basis, stride=hop).chunk(2, dim=1)
+            spectra, half = F.conv1d(wave.unsqueeze(1), self.basis, stride=hop), len(self.mels)
+            real, imaginary = spectra[:, :half], spectra[:, half:]
             power = (real.square() + imaginary.square()).transpose(1, 2)
         else:
             spectra = torch.fft.rfft(wave.unfold(1, size, hop) * self.window)
