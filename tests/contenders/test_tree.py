@@ -27,3 +27,14 @@ def test_a_tree_ends_in_its_time_after_one_try(prepare: Callable[..., Any], mixe
     store = prepare(mixed(200), target="y").store
     *steps, fitted = Tree().fit(Data(store=store, clock=Clock(1e-6), threads=1), 0)
     assert len(steps) == 1 and isinstance(steps[0], Progress) and fitted.score > 0.5 and not fitted.trained_on_valid
+
+
+def test_of_rows_that_depend_on_each_other_none_are_held_out_of_train(
+    prepare: Callable[..., Any], mixed: Callable[..., Any]
+) -> None:
+    store = prepare(mixed(300), target="y").store
+    for dependent, chose in ((True, "valid"), (False, "cross-validation")):
+        store.dependent = dependent
+        (fitted,) = (each for each in Tree().fit(Data(store=store, clock=Clock(60.0), threads=1), 0)
+                     if not isinstance(each, Progress))  # fmt: skip
+        assert any(f"as {chose} chose" in line for line in fitted.describe)

@@ -3,7 +3,8 @@
 Grown by scikit-learn on one-hot classes, or values, by squared error, which of classes is the Gini impurity. The values
 of a category stand in the order of what their rows answer (their first principal axis where there are several classes),
 so that a split parts them into two sets. Depth and the rows of a leaf are chosen by cross-validation on train rows: the
-best of twelve by valid would look better beside other contenders than it is (decision 0102). Then it is refitted on
+best of twelve by valid would look better beside other contenders than it is (decision 0102); of rows that depend on each
+other, by valid. Then it is refitted on
 train and valid rows. A threshold is the shortest number that parts the rows as scikit-learn's does.
 
 It races where the user asks for what can be interpreted, or names it.
@@ -59,16 +60,15 @@ class Tree(Contender):
         features = [feature for each in features_of(store, plan) or () for feature in each]
         scale, metric = data.scale(), METRICS[store.task.metric]
         x, y = matrix(store, plan, train), data.encoded(train, scale)
-        folds = _folds(len(train), seed)
-        truth = data.labels(train[np.concatenate(folds)])
+        folds = _folds(store, train, seed)
+        truth = data.labels(np.concatenate([judged for _, judged in folds]))
         chosen, score, a_try = (DEPTHS[0], FEWEST), math.nan, 0.0
         tried = dict.fromkeys((depth, max(FEWEST, int(share * len(train)))) for share in SHARES for depth in DEPTHS)
         for step, (depth, fewest) in enumerate(tried, start=1):
             began, parts = clock.spent(), []
-            for fold in folds:
-                rest = np.concatenate([other for other in folds if other is not fold])
+            for rest, judged in folds:
                 grown = _grow(x[rest], y[rest], features, data.task, depth, fewest, seed)
-                parts.append(FittedTree(grown, plan, features, data.task, scale).predict(store, train[fold]))
+                parts.append(FittedTree(grown, plan, features, data.task, scale).predict(store, judged))
             found = metric(truth, np.concatenate(parts))
             a_try = max(a_try, clock.spent() - began)
             if step == 1 or metric.better(found, score):
@@ -84,15 +84,19 @@ class Tree(Contender):
             grown = _grow(matrix(store, plan, both), data.encoded(both, scale), features, data.task, *chosen, seed)
             best, score = FittedTree(grown, plan, features, data.task, scale), best.score
             best.score, best.trained_on_valid = score, True
-        how = f"depth {chosen[0]} and leaves of {chosen[1]:,} rows at least, as cross-validation chose"
+        chose = "valid" if store.dependent else "cross-validation"
+        how = f"depth {chosen[0]} and leaves of {chosen[1]:,} rows at least, as {chose} chose"
         best.describe = [*messages, how, "refitted on train and valid rows" if again else NOT_AGAIN]
         yield best
 
 
-def _folds(rows: int, seed: int) -> list[np.ndarray]:
-    """Places of so many rows, or of a sample of them, in parts of about one size."""
-    order = np.random.default_rng(seed).permutation(rows)[:CHOOSING]
-    return np.array_split(order, min(FOLDS, rows))
+def _folds(store: Tensors, train: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Places in `train` to grow on, and rows to judge by: of rows that depend on each other those of valid."""
+    if store.dependent:
+        return [(np.arange(len(train)), store.split.valid)]
+    order = np.random.default_rng(seed).permutation(len(train))[:CHOOSING]
+    parts = np.array_split(order, min(FOLDS, len(train)))
+    return [(np.concatenate(parts[:k] + parts[k + 1 :]), train[part]) for k, part in enumerate(parts)]
 
 
 @dataclass(frozen=True, kw_only=True)
