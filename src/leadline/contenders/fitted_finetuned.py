@@ -16,7 +16,7 @@ from leadline.contenders.second_opinion import Opinion
 from leadline.contenders.states import Reader, in_parts
 from leadline.contenders.tuned_body import answers
 from leadline.core.contender import Data, digest
-from leadline.core.json_types import Json, JsonObject
+from leadline.core.json_types import JsonObject
 from leadline.core.pretrained import Precision
 from leadline.core.tensors import Tensors
 from leadline.graph.runtime import Session
@@ -50,18 +50,14 @@ class FittedFinetuned(FittedModule):
         super().__init__(net, learned)
         self._task, self._reader, self._workers, self._opinion = data.task, reader, data.threads, opinion
         self._session: Session | None = None  # of the network, where it answers in int8
-        self._rates: dict[str, Json] = {}  # precision -> rows a second
+        self._rates: dict[str, float] = {}  # precision -> rows a second
         body, gain, rows = reader.found.body, None, data.store.split.valid[:COMPARED]
         if Precision.INT8 in body.precisions and data.clock.left() > 0:
             gain = self._rounded(data, rows)
         self.precision = Precision.FLOAT32 if self._session is None else Precision.INT8
         self.describe.append(f"ships in {self.precision}")
         self.bytes = self.graph().ByteSize()
-        entry: dict[str, Json] = {
-            "block": reader.block.name, "name": body.name, "package": body.package, "licence": body.licence,
-            "source": body.source, "paper": body.paper, "digest": reader.found.facts["digest"],
-            "precision": str(self.precision), "rows_per_s": self._rates,
-        }  # fmt: skip
+        entry = reader.facts(self.precision, self._rates)
         compared = 0 if gain is None else len(rows)
         self.transfer = {"bodies": [entry], "layers": [], **transfer, "int8_gain": gain, "int8_rows": compared}
 

@@ -145,16 +145,13 @@ class Bodies:
     @property
     def facts(self) -> list[Json]:
         """As `BodyResult` of result.json."""
-        found: list[Json] = []
-        for encoder in self.encoders:
-            block, body = encoder.reader.block, encoder.reader.found.body
-            found.append({
-                "block": block.name, "name": body.name, "package": body.package, "licence": body.licence,
-                "source": body.source, "paper": body.paper, "digest": encoder.reader.found.facts["digest"],
+        return [
+            {
+                **encoder.reader.facts(encoder.precision, self.rates[encoder.reader.block.name]),
                 "layers": {layer.name: layer.width for layer in encoder.reader.layers},
-                "precision": str(encoder.precision), "rows_per_s": self.rates[block.name],
-            })  # fmt: skip
-        return found
+            }
+            for encoder in self.encoders
+        ]
 
     def layers(self) -> list[tuple[str, np.ndarray]]:
         """Name and columns of each layer of each body."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.core.json_types import Json
 from leadline.core.pretrained import Layer, Precision
 from leadline.core.tensors import Block, Tensors
 from leadline.graph.digest import content_digest
@@ -57,6 +58,20 @@ class Reader:
     @property
     def width(self) -> int:
         return sum(layer.width for layer in self.layers)
+
+    def facts(self, precision: Precision, rates: Mapping[str, float]) -> dict[str, Json]:
+        """As `BodyResult` of result.json, without what the layers give.
+
+        Args:
+            precision: in which it answers.
+            rates: rows a second, by precision.
+        """
+        body = self.found.body
+        return {
+            "block": self.block.name, "name": body.name, "package": body.package, "licence": body.licence,
+            "source": body.source, "paper": body.paper, "digest": self.found.facts["digest"],
+            "precision": str(precision), "rows_per_s": dict(rates),
+        }  # fmt: skip
 
     def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
         """From the tensor to 'states'."""

@@ -3,9 +3,9 @@
 Grown by scikit-learn on one-hot classes, or values, by squared error, which of classes is the Gini impurity. The values
 of a category stand in the order of what their rows answer (their first principal axis where there are several classes),
 so that a split parts them into two sets. Depth and the rows of a leaf are chosen by cross-validation on train rows: the
-best of twelve by valid would look better beside other contenders than it is (decision 0102); of rows that depend on each
-other, by valid. Then it is refitted on
-train and valid rows. A threshold is the shortest number that parts the rows as scikit-learn's does.
+best of twelve by valid would look better beside others than it is (decision 0102); of rows that depend on each
+other, by valid. Then it is refitted on train and valid rows. A threshold is the shortest number that parts the rows as
+scikit-learn's does.
 
 It races where the user asks for what can be interpreted, or names it.
 """

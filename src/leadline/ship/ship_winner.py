@@ -80,7 +80,9 @@ def _licences(transfer: dict[str, Any] | None) -> dict[str, Any]:
     held = {f"{body['name']} ({body['source']}; {body['paper']}; licence {body['licence']})" for body in bodies}
     names = ("name", "package", "licence", "source", "digest", "layers")
     facts: dict[str, Any] = {"licence": " ".join([LICENCE, *(f"It holds weights of {each}." for each in sorted(held))])}
-    return facts | ({"bodies": [{name: body[name] for name in names} for body in bodies]} if bodies else {})
+    return facts | (
+        {"bodies": [{name: body[name] for name in names if name in body} for body in bodies]} if bodies else {}
+    )
 
 
 def shipped(shipment: Shipment, store: Store, folder: Path, score: float) -> dict[str, Any]:
