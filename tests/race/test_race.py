@@ -237,6 +237,17 @@ def test_an_export_that_dies_is_an_error_and_not_a_hang(race: Any) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_what_needs_more_than_its_share_is_left_out_but_not_the_last_of_a_family(
+    race: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("boosting", "mlp"):
+        monkeypatch.setattr(PORTFOLIO[name], "seconds_needed", lambda store: 1_000.0)
+    contest, watched = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=20.0)
+    assert _status(contest) == {"linear": "finished", "boosting": "skipped", "mlp": "finished"}
+    (skipped,) = (event for event in watched if event["event"] == "end" and event["status"] == "skipped")
+    assert skipped["code"] == "no_time" and "it needs about" in skipped["why"]
+
+
 def test_workers_end_when_the_race_is_gone(race: Any) -> None:
     contest, _ = race({"linear": "fine"})
     process = contest.entries[0].handle.process

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,14 +135,21 @@ class Race:
     def _affordable(
         self, first: list[ContenderRun], second: list[ContenderRun], left: float
     ) -> tuple[list[ContenderRun], list[ContenderRun]]:
-        """Those whose share of the seconds is as long as they need; without each that is not, the others have more."""
+        """Those whose share of the seconds is as long as they need; without each that is not, the others have more.
+
+        The last of a family stays: what it learns in less says more than nothing.
+        """
         needed = {e.name: self._slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
         while True:
             shares = {e.name: left for e in first}  # side by side, the first of them have all of it
             after = left - _first_share(left) if first else left
             shares |= {e.name: after * e.contender.weight / sum(o.contender.weight for o in second) for e in second}
-            short = [e for e in (*first, *second) if e.name not in self._past and shares[e.name] < needed[e.name]]
-            if not short or len(first) + len(second) == 1:
+            families = Counter(e.family for e in (*first, *second))
+            short = [
+                e for e in (*first, *second)
+                if e.name not in self._past and shares[e.name] < needed[e.name] and families[e.family] > 1
+            ]  # fmt: skip
+            if not short:
                 return first, second
             longest = max(short, key=lambda e: needed[e.name])
             need_s, share_s = needed[longest.name], shares[longest.name]
