@@ -403,12 +403,16 @@ def speed(data: Path, folder: Path) -> Found:
         }
         for way, (call, most) in ways.items():
             code = f"import leadline as ll, sys; {call}; print('torch' in sys.modules)"
-            began, busy = time.perf_counter(), os.getloadavg()[0]
+            began, busy, before = time.perf_counter(), os.getloadavg()[0], os.times()
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            wall = time.perf_counter() - began
+            wall, after = time.perf_counter() - began, os.times()
+            cpu = after.children_user + after.children_system - before.children_user - before.children_system
             torch = done.stdout.split()[-1] == "True"
             shipped = fitted.result["shipped"]["contender"]
-            seen = f"{wall:.1f} s, {'with' if torch else 'without'} torch; {shipped}; load before {busy:.1f}"
+            seen = (
+                f"{wall:.1f} s, {cpu:.1f} s of CPU, {'with' if torch else 'without'} torch; {shipped}; load before "
+                f"{busy:.1f}"
+            )
             met = wall <= most and not torch
             found.append(_row(f"100 rows of {name}, {way}", f"<= {most:.0f} s, without torch", seen, met, began))
     return found
