@@ -216,8 +216,10 @@ def test_labels_missing_values_and_wide_tables_are_explained() -> None:
 
 
 def test_one_row_alone_is_explained_without_an_interval() -> None:
-    columns = {"a": np.array([1.0]), "b": np.array([2.0])}
-    found = explain(ruled(dict.fromkeys("ab", "number"), lambda f: f["a"]), sampled(columns))
+    columns = {name: np.array([value]) for name, value in (("a", 1.0), ("b", 2.0), ("c", 3.0))}
+    found = explain(ruled(dict.fromkeys("abc", "number"), lambda f: f["a"]), sampled(columns))
     assert len(found.rows) == 1 and not any(curve.better for curve in found.curves)
-    assert "too few rows" in terminal(found)
+    told = terminal(found)
+    assert "too few rows" in told and "−1 to 1" not in told
+    assert found.agreements and "correlation of" in told
     json.dumps(found.as_dict(), allow_nan=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 
@@ -15,10 +16,14 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
 from leadline.core.parts import Layout
 from leadline.graph import torch_import
+from leadline.graph.digest import CONTRACT, with_digest
 from leadline.ship.assemble import assemble
+from leadline.shrink.compact import compact
+from leadline.system.errors import ModelError
 from leadline.use.explain.explain import Effort, explain
 from leadline.use.explain.gradients import Gradients, integrated, why_not
 from leadline.use.explain.graph import is_network
+from leadline.use.explain.layers import depth_of
 from leadline.use.explain.paths import _placed
 from leadline.use.explain.records import Explanation, Method
 from leadline.use.explain.sample import Sample, read_sample
@@ -143,6 +148,21 @@ def test_a_network_with_an_unknown_operator_says_why_it_has_no_gradients(
     assert why_not(model) is None
     monkeypatch.delitem(torch_import.OPERATORS, "Conv")
     assert why_not(model) == "the operator Conv of the graph has no gradient here."
+
+
+def test_a_file_that_was_made_smaller_says_so(trained: Any, waves: Any, tmp_path: Path) -> None:
+    model, sample = trained("cnn", waves(), "label", 1)
+    file = onnx.load(model.path)
+    compact(file)
+    contract = {entry.key: entry.value for entry in file.metadata_props}[CONTRACT]
+    del file.metadata_props[:]
+    onnx.helper.set_model_props(file, {CONTRACT: contract})
+    small = tmp_path / "small.onnx"
+    small.write_bytes(with_digest(file.SerializeToString()))
+    assert why_not(Model(small)) == "small.onnx was made smaller; the file of the run may have them."
+    with pytest.raises(ModelError, match="small.onnx was made smaller and names no layers"):
+        depth_of(Model(small), sample, sample)
+    assert explain(Model(small), sample, effort=Effort(checked=4, agreed=0)).rows
 
 
 def test_of_a_long_sound_the_part_that_was_encoded_is_found() -> None:

@@ -105,5 +105,6 @@ def agreement(
     if not pairs:
         return ()
     mean = Mean.of([rank_correlation(a, b) for a, b in pairs])
-    correlation = replace(mean, low=max(mean.low, -1.0), high=min(mean.high, 1.0))  # Student's t knows no bounds
-    return (Agreement(of=of, layout=layout, methods=methods, correlation=correlation),)
+    if np.isfinite(mean.low):  # of two rows or more; Student's t knows no bounds
+        mean = replace(mean, low=max(mean.low, -1.0), high=min(mean.high, 1.0))
+    return (Agreement(of=of, layout=layout, methods=methods, correlation=mean),)

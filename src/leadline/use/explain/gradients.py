@@ -24,7 +24,7 @@ import numpy as np
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.system.errors import ModelError
-from leadline.use.explain.graph import RAW, blocks_of, feeds_of, is_network, loaded, with_outputs
+from leadline.use.explain.graph import RAW, blocks_of, feeds_of, is_network, is_shortened, loaded, with_outputs
 from leadline.use.explain.sample import SHOWN, Row, Sample
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def graded(model: Model, wanted: bool | None, rows: int) -> bool:
 
 def why_not(model: Model) -> str | None:
     """Why the gradients of a model cannot be had here; None where they can."""
+    if is_shortened(loaded(model)):
+        return f"{model.path.name} was made smaller; the file of the run may have them."
     if not is_network(model):
         return f"{model.path.name} is {model.contract['contender']}; networks that a run has trained have them."
     try:

@@ -33,6 +33,11 @@ def is_network(model: Model) -> bool:
     return any(node.output and node.output[0] == RAW for node in loaded(model).graph.node)
 
 
+def is_shortened(file: onnx.ModelProto) -> bool:
+    """Whether the names by which parts of the graph are found were given up for fewer bytes (shrink/compact.py)."""
+    return not any(node.output and node.output[0].startswith("contender/") for node in file.graph.node)
+
+
 def blocks_of(file: onnx.ModelProto) -> dict[str, list[str]]:
     """{what the contender reads: the columns it is made of}, by the names of values (ship/assemble.py)."""
     inputs = {value.name for value in file.graph.input}

@@ -15,7 +15,7 @@ import numpy as np
 
 from leadline.graph.runtime import Session
 from leadline.system.errors import ModelError, SourceError
-from leadline.use.explain.graph import blocks_of, feeds_of, loaded, with_outputs
+from leadline.use.explain.graph import blocks_of, feeds_of, is_shortened, loaded, with_outputs
 from leadline.use.explain.projection import projected
 from leadline.use.explain.records import Depth, Layer, Mean, Unit
 from leadline.use.explain.sample import Sample
@@ -57,6 +57,10 @@ def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
         ModelError: where the file is no network. SourceError: where labels are unknown or rows are few.
     """
     file = loaded(model)
+    if is_shortened(file):
+        raise ModelError(
+            f"{model.path.name} was made smaller and names no layers; --layers explains the file of the run."
+        )
     places, inputs = _layers(model, file)
     if not places:
         raise ModelError(
