@@ -215,12 +215,12 @@ class Search:
         solved = self._solve(self.x, self.y, strength, loss, bayes, start)
         raw = np.asarray(self.x_valid @ solved.weights) + solved.intercepts
         calibrated = bool(self.path) and loss != SQUARED  # or the strength would be chosen by how sure it makes
-        temperature = min(TEMPERATURES, key=lambda t: self.log_loss(t * raw)) if calibrated else 1.0
+        temperature = min(TEMPERATURES, key=lambda t: self._log_loss(t * raw)) if calibrated else 1.0
         scores = self.data.task.activate(raw * np.float32(temperature), self.scale)
         tried = Tried(
             strength=strength, loss=loss, bayes=bayes, solved=solved, temperature=float(temperature),
             score=self.metric(self.truth, scores), influence=self.metric.influence(self.truth, scores)[1],
-            log_loss=self.log_loss(temperature * raw),
+            log_loss=self._log_loss(temperature * raw),
         )  # fmt: skip
         if self.best is None or self._better(tried, self.best):
             self.best = tried
@@ -236,7 +236,7 @@ class Search:
             return self.metric.better(one.score, two.score)
         return one.log_loss < two.log_loss
 
-    def log_loss(self, raw: np.ndarray) -> float:
+    def _log_loss(self, raw: np.ndarray) -> float:
         """Of valid rows; what is squared, where answers are values."""
         y = self.y_valid
         if self.data.task.numeric:

@@ -70,14 +70,14 @@ def readers(store: Tensors) -> list[Reader]:
     return [Reader(block=block, found=body) for block, body in found if body is not None]
 
 
-def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndarray]:
-    """What a graph of one input and one output gives, a few rows at once, on several threads."""
+def in_parts(session: Session, values: np.ndarray, threads: int, at_once: int = AT_ONCE) -> list[np.ndarray]:
+    """What a graph of one input and one output gives, so many rows at once, on several threads."""
     (feed,) = session.inputs
 
     def one(start: int) -> np.ndarray:
-        return session.only({feed: values[start : start + AT_ONCE]})
+        return session.only({feed: values[start : start + at_once]})
 
-    starts = range(0, len(values), AT_ONCE)
+    starts = range(0, len(values), at_once)
     if len(starts) <= 1 or threads == 1:
         return [one(start) for start in starts]
     with ThreadPoolExecutor(most_threads()) as pool:
