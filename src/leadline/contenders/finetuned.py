@@ -240,14 +240,14 @@ class _Run(NetworkRun):
         order = np.random.default_rng(self.seed).permutation(train)
         positions = CACHED * 1e9 * min(self.data.memory_gb, MOST_GB) / (A_NUMBER * self.net.body.hidden)
         fitting = int(np.searchsorted(np.cumsum(self.lengths[order]), positions))
-        self._keep(order[: max(self.batch, fitting)], self._spent() + seconds)
+        self._keep(order[: max(self.batch, fitting)], self.data.clock.left() - seconds)
         if len(self.kept) < len(train):
             said = f"the upper half learned from a random sample of {len(self.kept):,} of {len(train):,} rows"
             self.describe.append(said if self.whole else Note(SAMPLED, f"{said}, to end in time"))
         self._take(np.sort(self.kept))
 
-    def _keep(self, order: np.ndarray, until: float) -> None:
-        """Hidden states of the valid rows, and of train rows in this order until the clock reads so much."""
+    def _keep(self, order: np.ndarray, left: float) -> None:
+        """Hidden states of the valid rows, and of train rows in this order until so many seconds are left."""
         import torch
 
         from leadline.contenders.tuned_body import SCORED, HiddenStates, alike, batch_of
@@ -262,7 +262,7 @@ class _Run(NetworkRun):
                     x = batch_of(self.tensor, rows, int(self.lengths[rows].max()))
                     self.hidden.keep(rows, net.body.lower(x, self.cut))
             taken += len(part)
-            if taken > len(self.valid) and self._spent() > until:
+            if taken > len(self.valid) and self.data.clock.left() < left:
                 break
         self.kept = order[: taken - len(self.valid)]
 
@@ -385,7 +385,7 @@ class _Run(NetworkRun):
     def _restore_order(self, state: State) -> None:
         own = cast("_Own", state)
         if self.cut:
-            self._keep(own["kept"].numpy(), math.inf)
+            self._keep(own["kept"].numpy(), -math.inf)
         self.order = own["order"]
         self.generator.set_state(own["generator"])
 
