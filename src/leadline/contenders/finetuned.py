@@ -55,7 +55,7 @@ TRIED = 2  # steps in either precision, by which one is chosen
 KEPT, LOSS_ROWS = 0.1, 128  # share of the time for the last phase, and train rows that are answered before and after
 STARVED = 0.5  # passes, with fewer of which a loss is one of time
 # Without a measurement: seconds to begin, and of a row of so many positions by a body of so many bytes; rows to learn.
-START, A_ROW, POSITIONS, BYTES, LEARNED = 25.0, 5e-3, 28, 9e7, 5_000
+START, A_ROW, POSITIONS, BYTES, LEARNED = 15.0, 5e-3, 28, 9e7, 5_000
 USUAL = 0.25  # of the positions that the longest row has room for
 
 
