@@ -3,8 +3,9 @@
     python benchmarks/pretrained_text.py [--data ../shared/data] [NAME ...]
 
 Needs the body of texts (requirements/bodies.txt). A run has three minutes and 3 seeds; of a set whose test part is its
-own, a seed draws the valid rows. A run that trains the body further has 5 or 10 minutes, and the seed SEED. Speeds are the best of five turns that PyTorch and the graphs take one after another,
-on one thread each. Rows are appended to benchmarks/results/transfer.csv.
+own, a seed draws the valid rows. A run that trains the body further has 5 or 10 minutes, and the seed in SEED. Speeds
+are the best of five turns that PyTorch and the graphs take one after another, on one thread each. Rows are appended to
+benchmarks/results/transfer.csv.
 """
 
 from __future__ import annotations
