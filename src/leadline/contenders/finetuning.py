@@ -103,7 +103,8 @@ class FinetuningRun(NetworkRun):
     def _planned(self) -> dict[str, Any]:
         """The plan of a phase, for the journal; and as a line of the report."""
         at, dtype = self.standing, "bfloat16" if self.bf16 else "float32"
-        layers = f"the last {self.net.body.depth - self.cut} layers" if self.cut else "all layers"
+        upper = self.net.body.depth - self.cut
+        layers = "all layers" if not self.cut else "the last layer" if upper == 1 else f"the last {upper} layers"
         self.describe.append(
             f"{layers}: {at.steps:,} steps of {self.batch} planned, {dtype}, {counted(self.threads.now)}"
         )
