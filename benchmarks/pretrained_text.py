@@ -3,8 +3,9 @@
     python benchmarks/pretrained_text.py [--data ../shared/data] [NAME ...]
 
 Needs the body of texts (requirements/bodies.txt). A run has three minutes and 3 seeds; of a set whose test part is its
-own, a seed draws the valid rows. Speeds are the best of five turns that PyTorch and the graphs take one after another,
-on one thread each. Rows are appended to benchmarks/results/transfer.csv.
+own, a seed draws the valid rows. A run that trains the body further has 5 or 10 minutes, and the seed in SEED. Speeds
+are the best of five turns that PyTorch and the graphs take one after another, on one thread each. Rows are appended to
+benchmarks/results/transfer.csv.
 """
 
 from __future__ import annotations
@@ -84,12 +85,17 @@ def _tuned(name: str, minutes: int, data: Path, folder: Path) -> Found:
     found = ll.fit(source, target="label", budget=60 * minutes, seed=seed, only="linear,finetuned",
                    out=folder / f"tuned-{name}-{minutes}-run")  # fmt: skip
     tuned, least = _contender(found, "finetuned"), MUST_TUNED[name, minutes]
-    row = {
-        "what": f"tuned text: {name}, {60 * minutes} s, seed {seed}", "must": f"at least {least}",
+    row: dict[str, Any] = {
+        "what": f"tuned text: {name}, {60 * minutes} s, seed {seed}", "must": f"at least {least}", "n": 1,
+        "met": False, "budget_s": 60 * minutes, "seen": tuned["why"], "contenders": f"load {os.getloadavg()[0]:.1f}",
+    }  # fmt: skip
+    if tuned["score"] is None:
+        return [row]
+    row |= {
         "seen": f"finetuned {tuned['score']:.4f} (valid {tuned['valid_score']:.4f}), linear "
         f"{_contender(found, 'linear')['score']:.4f}; {'; '.join(tuned['describe'])}",
-        "met": bool(tuned["score"] >= least), "budget_s": 60 * minutes, "n": 1,
-        "contenders": f"load {os.getloadavg()[0]:.1f}; fit {tuned['fit_s']:.0f} s, {tuned['fit_cpu_s']:.0f} core-s",
+        "met": bool(tuned["score"] >= least),
+        "contenders": f"{row['contenders']}; fit {tuned['fit_s']:.0f} s, {tuned['fit_cpu_s']:.0f} core-s",
     }  # fmt: skip
     return [row, _file(name, seed, found, source / "test.csv")]
 

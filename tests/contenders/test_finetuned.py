@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import leadline as ll
-from leadline.contenders import finetuned, recipes
+from leadline.contenders import finetuned, finetuning, recipes
 from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.fitted_finetuned import FittedFinetuned
 from leadline.contenders.tuned_body import HiddenStates, alike
@@ -127,15 +127,15 @@ def test_it_resumes_in_either_phase_to_the_same_weights(store: Any, monkeypatch:
 
 
 def test_where_time_is_short_only_the_upper_half_is_trained(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetuned, "LEAST_WHOLE", 1e9)
+    monkeypatch.setattr(finetuning, "LEAST_WHOLE", 1e9)
     fitted = _items(store)[-1]
     assert fitted.transfer["tuned"] == 1
     assert not any("all layers" in line for line in fitted.describe)
 
 
 def test_where_memory_is_short_a_sample_of_the_rows_is_kept(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finetuned, "LEAST_WHOLE", 1e9)
-    monkeypatch.setattr(finetuned, "CACHED", 1e-7)
+    monkeypatch.setattr(finetuning, "LEAST_WHOLE", 1e9)
+    monkeypatch.setattr(finetuning, "CACHED", 1e-7)
     fitted = _items(store, memory_gb=2.0)[-1]
     notes = [line for line in fitted.describe if code_of(line) == SAMPLED]
     assert len(notes) == 1 and "learned from a random sample of" in notes[0]

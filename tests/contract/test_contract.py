@@ -137,7 +137,7 @@ def _fixed_plan() -> Iterator[None]:
     """Few passes, and a speed that no clock decides: then the seed alone does."""
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        from leadline.contenders import deep, finetuned
+        from leadline.contenders import deep, finetuning
 
         measured = deep._Run._seconds_a_step
 
@@ -146,13 +146,13 @@ def _fixed_plan() -> Iterator[None]:
             return 0.02 if self.bf16 else 0.01
 
         patch.setattr(deep._Run, "_seconds_a_step", steady)
-        stepped = finetuned._Run._seconds_on
+        stepped = finetuning.FinetuningRun._seconds_on
 
         def even(self: Any, threads: int) -> float:
             stepped(self, threads)
             return 0.02 if self.bf16 else 0.01
 
-        patch.setattr(finetuned._Run, "_seconds_on", even)
+        patch.setattr(finetuning.FinetuningRun, "_seconds_on", even)
         offered = deep.bodies_of
 
         def few_passes(store: Any, architectures: Any) -> dict[str, Any]:

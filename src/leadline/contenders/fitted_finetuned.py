@@ -14,7 +14,6 @@ import numpy as np
 from leadline.contenders.fitted_network import FittedModule, Learned
 from leadline.contenders.second_opinion import Opinion
 from leadline.contenders.states import Reader, in_parts
-from leadline.contenders.tuned_body import answers
 from leadline.core.contender import Data, digest
 from leadline.core.json_types import JsonObject
 from leadline.core.pretrained import Precision
@@ -75,6 +74,8 @@ class FittedFinetuned(FittedModule):
         return float(gain)
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
+        from leadline.contenders.tuned_body import answers  # imports PyTorch
+
         tensor = store.tensor(self._reader.tensor)
         if self._session is not None:
             raw = np.concatenate(in_parts(self._session, np.asarray(tensor[rows]), self._workers))

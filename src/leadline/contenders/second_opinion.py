@@ -84,11 +84,15 @@ class SecondOpinion:
         Args:
             raw: the network's answers to the valid rows, [n, outputs].
         """
+        import torch
+
         search, best, data = self._search, self._search.best, self._data
         own = widened(np.asarray(search.x_valid @ best.solved.weights) + best.solved.intercepts, raw.shape[1])
-        mixed = {share: (1 - share) * raw + share * best.temperature * own for share in SHARES}
-        share = min(SHARES, key=lambda each: search.log_loss(mixed[each]))
-        scores = data.task.activate(mixed[share].astype(np.float32), search.scale)
+        mixed = {share: ((1 - share) * raw + share * best.temperature * own).astype(np.float32) for share in SHARES}
+        y = torch.from_numpy(search.y_valid.astype(np.float32) if search.y_valid.dtype.kind == "f" else search.y_valid)
+        losses = {each: float(data.task.loss(torch.from_numpy(mixed[each]), y, 0.0)) for each in SHARES}
+        share = min(SHARES, key=lambda each: losses[each])
+        scores = data.task.activate(mixed[share], search.scale)
         score = METRICS[data.task.metric](search.truth, scores)
         if share == 0:
             return None, score

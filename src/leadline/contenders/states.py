@@ -87,14 +87,14 @@ def readers(store: Tensors) -> list[Reader]:
     return [Reader(block=block, found=body) for block, body in found if body is not None]
 
 
-def at_once(row: Sequence[int]) -> int:
+def rows_at_once(row: Sequence[int]) -> int:
     """Rows of such a shape in one call."""
     return max(1, min(AT_ONCE, ROOM // math.prod(row)))
 
 
-def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndarray]:
-    """What a graph of one input and one output gives, a few rows at once, on several threads."""
-    (feed,), step = session.inputs, at_once(values.shape[1:])
+def in_parts(session: Session, values: np.ndarray, threads: int, at_once: int | None = None) -> list[np.ndarray]:
+    """What a graph of one input and one output gives, so many rows at once, on several threads."""
+    (feed,), step = session.inputs, at_once or rows_at_once(values.shape[1:])
 
     def one(start: int) -> np.ndarray:
         return session.only({feed: values[start : start + step]})
@@ -115,7 +115,7 @@ class Encoder:
         self.session = Session(self.model)
         self.digest = content_digest(self.model)
         self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
-        self.at_once = at_once(store.tensor(reader.tensor).shape[1:])
+        self.at_once = rows_at_once(store.tensor(reader.tensor).shape[1:])
         self._padding = 0 if reader.found.body.view is not None else reader.block.padding
 
     def states(self, store: Tensors, rows: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:

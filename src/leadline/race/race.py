@@ -34,6 +34,7 @@ FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not o
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only, where it can learn
+MOST_SLOW = 3.0  # times longer that a rule's seconds are taken to be: how busy a machine is was measured in a moment
 PARENT = 0.35  # GB that the run's own process holds
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
@@ -139,7 +140,8 @@ class Race:
 
         The last of a family stays: what it learns in less says more than nothing.
         """
-        needed = {e.name: self._slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
+        slow = min(self._slow, MOST_SLOW)
+        needed = {e.name: slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
         while True:
             shares = {e.name: left for e in first}  # side by side, the first of them have all of it
             after = left - _first_share(left) if first else left
