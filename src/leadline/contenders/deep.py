@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SMOOTHING = 0.2  # of the labels, for convolutional networks
 CHECKING = 0.1  # share of the time for looks at the valid rows
+LOOKING = 0.3  # share that even the fewest looks may take: each more leaves fewer steps
 CHECKS = {True: (3, 12), False: (3, 30)}  # fewest and most looks, with convolution and without
 GROWTH = 1.5  # a step's time grows about as this power of a convolution's width
 FEW_PASSES = 8  # over 50,000 rows, more over fewer: the widest network that still gets these is trained
@@ -138,6 +139,7 @@ class _Run(NetworkRun):
         self.reserve = min(0.3 * left, scoring * scored * 1.2 + 0.5)
         a_check = scoring * len(self.valid)
         checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
+        checks = max(1, min(checks, int(LOOKING * left / a_check)))
         most = max(1, self.least, int(self.longest * len(self.rows) / self.batch))
         last = annealing.KEPT * max(0.0, left - self.reserve - a_check * checks)
         steps = max(1, min(most, int(0.97 * (left - self.reserve - last - a_check * checks) / a_step)))

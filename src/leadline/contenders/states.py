@@ -92,9 +92,9 @@ def rows_at_once(row: Sequence[int]) -> int:
     return max(1, min(AT_ONCE, ROOM // math.prod(row)))
 
 
-def in_parts(session: Session, values: np.ndarray, threads: int, at_once: int | None = None) -> list[np.ndarray]:
-    """What a graph of one input and one output gives, so many rows at once, on several threads."""
-    (feed,), step = session.inputs, at_once or rows_at_once(values.shape[1:])
+def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndarray]:
+    """What a graph of one input and one output gives, a few rows at once, on several threads."""
+    (feed,), step = session.inputs, rows_at_once(values.shape[1:])
 
     def one(start: int) -> np.ndarray:
         return session.only({feed: values[start : start + step]})

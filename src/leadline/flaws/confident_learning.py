@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SUREST, MIDDLE = 0.1, 0.5  # shares of the rows, by how sure the model is
+SUREST_OF_BOTH = 0.2  # where a pretrained body agrees with the probe: fewer own errors (docs/decisions/0099)
 FEWEST = 150  # rows among the surest
 PRECISION = 0.5  # expected share of suspects that are wrong
 OWN = 1 / 3  # of that growth: a quarter where errors grow evenly (docs/decisions/0081)
@@ -36,10 +37,12 @@ class Noise:
     high: float
 
 
-def noise(answers: np.ndarray, labels: np.ndarray) -> Noise | None:
-    """Of out-of-fold probabilities [n, classes] and labels [n]; None where rows or model are too weak to tell."""
+def noise(answers: np.ndarray, labels: np.ndarray, share: float = SUREST) -> Noise | None:
+    """Of out-of-fold probabilities [n, classes] and labels [n], from the surest `share` of the rows; None where rows or
+    model are too weak to tell.
+    """
     n = len(labels)
-    surest = max(int(SUREST * n), FEWEST)
+    surest = max(int(share * n), FEWEST)
     middle = int(MIDDLE * n)
     if middle < 1.5 * surest:
         return None

@@ -16,7 +16,7 @@ import numpy as np
 from leadline.dataset.heldout import HIDDEN
 from leadline.dataset.table import Table
 from leadline.flaws import impact
-from leadline.flaws.confident_learning import LEAST, Noise, noise, suspects
+from leadline.flaws.confident_learning import LEAST, SUREST, SUREST_OF_BOTH, Noise, noise, suspects
 from leadline.flaws.detector import FEWEST, Detector, Finding, ScanData, TestAnswers
 from leadline.flaws.flaw import Flaw, Impact
 from leadline.flaws.probe import Probe, some
@@ -50,6 +50,11 @@ class Predictions:
     fold: np.ndarray  # int [n]
     effort: Effort
     probe: str  # its name
+
+    @property
+    def surest(self) -> float:
+        """Share of the rows from which the share of wrong labels is estimated."""
+        return SUREST_OF_BOTH if self.effort.states else SUREST
 
     def only(self, places: np.ndarray) -> Predictions:
         """For some of the rows: positions, or bool [n]."""
@@ -113,7 +118,7 @@ class LabelErrors(Detector[Predictions]):
         """Suspects among train and valid rows, which --fix excludes."""
         known = predictions.only(predictions.known)
         labels = table.labels[known.rows]
-        share = noise(known.answers, labels)
+        share = noise(known.answers, labels, predictions.surest)
         if share is None or share.share < LEAST:
             return None
         places = suspects(known.answers, labels, share.share)
@@ -127,7 +132,7 @@ class LabelErrors(Detector[Predictions]):
     def among_all(self, table: Table, predictions: Predictions, first: Flaw | None) -> Flaw | None:
         """Suspects among all rows: those of the `first` search, for which rows may be excluded, and more."""
         labels = table.labels[predictions.rows]
-        share = noise(predictions.answers, labels)
+        share = noise(predictions.answers, labels, predictions.surest)
         if share is None or share.share < LEAST:
             return first
         if first is None:

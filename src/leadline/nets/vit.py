@@ -26,7 +26,7 @@ class PatchBody(nn.Module):
     turns: Tensor
 
     def __init__(
-        self, height: int, width: int, channels: int, *, size: int = 128, layers: int = 4, heads: int = 4,
+        self, height: int, width: int, channels: int, *, size: int = 64, layers: int = 4, heads: int = 4,
         dropped: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__()

@@ -105,7 +105,7 @@ class Image(Kind):
             augmentation=_augmentation, alike=("channels",),
         ),
         PATCH_ATTENTION: Body(
-            build=_patches, batch=128, passes=60, prepared=2_000, peak=1e-3, decay=5e-2, smoothing=0.1,
+            build=_patches, batch=64, passes=60, prepared=2_000, peak=2e-3, decay=5e-2, smoothing=0.1,
             augmentation=_augmentation, alike=("channels",),
         ),
     }  # fmt: skip
