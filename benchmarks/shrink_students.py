@@ -33,7 +33,8 @@ from leadline.shrink.tables import half_weights, int8_tables
 RESULTS = Path(__file__).parent / "results" / "shrink.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "machine", "versions")
 SEEDS = 3
-# data, and where they have several the teacher: contenders of the teacher's run, its budget, the student, its divisor, seconds of a training
+# data, and the teacher where there are several: contenders of its run, its budget, the student, its divisor, seconds of
+# a training
 STUDENTS: dict[str, tuple[str, str, str, int, float]] = {
     "sst2": ("bag,linear", "60s", "bag", 32, 20.0),
     "sst2-pretrained": ("pretrained", "120s", "bag", 8, 20.0), "cifar10": ("cnn", "300s", "cnn", 4, 120.0),
