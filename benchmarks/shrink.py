@@ -225,6 +225,7 @@ def eager(name: str, architecture: str, data: Path, folder: Path) -> Found:
     from leadline.contenders.portfolio import PORTFOLIO
     from leadline.core.contender import Clock, Data
     from leadline.graph.quantize import Static, dynamic_int8, recurrent
+    from leadline.graph.spectra import short_transforms
     from leadline.shrink.network import feeds
 
     made = ll.fit(data / name, only=architecture, epochs=1, repeats=1, out=folder / f"{name}-net")
@@ -236,6 +237,7 @@ def eager(name: str, architecture: str, data: Path, folder: Path) -> Found:
         small, (whole, int8) = dynamic_int8(graph, recurrent(graph), folder), (None, {1: 4.0, BATCH: 1.4})
     else:
         small = Static(graph, list(feeds(store, names, store.split.train[:256], 32)), folder).quantized("minmax")
+        short_transforms(small)  # as the shipped file has it
         whole, int8 = 2.0, {1: 4.0, BATCH: 4.0}
     sessions = {"float": Session(graph), "int8": Session(small)}
     net, ways = fitted._net.eval(), dict[str, Any]()  # type: ignore[union-attr]
