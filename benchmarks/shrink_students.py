@@ -1,6 +1,6 @@
 """Students that a model taught beside the same students trained alone: three seeds, the same seconds, all test rows.
 
-python benchmarks/shrink_students.py sst2 cifar10
+python benchmarks/shrink_students.py sst2 sst2-pretrained cifar10
 
 The rows choose nothing: architecture and size are fixed before, so every test row may judge. Alone means the labels of
 the train rows, with the contender's own label smoothing, and neither stretches of texts nor answers of the teacher.
@@ -33,10 +33,11 @@ from leadline.shrink.tables import half_weights, int8_tables
 RESULTS = Path(__file__).parent / "results" / "shrink.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "machine", "versions")
 SEEDS = 3
-# name: contenders of the teacher's run, its budget, the student, its divisor, seconds of a training
+# data, and the teacher where there are several: contenders of its run, its budget, the student, its divisor, seconds of
+# a training
 STUDENTS: dict[str, tuple[str, str, str, int, float]] = {
     "sst2": ("bag,linear", "60s", "bag", 32, 20.0),
-    "cifar10": ("cnn", "300s", "cnn", 4, 120.0),
+    "sst2-pretrained": ("pretrained", "120s", "bag", 8, 20.0), "cifar10": ("cnn", "300s", "cnn", 4, 120.0),
 }  # fmt: skip
 
 
@@ -50,7 +51,7 @@ class _Alone(_StudentRun):
 def students(name: str, data_folder: Path, folder: Path) -> Found:
     """A teacher, and its students' bytes, times and scores beside those of students without one."""
     only, budget, architecture, divisor, seconds = STUDENTS[name]
-    made = ll.fit(data_folder / name, only=only, budget=budget, repeats=1, out=folder / name)
+    made = ll.fit(data_folder / name.split("-")[0], only=only, budget=budget, repeats=1, out=folder / name)
     data = made.data()
     store, contender = data.store, PORTFOLIO[architecture]
     network = network_of(onnx.load(str(data.model.path)), store)

@@ -176,7 +176,8 @@ def test_it_races_on_one_text_with_a_body_alone(prepare: Any, messages: Any, sto
 
 def test_a_short_race_leaves_it_out_with_a_sentence(messages: Any, tiny_bert: Path, tmp_path: Path) -> None:
     run = ll.fit(
-        messages(240), target="label", weights=str(tiny_bert), only="linear,finetuned", budget=20, out=tmp_path / "run",
+        messages(240), target="label", weights=str(tiny_bert), only="linear,bag,finetuned", budget=20,
+        out=tmp_path / "run",
         repeats=1,
     )  # fmt: skip
     found = {each["name"]: each for each in run.result["contenders"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -81,6 +82,17 @@ def test_the_cache_may_have_been_cleared(run: ll.Run, own_cache: Path) -> None:
         ll.cache.clear(own_cache)
     del first
     ll.cache.clear(own_cache)
+
+
+def test_test_rows_that_were_not_decoded_are_known(
+    bars: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("leadline.dataset.store._affordable", lambda *_: 0.6)
+    source = bars(400)
+    data = ll.fit(source, only="linear", epochs=1, repeats=1, out=tmp_path / "run").data(source)
+    parts = np.concatenate([data.rows(part) for part in ("train", "valid", "calib", "test")])
+    assert 100 < len(parts) < 300 and not np.isin(data.unread_test, parts).any()
+    assert len(data.unread_test) + len(data.rows("test")) == 80
 
 
 def test_what_does_not_come_back_is_said(run: ll.Run, table: Path, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from leadline.core.tensors import Split
 from leadline.graph.builder import Graph
 from leadline.graph.runtime import Session
 from leadline.graph.trees import ensemble
-from leadline.shrink.choose import halves, last_proved, sequence
+from leadline.shrink.choose import halves, last_proved, rows_of, sequence
 from leadline.shrink.compact import compact
 from leadline.shrink.tables import half_weights, int8_tables
 from leadline.shrink.trees import fewer_trees, leaves_of, trees_of
@@ -100,6 +101,25 @@ def test_halves_keep_groups_and_the_first_failure_ends_the_tests(tmp_path: Path)
 
     order = sequence([(9, 0.01), (5, 0.02), (7, 0.3), (2, 0.9)], lambda c: c[0], lambda c: c[1])
     assert last_proved(order, proved) == (9, 0.01) and tested == [9, 5]
+
+
+def test_calib_rows_choose_where_there_are_some_and_all_test_rows_judge() -> None:
+    mixed = np.random.default_rng(0).permutation(2_000)
+    train, calib, test, further = (np.sort(part) for part in np.split(mixed, [1_000, 1_300, 1_800]))
+    split = Split(train=train, valid=train[:0], calib=calib, test=test)
+    found = rows_of(split, further, None, 0, whole=False)
+    assert found.part == "calib" and (np.diff(found.rows) > 0).all()
+    assert found.rows[found.chooses].tolist() == calib.tolist()
+    assert found.rows[found.judges].tolist() == np.sort(np.concatenate([test, further])).tolist()
+    few = Split(train=train, valid=train[:0], calib=calib[:20], test=test)
+    found = rows_of(few, further, None, 0, whole=False)
+    assert found.part == "test" and len(found.chooses) == len(found.judges) == len(test) // 2
+    assert np.union1d(found.rows[found.chooses], found.rows[found.judges]).tolist() == test.tolist()
+
+
+def test_of_equal_evidence_the_nearer_answers_are_tested_first() -> None:
+    found = [(900, (0.1, 0.0)), (300, (0.1, 0.02)), (500, (0.1, 0.001)), (400, (0.1, 0.3))]
+    assert [size for size, _ in sequence(found, lambda c: c[0], lambda c: c[1])] == [900, 500, 300]
 
 
 def test_constants_keep_their_values_in_a_compact_file() -> None:

@@ -117,6 +117,7 @@ def test_what_cannot_be_is_one_sentence(run_of: Any, tmp_path: Path, capsys: pyt
         ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.68%"),
         ({"max_size": "small"}, LeadlineError, "--max-size small is not a quantity"),
         ({"distill": "soon"}, LeadlineError, "--distill soon is not a time"),
+        ({"unlabelled": "more.csv"}, LeadlineError, "read by students alone; give them time too"),
         ({"prefer": "beauty"}, LeadlineError, "--prefer beauty is not known"),
         ({"out": tmp_path}, OutputError, "already exists"),
         ({"out": tmp_path / "no" / "where"}, OutputError, "there is no folder"),

@@ -32,7 +32,7 @@ from leadline.shrink.page import page
 from leadline.shrink.run_report import add_section, way
 from leadline.shrink.trees import trees_of
 from leadline.stats.noninferiority import Comparison, compare
-from leadline.system.errors import ModelError, OutputError
+from leadline.system.errors import LeadlineError, ModelError, OutputError
 from leadline.system.processor import processor_class
 from leadline.use.model import Model
 
@@ -148,7 +148,8 @@ def opened(folder: Path) -> Shrunk | None:
 def check(folder: Path, settings: ShrinkSettings) -> tuple[Limits, Path]:
     """The limits, and the folder to make; raises LeadlineError before anything is read."""
     limits = Limits.read(settings)
-    settings.distill_seconds  # noqa: B018  what is no time fails here
+    if not settings.distill_seconds and settings.unlabelled is not None:  # what is no time fails here
+        raise LeadlineError("--unlabelled is read by students alone; give them time too, as in --distill 5m.")
     final = Path(settings.out) if settings.out is not None else beside(folder)
     if final.exists():
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
