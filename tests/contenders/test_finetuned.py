@@ -182,7 +182,6 @@ def test_a_short_race_leaves_it_out_with_a_sentence(messages: Any, tiny_bert: Pa
     )  # fmt: skip
     found = {each["name"]: each for each in run.result["contenders"]}
     assert found["finetuned"]["status"] == "skipped" and found["finetuned"]["code"] == "no_time"
-    assert "give a larger --budget" in found["finetuned"]["why"]
     assert found["linear"]["status"] == "finished"
 
 
