@@ -50,3 +50,17 @@ def test_what_comes_before_the_first_int8_product_stays_float32(static: tuple[St
     right = Session(made._model)(rows)["y"]
     apart = [float(np.abs(Session(each)(rows)["y"] - right).mean()) for each in (late, whole)]
     assert apart[0] < 0.1 * apart[1]  # 8 bits do not hold powers of quiet and loud sounds
+
+
+def test_a_bias_may_be_a_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    g, rng = Graph("dense"), np.random.default_rng(0)
+    x = g.input("x", np.float32, ["N", 16])
+    for width in (16, 4):
+        weights = g.const(rng.normal(size=(16, width)).astype(np.float32) / 4)
+        x = g.op("Add", g.op("MatMul", x, weights), g.const(rng.normal(size=(1, width)).astype(np.float32)))
+    g.output("y", x, np.float32, ["N", 4])
+    rows = {"x": rng.normal(size=(64, 16)).astype(np.float32)}
+    made = Static(g.model(), [rows], tmp_path).quantized("minmax")
+    right = Session(g.model())(rows)["y"]
+    assert np.abs(Session(made)(rows)["y"] - right).max() < 0.05 * np.abs(right).max()
+    assert not caplog.records  # the quantiser's advice is for who calls it

@@ -40,6 +40,10 @@ def run_of(
     many = mixed(1_200, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 61).cast(pl.String))
     sources: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         "mixed": (lambda: mixed(1_600), {"target": "y", "only": "linear,mlp"}),
+        "columns called as tensors are": (
+            lambda: mixed(1_600).rename({"size": "number", "colour": "category"}),
+            {"target": "y", "only": "mlp"},
+        ),
         "regression": (lambda: mixed(2_000, "regression"), {"target": "y", "only": "boosting"}),
         "many classes": (lambda: many, {"target": "y", "only": "boosting"}),
         "multilabel": (lambda: TAGS, {"target": "y", "only": "linear"}),
@@ -60,7 +64,13 @@ def run_of(
     return make
 
 
-@pytest.mark.parametrize("name", ["mixed", "regression", "many classes", "multilabel", "texts", "pictures", "corpus"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mixed", "columns called as tensors are", "regression", "many classes", "multilabel", "texts", "pictures",
+        "corpus",
+    ],
+)  # fmt: skip
 def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
     name: str, run_of: Callable[[str], tuple[ll.Run, Any]], tmp_path: Path
 ) -> None:

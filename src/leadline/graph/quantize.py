@@ -48,7 +48,7 @@ class Static:
         onnx.save(network, str(source))
         # Symbolic shapes need another package, and only Transformers need them.
         quant_pre_process(str(source), str(self._path), skip_symbolic_shape=True)
-        self._model = onnx.load(str(self._path))
+        self._model = _flat(onnx.load(str(self._path)))
         constant = {each.name for each in self._model.graph.initializer if fourier(each) is None}
         self.weighed = [
             node.name
@@ -76,7 +76,8 @@ class Static:
             copy, True, False, QuantType.QInt8, QuantType.QUInt8, self._calibrated(method), [], floats,
             list(WEIGHED + BETWEEN), settings,
         )  # fmt: skip
-        made.quantize_model()
+        with _quietly():
+            made.quantize_model()
         return ordered(made.model.model)
 
     def _after(self, names: Collection[str]) -> set[str]:
@@ -113,6 +114,15 @@ class Static:
                     self._ranges[method] = calibrator.compute_data()
                 del calibrator
         return self._ranges[method]
+
+
+def _flat(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Biases [1, n] as [n], changed in place: the quantiser takes a row of them for a scale."""
+    biases = {node.input[2] for node in model.graph.node if node.op_type == "Gemm" and len(node.input) > 2}
+    for each in model.graph.initializer:
+        if each.name in biases and len(each.dims) == 2 and each.dims[0] == 1:
+            del each.dims[0]
+    return model
 
 
 class _Reader:

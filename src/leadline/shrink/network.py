@@ -36,7 +36,8 @@ def network_of(model: onnx.ModelProto, store: Tensors) -> onnx.ModelProto:
         nodes[-1].CopyFrom(node)
         if node.op_type == "Identity" and not node.input[0].startswith(PREFIX):  # what feeds the contender
             name = node.output[0].removeprefix(PREFIX)
-            inputs.append(_declared(model.graph.input, name) or _tensor(store, name))
+            state = _declared(model.graph.input, name) if store.task.generative else None
+            inputs.append(state or _tensor(store, name))  # a column may be called as a tensor is
             nodes[-1].input[0] = name
     read = dict.fromkeys(name for node in model.graph.node if not _own(node) for name in node.input)
     for inner in (name for name in read if name.startswith(PREFIX)):  # what it gives
