@@ -136,7 +136,7 @@ def test_a_race_that_cannot_answer_the_rows_leaves_it_out(
 ) -> None:
     monkeypatch.setattr(Pretrained, "row_seconds", 10.0)
     run = ll.fit(
-        messages(240), target="label", weights=str(tiny_bert), only="linear,pretrained", budget=20,
+        messages(240), target="label", weights=str(tiny_bert), only="linear,bag,pretrained", budget=20,
         out=tmp_path / "run", repeats=1,
     )  # fmt: skip
     (found,) = [each for each in run.result["contenders"] if each["name"] == "pretrained"]

@@ -78,6 +78,7 @@ class Tree(Contender):
                 break
         best = FittedTree(_grow(x, y, features, data.task, *chosen, seed), plan, features, data.task, scale)
         best.score = metric(data.labels(store.split.valid), best.predict(store, store.split.valid))
+        yield Progress(step=step, steps=len(tried), score=best.score)
         again = clock.left() > a_try
         if again:
             both = np.concatenate([train, store.split.valid])
