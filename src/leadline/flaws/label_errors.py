@@ -167,20 +167,26 @@ def predict(probe: Probe, table: Table, rows: np.ndarray, known_rows: np.ndarray
     rows = some(rows, effort.rows)
     known = np.isin(rows, known_rows)
     fold = np.random.default_rng(3).permutation(len(rows)) % FOLDS
-    labels = np.full(len(rows), HIDDEN)
-    labels[known] = table.labels[rows[known]]
+    labels = _known_labels(table, rows, known)
     answers = probe.crossed(rows, labels, fold, effort.train, known=known)
     return Predictions(
         rows=rows, known=known, answers=answers, probe_answers=answers, fold=fold, effort=effort, probe=probe.name
     )  # fmt: skip
 
 
+def _known_labels(table: Table, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Of these rows; HIDDEN of those that are not known."""
+    labels = np.full(len(rows), HIDDEN)
+    labels[known] = table.labels[rows[known]]
+    return labels
+
+
 def with_states(data: ScanData, predictions: Predictions, seconds: float) -> Predictions:
     """With the opinion of a model on states of pretrained bodies, where there is one, there is time, and it helps."""
     if memory_cap(data.settings) < TIGHT:  # this process has no room for a body
         return predictions
-    labels = data.table.labels[predictions.rows]
     known = predictions.known
+    labels = _known_labels(data.table, predictions.rows, known)
     found = StateProbe(data.store, data.threads, data.pace).answers(
         predictions.rows, labels, predictions.fold, known, seconds
     )  # fmt: skip
