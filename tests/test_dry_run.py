@@ -212,7 +212,7 @@ def test_the_command_that_installs_a_body_is_shown_where_one_could_race(
     assert "a pretrained body could race too: pip install 'leadline[pretrained]'" in said
     assert "none here is pretrained" in said
     said = look("texts.csv", "--target", "label", "--weights", tiny_bert)[1]
-    assert "bag, transformer, rnn, pretrained (deep)" in said and "could race" not in said
+    assert "bag, transformer, rnn, pretrained, finetuned (deep)" in said and "could race" not in said
     assert "a pretrained body can read them" in said
 
 

@@ -179,11 +179,8 @@ class FinetuningRun(NetworkRun):
         self.bf16 = min(seconds, key=lambda low: seconds[low])
         return seconds[self.bf16]
 
-    def _seconds_on(self, threads: int) -> float:
+    def _step_seconds(self) -> float:
         """Of a step of rows of the usual length."""
-        import torch
-
-        torch.set_num_threads(threads)
         began = self._spent()
         self._step_once()
         usual = float(self.lengths[self.rows].mean()) * self.batch

@@ -230,6 +230,10 @@ class NetworkRun(ABC):
         import torch
 
         torch.set_num_threads(threads)
+        return self._step_seconds()
+
+    def _step_seconds(self) -> float:
+        """Seconds of a usual step."""
         done = self.standing.step / self.standing.steps if self.training else 0.5
         return timed(lambda: self._step_once(done), self._spent)
 
