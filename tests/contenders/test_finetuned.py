@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import socket
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -185,36 +182,11 @@ def test_a_short_race_leaves_it_out_with_a_sentence(messages: Any, tiny_bert: Pa
     assert found["linear"]["status"] == "finished"
 
 
-CLOSED = """
-import socket
-
-def refuse(*args, **kwargs):
-    raise AssertionError("the network was used")
-
-class Closed(socket.socket):
-    def connect(self, *args):
-        refuse()
-
-    connect_ex = connect
-
-socket.socket, socket.create_connection, socket.getaddrinfo = Closed, refuse, refuse
-"""
-
-
+@pytest.mark.usefixtures("no_network")
 def test_a_whole_run_uses_no_network_and_ships_one_file(
     messages: Any, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = tmp_path / "start"
-    start.mkdir()
-    (start / "sitecustomize.py").write_text(textwrap.dedent(CLOSED))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(start), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(finetuned, "START", 0.0)  # however slow the machine is
-
-    def refuse(*args: Any, **words: Any) -> None:
-        raise AssertionError("the network was used")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
     frame = messages(240)
     run = ll.fit(
         frame, target="label", weights=str(tiny_bert), only="finetuned", budget=45, out=tmp_path / "run", repeats=1

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import socket
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -213,45 +210,8 @@ def test_a_folder_without_weights_is_refused_in_a_sentence(
         prepare(messages(), target="label", weights=str(tmp_path / folder))
 
 
-CLOSED = '''
-"""No process can open a socket to another machine, or import a client of a hub."""
-
-import socket
-import sys
-
-
-def refuse(*args, **kwargs):
-    raise AssertionError("the network was used")
-
-
-class Closed(socket.socket):
-    def connect(self, *args):
-        refuse()
-
-    connect_ex = connect
-
-
-socket.socket, socket.create_connection, socket.getaddrinfo = Closed, refuse, refuse
-for name in ("huggingface_hub", "transformers", "sentence_transformers"):
-    sys.modules[name] = None
-'''
-
-
-def _refuse(*args: Any, **words: Any) -> None:
-    raise AssertionError("the network was used")
-
-
-def test_a_whole_run_uses_no_network_and_ships_one_file(
-    messages: Any, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = tmp_path / "start"
-    start.mkdir()
-    (start / "sitecustomize.py").write_text(textwrap.dedent(CLOSED))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(start), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setenv("LEADLINE_CACHE", str(tmp_path / "cache"))
-    for name in ("create_connection", "getaddrinfo"):  # nor can this process
-        monkeypatch.setattr(socket, name, _refuse)
-    monkeypatch.setattr(socket.socket, "connect", _refuse)
+@pytest.mark.usefixtures("no_network")
+def test_a_whole_run_uses_no_network_and_ships_one_file(messages: Any, tiny_bert: Path, tmp_path: Path) -> None:
     frame = messages(240)
     run = ll.fit(
         frame, target="label", weights=str(tiny_bert), only="pretrained", budget=45, out=tmp_path / "run", repeats=1
