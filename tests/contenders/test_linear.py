@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.contenders.linear import CROSSED, HALF, LOGISTIC, Linear, Search, Tried
+from leadline.contenders.linear import HALF, LOGISTIC, MOST_CROSS_VALIDATED, Linear, Search, Tried
 from leadline.contenders.linear_rows import FOLDS, PLAIN, Part
 from leadline.contenders.linear_solver import Solved
 from leadline.core.contender import Clock, Data
@@ -75,7 +75,8 @@ def _tried(right: np.ndarray, log_loss: float) -> Tried:
     nothing = Solved(weights=np.zeros((1, 1), np.float32), intercepts=np.zeros(1, np.float32))
     return Tried(
         strength=1.0, loss=LOGISTIC, bayes=HALF, solved=nothing, temperature=1.0, score=metric(truth, scores),
-        judged=metric(truth, scores), influence=metric.influence(truth, scores)[1], log_loss=log_loss, crossed=False,
+        judged=metric(truth, scores), influence=metric.influence(truth, scores)[1], log_loss=log_loss,
+        cross_validated=False,
     )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def _data(prepare: Any, mixed: Any, rows: int, **settings: Any) -> Data:
 
 
 def test_few_rows_are_compared_by_cross_validation(prepare: Any, mixed: Any) -> None:
-    few, many = (list(Linear().fit(_data(prepare, mixed, rows), 0))[-1] for rows in (300, 2 * CROSSED))
+    few, many = (list(Linear().fit(_data(prepare, mixed, rows), 0))[-1] for rows in (300, 2 * MOST_CROSS_VALIDATED))
     assert any("cross-validation chose" in line for line in few.describe)
     assert any("valid chose" in line for line in many.describe)
 

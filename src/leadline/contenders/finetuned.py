@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from leadline.contenders.blend import VIEWS
 from leadline.contenders.families import DEEP
 from leadline.contenders.features import layout
 from leadline.contenders.finetuning import FinetuningRun
 from leadline.contenders.network_run import trained
-from leadline.contenders.second_opinion import VIEWS
 from leadline.contenders.states import Reader, readers
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors

@@ -7,7 +7,7 @@ similar lengths. A step is in bfloat16 where a trial shows it faster; what ships
 shows no loss.
 
 Enters: the tensor that a body reads, and what a linear model reads. Leaves: a network whose weights go back into the
-body's own graph, and a linear model that has a share in its answers where valid says so (`second_opinion.py`).
+body's own graph, and a linear model that has a share in its answers where valid says so (`blend.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
+from leadline.contenders.blend import VIEWS, Blend, BlendSearch
 from leadline.contenders.features import layout
 from leadline.contenders.fitted_finetuned import COMPARED, FittedFinetuned
 from leadline.contenders.network_run import NetworkRun
-from leadline.contenders.second_opinion import VIEWS, Opinion, SecondOpinion
 from leadline.contenders.states import Reader
 from leadline.core.contender import Data, Fitted, Progress, State
 from leadline.core.json_types import Json
@@ -46,7 +46,7 @@ CACHING, AT_ONCE = 0.25, 256  # share of the time left for hidden states of trai
 CACHED, MOST_GB = 0.25, 8.0  # share of the memory for them, of so much at most
 CHECKING, CHECKS = 0.1, 2  # share of the time for looks at the valid rows; looks a pass, at most
 ANSWERED, MOST_KEPT, TIMED = 1.2, 0.4, 256  # times the measured seconds of answers that are kept, a share at most; rows
-SHIPPING, OPINION = 0.04, 0.08  # shares of the time for a look at what int8 costs, and for the linear model
+SHIPPING, BLENDING = 0.04, 0.08  # shares of the time for a look at what int8 costs, and for the linear model
 TRIED = 2  # steps in either precision, by which one is chosen
 KEPT, LOSS_ROWS = 0.1, 128  # share of the time for the last phase, and train rows that are answered before and after
 STARVED = 0.5  # passes, with fewer of which a loss is one of time
@@ -80,7 +80,7 @@ class FinetuningRun(NetworkRun):
         self.lengths = self.make(reader.found.folder).lengths(np.asarray(self.tensor))
         self.cut, self.whole = 0, False  # layers that stay as they are; whether all are trained afterwards
         self.before = 0  # steps of the upper half alone, before those of all layers
-        self.a_step = self.answer_s = self.opinion_s = 0.0  # seconds: all layers, answer in float32, linear model
+        self.a_step = self.answer_s = self.blend_s = 0.0  # seconds: all layers, answer in float32, linear model
         self.on_valid = np.empty((0, data.task.output_width), np.float32)  # raw answers, from before the last phase
         self.hidden: HiddenStates | None = None
         self.kept = np.empty(0, np.int64)  # train rows whose hidden states there are
@@ -127,8 +127,8 @@ class FinetuningRun(NetworkRun):
         self._answers(few)
         self.answer_s = max(1e-9, self._spent() - began) / len(few)
         answered, left = len(split.test) + len(split.calib) + len(self.valid) + 2 * LOSS_ROWS, clock.left()
-        self.opinion_s = OPINION * left
-        self.reserve = min(MOST_KEPT * left, ANSWERED * self.answer_s * answered + SHIPPING * left + self.opinion_s)
+        self.blend_s = BLENDING * left
+        self.reserve = min(MOST_KEPT * left, ANSWERED * self.answer_s * answered + SHIPPING * left + self.blend_s)
         left -= self.reserve
         self.cut = self.net.body.depth // 2
         a_pass, upper = self.a_step * len(split.train) / self.batch, 1 - self.cut / self.net.body.depth
@@ -322,7 +322,7 @@ class FinetuningRun(NetworkRun):
 
         own: _Own = {
             "cut": self.cut, "whole": self.whole, "batch": self.batch, "before": self.before,
-            "seconds": [self.a_step, self.answer_s, self.opinion_s],
+            "seconds": [self.a_step, self.answer_s, self.blend_s],
             "on_valid": torch.from_numpy(self.on_valid), "kept": torch.from_numpy(self.kept.copy()),
             "rows": torch.from_numpy(np.setdiff1d(self.rows, self.valid)), "order": self.order,
             "generator": self.generator.get_state(),
@@ -332,7 +332,7 @@ class FinetuningRun(NetworkRun):
     def _restore_sizes(self, state: State) -> None:
         own = cast("_Own", state)
         self.cut, self.whole, self.batch, self.before = own["cut"], own["whole"], own["batch"], own["before"]
-        self.a_step, self.answer_s, self.opinion_s = own["seconds"]
+        self.a_step, self.answer_s, self.blend_s = own["seconds"]
         self.on_valid = own["on_valid"].numpy()
         self._take(own["rows"].numpy())
 
@@ -351,20 +351,20 @@ class FinetuningRun(NetworkRun):
             "body_alone": self.score,
             "features_alone": None,
         }
-        opinion = self._opinion()
-        return FittedFinetuned(self.net, self.data, self.reader, self.learned(self.scale), opinion, self.transfer)
+        blend = self._blend()
+        return FittedFinetuned(self.net, self.data, self.reader, self.learned(self.scale), blend, self.transfer)
 
-    def _opinion(self) -> Opinion | None:
+    def _blend(self) -> Blend | None:
         """A linear model with a share in the answers, where there is time for it and valid says so."""
         clock, split = self.data.clock, self.store.split
         answering = ANSWERED * self.answer_s * (len(split.test) + len(split.calib) + COMPARED)
-        if clock.left() - answering < self.opinion_s or not layout(self.store, VIEWS).tensors:
+        if clock.left() - answering < self.blend_s or not layout(self.store, VIEWS).tensors:
             return None
-        second = SecondOpinion(self.data, self.seed, answering)
+        second = BlendSearch(self.data, self.seed, answering)
         for _ in second.tried():
             pass
-        opinion, self.score = second.weighed(self.on_valid)
+        blend, self.score = second.weighed(self.on_valid)
         self.transfer |= {"both": self.score, "features_alone": second.score}
-        if opinion is not None:
-            self.describe.append(f"{opinion.share:.0%} of the answer is a linear model's, as valid chose")
-        return opinion
+        if blend is not None:
+            self.describe.append(f"{blend.share:.0%} of the answer is a linear model's, as valid chose")
+        return blend

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.contenders.blend import Blend
 from leadline.contenders.fitted_network import FittedModule, Learned
-from leadline.contenders.second_opinion import Opinion
 from leadline.contenders.states import Reader, in_parts
 from leadline.core.contender import Data, digest
 from leadline.core.json_types import JsonObject
@@ -42,12 +42,12 @@ class FittedFinetuned(FittedModule):
         data: Data,
         reader: Reader,
         learned: Learned,
-        opinion: Opinion | None,
+        blend: Blend | None,
         transfer: JsonObject,
     ) -> None:
         """`transfer`: what valid says, as far as the training knows it."""
         super().__init__(net, learned)
-        self._task, self._reader, self._workers, self._opinion = data.task, reader, data.threads, opinion
+        self._task, self._reader, self._workers, self._blend = data.task, reader, data.threads, blend
         self._session: Session | None = None  # of the network, where it answers in int8
         self._rates: dict[str, float] = {}  # precision -> rows a second
         body, gain, rows = reader.found.body, None, data.store.split.valid[:COMPARED]
@@ -82,17 +82,17 @@ class FittedFinetuned(FittedModule):
         else:
             with torch_threads(self._threads):
                 raw = answers(self._net, tensor, rows) * np.float32(self._share)
-        if self._opinion is not None:
-            raw = raw + self._opinion.raw(store, rows, raw.shape[1])
+        if self._blend is not None:
+            raw = raw + self._blend.raw(store, rows, raw.shape[1])
         return self._task.activate(raw, self._scale)
 
     @property
     def _share(self) -> float:
         """Of the network in the answer."""
-        return 1.0 if self._opinion is None else 1 - self._opinion.share
+        return 1.0 if self._blend is None else 1 - self._blend.share
 
     def digest(self) -> str:
-        learned = [] if self._opinion is None else self._opinion.learned()
+        learned = [] if self._blend is None else self._blend.learned()
         return digest(super().digest().encode(), str(self.precision).encode(), *learned)
 
     def graph(self) -> onnx.ModelProto:
@@ -100,8 +100,8 @@ class FittedFinetuned(FittedModule):
 
         g, width, network = Graph("finetuned"), self._task.output_width, self._network(self.precision)
         raw = g.add(network, {self._reader.tensor: self._rows(g)}, "network")["raw"]
-        if self._opinion is not None:
-            raw = self._opinion.add(g, raw, width)
+        if self._blend is not None:
+            raw = self._blend.add(g, raw, width)
         self._task.head(g, raw, self._scale, width)
         return g.model()
 

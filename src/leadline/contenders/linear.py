@@ -44,8 +44,8 @@ TEMPERATURES = np.geomspace(0.5, 16, 21)  # by which raw values of texts become 
 CUTTING, TIMED = 0.3, 256  # share of the time left for cutting texts into n-grams, and rows by which it is timed
 TELLING = 1.5  # standard errors of a difference on valid rows, from which it tells two fits apart
 LEAST_P = 1e-7
-CROSSED = 1_000  # rows of train and valid, up to which fits are compared by cross-validation over both
-CROSSING = 0.02  # share of the time left that a first fit may take for that
+MOST_CROSS_VALIDATED = 1_000  # rows of train and valid, up to which fits are compared by cross-validation over both
+CROSS_VALIDATION_TIME = 0.02  # share of the time left that a first fit may take for that
 WHAT = {
     (LOGISTIC, PLAIN): "logistic regression", (LOGISTIC, HALF): "logistic regression, half weighted by naive Bayes",
     (LOGISTIC, FULL): "logistic regression weighted by naive Bayes",
@@ -125,11 +125,11 @@ class Tried:
     judged: float  # as `score`, on the rows by which fits are compared
     influence: np.ndarray  # of each of these rows on it
     log_loss: float
-    crossed: bool  # whether these rows are those of train and valid, by cross-validation
+    cross_validated: bool  # whether these rows are those of train and valid, by cross-validation
 
     def describe(self, text: bool) -> str:
         what = f"{WHAT[self.loss, self.bayes]}, " if text and self.loss != SQUARED else ""
-        return f"{what}C = {self.strength:g}, as {'cross-validation' if self.crossed else 'valid'} chose"
+        return f"{what}C = {self.strength:g}, as {'cross-validation' if self.cross_validated else 'valid'} chose"
 
 
 class Columns(Protocol):
@@ -176,18 +176,18 @@ class Search:
         self.loss = SQUARED if data.task.numeric else LOGISTIC
         self.best: Tried = None  # type: ignore[assignment]  # until the first fit
         self._part = self._rows(self.x, self.y)
-        self._crossed = self._folds(data.labels(train))
+        self._cross_validation = self._folds(data.labels(train))
 
     def _rows(self, x: Any, y: np.ndarray) -> Part:
         return Part(x, y, self.data.classes, self.design.are_grams())
 
-    def _folds(self, labels: np.ndarray) -> _Crossed | None:
+    def _folds(self, labels: np.ndarray) -> _CrossValidation | None:
         """Train and valid rows, where they are few and any of them may be held out."""
         y = np.concatenate([self.y, self.y_valid])
-        if len(y) > CROSSED or self.data.store.dependent:
+        if len(y) > MOST_CROSS_VALIDATED or self.data.store.dependent:
             return None
         folds = self._rows(stacked(self.x, self.x_valid), y).folds()
-        return _Crossed(y=y, truth=np.concatenate([labels, self.truth]), folds=folds)
+        return _CrossValidation(y=y, truth=np.concatenate([labels, self.truth]), folds=folds)
 
     def tried(self, whole: bool = True) -> Iterator[Progress]:
         """Fits while there is time for two more.
@@ -231,13 +231,17 @@ class Search:
         clock = self.data.clock
         began = clock.spent()
         solved = self._part.solve(strength, loss, bayes, start, clock, self.reserve)
-        if not self.a_fit and clock.spent() - began > CROSSING * (clock.left() - self.reserve):
-            self._crossed = None
+        if not self.a_fit and clock.spent() - began > CROSS_VALIDATION_TIME * (clock.left() - self.reserve):
+            self._cross_validation = None
         raw = answers(self.x_valid, solved)
         judged, y, truth = raw, self.y_valid, self.truth
-        if (crossed := self._crossed) is not None:
-            judged, y, truth = np.empty((len(crossed.y), raw.shape[1]), np.float32), crossed.y, crossed.truth
-            for fold in crossed.folds:
+        if (cross_validated := self._cross_validation) is not None:
+            judged, y, truth = (
+                np.empty((len(cross_validated.y), raw.shape[1]), np.float32),
+                cross_validated.y,
+                cross_validated.truth,
+            )
+            for fold in cross_validated.folds:
                 fold.last = fold.part.solve(strength, loss, bayes, fold.last, clock, self.reserve)
                 judged[fold.rows] = answers(fold.x, fold.last)
         calibrated = bool(self.path) and loss != SQUARED  # or the strength would be chosen by how sure it makes
@@ -247,7 +251,7 @@ class Search:
             strength=strength, loss=loss, bayes=bayes, solved=solved, temperature=float(temperature),
             score=self.metric(self.truth, self._scores(raw, temperature)), judged=self.metric(truth, scores),
             influence=self.metric.influence(truth, scores)[1], log_loss=self.log_loss(temperature * judged, y),
-            crossed=crossed is not None,
+            cross_validated=cross_validated is not None,
         )  # fmt: skip
         if self.best is None or self._better(tried, self.best):
             self.best = tried
@@ -280,13 +284,13 @@ class Search:
         """The best fit once more, on train and valid rows."""
         best = self.best
         both = np.concatenate([self.y, self.y_valid])
-        x, self.x, self._crossed = stacked(self.x, self.x_valid), None, None
+        x, self.x, self._cross_validation = stacked(self.x, self.x_valid), None, None
         self._part = self._rows(x, both)
         return self._part.solve(best.strength, best.loss, best.bayes, best.solved, self.data.clock, self.reserve)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Crossed:
+class _CrossValidation:
     """Train and valid rows in folds."""
 
     y: np.ndarray

@@ -182,7 +182,7 @@ def _known_labels(table: Table, rows: np.ndarray, known: np.ndarray) -> np.ndarr
 
 
 def with_states(data: ScanData, predictions: Predictions, seconds: float) -> Predictions:
-    """With the opinion of a model on states of pretrained bodies, where there is one, there is time, and it helps."""
+    """With predictions from states of pretrained bodies, where there is one, there is time, and it helps."""
     if memory_cap(data.settings) < TIGHT:  # this process has no room for a body
         return predictions
     known = predictions.known

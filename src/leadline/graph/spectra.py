@@ -158,7 +158,7 @@ def _short(g: Graph, samples: str, bands: str, window: np.ndarray, hop: int) -> 
         later = g.op("Add", steps, g.const(np.int64(quarters * size // 4)))
         return str(g.op("Gather", table, g.op("Mod", later, g.const(np.int64(size)))))
 
-    def parted(real: str, imaginary: str, shape: list[int], axis: int) -> str:
+    def interleaved(real: str, imaginary: str, shape: list[int], axis: int) -> str:
         """What real and what imaginary parts count, one beside the other, as an array of the shape."""
         ends = [g.op("Unsqueeze", each, g.const(np.array([axis]))) for each in (real, imaginary)]
         return str(g.op("Reshape", g.op("Concat", *ends, axis=axis), g.const(np.array(shape))))
@@ -169,7 +169,7 @@ def _short(g: Graph, samples: str, bands: str, window: np.ndarray, hop: int) -> 
     rows = g.op("Slice", samples, g.const(np.array([0])), whole, g.const(np.array([2])))
     rows = g.op("Transpose", g.op("Reshape", rows, g.const(np.array([0, -1, second]))), perm=[0, 2, 1])
     steps = g.op("Mul", g.const(np.arange(half)[:, None] * second), g.const(np.arange(first)))
-    early = parted(turned(steps, 0), turned(steps, 1), [2 * half, first], 1)
+    early = interleaved(turned(steps, 0), turned(steps, 1), [2 * half, first], 1)
     filters = g.op("Mul", early, g.const(np.ascontiguousarray(window.reshape(first, second).T)[:, None]))
     filters = g.op("Reshape", filters, g.const(np.array([-1, 1, first])))
     inner = g.op("Conv", rows, filters, group=second, strides=[hop // second])
@@ -180,8 +180,8 @@ def _short(g: Graph, samples: str, bands: str, window: np.ndarray, hop: int) -> 
     k = np.arange(half)[:, None] + first * np.arange(second)
     steps = g.op("Mul", g.const(k[:, :, None]), g.const(np.arange(second)))
     shape = [half, second, 2 * second]
-    real = parted(turned(steps, 0), turned(steps, 3), shape, 3)
-    imaginary = parted(turned(steps, 1), turned(steps, 0), shape, 3)
+    real = interleaved(turned(steps, 0), turned(steps, 3), shape, 3)
+    imaginary = interleaved(turned(steps, 1), turned(steps, 0), shape, 3)
     outer = g.op("MatMul", g.op("Concat", real, imaginary, axis=1), inner)
     squares = g.op("Reshape", g.op("Mul", outer, outer), g.const(np.array([0, 2 * half * second, -1])))
     # The powers of k and size - k are the same: the first that is there counts, and others meet a row of zeros.

@@ -52,8 +52,8 @@ def _probes(depth: Depth) -> str:
         (lambda v: names[int(v)] if v == int(v) and 0 <= int(v) < len(names) else "",
          (lambda v: f"{100 * v:.0f}%") if shares else plain),
     )  # fmt: skip
-    told = "; ".join(f"{esc(layer.name)} {said(layer.probe.value)}" for layer in depth.layers)
-    chart = f"<figure>{svg.scatter(marks, x, y, [], frame)}<figcaption>{told}.</figcaption></figure>"
+    caption = "; ".join(f"{esc(layer.name)} {said(layer.probe.value)}" for layer in depth.layers)
+    chart = f"<figure>{svg.scatter(marks, x, y, [], frame)}<figcaption>{caption}.</figcaption></figure>"
     return f"<h3>A linear probe of each layer</h3>{lead}{chart}"
 
 
@@ -97,9 +97,9 @@ def _exciting(unit: Unit, inputs: Mapping[str, tuple[str, Mapping[str, Any]]], r
     for row, values in zip(unit.rows, unit.values, strict=True):
         body = next(filter(None, (_seen(values[column], *facts, room) for column, facts in inputs.items())), "")
         if not body:
-            told = ", ".join(f"{column} {values[column]:.4g}" if isinstance(values[column], float) else
+            caption = ", ".join(f"{column} {values[column]:.4g}" if isinstance(values[column], float) else
                              f"{column} {values[column]}" for column in list(inputs)[:3])  # fmt: skip
-            body = f"<small>{name(told, 90)}</small>"
+            body = f"<small>{name(caption, 90)}</small>"
         found.append(f"<figure>{body}<figcaption>row {count(row + 1)}</figcaption></figure>")
     return f'<div class="exciting">{"".join(found)}</div>'
 

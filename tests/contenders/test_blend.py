@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from leadline.contenders.second_opinion import SHARES, SecondOpinion, widened
+from leadline.contenders.blend import SHARES, BlendSearch, widened
 from leadline.core.contender import Clock, Data
 from leadline.graph.builder import Graph
 from leadline.graph.runtime import Session
 
 
-def _second(data: Data) -> SecondOpinion:
-    found = SecondOpinion(data, 0, 0.0)
+def _second(data: Data) -> BlendSearch:
+    found = BlendSearch(data, 0, 0.0)
     assert list(found.tried())
     return found
 
@@ -24,21 +24,21 @@ def test_valid_gives_it_a_share_where_the_network_knows_less(prepare: Any, messa
     truth = data.labels(store.split.valid)
     sure = np.eye(2, dtype=np.float32)[truth] * 40
     second = _second(data)
-    opinion, score = second.weighed(sure)
-    assert opinion is None and score == 1.0
-    opinion, score = _second(data).weighed(np.zeros_like(sure))
-    assert opinion is not None and opinion.share == max(SHARES)
+    blend, score = second.weighed(sure)
+    assert blend is None and score == 1.0
+    blend, score = _second(data).weighed(np.zeros_like(sure))
+    assert blend is not None and blend.share == max(SHARES)
     assert score == second.score > 0.8
 
     rows = store.split.test
     g = Graph("sum")
     raw = g.input("network", np.float32, ["N", 2])
-    g.output("raw", opinion.add(g, raw, 2), np.float32, ["N", 2])
+    g.output("raw", blend.add(g, raw, 2), np.float32, ["N", 2])
     session = Session(g.model())
     feeds = {name: np.asarray(store.tensor(name)[rows]) for name in session.inputs if name != "network"}
     network = np.random.default_rng(0).normal(size=(len(rows), 2)).astype(np.float32)
     found = session.only({**feeds, "network": network})
-    np.testing.assert_allclose(found, network + opinion.raw(store, rows, 2), atol=1e-4)
+    np.testing.assert_allclose(found, network + blend.raw(store, rows, 2), atol=1e-4)
 
 
 def test_one_column_tells_two_classes_apart() -> None:

@@ -33,7 +33,7 @@ STRENGTHS = (1.0, 3.0, 10.0)  # C, a path: it ends where valid gets worse
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opinion:
+class Blend:
     """A linear model, times its share in the answer."""
 
     design: Design
@@ -56,7 +56,7 @@ class Opinion:
         return [self.weights, self.intercepts, *self.design.learned()]
 
 
-class SecondOpinion:
+class BlendSearch:
     """The search for the linear model, and what valid says of it."""
 
     def __init__(self, data: Data, seed: int, reserve: float) -> None:
@@ -78,7 +78,7 @@ class SecondOpinion:
         """Of the linear model alone, on the valid rows."""
         return self._search.best.score
 
-    def weighed(self, raw: np.ndarray) -> tuple[Opinion | None, float]:
+    def weighed(self, raw: np.ndarray) -> tuple[Blend | None, float]:
         """The linear model with the share that has the lowest loss on the valid rows, and the score with it.
 
         Args:
@@ -99,10 +99,10 @@ class SecondOpinion:
         with one_blas_thread():
             solved = search.again() if search.time_for(2) else best.solved
         factor = np.float32(share * best.temperature)
-        opinion = Opinion(
+        blend = Blend(
             design=self._design, weights=solved.weights * factor, intercepts=solved.intercepts * factor, share=share
         )
-        return opinion, score
+        return blend, score
 
 
 def widened(raw: np.ndarray, width: int) -> np.ndarray:
