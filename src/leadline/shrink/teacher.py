@@ -24,11 +24,14 @@ from leadline.system.resources import most_threads
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["TAUGHT", "Teacher", "teacher_of"]
+    from leadline.core.task import Task
+
+__all__ = ["TAUGHT", "Teacher", "raw_answers", "teacher_of"]
 
 TEMPERATURE = 2.0  # divides the logarithms of the teacher's probabilities
 TAUGHT = 0.7  # share of them in the targets; the rest are the labels
 NEAREST = 1e-7  # of a probability to 0
+CLEAR = 1e-6  # of a probability to 0 or 1: what lies nearer has no more to teach in raw answers
 FEWEST = 200  # calib rows that choose a teacher
 
 
@@ -83,6 +86,17 @@ class Teacher:
         """What a student learns of some rows, and the truth of them."""
         truth = self.labels(rows)
         return TAUGHT * self.softened(self.answers(rows)) + (1 - TAUGHT) * truth, truth
+
+
+def raw_answers(answers: np.ndarray, task: Task, scale: tuple[float, float], columns: int) -> np.ndarray:
+    """What is behind an activation: log odds float64 [n, columns], or scaled values [n, 1]."""
+    if task.numeric:
+        return np.asarray((answers - scale[0]) / scale[1])[:, None]
+    p = np.clip(np.asarray(answers, np.float64), CLEAR, 1 - CLEAR)
+    if task.multilabel or columns == 1:
+        return np.asarray(np.log(p / (1 - p)))[:, -columns:]
+    logs = np.log(p)
+    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
 def teacher_of(network: onnx.ModelProto, store: Tensors, run: Path, shipped: str) -> tuple[Teacher, str]:
