@@ -43,7 +43,8 @@ def test_every_spelling_is_read_as_before_from_a_third_of_the_table() -> None:
     after = onnx.load_from_string(before.SerializeToString())
     lowered(after)
     texts = np.array(
-        ["Good GOOD good", "bad Bad iPhone IPHONE", "École ÉCOLE école", "other Other", "", "good, İstanbul 映画"], object
+        ["Good GOOD good", "bad Bad iPhone IPHONE", "École ÉCOLE école", "other Other", "", "good, İstanbul 映画"],
+        object,
     )
     (one, other) = (Session(model)({"text": texts})["ids"] for model in (before, after))
     assert np.array_equal(one, other)

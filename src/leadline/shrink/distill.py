@@ -86,7 +86,8 @@ class StudentRun(_Run):
         bodies = bodies_of(lesson.store, contender.architectures)
         varied = any(body.augmentation or body.mix for body in bodies.values())
         self._lesson, self._design = lesson, design
-        self._asks = varied and lesson.teacher.inputs <= set(bodies)  # before labels are asked for
+        # Whether the teacher answers each batch; known before labels are asked for.
+        self.asks = varied and lesson.teacher.inputs <= set(bodies)
         super().__init__(contender, Data(store=lesson.store, clock=clock, threads=most_threads()), seed)
         self.scale = lesson.teacher.scale
         if self.conv is not None:
@@ -113,7 +114,7 @@ class StudentRun(_Run):
         import torch
 
         inputs, aims = super().draw()
-        if not self._asks:
+        if not self.asks:
             return inputs, aims
         batch = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in zip(self.names, inputs, strict=True)}
         teacher = self._lesson.teacher
@@ -125,7 +126,7 @@ class StudentRun(_Run):
         """The truth where the teacher is asked batch by batch, else its answers."""
         import torch
 
-        return torch.from_numpy((self._lesson.truth if self._asks else self._lesson.targets)[rows])
+        return torch.from_numpy((self._lesson.truth if self.asks else self._lesson.targets)[rows])
 
     def _smoothing(self) -> float:
         return 0.0  # the teacher's answers are soft

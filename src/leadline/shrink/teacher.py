@@ -39,7 +39,7 @@ class Teacher:
     """Networks whose answers are averaged."""
 
     def __init__(self, networks: Sequence[onnx.ModelProto], store: Tensors) -> None:
-        self._networks, self._store, self.task = networks, store, store.task
+        self._networks, self.store, self.task = networks, store, store.task
         self._sessions: list[Session] | None = None
         self.scale = Data(store=store, clock=Clock(1.0), threads=1).scale()
 
@@ -53,7 +53,7 @@ class Teacher:
 
     def answers(self, rows: np.ndarray, store: Tensors | None = None) -> np.ndarray:
         """Probabilities float64 [n, classes], or values [n]."""
-        found = [scores(each, store or self._store, rows, most_threads()) for each in self._networks]
+        found = [scores(each, store or self.store, rows, most_threads()) for each in self._networks]
         return np.asarray(np.mean(np.stack(found).astype(np.float64), axis=0))
 
     def answers_to(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -77,7 +77,7 @@ class Teacher:
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The truth of rows as `softened` has it."""
-        truth = Data(store=self._store, clock=Clock(1.0), threads=1).encoded(rows, self.scale)
+        truth = Data(store=self.store, clock=Clock(1.0), threads=1).encoded(rows, self.scale)
         if self.task.numeric or self.task.multilabel:
             return np.asarray(truth, np.float32)
         return np.asarray(np.eye(len(self.task.classes), dtype=np.float32)[truth])
