@@ -24,13 +24,15 @@ def run(
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--kept", type=Path, help="a folder for runs and the cache that stays")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(rows))
     given = parser.parse_args()
     met = True
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.kept or Path(scratch)
         os.environ["LEADLINE_CACHE"] = str(Path(folder) / "cache")  # a first run: nothing encoded before
         for name in given.names or rows:
-            found = rows[name](given.data.resolve(), Path(folder))
+            found = rows[name](given.data.resolve(), folder.resolve())
             write(results, fields, found)
             met = met and all(row["met"] for row in found)
     return 0 if met else 1

@@ -1,47 +1,74 @@
 """Students that a model taught beside the same students trained alone: three seeds, the same seconds, all test rows.
 
-python benchmarks/shrink_students.py sst2 sst2-pretrained cifar10
+python benchmarks/shrink_students.py sst2 sst2-states cifar10 cifar10-cut [--kept FOLDER]
 
 The rows choose nothing: architecture and size are fixed before, so every test row may judge. Alone means the labels of
-the train rows, with the contender's own label smoothing, and neither stretches of texts nor answers of the teacher.
+the train rows, with the contender's own label smoothing, and neither stretches of texts nor answers or weights of the
+teacher. Bytes and times are those of whole files, on one thread. With `--kept` the runs of teachers stay, and are used
+again by further rows.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from record import Found, run
 
 import leadline as ll
 from leadline.contenders.deep import SMOOTHING
-from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock
 from leadline.metrics.metrics import METRICS
-from leadline.shrink.candidates import Candidate
+from leadline.shrink.candidates import Candidate, Making, candidates
 from leadline.shrink.choose import Chosen, halves
-from leadline.shrink.distill import Lesson, _StudentRun, _width_of
+from leadline.shrink.distill import Design, Lesson, Student, StudentRun, designs
 from leadline.shrink.frontier import Bench
 from leadline.shrink.lessons import lesson_of
-from leadline.shrink.network import network_of, scores
-from leadline.shrink.tables import half_weights, int8_tables
+from leadline.shrink.network import scores
 
 RESULTS = Path(__file__).parent / "results" / "shrink.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "machine", "versions")
 SEEDS = 3
-# data, and the teacher where there are several: contenders of its run, its budget, the student, its divisor, seconds of
-# a training
-STUDENTS: dict[str, tuple[str, str, str, int, float]] = {
-    "sst2": ("bag,linear", "60s", "bag", 32, 20.0),
-    "sst2-pretrained": ("pretrained", "120s", "bag", 8, 20.0), "cifar10": ("cnn", "300s", "cnn", 4, 120.0),
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A teacher, its students, and what they are beside."""
+
+    data: str
+    settings: dict[str, Any]  # of the teacher's run
+    student: str  # its name on the frontier
+    form: str  # how its weights are stored there
+    seconds: float  # of each training
+    beside: str = "alone"  # or the name of a student of as many bytes
+
+
+PAIRS: dict[str, Pair] = {
+    "sst2": Pair(
+        data="sst2", settings={"only": "bag,linear", "budget": "60s"}, student="student/32", form="int8 tables",
+        seconds=20.0,
+    ),
+    "sst2-states": Pair(
+        data="sst2", settings={"only": "pretrained,bag,linear", "budget": "260s"}, student="student/32",
+        form="int8 tables", seconds=20.0,
+    ),
+    "cifar10": Pair(
+        data="cifar10", settings={"only": "cnn", "budget": "180s"}, student="lean/2", form="int8", seconds=60.0
+    ),
+    "cifar10-cut": Pair(
+        data="cifar10", settings={"only": "cnn", "budget": "180s"}, student="pruned/2", form="int8", seconds=60.0,
+        beside="student/2",
+    ),
 }  # fmt: skip
 
 
-class _Alone(_StudentRun):
+class _Alone(StudentRun):
     """The same student, trained on labels."""
 
     def _smoothing(self) -> float:
@@ -49,61 +76,97 @@ class _Alone(_StudentRun):
 
 
 def students(name: str, data_folder: Path, folder: Path) -> Found:
-    """A teacher, and its students' bytes, times and scores beside those of students without one."""
-    only, budget, architecture, divisor, seconds = STUDENTS[name]
-    made = ll.fit(data_folder / name.split("-")[0], only=only, budget=budget, repeats=1, out=folder / name)
+    """A teacher, and its students' bytes, times and scores beside those of others."""
+    pair = PAIRS[name]
+    made = _run(pair, data_folder, folder)
     data = made.data()
-    store, contender = data.store, PORTFOLIO[architecture]
-    network = network_of(onnx.load(str(data.model.path)), store)
-    lesson, said = lesson_of(data, network, made.folder, str(data.model.contract["contender"]), None)
-    print(*said, sep="\n")
-    plain = Lesson(store=store, teacher=lesson.teacher, targets=lesson.truth[: len(store.labels)],
-                   truth=lesson.truth[: len(store.labels)])  # fmt: skip
-    width = max(4, _width_of(network, contender, lesson, 0) // divisor)  # type: ignore[arg-type]
+    store, contender = data.store, str(data.model.contract["contender"])
     test, metric = store.split.test, METRICS[store.task.metric]
-    truth = data.table.labels[test]
-    found: dict[str, list[float]] = {"taught": [], "alone": []}
-    small: Any = None
-    for seed in range(SEEDS):
-        for way, what, lessons in (("taught", _StudentRun, lesson), ("alone", _Alone, plain)):
-            training = what(contender, lessons, Clock(seconds), seed, (width, divisor))  # type: ignore[arg-type]
-            training._asks = training._asks and way == "taught"
-            *_, fitted = training.fit(None)
-            graph = fitted.graph()  # type: ignore[union-attr]
-            graph = half_weights(graph) if training.conv else int8_tables(graph)
-            small = graph if small is None else small
-            found[way].append(100 * metric(truth, scores(graph, store, test)))
-            print(seed, way, found[way][-1], fitted.describe, flush=True)  # type: ignore[union-attr]
-    teacher = 100 * metric(truth, scores(network, store, test))
+    chooses, judges = halves(len(test), None, 0, whole=False)
     with tempfile.TemporaryDirectory() as scratch:
-        chooses, judges = halves(len(test), None, 0, whole=False)
-        places = Chosen(part="test", rows=test, chooses=chooses, judges=judges)
-        bench = Bench(data, data.model, places, Path(scratch))
-        entry = bench.entry(Candidate(name="student", describe="", network=small))
-        sizes = [each.facts for each in (entry, bench.base)]
-    ours, full = sizes
-    better = np.array(found["taught"]) - np.array(found["alone"])
-    drop = teacher - float(np.mean(found["taught"]))
+        bench = Bench(data, data.model, Chosen(part="test", rows=test, chooses=chooses, judges=judges), Path(scratch))
+        lesson, said = lesson_of(data, bench.network, made.folder, contender, None, SEEDS * pair.seconds)
+        print(*said, sep="\n")
+        plan = designs(bench.network, contender, lesson)
+        truth = data.table.labels[test]
+        found: dict[str, list[float]] = {"taught": [], "beside": []}
+        first: Candidate | None = None
+        for seed in range(SEEDS):
+            for way, training in _trainings(pair, plan, lesson, seed):
+                *_, fitted = training.fit(None)
+                small = _stored(pair, Student(name=way, describe="", network=fitted.graph()), bench)  # type: ignore[union-attr]
+                first = first or small
+                found[way].append(100 * metric(truth, scores(small.network, store, test)))
+                print(seed, way, found[way][-1], fitted.describe, flush=True)  # type: ignore[union-attr]
+        teacher = 100 * metric(truth, scores(bench.network, store, test))
+        assert first is not None
+        ours, full = bench.entry(first).facts, bench.base.facts
+    what = f"{pair.student} of {pair.data}, whose {contender} of {pair.settings['budget']} is the best of "
+    what += f"{pair.settings['only']}"
+    return [_size(pair, what, found, teacher, (ours, full), len(test)), _gain(pair, what, said[0], found)]
+
+
+def _run(pair: Pair, data_folder: Path, folder: Path) -> ll.Run:
+    """The teacher's run, or the one that was kept."""
+    place = folder / f"{pair.data}-{pair.settings['only'].replace(',', '-')}-{pair.settings['budget']}"
+    if place.exists():
+        return ll.open_run(place)
+    return ll.fit(data_folder / pair.data, repeats=1, out=place, **pair.settings)
+
+
+def _trainings(
+    pair: Pair, plan: dict[str, Design], lesson: Lesson, seed: int
+) -> Iterator[tuple[str, StudentRun]]:  # fmt: skip
+    """The student that is taught, and the one beside it."""
+    design = plan[pair.student]
+    yield "taught", StudentRun(design, lesson, Clock(pair.seconds), seed)
+    if pair.beside != "alone":
+        yield "beside", StudentRun(plan[pair.beside], lesson, Clock(pair.seconds), seed)
+        return
+    rows = len(lesson.teacher.store.labels)
+    plain = dataclasses.replace(lesson, store=lesson.teacher.store, targets=lesson.truth[:rows],
+                                truth=lesson.truth[:rows])  # fmt: skip
+    alone = _Alone(dataclasses.replace(design, cut=False), plain, Clock(pair.seconds), seed)
+    alone.asks = False
+    yield "beside", alone
+
+
+def _stored(pair: Pair, student: Student, bench: Bench) -> Candidate:
+    """The student as it would ship."""
+    making = Making(store=bench.store, drop=bench.valid_drop, allowed=np.inf, seed=0, folder=bench.scratch)
+    found = candidates(bench.network, making, [student])
+    return next(each for each in found if each.name == f"{student.name} {pair.form}")
+
+
+def _size(
+    pair: Pair, what: str, found: dict[str, list[float]], teacher: float, facts: tuple[Any, Any], n: int
+) -> dict[str, Any]:  # fmt: skip
+    ours, full = facts
     batch, one = (full[key] / ours[key] for key in ("batch_us", "one_us"))
-    return [
-        {
-            "what": f"distil: {name}, {architecture} of 1/{divisor} of the width beside the model of {budget}",
-            "must": "at most 1/10 of the bytes and 1/5 of the time, a drop of at most 1.5 points",
-            "seen": f"{ours['bytes']:,} of {full['bytes']:,} bytes; {batch:.1f} times as fast in a batch, {one:.1f} "
-            f"for one row; {teacher:.2f} becomes {np.mean(found['taught']):.2f}", "n": len(test),
-            "met": 10 * ours["bytes"] <= full["bytes"] and min(batch, one) >= 5 and drop <= 1.5,
-        },
-        {
-            "what": f"distil: {name}, taught beside alone, {seconds:.0f} s each", "must": "at least 0.5 points better",
-            "seen": f"{np.mean(found['taught']):.2f} and {np.mean(found['alone']):.2f}: {better.mean():+.2f}, by seed "
-            + ", ".join(f"{each:+.2f}" for each in better), "n": SEEDS, "met": bool(better.mean() >= 0.5),
-        },
-    ]  # fmt: skip
+    drop = teacher - float(np.mean(found["taught"]))
+    return {
+        "what": f"distil: {what}",
+        "must": "at most 1/10 of the bytes and 1/5 of the time in a batch, a drop of at most 1.5 points",
+        "seen": f"{pair.form}: {ours['bytes']:,} of {full['bytes']:,} bytes; {batch:.1f} times as fast in a batch, "
+        f"{one:.1f} for one row; {teacher:.2f} becomes {np.mean(found['taught']):.2f}", "n": n,
+        "met": 10 * ours["bytes"] <= full["bytes"] and batch >= 5 and drop <= 1.5,
+    }  # fmt: skip
+
+
+def _gain(pair: Pair, what: str, said: str, found: dict[str, list[float]]) -> dict[str, Any]:
+    better = np.array(found["taught"]) - np.array(found["beside"])
+    return {
+        "what": f"distil: {what}; beside {pair.beside}, {pair.seconds:.0f} s each",
+        "must": "at least 0.5 points better" if pair.beside == "alone" else "better",
+        "seen": f"{np.mean(found['taught']):.2f} and {np.mean(found['beside']):.2f}: {better.mean():+.2f}, by seed "
+        + ", ".join(f"{each:+.2f}" for each in better) + f". {said}", "n": SEEDS,
+        "met": bool(better.mean() >= (0.5 if pair.beside == "alone" else 0.0)),
+    }  # fmt: skip
 
 
 def rows() -> dict[str, Any]:
     """Name of a row -> how it is measured."""
-    return {name: lambda data, folder, name=name: students(name, data, folder) for name in STUDENTS}
+    return {name: lambda data, folder, name=name: students(name, data, folder) for name in PAIRS}
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def test_a_target_is_the_softened_answer_and_some_label(run_of: Any) -> None:
     run, source = run_of("pictures")
     data = run.data(source)
     network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
-    lesson, _ = lesson_of(data, network, run.folder, "cnn", None)
+    lesson, _ = lesson_of(data, network, run.folder, "cnn", None, 60.0)
     rows = data.rows("train")
     assert np.allclose(lesson.targets[rows].sum(axis=1), 1, atol=1e-5) and not lesson.targets[data.rows("test")].any()
     soft = np.sqrt(np.clip(scores(network, data.store, rows), 1e-7, 1))
@@ -189,7 +189,7 @@ def test_students_of_texts_learn_from_stretches_and_rows_without_labels(
     data = run.data(source)
     network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
     more = source.drop("label").head(50)
-    lesson, said = lesson_of(data, network, run.folder, "bag", more)
+    lesson, said = lesson_of(data, network, run.folder, "bag", more, 60.0)
     train = data.rows("train")
     new = lesson.store.split.train[len(train) :]
     assert len(new) == 50 + 2 * len(train) and f"{len(new):,} rows without labels" in said[1]

@@ -27,6 +27,14 @@ class Recipe(Scheduled):
             for p in rule.parameters:
                 p.grad = None
 
+    def tail(self, share: float) -> Recipe:
+        """The last `share` of the schedule, as a schedule of its own: for weights that have learned already."""
+
+        def late(rate: Rate) -> Rate:
+            return lambda done: rate(1 - share * (1 - done))
+
+        return Recipe([(rule, late(rate)) for rule, rate in self._rules])
+
 
 def adam(module: nn.Module, peak: float, decay: float, warmup: float = 0.05) -> Recipe:
     """AdamW, warmed up, then falling along a cosine to zero. Only matrices decay."""

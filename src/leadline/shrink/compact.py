@@ -1,5 +1,5 @@
-"""The same answers in fewer bytes: what a whole file spends on tables that are mostly zero, on Fourier transforms, and
-on names.
+"""The same answers in fewer bytes: what a whole file spends on tables that are mostly zero, on spellings, on Fourier
+transforms, and on names.
 
 A text's n-grams are numbered by a table of all hash buckets, most of which are 0 and the rest of which rise. Such a
 table is a set of buckets and a rank in it: a byte of marks and the number before it for each eight buckets (Jacobson
@@ -15,6 +15,7 @@ import numpy as np
 from leadline.graph.spectra import short_transforms
 from leadline.shrink.lookups import ranged
 from leadline.shrink.network import shorten
+from leadline.shrink.spellings import lowered
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +28,8 @@ MOST_BEFORE = 65_535  # marked entries before a word, as uint16
 
 
 def compact(model: onnx.ModelProto) -> None:
-    """Store rising tables as ranks and lookups as ranges, shorten Fourier transforms, and give values short names."""
+    """Words in one spelling, rising tables as ranks, lookups as ranges, short Fourier transforms, and short names."""
+    lowered(model)
     ranged(model)
     short_transforms(model)
     graph = model.graph

@@ -1,7 +1,8 @@
 """Students: smaller networks that learn a model's answers (Hinton, Vinyals and Dean 2015), by the engine of contenders.
 
 Enters: a teacher (shrink/teacher.py), and its contender's name. Leaves: trained networks of half, a quarter and an
-eighth of its width, and one of a cheaper architecture. Where the teacher reads what the student reads, it answers each
+eighth of its width, and one of a cheaper architecture; of a convolutional network also one that is cut out of it
+(shrink/pruning.py), and one whose stem strides further. Where the teacher reads what the student reads, it answers each
 batch as the student sees it, augmented and mixed (Beyer et al. 2022, 'A good teacher is patient and consistent'); else
 it answers the rows once, and rows without labels too (shrink/more_rows.py). No row of calib or test is seen.
 """
@@ -28,12 +29,17 @@ if TYPE_CHECKING:
     import onnx
     from torch import Tensor
 
-__all__ = ["Lesson", "Student", "readers", "students"]
+    from leadline.contenders.recipes import Recipe
+    from leadline.shrink.pruning import Wide
+
+__all__ = ["Design", "Lesson", "Student", "StudentRun", "designs", "readers", "students"]
 
 SHARES = (2, 4, 8)  # by which a student is narrower
 FLAT = (8, 32)  # the same of one without convolutions and hidden layers: its sums of embeddings need few columns
 CHEAPER = 2  # by which one of a cheaper architecture is narrower
 NARROWEST = 4  # channels, or hidden units
+CUT, LEAN = 2, 2  # the same of one that is cut out of its teacher, and of a lean one
+TUNED = 0.5  # share of a training's schedule, its last, by which what is cut out learns on
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,38 +59,62 @@ class Lesson:
     teacher: Teacher
     targets: np.ndarray  # float32 [rows, ...], as `Teacher.targets` has them; of train and valid rows
     truth: np.ndarray  # the same of labels alone, where there are some
+    wide: Wide | None = None  # the network of the run, which students can be cut out of
 
 
-class _StudentRun(_Run):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Design:
+    """What a student is like."""
+
+    contender: Deep
+    divisor: int  # of all that has a width
+    width: int = 0  # channels of its convolutions, where it has some
+    lean: bool = False  # whether its bodies are those that answer several times as fast
+    cut: bool = False  # whether it begins from the channels of the teacher that matter most
+
+    @property
+    def describe(self) -> str:
+        form = "lean " if self.lean else ""
+        return f"{form}{self.contender.name} of 1/{self.divisor} of the width{', cut out of the model' * self.cut}"
+
+
+class StudentRun(_Run):
     """One training of a student: a contender's, narrower, with the teacher's answers as labels."""
 
-    def __init__(self, contender: Deep, lesson: Lesson, clock: Clock, seed: int, size: tuple[int, int]) -> None:
-        """`size` is the width of its convolutions, and the divisor of all else that has a width."""
+    def __init__(self, design: Design, lesson: Lesson, clock: Clock, seed: int) -> None:
+        contender, divisor = design.contender, design.divisor
         bodies = bodies_of(lesson.store, contender.architectures)
         varied = any(body.augmentation or body.mix for body in bodies.values())
-        self._lesson, self._asks = (
-            lesson,
-            varied and lesson.teacher.inputs <= set(bodies),
-        )  # before labels are asked for
+        self._lesson, self._design = lesson, design
+        # Whether the teacher answers each batch; known before labels are asked for.
+        self.asks = varied and lesson.teacher.inputs <= set(bodies)
         super().__init__(contender, Data(store=lesson.store, clock=clock, threads=most_threads()), seed)
-        width, divisor = size
         self.scale = lesson.teacher.scale
         if self.conv is not None:
-            self.conv = dataclasses.replace(self.conv, widths=(width,) * len(self.conv.widths))
+            self.conv = dataclasses.replace(self.conv, widths=(design.width,) * len(self.conv.widths))
         self.trunk = tuple(max(NARROWEST, hidden // divisor) for hidden in self.trunk)
-        self.bodies = {name: _narrower(body, divisor) for name, body in self.bodies.items()}
+        self.bodies = {name: _narrower(body, design) for name, body in self.bodies.items()}
 
     @property
     def smaller(self) -> bool:
         """Whether anything of it is narrower."""
         return self.conv is not None or bool(self.trunk) or any(body.narrow for body in self.bodies.values())
 
+    def _optimizer(self) -> Recipe:
+        recipe = super()._optimizer()
+        if not self._design.cut or self._lesson.wide is None:
+            return recipe
+        from leadline.shrink.pruning import cut
+
+        cut(self._lesson.wide, self.net)
+        return recipe.tail(TUNED)
+
     def draw(self) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
         """A batch as it is augmented, with the teacher's answers to it."""
         import torch
 
         inputs, aims = super().draw()
-        if not self._asks:
+        if not self.asks:
             return inputs, aims
         batch = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in zip(self.names, inputs, strict=True)}
         teacher = self._lesson.teacher
@@ -96,17 +126,19 @@ class _StudentRun(_Run):
         """The truth where the teacher is asked batch by batch, else its answers."""
         import torch
 
-        return torch.from_numpy((self._lesson.truth if self._asks else self._lesson.targets)[rows])
+        return torch.from_numpy((self._lesson.truth if self.asks else self._lesson.targets)[rows])
 
     def _smoothing(self) -> float:
         return 0.0  # the teacher's answers are soft
 
 
-def _narrower(body: Body, divisor: int) -> Body:
+def _narrower(body: Body, design: Design) -> Body:
+    if design.lean and body.lean is not None:
+        return dataclasses.replace(body, build=body.lean)
     if body.narrow is None:
         return body
     narrow = body.narrow
-    return dataclasses.replace(body, build=lambda block, _: narrow(block, divisor))
+    return dataclasses.replace(body, build=lambda block, _: narrow(block, design.divisor))
 
 
 def students(
@@ -118,41 +150,57 @@ def students(
         network: of the model of the run, whose size is divided.
         notes: gets a sentence of each that had too little time.
     """
-    plan = _plan(contender, lesson.store)
-    clock, tried = Clock(seconds), set[tuple[str, int]]()
+    clock = Clock(seconds)
+    plan = designs(network, contender, lesson)
     with torch_threads():
-        for place, (chosen, divisor) in enumerate(plan):
+        for place, (name, design) in enumerate(plan.items()):
             share = clock.left() / (len(plan) - place)
-            widest = _width_of(network, chosen, lesson, seed)
-            width = max(NARROWEST, widest // divisor)
-            if (chosen.name, width if widest else -divisor) in tried:
-                continue
-            tried.add((chosen.name, width if widest else -divisor))
-            run = _StudentRun(chosen, lesson, Clock(share), seed, (width, divisor))
+            run = StudentRun(design, lesson, Clock(share), seed)
             if not run.smaller:
                 continue  # its size is that of its tables
             *_, fitted = run.fit(None)
             made: Any = fitted
-            name = f"student/{divisor}" if chosen is plan[0][0] else f"student {chosen.name}/{divisor}"
             if made.undertrained:
                 notes.append(f"{name} had {share:.0f} s, too little time to learn, and is left out; allow more for it.")
                 continue
             yield Student(
-                name=name, network=made.graph(), describe=f"{chosen.name} of 1/{divisor} of the width, "
-                f"{made.params:,} weights, taught in {share:.0f} s",
+                name=name, network=made.graph(),
+                describe=f"{design.describe}, {made.params:,} weights, taught in {share:.0f} s",
             )  # fmt: skip
 
 
-def _plan(contender: str, store: Tensors) -> list[tuple[Deep, int]]:
-    """Architectures and divisors: the model's own, or the first that reads the table; then the next cheaper one."""
-    found = readers(store)
+def designs(network: onnx.ModelProto, contender: str, lesson: Lesson) -> dict[str, Design]:
+    """Students by their names: the model's architecture, or the first that reads the table; then the next cheaper one.
+
+    Args:
+        network: of the model of the run, whose size is divided.
+        contender: that was shipped.
+    """
+    store, found = lesson.store, readers(lesson.store)
     if not found:
-        return []
-    own = next((place for place, each in enumerate(found) if each.name == contender), 0)
-    bodies = bodies_of(store, found[own].architectures).values()
+        return {}
+    place = next((place for place, each in enumerate(found) if each.name == contender), 0)
+    own, made = found[place], dict[str, Design]()
+    bodies = bodies_of(store, own.architectures).values()
+    widest = _width_of(network, own, lesson)
+
+    def add(name: str, width: int, **how: Any) -> None:
+        design = Design(width=max(NARROWEST, width // how["divisor"]) if width else 0, **how)
+        if not width or all(design != dataclasses.replace(each, divisor=design.divisor) for each in made.values()):
+            made[name] = design
+
+    if lesson.wide is not None and own.name == contender:
+        add(f"pruned/{CUT}", widest, contender=own, divisor=CUT, cut=True)
+    if any(body.lean for body in bodies):
+        add(f"lean/{LEAN}", widest, contender=own, divisor=LEAN, lean=True)
     flat = not any(body.widths for body in bodies) and any(body.narrow for body in bodies)
-    plan = [(found[own], divisor) for divisor in (FLAT if flat else SHARES)]
-    return plan if own == 0 else [*plan, (found[own - 1], CHEAPER)]
+    for divisor in FLAT if flat else SHARES:
+        add(f"student/{divisor}", widest, contender=own, divisor=divisor)
+    if place:
+        cheaper = found[place - 1]
+        width = _width_of(network, cheaper, lesson)
+        add(f"student {cheaper.name}/{CHEAPER}", width, contender=cheaper, divisor=CHEAPER)
+    return made
 
 
 def readers(store: Tensors) -> list[Deep]:
@@ -160,10 +208,10 @@ def readers(store: Tensors) -> list[Deep]:
     return [each for each in PORTFOLIO.values() if isinstance(each, Deep) and each.inputs(store)]
 
 
-def _width_of(network: onnx.ModelProto, contender: Deep, lesson: Lesson, seed: int) -> int:
+def _width_of(network: onnx.ModelProto, contender: Deep, lesson: Lesson) -> int:
     """The width at which the architecture has about as many weights as the network; 0 without convolutions."""
     data = Data(store=lesson.store, clock=Clock(1.0), threads=1)
-    run = _Run(contender, data, seed)
+    run = _Run(contender, data, 0)
     if run.conv is None:
         return 0
     weights = sum(int(np.prod(each.dims)) for each in network.graph.initializer)

@@ -7,37 +7,50 @@ the teacher reads other tensors than a student and cannot answer its batches.
 
 from __future__ import annotations
 
+import time
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.contenders.bodies import bodies_of
+from leadline.contenders.deep import Deep
+from leadline.contenders.earlier_network import NETWORK
+from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.contender import Clock, Data
 from leadline.shrink.distill import Lesson, readers
 from leadline.shrink.frontier import FinishedRun
 from leadline.shrink.more_rows import longer, unlabelled, variants
-from leadline.shrink.teacher import Teacher, teacher_of
+from leadline.shrink.network import scores
+from leadline.shrink.teacher import Teacher, raw_answers, teacher_of
 from leadline.system.cache import cache_folder
 from leadline.system.errors import LeadlineError
+from leadline.system.resources import most_threads
 from leadline.use.predict import source_to_predict
 
 if TYPE_CHECKING:
     import onnx
 
+    from leadline.core.tensors import Tensors
+    from leadline.shrink.pruning import Wide
+
 __all__ = ["lesson_of"]
 
 TIMES = 8  # variants of a train row
+TIMED = 64  # train rows by which the teacher is timed
 MOST_ROWS = 100_000  # of all train rows, and their variants
 
 
 def lesson_of(
-    data: FinishedRun, network: onnx.ModelProto, run: Path, contender: str, more: Any
+    data: FinishedRun, network: onnx.ModelProto, run: Path, contender: str, more: Any, seconds: float
 ) -> tuple[Lesson, list[str]]:  # fmt: skip
     """What students learn from, and what has to be said of it.
 
     Args:
         contender: that was shipped.
         more: a source of rows without labels, or None.
+        seconds: that the teacher may take, about, to answer variants.
 
     Raises:
         LeadlineError: the source cannot be read, or the task has no way to learn from rows without labels.
@@ -52,27 +65,48 @@ def lesson_of(
         cache = Path(data.settings.cache) if data.settings.cache else cache_folder()
         frames.append(unlabelled(model, source_to_predict(more, model, cache)))
     train = store.split.train
-    times = min(TIMES, MOST_ROWS // max(1, len(train)) - 1)
+    affordable = seconds / (_seconds_a_row(teacher, train) * max(1, len(train)))
+    times = min(TIMES, MOST_ROWS // max(1, len(train)) - 1, int(affordable))
     if times > 0 and not store.task.multilabel:
         frames.append(variants(data.table, model, train, times, data.settings.seed))
     names = sorted({tensor for each in readers(store) for tensor in each.inputs(store)} | teacher.inputs)
     own = np.sort(np.concatenate([train, store.split.valid]))
     taught, truth = teacher.taught(own)
-    made = longer(store, model, chain(*frames), names, lambda rows: _labels(teacher, rows))
+    made = longer(store, model, chain(*frames), names)
     full = made or store
     targets, labels = (np.zeros((len(full.labels), *taught.shape[1:]), np.float32) for _ in range(2))
     targets[own], labels[own] = taught, truth
     if made is not None:
         new = made.split.train[len(train) :]
-        targets[new] = labels[new] = teacher.softened(teacher.answers(new, made))
+        answers = teacher.answers(new, made)
+        targets[new] = labels[new] = teacher.softened(answers)
+        made.labels[new] = answers if store.task.numeric else answers.argmax(axis=1)
         said.append(f"They learned from {len(new):,} rows without labels too, which it answered.")
-    return Lesson(store=full, teacher=teacher, targets=targets, truth=labels), said
+    wide = _wide(network, store, run / "contenders" / contender / NETWORK, contender)
+    return Lesson(store=full, teacher=teacher, targets=targets, truth=labels, wide=wide), said
 
 
-def _labels(teacher: Teacher, rows: dict[str, np.ndarray]) -> np.ndarray:
-    """What stands for labels of rows that have none."""
-    answers = np.concatenate([
-        teacher.answers_to({name: values[start : start + 512] for name, values in rows.items()})
-        for start in range(0, len(next(iter(rows.values()))), 512)
-    ])  # fmt: skip
-    return answers if teacher.task.numeric else answers.argmax(axis=1)
+def _seconds_a_row(teacher: Teacher, rows: np.ndarray) -> float:
+    """That the teacher takes to answer one of many rows."""
+    spent = []
+    for few in (rows[:1], rows[:TIMED]):  # either loads it
+        began = time.perf_counter()
+        teacher.answers(few)
+        spent.append(time.perf_counter() - began)
+    return max(1e-9, spent[1] - spent[0]) / max(1, len(rows[:TIMED]) - 1)
+
+
+def _wide(network: onnx.ModelProto, store: Tensors, path: Path, contender: str) -> Wide | None:
+    """The network of the run, where it is one of convolutions alone and the run has kept it."""
+    deep = PORTFOLIO[contender]
+    if not isinstance(deep, Deep) or not path.exists():
+        return None
+    bodies = bodies_of(store, deep.architectures)
+    if len(bodies) != 1 or not all(body.widths for body in bodies.values()):
+        return None
+    from leadline.shrink.pruning import ROWS, wide
+
+    data = Data(store=store, clock=Clock(1.0), threads=1)
+    rows = np.sort(np.random.default_rng(0).permutation(store.split.train)[:ROWS])
+    raw = raw_answers(scores(network, store, rows, most_threads()), store.task, data.scale(), store.task.output_width)
+    return wide(path, store, bodies, rows, raw)

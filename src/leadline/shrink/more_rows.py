@@ -60,11 +60,12 @@ class _Joined:
 
 
 class Longer:
-    """A store with more train rows; their labels are the teacher's, and stand where a contender looks for some."""
+    """A store with more train rows; `labels` of theirs are zero until a teacher's answers are set in their place."""
 
-    def __init__(self, store: Tensors, more: dict[str, np.ndarray], labels: np.ndarray) -> None:
+    def __init__(self, store: Tensors, more: dict[str, np.ndarray]) -> None:
         self._store, self._more = store, more
-        self.labels = np.concatenate([np.asarray(store.labels), labels.astype(store.labels.dtype)])
+        rows = len(next(iter(more.values())))
+        self.labels = np.concatenate([np.asarray(store.labels), np.zeros(rows, store.labels.dtype)])
         split, new = store.split, np.arange(len(store.labels), len(self.labels))
         self.split = Split(
             train=np.concatenate([split.train, new]), valid=split.valid, calib=split.calib, test=split.test
@@ -101,13 +102,12 @@ class Longer:
 
 
 def longer(
-    store: Tensors, model: Model, frames: Iterable[tuple[pl.DataFrame, Path | None]], names: Sequence[str], labels: Any
-) -> Longer | None:  # fmt: skip
+    store: Tensors, model: Model, frames: Iterable[tuple[pl.DataFrame, Path | None]], names: Sequence[str]
+) -> Longer | None:
     """The store with the rows of some frames behind its own; None where there are none.
 
     Args:
         names: of the tensors that are read.
-        labels: {tensor: rows} -> labels of these rows.
     """
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     sessions: dict[str, Session] = {}
@@ -118,8 +118,7 @@ def longer(
                     parts[name].append(_filled(store, name, _encoded(store, sessions, columns, name)))
     if not parts[names[0]]:
         return None
-    more = {name: np.concatenate(found) for name, found in parts.items()}
-    return Longer(store, more, labels(more))
+    return Longer(store, {name: np.concatenate(found) for name, found in parts.items()})
 
 
 def _encoded(store: Tensors, sessions: dict[str, Session], columns: dict[str, Any], name: str) -> np.ndarray:

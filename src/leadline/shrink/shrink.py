@@ -204,9 +204,10 @@ def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Stude
     from leadline.shrink.lessons import lesson_of
 
     contender = str(bench.model.contract["contender"])
-    lesson, sentences = lesson_of(bench.data, bench.network, run, contender, settings.unlabelled)
+    seconds = settings.distill_seconds
+    lesson, sentences = lesson_of(bench.data, bench.network, run, contender, settings.unlabelled, seconds)
     bench.notes.extend(sentences)
-    yield from students(bench.network, contender, lesson, settings.distill_seconds, seed, bench.notes)
+    yield from students(bench.network, contender, lesson, seconds, seed, bench.notes)
 
 
 def _notes(chosen: Entry | None, bench: Bench) -> list[str]:

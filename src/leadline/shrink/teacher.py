@@ -24,11 +24,14 @@ from leadline.system.resources import most_threads
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["TAUGHT", "Teacher", "teacher_of"]
+    from leadline.core.task import Task
+
+__all__ = ["TAUGHT", "Teacher", "raw_answers", "teacher_of"]
 
 TEMPERATURE = 2.0  # divides the logarithms of the teacher's probabilities
 TAUGHT = 0.7  # share of them in the targets; the rest are the labels
 NEAREST = 1e-7  # of a probability to 0
+CLEAR = 1e-6  # of a probability to 0 or 1: what lies nearer has no more to teach in raw answers
 FEWEST = 200  # calib rows that choose a teacher
 
 
@@ -36,7 +39,7 @@ class Teacher:
     """Networks whose answers are averaged."""
 
     def __init__(self, networks: Sequence[onnx.ModelProto], store: Tensors) -> None:
-        self._networks, self._store, self.task = networks, store, store.task
+        self._networks, self.store, self.task = networks, store, store.task
         self._sessions: list[Session] | None = None
         self.scale = Data(store=store, clock=Clock(1.0), threads=1).scale()
 
@@ -50,7 +53,7 @@ class Teacher:
 
     def answers(self, rows: np.ndarray, store: Tensors | None = None) -> np.ndarray:
         """Probabilities float64 [n, classes], or values [n]."""
-        found = [scores(each, store or self._store, rows, most_threads()) for each in self._networks]
+        found = [scores(each, store or self.store, rows, most_threads()) for each in self._networks]
         return np.asarray(np.mean(np.stack(found).astype(np.float64), axis=0))
 
     def answers_to(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -74,7 +77,7 @@ class Teacher:
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The truth of rows as `softened` has it."""
-        truth = Data(store=self._store, clock=Clock(1.0), threads=1).encoded(rows, self.scale)
+        truth = Data(store=self.store, clock=Clock(1.0), threads=1).encoded(rows, self.scale)
         if self.task.numeric or self.task.multilabel:
             return np.asarray(truth, np.float32)
         return np.asarray(np.eye(len(self.task.classes), dtype=np.float32)[truth])
@@ -83,6 +86,17 @@ class Teacher:
         """What a student learns of some rows, and the truth of them."""
         truth = self.labels(rows)
         return TAUGHT * self.softened(self.answers(rows)) + (1 - TAUGHT) * truth, truth
+
+
+def raw_answers(answers: np.ndarray, task: Task, scale: tuple[float, float], columns: int) -> np.ndarray:
+    """What is behind an activation: log odds float64 [n, columns], or scaled values [n, 1]."""
+    if task.numeric:
+        return np.asarray((answers - scale[0]) / scale[1])[:, None]
+    p = np.clip(np.asarray(answers, np.float64), CLEAR, 1 - CLEAR)
+    if task.multilabel or columns == 1:
+        return np.asarray(np.log(p / (1 - p)))[:, -columns:]
+    logs = np.log(p)
+    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
 def teacher_of(network: onnx.ModelProto, store: Tensors, run: Path, shipped: str) -> tuple[Teacher, str]:

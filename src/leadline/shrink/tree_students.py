@@ -19,6 +19,7 @@ from leadline.core.contender import Clock, Data
 from leadline.core.tensors import Tensors
 from leadline.shrink.distill import Student
 from leadline.shrink.network import scores
+from leadline.shrink.teacher import raw_answers
 from leadline.shrink.trees import leaves_of, trees_of
 from leadline.system.resources import most_threads
 
@@ -32,7 +33,6 @@ SHARES = (3, 6, 12, 24)  # by which a student has fewer leaves
 LEAVES = 31  # of a tree
 MOST_ROWS = 100_000  # times outputs, each of which has trees of its own
 LEARNING = (6.0, 0.05, 0.3)  # the rate is the first over the rounds, within the other two
-NEAREST = 1e-6  # of a probability to 0 or 1: what lies nearer has no more to teach
 
 
 def tree_students(network: onnx.ModelProto, store: Tensors, seed: int) -> Iterator[Student]:
@@ -42,7 +42,8 @@ def tree_students(network: onnx.ModelProto, store: Tensors, seed: int) -> Iterat
     rows = np.concatenate([store.split.train, store.split.valid])
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[: MOST_ROWS // outputs])
     scale = Data(store=store, clock=Clock(1.0), threads=1).scale()
-    raw = _raw(scores(network, store, rows, most_threads()), store, scale)
+    answers = scores(network, store, rows, most_threads())
+    raw = raw_answers(answers, store.task, scale, store.task.columns)
     x = matrix(store, plan, rows)
     for share in SHARES:
         rounds = leaves_of(network) // (share * LEAVES * outputs)
@@ -55,18 +56,6 @@ def tree_students(network: onnx.ModelProto, store: Tensors, seed: int) -> Iterat
             name=f"trees taught/{share}", describe=f"{rounds:,} rounds of trees of {LEAVES} leaves, taught by all",
             network=fitted.graph(),
         )  # fmt: skip
-
-
-def _raw(answers: np.ndarray, store: Tensors, scale: tuple[float, float]) -> np.ndarray:
-    """What trees add up to: log odds [n, columns], or scaled values [n, 1]."""
-    task = store.task
-    if task.numeric:
-        return np.asarray((answers - scale[0]) / scale[1])[:, None]
-    p = np.clip(np.asarray(answers, np.float64), NEAREST, 1 - NEAREST)
-    if task.multilabel or task.columns == 1:
-        return np.asarray(np.log(p / (1 - p)))[:, -task.columns :]
-    logs = np.log(p)
-    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
 def _fitted(x: np.ndarray, y: np.ndarray, categories: Any, rounds: int, seed: int) -> lightgbm.Booster:

@@ -75,6 +75,12 @@ def _convolution(block: Block, width: int) -> Any:
     return ConvBody(*_size_of(block), base=width)
 
 
+def _lean_convolution(block: Block, width: int) -> Any:
+    from leadline.nets.cnn import ConvBody
+
+    return ConvBody(*_size_of(block), base=width, lean=True)
+
+
 def _patches(block: Block, width: int) -> Any:
     from leadline.nets.vit import PatchBody
 
@@ -101,8 +107,8 @@ class Image(Kind):
     bodies = {
         DENSE: Body(build=_pixel_body, prepared=2_000, alike=("channels",)),
         CONVOLUTION: Body(
-            build=_convolution, widths=(16, 24, 32, 48, 64), batch=256, passes=60, prepared=2_000,
-            augmentation=_augmentation, alike=("channels",),
+            build=_convolution, lean=_lean_convolution, widths=(16, 24, 32, 48, 64), batch=256, passes=60,
+            prepared=2_000, augmentation=_augmentation, alike=("channels",),
         ),
         PATCH_ATTENTION: Body(
             build=_patches, batch=64, passes=60, prepared=2_000, peak=2e-3, decay=5e-2, smoothing=0.1,
