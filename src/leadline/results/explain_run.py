@@ -1,4 +1,4 @@
-"""The test rows of a finished run, as an explanation of its model takes them."""
+"""The test rows of a finished run, as an explanation of its model takes them: these rows alone are decoded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leadline.dataset.store import Store
 from leadline.dataset.table import Table, take
 from leadline.kinds import KINDS
 from leadline.metrics.multilabel import unpacked
 from leadline.results.run import Run
-from leadline.results.run_data import RunData
+from leadline.results.run_rows import RunRows
 from leadline.use.explain.explain import Effort, check_task, explain
 from leadline.use.explain.gradients import graded
 from leadline.use.explain.layers import HELD, LEARNED, depth_of
@@ -33,7 +32,7 @@ def explain_run(
     """
     model = run.model
     check_task(model)
-    data = run.data()
+    data = RunRows.open(run)
     sample = sample_of(data, model, rows)
     found = explain(model, sample, effort=Effort(gradients=graded(model, gradients, len(sample.shown))))
     if not layers:
@@ -43,18 +42,18 @@ def explain_run(
 
 
 def sample_of(
-    data: RunData, model: Model, rows: Sequence[int] | None, part: str = "test", context: int | None = None
+    data: RunRows, model: Model, rows: Sequence[int] | None, part: str = "test", context: int | None = None
 ) -> Sample:  # fmt: skip
     """Rows of a part of the split; `rows` are positions in it, from 0."""
-    return rows_of(data.table, data.store, model, part, rows, context, f"the {part} part of {data.run.folder}")
+    name = f"the {part} part of {data.run.folder}"
+    return rows_of(data.table, data.rows(part), model, rows, context or context_of(model), name)
 
 
 def rows_of(
-    table: Table, store: Store, model: Model, part: str, rows: Sequence[int] | None, context: int | None, name: str
+    table: Table, places: np.ndarray, model: Model, rows: Sequence[int] | None, context: int, name: str
 ) -> Sample:  # fmt: skip
-    """Rows of a part of the split of a table with all labels; `rows` are positions in the part, from 0."""
-    places = np.asarray(getattr(store.split, part))
-    numbers, shown = choose(len(places), rows, context or context_of(model), name)
+    """Rows of a table with all labels; `rows` are positions in `places`, from 0; `context`: others to compare with."""
+    numbers, shown = choose(len(places), rows, context, name)
     columns = list(model.contract["inputs"])
     order = np.argsort(places[numbers], kind="stable")  # `take` gives rows in the order of the table
     frame = take(table.frame, places[numbers], columns)[np.argsort(order, kind="stable").tolist()]
@@ -65,7 +64,7 @@ def rows_of(
         if KINDS[model.contract["inputs"][column]["kind"]].variable_shape
         for place, why in decoded[column].bad.items()
     }
-    labels, task = np.asarray(table.labels[places])[numbers], store.task
+    labels, task = np.asarray(table.labels[places[numbers]]), table.task
     labels = unpacked(labels, len(task.classes)).astype(bool) if task.multilabel else labels
     values = {column: decoded[column].values for column in columns}
     return assembled(name, len(places), numbers, values, frame, labels, shown, bad)

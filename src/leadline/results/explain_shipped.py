@@ -54,7 +54,9 @@ def explain_shipped(folder: Path, table: Table, store: Store, shipment: Shipment
     until = time.monotonic() + seconds
     model = Model(folder / MODEL)
     joint = is_joint(model)
-    sample = rows_of(table, store, model, "test", None, CONTEXT_JOINT if joint else CONTEXT, "the test rows")
+    sample = rows_of(
+        table, store.split.test, model, None, CONTEXT_JOINT if joint else CONTEXT, "the test rows"
+    )  # fmt: skip
     scorer = Scorer(model, until)
     count = TIMED_JOINT if joint else TIMED
     timed = [sample.rows[i % len(sample.rows)] for i in range(count)]

@@ -34,7 +34,7 @@ from leadline.system.errors import SourceError
 from leadline.system.os_errors import spoken
 from leadline.use.model import Model
 
-__all__ = ["RunData", "find_again"]
+__all__ = ["RunData", "differs", "find_again", "tested"]
 
 CONTENDERS = "contenders"  # folders of predictions, in the run folder
 
@@ -145,15 +145,25 @@ def _unread(test: np.ndarray, store: Store) -> np.ndarray:
     return np.setdiff1d(test, np.concatenate([*vars(store.split).values(), [row for row, _ in store.bad]]))
 
 
-def _check(run: Run, split: Split) -> None:
-    """That the rows are split as in the run: another version may read or split them in another way."""
+def tested(run: Run, columns: list[str]) -> pl.DataFrame:
+    """Columns of what the run has written of each test row. Raises SourceError where it cannot be read."""
     path = run.folder / "predictions.parquet"
     try:
-        tested = pl.read_parquet(path, columns=["row"])["row"].to_numpy()
+        return pl.read_parquet(path, columns=columns)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"{path} is missing or damaged; start the run again with leadline fit.") from error
-    if split.counts() != run.result["rows"] or not np.array_equal(tested, split.test):
-        raise SourceError(
-            f"The rows of {run.folder} are split in another way by this version of Leadline (the run was made by "
-            f"{run.result['leadline']}); start the run again with leadline fit."
-        )
+
+
+def differs(run: Run) -> SourceError:
+    """The error where another version reads or splits rows in another way."""
+    return SourceError(
+        f"The rows of {run.folder} are split in another way by this version of Leadline (the run was made by "
+        f"{run.result['leadline']}); start the run again with leadline fit."
+    )
+
+
+def _check(run: Run, split: Split) -> None:
+    """That the rows are split as in the run."""
+    rows = tested(run, ["row"])["row"].to_numpy()
+    if split.counts() != run.result["rows"] or not np.array_equal(rows, split.test):
+        raise differs(run)

@@ -5,9 +5,9 @@ Source: Sundararajan et al. 2017. The file has no gradients, so its graph is com
 
 The path goes in a straight line from a row without content (`Kind.emptied`; of columns of a table from the mean of
 other rows, of words from no word) to the row, where the first values are that have gradients: pixels, samples, steps,
-embeddings, and the bins of numbers. The integral is by Gauss-Legendre quadrature on more and more segments, until the
-effects add up to the change of the margin within `WITHIN` of the margins. A share of the change alone would say nothing
-where a path ends about where it began.
+embeddings, and the bins of numbers. The integral (quadrature.py) is refined until the effects add up to the change of
+the margin within `WITHIN` of that change. Where a path ends about where it began, a share of the change says nothing:
+then within the same share of `LEAST`.
 
 Enters: a model, a sample and places in it. Leaves: effects by column, and maps of pictures, sounds and series.
 """
@@ -25,6 +25,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.system.errors import ModelError
 from leadline.use.explain.graph import RAW, blocks_of, feeds_of, is_network, is_shortened, loaded, with_outputs
+from leadline.use.explain.quadrature import Path, integral
 from leadline.use.explain.sample import SHOWN, Row, Sample
 
 if TYPE_CHECKING:
@@ -33,11 +34,9 @@ if TYPE_CHECKING:
     from leadline.graph.torch_import import Interpreter
     from leadline.use.model import Model
 
-WITHIN = 0.009  # of the margins: a hundredth is allowed
-SEGMENTS = (1, 2, 4, 8, 16, 32)  # of the path, until it is so, and for a table, of which a pass costs little,
-SEGMENTS_JOINT = (16, 64, 256, 1_024)
-NODES = 16  # of each segment
-GRADED = 3  # power by which segments are narrower at the start: a logarithm of loudness is steep near silence
+WITHIN = 0.009  # of the change of the margin: a hundredth is allowed
+LEAST = 0.1  # log odds, and of values their standard deviations: the share is of no smaller change
+MOST_POINTS, MOST_POINTS_JOINT = 1_024, 8_192  # of a path; of a table a pass costs little
 MIXING = {"Concat", "Gemm", "MatMul", "Conv"}  # operators whose outputs depend on several columns
 AT_ONCE, AT_ONCE_JOINT = 32, 2_048  # points in one pass
 OTHERS = 60  # rows whose mean is the start of a table's columns
@@ -45,13 +44,17 @@ OTHERS = 60  # rows whose mean is the start of a table's columns
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """Of one row: effects by column, maps by column, the margin at both ends of the path, and the points used."""
+    """Of one row: effects by column, maps by column, the margin at both ends of the path, and the points used.
+
+    `least`: the change of the margin that is as good as none.
+    """
 
     columns: Mapping[str, float]
     maps: Mapping[str, np.ndarray]  # float64 [height, width], [samples] or [steps], as they are encoded
     encoded: Mapping[str, np.ndarray]  # the values under each map
     ends: tuple[float, float]
     points: int
+    least: float = LEAST
 
     @property
     def change(self) -> float:
@@ -60,9 +63,8 @@ class Gradients:
 
     @property
     def error(self) -> float:
-        """How far the effects are from adding up, of the change or of the larger margin, whichever is more."""
-        largest = max(abs(self.change), *map(abs, self.ends), 1e-9)
-        return abs(sum(self.columns.values()) - self.change) / largest
+        """How far the effects are from adding up to the change, as a share of it, or of `least` where it is smaller."""
+        return abs(sum(self.columns.values()) - self.change) / max(abs(self.change), self.least)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,7 @@ class _Integrating:
                       self.blocks.items()}  # fmt: skip
         self.leaves = [leaf for block in self.blocks for leaf in self._leaves_of(block)]
         self.starts = self._means()
+        self.least = LEAST
 
     def _encoded(self, row: Row) -> dict[str, np.ndarray]:
         """What the network reads of a row."""
@@ -177,7 +180,9 @@ class _Integrating:
     def rows(self, rows: Sequence[Row], outputs: Sequence[int]) -> list[Gradients]:
         """One after the other, the points of a path in a batch."""
         found = []
-        scale = self._scale(rows) if self.model.task.numeric else 1.0
+        scale = 1.0
+        if self.model.task.numeric:
+            scale, self.least = self._scale(rows)
         for row, output in zip(rows, outputs, strict=True):
             encoded = self._encoded(row)
             empty = {
@@ -187,15 +192,16 @@ class _Integrating:
             found.append(self._row(encoded, self._values(encoded), self._values(empty), output, scale))
         return found
 
-    def _scale(self, rows: Sequence[Row]) -> float:
-        """By which a raw value becomes one in the unit of the target: the file does so after the network."""
+    def _scale(self, rows: Sequence[Row]) -> tuple[float, float]:
+        """By which a raw value becomes one in the unit of the target, as the file does; and `LEAST` in that unit."""
         from leadline.use.explain.scorer import Scorer
 
-        many = [*rows, *self.others][: max(2, len(rows))]
+        many = [*rows, *self.others]
         raw = self._held(many, [RAW])[RAW][:, 0].double().numpy()
         answers = Scorer(self.model).scores(many)[:, 0]
         low, high = int(raw.argmin()), int(raw.argmax())
-        return float((answers[high] - answers[low]) / (raw[high] - raw[low])) if raw[high] > raw[low] else 1.0
+        scale = float((answers[high] - answers[low]) / (raw[high] - raw[low])) if raw[high] > raw[low] else 1.0
+        return scale, max(LEAST * float(answers.std()), 1e-9)
 
     def _row(
         self, encoded: Mapping[str, np.ndarray], here: Mapping[str, Tensor], empty: Mapping[str, Tensor], output: int,
@@ -221,43 +227,35 @@ class _Integrating:
             )
         margins = float(first[0]), float(last[0])
         joint = all(kind.joint for kind in self.kinds.values())
-        for segments in SEGMENTS_JOINT if joint else SEGMENTS:
-            sums = self._integral(given, ends, output, segments, AT_ONCE_JOINT if joint else AT_ONCE)
-            sums = {name: scale * each for name, each in sums.items()}
-            found = self._made(sums, encoded, margins, NODES * segments)
-            if found.error <= WITHIN:
-                break
-        return found
+        sums, points = integral(
+            self._path(given, ends, output, scale), margins,
+            allowed=WITHIN * max(abs(margins[1] - margins[0]), self.least),
+            most=MOST_POINTS_JOINT if joint else MOST_POINTS, at_once=AT_ONCE_JOINT if joint else AT_ONCE,
+        )  # fmt: skip
+        return self._made(sums, encoded, margins, points)
 
-    def _integral(
-        self, given: Mapping[str, Tensor], ends: Mapping[str, tuple[Tensor, Tensor]], output: int, segments: int,
-        at_once: int,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        """The effect of each element of each leaf, float64."""
+    def _path(
+        self, given: Mapping[str, Tensor], ends: Mapping[str, tuple[Tensor, Tensor]], output: int, scale: float
+    ) -> Path:  # fmt: skip
+        """The margin on the way from start to end, and what each element of each leaf adds to its slope."""
         import torch
 
-        nodes, weights = np.polynomial.legendre.leggauss(NODES)
-        edges = np.linspace(0, 1, segments + 1) ** GRADED
-        wide = np.diff(edges)[:, None]
-        shares = (edges[:-1, None] + wide * (nodes + 1) / 2).ravel()
-        weights = (wide * weights / 2).ravel()
-        sums = {name: np.zeros(end.shape[1:], np.float64) for name, (_, end) in ends.items()}
-        for first in range(0, len(shares), at_once):
-            part = shares[first : first + at_once]
-            held = {name: each.expand(len(part), *each.shape[1:]) for name, each in given.items()}
-            path = {}
+        def path(shares: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            held = {name: each.expand(len(shares), *each.shape[1:]) for name, each in given.items()}
+            at = {}
             for name, (start, end) in ends.items():
-                at = torch.tensor(part, dtype=end.dtype).reshape(-1, *[1] * (end.ndim - 1))
-                path[name] = (start + at * (end - start)).detach().requires_grad_(True)
-            _margin(self.model, self.network(held, path)[RAW], output).sum().backward()  # type: ignore[no-untyped-call]
-            by = weights[first : first + at_once]
+                share = torch.tensor(shares, dtype=end.dtype).reshape(-1, *[1] * (end.ndim - 1))
+                at[name] = (start + share * (end - start)).detach().requires_grad_(True)
+            margin = _margin(self.model, self.network(held, at)[RAW], output)
+            margin.sum().backward()  # type: ignore[no-untyped-call]
+            slopes = {}
             for name, (start, end) in ends.items():
-                slope = path[name].grad
-                if slope is None:
-                    continue
-                moved = np.tensordot(by, slope.double().numpy(), axes=1)
-                sums[name] += np.nan_to_num(moved * (end - start)[0].double().numpy())
-        return sums
+                slope = at[name].grad
+                moved = torch.zeros_like(at[name]) if slope is None else slope * (end - start)
+                slopes[name] = scale * np.nan_to_num(moved.detach().numpy())
+            return scale * margin.detach().double().numpy(), slopes
+
+        return path
 
     def _made(
         self, sums: Mapping[str, np.ndarray], encoded: Mapping[str, np.ndarray], ends: tuple[float, float],
@@ -276,7 +274,9 @@ class _Integrating:
             if effects.shape == own.shape:
                 maps[names[0]] = effects.sum(axis=-1) if effects.ndim > 1 else effects
                 under[names[0]] = own
-        return Gradients(columns=columns, maps=maps, encoded=under, ends=ends, points=points)
+        return Gradients(
+            columns=columns, maps=maps, encoded=under, ends=ends, points=points, least=self.least
+        )  # fmt: skip
 
 
 def _first_floats(network: Interpreter, values: Mapping[str, Tensor], name: str) -> list[str]:

@@ -105,7 +105,8 @@ class PartEffects:
 class PathEffects:
     """Integrated gradients of a row: effects of columns on the margin before calibration, from a row without content.
 
-    `error` is how far they are from adding up to the `change` of that margin, as a share of it or of the larger margin.
+    `error` is how far they are from adding up to the `change` of that margin, as a share of it, or of 0.1 log odds (of
+    values: of 0.1 standard deviations of the answers) where it is smaller.
     """
 
     columns: Mapping[str, float]

@@ -75,7 +75,7 @@ def completeness(found: Explanation) -> str | None:
         return None
     rows = f"{len(errors):,} row{'' if len(errors) == 1 else 's'}"
     return (
-        f"Integrated gradients add up to the change of the margin but for {100 * max(errors):.2g}% of the margins at "
+        f"Integrated gradients add up to the change of the margin but for {100 * max(errors):.2g}% of that change at "
         f"most ({rows})."
     )
 
