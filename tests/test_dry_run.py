@@ -81,7 +81,7 @@ def test_folders_of_pictures_texts_and_numbers(look: Run, tmp_path: Path, messag
         Image.fromarray(np.full((9, 9), i % 2 * 150 + i, np.uint8)).save(folder / f"{i}.png")
     code, out, _ = look("pictures")
     assert code == 0 and "eligible contenders: mlp, cnn (deep)" in out
-    assert "images, 15 rows to learn from, 7 a class" in out
+    assert "images, 15 rows to learn from, 7 a class on average" in out
 
     messages().write_csv(tmp_path / "messages.csv")
     code, out, _ = look("messages.csv", "--target", "label")
@@ -188,6 +188,7 @@ def test_a_folder_that_may_only_be_read(look: Run, table: Path, tmp_path: Path) 
 def test_a_model_to_be_read(look: Run, table: Path) -> None:
     code, out, _ = look("table.csv", "--target", "y", "--interpretable")
     assert code == 0 and "whoever must explain each answer needs a model that can be read" in out
+    assert "tree" in out.split("against")[1].splitlines()[0]  # as fit would race
 
 
 def test_weights_that_cannot_be_read_or_are_not_used_are_reported(

@@ -12,21 +12,27 @@ import pytest
 import leadline as ll
 from leadline.cli.progress import farewell
 
+NEEDS = {"conditions": ["--interpretable"], "excluded": {"linear": "nobody can read how it answers"}}
+
 
 @pytest.mark.parametrize(
-    ("winner", "warnings", "status", "why"),
+    ("winner", "warnings", "status", "needs", "why"),
     [
-        (None, ["2 classes have fewer than 10 rows."], "skipped", "no contender finished."),
-        (None, [], "failed", "no contender finished. linear: the sea is too deep."),
-        ("mlp", ["rows were set aside", "mlp could not be exported."], "failed", "mlp could not be exported."),
+        (None, ["2 classes have fewer than 10 rows."], "skipped", None, "no contender finished."),
+        (None, [], "failed", None, "no contender finished. linear: the sea is too deep."),
+        ("mlp", ["rows were set aside", "mlp could not be exported."], "failed", None, "mlp could not be exported."),
+        (None, [], "finished", NEEDS, "no contender that finished satisfies --interpretable."),
     ],
 )
-def test_nothing_shipped_has_its_own_reason(winner: str | None, warnings: list[str], status: str, why: str) -> None:
+def test_nothing_shipped_has_its_own_reason(
+    winner: str | None, warnings: list[str], status: str, needs: Any, why: str
+) -> None:
     contenders = [{"name": "baseline", "status": "finished"}, {"name": "linear", "status": status}]
     contenders[1]["why"] = "the sea is too deep"
     run: Any = SimpleNamespace(
         result={
             "shipped": None, "warnings": warnings, "budget_s": 30.0, "spent_s": 3.0, "contenders": contenders,
+            "needs": needs,
         },
         folder=Path("run"),
         verdict=SimpleNamespace(answer="unsure", why="Nothing finished.", winner=winner),

@@ -68,7 +68,7 @@ def test_a_table_is_for_trees(expected: Any, mixed: Any) -> None:
         "The textbook usually expects classical models to win here, because boosted trees beat networks on tables "
         "under about 50,000 rows (Grinsztajn et al. 2022; McElfresh et al. 2023)."
     )
-    assert found.reasons[0].finding == "columns, 20,000 rows to learn from, 10,000 a class"
+    assert found.reasons[0].finding == "columns, 20,000 rows to learn from, 10,000 a class on average"
     assert "(2 of numbers, 1 of categories, 1 of times)" in found.reasons[1].finding
     assert found.reasons[-1].finding == "300 s on 4 cores, 16 GB, no GPU used: enough for a network to learn something"
     assert [r.points_to for r in found.reasons] == ["classical", "classical", "either"]

@@ -123,7 +123,9 @@ def _checked(source: Source, settings: Settings) -> Check:
         blocks = _decoded(table, parts, settings, problems, notes)
         if blocks is not None:
             able, settings = _tried(
-                lambda s: eligible_contenders(_Sketch(blocks, table.task), s.only, False, s.seconds), settings, problems
+                lambda s: eligible_contenders(_Sketch(blocks, table.task), s.only, s.interpretable, s.seconds),
+                settings,
+                problems,
             )
             names = able or []
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}

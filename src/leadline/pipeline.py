@@ -24,7 +24,7 @@ from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders
 from leadline.race.finalization_time import explaining
-from leadline.race.init import begun_from
+from leadline.race.init import begun_from, check_init
 from leadline.race.journal import Journal
 from leadline.race.judge import judge
 from leadline.race.repeats import Population
@@ -52,6 +52,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
         journal = ends.enter_context(closing(Journal(folder / "journal.jsonl", context.began, context.watch)))
         monitor, _ = ends.enter_context(MemoryMonitor()), ends.enter_context(in_use(context.cache))
         stages = _begin(context, journal)
+        check_init(context)
         data, warnings = _prepare(context, stages)
         start = _starter(context, data.store, stages)
         with closing(start(data.store, settings.seed)) as race:

@@ -151,12 +151,14 @@ def _sentence(answer: str, sure: str, because: str) -> str:
 
 
 def _amount(table: Table, book: Textbook, train: int) -> str:
-    """'images, 45,000 rows to learn from, 4,500 a class'"""
+    """'images, 45,000 rows to learn from, 4,500 a class on average'"""
     text = f"{book.data}, {book.amount.format(train)} to learn from"
     if any(KINDS[column.kind].corpus for column in table.inputs):
         return text
     classes = len(table.task.classes)
-    return f"{text}, {train // classes:,} a class" if classes else f"{text}, a number to predict"
+    if table.task.multilabel:
+        return f"{text}, {classes:,} labels"
+    return f"{text}, {train // classes:,} a class on average" if classes else f"{text}, a number to predict"
 
 
 def _shape(table: Table, book: Textbook, train: int, ordered: int) -> list[Reason]:

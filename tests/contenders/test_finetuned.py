@@ -24,6 +24,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds.text.bert import encoder
 from leadline.kinds.text.trainable import TrainableBert
 from leadline.race.entry import eligible_contenders
+from leadline.system.errors import LeadlineError
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,10 @@ def test_it_races_on_one_text_with_a_body_alone(prepare: Any, messages: Any, sto
     assert "finetuned" in eligible_contenders(store, None)
     assert "finetuned" not in eligible_contenders(prepare(messages(), target="label").store, None)
     two = messages(240).with_columns(other=pl.col("text").reverse())
-    assert "finetuned" not in eligible_contenders(prepare(two, target="label", weights=str(tiny_bert)).store, None)
+    texts = prepare(two, target="label", weights=str(tiny_bert)).store
+    assert "finetuned" not in eligible_contenders(texts, None)
+    with pytest.raises(LeadlineError, match="--only finetuned needs one column of texts, .* --only pretrained takes"):
+        eligible_contenders(texts, "finetuned")
 
 
 def test_a_short_race_leaves_it_out_with_a_sentence(messages: Any, tiny_bert: Path, tmp_path: Path) -> None:

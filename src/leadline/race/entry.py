@@ -17,7 +17,7 @@ from leadline.core.contender import Contender
 from leadline.core.executor import Handle
 from leadline.dataset.store import Store
 from leadline.kinds import KINDS
-from leadline.kinds.weights import INSTALL
+from leadline.kinds.weights import INSTALL, body_of
 from leadline.system.errors import LeadlineError
 
 
@@ -119,4 +119,13 @@ def _no_body(word: str, store: Store) -> str:
     """Why a contender that needs a pretrained body cannot race."""
     if not any(KINDS[block.kind].pretrained for block in store.blocks):
         return f"--only {word} needs a pretrained body, and there is none for columns of these kinds."
+    if any(body_of(block) for block in store.blocks):
+        return (
+            f"--only {word} needs one column of texts, to train its body further; --only pretrained takes these "
+            "columns."
+        )
+    if any(body.find() for block in store.blocks for body in KINDS[block.kind].pretrained):
+        return (
+            f"--only {word} needs a pretrained body, and --weights (or LEADLINE_WEIGHTS) leaves out the installed one."
+        )
     return f"--only {word} needs a pretrained body: {INSTALL}, or name a folder of weights by --weights."

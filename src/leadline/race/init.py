@@ -18,7 +18,7 @@ from leadline.race.context import RunContext
 from leadline.race.journal import Journal
 from leadline.system.errors import SourceError
 
-__all__ = ["begun_from", "networks"]
+__all__ = ["begun_from", "check_init", "networks"]
 
 LEAVE = "leave out --init"
 
@@ -26,18 +26,12 @@ LEAVE = "leave out --init"
 def begun_from(context: RunContext, store: Store, names: Sequence[str], journal: Journal) -> dict[str, Path]:
     """{contender: the network that it begins from}; none without --init. The journal holds their digests.
 
-    Raises SourceError where there is no body to take, where the rows are those that it was trained on, or where an
-    earlier go at this run began from others.
+    Raises SourceError where there is no body to take, or where an earlier go at this run began from others.
     """
     if context.settings.init is None:
         return {}
     folder, past = Path(context.settings.init), context.past
     found = networks(folder, store, names)
-    if history.read(folder).digest == context.source.digest:
-        raise SourceError(
-            f"--init {folder} was trained on these rows, of which some would be tested on here; name a run on other "
-            f"data, or {LEAVE}."
-        )
     digests = {name: EarlierNetwork.read(path).digest for name, path in found.items()}
     if past is not None and past.init is not None and past.init != digests:
         raise SourceError(
@@ -48,21 +42,27 @@ def begun_from(context: RunContext, store: Store, names: Sequence[str], journal:
     return found
 
 
+def check_init(context: RunContext) -> None:
+    """Refuse, before any row is encoded, a folder without networks, or a run on these rows."""
+    if context.settings.init is None:
+        return
+    folder = Path(context.settings.init)
+    _kept(folder)
+    if history.read(folder).digest == context.source.digest:
+        raise SourceError(
+            f"--init {folder} was trained on these rows, of which some would be tested on here; name a run on other "
+            f"data, or {LEAVE}."
+        )
+
+
 def networks(folder: Path, store: Store, names: Sequence[str]) -> dict[str, Path]:
     """{contender: the network of that name in a run folder}, of those that have a body in common with it."""
-    if not (folder / "result.json").is_file():
-        raise SourceError(f"--init {folder} holds no finished run; leadline runs lists those in ./runs.")
+    kept = _kept(folder)
     able = {name: contender for name in names if isinstance(contender := PORTFOLIO[name], Begins)}
     if not able:
         raise SourceError(
             f"--init {folder} cannot be used: none of the contenders of this run ({', '.join(names)}) can begin from "
             f"an earlier network; {LEAVE}."
-        )
-    kept = {path.parent.name: path for path in sorted(folder.glob(f"contenders/*/{NETWORK}"))}
-    if not kept:
-        raise SourceError(
-            f"--init {folder} keeps no network: none finished in that run, or an earlier version of Leadline made it; "
-            f"name another run, or {LEAVE}."
         )
     both = [name for name in able if name in kept]
     if not both:
@@ -75,3 +75,16 @@ def networks(folder: Path, store: Store, names: Sequence[str]) -> dict[str, Path
         name = both[0]
         raise SourceError(f"The {name} of --init {folder} has no body for these columns: {why[name]}.")
     return {name: kept[name] for name in both if why[name] is None}
+
+
+def _kept(folder: Path) -> dict[str, Path]:
+    """{contender: its network} of a run folder."""
+    if not (folder / "result.json").is_file():
+        raise SourceError(f"--init {folder} holds no finished run; leadline runs lists those in ./runs.")
+    kept = {path.parent.name: path for path in sorted(folder.glob(f"contenders/*/{NETWORK}"))}
+    if not kept:
+        raise SourceError(
+            f"--init {folder} keeps no network: none finished in that run, or an earlier version of Leadline made it; "
+            f"name another run, or {LEAVE}."
+        )
+    return kept
