@@ -46,6 +46,7 @@ class Pair:
     student: str  # its name on the frontier
     form: str  # how its weights are stored there
     seconds: float  # of each training
+    answers: float = 60.0  # seconds that the teacher may take to answer more rows
     beside: str = "alone"  # or the name of a student of as many bytes
 
 
@@ -56,13 +57,13 @@ PAIRS: dict[str, Pair] = {
     ),
     "sst2-states": Pair(
         data="sst2", settings={"only": "pretrained,bag,linear", "budget": "260s"}, student="student/32",
-        form="int8 tables", seconds=20.0,
+        form="int8 tables", seconds=20.0, answers=200.0,
     ),
     "cifar10": Pair(
-        data="cifar10", settings={"only": "cnn", "budget": "180s"}, student="lean/2", form="int8", seconds=60.0
+        data="cifar10", settings={"only": "cnn", "budget": "240s"}, student="lean/2", form="int8", seconds=50.0
     ),
     "cifar10-cut": Pair(
-        data="cifar10", settings={"only": "cnn", "budget": "180s"}, student="pruned/2", form="int8", seconds=60.0,
+        data="cifar10", settings={"only": "cnn", "budget": "240s"}, student="pruned/2", form="int8", seconds=50.0,
         beside="student/2",
     ),
 }  # fmt: skip
@@ -85,7 +86,7 @@ def students(name: str, data_folder: Path, folder: Path) -> Found:
     chooses, judges = halves(len(test), None, 0, whole=False)
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(data, data.model, Chosen(part="test", rows=test, chooses=chooses, judges=judges), Path(scratch))
-        lesson, said = lesson_of(data, bench.network, made.folder, contender, None, SEEDS * pair.seconds)
+        lesson, said = lesson_of(data, bench.network, made.folder, contender, None, pair.answers)
         print(*said, sep="\n")
         plan = designs(bench.network, contender, lesson)
         truth = data.table.labels[test]

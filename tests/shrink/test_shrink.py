@@ -162,7 +162,7 @@ def test_students_are_taught_and_quantised(run_of: Any, tmp_path: Path, monkeypa
     run, source = run_of("pictures")
     found = run.shrink(source, out=tmp_path / "small", max_drop=0.5, distill="2s")
     names = [row["name"] for row in found.result["frontier"]]
-    assert {"student/2 float16", "student/8 float16", "student/8 int8"} <= set(names)
+    assert {"student/2 float16", "student/8 float16", "student/8 int8", "pruned/2 int8", "lean/2 int8"} <= set(names)
     rows = {row["name"]: row for row in found.result["frontier"]}
     assert rows["student/8 int8"]["bytes"] < rows["student/2 int8"]["bytes"] < rows["int8"]["bytes"]
 

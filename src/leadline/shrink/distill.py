@@ -2,9 +2,10 @@
 
 Enters: a teacher (shrink/teacher.py), and its contender's name. Leaves: trained networks of half, a quarter and an
 eighth of its width, and one of a cheaper architecture; of a convolutional network also one that is cut out of it
-(shrink/pruning.py), and one whose stem strides further. Where the teacher reads what the student reads, it answers each
-batch as the student sees it, augmented and mixed (Beyer et al. 2022, 'A good teacher is patient and consistent'); else
-it answers the rows once, and rows without labels too (shrink/more_rows.py). No row of calib or test is seen.
+(shrink/pruning.py), and one whose stem strides further. A teacher that reads what the student reads, and that has time
+to be patient, answers each batch as the student sees it, augmented and mixed (Beyer et al. 2022, 'A good teacher is
+patient and consistent'); any other answers the rows once, and rows without labels too (shrink/more_rows.py). No row of
+calib or test is seen.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ FLAT = (8, 32)  # the same of one without convolutions and hidden layers: its su
 CHEAPER = 2  # by which one of a cheaper architecture is narrower
 NARROWEST = 4  # channels, or hidden units
 CUT, LEAN = 2, 2  # the same of one that is cut out of its teacher, and of a lean one
+# Passes over the train rows, and the share of a training's time in which a teacher that is asked batch by batch has to
+# answer these: with less, a student learns more from more steps on answers that were given once.
+PATIENT, ASKING = 20, 1 / 3
+LEAST = 0.2  # seconds with which a training begins
 TUNED = 0.5  # share of a training's schedule, its last, by which what is cut out learns on
 
 
@@ -59,6 +64,7 @@ class Lesson:
     teacher: Teacher
     targets: np.ndarray  # float32 [rows, ...], as `Teacher.targets` has them; of train and valid rows
     truth: np.ndarray  # the same of labels alone, where there are some
+    a_row: float  # seconds that the teacher takes to answer one of many rows
     wide: Wide | None = None  # the network of the run, which students can be cut out of
 
 
@@ -87,7 +93,8 @@ class StudentRun(_Run):
         varied = any(body.augmentation or body.mix for body in bodies.values())
         self._lesson, self._design = lesson, design
         # Whether the teacher answers each batch; known before labels are asked for.
-        self.asks = varied and lesson.teacher.inputs <= set(bodies)
+        passes = PATIENT * len(lesson.store.split.train) * lesson.a_row
+        self.asks = varied and lesson.teacher.inputs <= set(bodies) and passes <= ASKING * clock.left()
         super().__init__(contender, Data(store=lesson.store, clock=clock, threads=most_threads()), seed)
         self.scale = lesson.teacher.scale
         if self.conv is not None:
@@ -155,6 +162,9 @@ def students(
     with torch_threads():
         for place, (name, design) in enumerate(plan.items()):
             share = clock.left() / (len(plan) - place)
+            if share < LEAST:
+                notes.append(f"No time was left for {name}; allow more for it.")
+                continue
             run = StudentRun(design, lesson, Clock(share), seed)
             if not run.smaller:
                 continue  # its size is that of its tables

@@ -65,8 +65,8 @@ def lesson_of(
         cache = Path(data.settings.cache) if data.settings.cache else cache_folder()
         frames.append(unlabelled(model, source_to_predict(more, model, cache)))
     train = store.split.train
-    affordable = seconds / (_seconds_a_row(teacher, train) * max(1, len(train)))
-    times = min(TIMES, MOST_ROWS // max(1, len(train)) - 1, int(affordable))
+    a_row = _seconds_a_row(teacher, train)
+    times = min(TIMES, MOST_ROWS // max(1, len(train)) - 1, int(seconds / (a_row * max(1, len(train)))))
     if times > 0 and not store.task.multilabel:
         frames.append(variants(data.table, model, train, times, data.settings.seed))
     names = sorted({tensor for each in readers(store) for tensor in each.inputs(store)} | teacher.inputs)
@@ -83,7 +83,7 @@ def lesson_of(
         made.labels[new] = answers if store.task.numeric else answers.argmax(axis=1)
         said.append(f"They learned from {len(new):,} rows without labels too, which it answered.")
     wide = _wide(network, store, run / "contenders" / contender / NETWORK, contender)
-    return Lesson(store=full, teacher=teacher, targets=targets, truth=labels, wide=wide), said
+    return Lesson(store=full, teacher=teacher, targets=targets, truth=labels, a_row=a_row, wide=wide), said
 
 
 def _seconds_a_row(teacher: Teacher, rows: np.ndarray) -> float:

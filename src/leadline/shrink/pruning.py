@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Wide", "cut", "wide"]
 
-ROWS, A_BATCH = 2_048, 256  # train rows that say what matters, and how many of them at once
+ROWS, A_BATCH = 1_024, 256  # train rows that say what matters, and how many of them at once
 RIDGE = 1e-3  # of the mean square of a feature, in least squares
 AGREE = 0.9  # share of the variance of the teacher's raw answers that the network of the run has to explain
 
@@ -47,7 +47,7 @@ class Wide:
         self, net: nn.Module, inputs: Sequence[Tensor], raw: Tensor, loss: Callable[[Tensor, slice], Tensor]
     ) -> None:
         self.net, self.inputs, self.raw, self.loss = net, inputs, raw, loss
-        self.importance: list[Tensor] | None = None
+        self.narrower: dict[tuple[int, ...], dict[str, Tensor]] = {}  # by channels: the weights of what was cut out
 
     def batches(self) -> Iterator[tuple[slice, list[Tensor]]]:
         for start in range(0, len(self.raw), A_BATCH):
@@ -66,7 +66,8 @@ def wide(path: Path, store: Tensors, bodies: Mapping[str, Body], rows: np.ndarra
     earlier = EarlierNetwork.read(path)
     if earlier.trunk or len(bodies) != 1:
         return None
-    net = build(store, dict(bodies), raw.shape[1], earlier.width, ())
+    with torch.random.fork_rng(devices=[]):  # all that it initialises is overwritten
+        net = build(store, dict(bodies), raw.shape[1], earlier.width, ())
     inputs = gathered(store, list(bodies), rows)
     for body, values in zip(net.bodies, inputs, strict=True):
         body.prepare(values)
@@ -118,8 +119,6 @@ def _convolutions(net: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None
 
 def _importance(of: Wide) -> list[Tensor]:
     """Of each channel [C] of each convolution."""
-    if of.importance is not None:
-        return of.importance
     sites = [norm or conv for conv, norm in _convolutions(of.net)]
     seen: dict[nn.Module, Tensor] = {}
 
@@ -137,12 +136,20 @@ def _importance(of: Wide) -> list[Tensor]:
             sums[place] = worth if not len(sums[place]) else sums[place] + worth
     for hook in hooks:
         hook.remove()
-    of.importance = sums
     return sums
 
 
 def cut(of: Wide, net: nn.Module) -> None:
     """Set weights of the wide network into a narrower one of the same architecture, in place."""
+    channels = tuple(conv.out_channels for conv, _ in _convolutions(net))
+    if channels not in of.narrower:
+        _cut(of, net)
+        of.narrower[channels] = {name: held.clone() for name, held in net.state_dict().items()}
+    net.load_state_dict(of.narrower[channels])
+
+
+def _cut(of: Wide, net: nn.Module) -> None:
+    """The channels that matter most, the statistics of norms behind them, and the head."""
     importance = _importance(of)
     inner: Tensor | None = None  # channels that the convolution before has kept
     with torch.no_grad():
