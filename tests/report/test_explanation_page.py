@@ -77,7 +77,7 @@ def found() -> Explanation:
     row = RowExplanation(
         row=1_233, output=EVIL, truth="ham", answer=0.93, margin=2.5, base=-0.1, columns=effects, parts=parts,
     )  # fmt: skip
-    unit = Unit(number=3, activations=(1.0,), rows=(7,), values=({"photo": picture},))
+    unit = Unit(number=3, activations=(1.0,), rows=(7,), values=({"photo": picture},), written=({"photo": ""},))
     depth = Depth(
         learned=1_600, held=90, score="accuracy",
         layers=tuple(Layer(name=f"layer {i}", shape=(8,), probe=Mean.of(RNG.random(90) < 0.5 + i / 10), units=(unit,))

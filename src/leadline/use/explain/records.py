@@ -206,6 +206,7 @@ class Unit:
     activations: tuple[float, ...]
     rows: tuple[int, ...]  # from 0
     values: tuple[Mapping[str, Any], ...] = dataclasses.field(repr=False)  # decoded, of these rows
+    written: tuple[Mapping[str, str], ...] = dataclasses.field(repr=False)  # the same in a line each
 
 
 @dataclass(frozen=True, kw_only=True)
