@@ -294,7 +294,12 @@ def additive(data: Path, folder: Path) -> Found:
     same, away = int((single == raw[:, 0]).sum()), float(np.abs(values.sum(axis=1, dtype=np.float64) - raw[:, 0]).max())
     error, rounding = explained.additive_error or 0.0, explained.rounding or 0.0
     rows = len(features)
+    sums = np.array([row.base + sum(each.effect for each in row.columns) for row in explained.rows])
+    answers = np.array([row.answer for row in explained.rows])
+    chances = float(np.abs(1 / (1 + np.exp(-sums)) - answers).max())
     return [
+        _row("effects of trees (adult), as a probability", "give the file's answer within 1e-6",
+             f"{chances:.1e}, n {len(answers)}", chances <= 1e-6, began),
         _row("effects of trees (adult), float64", "add up to the file's leaves within 1e-6",
              f"{error:.1e}, n {len(explained.rows)}", error <= 1e-6, began),
         _row("effects of trees (adult), float32", "add up to the file's answer within 1e-6",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from leadline.use.explain.records import (
     RowExplanation,
     Unit,
 )
+from leadline.use.explain.words import terminal
 
 LONG = "a_column_with_a_name_that_is_far_longer_than_anybody_would_like_it_to_be_on_a_telephone"
 EVIL = "<script>alert(1)</script>"
@@ -75,7 +77,7 @@ def found() -> Explanation:
     row = RowExplanation(
         row=1_233, output=EVIL, truth="ham", answer=0.93, margin=2.5, base=-0.1, columns=effects, parts=parts,
     )  # fmt: skip
-    unit = Unit(number=3, activations=(1.0,), rows=(7,), values=({"photo": picture},))
+    unit = Unit(number=3, activations=(1.0,), rows=(7,), values=({"photo": picture},), written=({"photo": ""},))
     depth = Depth(
         learned=1_600, held=90, score="accuracy",
         layers=tuple(Layer(name=f"layer {i}", shape=(8,), probe=Mean.of(RNG.random(90) < 0.5 + i / 10), units=(unit,))
@@ -110,3 +112,41 @@ def test_it_fits(found: Explanation, browser: Any, tmp_path: Path, width: int, d
     assert browser.ask("document.documentElement.scrollWidth <= innerWidth + 1")
     assert browser.ask("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert browser.ask("document.querySelectorAll('audio').length") == 1
+
+
+def _row_of(text: str, effects: list[float], column: float, other: float) -> RowExplanation:
+    """A row of a text and a number, with the effects of both and of the words of the text."""
+    spans = [(at, at + len(word)) for at, word in zip(range(0, 10_000, 4), text.split(), strict=False)]
+    part = dataclasses.replace(_part("note", "text", text, pieces(text, spans)), effects=np.array(effects))
+    columns = tuple(
+        ColumnEffect(columns=(name,), value="", effect=effect, low=None, high=None, occlusion=effect)
+        for name, effect in (("size", other), ("note", column))
+    )
+    return RowExplanation(
+        row=0, output="ham", truth=None, answer=0.9, margin=2.0, base=0.0, columns=columns, parts=(part,)
+    )  # fmt: skip
+
+
+def test_words_of_a_text_that_hardly_counts_are_pale(found: Explanation) -> None:
+    strong = dataclasses.replace(found, rows=(_row_of("one two", [2.0, 0.1], 2.0, 1.0),), depth=None)
+    weak = dataclasses.replace(found, rows=(_row_of("one two", [0.002, 0.001], 0.002, 5.0),), depth=None)
+    assert "var(--signal) 45%" in render(strong) and "background:color-mix(in srgb, var(--signal)" not in render(weak)
+    assert "#" not in terminal(weak).split("words of note")[1].split("\n\n")[0]
+
+
+def test_where_no_word_changes_the_answer_it_is_said(found: Explanation) -> None:
+    none = dataclasses.replace(found, rows=(_row_of("one two", [0.0, 0.0], 0.0, 5.0),), depth=None)
+    assert "No word changes the answer by itself" in render(none)
+    assert "words of note: none changes the answer by itself" in terminal(none)
+
+
+def test_a_very_long_text_scrolls(found: Explanation, browser: Any, tmp_path: Path) -> None:
+    text = "one " * 6_000
+    part = _part("note", "text", text, pieces(text, [(at, at + 3) for at in range(0, len(text), 4)]))
+    row = dataclasses.replace(_row_of("one", [1.0], 2.0, 1.0), parts=(part,))
+    long = dataclasses.replace(found, rows=(row,), depth=None)
+    path = tmp_path / "long.html"
+    path.write_text(render(long), encoding="utf-8")
+    browser.open(path, 390)
+    assert browser.ask("document.querySelector('.words.long').getBoundingClientRect().height") < 600
+    assert browser.ask(RUNS_OVER) == []

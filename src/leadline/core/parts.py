@@ -135,7 +135,9 @@ def windows(values: np.ndarray, most: int = 16) -> Parts:
         filled = np.interp(np.arange(len(values)), left, values[left])
         return np.where(known & removed, filled, values)
 
-    names = tuple(f"steps {a + 1} to {b}" for a, b in zip(edges[:-1], edges[1:], strict=True))
+    names = tuple(
+        f"step {b}" if a + 1 == b else f"steps {a + 1} to {b}" for a, b in zip(edges[:-1], edges[1:], strict=True)
+    )
     return Parts(
         layout=Layout.WINDOWS, names=names, shape=(len(names),), without=without, edges=tuple(map(float, edges))
     )

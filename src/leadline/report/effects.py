@@ -1,7 +1,7 @@
 """Effects as they are seen: bars of columns, and pictures, sounds, texts and series with their parts in colour.
 
 Enters: effects (use/explain/records.py). Leaves: HTML. Magenta speaks for the answer, blue against it; a part is the
-fuller the larger its effect is beside the largest one of the same value.
+fuller the larger its effect is beside the largest one of the same value, and pale where the whole value hardly counts.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from leadline.core.parts import Layout
 from leadline.kinds import KINDS
 from leadline.report.media_budget import Room
 from leadline.results.thumbnails import packed_picture, packed_sound
-from leadline.use.explain.records import ColumnEffect, Method, PartEffects
+from leadline.use.explain.records import ColumnEffect, Method, PartEffects, RowExplanation
 
 NOTHING = 1e-9  # of the strongest effect of a column: less is rounding
 FULLEST = 0.72  # opacity of the strongest part
 FAINT = 0.04  # of the strongest effect: less is not drawn
 SIDE = 320  # pixels of a drawn picture
+LONG = 2_000  # characters of a text that is scrolled
 
 
 def key_of(what: str) -> str:
@@ -81,31 +82,31 @@ def column_table(effects: Sequence[ColumnEffect], label: str) -> str:
     )
 
 
-def parts_of(parts: Sequence[PartEffects], room: Room, named: bool) -> str:
+def parts_of(row: RowExplanation, room: Room, named: bool) -> str:
     """Every column's parts, those of one column together; `named` where the row has other columns too."""
-    found, columns = [], list(dict.fromkeys(each.column for each in parts))
+    found, columns = [], list(dict.fromkeys(each.column for each in row.parts))
     for column in columns:
-        mine = [each for each in parts if each.column == column]
-        body = _column_parts(mine, room)
+        mine = [each for each in row.parts if each.column == column]
+        body = _column_parts(mine, row.weight(column), room)
         found.append(f"<h4>{name(column)}</h4>{body}" if named else body)
     return "".join(found)
 
 
-def _column_parts(parts: Sequence[PartEffects], room: Room) -> str:
+def _column_parts(parts: Sequence[PartEffects], weight: float, room: Room) -> str:
     first = parts[0]
     if not first.names:
         return '<p class="nothing">There is no value, so there are no parts to explain.</p>'
     if first.layout is Layout.WORDS:
-        return _words(first)
+        return _words(first, weight)
     kind = KINDS[first.kind]
     pixels = kind.picture(np.asarray(first.value), first.settings, SIDE)
     if pixels is None:
-        return "".join(_steps(each) for each in parts)
+        return "".join(_steps(each, weight) for each in parts)
     picture = room.picture(packed_picture(pixels), f"row, {esc(first.column)}")
     sound = kind.sound(np.asarray(first.value), first.settings)
     wide = first.layout is not Layout.GRID
     drawn = "".join(
-        f'<figure><div class="overlay faded">{picture}{_rectangles(each)}</div>'
+        f'<figure><div class="overlay faded">{picture}{_rectangles(each, weight)}</div>'
         f"<figcaption>{_caption(each)}</figcaption></figure>"
         for each in parts
     )
@@ -116,19 +117,21 @@ def _column_parts(parts: Sequence[PartEffects], room: Room) -> str:
 
 def _caption(part: PartEffects) -> str:
     """The strongest part in words."""
+    if not part.changes:
+        return "no part changes the answer by itself"
     (where, effect), *_ = part.strongest(1)
     how = "integrated gradients, the strongest " if part.method is Method.GRADIENTS else ""
     return f"{how}{esc(where)}: {signed(effect)}"
 
 
-def _opacity(part: PartEffects) -> np.ndarray:
+def _opacity(part: PartEffects, weight: float) -> np.ndarray:
     most = float(np.abs(part.effects).max(initial=0))
-    return part.effects / most if most > 0 else part.effects
+    return weight * part.effects / most if most > 0 else part.effects
 
 
-def _rectangles(part: PartEffects) -> str:
+def _rectangles(part: PartEffects, weight: float) -> str:
     """Parts as rectangles over a picture: a grid, windows from left to right, or bands from below."""
-    shares = _opacity(part)
+    shares = _opacity(part, weight)
     rows, columns = part.shape if part.layout is Layout.GRID else (1, len(part.names))
     if part.layout is Layout.BANDS:
         rows, columns, shares = len(part.names), 1, shares[::-1]
@@ -141,7 +144,7 @@ def _rectangles(part: PartEffects) -> str:
     return f'<svg viewBox="0 0 {columns} {rows}" preserveAspectRatio="none" aria-hidden="true">{body}</svg>'
 
 
-def _steps(part: PartEffects) -> str:
+def _steps(part: PartEffects, weight: float) -> str:
     """A series as a line, its windows in colour behind it."""
     values = np.asarray(part.value, np.float64)
     known = np.flatnonzero(np.isfinite(values))
@@ -150,7 +153,7 @@ def _steps(part: PartEffects) -> str:
     low, high = float(values[known].min()), float(values[known].max())
     span = (high - low) or 1.0
     points = " ".join(f"{i + 0.5:.1f},{100 - 90 * (values[i] - low) / span - 5:.1f}" for i in known)
-    edges, shares = part.edges, _opacity(part)
+    edges, shares = part.edges, _opacity(part, weight)
     behind = "".join(
         f'<rect class="{"for" if share > 0 else "against"}" x="{a:.2f}" y="0" width="{b - a:.2f}" height="100" '
         f'fill-opacity="{FULLEST * abs(share):.2f}"/>'
@@ -164,14 +167,16 @@ def _steps(part: PartEffects) -> str:
     )
 
 
-def _words(part: PartEffects) -> str:
+def _words(part: PartEffects, weight: float) -> str:
     """A text with each word on the colour of its effect."""
     text, at, found = str(part.value), 0, []
-    for word, share, effect in zip(part.names, _opacity(part), part.effects, strict=True):
+    for word, share, effect in zip(part.names, _opacity(part, weight), part.effects, strict=True):
         start = text.index(word, at)
         between, at = text[at:start], start + len(word)
         colour = "signal" if share > 0 else "deep"
         style = f"background:color-mix(in srgb, var(--{colour}) {45 * abs(share):.0f}%, transparent)"
         shown = f' style="{style}"' if abs(share) > FAINT else ""
         found.append(f'{esc(between)}<span{shown} title="{signed(effect)}">{esc(word)}</span>')
-    return f'<p class="words" dir="auto">{"".join(found)}{esc(text[at:])}</p>'
+    long = ' long" role="region" tabindex="0" aria-label="text' if len(text) > LONG else ""
+    shown = f'<p class="words{long}" dir="auto">{"".join(found)}{esc(text[at:])}</p>'
+    return shown if part.changes else f'{shown}<p class="nothing">No word changes the answer by itself.</p>'

@@ -76,7 +76,7 @@ def _row(found: Explanation, row: RowExplanation, room: Room) -> str:
     if columns:
         facts.append(f"{plain(row.margin)} here, {plain(row.base)} on average")
     note = f"<p>{' · '.join(facts)}</p>"
-    parts = parts_of(row.parts, room, named=bool(columns))
+    parts = parts_of(row, room, named=bool(columns))
     return f'<article class="row"><h3>{title}</h3>{note}{columns}{parts}</article>'
 
 

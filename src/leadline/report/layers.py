@@ -50,7 +50,7 @@ def _probes(depth: Depth) -> str:
     frame = svg.Frame(
         "Score of a linear probe by layer", ("layer", depth.score),
         (lambda v: names[int(v)] if v == int(v) and 0 <= int(v) < len(names) else "",
-         (lambda v: f"{100 * v:.0f}%") if shares else plain),
+         (lambda v: f"{100 * v:.3g}%") if shares else plain),
     )  # fmt: skip
     caption = "; ".join(f"{esc(layer.name)} {said(layer.probe.value)}" for layer in depth.layers)
     chart = f"<figure>{svg.scatter(marks, x, y, [], frame)}<figcaption>{caption}.</figcaption></figure>"
@@ -94,11 +94,10 @@ def _units_of(layer: Layer, inputs: Mapping[str, tuple[str, Mapping[str, Any]]],
 
 def _exciting(unit: Unit, inputs: Mapping[str, tuple[str, Mapping[str, Any]]], room: Room) -> str:
     found = []
-    for row, values in zip(unit.rows, unit.values, strict=True):
+    for row, values, written in zip(unit.rows, unit.values, unit.written, strict=True):
         body = next(filter(None, (_seen(values[column], *facts, room) for column, facts in inputs.items())), "")
         if not body:
-            caption = ", ".join(f"{column} {values[column]:.4g}" if isinstance(values[column], float) else
-                             f"{column} {values[column]}" for column in list(inputs)[:3])  # fmt: skip
+            caption = ", ".join(f"{column} {written[column]}" for column in list(inputs)[:3])
             body = f"<small>{name(caption, 90)}</small>"
         found.append(f"<figure>{body}<figcaption>row {count(row + 1)}</figcaption></figure>")
     return f'<div class="exciting">{"".join(found)}</div>'

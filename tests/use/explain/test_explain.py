@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leadline.core.parts import Layout
+from leadline.core.parts import Layout, windows
 from leadline.kinds import KINDS
 from leadline.tasks import Binary, Multilabel, Regression
 from leadline.use.explain.explain import explain
 from leadline.use.explain.records import Explanation, Loss, Method
-from leadline.use.explain.sample import Sample
+from leadline.use.explain.sample import Sample, in_a_line
 from leadline.use.explain.words import terminal
 
 RATE = 8_000
@@ -223,3 +223,9 @@ def test_one_row_alone_is_explained_without_an_interval() -> None:
     assert "too few rows" in told and "−1 to 1" not in told
     assert found.agreements and "correlation of" in told
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_a_series_and_a_list_are_written_in_a_line() -> None:
+    assert in_a_line(pl.Series([0.5, 1.25, 3.0])) == "0.5, 1.25, … (3)"
+    assert in_a_line(["red", "blue"]) == "red|blue" and in_a_line([]) == "none"
+    assert windows(np.arange(3.0)).names == ("step 1", "step 2", "step 3")

@@ -37,7 +37,7 @@ from leadline.use.explain.records import (
     PathEffects,
     RowExplanation,
 )
-from leadline.use.explain.sample import Sample, is_joint, read_sample
+from leadline.use.explain.sample import Sample, in_a_line, is_joint, read_sample
 from leadline.use.explain.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -223,11 +223,7 @@ class _Explaining:
     def _value(self, i: int, name: str) -> str:
         """A value as it is written, for a line."""
         written = self.sample.written[name][int(self.places[i])]
-        if written is None:
-            return "missing"
-        if not KINDS[self.inputs[name]["kind"]].listed:
-            return ""
-        return f"{written:,.6g}" if isinstance(written, float) else str(written)[:60]
+        return in_a_line(written) if written is None or KINDS[self.inputs[name]["kind"]].listed else ""
 
     def _check_columns(self, groups: list[list[list[str]]], effects: list[np.ndarray], method: Method) -> None:
         """Curves of the columns, and whether occlusion ranks them alike."""

@@ -18,7 +18,7 @@ from leadline.system.errors import ModelError, SourceError
 from leadline.use.explain.graph import blocks_of, feeds_of, is_shortened, loaded, with_outputs
 from leadline.use.explain.projection import projected
 from leadline.use.explain.records import Depth, Layer, Mean, Unit
-from leadline.use.explain.sample import Sample
+from leadline.use.explain.sample import Sample, in_a_line
 
 if TYPE_CHECKING:
     import onnx
@@ -216,6 +216,10 @@ def _units(value: np.ndarray, held: Sample) -> tuple[Unit, ...]:
             Unit(
                 number=int(unit), activations=tuple(float(strongest[i, unit]) for i in rows),
                 rows=tuple(int(held.numbers[i]) for i in rows), values=tuple(held.rows[i] for i in rows),
+                written=tuple(
+                    {name: in_a_line(value) for name, value in held.written.row(int(i), named=True).items()}
+                    for i in rows
+                ),
             )
         )  # fmt: skip
     return tuple(found)

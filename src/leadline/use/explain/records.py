@@ -13,6 +13,7 @@ import numpy as np
 from leadline.core.parts import Layout
 
 LEVEL = 0.95  # of every interval
+COUNTS = 0.1  # of the strongest column: from there on the parts of a column are shown in full
 
 
 class Method(StrEnum):
@@ -95,6 +96,11 @@ class PartEffects:
     value: Any = dataclasses.field(repr=False)  # decoded
     settings: Mapping[str, Any] = dataclasses.field(repr=False)  # by which it was decoded
 
+    @property
+    def changes(self) -> bool:
+        """Whether any part changes the answer."""
+        return bool(self.effects.any())
+
     def strongest(self, count: int) -> list[tuple[str, float]]:
         """The parts of most effect, either way."""
         order = np.argsort(-np.abs(self.effects), kind="stable")[:count]
@@ -132,6 +138,15 @@ class RowExplanation:
     parts: tuple[PartEffects, ...]
     text: str | None = None
     path: PathEffects | None = None
+
+    def weight(self, column: str) -> float:
+        """How much a column counts beside the one that counts most: 1 from a tenth of it on, less below.
+
+        The parts of a column are shown by so much: the strongest word of a text that changes nothing is no strong word.
+        """
+        counts = {name: max(abs(each.effect), abs(each.occlusion)) for each in self.columns for name in each.columns}
+        most = max(counts.values(), default=0.0)
+        return min(1.0, counts.get(column, most) / (COUNTS * most)) if most > 0 else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +206,7 @@ class Unit:
     activations: tuple[float, ...]
     rows: tuple[int, ...]  # from 0
     values: tuple[Mapping[str, Any], ...] = dataclasses.field(repr=False)  # decoded, of these rows
+    written: tuple[Mapping[str, str], ...] = dataclasses.field(repr=False)  # the same in a line each
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,24 @@ class Sample:
         return np.sort(np.concatenate([self.shown[:count], more]))
 
 
+def in_a_line(value: Any, most: int = 60) -> str:
+    """A value as it is written, for one line: of a list of numbers its first ones, and how many there are.
+
+    >>> in_a_line([0.5, 1.25, 3.0, 4.0]), in_a_line(["a", "b"]), in_a_line(1234.5), in_a_line(None)
+    ('0.5, 1.25, … (4)', 'a|b', '1,234.5', 'missing')
+    """
+    if value is None:
+        return "missing"
+    if isinstance(value, (bytes, dict)):  # a packed file
+        return ""
+    if isinstance(value, (pl.Series, np.ndarray, list, tuple)):
+        items = list(value)
+        if all(isinstance(each, str) for each in items):
+            return "|".join(items)[:most] or "none"
+        return f"{', '.join(in_a_line(each) for each in items[:2])}, … ({len(items):,})"
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)[:most]
+
+
 def spread(total: int, count: int) -> np.ndarray:
     """At most `count` numbers below `total`, evenly over them."""
     return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)) if total else np.arange(0)

@@ -114,8 +114,13 @@ def _row(row: RowExplanation) -> list[str]:
         for each in row.columns[:LISTED]:
             lines.append(_line(each.name, each.effect, most, each.value))
     for part in (each for each in row.parts if each.method is Method.OCCLUSION):
-        if strongest := part.strongest(LISTED):
-            most = abs(strongest[0][1])
+        strongest, weight = part.strongest(LISTED), row.weight(part.column)
+        if not strongest:
+            lines.append(f"  {part.column} has no value")
+        elif not part.changes or not weight:
+            lines.append(f"  {players(part.column, part.layout)}: none changes the answer by itself")
+        else:
+            most = abs(strongest[0][1]) / weight
             lines.append(f"  {players(part.column, part.layout)}")
             lines += [_line(where, effect, most, "") for where, effect in strongest if effect]
     return lines
