@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,16 @@ def run(
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--kept", type=Path, help="a folder for runs and the cache that stays")
+    parser.add_argument("--keep", type=Path, help="scratch folder that stays: a row of many runs goes on from it")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(rows))
     given = parser.parse_args()
     met = True
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = given.kept or Path(scratch)
+    if given.keep is not None:
+        given.keep.mkdir(parents=True, exist_ok=True)
+    with nullcontext(str(given.keep.resolve())) if given.keep else tempfile.TemporaryDirectory() as folder:
         os.environ["LEADLINE_CACHE"] = str(Path(folder) / "cache")  # a first run: nothing encoded before
         for name in given.names or rows:
-            found = rows[name](given.data.resolve(), folder.resolve())
+            found = rows[name](given.data.resolve(), Path(folder))
             write(results, fields, found)
             met = met and all(row["met"] for row in found)
     return 0 if met else 1

@@ -4,7 +4,7 @@
 
 Needs a body of texts: pip install 'leadline[pretrained]'. A row draws 100 to 300 rows of a pool many times, lets a run
 judge them by folds, and counts how often the side that it names is not the one that is best with so many rows on the
-rest of the pool. Results go to benchmarks/results/sides.csv.
+rest of the pool. With --keep FOLDER a count that was ended goes on. Results go to benchmarks/results/sides.csv.
 """
 
 from __future__ import annotations
@@ -60,34 +60,41 @@ def three_sides(data: Path, folder: Path) -> Found:
         scores: dict[str, list[float]] = {}
         for draw in range(TRUTHS):
             rows = pool.sample(POOL, seed=1_000 * size + draw, shuffle=True)
-            done = ll.fit(
-                rows[:size], test=rows[size:], target="label", only=RACED, budget=LONG, repeats=1, seed=draw,
-                out=folder / f"truth-{size}-{draw}",
+            done = _run(
+                folder / f"truth-{size}-{draw}", rows[:size], test=rows[size:], budget=LONG, repeats=1, seed=draw
             )  # fmt: skip
-            for side, score in _sides(done.result).items():
+            for side, score in _sides(done).items():
                 scores.setdefault(side, []).append(score)
         means = {side: float(np.mean(each)) for side, each in scores.items()}
         assert len(means) == 3 and all(len(each) == TRUTHS for each in scores.values()), "a side has no score"
         best, second = sorted(means.values(), reverse=True)[:2]
         truth[size] = max(means, key=lambda side: means[side]) if best - second > POINTS else "tie"
         print(f"{size} rows: {truth[size]} of {means}", file=sys.stderr, flush=True)
-    answers = []
+    answers, folds = [], []
     for draw, size in zip(range(DRAWS), itertools.cycle(SIZES), strict=False):
         rows = pool.sample(size, seed=draw)
-        done = ll.fit(rows, target="label", only=RACED, budget=BUDGET, seed=draw, out=folder / f"draw-{draw}")
-        sides = done.result["sides"]
-        answers.append((size, "unsure" if sides is None else sides["answer"]))
-        print(draw, *answers[-1], file=sys.stderr, flush=True)
+        done = _run(folder / f"draw-{draw}", rows, budget=BUDGET, seed=draw)
+        folds.append(len(done["repeats_run"]))
+        answers.append((size, "unsure" if done["sides"] is None else done["sides"]["answer"]))
+        print(draw, *answers[-1], folds[-1], file=sys.stderr, flush=True)
     decided = [(size, answer) for size, answer in answers if answer not in ("unsure", "tie")]
     wrong = sum(answer != truth[size] for size, answer in decided)
     share, errors = len(decided) / len(answers), wrong / len(answers)
     return [
         {
             "what": "three sides, 100 to 300 rows of sst2", "must": "wrong at most 5%, decided at least 60%",
-            "seen": f"wrong {wrong}, decided {len(decided)} of {len(answers)}; truth {truth}, {TRUTHS} draws each",
+            "seen": f"wrong {wrong}, decided {len(decided)} of {len(answers)}; truth {truth}, {TRUTHS} draws each; "
+            f"{min(folds)} to {max(folds)} folds, median {np.median(folds):g}; load {os.getloadavg()[0]:.1f}",
             "met": errors <= 0.05 and share >= 0.6, "n": len(answers), "budget_s": BUDGET, "contenders": RACED,
         }
     ]  # fmt: skip
+
+
+def _run(out: Path, rows: pl.DataFrame, **settings: Any) -> dict[str, Any]:
+    """The result of a run, or of the one that is there."""
+    if (out / "result.json").exists():
+        return dict(ll.open_run(out).result)
+    return dict(ll.fit(rows, target="label", only=RACED, out=out, **settings).result)
 
 
 WORTH_DRAWS, LABELLED, TESTED = 5, 400, 400
@@ -108,7 +115,7 @@ def _fsdd(data: Path, folder: Path) -> tuple[pl.DataFrame, str]:
     with zipfile.ZipFile(data / "fsdd" / "fsdd-wav.zip") as archive:
         archive.extractall(folder / "fsdd")
     table = pl.read_csv(data / "fsdd" / "manifest.csv", infer_schema=False).select("path", "label")
-    return table.with_columns(pl.lit(f"{folder / 'fsdd'}/") + pl.col("path")), "cnn,pretrained"
+    return table.with_columns(path=pl.lit(f"{folder / 'fsdd'}/") + pl.col("path")), "cnn,pretrained"
 
 
 Pool = Callable[[Path, Path], tuple[pl.DataFrame, str]]

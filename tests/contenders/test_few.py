@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import polars as pl
 import pytest
 from sklearn import datasets
 
+import leadline as ll
 from leadline.contenders.boosting import Boosting, _Trial
 from leadline.contenders.deep import LEAST_BATCH, _Run
 from leadline.contenders.linear import STRENGTHS, Linear
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data, Progress
 from leadline.metrics.metrics import METRICS
+from leadline.system.errors import LeadlineError
 
 
 def _labels(rows: int, columns: int, count: int) -> pl.DataFrame:
@@ -100,3 +103,26 @@ def test_trees_end_where_only_trifles_are_gained() -> None:
         loss = 0.05 + 1.0 / (trial.rounds + 1) ** 1.5
         trial.note([("valid", "multi_logloss", loss, False)], (0.97, 0.02), 0.01 * trial.rounds)
     assert 50 < trial.rounds < 800
+
+
+def test_one_row_a_class_is_learned_from_where_other_rows_test(tmp_path: Path) -> None:
+    """Nothing can be chosen: those that need no valid rows race, with default settings, and a verdict is made."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 4)) * 3
+    truth = np.concatenate([np.arange(3), rng.integers(0, 3, 60)])
+    x = centres[truth] + rng.normal(size=(len(truth), 4))
+    frame = pl.DataFrame({f"x{i}": x[:, i] for i in range(4)}).with_columns(y=pl.Series([f"k{k}" for k in truth]))
+    run = ll.fit(frame[:3], test=frame[3:], target="y", budget=6, out=tmp_path / "run")
+    found = {each["name"]: each for each in run.result["contenders"]}
+    assert run.result["rows"] == {"train": 3, "valid": 0, "calib": 0, "test": 60}
+    assert found["linear"]["score"] > 0.7 and found["linear"]["valid_score"] is None
+    assert found["linear"]["describe"] == ["C = 1, by default: there are no valid rows to choose by"]
+    assert {each["code"] for name, each in found.items() if name not in ("linear", "baseline")} == {"no_valid"}
+    assert "give at least two rows a class, or a valid part" in run.verdict.why
+    assert any("no rows are left to choose by" in warning for warning in run.result["warnings"])
+    assert "Once the valid rows had chosen" not in (run.folder / "report.html").read_text()
+    assert "NaN" not in (run.folder / "result.json").read_text() + (run.folder / "journal.jsonl").read_text()
+    with pytest.raises(LeadlineError, match="has no valid rows"):
+        run.shrink(frame[:3], frame[3:])
+    with pytest.raises(LeadlineError, match="choose by valid rows"):
+        ll.learning_curves(run, frame[:3], frame[3:])

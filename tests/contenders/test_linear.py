@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leadline.contenders.linear import HALF, LOGISTIC, MOST_CROSS_VALIDATED, Linear, Search, Tried
+from leadline.contenders.linear import HALF, LOGISTIC, MOST_CROSS_VALIDATED, VALID, Linear, Search, Tried
 from leadline.contenders.linear_rows import FOLDS, PLAIN, Part
 from leadline.contenders.linear_solver import Solved
 from leadline.core.contender import Clock, Data
@@ -76,7 +76,7 @@ def _tried(right: np.ndarray, log_loss: float) -> Tried:
     return Tried(
         strength=1.0, loss=LOGISTIC, bayes=HALF, solved=nothing, temperature=1.0, score=metric(truth, scores),
         judged=metric(truth, scores), influence=metric.influence(truth, scores)[1], log_loss=log_loss,
-        cross_validated=False,
+        by=VALID,
     )  # fmt: skip
 
 

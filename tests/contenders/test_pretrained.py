@@ -43,12 +43,15 @@ def _states(encoder: Encoder, store: Any, rows: np.ndarray) -> tuple[np.ndarray,
     return np.concatenate(parts), sum(known)
 
 
-def test_a_content_is_encoded_once_by_all_processes(store: Any, prepare: Any, messages: Any, tiny_bert: Path) -> None:
+def test_a_content_is_encoded_once_by_all_processes(
+    store: Any, prepare: Any, messages: Any, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = np.arange(0, store.rows, 3)
     first, _ = _states(_encoder(store), store, rows)
     again, known = _states(_encoder(store), store, rows[::-1])  # as another process opens it
     assert known == len(rows)
     np.testing.assert_array_equal(again[::-1], first)
+    monkeypatch.setattr("leadline.kinds.text.pretrained.STEP", 1)
     longer = messages(300).vstack(pl.DataFrame({"text": ["win " * 40], "label": ["spam"]}))
     other = prepare(longer, target="label", weights=str(tiny_bert), seed=1).store  # another view of the same texts
     assert other.block("text_0").forms["pieces"][0] != store.block("text_0").forms["pieces"][0]
@@ -233,3 +236,24 @@ def test_a_whole_run_uses_no_network_and_ships_one_file(messages: Any, tiny_bert
     assert model.predict(frame[:20]).height == 20
     page = (run.folder / "report.html").read_text()
     assert "What a pretrained body brings" in page and "layer 1" in page
+
+
+def test_a_further_repeat_learns_the_same_without_what_the_report_shows(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds the graph of its body where an earlier repeat of this process made it."""
+    first = _fitted(store, Clock(math.inf))  # by which nothing is chosen
+    made: list[Precision] = []
+    graph = states.Reader.graph
+
+    def counted(reader: Any, of: Any, precision: Precision) -> Any:
+        made.append(precision)
+        return graph(reader, of, precision)
+
+    monkeypatch.setattr(states.Reader, "graph", counted)
+    for number in range(2):
+        data = Data(store=store, clock=Clock(math.inf), threads=2, further=True)
+        fitted: Any = list(Pretrained().fit(data, 0))[-1]
+        assert fitted.digest() == first.digest() and len(made) == len(set(made)) > 0, number
+        assert fitted.transfer["layers"] == [] and fitted.transfer["body_alone"] is None
+    assert first.transfer["layers"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from leadline.config import from_mapping
 from leadline.dataset.split_table import draw
@@ -62,6 +63,26 @@ def test_few_pictures_of_each_number_are_classes(name: str, each: int, task: str
     table = _table(own_cache, frame, target=name)
     assert table.task.name == task
     assert any("rows of" in note and "--task regression" in note for note in table.notes) == (task == "multiclass")
+
+
+def test_class_folders_of_digits_are_classes_from_one_picture_each(tmp_path: Path, own_cache: Path) -> None:
+    for part, each in (("train", 1), ("test", 3)):
+        for digit in range(5):
+            for number in range(each):
+                path = tmp_path / "digits" / part / f"{digit}" / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(RNG.integers(0, 255, (8, 8)).astype(np.uint8)).save(path)
+    table = _table(own_cache, str(tmp_path / "digits"))
+    assert table.task.name == "multiclass" and table.task.classes == ("0", "1", "2", "3", "4")
+    assert (table.labels >= 0).all() and (table.part == 0).sum() == 5
+
+
+def test_a_class_of_one_row_is_kept_where_it_is_tested(own_cache: Path) -> None:
+    words = ["a", "b"] * 20 + ["c", "typo"]
+    train, test = (pl.DataFrame({"x": RNG.normal(size=len(each)), "y": each}) for each in (words, ["a", "b", "c"]))
+    table = read(read_source(train, test, cache=own_cache), from_mapping({"target": "y"}))
+    assert table.task.classes == ("a", "b", "c")
+    assert [bad.reason for bad in table.bad] == ["class 'typo' has this row alone"]
 
 
 def test_one_picture_of_each_label_is_one_sentence(own_cache: Path) -> None:

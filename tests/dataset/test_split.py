@@ -124,3 +124,18 @@ def test_folds_keep_groups_whole() -> None:
 def test_a_stated_test_is_not_drawn_again() -> None:
     part = np.where(np.arange(100) < 20, 2, 0)
     assert folds_of(split(np.arange(100) % 2, part, 0), part) == 1
+
+
+def test_one_row_a_class_is_all_train_where_the_test_is_predefined() -> None:
+    labels, part = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 0, 0, 2, 2, 2])
+    parts = split(labels, part, 0)
+    assert parts.train.tolist() == [0, 1, 2] and parts.test.tolist() == [3, 4, 5] and not len(parts.valid)
+    with pytest.raises(SourceError, match="Only 6 usable rows to learn from"):
+        split(labels, np.zeros(6), 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_of_one_row_is_never_sampled_for_valid(seed: int) -> None:
+    labels, part = np.repeat([0, 1, 2, 3, 4], [40, 40, 1, 1, 20]), np.repeat([0, 2], [82, 20])
+    parts = split(labels, part, seed)
+    assert {2, 3} <= set(labels[parts.train].tolist()) and len(parts.valid) and not {2, 3} & set(labels[parts.valid])

@@ -8,7 +8,7 @@ import pytest
 
 from leadline.race.ending import RaceSummary, ending
 
-USUAL: dict[str, Any] = {"repeats": 1, "most": 25, "longest": 6.0, "left": 20.0, "budget": 60.0, "fewest": 3}
+USUAL: dict[str, Any] = {"repeats": 1, "most": 25, "expected": 6.0, "left": 20.0, "budget": 60.0, "fewest": 3}
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ USUAL: dict[str, Any] = {"repeats": 1, "most": 25, "longest": 6.0, "left": 20.0,
         ({"most": 1, "requested": True}, "one_repeat", "--repeats 1 allows no other race"),
         ({"most": 1, "budget": None, "left": float("inf")}, "passes", "has made its passes"),
         ({"left": 5.0}, "used", "The time for racing is used up."),
-        ({"late": True}, "late", "longer than the 6 s of those before it"),
+        ({"late": True}, "late", "longer than the 6 s that were expected"),
         ({"families": 1}, "one_family", "where there is only one"),
         ({"left": 11.0}, "no_room", "still needs take about 12 s, where 11 s were left."),
         ({"repeats": 4, "left": 5.9, "budget": 50.0}, "no_room", "another repeat takes about 6 s, where 6 s were"),

@@ -59,6 +59,7 @@ class Clock:
         ([6.0, 9.0, 1.0], 23.0, 3, 2, False),  # the longest so far says what the next may take
         ([6.0, 9.0], 13.0, 3, 1, True),  # this one is given up
         ([6.0, 6.2], 11.9, 0, 2, False),  # repeats that were asked for may end a little late
+        ([8.0, 2.0, 2.0, 2.0], 14.5, 2, 4, False),  # the first of them started the processes of all
         ([1.0] * 30, 1e3, 3, 24, False),  # as many as pay
     ],
 )

@@ -159,7 +159,9 @@ class Terminal:
         line.status, line.why = event["status"], event["why"]
         line.score = event.get("score", line.score)
         line.spent = event.get("fit_s", time.monotonic() - line.began if line.began else None)
-        shown = f"{_number(line.score)} on valid" if line.status in ("finished", "cut") else line.why
+        shown = line.why
+        if line.status in ("finished", "cut"):
+            shown = "no valid rows" if line.score is None else f"{_number(line.score)} on valid"
         self._plain(f"{event['t']:6.1f} s  {line.name:10} {line.status}: {shown}")
 
     def _round(self, event: dict[str, Any]) -> None:

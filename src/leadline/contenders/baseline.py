@@ -21,6 +21,7 @@ class Baseline(Contender):
     name = family = BASELINE
     formerly = "floor"
     baseline = True
+    needs_valid = False
 
     def inputs(self, store: Tensors) -> list[str]:
         return [store.blocks[0].name]
@@ -33,9 +34,10 @@ class Baseline(Contender):
         before = FittedBaseline(data.store, data.task.constant(data.labels(split.train)))
         both = np.concatenate([split.train, split.valid])
         fitted = FittedBaseline(data.store, data.task.constant(data.labels(both)))
-        fitted.score = METRICS[data.store.task.metric](
-            data.labels(split.valid), before.predict(data.store, split.valid)
-        )
+        fitted.trained_on_valid = bool(len(split.valid))
+        if len(split.valid):
+            truth, answers = data.labels(split.valid), before.predict(data.store, split.valid)
+            fitted.score = METRICS[data.store.task.metric](truth, answers)
         yield fitted
 
 

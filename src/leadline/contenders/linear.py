@@ -4,7 +4,7 @@ Where there is text, the regression is tried with weights that are as large as n
 (Wang & Manning 2012), by half, in full or not at all, and with the squared hinge loss of a support vector machine. The
 strength of regularisation runs along a path, each fit from where the last one stands. All of it is chosen by valid, of
 few rows by cross-validation over train and valid (a fifth of 200 rows cannot tell two strengths apart); the model is
-then fitted again on train and valid.
+then fitted again on train and valid. Where there are no valid rows, as with one row a class, settings are the defaults.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ TELLING = 1.5  # standard errors of a difference on valid rows, from which it te
 LEAST_P = 1e-7
 MOST_CROSS_VALIDATED = 1_000  # rows of train and valid, up to which fits are compared by cross-validation over both
 CROSS_VALIDATION_TIME = 0.02  # share of the time left that a first fit may take for that
+CROSS_VALIDATION, VALID = "as cross-validation chose", "as valid chose"
+DEFAULT = "by default: there are no valid rows to choose by"
 WHAT = {
     (LOGISTIC, PLAIN): "logistic regression", (LOGISTIC, HALF): "logistic regression, half weighted by naive Bayes",
     (LOGISTIC, FULL): "logistic regression weighted by naive Bayes",
@@ -60,6 +62,7 @@ class Linear(Contender):
     family = CLASSICAL
     weight = 1.0
     fastest = interpretable = True
+    needs_valid = False
 
     def inputs(self, store: Tensors) -> list[str]:
         return list(layout(store, (View.CODES, View.GRAMS, View.DENSE)).tensors)
@@ -77,9 +80,8 @@ class Linear(Contender):
         if undertrained:
             spent = best.solved.iterations
             messages.append(f"stopped at the time limit after {spent} iterations: too little time to learn")
-        again = search.time_for(2)
-        solved = search.again() if again else best.solved
-        messages.append("fitted again on train and valid rows" if again else NOT_AGAIN)
+        solved, again, said = search.final()
+        messages += said
         weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
         fitted = FittedLinear(search.design, weights, data.task, search.scale, best.score, messages)
         fitted.undertrained, fitted.trained_on_valid = undertrained, again
@@ -125,11 +127,11 @@ class Tried:
     judged: float  # as `score`, on the rows by which fits are compared
     influence: np.ndarray  # of each of these rows on it
     log_loss: float
-    cross_validated: bool  # whether these rows are those of train and valid, by cross-validation
+    by: str  # how it is compared: CROSS_VALIDATION, VALID or DEFAULT
 
     def describe(self, text: bool) -> str:
         what = f"{WHAT[self.loss, self.bayes]}, " if text and self.loss != SQUARED else ""
-        return f"{what}C = {self.strength:g}, as {'cross-validation' if self.cross_validated else 'valid'} chose"
+        return f"{what}C = {self.strength:g}, {self.by}"
 
 
 class Columns(Protocol):
@@ -184,7 +186,7 @@ class Search:
     def _folds(self, labels: np.ndarray) -> _CrossValidation | None:
         """Train and valid rows, where they are few and any of them may be held out."""
         y = np.concatenate([self.y, self.y_valid])
-        if len(y) > MOST_CROSS_VALIDATED or self.data.store.dependent:
+        if len(y) > MOST_CROSS_VALIDATED or self.data.store.dependent or not len(self.y_valid):
             return None
         folds = self._rows(stacked(self.x, self.x_valid), y).folds()
         return _CrossValidation(y=y, truth=np.concatenate([labels, self.truth]), folds=folds)
@@ -195,6 +197,10 @@ class Search:
         Args:
             whole: further losses and weightings of n-grams follow on the path of strengths.
         """
+        if not len(self.y_valid):
+            self.best = self._by_default()
+            yield Progress(step=1)
+            return
         clock = self.data.clock
         began = clock.spent()  # what went before does not come again with every strength
         for step, tried in enumerate(self._fits() if whole else self._along(), start=1):
@@ -205,6 +211,16 @@ class Search:
 
     def time_for(self, fits: float) -> bool:
         return self.data.clock.left() - self.reserve + NOTHING > fits * self.a_fit
+
+    def _by_default(self) -> Tried:
+        """The fit of the middle strength of a path, or the usual one, with plain weights."""
+        strength = self.path[len(self.path) // 2] if self.path else STRENGTHS[0]
+        nothing = float("nan")
+        return Tried(
+            strength=strength, loss=self.loss, bayes=PLAIN, temperature=1.0, score=nothing, judged=nothing,
+            solved=self._part.solve(strength, self.loss, PLAIN, None, self.data.clock, self.reserve),
+            influence=np.zeros(0), log_loss=nothing, by=DEFAULT,
+        )  # fmt: skip
 
     def _along(self) -> Iterator[Tried]:
         """One strength after another."""
@@ -251,7 +267,7 @@ class Search:
             strength=strength, loss=loss, bayes=bayes, solved=solved, temperature=float(temperature),
             score=self.metric(self.truth, self._scores(raw, temperature)), judged=self.metric(truth, scores),
             influence=self.metric.influence(truth, scores)[1], log_loss=self.log_loss(temperature * judged, y),
-            cross_validated=cross_validated is not None,
+            by=VALID if cross_validated is None else CROSS_VALIDATION,
         )  # fmt: skip
         if self.best is None or self._better(tried, self.best):
             self.best = tried
@@ -279,6 +295,15 @@ class Search:
         if y.ndim == 2:
             return -float(np.where(y > 0, np.log(p), np.log(1 - p)).mean())
         return -float(np.log(p[np.arange(len(y)), y]).mean())
+
+    def final(self) -> tuple[Solved, bool, list[str]]:
+        """The fit to use, whether on train and valid rows, where there is time, and what to say of that."""
+        if not len(self.y_valid):
+            return self.best.solved, False, []
+        again = self.time_for(2)
+        if not again:
+            return self.best.solved, False, [NOT_AGAIN]
+        return self.again(), True, ["fitted again on train and valid rows"]
 
     def again(self) -> Solved:
         """The best fit once more, on train and valid rows."""

@@ -20,7 +20,7 @@ import numpy as np
 from leadline.contenders.beside import Beside
 from leadline.contenders.design import Design, scaled
 from leadline.contenders.families import DEEP
-from leadline.contenders.features import LIBRARIES, NOT_AGAIN, affordable, layout
+from leadline.contenders.features import LIBRARIES, affordable, layout
 from leadline.contenders.linear import FEW_ITERATIONS, FittedLinear, Search
 from leadline.contenders.states import AT_ONCE, Encoder, Reader, readers
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
@@ -63,6 +63,7 @@ class Pretrained(Contender):
     family = DEEP
     resources = Resources(cpus=None)
     pretrained = True
+    needs_valid = False
     row_seconds = 2e-3  # MiniLM in int8, 28 pieces, on two cores
 
     def inputs(self, store: Tensors) -> list[str]:
@@ -103,10 +104,12 @@ class Bodies:
         values = np.asarray(data.store.tensor(reader.tensor)[few])
         tried: list[tuple[float, Encoder]] = []
         precisions = reader.found.body.precisions
+        if not len(data.store.split.valid):  # nothing says what int8 costs
+            precisions = precisions[-1:]
         time = not clock.endless and clock.left() > FLOAT_TRIED
         both = len(precisions) > 1 and time and data.memory_gb > FLOAT_GB
         for precision in precisions if both else precisions[:1]:
-            encoder = Encoder(reader, data.store, precision, data.threads)
+            encoder = Encoder(reader, data.store, precision, data.threads, keep=data.further)
             encoder.fresh(values[:1])
             began = clock.spent()
             encoder.fresh(values)
@@ -284,13 +287,15 @@ class _Run:
         self.bodies.floats = [None] * len(self.bodies.floats)  # whose memory the fits that follow can use
         self.transfer: dict[str, Json] = {
             "bodies": self.bodies.facts,
-            "both": self.search.best.score,
+            "both": self.search.best.score if len(data.store.split.valid) else None,
             "body_alone": None,
             "features_alone": None,
             "layers": [],
             "int8_gain": gain,
             "int8_rows": compared,
         }
+        if data.further:
+            return
         if classical is not None:
             features = Search(data, classical, self.train, self.reserve, STRENGTHS)
             self.transfer["features_alone"] = yield from self._alone(features)
@@ -340,7 +345,7 @@ class _Run:
 
     def _alone(self, search: Search) -> Generator[Progress, None, float | None]:
         """The score of a fit of less than the whole, where there is time left for the last fit after it."""
-        if not self.search.time_for(REFITS):
+        if not self.search.time_for(REFITS) or not len(self.data.store.split.valid):
             return None
         for progress in search.tried(whole=False):
             yield Progress(step=progress.step)
@@ -353,9 +358,8 @@ class _Run:
         undertrained = share < UNDERTRAINED or (best.solved.cut and best.solved.iterations < FEW_ITERATIONS)
         if undertrained:
             messages.append("stopped at the time limit: too little time to learn")
-        again = search.time_for(2)
-        solved = search.again() if again else best.solved
-        messages.append("fitted again on train and valid rows" if again else NOT_AGAIN)
+        solved, again, said = search.final()
+        messages += said
         weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
         fitted = FittedPretrained(search.design, weights, data.task, search.scale, best.score, messages)
         fitted.bodies, fitted.transfer = self.bodies, self.transfer

@@ -35,6 +35,7 @@ AT_ONCE = 16  # rows in one call: short enough for a clock, long enough for thre
 ROOM = 1 << 21  # values in one call, at most: of long sounds and large pictures it takes fewer rows
 STEPS = 4  # such calls a thread between two looks at the clock
 KEY = 16  # bytes of a row's digest
+MOST_READY = 2  # graphs that a process keeps for its next job
 CALIBRATION = 128  # train rows by which activations of static int8 are scaled
 
 
@@ -75,10 +76,40 @@ class Reader:
 
     def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
         """From the tensor to 'states'."""
+        return self.found.body.graph(self.found.folder, self.block, precision, self._calibration(store))
+
+    def _calibration(self, store: Tensors) -> np.ndarray:
         train = store.split.train
         rows = train[np.linspace(0, len(train) - 1, min(CALIBRATION, len(train))).astype(int)]
-        calibration = store.tensor(self.tensor)[rows]
-        return self.found.body.graph(self.found.folder, self.block, precision, calibration)
+        return np.asarray(store.tensor(self.tensor)[rows])
+
+    def ready(self, store: Tensors, precision: Precision, keep: bool) -> Ready:
+        """The graph with its session; `keep`: as this process made it for an earlier job, or for its next one."""
+        if not keep:
+            return Ready.of(self.graph(store, precision))
+        of_rows = blake2b(self._calibration(store).tobytes()).digest() if self.found.body.calibrated else b""
+        key = str(self.found.folder), repr(self.block), precision, of_rows
+        if key not in _READY:
+            while len(_READY) >= MOST_READY:
+                del _READY[next(iter(_READY))]
+            _READY[key] = Ready.of(self.graph(store, precision))
+        return _READY[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A graph of a body that can run."""
+
+    model: onnx.ModelProto
+    session: Session
+    digest: str
+
+    @classmethod
+    def of(cls, model: onnx.ModelProto) -> Ready:
+        return cls(model=model, session=Session(model), digest=content_digest(model))
+
+
+_READY: dict[tuple[str, str, Precision, bytes], Ready] = {}  # the oldest first
 
 
 def readers(store: Tensors) -> list[Reader]:
@@ -109,11 +140,16 @@ def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndar
 class Encoder:
     """One body at one precision, and the states that were computed by it."""
 
-    def __init__(self, reader: Reader, store: Tensors, precision: Precision, threads: int) -> None:
+    def __init__(
+        self, reader: Reader, store: Tensors, precision: Precision, threads: int, keep: bool = False
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            keep: the graph may be one of an earlier job of this process, and is kept for its next one.
+        """
         self.reader, self.precision, self.threads = reader, precision, threads
-        self.model = reader.graph(store, precision)
-        self.session = Session(self.model)
-        self.digest = content_digest(self.model)
+        ready = reader.ready(store, precision, keep)
+        self.model, self.session, self.digest = ready.model, ready.session, ready.digest
         self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
         self.at_once = rows_at_once(store.tensor(reader.tensor).shape[1:])
         self._padding = 0 if reader.found.body.view is not None else reader.block.padding

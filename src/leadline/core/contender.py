@@ -102,6 +102,7 @@ class Data:
     memory_gb: float = math.inf  # that it may hold, its libraries included
     init: Path | None = None  # a network of an earlier run, from whose body one begins that can
     epochs: int | None = None  # passes of a network over the train rows, in place of a budget: the clock is endless
+    further: bool = False  # a repeat after the first race: what is measured for the report alone is left out
 
     @property
     def classes(self) -> int:
@@ -143,7 +144,7 @@ class Progress:
 class Fitted(Protocol):
     """A trained contender."""
 
-    score: float  # on valid rows
+    score: float  # on valid rows; NaN where there are none
     params: int
     bytes: int
     describe: list[str]  # what was chosen, a line each, as a `Note` where logic reads it
@@ -208,6 +209,7 @@ class Contender(Protocol):
     formerly: str | None = None  # its name in earlier versions
     pretrained: bool = False  # it learns from what a body has learned elsewhere
     baseline: bool = False  # what guessing gives: answered by the run itself, scored, never shipped
+    needs_valid: bool = True  # it chooses by valid rows, and learns nothing without any
 
     def inputs(self, store: Tensors) -> list[str]:
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""

@@ -41,7 +41,7 @@ class Job:
     memory_gb: float  # that it may hold
     leaves: bool  # it writes its graph and ends; else it waits for `export`
     init: Path | None = None  # a network of an earlier run to begin from
-    keeps: bool = False  # it leaves what a later run can begin from
+    first: bool = False  # of a run: it leaves what a later one can begin from, and measures what the report shows
     prints: bool = False  # with its graph it writes itself as a person reads it, where one can (core/printed.py)
 
     def text(self) -> str:

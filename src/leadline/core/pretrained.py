@@ -82,6 +82,7 @@ class PretrainedBody:
     # (weights, block, precision, calibration rows of its input for static int8) -> graph: the tensor, by its name
     # in the store, [N, ...] -> 'states' float32 [N, sum of widths]; a row's states do not depend on its batch
     graph: Callable[[Path, Block, Precision, object], onnx.ModelProto]
+    calibrated: bool = True  # the graph depends on the calibration rows; False: it never does
     trainable: Callable[[Path], TrainableBody] | None = (
         None  # (weights) -> the body to train further; None: it cannot be
     )

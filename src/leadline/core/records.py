@@ -86,10 +86,12 @@ class ProbeResult(TypedDict):
 
 
 class TransferResult(TypedDict):
-    """What a pretrained body brings, on the valid rows of the first repeat. Null where there was no time."""
+    """What a pretrained body brings, on the valid rows of the first repeat. Null where there was no time, or no row."""
 
     bodies: list[BodyResult]
-    both: Annotated[float, "the states beside the features; of a body that was trained further, its head on its states"]
+    both: Annotated[
+        float | None, "the states beside the features; of a body that was trained further, its head on its states"
+    ]
     body_alone: float | None
     features_alone: float | None
     layers: Annotated[list[ProbeResult], "each layer alone, from input to output"]

@@ -106,6 +106,10 @@ def learning_curves(
     Raises:
         LeadlineError: there are fewer than two sides, too few rows or too little time, or the data have changed.
     """
+    if not run.result["rows"]["valid"]:
+        raise LeadlineError(
+            "Learning curves choose by valid rows, of which this run has none; give two rows a class, or a valid part."
+        )
     best = _best(run)
     contenders = {side: str(each["name"]) for side, each in best.items()}
     if len(contenders) < 2:

@@ -22,7 +22,7 @@ from leadline.dataset.store import again
 from leadline.race.context import memory_cap
 from leadline.race.init import networks
 from leadline.race.journal import Journal
-from leadline.race.local_executor import LocalExecutor
+from leadline.race.local_executor import Idle, LocalExecutor
 from leadline.race.race import Race, Setup
 from leadline.results.run_data import RunData
 from leadline.stats.worth import LearningCurve
@@ -87,18 +87,19 @@ def measure(data: RunData, contenders: Mapping[Side, str], design: Design, watch
     seed = data.settings.seed
     answers: dict[Side, list[list[np.ndarray]]] = {side: [[] for _ in design.sizes] for side in contenders}
     short: dict[Side, int] = {}
-    for draw in range(design.draws):
-        for place, split in enumerate(_nested(data, design.sizes, seed + draw)):
-            size = design.sizes[place]
-            watch(f"{size:,} labelled rows, draw {draw + 1} of {design.draws}")
-            found = _point(data, split, design.seconds[place], seed + draw)
-            for side, name in contenders.items():
-                if name not in found:
-                    continue
-                scores, undertrained = found[name]
-                answers[side][place].append(scores)
-                if undertrained:
-                    short[side] = min(size, short.get(side, size))
+    with closing(Idle()) as idle:
+        for draw in range(design.draws):
+            for place, split in enumerate(_nested(data, design.sizes, seed + draw)):
+                size = design.sizes[place]
+                watch(f"{size:,} labelled rows, draw {draw + 1} of {design.draws}")
+                found = _point(data, split, design.seconds[place], seed + draw, idle)
+                for side, name in contenders.items():
+                    if name not in found:
+                        continue
+                    scores, undertrained = found[name]
+                    answers[side][place].append(scores)
+                    if undertrained:
+                        short[side] = min(size, short.get(side, size))
     whole = {side: points for side, points in answers.items() if all(points)}
     curves = {side: LearningCurve(sizes=design.sizes, answers=points) for side, points in whole.items()}
     return Measured(curves=curves, undertrained=short)
@@ -129,7 +130,7 @@ def _order(rows: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -> np
 
 
 def _point(
-    data: RunData, split: Split, seconds: Mapping[str, float], seed: int
+    data: RunData, split: Split, seconds: Mapping[str, float], seed: int, idle: Idle
 ) -> dict[str, tuple[np.ndarray, bool]]:  # fmt: skip
     """{contender: (scores on the test rows, whether it had too little time)}, trained on the rows of a split."""
     given = {name: ROOM * each for name, each in seconds.items()}
@@ -140,7 +141,7 @@ def _point(
     ):
         earlier = data.settings.init
         init = {} if earlier is None else networks(Path(earlier), store, list(given))
-        setup = Setup(executor=LocalExecutor(cores(), memory_cap(data.settings)), init=init)
+        setup = Setup(executor=LocalExecutor(cores(), memory_cap(data.settings), idle=idle), init=init)
         with closing(Race(store, list(given), Path(folder), setup, seed=seed, journal=journal, number=1)) as race:
             race.run(until=time.monotonic() + 2 * sum(given.values()), given=given)
             if race.stopped:

@@ -40,7 +40,7 @@ def classes_or_quantity(numbers: pl.Series, target: str, *, named: bool = True, 
     """
     Args:
         numbers: float64, without nulls.
-        named: a person named the column; arrays have no name.
+        named: a person named the column, or class folders; arrays have no name.
         media: rows are images or audio.
     """
     count = numbers.n_unique()

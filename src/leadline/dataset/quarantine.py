@@ -54,9 +54,18 @@ def unusable(bad_rows: Sequence[Mapping[str, str]], table: Table) -> str | None:
 
 
 def notes_of(store: Store) -> list[str]:
-    """Messages about encoded columns: audio cut short, blank values, words for 'missing' that are values."""
+    """Messages where no rows are valid, audio is cut short, values are blank, or words for 'missing' are values."""
     shortened = [remark for block in store.blocks for remark in KINDS[block.kind].remarks(block)]
-    return [*shortened, *blank(store), *kept_apart(store)]
+    return [*_unchosen(store), *shortened, *blank(store), *kept_apart(store)]
+
+
+def _unchosen(store: Store) -> list[str]:
+    if len(store.split.valid):
+        return []
+    return [
+        "Every class has one train row, so no rows are left to choose by: contenders race that need none, with default "
+        "settings. Give two rows a class, or a valid part, and all of them race."
+    ]
 
 
 def blank(store: Store) -> list[str]:

@@ -2,7 +2,7 @@
 
 Valid stops and selects; only calibration sees calib; the labels of test are held out (`heldout.py`). A split that the
 source or the user defines is kept; the rest is sampled by the seed: a stratified fifth for test, a tenth of the
-remaining rows for valid.
+remaining rows for valid. Where the test is predefined, a class of one row is learned from; valid may then be empty.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ CALIBRATED = 5_000  # rows; below, calibration is out of fold and calib is empty
 MOST_ROWS = 2_000  # of a text corpus to test on, half as many to select by; a row is a kilobyte
 RARE = 0.1  # largest share of a sampled part that rows of absent classes may be
 FEWEST = 8  # rows that can be split at all
+FEWEST_OF_CLASSES = 2  # rows of classes that can be learned from where the test part is predefined
 
 
 def split(
@@ -43,8 +44,11 @@ def split(
     usable = labels >= 0 if labels.dtype.kind == "i" else np.isfinite(labels)
     rows = np.flatnonzero(usable & (part == 0))
     predefined = {1: np.flatnonzero(usable & (part == 1)), 2: np.flatnonzero(usable & (part == 2))}
-    if len(rows) < FEWEST:
-        raise SourceError(f"Only {len(rows)} usable rows to learn from in {of}; at least {FEWEST} are needed.")
+    of_classes = labels.dtype.kind == "i" and group is None and time is None
+    tested = of_classes and len(predefined[2]) > 0
+    fewest = FEWEST_OF_CLASSES if tested else FEWEST
+    if len(rows) < fewest:
+        raise SourceError(f"Only {len(rows)} usable rows to learn from in {of}; at least {fewest} are needed.")
     rng = np.random.default_rng(seed)
     order = _order(rows, labels, rng, group, time)  # [0, 1) a row; the lowest are tested on
     away = np.round(order - fold * min(TEST, MOST_TEST / len(rows)), 12)
@@ -65,10 +69,12 @@ def split(
         parts[name] = rows[chosen]
         low += share
     parts["train"] = rows[order >= low]
-    if labels.dtype.kind == "i" and group is None and time is None:
+    if of_classes:
         for name in [name for name, _ in shares if name != "calib"]:
             _give_rare(parts, name, labels)
-    for name in ("train", "valid", "test"):
+    if tested and not len(predefined[1]):
+        _keep_one(parts, labels)
+    for name in ("train", "test") if tested else ("train", "valid", "test"):
         if not len(parts[name]):
             raise SourceError(
                 f"Of {len(rows):,} rows of {of} whose target can be used, the split leaves no {name} rows; give more "
@@ -90,6 +96,13 @@ def _give_rare(parts: dict[str, np.ndarray], name: str, labels: np.ndarray) -> N
         if len(members) > 1:
             parts[name] = np.sort(np.append(parts[name], members[0]))
             parts["train"] = parts["train"][parts["train"] != members[0]]
+
+
+def _keep_one(parts: dict[str, np.ndarray], labels: np.ndarray) -> None:
+    """Take valid rows back into train whose class has no other: of one row a class, no row is left for valid."""
+    taken = np.isin(labels[parts["valid"]], np.setdiff1d(labels[parts["valid"]], labels[parts["train"]]))
+    parts["train"] = np.sort(np.concatenate([parts["train"], parts["valid"][taken]]))
+    parts["valid"] = parts["valid"][~taken]
 
 
 def folds_of(split: Split, part: np.ndarray) -> int:

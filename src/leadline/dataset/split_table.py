@@ -39,8 +39,8 @@ def _check_metric(table: Table, parts: Split) -> None:
     needed = METRICS[table.task.metric].classes_needed
     for name in ("test", "valid"):
         classes = np.unique(table.labels[getattr(parts, name)])
-        if len(classes) < needed:
-            rows = len(getattr(parts, name))
+        rows = len(getattr(parts, name))
+        if rows and len(classes) < needed:
             raise SourceError(
                 f"All {rows:,} {name} rows are {table.task.classes[int(classes[0])]!r}, where {table.task.metric} "
                 f"needs rows of {needed} classes; give {name} rows of another class, or another --metric."

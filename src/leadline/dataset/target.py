@@ -161,13 +161,14 @@ def _classified(
     bad: list[BadRow], notes: Sequence[str],
 ) -> Target:  # fmt: skip
     """One class a row; `bad` and `notes` are those of the target so far."""
-    alone = _alone(words.filter(pl.Series(part == 0)))
+    tested = words.filter(pl.Series(part == PARTS.index("test"))).drop_nulls().unique().to_list()
+    alone = _alone(words.filter(pl.Series(part == 0)), tested)
     bad += [
         BadRow(place=f"{source.name} row {row + 1}", reason=f"class {words[int(row)]!r} has this row alone")
         for row in np.flatnonzero(words.is_in(alone).fill_null(False).to_numpy() & (part < len(PARTS)))
     ]
     words = words.set(words.is_in(alone).fill_null(False), None)
-    classes = _classes(words.filter(pl.Series(part == 0)), target)
+    classes = _classes(words.filter(pl.Series(part == 0)), target, tested=bool(tested))
     numbered = words.replace_strict({c: i for i, c in enumerate(classes)}, default=-1, return_dtype=pl.Int64)
     labels = numbered.fill_null(-1).to_numpy().copy()
     labels[words.is_null().to_numpy()] = -1
@@ -287,7 +288,8 @@ def _guess(numbers: pl.Series | None, source: Source, settings: Settings, target
     types = source.train.collect_schema().dtypes()
     kinds = [*source.kinds.values(), *(kind for dtype in types if (kind := stated_by(dtype)))]
     media = any(KINDS[kind].is_file for kind in kinds)
-    named = settings.target is not None or source.target is None
+    in_folders = media and source.train.collect_schema().get(target) == pl.String
+    named = settings.target is not None or source.target is None or in_folders
     return classes_or_quantity(numbers.drop_nulls(), target, named=named, media=media)
 
 
@@ -317,14 +319,18 @@ def _number(word: str) -> float | None:
         return None
 
 
-def _alone(words: pl.Series) -> list[str]:
-    """Classes of one row: nothing can be learned of them and tested too. None where fewer than two others are left."""
+def _alone(words: pl.Series, tested: list[str]) -> list[str]:
+    """Classes of one train row, and of no predefined test row: nothing can be learned of them and tested too.
+
+    None where fewer than two others are left.
+    """
     counts = words.drop_nulls().alias("class").value_counts()  # a column may itself be called count
-    single = counts.filter(pl.col("count") == 1)["class"].to_list()
+    single = counts.filter((pl.col("count") == 1) & ~pl.col("class").is_in(tested))["class"].to_list()
     return single if len(counts) - len(single) >= 2 and len(single) <= ALONE * len(words) else []
 
 
-def _classes(words: pl.Series, target: str) -> tuple[str, ...]:
+def _classes(words: pl.Series, target: str, tested: bool) -> tuple[str, ...]:
+    """Their names, of train rows; `tested`: there are predefined test rows."""
     counted = words.drop_nulls().alias("class").value_counts(sort=True)
     counts = dict(zip(counted["class"].to_list(), counted["count"].to_list(), strict=True))
     if len(counts) > max(50, sum(counts.values()) // 3):
@@ -332,11 +338,12 @@ def _classes(words: pl.Series, target: str) -> tuple[str, ...]:
             f"Column {target!r} has {len(counts):,} different values in {sum(counts.values()):,} rows, too many for "
             "classes; choose another --target, or --task regression for numbers."
         )
-    if single := [value for value, count in counts.items() if count == 1]:
+    single = [value for value, count in counts.items() if count == 1]
+    if single and not tested:
         row = int((words == single[0]).arg_true()[0]) + 1
         raise TargetError(
-            f"Class {single[0]!r} of column {target!r} has one row (row {row}); "
-            "give it at least two rows, or take that row out."
+            f"Class {single[0]!r} of column {target!r} has one row (row {row}); give it at least two rows, or rows to "
+            "test on (--test), or take that row out."
         )
     return tuple(sorted(counts, key=_natural))
 

@@ -11,6 +11,7 @@ why, and one sentence with the price: the best of them beside the one that is sh
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ def price(
     asked = ", ".join(need.text for need in needs)
     if winner is None:
         return f"No contender satisfies {asked}: " + "; ".join(f"{name}: {why}" for name, why in ruled.items()) + "."
+    if any(math.isnan(score) for score in valid.values()):
+        return f"{asked} rules out {', '.join(ruled)}; without valid rows nothing says what that costs."
     best = max(valid, key=lambda name: metric.sign * valid[name])
     if best not in ruled:
         return f"{asked} rules out {', '.join(ruled)}, and costs nothing: {winner} is not worse on valid."

@@ -7,6 +7,7 @@ a score to compare with in every run, whatever becomes of the others.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -30,8 +31,9 @@ def answer_baseline(race: Race) -> dict[str, np.ndarray]:
         spent = time.perf_counter() - began - fit_s
         entry.status = "finished"
         entry.facts = {
-            "score": fitted.score, "params": fitted.params, "bytes": fitted.bytes, "describe": fitted.describe,
-            "fit_s": fit_s, "predict_us": spent / len(answers[entry.name]) * 1e6, "peak_mb": None,
+            "score": None if math.isnan(fitted.score) else fitted.score, "params": fitted.params, "bytes": fitted.bytes,
+            "describe": fitted.describe, "fit_s": fit_s,
+            "predict_us": spent / len(answers[entry.name]) * 1e6, "peak_mb": None,
             "undertrained": fitted.undertrained, "trained_on_valid": fitted.trained_on_valid,
         }  # fmt: skip
     return answers

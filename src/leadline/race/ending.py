@@ -3,9 +3,9 @@
 Enters: a `RaceSummary`. Leaves: an `Ending`, which the journal, the terminal,
 the report and result.json show.
 
-    >>> ending(RaceSummary(repeats=1, most=25, longest=19.0, left=7.0, budget=30.0)).code
+    >>> ending(RaceSummary(repeats=1, most=25, expected=19.0, left=7.0, budget=30.0)).code
     'no_room'
-    >>> ending(RaceSummary(repeats=1, most=25, longest=19.0, left=2.0, budget=30.0)).code
+    >>> ending(RaceSummary(repeats=1, most=25, expected=19.0, left=2.0, budget=30.0)).code
     'used'
 """
 
@@ -24,7 +24,7 @@ class RaceSummary:
 
     repeats: int  # the first included
     most: int  # that were planned
-    longest: float  # seconds that one took
+    expected: float  # seconds that another one would take
     left: float  # seconds of the race that were left
     budget: float | None  # seconds; None: passes were asked for
     requested: bool = False  # whether the user set their number
@@ -67,8 +67,8 @@ def _why(code: EndingCode, race: RaceSummary) -> str:
         "one_repeat": "Every contender has ended, and --repeats 1 allows no other race.",
         "passes": "Every contender has made its passes, and --epochs races once unless --repeats says more.",
         "used": "The time for racing is used up.",
-        "late": f"Another repeat took longer than the {race.longest:.0f} s of those before it, and was given up.",
+        "late": f"Another repeat took longer than the {race.expected:.0f} s that were expected, and was given up.",
         "one_family": "Every contender has ended, and repeats cannot compare families where there is only one.",
-        "no_room": f"Every contender has ended, and {another} about {more * race.longest:.0f} s, where "
+        "no_room": f"Every contender has ended, and {another} about {more * race.expected:.0f} s, where "
         f"{max(0.0, race.left):.0f} s were left.",
     }[code]

@@ -30,7 +30,7 @@ class ContenderRun:
     folder: Path
     status: str = "waiting"  # waiting, running, finished, cut, failed, skipped
     why: str | None = None
-    # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, late, crashed or error.
+    # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, no_valid, late, crashed or error.
     code: str | None = None
     seconds: float = 0.0
     lane_s: float = 0.0  # seconds left in its lane when it started

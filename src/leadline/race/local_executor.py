@@ -1,4 +1,4 @@
-"""Jobs in worker processes on this machine (`worker.py`), a process each.
+"""Jobs in worker processes on this machine (`worker.py`), a process each, or one after another for the same contender.
 
 Enters: `Job`s. Leaves: their messages. Ctrl-C reaches the race alone, which passes it on; a worker whose race is gone
 ends by itself.
@@ -11,7 +11,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from leadline.contenders.families import DEEP
@@ -24,11 +25,20 @@ from leadline.system.resources import tree_gb, used_gb
 CLOSING_S = 2.0  # for all workers to end by themselves
 
 
+Inbox = SimpleQueue[tuple[Handle, "Message | None"]]
+Place = tuple[str, int]  # what a worker is of: a contender, and its threads
+
+
 class Worker:
     """The handle of a job: its process."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, process: subprocess.Popen[str], place: Place, inbox: Inbox) -> None:
+        """
+        Args:
+            inbox: where its messages go.
+        """
+        self.process, self.place, self.inbox = process, place, inbox
+        self.learned = False  # it has said so, and waits
 
     @property
     def alive(self) -> bool:
@@ -56,30 +66,70 @@ class Worker:
             return
 
 
-class LocalExecutor:
-    """`cpus` and `memory_gb` are for all jobs together; `spares` have their libraries imported."""
+class Idle:
+    """Workers of further repeats, between one and the next; a context of a run closes it."""
 
-    def __init__(self, cpus: int, memory_gb: float, spares: Spares | None = None) -> None:
+    def __init__(self) -> None:
+        self._workers: dict[Place, Worker] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Whether none waits."""
+        return not self._workers
+
+    def take(self, place: Place) -> Worker | None:
+        """The one of this contender, if it still lives."""
+        worker = self._workers.pop(place, None)
+        return worker if worker is not None and worker.alive else None
+
+    def keep(self, worker: Worker) -> None:
+        """Have it wait."""
+        self._workers[worker.place] = worker
+
+    def close(self) -> None:
+        """End all that wait."""
+        _end(list(self._workers.values()))
+        self._workers = {}
+
+
+class LocalExecutor:
+    """`cpus` and `memory_gb` are for all jobs together; `spares` have their libraries imported.
+
+    `idle` are of earlier repeats: their workers take a job, and those of this executor join them when it closes.
+    """
+
+    def __init__(self, cpus: int, memory_gb: float, spares: Spares | None = None, idle: Idle | None = None) -> None:
         self._capacity = Capacity(cpus=cpus, gpus=0, memory_gb=memory_gb)  # contenders train on the CPU
         self._spares = spares or Spares(None)
+        self._idle = None if memory_gb < TIGHT else idle  # there a worker ends with its job
         self._workers: list[Worker] = []
-        self._inbox: SimpleQueue[tuple[Handle, Message | None]] = SimpleQueue()
+        self._inbox: Inbox = SimpleQueue()
 
     def submit(self, job: Job) -> Worker:
         path = job.folder / "job.json"
         path.write_text(job.text())
+        place = job.contender, job.threads
+        worker = None if self._idle is None else self._idle.take(place)
+        if worker is not None:
+            worker.inbox, worker.learned = self._inbox, False
+            worker.command(str(path))
+        else:
+            worker = self._begun(job, path, place)
+            threading.Thread(target=_read, args=(worker,), daemon=True).start()
+        self._workers.append(worker)
+        return worker
+
+    def _begun(self, job: Job, path: Path, place: Place) -> Worker:
+        """A process that has this job: the one that waits with its libraries, or a new one."""
         deep = PORTFOLIO[job.contender].family == DEEP  # the job says how many threads PyTorch uses
         process = self._spares.take() if deep else None
         if process is not None:
-            worker = Worker(process)
+            worker = Worker(process, place, self._inbox)
             worker.command(str(path))
-        else:
-            with (job.folder / "log.txt").open("w") as log:
-                tight = self._capacity.memory_gb < TIGHT
-                worker = Worker(spawn([str(path)], log, 1 if deep else job.threads, tight))
-        self._workers.append(worker)
-        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
-        return worker
+            return worker
+        with (job.folder / "log.txt").open("w") as log:
+            tight = self._capacity.memory_gb < TIGHT
+            return Worker(spawn([str(path)], log, 1 if deep else job.threads, tight), place, self._inbox)
 
     def messages(self, wait: float) -> Iterator[tuple[Handle, Message | None]]:
         try:
@@ -108,24 +158,38 @@ class LocalExecutor:
         return tree_gb(os.getpid()) if handle is None else used_gb(_worker(handle).process.pid)
 
     def close(self) -> None:
-        with deaf():
-            for worker in self._workers:
-                worker.leave()
-            until = time.monotonic() + CLOSING_S
-            for worker in self._workers:
-                try:
-                    worker.process.wait(timeout=max(0.0, until - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    worker.process.kill()
-                    worker.process.wait()
+        leaving = []
+        for worker in self._workers:
+            if self._idle is not None and worker.learned and worker.alive:
+                self._idle.keep(worker)
+            else:
+                leaving.append(worker)
+        _end(leaving)
 
-    def _read(self, worker: Worker) -> None:
-        assert worker.process.stdout is not None
-        for line in worker.process.stdout:
-            if message := _message(line):
-                self._inbox.put((worker, message))
-        worker.process.stdout.close()
-        self._inbox.put((worker, None))
+
+def _end(workers: Sequence[Worker]) -> None:
+    """End processes: they have a moment to do so by themselves."""
+    with deaf():
+        for worker in workers:
+            worker.leave()
+        until = time.monotonic() + CLOSING_S
+        for worker in workers:
+            try:
+                worker.process.wait(timeout=max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+
+
+def _read(worker: Worker) -> None:
+    """Pass on what a worker says, until it ends."""
+    assert worker.process.stdout is not None
+    for line in worker.process.stdout:
+        if message := _message(line):
+            worker.learned |= message.event == "fitted"
+            worker.inbox.put((worker, message))
+    worker.process.stdout.close()
+    worker.inbox.put((worker, None))
 
 
 def _worker(handle: Handle) -> Worker:

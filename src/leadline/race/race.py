@@ -25,6 +25,7 @@ from leadline.race.history import ContenderRecord
 from leadline.race.journal import Journal
 from leadline.race.order import LEAST, SHORT, leads, make_inputs, need, ordered
 from leadline.race.spare import TIGHT
+from leadline.stats.advice import NO_VALID
 from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import noted
 from leadline.system.resources import most_threads
@@ -109,14 +110,15 @@ class Race:
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
                 self._end(entry, "skipped", "it did not finish the first repeat", "first_repeat")
+        for entry in waiting:
+            if entry.status == "waiting" and (lack := self._lacks(entry)) is not None:
+                self._end(entry, "skipped", *lack)
+        waiting = [entry for entry in waiting if entry.status == "waiting"]
         if given is None and until - time.monotonic() < TINY:
             for entry in waiting:
                 if not entry.contender.fastest and any(e.contender.fastest for e in waiting):
                     self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
-        for entry in waiting:
-            if entry.status == "waiting" and (lack := self._lacks(entry)) is not None:
-                self._end(entry, "skipped", *lack)
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         self._short = given is None and until - time.monotonic() < SHORT * self._slow
         for entry in waiting if not self._short else []:
@@ -167,6 +169,8 @@ class Race:
             return why, "memory"
         if needs.gpus > self._capacity.gpus:
             return f"it needs {needs.gpus} GPU, where {self._capacity.gpus} can be used", "gpus"
+        if entry.contender.needs_valid and not len(self.store.split.valid):
+            return "it chooses by valid rows, of which there are none; give two rows a class, or a valid part", NO_VALID
         return None
 
     def _note(self) -> None:
@@ -265,7 +269,7 @@ class Race:
             contender=entry.name, store=self.store.path.resolve(), folder=entry.folder.resolve(), seed=self.seed,
             seconds=seconds, epochs=self._epochs, threads=threads,
             memory_gb=max(0.1, (self._memory_gb - PARENT) / lanes), leaves=self._tight, prints=self._prints,
-            init=self._init.get(entry.name), keeps=self._number == 0,
+            init=self._init.get(entry.name), first=self._number == 0,
         )  # fmt: skip
         entry.handle = self._executor.submit(job)
         self._submitted[entry.handle] = entry
@@ -334,7 +338,7 @@ class Race:
         for family in ("deep", "classical"):
             able = [e for e in self.entries if e.family == family and e.done and e.handle is not None]
             if able and not self._tight:
-                self._begin_export(max(able, key=lambda entry: metric.sign * entry.facts["score"]))
+                self._begin_export(max(able, key=lambda entry: metric.sign * (entry.facts["score"] or 0.0)))
 
     def _begin_export(self, entry: ContenderRun) -> None:
         if not entry.exporting:

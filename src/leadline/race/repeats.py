@@ -115,7 +115,7 @@ def run(
     repeats = Resampling(store=store, held=held, folds=folds, seed=settings.seed, start=start, stores=rows.stores)
     ended, verdict = [first], None
     families = len({entry.family for entry in _compared(race)})
-    fewest = FEWEST_SEEDS if planned.spare else 0
+    fewest = (FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS) if planned.spare else 0
     most = 1 if race.stopped or (planned.spare and families < 2) else planned.most
     for one in repeats.after(first, race.given(), until, most, fewest):
         ended.append(one)
@@ -127,7 +127,7 @@ def run(
     journal.write("rounds", count=len(ended))
     why = ending(
         RaceSummary(
-            repeats=len(ended), most=planned.most, longest=max(one.seconds for one in ended),
+            repeats=len(ended), most=planned.most, expected=repeats.expected or first.seconds,
             left=until - time.monotonic(), budget=None if settings.epochs else settings.seconds,
             requested=settings.repeats is not None or settings.until_sure, fewest=fewest or 1,
             stopped=race.stopped or repeats.stopped, sure=verdict is not None, late=repeats.late, families=families,

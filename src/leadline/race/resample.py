@@ -8,6 +8,7 @@ With a predefined test part only the seed changes.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ from leadline.stats.repeat import Repeat
 
 ENOUGH = 25  # repeats that are worth their seconds where nobody asked for more: five times five folds
 MOST = 100
+STARTED_S, STARTED = 3.0, 0.5  # seconds, and share of them at most, in which the first repeat's processes are started
 SLACK, SLACK_S = 0.25, 5.0  # share of a repeat, and seconds at most, that one may end late: the smaller of them
 
 
@@ -32,7 +34,7 @@ def repeat_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | 
     answers = {entry.name: entry.scores() for entry in done}
     return Repeat(
         number=number, fold=fold, seed=seed, seconds=seconds, rows=store.split.test, truth=truth, answers=answers,
-        valid={entry.name: entry.facts["score"] for entry in done},
+        valid={e.name: math.nan if e.facts["score"] is None else e.facts["score"] for e in done},
         scores={name: metric(truth, scores) for name, scores in answers.items()},
     )  # fmt: skip
 
@@ -52,6 +54,7 @@ class Resampling:
     stores: Callable[[int, int], AbstractContextManager[Store]]
     start: Callable[[Store, int, int], Race]  # store, seed, number
     begun: int = 0
+    expected: float = 0.0  # seconds of the next one: as many as the longest took, but what only the first of them needs
     stopped: bool = False
     late: bool = False
 
@@ -61,17 +64,17 @@ class Resampling:
         """Repeats after the first one, as many as fit before the monotonic moment `until`, and at most `most` in all.
 
         Each contender gets the seconds that it was given in the first one, and a repeat is begun where as many are left
-        as the longest took so far: the clock alone ends them, never what they show. Ctrl-C does too. A repeat that was
-        cut short does not count.
+        as are `expected`: the clock alone ends them, never what they show. Ctrl-C does too. A repeat that was cut short
+        does not count.
 
         Args:
             given: {contender: seconds}, of those that finished the first repeat.
             fewest: repeats in all that there must be time for, to begin with the second.
         """
-        longest = first.seconds
+        self.expected = longest = first.seconds
         for number in range(1, most):
             began, slack = time.monotonic(), min(SLACK * longest, SLACK_S)
-            if began + max(1, fewest - number) * longest > until + (0.0 if fewest else slack):
+            if began + max(1, fewest - number) * self.expected > until + (0.0 if fewest else slack):
                 return
             self.begun += 1
             repetition, fold = divmod(number, self.folds)
@@ -91,5 +94,6 @@ class Resampling:
                     )  # fmt: skip
                 finally:
                     race.close()
-            longest = max(longest, made.seconds)
+            longest = made.seconds if number <= 2 else max(longest, made.seconds)
+            self.expected = longest - min(STARTED_S, STARTED * longest) if number == 1 else longest
             yield made

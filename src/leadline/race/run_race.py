@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from leadline.dataset.store import Store
@@ -12,7 +13,7 @@ from leadline.race import repeats
 from leadline.race.context import RunContext, memory_cap
 from leadline.race.finalization_time import reserve
 from leadline.race.journal import Journal
-from leadline.race.local_executor import LocalExecutor
+from leadline.race.local_executor import Idle, LocalExecutor
 from leadline.race.race import Race, Setup
 from leadline.race.repeats import Population, Trials
 from leadline.race.stages import Stages
@@ -28,17 +29,19 @@ class Starter:
     journal: Journal
     slow: float  # times longer than alone that the machine takes now
     init: Mapping[str, Path]  # networks of an earlier run, by the contender to begin from them
+    idle: Idle = field(default_factory=Idle)
 
     def __call__(self, store: Store, seed: int, number: int = 0) -> Race:
         settings, past, spares = self.context.settings, self.context.past, self.context.spares
-        if number:
+        if number and self.idle.empty:
             spares.ready()
         folder = self.context.folder
+        executor = LocalExecutor(cores(), memory_cap(settings), spares, self.idle if number else None)
         return Race(
             store, self.names, folder / "rounds" / str(number) if number else folder / "contenders",
             Setup(
-                executor=LocalExecutor(cores(), memory_cap(settings), spares), epochs=settings.epochs, slow=self.slow,
-                init=self.init, prints=settings.interpretable,
+                executor=executor, epochs=settings.epochs, slow=self.slow, init=self.init,
+                prints=settings.interpretable,
             ),
             seed=seed, journal=self.journal, number=number, past=None if past is None else past.repeats.get(number),
         )  # fmt: skip
@@ -54,7 +57,8 @@ def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Tr
     race.begin_exports()
     stages.end("race")
     raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored
-    trials = repeats.run(race, rows, settings, planned, seconds=raced_s, until=until, start=start, past=past)
+    with closing(start.idle):
+        trials = repeats.run(race, rows, settings, planned, seconds=raced_s, until=until, start=start, past=past)
     if trials.raced_until is not None:
         stages.end("repeats", at=trials.raced_until)
     return trials

@@ -1,7 +1,9 @@
-"""How a worker is started, and one that imports its libraries before there is a job for it.
+"""How a worker is started, one that imports its libraries before there is a job for it, and those that have had one.
 
 PyTorch takes two seconds to import, and three times as many beside other work. Where memory is not short, a process
-does so while the run reads and encodes, and takes the first deep contender over.
+does so while the run reads and encodes, and takes the first deep contender over. The workers of a further repeat learn
+nothing that is shipped: each takes the same contender's job of the next one too, with its libraries and the body that
+it reads at hand. Of few rows a repeat then takes a fourth of the seconds.
 """
 
 from __future__ import annotations

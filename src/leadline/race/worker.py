@@ -2,14 +2,16 @@
 
 Without a job it imports what a network needs, and waits for the path of one on standard input (`spare.py`).
 
-Reads commands on standard input, a word a line: `stop` (end with the best so far), `export` (write the ONNX graph);
-the end of the input ends the process, so none outlives the race. Writes messages on standard output, a JSON line each:
-progress, fitted, exported, failed. Whatever libraries print goes to the log.
+Reads commands on standard input, a line each: `stop` (end with the best so far), `export` (write the ONNX graph), or
+the path of the next job, which takes the place of this one; the end of the input ends the process, so none outlives the
+race. Writes messages on standard output, a JSON line each: progress, fitted, exported, failed. Whatever libraries print
+goes to the log of the job.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from leadline.dataset.store import Store
 
 Say = Callable[..., None]
+EXPORT = "export"
 CLOCK, CHECKPOINTS = "clock.f64", "checkpoints"  # in the folder of a contender
 ALONE, ALONE_S = 30, 0.5  # calls of one row that are timed, and the seconds for them, at most
 OLDEST_S = 60.0  # that a process may be when it reads its first job; else the system counts in another way
@@ -44,7 +47,6 @@ def main(job_path: str | None = None) -> None:
         job_path, began = _warmed(), time.monotonic()
         if not job_path:
             return
-    job = Job.read(Path(job_path).read_text())
     stop: threading.Event = threading.Event()
     commands: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_listen, args=(stop, commands), daemon=True).start()
@@ -53,20 +55,31 @@ def main(job_path: str | None = None) -> None:
         messages.write(json.dumps({"event": event, **facts}) + "\n")
         messages.flush()
 
-    try:
-        fitted = work(job, began, stop, say)
-        if job.leaves:  # memory is short: the next job needs what this one uses
-            try:
-                export(job, fitted, say)
-            except Exception:  # what it has learned still counts; a request for the graph is answered with an error
-                traceback.print_exc()
-            return
-        while commands.get() == "export":
+    following: str | None = job_path
+    while following is not None:
+        try:
+            following = _job(Job.read(Path(following).read_text()), began, stop, commands, say)
+        except Exception as error:
+            traceback.print_exc()
+            say("failed", why=reason(error)[:500])
+            sys.exit(1)
+        if following is not None:
+            began = time.monotonic()
+            _log_to(Path(following).parent)
+
+
+def _job(job: Job, began: float, stop: threading.Event, commands: SimpleQueue[str], say: Say) -> str | None:
+    """Run a job, and do what is asked of it; the path of the next one, or None where the process is to end."""
+    fitted = work(job, began, stop, say)
+    if job.leaves:  # memory is short: the next job needs what this one uses
+        try:
             export(job, fitted, say)
-    except Exception as error:
-        traceback.print_exc()
-        say("failed", why=reason(error)[:500])
-        sys.exit(1)
+        except Exception:  # what it has learned still counts; a request for the graph is answered with an error
+            traceback.print_exc()
+        return None
+    while (command := commands.get()) == EXPORT:
+        export(job, fitted, say)
+    return command
 
 
 def reason(error: Exception) -> str:
@@ -100,11 +113,16 @@ def _warmed() -> str:
 
     path = sys.stdin.readline().strip()
     if path:
-        log = os.open(Path(path).parent / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
+        _log_to(Path(path).parent)
     return path
+
+
+def _log_to(folder: Path) -> None:
+    """From here on what is printed goes to the log in the folder of a job."""
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
@@ -120,6 +138,8 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
 def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     """Train a contender, and write what it answers on the test and calib rows into its folder.
 
+    Of a further repeat these answers alone are of use: what the report shows of a contender is of the first race.
+
     Args:
         began: the monotonic moment from which the seconds of the job count.
         say: takes an event and its facts.
@@ -131,8 +151,9 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
 
     record, store = Record(job.folder, job.seconds, began, stop), Store(job.store)
     data = Data(
-        store=store, clock=record.clock, threads=job.threads, epochs=job.epochs, memory_gb=job.memory_gb, init=job.init
-    )
+        store=store, clock=record.clock, threads=job.threads, epochs=job.epochs, memory_gb=job.memory_gb,
+        init=job.init, further=not job.first,
+    )  # fmt: skip
     if record.state is not None:
         say("progress", step=record.state["step"], score=None, note="resumes from its last checkpoint", facts={})
     fitted = _learned(PORTFOLIO[job.contender], data, job.seed, record, say)
@@ -144,13 +165,14 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     began, uncounted = time.perf_counter(), _uncounted(fitted)
     scores = fitted.predict(store, store.split.test)
     predict_us = (time.perf_counter() - began + _uncounted(fitted) - uncounted) / len(scores) * 1e6
-    one_us = _one_row(fitted, store)
+    one_us = _one_row(fitted, store) if job.first else None
     np.save(job.folder / "test.npy", scores)
     if len(store.split.calib):
         np.save(job.folder / "calib.npy", fitted.predict(store, store.split.calib))
     begun = _begun(fitted, job)
     say(
-        "fitted", score=fitted.score, params=fitted.params, bytes=fitted.bytes, describe=fitted.describe, fit_s=fit_s,
+        "fitted", score=None if math.isnan(fitted.score) else fitted.score, params=fitted.params, bytes=fitted.bytes,
+        describe=fitted.describe, fit_s=fit_s,
         fit_cpu_s=fit_cpu_s, predict_us=predict_us, one_us=one_us, peak_mb=peak_mb(), stopped=stop.is_set(),
         undertrained=fitted.undertrained, trained_on_valid=fitted.trained_on_valid, digest=fitted.digest(),
         coded=coded(fitted.describe), **begun, **_transfer(fitted),
@@ -205,7 +227,7 @@ def _begun(fitted: Fitted, job: Job) -> dict[str, Any]:
 
     if not isinstance(fitted, Continued):
         return {}
-    if job.keeps:
+    if job.first:
         fitted.save(job.folder / NETWORK)
     return {} if fitted.init is None else {"init": fitted.init}
 

@@ -95,7 +95,7 @@ def _within(facts: Facts) -> str:
 def _valid_rows(facts: Facts) -> str:
     """Who was trained on the valid rows too, once they had chosen."""
     told = [c for c in facts.finished if c.get("trained_on_valid") is not None]
-    if not told:
+    if not told or not (facts.result.get("rows") or {}).get("valid"):
         return ""
     without = [name(c.get("name")) for c in told if not c["trained_on_valid"]]
     if not without:

@@ -53,12 +53,10 @@ def _of(facts: Facts, c: Contender) -> str:
     parts = [(text, score) for key, text in of_parts if (score := number(held.get(key))) is not None]
     layers = [(clip(each.get("name"), 60), number(each.get("score"))) for each in (held.get("layers") or [])[:LAYERS]]
     title = f"Valid {facts.measure.title}"
-    tables = grid(
-        ("A linear model on" if frozen else "What answers", title),
-        [(text, facts.measure.text(score)) for text, score in parts],
-        1,
-        "Parts",
-    )
+    tables = ""
+    if parts:
+        scored = [(text, facts.measure.text(score)) for text, score in parts]
+        tables = grid(("A linear model on" if frozen else "What answers", title), scored, 1, "Parts")
     if layers:
         alone = [(layer, facts.measure.text(score)) for layer, score in layers if score is not None]
         tables += grid(("Layer alone", title), alone, 1, "Layers")
@@ -73,8 +71,8 @@ def _of(facts: Facts, c: Contender) -> str:
     head = ("Body", "Trained on", "Licence", "Run in", "Rows a second", "Paper")
     if frozen:
         what = (
-            "is a linear model on the pooled states of a network that others have trained, which stay as they are. The "
-            "scores are on the valid rows, which also chose the strength of regularisation."
+            "is a linear model on the pooled states of a network that others have trained, which stay as they are. "
+            + ("The scores are on the valid rows, which also chose the strength of regularisation." if parts else "")
         )
     else:
         what = (

@@ -92,6 +92,11 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     limits, final = check(folder, settings)
     model, store, metric = data.model, data.store, METRICS[data.store.task.metric]
     group = None if store.task.generative else groups(data.table, data.settings)
+    if not len(store.split.valid):
+        raise ModelError(
+            f"{folder} has no valid rows, by which smaller files are compared as they are made; give two rows a class, "
+            "or a valid part, and run it again."
+        )
     further = _further(data) if math.isinf(settings.seconds) else store.split.test[:0]
     places = rows_of(store.split, further, group, data.settings.seed, store.task.generative)
     judges = places.judges

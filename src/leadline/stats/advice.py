@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 FAMILIES = ("deep", "classical")
+NO_VALID = "no_valid"  # why a contender did not race: there are no rows to choose by
 CALIBRATION_FOLDS = 5  # repeats of which four leave rows to calibrate on
 
 
@@ -38,7 +39,7 @@ class Advice:
     until_sure: bool = False
     folds: bool = True  # other test rows can be sampled
     stopped: bool = False  # by the user
-    # {family: why it has nobody who finished}: absent, no_time, memory or failed
+    # {family: why it has nobody who finished}: absent, no_time, memory, no_valid or failed
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -55,6 +56,7 @@ class Advice:
             "absent": "leave out --only to race both" if self.only else f"no {family} contender reads such columns",
             "no_time": self.time,
             "memory": "raise --memory",
+            NO_VALID: "give at least two rows a class, or a valid part",
             "failed": "the report says what went wrong",
         }[why]
 
@@ -80,5 +82,6 @@ def missing(entries: Iterable[Ran]) -> dict[str, str]:
         if not its:
             found[family] = "absent"
         elif not any(entry.done for entry in its):
-            found[family] = "no_time" if codes & {"no_time", "overran"} else "memory" if "memory" in codes else "failed"
+            told = ({"no_time", "overran"}, "no_time"), ({"memory"}, "memory"), ({NO_VALID}, NO_VALID)
+            found[family] = next((why for any_of, why in told if codes & any_of), "failed")
     return found

@@ -133,13 +133,14 @@ class Scales:
     def chosen(self, repeats: Sequence[Repeat], names: Sequence[str]) -> str | None:
         """Of these contenders the one to ship; one that finished in the first repeat alone is none.
 
-        Of one repeat it is the best on its valid rows. Of more it is the cheapest whose valid score, over the repeats
-        that all of them finished, lies within one standard error of the best: of the difference in the same repeats,
-        with folds correlated as in the verdict. Near-equal contenders are many where rows are few.
+        Of one repeat it is the best on its valid rows, and the first where there are none. Of more it is the cheapest
+        whose valid score, over the repeats that all of them finished, lies within one standard error of the best: of
+        the difference in the same repeats, with folds correlated as in the verdict. Near-equal contenders are many
+        where rows are few.
         """
         able = [name for name in names if name in repeats[0].valid and sum(name in one.valid for one in repeats) > 1]
         shared = [one for one in repeats if all(name in one.valid for name in able)]
-        if not able or len(shared) < 2:
+        if not able or len(shared) < 2 or any(math.isnan(shared[0].valid[name]) for name in able):
             return repeats[0].best_of(names, self.metric)
         valid = {name: self.metric.sign * np.array([one.valid[name] for one in shared]) for name in able}
         best = max(able, key=lambda name: float(valid[name].mean()))

@@ -21,11 +21,11 @@ class Repeat:
     rows: np.ndarray  # tested on
     truth: np.ndarray
     answers: dict[str, np.ndarray]
-    valid: dict[str, float]
+    valid: dict[str, float]  # scores on valid rows; NaN where there are none
     scores: dict[str, float]
 
     def best_of(self, names: Sequence[str], metric: Metric) -> str | None:
-        """The best of these contenders by the repeat's own valid rows."""
+        """The best of these contenders by the repeat's own valid rows; the first of them where there are none."""
         found = None
         for name, score in self.valid.items():
             if name in names:

@@ -4,12 +4,14 @@
 region of practical equivalence. In order: [L, U] inside [-r, r]: tie. L > 0: deep. U < 0: classical. Else: unsure.
 A contender of either family that is undertrained cannot lose for its family: unsure too.
 A tie ships the cheaper. Unsure ships the cheaper one where the probability of losing more than r by it is under 20%,
-else the best on valid, or over repeats the cheaper one where their valid scores lie within one standard error. From one
+else the best on valid (without valid rows the one that is likelier to be better), or over repeats the cheaper one where
+their valid scores lie within one standard error. From one
 training the sentence is about this model; from folds, or three seeds, about the method.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
@@ -45,7 +47,7 @@ class FamilyBest:
     """The best of a family by valid."""
 
     name: str
-    valid: float  # the score that chose it; over repeats their mean
+    valid: float  # the score that chose it, NaN where there are no valid rows; over repeats their mean
     cost: float  # microseconds a row
     score: float  # on the test rows; over repeats their mean
     undertrained: bool = False  # the budget left it too little to learn from
@@ -132,6 +134,8 @@ def _ship(
     losing = p_classical if least is deep else p_deep
     if losing < RISK:
         return least
+    if math.isnan(deep.valid):  # there are no valid rows
+        return deep if p_deep > p_classical else classical
     if chosen is not None:
         return deep if deep.name == chosen else classical
     return deep if metric.better(deep.valid, classical.valid) else classical

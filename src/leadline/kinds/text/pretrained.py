@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ PIECES = 256  # of a text that are read at most, the marks at its ends included:
 SHORTEST = 16
 LOOKED_AT = 2_000  # texts by whose lengths the view is made
 ROOM = 1.5  # times the most pieces of these
+STEP = 16  # pieces: folds of the same texts then have views, and so graphs, of the same width nearly always
 
 
 def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
@@ -39,7 +41,7 @@ def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
     session, lengths = Session(tokenizer(column, vocabulary, most, dtype, View.PIECES)), [SHORTEST / ROOM]
     for start in range(0, len(some), 256):
         lengths.append((session.only({column: some[start : start + 256]}) > 0).sum(axis=1).max())
-    length = min(most, int(ROOM * max(lengths)))
+    length = min(most, STEP * math.ceil(ROOM * max(lengths) / STEP))
     graph = tokenizer(column, vocabulary, length, dtype, View.PIECES)
     return Tensor(graph=graph, shape=(length,), dtype=np.dtype(dtype).name, from_values=True)
 
@@ -52,7 +54,7 @@ def bert_in(folder: Path) -> PretrainedBody | None:
     return PretrainedBody(
         name=f"bert {folder.name}", package="", licence="unknown", source=f"the folder {folder}", paper="",
         bytes=(folder / WEIGHTS).stat().st_size, layers=shape.pooled, view=View.PIECES,
-        find=lambda: folder, graph=_graph, trainable=_trainable,
+        find=lambda: folder, graph=_graph, calibrated=False, trainable=_trainable,
     )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def _body(name: str, package: str, module: str, inside: str, files: tuple[str, .
         name=name, package=package, licence="Apache-2.0",
         source="sentence-transformers/all-MiniLM-L6-v2: a billion pairs of English sentences",
         paper="Wang et al. 2020; Reimers & Gurevych 2019", bytes=90_868_376, layers=MINILM.pooled, view=View.PIECES,
-        find=lambda: _packaged(module, inside, files), graph=_graph, trainable=_trainable,
+        find=lambda: _packaged(module, inside, files), graph=_graph, calibrated=False, trainable=_trainable,
     )  # fmt: skip
 
 
