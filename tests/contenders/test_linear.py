@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from leadline.contenders.linear import HALF, LOGISTIC, MOST_CROSS_VALIDATED, VALID, Linear, Search, Tried
@@ -116,3 +117,14 @@ def test_rows_that_depend_on_each_other_are_not_held_out_at_random(prepare: Any,
     data = _data(prepare, mixed, 300)
     data.store.dependent = True
     assert any("as valid chose" in line for line in list(Linear().fit(data, 0))[-1].describe)
+
+
+def test_a_text_beside_many_columns_of_noise_is_no_worse_than_the_mean(prepare: Any) -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"x_{number}": rng.normal(size=200) for number in range(300)}
+    words = [" ".join(rng.choice(["good", "bad", "dull", "fine", "odd"], 6)) for _ in range(200)]
+    table = pl.DataFrame({**columns, "text": words, "y": rng.normal(size=200)})
+    store = prepare(table, target="y", kind=["text=text"]).store
+    *_, fitted = Linear().fit(Data(store=store, clock=Clock(30.0), threads=1), seed=0)
+    values = store.labels[store.split.valid]
+    assert fitted.score < 1.1 * float(np.sqrt(np.mean((values - store.labels[store.split.train].mean()) ** 2)))

@@ -41,6 +41,20 @@ def test_a_further_one_of_a_family_waits_for_more_time_on_a_slow_machine() -> No
     assert need(mlp, entries, slow=4.0) == LEAST
 
 
+def test_how_long_others_took_says_more_than_how_slow_the_machine_was() -> None:
+    linear, boosting, _ = entries = _entries("linear", "boosting", "mlp")
+    linear.status, linear.began, linear.ended = "finished", 100.0, 105.0
+    assert need(boosting, entries, slow=4.0) == 5.0
+    linear.ended = 130.0
+    assert need(boosting, entries, slow=4.0) == 10.0
+
+
+def test_in_a_short_race_a_pretrained_body_leads_its_family(prepare: Any, bars: Any) -> None:
+    store = prepare(bars(40)).store
+    found, _ = ordered(_entries("linear", "mlp", "cnn", "pretrained"), store, True)
+    assert {entry.name for entry in found[:2]} == {"linear", "pretrained"}
+
+
 def test_in_a_short_race_the_first_of_each_family_gets_all_the_time(race: Any) -> None:
     contest, _ = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=8.0)
     given = {entry.name: entry.seconds for entry in contest.entries}

@@ -121,6 +121,23 @@ def test_a_family_that_did_not_finish_leaves_it_open() -> None:
     assert made.answer == "unsure" and made.gap is None and made.winner == "linear"
 
 
+def test_few_groups_that_differ_name_no_winner_among_equals() -> None:
+    rng = np.random.default_rng(0)
+    named = 0
+    for seed in range(60):
+        group = np.repeat(np.arange(3), 60)
+        answers = {}
+        for name in ("cnn", "linear"):
+            hits = (
+                rng.random(180) < np.clip(0.7 + 0.2 * rng.normal(size=3), 0, 1)[group]
+            )  # groups suit one or the other
+            answers[name] = np.stack([hits, ~hits], axis=1).astype(float)
+        one = replace(_repeat(seed, dict.fromkeys(answers, 0.9)), answers=answers, rows=np.arange(180))
+        one = replace(one, truth=np.zeros(180, np.int64))
+        named += replace(_scales(), group=group).verdict([one]).answer in ("deep", "classical")
+    assert named <= 6  # rows taken for independent name one in half of these races
+
+
 def test_rows_of_one_group_are_one_in_every_fold() -> None:
     repeats = [_repeat(k, {"cnn": 0.9, "mlp": 0.8, "linear": 0.85}) for k in range(3)]
     names = np.arange(1_000) // 20

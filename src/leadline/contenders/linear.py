@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # C, inverse of the penalty: the usual one first, in case there is time for one
 TEXT_STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # of texts, a path: it ends where valid gets worse
+WEAKER = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # one after another, where the least of those was the best: many columns
 FEW_ITERATIONS = 50  # stopped before so many, a loss says nothing about the family
 HALF, FULL = 0.5, 1.0  # shares of naive Bayes in the variance of a gram's weight
 HINGE_STRENGTH = 0.1  # of the best strength of a logistic loss: a squared hinge is that much steeper
@@ -232,6 +233,12 @@ class Search:
             yield tried
             if self.path and tried is not self.best:
                 break
+        least = min(self.path or STRENGTHS)
+        for strength in (each for each in WEAKER if each < least == self.best.strength):
+            yield (tried := self._try(strength, self.loss, HALF if weighted else PLAIN, self.best.solved))
+            if tried is not self.best:
+                break
+            least = strength
 
     def _fits(self) -> Iterator[Tried]:
         yield from self._along()

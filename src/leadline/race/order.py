@@ -1,7 +1,8 @@
 """The order of contenders: side by side if the time is short, else those that use one core before those that use all.
 
-Where the time is short for as busy a machine, the cheapest of each family come first, so that there is something to
-compare, and then whoever there is time for. What one of them reads may have to be made first, while the other learns.
+Where the time is short for as busy a machine, one of each family comes first, so that there is something to compare,
+and then whoever there is time for: the cheapest, or the one that reads a pretrained body, which needs the fewest rows.
+What one of them reads may have to be made first, while the other learns.
 """
 
 from __future__ import annotations
@@ -22,15 +23,19 @@ IMPORTS = 2.5  # seconds that these and a first model take on a quiet machine
 def ordered(waiting: list[ContenderRun], store: Store, short: bool) -> tuple[list[ContenderRun], list[ContenderRun]]:
     """Those that run side by side, and those that follow one at a time."""
     if short:
-        cheapest = {entry.family: entry for entry in reversed(waiting)}  # they come in that order
-        return sorted(waiting, key=lambda entry: (entry is not cheapest[entry.family], not ready(entry, store))), []
+        likeliest = sorted(waiting, key=lambda entry: not entry.contender.pretrained)  # else as they come, by cost
+        leading = {entry.family: entry for entry in reversed(likeliest)}
+        return sorted(waiting, key=lambda entry: (entry is not leading[entry.family], not ready(entry, store))), []
     one = [entry for entry in waiting if entry.contender.resources.cpus == 1]
     return one, [entry for entry in waiting if entry not in one]
 
 
 def need(entry: ContenderRun, entries: Sequence[ContenderRun], slow: float) -> float:
-    """Seconds without which it is not begun: fewer where its family has nobody else."""
-    return LEAST if leads(entry, entries) else max(LEAST, IMPORTS * slow)
+    """Seconds without which it is not begun: fewer where its family has nobody else, or others ended in fewer."""
+    if leads(entry, entries):
+        return LEAST
+    ran = [other.ended - other.began for other in entries if other.done and other.began]
+    return max(LEAST, min([IMPORTS * slow, *ran]))
 
 
 def leads(entry: ContenderRun, entries: Sequence[ContenderRun]) -> bool:

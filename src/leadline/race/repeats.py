@@ -28,12 +28,14 @@ from leadline.race.entry import ContenderRun
 from leadline.race.history import Past
 from leadline.race.race import Race
 from leadline.race.resample import ENOUGH, MOST, Resampling, repeat_of
+from leadline.readers.part import counted
 from leadline.stats.advice import Advice, missing
-from leadline.stats.evaluate_repeats import FEWEST_GROUPS, Known, Scales
+from leadline.stats.evaluate_repeats import Known, Scales
 from leadline.stats.few_folds import FEWEST_FOLDS
 from leadline.stats.intervals import FEWEST_SEEDS
 from leadline.stats.repeat import Repeat
 
+FEW_GROUPS = 10  # in the test: with fewer, the interval of a score takes rows for independent
 REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with less the first one may take all of it
 
 
@@ -226,13 +228,14 @@ def _group(
         return None, None, []
     every = np.asarray(group)
     test_groups = every[store.split.test]
-    if (count := len(np.unique(test_groups))) < FEWEST_GROUPS:
+    if (count := len(np.unique(test_groups))) < FEW_GROUPS:
         return (
             every,
             None,
             [
-                f"The test rows are of {count} groups, too few to tell how groups differ: intervals on these test rows "
-                "take rows for independent, and may be too narrow."
+                f"The test rows are of {counted(count, 'group')}, too few to tell how groups differ: the interval of a "
+                "score takes rows for independent, and may be too narrow"
+                + ("; that of a difference between contenders allows for groups." if count > 1 else ".")
             ],
         )
     return every, test_groups, []

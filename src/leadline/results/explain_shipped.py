@@ -74,7 +74,9 @@ def explain_shipped(folder: Path, table: Table, store: Store, shipment: Shipment
                 return Why(found=found, note=less)
     except OutOfTimeError:
         return Why(found=None, note=_left_out(f"It took longer than the {seconds:.0f} s that were left", folder))
-    return Why(found=None, note=_left_out(f"It would take longer than the {seconds:.0f} s that are left", folder))
+    return Why(
+        found=None, note=_left_out(f"It would take longer than the {seconds:.0f} s that it may take here", folder)
+    )
 
 
 def _compared(shown: np.ndarray, total: int, share: float) -> np.ndarray:

@@ -130,6 +130,8 @@ def rows_gap(
     difference = slope(metric, means[0]) * moves[:, 0] - slope(metric, means[1]) * moves[:, 1]
     degrees, count = _degrees(difference), min(len(first), len(second))
     away *= _expansion(degrees)
+    if group is not None and len(difference) > 1:  # a bootstrap of few units is too narrow by this (Hesterberg 2015)
+        away *= math.sqrt(len(difference) / (len(difference) - 1))
     alone = 2 / len(truth) ** 2 if metric.share else 0.0
     alone /= (
         float((difference**2).sum()) + alone or 1.0

@@ -24,6 +24,11 @@ STEPS = {
     "TreeEnsemble", "LSTM", "GRU", "LayerNormalization",
 }  # fmt: skip
 
+LEARNED = {
+    onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8,
+    onnx.TensorProto.UINT8,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Passed:
@@ -45,7 +50,12 @@ def walk(path: str | Path, feeds: Mapping[str, Any]) -> list[Passed]:
     model = onnx.load(path)
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer if _weighs(tensor)}
     steps: list[tuple[str, str, int, str]] = []
+    of_row = {value.name for value in model.graph.input}  # what depends on the row: the rest is weights, unpacked
     for node in model.graph.node:
+        if not of_row.intersection(node.input):
+            sizes |= dict.fromkeys(node.output, max((sizes.get(value, 0) for value in node.input), default=0))
+            continue
+        of_row.update(node.output)
         stage, _, inside = node.output[0].partition("/") if node.output else ("", "", "")
         kind, _, name = stage.partition(".")
         if kind in ("encode", "form") and "/" not in inside and node.op_type == "Identity" and _ends(node, name):
@@ -72,4 +82,4 @@ def _ends(node: onnx.NodeProto, name: str) -> bool:
 
 def _weighs(tensor: onnx.TensorProto) -> bool:
     """Whether a constant is what a layer has learned, and not a setting."""
-    return tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE) and int(np.prod(tensor.dims)) > 1
+    return tensor.data_type in LEARNED and int(np.prod(tensor.dims)) > 1
