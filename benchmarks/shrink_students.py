@@ -1,10 +1,10 @@
 """Students that a model taught beside the same students trained alone: three seeds, the same seconds, all test rows.
 
-python benchmarks/shrink_students.py sst2 sst2-states cifar10 cifar10-cut [--kept FOLDER]
+python benchmarks/shrink_students.py sst2 sst2-states cifar10 cifar10-cut [--keep FOLDER]
 
 The rows choose nothing: architecture and size are fixed before, so every test row may judge. Alone means the labels of
 the train rows, with the contender's own label smoothing, and neither stretches of texts nor answers or weights of the
-teacher. Bytes and times are those of whole files, on one thread. With `--kept` the runs of teachers stay, and are used
+teacher. Bytes and times are those of whole files, on one thread. With `--keep` the runs of teachers stay, and are used
 again by further rows.
 """
 
