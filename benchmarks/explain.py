@@ -315,7 +315,7 @@ def completeness(data: Path, folder: Path) -> Found:
     for name in ("cifar10", "fsdd", "adult (mlp)"):
         run = _winner(name, data, folder)
         began, model, drawn = time.perf_counter(), run.model, RunRows.open(run)
-        sample = sample_of(drawn, model, range(0, 5 * COMPLETE_ROWS, 5))
+        sample = sample_of(drawn, model, range(0, 3 * COMPLETE_ROWS, 3))
         scorer, rows = Scorer(model), [sample.rows[i] for i in sample.shown]
         outputs = scorer.chosen(scorer.scores(rows)).tolist()
         each = integrated(model, sample, sample.shown.tolist(), outputs)
