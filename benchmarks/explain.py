@@ -284,11 +284,13 @@ def additive(data: Path, folder: Path) -> Found:
     (node,) = [node for node in file.graph.node if node.op_type == "TreeEnsemble"]
     session, ensemble = Session(with_outputs(file, [node.input[0], node.output[0]])), trees.Ensemble.of(node)
     features, raw = trees._features(model, session, node, sample.rows)
-    reaching, (leaves, paths, ways) = ensemble.decisions(features), ensemble._paths(0)
+    reaching, paths = ensemble.decisions(features), ensemble.paths(0)
     roots = {int(root): i for i, root in enumerate(np.flatnonzero(ensemble.parents[: len(ensemble.features)] < 0))}
     values = np.zeros((len(features), len(roots)), np.float32)
-    for leaf, path, way in zip(leaves, paths, ways, strict=True):
-        values[(reaching[:, path] == way).all(axis=1), roots[int(path[-1])]] = ensemble.weights[leaf]
+    for i, leaf in enumerate(paths.leaves):
+        mine = paths.leaf == i
+        there = (reaching[:, paths.nodes[mine]] == paths.sides[mine]).all(axis=1)
+        values[there, roots[int(paths.nodes[mine][-1])]] = ensemble.weights[leaf]
     single = np.zeros(len(features), np.float32)
     for tree in values.T:
         single += tree
