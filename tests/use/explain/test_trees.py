@@ -60,3 +60,14 @@ def test_shares_of_rows_that_never_come_keep_the_sum() -> None:
     reaching = trees.decisions(x)
     effects, base = trees.contributions(reaching[:20], trees.shares(reaching[:3]), 0, 6)
     assert np.abs(effects.sum(axis=1) + base - trees.sums(reaching[:20], 0)).max() < 1e-9
+
+
+def test_trees_without_a_split_have_no_effects() -> None:
+    ensemble = Ensemble(
+        targets=1, features=np.zeros(0, np.int64), modes=np.zeros(0, np.int64), splits=np.zeros(0, np.float32),
+        missing=np.zeros(0, bool), members=(), parents=np.array([-1, -1]), sides=np.zeros(2, bool),
+        weights=np.array([0.25, 0.5]), leaf_targets=np.zeros(2, np.int64),
+    )  # fmt: skip
+    reaching = np.zeros((3, 0), bool)
+    effects, base = ensemble.contributions(reaching, np.zeros(0), 0, features=2)
+    assert not effects.any() and base == 0.75 and ensemble.sums(reaching, 0).tolist() == [0.75] * 3

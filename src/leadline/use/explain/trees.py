@@ -126,6 +126,19 @@ def _owners(model: Model, session: Session, node: Any, rows: Any, features: np.n
 
 
 @dataclass(frozen=True, kw_only=True)
+class Paths:
+    """The ways from leaves up to their roots: an entry a node, those of one leaf together, the root last.
+
+    `leaves` [n] are their places; an entry's `leaf` is a place in these, `sides` is the leaf's side of the node.
+    """
+
+    leaves: np.ndarray
+    leaf: np.ndarray
+    nodes: np.ndarray
+    sides: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ensemble:
     """The columns of an ONNX TreeEnsemble: a row a node, a row a leaf."""
 
@@ -178,20 +191,19 @@ class Ensemble:
             found[:, place] = np.isin(values[:, place], members)
         return np.where(np.isnan(values), self.missing, found)
 
-    def _paths(self, target: int) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
-        """Leaves of a target, and for each the nodes above it and its side of each."""
-        count = len(self.features)
+    def paths(self, target: int) -> Paths:
+        """The ways from the leaves of a target up to their roots."""
         leaves = np.flatnonzero(self.leaf_targets == target)
-        nodes, sides = [], []
-        for leaf in leaves:
-            at, path, way = int(leaf) + count, [], []
-            while self.parents[at] >= 0:
-                path.append(int(self.parents[at]))
-                way.append(bool(self.sides[at]))
-                at = path[-1]
-            nodes.append(np.array(path))
-            sides.append(np.array(way))
-        return leaves, nodes, sides
+        at, leaf = leaves + len(self.features), np.arange(len(leaves))
+        found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        while not found or len(at):
+            above = self.parents[at] >= 0
+            at, leaf = at[above], leaf[above]
+            found.append((leaf, self.parents[at], self.sides[at]))
+            at = self.parents[at]
+        each, nodes, sides = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.argsort(each, kind="stable")
+        return Paths(leaves=leaves, leaf=each[order], nodes=nodes[order], sides=sides[order])
 
     def shares(self, reaching: np.ndarray) -> np.ndarray:
         """float64 [nodes]: of the rows that come to a node, the share on its true side; a half where none come."""
@@ -219,38 +231,46 @@ class Ensemble:
 
     def sums(self, reaching: np.ndarray, target: int) -> np.ndarray:
         """float64 [n]: the sum of the leaves that rows come to."""
-        total = np.zeros(len(reaching))
-        for leaf, path, way in zip(*self._paths(target), strict=True):
-            total += self.weights[leaf] * (reaching[:, path] == way).all(axis=1)
-        return total
+        paths = self.paths(target)
+        come = np.ones((len(reaching), len(paths.leaves)), bool)
+        some, starts = np.unique(paths.leaf, return_index=True)
+        if len(some):
+            come[:, some] = np.logical_and.reduceat(reaching[:, paths.nodes] == paths.sides, starts, axis=1)
+        return np.asarray(come @ self.weights[paths.leaves])
 
     def contributions(
         self, reaching: np.ndarray, shares: np.ndarray, target: int, features: int, until: float = math.inf
     ) -> tuple[np.ndarray, float]:
         """Effects float64 [n, features], and the mean answer of the rows by which shares were counted."""
-        leaves, paths, ways = self._paths(target)
-        players = [np.unique(self.features[path]) for path in paths]
-        deepest = max(map(len, players))
-        nodes, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
-        points, weights = (nodes + 1) / 2, weights / 2
-        # [leaves, deepest]: features without a place lead to the leaf in any case, and have no effect.
-        zero, feature = np.ones((len(leaves), deepest)), np.zeros((len(leaves), deepest), np.int64)
-        for i, (path, way, own) in enumerate(zip(paths, ways, players, strict=True)):
-            side = np.where(way, shares[path], 1 - shares[path])
-            for j, name in enumerate(own):
-                zero[i, j], feature[i, j] = side[self.features[path] == name].prod(), name
-        values = self.weights[leaves]
-        out = np.zeros((len(reaching), features))
+        paths = self.paths(target)
+        values, out = self.weights[paths.leaves], np.zeros((len(reaching), features))
+        if not len(paths.leaf):
+            return out, float(values.sum())
+        # Nodes of one feature above one leaf are one player: entries in its order, and where each begins.
+        order = np.lexsort((self.features[paths.nodes], paths.leaf))
+        nodes, sides, leaf = paths.nodes[order], paths.sides[order], paths.leaf[order]
+        starts = np.flatnonzero(np.diff(leaf, prepend=-1) | np.diff(self.features[nodes], prepend=-1))
+        leaf, feature = leaf[starts], self.features[nodes[starts]]
+        place = np.arange(len(starts)) - np.searchsorted(leaf, leaf)  # of a player above its leaf
+        deepest = int(place.max()) + 1
+        points, weights = np.polynomial.legendre.leggauss(deepest // 2 + 1)
+        points, weights = (points + 1) / 2, weights / 2
+        # [leaves, deepest]: players without a place lead to the leaf in any case, and have no effect.
+        zero, of = np.ones((len(values), deepest)), np.zeros((len(values), deepest), np.int64)
+        zero[leaf, place] = np.multiply.reduceat(np.where(sides, shares[nodes], 1 - shares[nodes]), starts)
+        of[leaf, place] = feature
         size = max(1, CELLS // max(1, len(reaching) * deepest * len(points)))
-        for start in range(0, len(leaves), size):
+        for start in range(0, len(values), size):
             if time.monotonic() > until:
                 raise OutOfTimeError
             part = slice(start, start + size)
-            one = np.ones((len(reaching), len(leaves[part]), deepest))
-            for i, (path, way, own) in enumerate(zip(paths[part], ways[part], players[part], strict=True)):
-                right = reaching[:, path] == way
-                for j, name in enumerate(own):
-                    one[:, i, j] = right[:, self.features[path] == name].all(axis=1)
+            mine = slice(*np.searchsorted(leaf, (start, start + size)))
+            one = np.ones((len(reaching), len(values[part]), deepest))
+            if len(starts[mine]):
+                entries = slice(starts[mine][0], starts[mine.stop] if mine.stop < len(starts) else None)
+                right = reaching[:, nodes[entries]] == sides[entries]
+                led = np.logical_and.reduceat(right, starts[mine] - starts[mine][0], axis=1)
+                one[:, leaf[mine] - start, place[mine]] = led
             total = np.zeros(one.shape)
             for point, weight in zip(points, weights, strict=True):
                 factor = one * point + zero[part] * (1 - point)
@@ -258,5 +278,5 @@ class Ensemble:
                 total += weight * np.divide(whole, factor, out=np.zeros_like(factor), where=factor > 0)
             effect = total * (one - zero[part]) * values[part, None]
             for j in range(deepest):
-                np.add.at(out.T, feature[part, j], effect[:, :, j].T)
+                np.add.at(out.T, of[part, j], effect[:, :, j].T)
         return out, float((values * zero.prod(axis=1)).sum())
