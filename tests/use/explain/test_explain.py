@@ -14,10 +14,11 @@ import pytest
 
 from leadline.core.parts import Layout
 from leadline.kinds import KINDS
+from leadline.system.errors import SourceError
 from leadline.tasks import Binary, Multilabel, Regression
 from leadline.use.explain.explain import explain
 from leadline.use.explain.records import Explanation, Loss, Method
-from leadline.use.explain.sample import Sample
+from leadline.use.explain.sample import Sample, choose
 from leadline.use.explain.words import terminal
 
 RATE = 8_000
@@ -220,6 +221,12 @@ def test_one_row_alone_is_explained_without_an_interval() -> None:
     found = explain(ruled(dict.fromkeys("abc", "number"), lambda f: f["a"]), sampled(columns))
     assert len(found.rows) == 1 and not any(curve.better for curve in found.curves)
     told = terminal(found)
-    assert "too few rows" in told and "−1 to 1" not in told
+    assert "too few rows" in told and "−1 to 1" not in told and "Effects are in log odds" in told
     assert found.agreements and "correlation of" in told
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("rows", [[1.5], "a", 3, [True, None]])
+def test_rows_that_are_no_numbers_are_refused_in_a_sentence(rows: Any) -> None:
+    with pytest.raises(SourceError, match="where whole numbers from 0 were expected"):
+        choose(10, rows, 5, "a source")
