@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from leadline.config import from_mapping, gigabytes, seconds
@@ -54,6 +55,10 @@ def test_what_is_no_size(text: str) -> None:
         ({"kind": "a=text"}, "kind", ("a=text",)),
         ({"drop": ["a", "b"]}, "drop", ("a", "b")),
         ({"only": ["deep", "linear"]}, "only", "deep,linear"),
+        ({"only": np.array(["deep", "linear"])}, "only", "deep,linear"),
+        ({"drop": [0, "a"]}, "drop", ("0", "a")),
+        ({"fix": ["near_duplicates", "label_errors"]}, "fix", "near_duplicates,label_errors"),
+        ({"seed": np.int64(3), "coverage": 0.8}, "seed", 3),
         ({"seed": None}, "seed", 0),
     ],
 )
@@ -64,6 +69,26 @@ def test_loose_values_are_understood(values: dict[str, Any], field: str, expecte
 def test_settings_survive_a_round_trip() -> None:
     asked = from_mapping({"target": "y", "kind": {"a": "text"}, "drop": "b", "budget": "2m", "seed": 3})
     assert from_mapping(asked.as_dict()) == asked and asked.kinds == {"a": "text"} and asked.seconds == 120
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"max_size": 5}, "--max-size 5 is not a quantity; write a number and a unit"),
+        ({"max_latency": ["1ms"]}, r"--max-latency \['1ms'\] was given, where a text was expected"),
+        ({"epochs": "x"}, "--epochs 'x' was given, where a whole number was expected"),
+        ({"repeats": 2.5}, "--repeats 2.5 was given, where a whole number was expected"),
+        ({"seed": True}, "--seed True was given, where a whole number was expected"),
+        ({"coverage": "x"}, "--coverage 'x' was given, where a number was expected"),
+        ({"until_sure": "yes"}, "--until-sure 'yes' was given, where True or False was expected"),
+        ({"only": 5}, "--only 5 was given, where a text or several were expected"),
+        ({"drop": 3}, "--drop 3 was given, where a text or several were expected"),
+        ({"task": ["binary"]}, r"--task \['binary'\] was given, where a text was expected"),
+    ],
+)
+def test_values_of_another_type_are_one_sentence(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(LeadlineError, match=said):
+        from_mapping(values)
 
 
 def test_a_seed_below_zero_is_refused_in_one_sentence() -> None:

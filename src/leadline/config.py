@@ -6,8 +6,9 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from leadline.system.errors import BudgetError, LeadlineError
@@ -203,6 +204,11 @@ class Settings:
 
 SPLIT_BY = tuple(each.name for each in fields(Settings) if "splits" in each.metadata)  # options that name a column
 COLUMNS = ("target", *SPLIT_BY)
+SEVERAL = ("only", "fix", "kind", "drop")  # lists in Python, or one text
+TYPES: dict[str, tuple[Any, str]] = {
+    "int": (Integral, "a whole number"), "float": (Real, "a number"), "bool": (bool, "True or False"),
+    "str": ((str, Real), "a text"),
+}  # fmt: skip
 
 
 def from_mapping(values: Mapping[str, Any]) -> Settings:
@@ -227,15 +233,29 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         values["budget"] = str(values["budget"])
     if isinstance(values.get("kind"), Mapping):
         values["kind"] = tuple(f"{column}={kind}" for column, kind in values["kind"].items())
-    for name in ("kind", "drop"):
-        if name in values:
-            values[name] = (values[name],) if isinstance(values[name], str) else tuple(map(str, values[name]))
+    for name in (each for each in SEVERAL if each in values):
+        several = [values[name]] if isinstance(values[name], str) else values[name]
+        if not isinstance(several, Iterable) or isinstance(several, bytes):
+            raise LeadlineError(f"{_option(name)} {values[name]!r} was given, where a text or several were expected.")
+        texts = tuple(map(str, several))
+        values[name] = texts if name in ("kind", "drop") else ",".join(texts)
     for name in COLUMNS:  # columns of a frame may have names that are no text
         if name in values:
             values[name] = str(values[name])
-    if not isinstance(values.get("only", ""), str):
-        values["only"] = ",".join(values["only"])
-    return Settings(**values)
+    return Settings(**{name: _typed(name, value) for name, value in values.items()})
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A value of the type of its setting; LeadlineError where it is of another."""
+    wanted = str(next(each.type for each in fields(Settings) if each.name == name)).split(" ")[0]
+    of, what = TYPES.get(wanted, (object, ""))
+    if not isinstance(value, of) or (isinstance(value, bool) and of is not bool and of is not object):
+        raise LeadlineError(f"{_option(name)} {value!r} was given, where {what} was expected.")
+    return {"int": int, "float": float}.get(wanted, lambda same: same)(value)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def translated(values: Mapping[str, Any]) -> dict[str, Any]:

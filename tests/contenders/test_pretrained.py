@@ -193,6 +193,12 @@ def test_a_budget_that_the_test_rows_alone_exceed_is_refused(store: Any, monkeyp
         _fitted(store)
 
 
+def test_its_bytes_hold_those_of_the_body_which_is_in_the_file(store: Any) -> None:
+    fitted = _fitted(store)
+    bodies = sum(encoder.model.ByteSize() for encoder in fitted.bodies.encoders)
+    assert 0 < bodies < fitted.bytes < fitted.graph().ByteSize()
+
+
 def test_without_a_body_it_does_not_race_and_says_so_where_it_is_asked_for(
     prepare: Any, messages: Any, mixed: Any, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

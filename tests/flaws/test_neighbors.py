@@ -163,3 +163,11 @@ def test_texts_made_of_few_words_cost_no_more_than_others() -> None:
         found = {tuple(pair) for pair in pairs_of(texts + copies)[0].tolist()}
     assert found >= {(i, 1_500 + i) for i in range(20)}
     assert met[0] <= (minhash.MOST_MET + minhash.BANDS) * len(texts + copies)
+
+
+def test_rows_without_any_text_repeat_none(prepare: Any) -> None:
+    rng = np.random.default_rng(0)
+    texts = ["" if row % 20 == 0 else " ".join(rng.choice(WORDS, 9)) for row in range(100)]
+    made = prepare(pl.DataFrame({"text": [*texts, texts[1]], "label": ["a", "b"] * 50 + ["a"]}), target="label")
+    found = find_duplicates(made.table, made.store, np.arange(101)).pairs.tolist()
+    assert [1, 100] in found and not any(texts[row] == "" for pair in found for row in pair if row < 100)

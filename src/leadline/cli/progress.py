@@ -118,7 +118,9 @@ class Terminal:
         self._budget = event["budget_s"]
         self._began = time.monotonic() - event["t"]
         length = f"{event['epochs']} passes of every network" if self._budget is None else _time(self._budget)
-        self._say(f"{event['source']}: {length} for everything, on {event['machine']['cores']} cores")
+        whole = "everything but --edge" if event.get("edge") else "everything"
+        cores = event["machine"]["cores"]
+        self._say(f"{event['source']}: {length} for {whole}, on {cores} core{'s' if cores > 1 else ''}")
 
     def _encoded(self, event: dict[str, Any]) -> None:
         rows = ", ".join(f"{count:,} {part}" for part, count in event["rows"].items() if count)

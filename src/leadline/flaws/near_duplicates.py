@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import polars as pl
 
 from leadline.core.kind import Rows
 from leadline.dataset.store import Store
@@ -151,17 +152,29 @@ def find_duplicates(table: Table, store: Store, rows: np.ndarray) -> Duplicates:
 
 
 def _by_content(table: Table, store: Store, rows: np.ndarray) -> dict[tuple[int, int], float] | None:
-    """{pair of positions in `rows` that are close in every block: how far apart, 0 to 1}; None without such blocks."""
+    """{pair of positions in `rows` that are close in every block: how far apart, 0 to 1}; None without such blocks.
+
+    Rows that are texts alone, all of them missing, hold nothing that could be another's.
+    """
     found: dict[tuple[int, int], float] | None = None
+    without = np.ones(len(rows), bool)
     for block in store.blocks:
         similarity, column = KINDS[block.kind].similarity, block.columns[0]
         if similarity is None:
             continue
         read = partial(lambda column: table.take(rows, [column])[column], column)
         pairs, away = similarity.pairs(Rows(block=block, places=rows, tensor=store.tensor(block.name), cells=read))
+        without &= _blank(read()) if KINDS[block.kind].prose else False
         here = dict(zip(map(tuple, pairs.tolist()), away.tolist(), strict=True))
         found = here if found is None else {pair: max(found[pair], here[pair]) for pair in found.keys() & here.keys()}
+    if found and without.any() and all(KINDS[column.kind].similarity for column in table.inputs):
+        return {pair: far for pair, far in found.items() if not without[list(pair)].all()}
     return found
+
+
+def _blank(texts: pl.Series) -> np.ndarray:
+    """bool [rows]: texts without a letter."""
+    return np.asarray(texts.fill_null("").str.strip_chars() == "")
 
 
 def _affordable(data: ScanData, seconds: float) -> np.ndarray:

@@ -47,7 +47,7 @@ class Need:
     def bound(cls, name: str, text: str) -> Need:
         """Raises LeadlineError for what is no quantity of this setting."""
         *_, units, example = BOUNDS[name]
-        plain = re.sub(r"\s", "", text)
+        plain = re.sub(r"\s", "", str(text))  # in Python it may be a number, which lacks a unit
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-zµ]+)", plain)
         unit = next((u for u in units if match and u.lower() == match[2].lower()), None)
         if match is None or unit is None or float(match[1]) <= 0:

@@ -15,7 +15,7 @@ from leadline.report.effects import KEY, bar, column_table, parts_of, scale_of
 from leadline.report.media_budget import Room
 from leadline.results.explain_shipped import Why
 from leadline.use.explain.records import Agreement, Curve, Dependence, Explanation, Loss, Mean, Method, RowExplanation
-from leadline.use.explain.words import LOSSES, METHODS, agreed, completeness, players, sentence
+from leadline.use.explain.words import LOSSES, METHODS, agreed, completeness, players, sentence, unit
 
 MOST_ROWS = 60  # drawn on the page
 OPEN = 3  # rows of the report that are shown without a click
@@ -32,7 +32,7 @@ def why_section(why: Why, room: Room) -> str:
     rest = f"<details><summary>{count(len(drawn) - OPEN)} more rows</summary>{''.join(drawn[OPEN:])}</details>"
     lead = (
         f"<p>What the answers to {count(len(found.rows))} test rows depend on, evenly over the test. Effects are "
-        f"{_unit(found)}.</p>{KEY}"
+        f"{unit(found)}.</p>{KEY}"
     )
     whole = f"<h3>The model as a whole</h3>{model(found)}" if found.importances else ""
     charts = f"<details><summary>How far to trust it: the curves</summary>{trust(found)}{how(found)}</details>"
@@ -51,13 +51,9 @@ def _check(curve: Curve) -> str:
     return f"<li{css}><b>{what}: {esc(players(curve.of, curve.layout))}</b>{esc(sentence(curve))}</li>"
 
 
-def _unit(found: Explanation) -> str:
-    return "in the unit of the target" if found.numeric else "in log odds: +0.7 doubles the odds of the answer"
-
-
 def rows(found: Explanation, room: Room) -> str:
     """Every row that is explained."""
-    lead = f"<p>Effects are {_unit(found)}.</p>{KEY}"
+    lead = f"<p>Effects are {unit(found)}.</p>{KEY}"
     more = len(found.rows) - MOST_ROWS
     rest = f"<p>{count(more)} more rows are explained in the JSON output.</p>" if more > 0 else ""
     share = 1 / max(1, min(len(found.rows), MOST_ROWS))

@@ -82,7 +82,9 @@ def _row(each: Found, room: Room) -> str:
     pictures = "".join(room.picture(one, f"row {row}") for one, row in zip(each.images, numbers, strict=False))
     pictures = f'<div class="duplicates">{pictures}</div>' if len(each.images) > 1 else pictures
     pictures += "".join(room.sound(one, f"sound of row {row}") for one, row in zip(each.sounds, numbers, strict=False))
-    texts = "".join(f'<blockquote dir="auto">{clip(text, 240)}</blockquote>' for text in each.texts)
+    texts = "".join(
+        f'<blockquote dir="auto">{clip(text.strip(), 240) or "(empty)"}</blockquote>' for text in each.texts
+    )
     words = [
         f"row {count(each.row + 1)}"
         + (f" repeats row {count(each.duplicate_of + 1)}" if each.duplicate_of is not None else "")

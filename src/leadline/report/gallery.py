@@ -71,7 +71,7 @@ def _figure(each: Example, several: bool, room: Room) -> str:
     if each.sound is not None:
         body += room.sound(each.sound, f"sound of row {each.row + 1}")
     if each.text is not None:
-        body += f'<blockquote dir="auto">{clip(each.text.strip(), TEXT)}</blockquote>'
+        body += f'<blockquote dir="auto">{clip(each.text.strip(), TEXT) or "(empty)"}</blockquote>'
     if each.values:
         pairs = list(each.values.items())[:VALUES]
         body += tag("dl", "".join(f"<dt>{name(k, 30)}</dt><dd>{name(v, 60)}</dd>" for k, v in pairs))

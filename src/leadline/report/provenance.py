@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from leadline.charts.format import clip, count, esc, grid, name, percent, plain, tag
-from leadline.readers.part import agreed
+from leadline.readers.part import agreed, counted
 from leadline.report.facts import Facts, number
 
 __all__ = ["data", "rule", "reproduce", "warnings"]
@@ -97,7 +97,7 @@ def reproduce(facts: Facts) -> str:
     machine = result.get("machine") or {}
     cores, memory = number(machine.get("cores")), number(machine.get("memory_gb"))
     where = [clip(machine["processor"], 80)] if machine.get("processor") else []
-    where += [f"{count(cores)} cores"] if cores else []
+    where += [counted(int(cores), "core")] if cores else []
     where += [f"{plain(memory)} GB"] if memory else []
     where += [clip(machine["system"], 40)] if machine.get("system") else []
     versions = ", ".join(f"{clip(k, 40)} {clip(v, 40)}" for k, v in list((result.get("versions") or {}).items())[:40])

@@ -14,10 +14,11 @@ import pytest
 
 from leadline.core.parts import Layout, windows
 from leadline.kinds import KINDS
+from leadline.system.errors import SourceError
 from leadline.tasks import Binary, Multilabel, Regression
 from leadline.use.explain.explain import explain
 from leadline.use.explain.records import Explanation, Loss, Method
-from leadline.use.explain.sample import Sample, in_a_line
+from leadline.use.explain.sample import Sample, choose, in_a_line
 from leadline.use.explain.words import terminal
 
 RATE = 8_000
@@ -220,7 +221,7 @@ def test_one_row_alone_is_explained_without_an_interval() -> None:
     found = explain(ruled(dict.fromkeys("abc", "number"), lambda f: f["a"]), sampled(columns))
     assert len(found.rows) == 1 and not any(curve.better for curve in found.curves)
     told = terminal(found)
-    assert "too few rows" in told and "−1 to 1" not in told
+    assert "too few rows" in told and "−1 to 1" not in told and "Effects are in log odds" in told
     assert found.agreements and "correlation of" in told
     json.dumps(found.as_dict(), allow_nan=False)
 
@@ -229,3 +230,9 @@ def test_a_series_and_a_list_are_written_in_a_line() -> None:
     assert in_a_line(pl.Series([0.5, 1.25, 3.0])) == "0.5, 1.25, … (3)"
     assert in_a_line(["red", "blue"]) == "red|blue" and in_a_line([]) == "none"
     assert windows(np.arange(3.0)).names == ("step 1", "step 2", "step 3")
+
+
+@pytest.mark.parametrize("rows", [[1.5], "a", 3, [True, None]])
+def test_rows_that_are_no_numbers_are_refused_in_a_sentence(rows: Any) -> None:
+    with pytest.raises(SourceError, match="where whole numbers from 0 were expected"):
+        choose(10, rows, 5, "a source")

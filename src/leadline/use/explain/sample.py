@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def choose(total: int, rows: Sequence[int] | None, context: int, name: str) -> t
     """
     if not total:
         raise SourceError(f"{name} has no rows to explain.")
-    shown = spread(total, SHOWN) if rows is None else np.unique(np.asarray(list(rows), np.int64))
+    shown = spread(total, SHOWN) if rows is None else _numbers(rows)
     if len(shown) == 0:
         raise SourceError(f"no rows of {name} are chosen to be explained; choose at least one.")
     beyond = shown[(shown < 0) | (shown >= total)]
@@ -189,3 +190,12 @@ def labels_of(cells: pl.Series, task: Task) -> np.ndarray | None:
     words = cells.cast(pl.String).str.strip_chars().to_list()
     found = np.array([numbers.get(word, -1) if word is not None else -1 for word in words], np.int64)
     return found if (found >= 0).mean() >= LABELLED else None
+
+
+def _numbers(rows: Sequence[int]) -> np.ndarray:
+    try:
+        return np.unique(np.array([index(row) for row in rows], np.int64))
+    except TypeError:
+        raise SourceError(
+            f"rows {rows!r} were given, where whole numbers from 0 were expected, as in [0, 5]."
+        ) from None

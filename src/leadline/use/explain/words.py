@@ -68,6 +68,11 @@ def agreed(agreement: Agreement) -> str:
     return f"{what}: {first} and {second} have a rank correlation of {plain(mean.value, 2)}{ends} on {rows}."
 
 
+def unit(found: Explanation) -> str:
+    """Of an effect on an answer."""
+    return "in the unit of the target" if found.numeric else "in log odds: +0.7 doubles the odds of the answer"
+
+
 def completeness(found: Explanation) -> str | None:
     """How far integrated gradients are from adding up; None where none were computed."""
     errors = [row.path.error for row in found.rows if row.path is not None]
@@ -85,6 +90,8 @@ def terminal(found: Explanation) -> str:
     lines = []
     for row in found.rows:
         lines += [*_row(row), ""]
+    if found.rows:
+        lines += [f"Effects are {unit(found)}.", ""]
     if found.importances:
         lines.append(f"{LOSSES[found.loss]} where a column is permuted ({found.compared:,} rows):")
         most = max(abs(each.increase.value) for each in found.importances)
