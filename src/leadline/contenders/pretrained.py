@@ -359,6 +359,7 @@ class _Run:
         weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
         fitted = FittedPretrained(search.design, weights, data.task, search.scale, best.score, messages)
         fitted.bodies, fitted.transfer = self.bodies, self.transfer
+        fitted.bytes += sum(encoder.model.ByteSize() for encoder in self.bodies.encoders)
         fitted.undertrained, fitted.trained_on_valid = undertrained, again
         return fitted
 
