@@ -138,6 +138,9 @@ class StudentRun(_Run):
     def _smoothing(self) -> float:
         return 0.0  # the teacher's answers are soft
 
+    def _too_little(self) -> str | None:
+        return None if self._design.cut else super()._too_little()  # what is cut out has learned already
+
 
 def _narrower(body: Body, design: Design) -> Body:
     if design.lean and body.lean is not None:
@@ -200,7 +203,7 @@ def designs(network: onnx.ModelProto, contender: str, lesson: Lesson) -> dict[st
             made[name] = design
 
     if lesson.wide is not None and own.name == contender:
-        add(f"pruned/{CUT}", widest, contender=own, divisor=CUT, cut=True)
+        add(f"pruned/{CUT}", lesson.wide.width, contender=own, divisor=CUT, cut=True)
     if any(body.lean for body in bodies):
         add(f"lean/{LEAN}", widest, contender=own, divisor=LEAN, lean=True)
     flat = not any(body.widths for body in bodies) and any(body.narrow for body in bodies)

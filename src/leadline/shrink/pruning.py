@@ -39,13 +39,15 @@ class Wide:
     """The network of a run, with its weights, and rows that it is cut by.
 
     Args:
+        width: its channels, as an architecture counts them.
         raw: the model's answers to them before its activation [N, outputs].
         loss: of outputs for some of the rows, by their places.
     """
 
     def __init__(
-        self, net: nn.Module, inputs: Sequence[Tensor], raw: Tensor, loss: Callable[[Tensor, slice], Tensor]
+        self, net: nn.Module, width: int, inputs: Sequence[Tensor], raw: Tensor, loss: Callable[[Tensor, slice], Tensor]
     ) -> None:
+        self.width = width
         self.net, self.inputs, self.raw, self.loss = net, inputs, raw, loss
         self.narrower: dict[tuple[int, ...], dict[str, Tensor]] = {}  # by channels: the weights of what was cut out
 
@@ -79,7 +81,7 @@ def wide(path: Path, store: Tensors, bodies: Mapping[str, Body], rows: np.ndarra
     def loss(out: Tensor, part: slice) -> Tensor:
         return store.task.loss(out, truth[part], 0.0, each=True).sum()
 
-    found = Wide(net.eval(), inputs, torch.from_numpy(raw.astype(np.float32)), loss)
+    found = Wide(net.eval(), earlier.width, inputs, torch.from_numpy(raw.astype(np.float32)), loss)
     if taken.parameters < taken.of or _fit_head(net, found) < AGREE:
         return None
     return found
