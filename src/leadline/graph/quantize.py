@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.graph.spectra import fourier
+from leadline.graph.folding import fold
+from leadline.graph.gates import gelu_in_int8
+from leadline.graph.spectra import fourier, spectra_products
 
 if TYPE_CHECKING:
     import onnx
@@ -49,11 +51,14 @@ class Static:
         # Symbolic shapes need another package, and only Transformers need them.
         quant_pre_process(str(source), str(self._path), skip_symbolic_shape=True)
         self._model = _flat(onnx.load(str(self._path)))
+        fold(self._model)
+        onnx.save(self._model, str(self._path))  # from where it is calibrated
         constant = {each.name for each in self._model.graph.initializer if fourier(each) is None}
+        bands = spectra_products(self._model)
         self.weighed = [
             node.name
             for node in self._model.graph.node
-            if node.op_type in WEIGHED and any(name in constant for name in node.input)
+            if node.op_type in WEIGHED and node.name not in bands and any(name in constant for name in node.input)
         ]
         self._ranges: dict[str, Any] = {}
 
@@ -78,6 +83,7 @@ class Static:
         )  # fmt: skip
         with _quietly():
             made.quantize_model()
+        gelu_in_int8(made.model.model)
         return ordered(made.model.model)
 
     def _after(self, names: Collection[str]) -> set[str]:
