@@ -15,7 +15,7 @@ from leadline.core.tensors import Split
 from leadline.graph.builder import Graph
 from leadline.graph.runtime import Session
 from leadline.graph.trees import ensemble
-from leadline.shrink.choose import halves, last_proved, rows_of, sequence
+from leadline.shrink.choose import alike, halves, last_proved, rows_of, sequence
 from leadline.shrink.compact import compact
 from leadline.shrink.tables import half_weights, int8_tables
 from leadline.shrink.trees import fewer_trees, leaves_of, trees_of
@@ -130,3 +130,11 @@ def test_constants_keep_their_values_in_a_compact_file() -> None:
     compact(made)
     assert [float(numpy_helper.to_array(each)) for each in made.graph.initializer] == [3.0]
     assert Session(made)({"x": np.ones(2, np.float32)})["y"].tolist() == [3.0, 3.0]
+
+
+def test_a_file_hardly_larger_and_much_faster_is_tested_after_the_smaller() -> None:
+    files = {"weights": (100.0, 9.0, 0.01), "int8": (105.0, 5.0, 0.02), "half": (200.0, 9.0, 0.005)}
+    sizes = dict(zip(files, alike(list(files), lambda f: files[f][0], lambda f: files[f][1]), strict=True))
+    order = sequence(list(files), lambda f: sizes[f], lambda f: files[f][2])
+    assert order == ["half", "weights", "int8"]
+    assert last_proved(order, lambda f: f != "int8") == "weights"  # the smaller one ships where the faster one is worse

@@ -16,7 +16,10 @@ def _answers(right: np.ndarray) -> np.ndarray:
     return np.stack([np.where(right, 0.9, 0.1), np.where(right, 0.1, 0.9)], axis=1)
 
 
-@pytest.mark.parametrize(("rows", "lost", "gained"), [(200, 0.05, 0.0), (900, 0.02, 0.01), (4_000, 0.005, 0.0)])
+@pytest.mark.parametrize(
+    ("rows", "lost", "gained"),
+    [(200, 0.05, 0.0), (900, 0.02, 0.01), (4_000, 0.005, 0.0), (2_000, 0.012, 0.002), (40, 0.12, 0.02)],
+)
 def test_the_level_holds_where_the_true_drop_is_the_limit(rows: int, lost: float, gained: float) -> None:
     rng, taken, truth = np.random.default_rng(0), 0, np.zeros(rows, int)
     for _ in range(600):
@@ -31,8 +34,28 @@ def test_equal_answers_certify_what_their_rows_allow() -> None:
     right = np.arange(500) % 10 > 0
     found = compare(np.zeros(500, int), _answers(right), _answers(right), ACCURACY, 0.01)
     assert found.proved and found.drop == 0
-    assert found.upper == pytest.approx(least_certifiable(500), abs=1e-4) == pytest.approx(3 / 500, abs=1e-4)
+    assert found.upper == pytest.approx(least_certifiable(500), abs=1e-4) == pytest.approx(3.2 / 500, abs=1e-4)
     assert not compare(np.zeros(500, int), _answers(right), _answers(right), ACCURACY, 0.005).proved
+
+
+def test_few_rows_that_change_in_both_ways_still_certify() -> None:
+    right = np.arange(500) % 10 > 0
+    small = right.copy()
+    small[[0, 11]] = [True, False]  # one won, one lost
+    found = compare(np.zeros(500, int), _answers(right), _answers(small), ACCURACY, 0.012)
+    assert found.proved and found.drop == 0 and 3.2 / 500 < found.upper < 0.012
+
+
+def test_the_upper_bound_is_the_drop_that_is_just_excluded() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.random(2_000) < 0.9
+    small = np.where(rng.random(2_000) < 0.02, ~right, right)
+    for name in ("accuracy", "balanced accuracy"):
+        metric, truth = METRICS[name], rng.integers(0, 2, 2_000)
+        sides = [np.where(truth[:, None] > 0, _answers(each)[:, ::-1], _answers(each)) for each in (right, small)]
+        upper = compare(truth, *sides, metric, 0.1).upper
+        assert compare(truth, *sides, metric, upper * 1.01).proved
+        assert not compare(truth, *sides, metric, upper * 0.99).proved
 
 
 def test_errors_are_compared_as_shares_and_groups_count_once() -> None:

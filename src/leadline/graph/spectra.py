@@ -28,7 +28,7 @@ from leadline.graph.builder import Graph
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["fourier", "short_transforms"]
+__all__ = ["fourier", "short_transforms", "spectra_products"]
 
 SMALLEST = 64  # samples of a window that is worth it
 APART = 1e-5  # of the largest, by which a number may differ from the Fourier transform's
@@ -60,6 +60,11 @@ def fourier(constant: onnx.TensorProto) -> np.ndarray | None:
     angles = 2 * np.pi * (np.outer(np.arange(half), np.arange(size)) % size) / size
     expected = np.concatenate([np.cos(angles), -np.sin(angles)]) * window
     return window if np.abs(values - expected).max() <= APART * np.abs(window).max() else None
+
+
+def spectra_products(model: onnx.ModelProto) -> set[str]:
+    """Names of the products that add up powers to bands."""
+    return {power.nodes[-1].name for power in _powers(model.graph)}
 
 
 def short_transforms(model: onnx.ModelProto) -> None:

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from leadline.nets.embed import Embed
 
 State = tuple[Tensor, ...]
+# Added to the score of a token that is hidden. Scores of normalised queries and keys are no larger than the root of a
+# head's width, so that its share is far below what float32 holds beside another; exponentials near zero are slow.
+HIDDEN = -60.0
 
 
 class Attention(nn.Module):
@@ -43,6 +46,8 @@ class Attention(nn.Module):
         k, v = seen[0], seen[1]
         if self.rotary:
             q, k = turn(q, turns[-t:]), turn(k, turns)
+        if mask is not None and self.normalised:
+            mask = torch.zeros(mask.shape, dtype=q.dtype).masked_fill(~mask, HIDDEN)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.out(mixed.transpose(1, 2).reshape(n, t, width)), seen
 

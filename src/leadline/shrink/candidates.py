@@ -190,11 +190,17 @@ def _static(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
     static = Static(network, list(feeds(making.store, names, few, A_BATCH)), making.folder)
     if not static.weighed:
         return
-    drops = {method: making.drop(half_weights(static.quantized(method))) for method in METHODS}
+
+    def whole(method: str) -> onnx.ModelProto:
+        """In int8, and the weights of what computes in float32, such as bands of a spectrum, stored in int8."""
+        made = static.quantized(method)
+        return int8_weights(made, matrices(made))
+
+    drops = {method: making.drop(whole(method)) for method in METHODS}
     method = min(drops, key=lambda each: drops[each])
     how = f"static int8, calibrated by {method} on {len(few)} train rows"
     yield from _relieved(
-        Candidate(name="int8", describe=how, network=half_weights(static.quantized(method)), integer=True),
+        Candidate(name="int8", describe=how, network=whole(method), integer=True),
         network, making, static.weighed, lambda names: half_weights(static.quantized(method, names)),
     )  # fmt: skip
 

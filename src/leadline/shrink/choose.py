@@ -16,10 +16,11 @@ import numpy as np
 
 from leadline.core.tensors import Split
 
-__all__ = ["Chosen", "halves", "last_proved", "rows_of", "sequence"]
+__all__ = ["Chosen", "alike", "halves", "last_proved", "rows_of", "sequence"]
 
 T = TypeVar("T")
 FEWEST_CALIB = 200  # rows that choose in place of one half of the test rows
+AS_SMALL, FASTER = 1.1, 1.2  # times the bytes, and the speed, for which a file counts as smaller than another one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,21 @@ def halves(rows: int, group: np.ndarray | None, seed: int, whole: bool) -> tuple
     count = int(unit.max()) + 1 if rows else 0
     chosen = np.random.default_rng(seed).permutation(count) < count // 2
     return np.flatnonzero(chosen[unit]), np.flatnonzero(~chosen[unit])
+
+
+def alike(candidates: Sequence[T], size: Callable[[T], float], time: Callable[[T], float]) -> list[float]:
+    """The size of each; one that another candidate hardly exceeds, and far outruns, counts as just larger than that.
+
+    >>> sizes = alike([(100, 9.0), (105, 5.0), (150, 1.0)], lambda c: c[0], lambda c: c[1])
+    >>> [round(size) for size in sizes], sizes[0] > sizes[1]
+    ([105, 105, 150], True)
+    """
+    found = []
+    for each in candidates:
+        faster = [size(other) for other in candidates if FASTER * time(other) <= time(each)]
+        near = [larger for larger in faster if size(each) <= larger <= AS_SMALL * size(each)]
+        found.append(max(near) * (1 + 1e-6) if near else float(size(each)))
+    return found
 
 
 def sequence(candidates: Sequence[T], key: Callable[[T], float], evidence: Callable[[T], Any]) -> list[T]:

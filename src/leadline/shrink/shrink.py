@@ -25,7 +25,7 @@ from leadline.dataset.split_table import groups
 from leadline.metrics.metrics import METRICS
 from leadline.ship.parity import decoded
 from leadline.shrink.candidates import Making, candidates
-from leadline.shrink.choose import last_proved, rows_of, sequence
+from leadline.shrink.choose import alike, last_proved, rows_of, sequence
 from leadline.shrink.frontier import Bench, Entry, FinishedRun
 from leadline.shrink.limits import Limits, ShrinkSettings
 from leadline.shrink.page import page
@@ -117,10 +117,7 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
         bench = Bench(data, model, places, Path(scratch))
         taught = _taught(bench, folder, settings)
         entries = _frontier(bench, limits, allowed, taught, until)
-        order = sequence(
-            [entry for entry in entries if entry.status == ""], lambda entry: float(entry.measured(limits.key)),
-            lambda entry: entry.evidence(allowed),
-        )  # fmt: skip
+        order = _order(entries, limits, allowed)
         proofs: dict[str, Comparison] = {}
 
         def proved(entry: Entry) -> bool:
@@ -191,6 +188,16 @@ def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Stu
             entry.status = f"not {'smaller' if limits.prefer == 'size' else 'faster'}"
         entries.append(entry)
     return entries
+
+
+def _order(entries: Sequence[Entry], limits: Limits, allowed: float) -> list[Entry]:
+    """Which files are tested, and in what order: the last that is proved ships."""
+    able = [entry for entry in entries if entry.status == ""]
+    sizes = [entry.measured(limits.key) for entry in able]
+    if limits.prefer == "size":
+        sizes = alike(able, lambda entry: entry.measured("bytes"), lambda entry: entry.measured("batch_us"))
+    size_of = {entry.name: size for entry, size in zip(able, sizes, strict=True)}
+    return sequence(able, lambda entry: size_of[entry.name], lambda entry: entry.evidence(allowed))
 
 
 def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Student]:

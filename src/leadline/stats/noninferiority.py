@@ -3,8 +3,10 @@
 Enters: truth, the answers of both, a metric and a limit. Leaves: a `Comparison`: the drop, its upper 95% bound, and the
 p value of 'the drop is the limit or more'. Two tests have to agree, and the larger p value counts:
 
-    t        of the drop's influences (metrics/metrics.py), paired by row, with the degrees of the rows that differ;
-             rows of one group count together
+    score    of rows that are lost and won, where each is right or wrong: the drop over its standard error were it the
+             limit (Tango 1998). The error that is seen is too small where few rows are lost by chance
+    t        for any other metric, or rows in groups, which count together: of the drop's influences
+             (metrics/metrics.py), paired by row, with the degrees of the rows that differ
     exact    the binomial probability of so small a drop where each row is lost with the limit's probability. Without
              it two models that differ on none of ten rows would be taken for equal (the rule of three: Hanley and
              Lippman-Hand 1983). For metrics that are shares alone
@@ -27,6 +29,9 @@ from leadline.stats.intervals import slope, units
 __all__ = ["ALPHA", "Comparison", "compare", "least_certifiable"]
 
 ALPHA = 0.05  # of taking a worse model for one that is not
+# Of one test: by its approximation a worse model is taken up to a sixth more often (docs/decisions/0105).
+LEVEL = 0.04
+WHOLE = 1e-6  # by which a row's part in a drop may differ from -1, 0 and 1 by rounding
 STEPS = 40  # halvings in the search for an upper bound
 
 
@@ -43,7 +48,7 @@ class Comparison:
     @property
     def proved(self) -> bool:
         """Whether a drop of the limit or more is excluded."""
-        return self.p <= ALPHA
+        return self.p <= LEVEL
 
 
 def compare(
@@ -63,8 +68,12 @@ def compare(
     moves = units(moves, group, None)
     relative = not metric.higher_is_better
     drop = metric.sign * (ends[0] - ends[1]) / (abs(ends[0]) or 1.0 if relative else 1.0)
+    differences = (moves[:, 0] - moves[:, 1]) * len(moves) + drop
+    counted = metric.share and not relative and group is None and _whole(differences)
 
     def p_of(bound: float) -> float:
+        if counted and 0 < bound < 1:
+            return max(_score_tail(differences.round(), bound), _binomial_tail(drop, len(moves), bound))
         excess = ends[1] - (1 + bound) * ends[0] if relative else ends[0] - ends[1] - bound
         parts = moves[:, 1] - (1 + bound) * moves[:, 0] if relative else moves[:, 0] - moves[:, 1]
         tail = _t_tail(excess, parts)
@@ -75,7 +84,27 @@ def compare(
 
 def least_certifiable(units: int) -> float:
     """The smallest drop of a share that so many rows or groups exclude where not one of them is lost."""
-    return float(1 - ALPHA ** (1 / max(1, units)))
+    return float(1 - LEVEL ** (1 / max(1, units)))
+
+
+def _whole(differences: np.ndarray) -> bool:
+    """Whether each row is lost, won or neither."""
+    nearest = differences.round()
+    return bool(np.abs(nearest).max(initial=0) <= 1 and np.abs(differences - nearest).max(initial=0) <= WHOLE)
+
+
+def _score_tail(differences: np.ndarray, bound: float) -> float:
+    """The probability of so few rows lost (1) beside those won (-1), were the true drop `bound`: Tango 1998.
+
+    The share of rows won under that drop is the one that makes what was seen most likely: a root of a quadratic.
+    """
+    from scipy.special import ndtr
+
+    count, lost, won = len(differences), int((differences > 0).sum()), int((differences < 0).sum())
+    linear = lost + won + bound * (lost - won) - 2 * count * bound
+    share = (linear + math.sqrt(linear**2 + 8 * count * won * bound * (1 - bound))) / (4 * count)
+    share = min(max(share, 0.0), (1 - bound) / 2)
+    return float(ndtr((lost - won - count * bound) / math.sqrt(count * (2 * share + bound - bound**2))))
 
 
 def _t_tail(excess: float, parts: np.ndarray) -> float:
@@ -103,10 +132,10 @@ def _binomial_tail(drop: float, count: int, bound: float) -> float:
 def _upper(p_of: object, drop: float) -> float:
     """The smallest limit that is excluded; 1 where none under it is."""
     assert callable(p_of)
-    low, high = max(drop, 0.0) if p_of(0.0) > ALPHA else -1.0, 1.0
-    if p_of(high) > ALPHA:
+    low, high = max(drop, 0.0) if p_of(0.0) > LEVEL else -1.0, 1.0
+    if p_of(high) > LEVEL:
         return high
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (low, middle) if p_of(middle) <= ALPHA else (middle, high)
+        low, high = (low, middle) if p_of(middle) <= LEVEL else (middle, high)
     return high

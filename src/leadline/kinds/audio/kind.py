@@ -207,13 +207,40 @@ def _cutter(column: str, longest: int, frames: Frames) -> Any:
     """int16 [N, samples] -> [N, at most `longest`]: the loudest stretch of each row, and marks to make up the
     shortest.
     """
+    from onnx import numpy_helper
+
     from leadline.graph.builder import Graph
 
     g = Graph("audio")
     x = g.input(column, np.int16, ["N", "samples"])
-    axis, zero = g.const(np.array([1], np.int64)), g.const(np.array([0], np.int64))
     size = g.op("Shape", x, start=1, end=2)
-    keep = g.op("Min", size, g.const(np.array([longest], np.int64)))
+    # Where no row is longer there is nothing to search for.
+    longer = g.op("Squeeze", g.op("Greater", size, g.const(np.array([longest], np.int64))))
+    cut = g.op("If", longer, then_branch=_loudest(x, longest, frames), else_branch=_as_it_is(x))
+    least, none = g.const(np.array([frames.least], np.int64)), g.const(np.array([0], np.int64))
+    lacking = g.op("Max", g.op("Sub", least, g.op("Shape", cut, start=1)), none)
+    shape = g.op("Concat", g.op("Shape", cut, end=1), lacking, axis=0)
+    marks = g.op("ConstantOfShape", shape, value=numpy_helper.from_array(np.array([PADDING], np.int16)))
+    g.output("encoded", g.op("Concat", cut, marks, axis=1), np.int16, ["N", "kept"])
+    return g.model()
+
+
+def _as_it_is(x: str) -> Any:
+    """A branch: the rows of a graph around it."""
+    from leadline.graph.builder import Graph
+
+    g = Graph("whole")
+    g.output("whole", g.op("Identity", x), np.int16, ["N", "whole"])
+    return g.body()
+
+
+def _loudest(x: str, longest: int, frames: Frames) -> Any:
+    """A branch: of the rows of a graph around it, int16 [N, samples], the loudest stretch of each."""
+    from leadline.graph.builder import Graph
+
+    g = Graph("loudest")
+    axis, zero = g.const(np.array([1], np.int64)), g.const(np.array([0], np.int64))
+    size, keep = g.op("Shape", x, start=1, end=2), g.const(np.array([longest], np.int64))
     # As numbers: products and sums of these are several times as fast as choices and sums of truths.
     there = g.op("Cast", g.op("Not", g.op("Equal", x, g.const(np.int16(PADDING)))), to=11)
     wave = g.op("Mul", there, g.op("Cast", x, to=11))
@@ -232,13 +259,8 @@ def _cutter(column: str, longest: int, frames: Frames) -> Any:
     energy = g.op("Where", late, g.const(np.float64(-1)), energy)
     start = g.op("Mul", g.op("ArgMax", energy, axis=1, keepdims=1), g.const(np.int64(frames.hop)))
     places = g.op("Add", start, g.op("Range", g.const(np.int64(0)), g.op("Squeeze", keep), g.const(np.int64(1))))
-    cut = g.op("GatherElements", x, places, axis=1)
-    lacking = g.op("Max", g.op("Sub", g.const(np.array([frames.least], np.int64)), keep), zero)
-    ends = g.op("Concat", g.const(np.array([0, 0, 0], np.int64)), lacking, axis=0)
-    # Pad and GatherElements know no int16 in every release: int32 in between.
-    filled = g.op("Pad", g.op("Cast", cut, to=6), ends, g.const(np.int32(PADDING)))
-    g.output("encoded", g.op("Cast", filled, to=5), np.int16, ["N", "kept"])
-    return g.model()
+    g.output("loudest", g.op("GatherElements", x, places, axis=1), np.int16, ["N", "loudest"])
+    return g.body()
 
 
 def _statistics(frames: Frames) -> Tensor:
