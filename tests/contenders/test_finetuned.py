@@ -81,7 +81,7 @@ def test_the_graph_answers_as_the_trained_network(task: str, prepare: Any, messa
     np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
     frozen = Session(encoder(name, store.block("text_0").forms["pieces"][0][0], tiny_bert, Precision.FLOAT32))
     states = frozen.only({name: np.asarray(store.tensor(name)[rows])})
-    tuned = Session(fitted._net.body.graph(store.block("text_0"), Precision.FLOAT32))
+    tuned = Session(fitted._net.body.graph(store.block("text_0"), Precision.FLOAT32, states))
     moved = tuned.only({name: np.asarray(store.tensor(name)[rows])}) - states[:, -fitted._net.body.width :]
     assert np.abs(moved).max() > 1e-3  # the body has learned, not its head alone
 

@@ -73,12 +73,17 @@ class Reader:
             "precision": str(precision), "rows_per_s": dict(rates),
         }  # fmt: skip
 
-    def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
-        """From the tensor to 'states'."""
+    def calibration(self, store: Tensors) -> np.ndarray:
+        """Some train rows of the tensor."""
         train = store.split.train
         rows = train[np.linspace(0, len(train) - 1, min(CALIBRATION, len(train))).astype(int)]
-        calibration = store.tensor(self.tensor)[rows]
-        return self.found.body.graph(self.found.folder, self.block, precision, calibration)
+        return np.asarray(store.tensor(self.tensor)[rows])
+
+    def graph(self, store: Tensors, precision: Precision, mirrored: bool = False) -> onnx.ModelProto:
+        """From the tensor to 'states'; where rows have mirror images, on request their means over both."""
+        body = self.found.body
+        model = body.graph(self.found.folder, self.block, precision, self.calibration(store))
+        return body.mirrored(model) if mirrored and body.mirrored is not None else model
 
 
 def readers(store: Tensors) -> list[Reader]:
@@ -109,9 +114,11 @@ def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndar
 class Encoder:
     """One body at one precision, and the states that were computed by it."""
 
-    def __init__(self, reader: Reader, store: Tensors, precision: Precision, threads: int) -> None:
+    def __init__(
+        self, reader: Reader, store: Tensors, precision: Precision, threads: int, mirrored: bool = False
+    ) -> None:
         self.reader, self.precision, self.threads = reader, precision, threads
-        self.model = reader.graph(store, precision)
+        self.model = reader.graph(store, precision, mirrored)
         self.session = Session(self.model)
         self.digest = content_digest(self.model)
         self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
