@@ -85,7 +85,7 @@ def picture_body(lite0_package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(lite0_package)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(lite0_package), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.delenv("LEADLINE_WEIGHTS", raising=False)
-    monkeypatch.setattr(pretrained, "SIDE", 48)  # in this process a quarter of the work, and no int8
+    monkeypatch.setattr(pretrained, "SIDE", 32)  # in this process a ninth of the work, and no int8
     for module in (pretrained, trainable):
         monkeypatch.setattr(module, "in_int8", lambda model, name, rows: model)
     importlib.invalidate_caches()

@@ -147,10 +147,7 @@ class Bodies:
         other.rates = {
             name: {each: rate / MIRRORED for each, rate in rates.items()} for name, rates in self.rates.items()
         }
-        other.encoders = [
-            Encoder(encoder.reader, data.store, encoder.precision, data.threads, mirrored=True)
-            for encoder in self.encoders
-        ]
+        other.encoders = [encoder.mirrored(data.store) for encoder in self.encoders]
         return other
 
     @property

@@ -7,6 +7,7 @@ repeats, folds, seeds and later runs compute no state again. The shipped file ro
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import uuid
@@ -79,11 +80,9 @@ class Reader:
         rows = train[np.linspace(0, len(train) - 1, min(CALIBRATION, len(train))).astype(int)]
         return np.asarray(store.tensor(self.tensor)[rows])
 
-    def graph(self, store: Tensors, precision: Precision, mirrored: bool = False) -> onnx.ModelProto:
-        """From the tensor to 'states'; where rows have mirror images, on request their means over both."""
-        body = self.found.body
-        model = body.graph(self.found.folder, self.block, precision, self.calibration(store))
-        return body.mirrored(model) if mirrored and body.mirrored is not None else model
+    def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
+        """From the tensor to 'states'."""
+        return self.found.body.graph(self.found.folder, self.block, precision, self.calibration(store))
 
 
 def readers(store: Tensors) -> list[Reader]:
@@ -114,11 +113,22 @@ def in_parts(session: Session, values: np.ndarray, threads: int) -> list[np.ndar
 class Encoder:
     """One body at one precision, and the states that were computed by it."""
 
-    def __init__(
-        self, reader: Reader, store: Tensors, precision: Precision, threads: int, mirrored: bool = False
-    ) -> None:
+    def __init__(self, reader: Reader, store: Tensors, precision: Precision, threads: int) -> None:
         self.reader, self.precision, self.threads = reader, precision, threads
-        self.model = reader.graph(store, precision, mirrored)
+        self._run(reader.graph(store, precision), store)
+
+    def mirrored(self, store: Tensors) -> Encoder:
+        """The same, whose states are means over a row and its mirror image, where rows have one."""
+        change = self.reader.found.body.mirrored
+        if change is None:
+            return self
+        other = copy.copy(self)
+        other._run(change(self.model), store)
+        return other
+
+    def _run(self, model: onnx.ModelProto, store: Tensors) -> None:
+        """States come from this graph."""
+        reader, self.model = self.reader, model
         self.session = Session(self.model)
         self.digest = content_digest(self.model)
         self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
