@@ -20,6 +20,7 @@ from leadline.core.pretrained import Precision
 from leadline.core.tensors import Block
 from leadline.graph.runtime import Session
 from leadline.kinds.image.timm_folder import timm_in
+from leadline.race.entry import eligible_contenders
 from leadline.system.errors import LeadlineError
 
 MEAN, DEVIATION = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -197,3 +198,12 @@ def test_what_is_not_read_is_refused_in_a_sentence(tmp_path: Path, prepare: Any,
     texts = pl.DataFrame({"text": ["a b", "c d"] * 20, "y": ["p", "q"] * 20})
     with pytest.raises(LeadlineError, match="which is not read"):
         prepare(texts, target="y", weights=str(other))
+
+
+def test_that_it_cannot_be_trained_further_is_one_sentence(tmp_path: Path, prepare: Any, bars: Any) -> None:
+    store = prepare(bars(40, 24), task="binary", weights=str(_vit(tmp_path / "net"))).store
+    with pytest.raises(
+        LeadlineError, match="cannot train vit_tiny_patch16_64 net further: only its states can be read"
+    ):
+        eligible_contenders(store, "finetuned")
+    assert "finetuned" not in eligible_contenders(store, None)

@@ -17,7 +17,7 @@ from leadline.core.contender import Contender
 from leadline.core.executor import Handle
 from leadline.dataset.store import Store
 from leadline.kinds import KINDS
-from leadline.kinds.weights import INSTALL
+from leadline.kinds.weights import INSTALL, body_of
 from leadline.system.errors import LeadlineError
 
 
@@ -119,4 +119,9 @@ def _no_body(word: str, store: Store) -> str:
     """Why a contender that needs a pretrained body cannot race."""
     if not any(KINDS[block.kind].pretrained for block in store.blocks):
         return f"--only {word} needs a pretrained body, and there is none for columns of these kinds."
+    found = [body.body.name for body in map(body_of, store.blocks) if body is not None]
+    if len(found) > 1:
+        return f"--only {word} trains one body further, and these columns have {len(found)}: {', '.join(found)}."
+    if found:
+        return f"--only {word} cannot train {found[0]} further: only its states can be read."
     return f"--only {word} needs a pretrained body: {INSTALL}, or name a folder of weights by --weights."

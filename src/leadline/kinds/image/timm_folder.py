@@ -8,7 +8,6 @@ and the class token at the end. The networks are written as graphs from the name
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, tensors
 from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
 from leadline.system.errors import LeadlineError
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from leadline.core.tensors import Block
     from leadline.graph.builder import Graph
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RESNETS = ("resnet18", "resnet26", "resnet34", "resnet50", "resnet101", "resnet152")
 READ = f"timm's {', '.join(RESNETS)}, vit_* and deit_* with square patches"
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where the folder says nothing
@@ -50,10 +49,8 @@ class _Folder:
     @classmethod
     def read(cls, path: Path) -> _Folder | None:
         """None where the configuration is no timm model's."""
-        if not (path / CONFIG).is_file():
-            return None
-        facts = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(facts, dict) or not isinstance(facts.get("architecture"), str):
+        facts = configuration(path / CONFIG)
+        if not isinstance(facts.get("architecture"), str):
             return None
         cfg = facts.get("pretrained_cfg") or {}
         return cls(
@@ -67,9 +64,7 @@ class _Folder:
         return self.architecture.startswith(("vit_", "deit_"))
 
     def weights(self) -> dict[str, np.ndarray]:
-        from safetensors.numpy import load_file
-
-        return {name: value.astype(np.float32) for name, value in load_file(self.path / WEIGHTS).items()}
+        return {name: value.astype(np.float32) for name, value in tensors(self.path / WEIGHTS).items()}
 
 
 def timm_in(path: Path) -> PretrainedBody | None:

@@ -7,7 +7,6 @@ every layer (`bert.py`).
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ import numpy as np
 from leadline.core.kind import Tensor, View
 from leadline.core.pretrained import Precision, PretrainedBody, TrainableBody
 from leadline.graph.runtime import Session
-from leadline.kinds.text.bert import CONFIG, MINILM, ONNX, WEIGHTS, Shape, encoder, piece_type, shape_of
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration
+from leadline.kinds.text.bert import MINILM, ONNX, Shape, encoder, piece_type, shape_of
 from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
 
 def bert_in(folder: Path) -> PretrainedBody | None:
     """The body in a folder with the weights of a BERT; None where its configuration is no text model's."""
-    if not (folder / CONFIG).is_file() or "vocab_size" not in json.loads((folder / CONFIG).read_text(encoding="utf-8")):
+    if "vocab_size" not in configuration(folder / CONFIG):
         return None
     shape = Shape.read(folder)
     return PretrainedBody(
