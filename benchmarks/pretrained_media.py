@@ -38,6 +38,9 @@ OVER_SCRATCH = 0.2  # at the fewest rows a class
 BUDGET, TEST = 60, 2_000
 SPEAKERS, OWN_SPLIT = 0.95, 0.985
 QUICK = 25  # seconds
+TUNING = 300  # seconds of a run
+TUNED = {20: DRAWS, 100: DRAWS, 500: DRAWS[:2]}  # rows a class -> draws
+STUDENT = {2: 12.706, 3: 4.303}  # Student's t at 95%, of so many draws
 TURNS, TIMED, BATCH = 7, 96, 16
 
 Manifest = list[dict[str, str]]
@@ -142,6 +145,38 @@ def _picture_row(data: Path, folder: Path, count: int, must: float) -> dict[str,
         "met": bool(np.mean(scores["pretrained"]) >= must and (not over or np.nanmean(gap) >= OVER_SCRATCH)),
         "budget_s": BUDGET, "n": len(DRAWS), "contenders": _load(),
     }  # fmt: skip
+
+
+def tuned(count: int) -> Callable[[Path, Path], Found]:
+    """cifar10: the body trained further beside the frozen one, in the same runs."""
+
+    def row(data: Path, folder: Path) -> Found:
+        scores: dict[str, list[float]] = {"finetuned": [], "pretrained": []}
+        seconds: list[float] = []
+        for draw in TUNED[count]:
+            place = folder / f"tuned-{count}-{draw}"
+            found, result = _scores(_cifar(data, place, count, draw), place, ",".join(scores), budget=TUNING, seed=draw)
+            for name, each in scores.items():
+                each.append(found.get(name, np.nan))
+            seconds += [_ran(each) for each in result["contenders"] if each["name"] == "finetuned"]
+        gaps = np.array(scores["finetuned"]) - np.array(scores["pretrained"])
+        half = STUDENT[len(gaps)] * float(gaps.std(ddof=1)) / len(gaps) ** 0.5
+        return [{
+            "what": f"fine-tuned pictures: cifar10, {count} a class", "must": "not worse than frozen",
+            "seen": f"{gaps.mean():+.4f} [{gaps.mean() - half:+.4f}, {gaps.mean() + half:+.4f}]: "
+            + ", ".join(f"{name} {_told(each)}" for name, each in scores.items())
+            + f"; finetuned took {', '.join(f'{each:.0f}' for each in seconds)} s",
+            "met": bool(gaps.mean() + half >= 0), "budget_s": TUNING, "n": len(gaps),
+            "gap_low": round(gaps.mean() - half, 4), "gap_high": round(gaps.mean() + half, 4), "contenders": _load(),
+        }]  # fmt: skip
+
+    return row
+
+
+def _ran(contender: dict[str, Any]) -> float:
+    """Seconds from its start to its end."""
+    began, ended = contender["ran_s"] or (0.0, 0.0)
+    return float(ended - began)
 
 
 def _cifar(data: Path, folder: Path, count: int, draw: int) -> Path:
@@ -263,6 +298,7 @@ ROWS = {
     "quick": quick,
     "speed": speed,
     "precision": precision,
+    **{f"tuned-{count}": tuned(count) for count in TUNED},
 }
 
 if __name__ == "__main__":

@@ -40,38 +40,56 @@ def no_bodies() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a BERT of two layers, whose weights are noise."""
-    import json
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """bert_folder(name, width, layers, unused): a folder with a BERT of noise, and so many pieces that no text has."""
 
-    from safetensors.numpy import save_file
+    def make(name: str, width: int = 32, layers: int = 2, unused: int = 0) -> Path:
+        import json
 
-    folder, rng, width, inner = tmp_path_factory.mktemp("weights") / "tiny", np.random.default_rng(0), 32, 64
-    folder.mkdir()
-    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"]
-    words = ["the", "win", "##ning", "prize", "free", "lunch", "to", "##mor", "##row", "meet"]
-    pieces = [*marks, *letters, *(f"##{letter}" for letter in letters[:36]), *words]
-    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
-    facts = {
-        "model_type": "bert", "num_hidden_layers": 2, "hidden_size": width, "num_attention_heads": 4,
-        "max_position_embeddings": 64, "layer_norm_eps": 1e-12, "vocab_size": len(pieces), "hidden_act": "gelu",
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(facts))
-    shapes = {f"embeddings.{name}_embeddings": (size, width) for name, size in
-              (("word", len(pieces)), ("position", 64), ("token_type", 2))}  # fmt: skip
-    norms = ["embeddings.LayerNorm"]
-    for layer in (f"encoder.layer.{number}" for number in range(2)):
-        attention = {f"{layer}.attention.self.{part}": (width, width) for part in ("query", "key", "value")}
-        dense = {"attention.output": (width, width), "intermediate": (inner, width), "output": (width, inner)}
-        shapes |= attention | {f"{layer}.{part}.dense": shape for part, shape in dense.items()}
-        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
-    weights = {f"{name}.weight": rng.normal(0, 0.3, shape) for name, shape in shapes.items()}
-    weights |= {f"{name}.bias": rng.normal(0, 0.1, shape[0]) for name, shape in shapes.items() if "embed" not in name}
-    weights |= {f"{name}.weight": rng.normal(1, 0.1, width) for name in norms}
-    weights |= {f"{name}.bias": rng.normal(0, 0.1, width) for name in norms}
-    save_file({name: value.astype(np.float32) for name, value in weights.items()}, folder / "model.safetensors")
-    return folder
+        from safetensors.numpy import save_file
+
+        folder, rng, inner = tmp_path_factory.mktemp("weights") / name, np.random.default_rng(0), 2 * width
+        folder.mkdir()
+        marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+        letters = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!?'-"]
+        words = ["the", "win", "##ning", "prize", "free", "lunch", "to", "##mor", "##row", "meet"]
+        pieces = [
+            *marks,
+            *letters,
+            *(f"##{letter}" for letter in letters[:36]),
+            *words,
+            *(f"[unused{n}]" for n in range(unused)),
+        ]
+        (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+        facts = {
+            "model_type": "bert", "num_hidden_layers": layers, "hidden_size": width, "num_attention_heads": 4,
+            "max_position_embeddings": 64, "layer_norm_eps": 1e-12, "vocab_size": len(pieces), "hidden_act": "gelu",
+        }  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(facts))
+        shapes = {f"embeddings.{name}_embeddings": (size, width) for name, size in
+                  (("word", len(pieces)), ("position", 64), ("token_type", 2))}  # fmt: skip
+        norms = ["embeddings.LayerNorm"]
+        for layer in (f"encoder.layer.{number}" for number in range(layers)):
+            attention = {f"{layer}.attention.self.{part}": (width, width) for part in ("query", "key", "value")}
+            dense = {"attention.output": (width, width), "intermediate": (inner, width), "output": (width, inner)}
+            shapes |= attention | {f"{layer}.{part}.dense": shape for part, shape in dense.items()}
+            norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+        weights = {f"{name}.weight": rng.normal(0, 1.7 * width**-0.5, shape) for name, shape in shapes.items()}
+        weights |= {
+            f"{name}.bias": rng.normal(0, 0.1, shape[0]) for name, shape in shapes.items() if "embed" not in name
+        }
+        weights |= {f"{name}.weight": rng.normal(1, 0.1, width) for name in norms}
+        weights |= {f"{name}.bias": rng.normal(0, 0.1, width) for name in norms}
+        save_file({name: value.astype(np.float32) for name, value in weights.items()}, folder / "model.safetensors")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(bert_folder: Callable[..., Path]) -> Path:
+    """A folder with a BERT of two layers."""
+    return bert_folder("tiny")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import runpy
 import socket
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from leadline.kinds.image import pretrained, trainable
+from leadline.kinds.image.pretrained import LITE0
 
 CLOSED = '''
 """No process can open a socket to another machine, or import a client of a hub."""
@@ -49,3 +54,38 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, _refuse)
     monkeypatch.setattr(socket.socket, "connect", _refuse)
+
+
+@pytest.fixture(scope="session")
+def lite0_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages with a body of pictures that nobody has trained."""
+    import torch
+    from torch import nn
+
+    peer = Path(__file__).parents[2] / "benchmarks" / "peers" / "torch_efficientnet.py"
+    torch.manual_seed(0)
+    net: nn.Module = runpy.run_path(str(peer))["Reference"]()
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = 1.0  # the statistics of some noise: activations neither vanish nor saturate
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias, 0.0, 0.3)
+    with torch.no_grad():
+        net(torch.randint(0, 256, (16, 64, 64, 3), dtype=torch.uint8))
+    folder = tmp_path_factory.mktemp("packages")
+    path = folder / LITE0
+    path.parent.mkdir(parents=True)
+    torch.save(net.state_dict(), path)
+    return folder
+
+
+@pytest.fixture
+def picture_body(lite0_package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process and those of a race find that body installed."""
+    monkeypatch.syspath_prepend(lite0_package)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(lite0_package), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.delenv("LEADLINE_WEIGHTS", raising=False)
+    monkeypatch.setattr(pretrained, "SIDE", 32)  # in this process a ninth of the work, and no int8
+    for module in (pretrained, trainable):
+        monkeypatch.setattr(module, "in_int8", lambda model, name, rows: model)
+    importlib.invalidate_caches()

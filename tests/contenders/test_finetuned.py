@@ -82,7 +82,7 @@ def test_the_graph_answers_as_the_trained_network(task: str, prepare: Any, messa
     np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
     frozen = Session(encoder(name, store.block("text_0").forms["pieces"][0][0], tiny_bert, Precision.FLOAT32))
     states = frozen.only({name: np.asarray(store.tensor(name)[rows])})
-    tuned = Session(fitted._net.body.graph(store.block("text_0"), Precision.FLOAT32))
+    tuned = Session(fitted._net.body.graph(store.block("text_0"), Precision.FLOAT32, states))
     moved = tuned.only({name: np.asarray(store.tensor(name)[rows])}) - states[:, -fitted._net.body.width :]
     assert np.abs(moved).max() > 1e-3  # the body has learned, not its head alone
 
@@ -171,7 +171,7 @@ def test_it_races_on_one_text_with_a_body_alone(prepare: Any, messages: Any, sto
     two = messages(240).with_columns(other=pl.col("text").reverse())
     texts = prepare(two, target="label", weights=str(tiny_bert)).store
     assert "finetuned" not in eligible_contenders(texts, None)
-    with pytest.raises(LeadlineError, match="--only finetuned needs one column of texts, .* --only pretrained takes"):
+    with pytest.raises(LeadlineError, match="--only finetuned trains one body further, and these columns have 2"):
         eligible_contenders(texts, "finetuned")
 
 

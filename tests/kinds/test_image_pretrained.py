@@ -92,6 +92,21 @@ def test_int8_is_near_float_and_small(reference: nn.Module, tmp_path: Path) -> N
     assert models[Precision.INT8].ByteSize() < 0.3 * models[Precision.FLOAT32].ByteSize()
 
 
+@pytest.mark.parametrize("precision", BODIES[0].precisions)
+def test_with_its_mirror_image_a_picture_has_the_mean_of_both_states(
+    precision: Precision, reference: nn.Module, tmp_path: Path
+) -> None:
+    pictures, path = _pictures(5, 40, 24, 3), _saved(reference, tmp_path)
+    model = BODIES[0].graph(path, _block(40, 24, 3), precision, pictures)
+    assert BODIES[0].mirrored is not None
+    plain, both = Session(model), Session(BODIES[0].mirrored(model))
+    other = np.ascontiguousarray(pictures[:, :, ::-1])
+    one, two, found = (each.only({"image_0": x}) for each, x in ((plain, pictures), (plain, other), (both, pictures)))
+    assert np.abs(one - two).max() > 0.01
+    np.testing.assert_allclose(found, (one + two) / 2, atol=1e-5)
+    np.testing.assert_array_equal(both.only({"image_0": pictures[3:4]}), found[3:4])
+
+
 def test_what_is_not_installed_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "LITE0", "no_such_package/weights.pth")
     assert BODIES[0].find() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from leadline.contenders.states import readers
 from leadline.core.pretrained import Precision
 from leadline.graph.digest import content_digest
 from leadline.graph.runtime import Session
@@ -194,6 +196,24 @@ def test_a_folder_of_another_model_is_refused_in_a_sentence(
     (tmp_path / "config.json").write_text(json.dumps({**config, **facts}))
     with pytest.raises(LeadlineError, match=says):
         bert_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "says"),
+    [
+        ("config.json", b"{", "cannot be read as JSON"), ("config.json", b"[1]", "holds a list, where an object"),
+        ("config.json", b'{"vocab_size": 9}', "says no num_hidden_layers; take the one that came with the weights"),
+        ("model.safetensors", b"no weights", "is damaged"), ("tokenizer_config.json", b"{", "cannot be read as JSON"),
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_is_refused_in_a_sentence(
+    tiny_bert: Path, tmp_path: Path, name: str, held: bytes, says: str, prepare: Any, messages: Any
+) -> None:
+    folder = shutil.copytree(tiny_bert, tmp_path / "damaged")
+    (folder / name).write_bytes(held)
+    with pytest.raises(LeadlineError, match=says):
+        store = prepare(messages(60), target="label", weights=str(folder)).store
+        readers(store)[0].graph(store, Precision.FLOAT32)
 
 
 def test_the_small_package_has_the_same_weights_in_int8() -> None:

@@ -1,10 +1,11 @@
 """A linear model on what classical contenders read, whose raw answers are averaged with those of a network.
 
-Enters: n-grams, dense features and codes, and the network's raw answers to the valid rows. Leaves: the share of the
-linear model in the answer, which valid chooses and which may be nothing, and its weights, times that share.
+Enters: n-grams, or dense features and codes with states of the body as it was before it was trained further; and the
+network's raw answers to the valid rows. Leaves: the share of the linear model in the answer, which valid chooses and
+which may be nothing, and its weights, times that share.
 
-A network that is fitted to few rows is surer than it should be, and wrong elsewhere than n-grams are: averages of raw
-answers of different learners are better than each of them (Kittler et al. 1998, 'On Combining Classifiers').
+A network that is fitted to few rows is surer than it should be, and wrong elsewhere than a linear model is: averages of
+raw answers of different learners are better than each of them (Kittler et al. 1998, 'On Combining Classifiers').
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 
 from leadline.contenders.design import Design
 from leadline.contenders.features import affordable, layout
-from leadline.contenders.linear import Search
+from leadline.contenders.linear import Columns, Search
+from leadline.contenders.pretrained import Bodies
+from leadline.contenders.states_design import StatesDesign
 from leadline.core.contender import Data, Progress
 from leadline.core.kind import View
 from leadline.core.tensors import Tensors
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from leadline.graph.builder import Graph
 
 VIEWS = (View.CODES, View.GRAMS, View.DENSE)
-SHARES = (0.0, 0.15, 0.3, 0.45, 0.6)
+SHARES = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8)
 STRENGTHS = (1.0, 3.0, 10.0)  # C, a path: it ends where valid gets worse
 
 
@@ -36,7 +39,7 @@ STRENGTHS = (1.0, 3.0, 10.0)  # C, a path: it ends where valid gets worse
 class Blend:
     """A linear model, times its share in the answer."""
 
-    design: Design
+    design: Columns
     weights: np.ndarray  # float32 [columns, outputs]
     intercepts: np.ndarray
     share: float
@@ -52,6 +55,11 @@ class Blend:
             total = g.op("Concat", g.op("Mul", total, g.const(np.float32(0))), total, axis=1)
         return str(g.op("Add", raw, total))
 
+    @property
+    def uncounted_s(self) -> float:
+        """Seconds that answers would have taken more, were no state of a frozen body kept."""
+        return self.design.bodies.uncounted_s if isinstance(self.design, StatesDesign) else 0.0
+
     def learned(self) -> list[np.ndarray]:
         return [self.weights, self.intercepts, *self.design.learned()]
 
@@ -64,9 +72,17 @@ class BlendSearch:
         plan = layout(data.store, VIEWS)
         rows, _ = affordable(plan, data.store.split.train, seed, data.memory_gb)
         with one_blas_thread():
-            design = Design(data.store, plan, rows, data.task.columns)
+            design = self._columns(data, Design(data.store, plan, rows, data.task.columns), rows)
             self._search = Search(data, design, rows, reserve, STRENGTHS)
         self._data, self._design = data, design
+
+    @staticmethod
+    def _columns(data: Data, features: Design, rows: np.ndarray) -> Columns:
+        """The features, and where they have no n-grams states of the frozen body beside them."""
+        if features.text:
+            return features
+        bodies = Bodies(data)
+        return StatesDesign(bodies, data.store, rows, bodies.upper(), features)
 
     def tried(self) -> Iterator[Progress]:
         with one_blas_thread():

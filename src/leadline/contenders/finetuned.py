@@ -16,9 +16,7 @@ from leadline.contenders.states import Reader, readers
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
 
-# Without a measurement: seconds to begin, and of a row of so many positions by a body of so many bytes; rows to learn.
-START, A_ROW, POSITIONS, BYTES, LEARNED = 15.0, 5e-3, 28, 9e7, 5_000
-USUAL = 0.25  # of the positions that the longest row has room for
+START, LEARNED = 15.0, 5_000  # seconds to begin; rows to learn, where there are so many
 
 
 class Finetuned(Contender):
@@ -37,12 +35,8 @@ class Finetuned(Contender):
     def seconds_needed(self, store: Tensors) -> float:
         reader, split = trainable(store), store.split
         assert reader is not None
-        view = reader.found.body.view  # whose rows are not made for this
-        shape = reader.block.shape if view is None else reader.block.forms[view][0]
-        longer = USUAL * shape[0] / POSITIONS
-        larger = max(1.0, reader.found.body.bytes / BYTES)
         rows = min(len(split.train), LEARNED) + len(split.valid) + len(split.test) + len(split.calib)
-        return START + A_ROW * larger * longer * rows
+        return START + reader.found.body.training_s(reader.found.folder, reader.block) * rows
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         from leadline.system.device import CPU, exact

@@ -30,6 +30,7 @@ from leadline.core.note import SAMPLED, Note
 from leadline.system.threads import counted
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from leadline.contenders.recipes import Recipe
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
 
 BATCH, FEWEST = 32, 16  # rows of a step; and steps of a pass, at least: few rows are cut into smaller ones
 CHUNK = 50  # batches whose rows are put in the order of their lengths together
-# Rates: of the last layer, of a layer as a share of that of the next one, and of the head.
-UPPER, LAYERS = (2e-4, 0.9, 1e-3), (1e-4, 0.85, 5e-4)
-TOP, WARM, WHOLE = 5, 1, 3  # passes at most: of the upper half alone, of it before all layers, of all layers
+TOP, WARM = 5, 1  # passes at most: of the upper half alone, and of it before all layers
 SLACK, SLACK_S = 1.5, 2.0  # times the planned seconds of the first phase that it may take, and seconds more
 LEAST_WHOLE = 1.0  # passes that there must be time for, for all layers to be trained
 CACHING, AT_ONCE = 0.25, 256  # share of the time left for hidden states of train rows; rows between looks at the clock
@@ -64,7 +63,8 @@ class _Own(TypedDict):
     kept: Tensor  # rows with hidden states, in the order in which they were computed
     rows: Tensor
     order: Tensor
-    generator: Tensor
+    epoch: int
+    generators: list[Tensor]
 
 
 class FinetuningRun(NetworkRun):
@@ -77,7 +77,14 @@ class FinetuningRun(NetworkRun):
         assert reader.found.body.trainable is not None
         self.reader, self.make = reader, reader.found.body.trainable
         self.tensor, self.scale = data.store.tensor(reader.tensor), data.scale()
-        self.lengths = self.make(reader.found.folder).lengths(np.asarray(self.tensor))
+        body = self.make(reader.found.folder, reader.block)
+        self.lengths = body.lengths(np.asarray(self.tensor))
+        self.describe += [body.said] if body.said else []
+        self.vary: Any = None  # augmentation of rows, in steps of all layers
+        if reader.found.body.augmentation is not None:
+            self.vary, said = reader.found.body.augmentation(data, reader.tensor, seed)
+            self.describe.append(said)
+        self.epoch = 0  # of the rows in their order
         self.cut, self.whole = 0, False  # layers that stay as they are; whether all are trained afterwards
         self.before = 0  # steps of the upper half alone, before those of all layers
         self.a_step = self.answer_s = self.blend_s = 0.0  # seconds: all layers, answer in float32, linear model
@@ -192,8 +199,9 @@ class FinetuningRun(NetworkRun):
 
         train = self.store.split.train
         order = np.random.default_rng(self.seed).permutation(train)
-        positions = CACHED * 1e9 * min(self.data.memory_gb, MOST_GB) / (A_NUMBER * self.net.body.hidden)
-        fitting = int(np.searchsorted(np.cumsum(self.lengths[order]), positions))
+        (_, width), lengths = self.net.body.hidden(self.cut), self._positions(order)
+        positions = CACHED * 1e9 * min(self.data.memory_gb, MOST_GB) / (A_NUMBER * width)
+        fitting = int(np.searchsorted(np.cumsum(lengths), positions))
         self._keep(order[: max(self.batch, fitting)], self.data.clock.left() - seconds)
         if len(self.kept) < len(train):
             said = f"the upper half learned from a random sample of {len(self.kept):,} of {len(train):,} rows"
@@ -208,7 +216,7 @@ class FinetuningRun(NetworkRun):
 
         net, taken = self.net.eval(), 0
         every = np.sort(np.concatenate([order, self.valid]))
-        self.hidden = HiddenStates(every, self.lengths[every], net.body.hidden)
+        self.hidden = HiddenStates(every, self._positions(every), net.body.hidden(self.cut)[1])
         for part in (self.valid, *(order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE))):
             for places in alike(self.lengths[part], SCORED):
                 rows = part[places]
@@ -216,9 +224,14 @@ class FinetuningRun(NetworkRun):
                     x = batch_of(self.tensor, rows, int(self.lengths[rows].max()))
                     self.hidden.keep(rows, net.body.lower(x, self.cut))
             taken += len(part)
-            if taken > len(self.valid) and self.data.clock.left() < left:
+            if taken > len(self.valid) and left > -math.inf and self.data.clock.left() < left:
                 break
         self.kept = order[: taken - len(self.valid)]
+
+    def _positions(self, rows: np.ndarray) -> np.ndarray:
+        """Of the hidden states of these rows."""
+        positions, _ = self.net.body.hidden(self.cut)
+        return self.lengths[rows] if positions is None else np.full(len(rows), positions)
 
     def _deepen(self) -> None:
         """From the best weights of the upper half on, train all layers."""
@@ -231,7 +244,7 @@ class FinetuningRun(NetworkRun):
         self._start()
         self.net.load_state_dict(weights)
         self.trainer.keep_best(score)
-        self._plan_steps(self.a_step, WHOLE, 0.0)
+        self._plan_steps(self.a_step, self.net.body.rates.passes, 0.0)
         self.standing.best = score
 
     def _take(self, rows: np.ndarray) -> None:
@@ -246,7 +259,7 @@ class FinetuningRun(NetworkRun):
     def _build(self) -> TunedBody:
         from leadline.contenders.tuned_body import TunedBody
 
-        return TunedBody(self.make(self.reader.found.folder), self.data.task.output_width)
+        return TunedBody(self.make(self.reader.found.folder, self.reader.block), self.data.task.output_width)
 
     def _optimizer(self) -> Recipe:
         import torch
@@ -259,18 +272,21 @@ class FinetuningRun(NetworkRun):
             for weight in body.layer(number):
                 weight.requires_grad_(False)
         layers = [body.layer(number) for number in range(self.cut, body.depth)]
-        return recipes.layerwise(layers, self.net.head, *(UPPER if self.cut else LAYERS))
+        rates = body.rates.upper if self.cut else body.rates.layers
+        return recipes.layerwise(layers, self.net.head, *rates)
 
     def draw(self) -> list[Tensor]:
         """Rows [N, T], perhaps their hidden states [N, T, W], and what they are [N, ...]."""
         from leadline.contenders.tuned_body import batch_of
 
         if len(self.order) < self.batch:
-            self.order = self._shuffled()
+            self.order, self.epoch = self._shuffled(), self.epoch + 1
         part, self.order = self.order[: self.batch], self.order[self.batch :]
         rows = self.rows[part.numpy()]
         x = batch_of(self.tensor, rows, int(self.lengths[rows].max()))
-        self.positions = x.numel()
+        self.positions = len(x) * int(self.lengths[rows].max())
+        if self.vary is not None and self.hidden is None:
+            x = self.vary(x, part, self.epoch)
         return [x, *([] if self.hidden is None else [self.hidden.of(rows)]), self.y[part]]
 
     def _shuffled(self) -> Tensor:
@@ -325,7 +341,7 @@ class FinetuningRun(NetworkRun):
             "seconds": [self.a_step, self.answer_s, self.blend_s],
             "on_valid": torch.from_numpy(self.on_valid), "kept": torch.from_numpy(self.kept.copy()),
             "rows": torch.from_numpy(np.setdiff1d(self.rows, self.valid)), "order": self.order,
-            "generator": self.generator.get_state(),
+            "epoch": self.epoch, "generators": [each.get_state() for each in self._generators()],
         }  # fmt: skip
         return cast("State", own)
 
@@ -340,8 +356,12 @@ class FinetuningRun(NetworkRun):
         own = cast("_Own", state)
         if self.cut:
             self._keep(own["kept"].numpy(), -math.inf)
-        self.order = own["order"]
-        self.generator.set_state(own["generator"])
+        self.order, self.epoch = own["order"], own["epoch"]
+        for generator, noise in zip(self._generators(), own["generators"], strict=True):
+            generator.set_state(noise)
+
+    def _generators(self) -> list[torch.Generator]:
+        return [self.generator, *([] if self.vary is None else [self.vary.generator])]
 
     def fitted(self) -> FittedFinetuned:
         tuned = self.net.body.depth - self.cut

@@ -34,7 +34,9 @@ COMPARED = 512  # valid rows by which int8 is compared with float32
 class FittedFinetuned(FittedModule):
     """A body and its head, with weights that were learned here."""
 
-    uncounted_s = 0.0
+    @property
+    def uncounted_s(self) -> float:
+        return 0.0 if self._blend is None else self._blend.uncounted_s
 
     def __init__(
         self,
@@ -50,6 +52,8 @@ class FittedFinetuned(FittedModule):
         self._task, self._reader, self._workers, self._blend = data.task, reader, data.threads, blend
         self._session: Session | None = None  # of the network, where it answers in int8
         self._rates: dict[str, float] = {}  # precision -> rows a second
+        self._calibration = reader.calibration(data.store)
+        self._int8: onnx.ModelProto | None = None
         body, gain, rows = reader.found.body, None, data.store.split.valid[:COMPARED]
         if Precision.INT8 in body.precisions and data.clock.left() > 0:
             gain = self._rounded(data, rows)
@@ -109,13 +113,21 @@ class FittedFinetuned(FittedModule):
         """The tensor -> 'raw' [N, outputs], times the share of the network."""
         from leadline.graph.builder import Graph
 
-        g, body = Graph("tuned"), self._net.body.graph(self._reader.block, precision)
+        g, body = Graph("tuned"), self._states(precision)
         states = g.add(body, {self._reader.tensor: self._rows(g)}, "body")["states"]
         weight, bias = (part.detach().numpy() for part in (self._net.head.weight, self._net.head.bias))
         share = np.float32(self._share)
         raw = g.op("Add", g.op("MatMul", states, g.const(weight.T * share)), g.const(bias * share))
         g.output("raw", raw, np.float32, ["N", len(bias)])
         return g.model()
+
+    def _states(self, precision: Precision) -> onnx.ModelProto:
+        """The body; in int8, which takes seconds to make, once."""
+        model: onnx.ModelProto | None = self._int8 if precision == Precision.INT8 else None
+        if model is None:
+            model = self._net.body.graph(self._reader.block, precision, self._calibration)
+            self._int8 = model if precision == Precision.INT8 else self._int8
+        return model
 
     def _rows(self, g: Graph) -> str:
         """The input of a graph."""

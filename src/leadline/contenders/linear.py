@@ -276,14 +276,14 @@ class Search:
             influence=self.metric.influence(truth, scores)[1], log_loss=self.log_loss(temperature * judged, y),
             by=VALID if cross_validated is None else CROSS_VALIDATION,
         )  # fmt: skip
-        if self.best is None or self._better(tried, self.best):
+        if self.best is None or self.better(tried, self.best):
             self.best = tried
         return tried
 
     def _scores(self, raw: np.ndarray, temperature: float) -> np.ndarray:
         return np.asarray(self.data.task.activate(raw * np.float32(temperature), self.scale))
 
-    def _better(self, one: Tried, two: Tried) -> bool:
+    def better(self, one: Tried, two: Tried) -> bool:
         """By the metric; where rows are too few to tell by it, by log loss."""
         if self.data.task.numeric:
             return self.metric.better(one.judged, two.judged)

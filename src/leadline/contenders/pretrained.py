@@ -1,8 +1,7 @@
 """A linear model on pooled states of a pretrained body, beside what classical contenders read.
 
 Enters: the tensors that bodies read (`states.py` makes states of them), and n-grams, dense features and codes as
-`linear` reads them. States are standardised, and scaled so that a row of them is about as long as a row of n-grams: one
-strength of regularisation suits both. Layers are chosen by valid: all, or those of the upper half and the maximum of
+`linear` reads them (`states_design.py`). Layers are chosen by valid: all, or those of the upper half and the maximum of
 the last (the published output of a sentence encoder, its last layer alone, is often its worst for other tasks; Liu et
 al. 2019, 'Linguistic Knowledge and Transferability of Contextual Representations').
 
@@ -11,18 +10,18 @@ Beside the model stands what it rests on, on the valid rows: the body alone, the
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.contenders.beside import Beside
-from leadline.contenders.design import Design, scaled
+from leadline.contenders.design import Design
 from leadline.contenders.families import DEEP
 from leadline.contenders.features import LIBRARIES, affordable, layout
 from leadline.contenders.linear import FEW_ITERATIONS, FittedLinear, Search
 from leadline.contenders.states import AT_ONCE, Encoder, Reader, readers
+from leadline.contenders.states_design import StatesDesign
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.json_types import Json, JsonObject
 from leadline.core.kind import View
@@ -33,13 +32,8 @@ from leadline.metrics.metrics import METRICS
 from leadline.system.errors import BudgetError
 from leadline.system.process_state import one_blas_thread
 
-if TYPE_CHECKING:
-    from leadline.graph.builder import Graph
-
 VIEWS = (View.CODES, View.GRAMS, View.DENSE)
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, a path: it ends where valid gets worse
-LENGTH = 1.0  # of a row of states, as of a row of n-grams
-FEATURES = 0.3  # of that length, for a row of dense features: at the full length they drown the states of few rows
 FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared with float32
 FLOAT_GB = 1.5  # of memory, with less of which it is not compared either: float32 takes four times the room
 ENCODING = 0.5  # share of the time left for the states of train rows
@@ -55,7 +49,7 @@ LOST = 0.005  # of a share, or part of another score, from which on float32 is u
 CLEARLY = 1.25  # times faster float32 must be to be preferred: by less, a second run might choose otherwise
 OVERRUN = 5.0  # seconds that no race ends a contender for
 SURE = 1.2  # times the measured seconds that are kept for test rows
-CLIP = 10.0  # standard deviations
+MIRRORED = 2.0  # times the seconds of a row that it takes with its mirror image
 
 
 class Pretrained(Contender):
@@ -140,10 +134,24 @@ class Bodies:
         """Seconds of a row of many in float32."""
         return sum(1 / rates.get(str(Precision.FLOAT32), math.inf) for rates in self.rates.values())
 
-    def exact(self) -> None:
-        """Use float32 from here on."""
-        self.a_row = self.a_row_exact
-        self.encoders = [whole or encoder for whole, encoder in zip(self.floats, self.encoders, strict=True)]
+    def exact(self) -> Bodies:
+        """The same in float32."""
+        other = copy.copy(self)
+        other.a_row = self.a_row_exact
+        other.encoders = [whole or encoder for whole, encoder in zip(self.floats, self.encoders, strict=True)]
+        return other
+
+    def mirrored(self, data: Data) -> Bodies | None:
+        """The same, which read a row and its mirror image each; None where rows have none."""
+        if all(encoder.reader.found.body.mirrored is None for encoder in self.encoders):
+            return None
+        other = copy.copy(self)
+        other.a_row, other.alone = MIRRORED * self.a_row, MIRRORED * self.alone
+        other.rates = {
+            name: {each: rate / MIRRORED for each, rate in rates.items()} for name, rates in self.rates.items()
+        }
+        other.encoders = [encoder.mirrored(data.store) for encoder in self.encoders]
+        return other
 
     @property
     def facts(self) -> list[Json]:
@@ -176,62 +184,6 @@ class Bodies:
                     found.append(np.arange(low, low + layer.width))
                 low += layer.width
         return np.concatenate(found)
-
-
-class StatesDesign:
-    """Some columns of the states, after what a classical design gives (none: states alone)."""
-
-    def __init__(
-        self, bodies: Bodies, store: Tensors, train: np.ndarray, columns: np.ndarray, classical: Design | None
-    ) -> None:
-        self.bodies, self.columns, self.classical = bodies, columns, classical
-        x = bodies(store, train)[:, columns].astype(np.float32)
-        self.mean, self.deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
-        self.unit = np.float32(LENGTH / math.sqrt(len(columns)))
-        self.other: np.float32 | None = None  # by which dense columns of the classical design are multiplied
-
-    @property
-    def text(self) -> bool:
-        return self.classical is not None and self.classical.text
-
-    def __call__(self, store: Tensors, rows: np.ndarray, exact: bool = False) -> Any:
-        x = self.bodies(store, rows, exact)[:, self.columns].astype(np.float32)
-        dense = ((x - self.mean) / self.deviation).clip(-CLIP, CLIP) * self.unit
-        if self.classical is None:
-            return dense
-        first = self.classical(store, rows)
-        if isinstance(first, np.ndarray):
-            self.other = np.float32(FEATURES * LENGTH / math.sqrt(first.shape[1]))
-            return np.concatenate([first * self.other, dense], axis=1)
-        return Beside(sparse=first, dense=dense)
-
-    def are_grams(self) -> np.ndarray:
-        grams = np.zeros(0, bool) if self.classical is None else self.classical.are_grams()
-        return np.concatenate([grams, np.zeros(len(self.columns), bool)])
-
-    def learned(self) -> list[np.ndarray]:
-        held = [] if self.classical is None else self.classical.learned()
-        return [*held, self.mean, self.deviation, self.columns]
-
-    def add(self, g: Graph, total: str, weights: np.ndarray) -> str:
-        import onnx
-
-        if self.classical is not None:
-            first = weights[: -len(self.columns)]
-            total = self.classical.add(g, total, first if self.other is None else first * self.other)
-        weights = weights[-len(self.columns) :] * self.unit
-        states = []
-        for number, encoder in enumerate(self.bodies.encoders):
-            reader = encoder.reader
-            (value,) = encoder.model.graph.input
-            name = reader.tensor
-            if name not in g.inputs:
-                g.input(name, onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
-                        [each.dim_param or each.dim_value for each in value.type.tensor_type.shape.dim])  # fmt: skip
-            states.append(g.add(encoder.model, {value.name: name}, f"body{number}")["states"])
-        joined = g.op("Cast", g.op("Cast", g.op("Concat", *states, axis=1), to=10), to=1)
-        chosen = g.op("Gather", joined, g.const(self.columns.astype(np.int64)), axis=1)
-        return str(g.op("Add", total, scaled(g, chosen, self.mean, self.deviation, weights)))
 
 
 class _Run:
@@ -283,8 +235,9 @@ class _Run:
         gain, compared = self._rounded()
         size = abs(self.search.best.score) if data.task.numeric else 1.0
         if gain is not None and gain < -LOST * size:
-            yield from self._exact(classical, probes)
+            yield from self._once_more(self.bodies.exact(), classical, probes)
         self.bodies.floats = [None] * len(self.bodies.floats)  # whose memory the fits that follow can use
+        yield from self._mirrored(classical, probes)
         self.transfer: dict[str, Json] = {
             "bodies": self.bodies.facts,
             "both": self.search.best.score if len(data.store.split.valid) else None,
@@ -323,21 +276,34 @@ class _Run:
             answers.append(data.task.activate(raw * np.float32(best.temperature), self.search.scale))
         return float(metric.sign * (metric(truth, answers[0]) - metric(truth, answers[1]))), len(rows)
 
-    def _exact(self, classical: Design | None, probes: float) -> Iterator[Progress]:
-        """The model once more, on states in float32, where there is time for all of them."""
-        bodies, split, clock = self.bodies, self.data.store.split, self.data.clock
-        reserve = SURE * bodies.a_row_exact * (len(split.test) + len(split.calib))
-        rows = np.concatenate([split.valid, self.train])
-        seconds = SURE * bodies.a_row_exact * len(rows) + REFITS * self.search.a_fit
-        if clock.left() - reserve - probes < seconds:
+    def _mirrored(self, classical: Design | None, probes: float) -> Iterator[Progress]:
+        """The model once more, on states of rows and of their mirror images; it stays where it is better."""
+        if not len(self.data.store.split.valid):  # nothing would choose
             return
-        bodies.exact()
-        self.reserve, step = reserve, AT_ONCE * self.data.threads
+        bodies, before = self.bodies.mirrored(self.data), (self.bodies, self.search, self.reserve)
+        if bodies is None or not (yield from self._once_more(bodies, classical, probes)):
+            return
+        best, plain = self.search.best, before[1].best
+        if best.by != plain.by or not self.search.better(best, plain):  # the same rows compare them, or none
+            self.bodies, self.search, self.reserve = before
+            return
+        self.messages.append(f"states are means over a row and its mirror image, {best.by}")
+
+    def _once_more(self, bodies: Bodies, classical: Design | None, probes: float) -> Generator[Progress, None, bool]:
+        """The model on states of these bodies, where there is time for all rows; whether there was."""
+        split, clock = self.data.store.split, self.data.clock
+        rows = np.concatenate([split.valid, self.train])
+        reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
+        seconds = SURE * bodies.a_row * len(rows) + REFITS * self.search.a_fit
+        if clock.left() - reserve - probes < seconds:
+            return False
+        self.bodies, self.reserve, step = bodies, reserve, AT_ONCE * self.data.threads
         for start in range(0, len(rows), step):
             bodies(self.data.store, rows[start : start + step])
             yield Progress(step=start, steps=len(rows))
         self.search = self._search(bodies.upper(), classical, probes)
         yield from self.search.tried()
+        return True
 
     def _search(self, columns: np.ndarray, classical: Design | None, reserve: float = 0.0) -> Search:
         design = StatesDesign(self.bodies, self.data.store, self.train, columns, classical)

@@ -7,10 +7,11 @@ repeats, folds, seeds and later runs compute no state again. The shipped file ro
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -74,39 +75,40 @@ class Reader:
             "precision": str(precision), "rows_per_s": dict(rates),
         }  # fmt: skip
 
-    def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
-        """From the tensor to 'states'."""
-        return self.found.body.graph(self.found.folder, self.block, precision, self._calibration(store))
-
-    def _calibration(self, store: Tensors) -> np.ndarray:
+    def calibration(self, store: Tensors) -> np.ndarray:
+        """Some train rows of the tensor."""
         train = store.split.train
         rows = train[np.linspace(0, len(train) - 1, min(CALIBRATION, len(train))).astype(int)]
         return np.asarray(store.tensor(self.tensor)[rows])
 
+    def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
+        """From the tensor to 'states'."""
+        return self.found.body.graph(self.found.folder, self.block, precision, self.calibration(store))
+
     def ready(self, store: Tensors, precision: Precision, keep: bool) -> Ready:
         """The graph with its session; `keep`: as this process made it for an earlier job, or for its next one."""
         if not keep:
-            return Ready.of(self.graph(store, precision))
-        of_rows = blake2b(self._calibration(store).tobytes()).digest() if self.found.body.calibrated else b""
+            return Ready(self.graph(store, precision))
+        of_rows = blake2b(self.calibration(store).tobytes()).digest() if self.found.body.calibrated else b""
         key = str(self.found.folder), repr(self.block), precision, of_rows
         if key not in _READY:
             while len(_READY) >= MOST_READY:
                 del _READY[next(iter(_READY))]
-            _READY[key] = Ready.of(self.graph(store, precision))
+            _READY[key] = Ready(self.graph(store, precision))
         return _READY[key]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Ready:
     """A graph of a body that can run."""
 
-    model: onnx.ModelProto
-    session: Session
-    digest: str
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model, self.session, self.digest = model, Session(model), content_digest(model)
+        self._mirrored: Ready | None = None
 
-    @classmethod
-    def of(cls, model: onnx.ModelProto) -> Ready:
-        return cls(model=model, session=Session(model), digest=content_digest(model))
+    def mirrored(self, change: Callable[[onnx.ModelProto], onnx.ModelProto]) -> Ready:
+        """The same of the changed graph, made once."""
+        self._mirrored = self._mirrored or Ready(change(self.model))
+        return self._mirrored
 
 
 _READY: dict[tuple[str, str, Precision, bytes], Ready] = {}  # the oldest first
@@ -148,7 +150,20 @@ class Encoder:
             keep: the graph may be one of an earlier job of this process, and is kept for its next one.
         """
         self.reader, self.precision, self.threads = reader, precision, threads
-        ready = reader.ready(store, precision, keep)
+        self._run(reader.ready(store, precision, keep), store)
+
+    def mirrored(self, store: Tensors) -> Encoder:
+        """The same, whose states are means over a row and its mirror image, where rows have one."""
+        change = self.reader.found.body.mirrored
+        if change is None:
+            return self
+        other = copy.copy(self)
+        other._run(self._ready.mirrored(change), store)
+        return other
+
+    def _run(self, ready: Ready, store: Tensors) -> None:
+        """States come from this graph."""
+        reader, self._ready = self.reader, ready
         self.model, self.session, self.digest = ready.model, ready.session, ready.digest
         self._kept = _Kept(store.cache / STATES / self.digest, reader.width)
         self.at_once = rows_at_once(store.tensor(reader.tensor).shape[1:])

@@ -48,8 +48,9 @@ def alike(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def batch_of(tensor: np.ndarray, rows: np.ndarray, longest: int) -> Tensor:
-    """int64 [N, T]."""
-    return torch.from_numpy(np.asarray(tensor[rows])[:, : max(1, longest)].astype(np.int64))
+    """int64 [N, T], or pixels as they are."""
+    held = np.asarray(tensor[rows])[:, : max(1, longest)]
+    return torch.from_numpy(np.ascontiguousarray(held) if held.dtype == np.uint8 else held.astype(np.int64))
 
 
 def answers(net: TunedBody, tensor: np.ndarray, rows: np.ndarray) -> np.ndarray:

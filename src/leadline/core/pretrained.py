@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
 
+    from leadline.core.contender import Data
+    from leadline.core.kind import Augmentation
     from leadline.core.tensors import Block
 
 
@@ -39,6 +41,15 @@ class Layer:
     width: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Rates of learning: of the last layer, of a layer as a share of that of the next one, and of the head."""
+
+    upper: tuple[float, float, float]  # where its upper half alone is trained
+    layers: tuple[float, float, float]  # where all layers are
+    passes: int  # over the rows, of all layers, at most
+
+
 class TrainableBody(Protocol):
     """A body as a `torch.nn.Module`. Its embeddings stay as they are: they are most of its weights, and learn least.
 
@@ -46,11 +57,15 @@ class TrainableBody(Protocol):
     """
 
     depth: int  # layers, each of which can be trained
-    hidden: int  # W
     width: int  # of what `upper` gives
+    rates: Rates
+    said: str  # of how it is trained, for the report; may be empty
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """int64 [N]: positions that stored rows have; a batch is cut to the longest of its rows."""
+
+    def hidden(self, cut: int) -> tuple[int | None, int]:
+        """T and W of the hidden states after `cut` layers; None: as many positions as the row has."""
 
     def lower(self, rows: Tensor, cut: int) -> Tensor:
         """Stored rows [N, T] -> hidden states [N, T, W] after the first `cut` layers."""
@@ -61,8 +76,12 @@ class TrainableBody(Protocol):
     def layer(self, number: int) -> list[Parameter]:
         """The weights of a layer, the first being 0."""
 
-    def graph(self, block: Block, precision: Precision) -> onnx.ModelProto:
-        """With the weights as they are: the tensor, by its name in the store -> 'states' float32 [N, width]."""
+    def graph(self, block: Block, precision: Precision, calibration: np.ndarray) -> onnx.ModelProto:
+        """With the weights as they are: the tensor, by its name in the store -> 'states' float32 [N, width].
+
+        Args:
+            calibration: rows of the tensor, for static int8.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +102,9 @@ class PretrainedBody:
     # in the store, [N, ...] -> 'states' float32 [N, sum of widths]; a row's states do not depend on its batch
     graph: Callable[[Path, Block, Precision, object], onnx.ModelProto]
     calibrated: bool = True  # the graph depends on the calibration rows; False: it never does
-    trainable: Callable[[Path], TrainableBody] | None = (
-        None  # (weights) -> the body to train further; None: it cannot be
-    )
+    # a graph of it -> one whose states are the means over a row and its mirror image; None: rows have none
+    mirrored: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None
+    trainable: Callable[[Path, Block], TrainableBody] | None = None  # the body to train further; None: it cannot be
+    training_s: Callable[[Path, Block], float] = lambda path, block: 0.0  # of a row to train on, on a usual core
+    # (data, tensor name, seed) -> augmentation of rows that are trained on, and what is to be said of it
+    augmentation: Callable[[Data, str, int], tuple[Augmentation, str]] | None = None

@@ -56,8 +56,9 @@ def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
     body = kind.body_in(folder)
     if body is None and all(other.body_in(folder) is None for other in KINDS.values()):
         raise LeadlineError(
-            f"--weights {weights} holds no body that can be used; a text body is a folder with config.json, "
-            "model.safetensors and vocab.txt of a BERT model."
+            f"--weights {weights} holds no body that can be used; a body is a folder with config.json and "
+            "model.safetensors: for texts of a BERT model, with its vocab.txt; for pictures of a ResNet or a vision "
+            "transformer, as timm writes them."
         )
     return None if body is None else FoundBody(body=body, folder=folder)
 

@@ -119,11 +119,11 @@ def _no_body(word: str, store: Store) -> str:
     """Why a contender that needs a pretrained body cannot race."""
     if not any(KINDS[block.kind].pretrained for block in store.blocks):
         return f"--only {word} needs a pretrained body, and there is none for columns of these kinds."
-    if any(body_of(block) for block in store.blocks):
-        return (
-            f"--only {word} needs one column of texts, to train its body further; --only pretrained takes these "
-            "columns."
-        )
+    found = [body.body.name for body in map(body_of, store.blocks) if body is not None]
+    if len(found) > 1:
+        return f"--only {word} trains one body further, and these columns have {len(found)}: {', '.join(found)}."
+    if found:
+        return f"--only {word} cannot train {found[0]} further: only its states can be read."
     if any(body.find() for block in store.blocks for body in KINDS[block.kind].pretrained):
         return (
             f"--only {word} needs a pretrained body, and --weights (or LEADLINE_WEIGHTS) leaves out the installed one."

@@ -99,3 +99,9 @@ class Shift:
         turn = {axis: epoch % 2 if i == 0 else epoch // 2 % 2 for i, axis in enumerate(self._axes)}
         flips = [(axis, self._parity[axis][part] ^ bool(turn[axis])) for axis in self._axes]
         return shift(batch, flips, self.generator)
+
+
+def augmentation(data: Data, tensor: str, seed: int) -> tuple[Shift, str]:
+    """What varies the train and valid images of a run, and a sentence that says which mirrorings and why."""
+    axes, why = mirrors(data, tensor, seed)
+    return Shift(len(data.store.split.train), axes, seed, later=len(data.store.split.valid)), why

@@ -35,13 +35,15 @@ from leadline.core.kind import (
 from leadline.core.parts import Parts, Value, grid
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
 from leadline.kinds.image import files, graphs
-from leadline.kinds.image.pretrained import BODIES
+from leadline.kinds.image.pretrained import BODIES, size_of
 from leadline.kinds.image.similarity import pairs
+from leadline.kinds.image.timm_folder import timm_in
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
     from leadline.core.contender import Data
+    from leadline.core.pretrained import PretrainedBody
     from leadline.core.tensors import Block
 
 MOST_PIXELS = 100_000_000  # a picture above is quarantined: a small file can unpack to any size
@@ -59,39 +61,34 @@ GROUNDS = ("white", "black", "#808080")  # on which transparent pictures may be 
 CLEARLY = 0.5  # of the best contrast that an earlier one of these grounds must give
 
 
-def _size_of(block: Block) -> tuple[int, int, int]:
-    return whole(block.settings, "height"), whole(block.settings, "width"), whole(block.settings, "channels")
-
-
 def _pixel_body(block: Block, width: int) -> Any:
     from leadline.nets.mlp import PixelBody
 
-    return PixelBody(*_size_of(block))
+    return PixelBody(*size_of(block))
 
 
 def _convolution(block: Block, width: int) -> Any:
     from leadline.nets.cnn import ConvBody
 
-    return ConvBody(*_size_of(block), base=width)
+    return ConvBody(*size_of(block), base=width)
 
 
 def _lean_convolution(block: Block, width: int) -> Any:
     from leadline.nets.cnn import ConvBody
 
-    return ConvBody(*_size_of(block), base=width, lean=True)
+    return ConvBody(*size_of(block), base=width, lean=True)
 
 
 def _patches(block: Block, width: int) -> Any:
     from leadline.nets.vit import PatchBody
 
-    return PatchBody(*_size_of(block))
+    return PatchBody(*size_of(block))
 
 
 def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
-    from leadline.kinds.image.augment import Shift, mirrors
+    from leadline.kinds.image.augment import augmentation  # imports PyTorch
 
-    axes, why = mirrors(data, tensor, seed)
-    return Shift(len(data.store.split.train), axes, seed, later=len(data.store.split.valid)), why
+    return augmentation(data, tensor, seed)
 
 
 class Image(Kind):
@@ -132,6 +129,9 @@ class Image(Kind):
              "Dalal & Triggs 2005; Brigato & Iocchi 2021"),
         ),
     )  # fmt: skip
+
+    def body_in(self, folder: Path) -> PretrainedBody | None:
+        return timm_in(folder)
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         cells = cells.drop_nulls()

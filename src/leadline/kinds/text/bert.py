@@ -9,7 +9,6 @@ batch, not even in int8, whose activations are scaled as they come (one scale fo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.core.pretrained import Layer, Precision
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, tensors
 from leadline.system.errors import LeadlineError
 
 if TYPE_CHECKING:
     pass
 
-WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocab.txt"
+VOCABULARY = "vocab.txt"
 EMBEDDINGS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
 ONNX = "model.onnx"
 MATRICES = (
@@ -52,7 +52,10 @@ class Shape:
                 f"--weights {folder} has no {lacking[0]}; a text body is a folder with {CONFIG}, {WEIGHTS} and "
                 f"{VOCABULARY} of a BERT model."
             )
-        facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        facts = configuration(folder / CONFIG)
+        needed = ("num_hidden_layers", "hidden_size", "num_attention_heads", "max_position_embeddings")
+        if missing := [name for name in needed if name not in facts]:
+            raise LeadlineError(f"{folder / CONFIG} says no {missing[0]}; take the one that came with the weights.")
         known = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
         for name, value in known.items():
             if facts.get(name, value) != value:
@@ -102,9 +105,7 @@ def shape_of(folder: Path) -> Shape:
 def weights_of(folder: Path) -> dict[str, np.ndarray]:
     """{name as BERT has it: array} from safetensors, or from an ONNX file whose matrices are int8 with scales."""
     if (folder / WEIGHTS).exists():
-        from safetensors.numpy import load_file
-
-        return {key.removeprefix("bert."): value for key, value in load_file(folder / WEIGHTS).items()}
+        return {key.removeprefix("bert."): value for key, value in tensors(folder / WEIGHTS).items()}
     import onnx
     from onnx import numpy_helper
 

@@ -7,7 +7,6 @@ every layer (`bert.py`).
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,8 @@ import numpy as np
 from leadline.core.kind import Tensor, View
 from leadline.core.pretrained import Precision, PretrainedBody, TrainableBody
 from leadline.graph.runtime import Session
-from leadline.kinds.text.bert import CONFIG, MINILM, ONNX, WEIGHTS, Shape, encoder, piece_type, shape_of
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration
+from leadline.kinds.text.bert import MINILM, ONNX, Shape, encoder, piece_type, shape_of
 from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PIECES = 256  # of a text that are read at most, the marks at its ends included: as MiniLM was trained
 SHORTEST = 16
 LOOKED_AT = 2_000  # texts by whose lengths the view is made
+A_TEXT, MEASURED_PIECES = 5e-3, 28  # seconds to train MiniLM on a text of so many pieces
+USUAL = 0.25  # of the pieces that the longest text has room for
 ROOM = 1.5  # times the most pieces of these
 STEP = 16  # pieces: folds of the same texts then have views, and so graphs, of the same width nearly always
 
@@ -48,20 +50,28 @@ def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
 
 def bert_in(folder: Path) -> PretrainedBody | None:
     """The body in a folder with the weights of a BERT; None where its configuration is no text model's."""
-    if not (folder / CONFIG).is_file() or "vocab_size" not in json.loads((folder / CONFIG).read_text(encoding="utf-8")):
+    if "vocab_size" not in configuration(folder / CONFIG):
         return None
     shape = Shape.read(folder)
     return PretrainedBody(
         name=f"bert {folder.name}", package="", licence="unknown", source=f"the folder {folder}", paper="",
         bytes=(folder / WEIGHTS).stat().st_size, layers=shape.pooled, view=View.PIECES,
-        find=lambda: folder, graph=_graph, calibrated=False, trainable=_trainable,
+        find=lambda: folder, graph=_graph, calibrated=False, trainable=_trainable, training_s=_training_s,
     )  # fmt: skip
 
 
-def _trainable(folder: Path) -> TrainableBody:
+def _trainable(folder: Path, block: Block) -> TrainableBody:
     from leadline.kinds.text.trainable import TrainableBert  # imports PyTorch
 
     return TrainableBert(folder)
+
+
+def _training_s(folder: Path, block: Block) -> float:
+    """Of a text of the usual length."""
+    longer = USUAL * block.forms[View.PIECES][0][0] / MEASURED_PIECES
+    shape = shape_of(folder)
+    larger = shape.layers * shape.width**2 / (MINILM.layers * MINILM.width**2)
+    return A_TEXT * larger * longer
 
 
 def _graph(folder: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
@@ -84,6 +94,7 @@ def _body(name: str, package: str, module: str, inside: str, files: tuple[str, .
         source="sentence-transformers/all-MiniLM-L6-v2: a billion pairs of English sentences",
         paper="Wang et al. 2020; Reimers & Gurevych 2019", bytes=90_868_376, layers=MINILM.pooled, view=View.PIECES,
         find=lambda: _packaged(module, inside, files), graph=_graph, calibrated=False, trainable=_trainable,
+        training_s=_training_s,
     )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ Enters: numbers of word pieces [N, T], 0 for none at the end. Leaves: of the las
 their maximum. T: pieces of the longest row; W: width of a layer.
 
 Attention is written in plain products: PyTorch's fused one takes most of a step in bfloat16 for texts this short. The
-tables of embeddings, two thirds of the weights, stay as they are.
+tables of embeddings, two thirds of the weights, stay as they are. Of a body over 50 million weights all matrices do,
+and narrow ones beside them are learned (`LowRank`); in the graph they are one matrix again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from leadline.core.kind import View
-from leadline.core.pretrained import Precision
+from leadline.core.pretrained import Precision, Rates
 from leadline.kinds.text.bert import EMBEDDINGS, POSITIONS, TYPES, Shape, graph_of, shape_of, weights_of
 
 if TYPE_CHECKING:
@@ -29,26 +30,57 @@ if TYPE_CHECKING:
 
 DROPOUT = 0.1  # of what a layer adds, as BERT was trained
 QKV = tuple(f"attention.self.{part}" for part in ("query", "key", "value"))
+KINDS = ("weight", "bias")
+MOST_TRAINED = 50_000_000  # weights of a body that is trained as a whole; larger ones by matrices of a low rank
+RANK, SCALE = 8, 2.0  # of these, and what their product is multiplied by
+LOW_RANK_RATES = Rates(upper=(1e-3, 0.95, 1e-3), layers=(5e-4, 0.95, 5e-4), passes=3)
+RATES = Rates(upper=(2e-4, 0.9, 1e-3), layers=(1e-4, 0.85, 5e-4), passes=3)
 NEVER = -1e4  # added to the score of a place without a piece
 
 Filled = TypeVar("Filled", nn.Linear, nn.LayerNorm)
 
 
+class LowRank(nn.Module):
+    """A dense layer that stays as it is, plus a product of two narrow matrices that is learned (LoRA).
+
+    Hu et al. 2021, 'LoRA: Low-Rank Adaptation of Large Language Models'. The second matrix begins at zero. The large
+    one is no parameter: no gradient, optimizer, checkpoint or copy of the best weights so far holds it.
+    """
+
+    def __init__(self, weights: Mapping[str, np.ndarray], name: str) -> None:
+        super().__init__()
+        self._weight, self.bias = (torch.from_numpy(weights[f"{name}{kind}"]) for kind in KINDS)
+        outputs, inputs = self._weight.shape
+        self.down, self.up = nn.Parameter(torch.empty(RANK, inputs)), nn.Parameter(torch.zeros(outputs, RANK))
+        nn.init.kaiming_uniform_(self.down, a=5**0.5)
+
+    @property
+    def weight(self) -> Tensor:
+        """Both as one matrix [outputs, inputs], as the graph has it."""
+        return self._weight + SCALE * self.up @ self.down
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., inputs] -> [..., outputs]."""
+        return F.linear(x, self._weight, self.bias) + SCALE * F.linear(F.linear(x, self.down), self.up)
+
+
 class Layer(nn.Module):
     """Attention, then two dense layers, each added to what came in and normalised."""
 
-    def __init__(self, shape: Shape, weights: Mapping[str, np.ndarray], name: str) -> None:
+    def __init__(self, shape: Shape, weights: Mapping[str, np.ndarray], name: str, low_rank: bool) -> None:
         super().__init__()
         self.heads = shape.heads
-        self.qkv = nn.Linear(shape.width, 3 * shape.width)
-        for kind in ("weight", "bias"):
-            joined = np.concatenate([weights[f"{name}.{part}.{kind}"] for part in QKV])
-            getattr(self.qkv, kind).data = _tensor(joined)
-        self.mixed = _dense(weights, f"{name}.attention.output.dense")
-        self.mixed_norm = _norm(weights, f"{name}.attention.output.LayerNorm", shape.epsilon)
-        self.inner = _dense(weights, f"{name}.intermediate.dense")
-        self.outer = _dense(weights, f"{name}.output.dense")
-        self.outer_norm = _norm(weights, f"{name}.output.LayerNorm", shape.epsilon)
+        joined = {kind: np.concatenate([weights[f"{name}.{part}.{kind}"] for part in QKV]) for kind in KINDS}
+        dense = LowRank if low_rank else _dense
+        self.qkv = dense(joined, "")
+        self.mixed = dense(weights, f"{name}.attention.output.dense.")
+        self.mixed_norm = _norm(weights, f"{name}.attention.output.LayerNorm.", shape.epsilon)
+        self.inner = dense(weights, f"{name}.intermediate.dense.")
+        self.outer = dense(weights, f"{name}.output.dense.")
+        self.outer_norm = _norm(weights, f"{name}.output.LayerNorm.", shape.epsilon)
+        if low_rank:
+            for norm in (self.mixed_norm, self.outer_norm):
+                norm.requires_grad_(False)
 
     def forward(self, x: Tensor, held: Tensor) -> Tensor:
         """x [N, T, W], what is added to scores [N, 1, 1, T] -> [N, T, W]."""
@@ -66,11 +98,12 @@ class Layer(nn.Module):
             "attention.output.dense": self.mixed, "attention.output.LayerNorm": self.mixed_norm,
             "intermediate.dense": self.inner, "output.dense": self.outer, "output.LayerNorm": self.outer_norm,
         }  # fmt: skip
-        found = {f"{name}.{part}.{kind}": value for part, module in modules.items()
-                 for kind, value in module.state_dict().items()}  # fmt: skip
-        for kind, value in self.qkv.state_dict().items():
-            found |= {f"{name}.{part}.{kind}": each for part, each in zip(QKV, value.chunk(3), strict=True)}
-        return {key: value.numpy() for key, value in found.items()}
+        found: dict[str, Tensor] = {}
+        for kind in KINDS:
+            found |= {f"{name}.{part}.{kind}": getattr(module, kind) for part, module in modules.items()}
+            parts = getattr(self.qkv, kind).chunk(3)
+            found |= {f"{name}.{part}.{kind}": each for part, each in zip(QKV, parts, strict=True)}
+        return {key: value.detach().numpy() for key, value in found.items()}
 
 
 class TrainableBert(nn.Module):
@@ -78,17 +111,26 @@ class TrainableBert(nn.Module):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._shape, self._weights = shape_of(folder), weights_of(folder)
+        held = weights_of(folder)
+        self._shape = shape_of(folder)
+        self._weights = {name: value.astype(np.float32, copy=False) for name, value in held.items()}
         shape, weights = self._shape, self._weights
-        self.depth, self.hidden, self.width = shape.layers, shape.width, 2 * shape.width
+        size = sum(value.size for value in weights.values())
+        low_rank = size > MOST_TRAINED
+        self.depth, self.width, self.rates = shape.layers, 2 * shape.width, LOW_RANK_RATES if low_rank else RATES
+        beside = f"{size / 1e6:.0f} million weights stay as they are; matrices of rank {RANK} beside them learn (LoRA)"
+        self.said = beside if low_rank else ""
         self._table = _tensor(weights[EMBEDDINGS])  # none of these is trained, so no state holds it
         self._places = _tensor(weights[POSITIONS]) + _tensor(weights[TYPES])[0]
         self._gain, self._shift = (_tensor(weights[f"embeddings.LayerNorm.{kind}"]) for kind in ("weight", "bias"))
         names = [f"encoder.layer.{number}" for number in range(shape.layers)]
-        self.layers = nn.ModuleList(Layer(shape, weights, name) for name in names)
+        self.layers = nn.ModuleList(Layer(shape, weights, name, low_rank) for name in names)
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         return np.asarray((rows > 0).sum(axis=1))
+
+    def hidden(self, cut: int) -> tuple[None, int]:
+        return None, self._shape.width
 
     def lower(self, rows: Tensor, cut: int) -> Tensor:
         x = F.embedding(rows, self._table) + self._places[: rows.shape[1]]
@@ -108,9 +150,9 @@ class TrainableBert(nn.Module):
         return torch.cat([mean, x.masked_fill(~real, NEVER).amax(dim=1)], dim=1)
 
     def layer(self, number: int) -> list[nn.Parameter]:
-        return list(self.layers[number].parameters())
+        return [weight for weight in self.layers[number].parameters() if weight.requires_grad]
 
-    def graph(self, block: Block, precision: Precision) -> onnx.ModelProto:
+    def graph(self, block: Block, precision: Precision, calibration: np.ndarray) -> onnx.ModelProto:
         from leadline.graph.builder import Graph
 
         weights = dict(self._weights)
@@ -137,14 +179,14 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 
 def _dense(weights: Mapping[str, np.ndarray], name: str) -> nn.Linear:
-    outputs, inputs = weights[f"{name}.weight"].shape
+    outputs, inputs = weights[f"{name}weight"].shape
     return _filled(nn.Linear(inputs, outputs), weights, name)
 
 
 def _norm(weights: Mapping[str, np.ndarray], name: str, epsilon: float) -> nn.LayerNorm:
-    return _filled(nn.LayerNorm(len(weights[f"{name}.weight"]), eps=epsilon), weights, name)
+    return _filled(nn.LayerNorm(len(weights[f"{name}weight"]), eps=epsilon), weights, name)
 
 
 def _filled(module: Filled, weights: Mapping[str, np.ndarray], name: str) -> Filled:
-    module.weight.data, module.bias.data = _tensor(weights[f"{name}.weight"]), _tensor(weights[f"{name}.bias"])
+    module.weight.data, module.bias.data = (_tensor(weights[f"{name}{kind}"]) for kind in KINDS)
     return module

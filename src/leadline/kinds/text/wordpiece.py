@@ -11,13 +11,14 @@ for the hundred characters of the longest word, so that no step of the graph is 
 from __future__ import annotations
 
 import gzip
-import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from leadline.kinds.body_folder import configuration
 
 if TYPE_CHECKING:
     from leadline.graph.builder import Graph
@@ -56,7 +57,7 @@ class Vocabulary:
         """
         words, path = folder / "vocab.txt", folder / "tokenizer_config.json"
         held = words.read_bytes() if words.exists() else gzip.decompress(UNCASED.read_bytes())
-        facts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        facts = configuration(path)
         return _vocabulary(held, bool(facts.get("do_lower_case", True)), facts.get("strip_accents"))
 
     def number(self, mark: str) -> int:

@@ -1,0 +1,80 @@
+"""The design matrix of a linear model on states of bodies, beside what classical contenders read.
+
+Enters: rows of a store. Leaves: states standardised, and scaled so that a row of them is about as long as a row of
+n-grams: one strength of regularisation suits both. The same arithmetic as a graph, with the bodies in it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.contenders.beside import Beside
+from leadline.contenders.design import Design, scaled
+from leadline.core.tensors import Tensors
+
+if TYPE_CHECKING:
+    from leadline.contenders.pretrained import Bodies
+    from leadline.graph.builder import Graph
+
+LENGTH = 1.0  # of a row of states, as of a row of n-grams
+FEATURES = 0.3  # of that length, for a row of dense features: at the full length they drown the states of few rows
+CLIP = 10.0  # standard deviations
+
+
+class StatesDesign:
+    """Some columns of the states, after what a classical design gives (none: states alone)."""
+
+    def __init__(
+        self, bodies: Bodies, store: Tensors, train: np.ndarray, columns: np.ndarray, classical: Design | None
+    ) -> None:
+        self.bodies, self.columns, self.classical = bodies, columns, classical
+        x = bodies(store, train)[:, columns].astype(np.float32)
+        self.mean, self.deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
+        self.unit = np.float32(LENGTH / math.sqrt(len(columns)))
+        self.other: np.float32 | None = None  # by which dense columns of the classical design are multiplied
+
+    @property
+    def text(self) -> bool:
+        return self.classical is not None and self.classical.text
+
+    def __call__(self, store: Tensors, rows: np.ndarray, exact: bool = False) -> Any:
+        x = self.bodies(store, rows, exact)[:, self.columns].astype(np.float32)
+        dense = ((x - self.mean) / self.deviation).clip(-CLIP, CLIP) * self.unit
+        if self.classical is None:
+            return dense
+        first = self.classical(store, rows)
+        if isinstance(first, np.ndarray):
+            self.other = np.float32(FEATURES * LENGTH / math.sqrt(first.shape[1]))
+            return np.concatenate([first * self.other, dense], axis=1)
+        return Beside(sparse=first, dense=dense)
+
+    def are_grams(self) -> np.ndarray:
+        grams = np.zeros(0, bool) if self.classical is None else self.classical.are_grams()
+        return np.concatenate([grams, np.zeros(len(self.columns), bool)])
+
+    def learned(self) -> list[np.ndarray]:
+        held = [] if self.classical is None else self.classical.learned()
+        return [*held, self.mean, self.deviation, self.columns]
+
+    def add(self, g: Graph, total: str, weights: np.ndarray) -> str:
+        import onnx
+
+        if self.classical is not None:
+            first = weights[: -len(self.columns)]
+            total = self.classical.add(g, total, first if self.other is None else first * self.other)
+        weights = weights[-len(self.columns) :] * self.unit
+        states = []
+        for number, encoder in enumerate(self.bodies.encoders):
+            reader = encoder.reader
+            (value,) = encoder.model.graph.input
+            name = reader.tensor
+            if name not in g.inputs:
+                g.input(name, onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
+                        [each.dim_param or each.dim_value for each in value.type.tensor_type.shape.dim])  # fmt: skip
+            states.append(g.add(encoder.model, {value.name: name}, f"body{number}")["states"])
+        joined = g.op("Cast", g.op("Cast", g.op("Concat", *states, axis=1), to=10), to=1)
+        chosen = g.op("Gather", joined, g.const(self.columns.astype(np.int64)), axis=1)
+        return str(g.op("Add", total, scaled(g, chosen, self.mean, self.deviation, weights)))

@@ -1,0 +1,268 @@
+"""A body of pictures in a folder of the user's, as timm writes one to a hub: config.json and model.safetensors.
+
+Enters: stored pictures uint8 [N, height, width, channels]. Leaves: means over the places of several stages: of a ResNet
+(He et al. 2016, 'Deep Residual Learning') each of its four; of a vision transformer (Dosovitskiy et al. 2021, 'An Image
+is Worth 16x16 Words'; Touvron et al. 2021, 'Training data-efficient image transformers') every quarter of its blocks,
+and the class token at the end. The networks are written as graphs from the names of their weights: timm is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, tensors
+from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
+from leadline.system.errors import LeadlineError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.core.tensors import Block
+    from leadline.graph.builder import Graph
+
+RESNETS = ("resnet18", "resnet26", "resnet34", "resnet50", "resnet101", "resnet152")
+READ = f"timm's {', '.join(RESNETS)}, vit_* and deit_* with square patches"
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where the folder says nothing
+NORM_EPSILON, LAYER_EPSILON = 1e-5, 1e-6
+STAGES = 4
+HEAD_WIDTH = 64  # of attention, in every vision transformer that timm publishes under these names
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Folder:
+    """What the configuration says."""
+
+    path: Path
+    architecture: str
+    side: int  # pixels, as it was trained
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    licence: str
+
+    @classmethod
+    def read(cls, path: Path) -> _Folder | None:
+        """None where the configuration is no timm model's."""
+        facts = configuration(path / CONFIG)
+        if not isinstance(facts.get("architecture"), str):
+            return None
+        cfg = facts.get("pretrained_cfg") or {}
+        return cls(
+            path=path, architecture=facts["architecture"], side=int((cfg.get("input_size") or (3, 224, 224))[1]),
+            mean=tuple(cfg.get("mean") or MEAN), deviation=tuple(cfg.get("std") or DEVIATION),
+            licence=str(cfg.get("license") or "unknown"),
+        )  # fmt: skip
+
+    @property
+    def transformer(self) -> bool:
+        return self.architecture.startswith(("vit_", "deit_"))
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {name: value.astype(np.float32) for name, value in tensors(self.path / WEIGHTS).items()}
+
+
+def timm_in(path: Path) -> PretrainedBody | None:
+    """The body in a folder; None where its configuration is none of timm's.
+
+    Raises LeadlineError where it is, of a network that is not read.
+    """
+    folder = _Folder.read(path)
+    if folder is None:
+        return None
+    if not (path / WEIGHTS).is_file():
+        raise LeadlineError(
+            f"--weights {path} has no {WEIGHTS}; a picture body is a folder with {CONFIG} and {WEIGHTS}."
+        )
+    layers = _layers(folder)
+    precisions = (Precision.FLOAT32,) if folder.transformer else (Precision.INT8, Precision.FLOAT32)
+    return PretrainedBody(
+        name=f"{folder.architecture} {path.name}", package="", licence=folder.licence, source=f"the folder {path}",
+        paper="Dosovitskiy et al. 2021" if folder.transformer else "He et al. 2016",
+        bytes=(path / WEIGHTS).stat().st_size, layers=layers, precisions=precisions, view=None, find=lambda: path,
+        graph=partial(_graph, folder), mirrored=mirrored,
+    )  # fmt: skip
+
+
+def _layers(folder: _Folder) -> tuple[Layer, ...]:
+    """What the graph gives, by the shapes of the weights; raises LeadlineError where they are of another network."""
+    shapes = _shapes(folder.path)
+    if folder.transformer and _is_plain_transformer(shapes):
+        width, blocks = shapes["cls_token"][-1], _count(shapes, "blocks")
+        return (
+            *(Layer(name=f"block {number + 1}", width=width) for number in _quarters(blocks)),
+            Layer(name="class token", width=width),
+        )
+    if folder.architecture.partition(".")[0] in RESNETS and shapes.get("conv1.weight", ())[2:] == (7, 7):
+        widths = [_last(shapes, stage) for stage in range(1, STAGES + 1)]
+        return tuple(Layer(name=f"stage {number}", width=width) for number, width in enumerate(widths, start=1))
+    raise LeadlineError(f"--weights {folder.path} holds {folder.architecture}, which is not read; these are: {READ}.")
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Of all weights, without reading them."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path / WEIGHTS, "numpy") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  no mapping
+    except SafetensorError as error:
+        raise LeadlineError(f"{path / WEIGHTS} is damaged; download the folder again.") from error
+
+
+def _is_plain_transformer(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """One class token, absolute positions and a plain block: no second token, gate, scale or norm besides."""
+    block = {name.partition("blocks.0.")[2] for name in shapes if name.startswith("blocks.0.")}
+    plain = {f"{part}.{kind}" for part in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+             for kind in ("weight", "bias")}  # fmt: skip
+    outside = {name for name in shapes if not name.startswith(("blocks.", "head.", "fc_norm."))}
+    known = {"cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias", "norm.weight", "norm.bias"}
+    return block == plain and outside == known
+
+
+def _count(shapes: Mapping[str, Any], prefix: str) -> int:
+    return 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith(f"{prefix}."))
+
+
+def _quarters(blocks: int) -> list[int]:
+    return sorted({round(blocks * part / STAGES) - 1 for part in range(1, STAGES + 1)} - {-1})
+
+
+def _last(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
+    """Channels at the end of a stage."""
+    deep = "conv3" if f"layer{stage}.0.conv3.weight" in shapes else "conv2"
+    return shapes[f"layer{stage}.0.{deep}.weight"][0]
+
+
+def _graph(folder: _Folder, path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
+    from leadline.graph.builder import Graph
+
+    g, shape, weights = Graph("timm"), size_of(block), folder.weights()
+    pictures = g.input(block.name, np.uint8, ["N", *shape])
+    if folder.transformer:
+        x = _pixels(g, pictures, shape, (folder.side, folder.side), folder)
+        states = _Transformer(g, weights).states(x)
+    else:
+        longer = max(shape[:2])
+        factor = min(folder.side, max(SIDE, longer)) / longer
+        sides = max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+        states = _ResNet(g, weights).states(_pixels(g, pictures, shape, sides, folder))
+    joined = g.op("Concat", *states, axis=1)
+    g.output("states", joined, np.float32, ["N", sum(layer.width for layer in _layers(folder))])
+    model = g.model()
+    return model if precision is Precision.FLOAT32 else in_int8(model, block.name, np.asarray(calibration))
+
+
+def _pixels(g: Graph, pictures: str, shape: tuple[int, int, int], sides: tuple[int, int], folder: _Folder) -> str:
+    """float32 [N, 3, ...] at this size, as the weights expect them."""
+    x = g.op("Transpose", g.op("Cast", pictures, to=1), perm=[0, 3, 1, 2])
+    if sides != shape[:2]:
+        sizes = g.op("Concat", g.op("Shape", x, start=0, end=2), g.const(np.array(sides, np.int64)), axis=0)
+        x = g.op(
+            "Resize", x, "", "", sizes, mode="linear", antialias=int(sides < shape[:2]),
+            coordinate_transformation_mode="half_pixel",
+        )  # fmt: skip
+    if shape[2] == 1:
+        x = g.op("Concat", x, x, x, axis=1)
+    mean, deviation = (np.array(part, np.float32).reshape(3, 1, 1) for part in (folder.mean, folder.deviation))
+    return str(g.op("Mul", g.op("Sub", x, g.const(255 * mean)), g.const(1 / (255 * deviation))))
+
+
+class _ResNet:
+    """Stages of residual blocks, with the batch normalisations inside the convolutions."""
+
+    def __init__(self, g: Graph, weights: Mapping[str, np.ndarray]) -> None:
+        self.g, self.weights = g, weights
+
+    def states(self, x: str) -> list[str]:
+        g, area = self.g, self.g.const(np.array([2, 3], np.int64))
+        x = g.op("Relu", self._convolution(x, "conv1", "bn1", 2))
+        x = g.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+        means = []
+        for stage in range(1, STAGES + 1):
+            blocks = 1 + max(int(name.split(".")[1]) for name in self.weights if name.startswith(f"layer{stage}."))
+            for number in range(blocks):
+                x = self._block(x, f"layer{stage}.{number}", 2 if stage > 1 and not number else 1)
+            means.append(g.op("ReduceMean", x, area, keepdims=0))
+        return means
+
+    def _block(self, x: str, name: str, stride: int) -> str:
+        """Two convolutions, or three of which the middle one is wide; it halves the sides in its 3 x 3."""
+        g, deep = self.g, f"{name}.conv3.weight" in self.weights
+        strides = (1, stride, 1) if deep else (stride, 1)
+        y = x
+        for place, each in enumerate(strides, start=1):
+            y = self._convolution(y, f"{name}.conv{place}", f"{name}.bn{place}", each)
+            if place < len(strides):
+                y = g.op("Relu", y)
+        if f"{name}.downsample.0.weight" in self.weights:
+            x = self._convolution(x, f"{name}.downsample.0", f"{name}.downsample.1", stride)
+        return str(g.op("Relu", g.op("Add", y, x)))
+
+    def _convolution(self, x: str, conv: str, norm: str, stride: int) -> str:
+        held = {each: self.weights[f"{norm}.{each}"] for each in ("weight", "bias", "running_mean", "running_var")}
+        scale = held["weight"] / np.sqrt(held["running_var"] + NORM_EPSILON)
+        kernel = self.weights[f"{conv}.weight"] * scale[:, None, None, None]
+        size = kernel.shape[2]
+        return str(self.g.op(
+            "Conv", x, self.g.const(kernel), self.g.const(held["bias"] - held["running_mean"] * scale),
+            kernel_shape=[size, size], strides=[stride, stride], pads=[size // 2] * 4,
+        ))  # fmt: skip
+
+
+class _Transformer:
+    """A vision transformer with a class token. T: places and the token; D: width."""
+
+    def __init__(self, g: Graph, weights: Mapping[str, np.ndarray]) -> None:
+        self.g, self.weights = g, weights
+        self.width = weights["cls_token"].shape[-1]
+        self.heads = max(1, self.width // HEAD_WIDTH)
+
+    def states(self, x: str) -> list[str]:
+        g, weights = self.g, self.weights
+        kernel = weights["patch_embed.proj.weight"]
+        size = list(kernel.shape[2:])
+        x = g.op("Conv", x, g.const(kernel), g.const(weights["patch_embed.proj.bias"]), kernel_shape=size, strides=size)
+        x = g.op("Transpose", g.op("Reshape", x, g.const(np.array([0, self.width, -1], np.int64))), perm=[0, 2, 1])
+        rows = g.op("Shape", x, start=0, end=1)
+        token = g.op("Expand", g.const(weights["cls_token"]), g.op("Concat", rows, g.const(np.array([1, 1])), axis=0))
+        x = g.op("Add", g.op("Concat", token, x, axis=1), g.const(weights["pos_embed"]))
+        blocks, means = _count(weights, "blocks"), []
+        for number in range(blocks):
+            x = self._block(x, f"blocks.{number}")
+            if number in _quarters(blocks):
+                means.append(g.op("ReduceMean", x, g.const(np.array([1], np.int64)), keepdims=0))
+        last = g.op("Gather", self._norm(x, "norm"), g.const(np.int64(0)), axis=1)
+        return [*means, last]
+
+    def _block(self, x: str, name: str) -> str:
+        x = self.g.op("Add", x, self._attention(self._norm(x, f"{name}.norm1"), f"{name}.attn"))
+        inner = self.g.op("Gelu", self._dense(self._norm(x, f"{name}.norm2"), f"{name}.mlp.fc1"))
+        return str(self.g.op("Add", x, self._dense(inner, f"{name}.mlp.fc2")))
+
+    def _attention(self, x: str, name: str) -> str:
+        g, size = self.g, self.width // self.heads
+        parts = g.op("Split", self._dense(x, f"{name}.qkv"), axis=-1, num_outputs=3, outputs=3)
+        by_head = g.const(np.array([0, 0, self.heads, size], np.int64))
+        query, key, value = (
+            g.op("Transpose", g.op("Reshape", part, by_head), perm=order)
+            for part, order in zip(parts, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)
+        )
+        scores = g.op("Mul", g.op("MatMul", query, key), g.const(np.float32(size**-0.5)))
+        mixed = g.op("Transpose", g.op("MatMul", g.op("Softmax", scores, axis=-1), value), perm=[0, 2, 1, 3])
+        joined = g.op("Reshape", mixed, g.const(np.array([0, 0, self.width], np.int64)))
+        return self._dense(joined, f"{name}.proj")
+
+    def _dense(self, x: str, name: str) -> str:
+        g = self.g
+        weight = g.const(np.ascontiguousarray(self.weights[f"{name}.weight"].T))
+        return str(g.op("Add", g.op("MatMul", x, weight), g.const(self.weights[f"{name}.bias"])))
+
+    def _norm(self, x: str, name: str) -> str:
+        weight, bias = (self.g.const(self.weights[f"{name}.{kind}"]) for kind in ("weight", "bias"))
+        return str(self.g.op("LayerNormalization", x, weight, bias, axis=-1, epsilon=LAYER_EPSILON))

@@ -1,0 +1,59 @@
+"""States of pictures and of their mirror images: used where the rows say so, and in the file as they are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leadline.contenders.linear import Search
+from leadline.contenders.pretrained import Pretrained
+from leadline.core.contender import Clock, Data
+from leadline.graph.runtime import Session
+
+SAID = "states are means over a row and its mirror image, as cross-validation chose"
+
+
+def _halves(count: int, sides: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures with a bright square; its class is the side where it lies, or whether it is there at all."""
+    rng = np.random.default_rng(seed)
+    pictures, labels = rng.integers(0, 60, (count, 32, 32, 3)).astype(np.uint8), np.arange(count) % 2
+    for picture, label in zip(pictures, labels, strict=True):
+        left = label == 0 if sides else rng.random() < 0.5
+        row, column = rng.integers(2, 18), rng.integers(2, 6) if left else rng.integers(18, 22)
+        if sides or label:
+            picture[row : row + 8, column : column + 8] = 220
+    return pictures, labels
+
+
+def _fitted(store: Any, clock: Clock | None = None) -> Any:
+    return list(Pretrained().fit(Data(store=store, clock=clock or Clock(300.0), threads=1), 0))[-1]
+
+
+def test_where_sides_are_classes_pictures_are_not_mirrored(prepare: Any, picture_body: None) -> None:
+    store = prepare(_halves(120, sides=True), task="binary").store
+    fitted = _fitted(store)
+    assert SAID not in fitted.describe and fitted.score > 0.8
+
+
+def test_mirrored_states_are_in_the_file(prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Search, "better", lambda self, one, two: one.strength >= two.strength)  # the later one
+    store = prepare(_halves(120, sides=False), task="binary").store
+    clock = Clock(300.0)
+    fitted = _fitted(store, clock)
+    assert SAID in fitted.describe
+    rows = store.split.test
+    session = Session(fitted.graph())
+    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+    turned = {name: np.ascontiguousarray(store.tensor(name)[rows][:, :, ::-1]) for name in ("image_0",)}
+    states = [encoder.session.only({"image_0": each}) for encoder in fitted.bodies.encoders
+              for each in (store.tensor("image_0")[rows], turned["image_0"])]  # fmt: skip
+    np.testing.assert_allclose(*states, atol=1e-5)
+    assert _fitted(store, Clock(300.0, readings=clock.readings)).digest() == fitted.digest()
+
+
+def test_where_time_is_short_pictures_are_read_once(prepare: Any, picture_body: None) -> None:
+    store = prepare(_halves(120, sides=False), task="binary").store
+    assert SAID not in _fitted(store, Clock(0.8)).describe
