@@ -31,7 +31,7 @@ from leadline.stats.worth import Distance, distance
 RESULTS = Path(__file__).parent / "results" / "sides.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "budget_s", "contenders", "machine", "versions")
 POOL, DRAWS, TRUTHS, SIZES = 5_000, 40, 4, (100, 200, 300)
-BUDGET, LONG = 60, 150  # seconds of a run on few rows, and of one that answers the rest of the pool too
+BUDGET, LONG = 30, 150  # seconds of a run on few rows, and of one that answers the rest of the pool too
 RACED = "linear,bag,pretrained"
 
 
