@@ -10,11 +10,12 @@ rest of the pool. With --keep FOLDER a count that was ended goes on. Results go 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from record import Found, run
 import leadline as ll
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.stats.verdict import POINTS
-from leadline.stats.worth import Distance, distance
+from leadline.stats.worth import distance
 
 RESULTS = Path(__file__).parent / "results" / "sides.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "budget_s", "contenders", "machine", "versions")
@@ -124,28 +125,23 @@ Pool = Callable[[Path, Path], tuple[pl.DataFrame, str]]
 def _worth(name: str, pool: Pool, data: Path, folder: Path) -> Found:
     """'Worth N rows' of some draws, against the curves of all of them together."""
     table, raced = pool(data, folder)
-    found, late, began = [], 0, time.monotonic()
+    found: list[dict[str, Any]] = []
+    late, began = 0, time.monotonic()
     for draw in range(WORTH_DRAWS):
         if time.monotonic() - began > MOST_S:
             break
-        rows = table.sample(LABELLED + TESTED, seed=draw, shuffle=True)
-        train, test = rows[:LABELLED], rows[LABELLED:]
-        done = ll.fit(
-            train, test=test, target="label", task=None if name == "sst2" else "multiclass", only=raced, budget=SHORT,
-            repeats=1, seed=draw, out=folder / f"worth-{name}-{draw}",
-        )  # fmt: skip
         try:
-            found.append(ll.learning_curves(done, train, test, budget=CURVES))
+            found.append(_curves(table.sample(LABELLED + TESTED, seed=draw, shuffle=True), name, raced, draw, folder))
         except ll.LeadlineError as error:
             late += 1
             print(error, file=sys.stderr, flush=True)
             continue
-        print(found[-1], file=sys.stderr, flush=True)
+        print(name, draw, _gap(found[-1]), file=sys.stderr, flush=True)
     stated = [each for each in found if _gap(each) is not None]
     pooled: dict[str, dict[int, list[float]]] = {"pretrained": {}, "scratch": {}}
-    for curve in (curve for each in stated for curve in each.curves if curve.side in pooled):
-        for point in curve.points:  # draws may have other numbers of rows: as many as there was time for
-            pooled[curve.side].setdefault(point.rows, []).extend(point.scores)
+    for curve in (curve for each in stated for curve in each["curves"] if curve["side"] in pooled):
+        for point in curve["points"]:  # draws may have other numbers of rows: as many as there was time for
+            pooled[curve["side"]].setdefault(point["rows"], []).extend(point["scores"])
     sizes = sorted(pooled["scratch"])
     means = {side: np.array([np.mean(scores[size]) for size in sizes]) for side, scores in pooled.items()}
     true = distance(sizes, means["pretrained"], means["scratch"]) if sizes else float("nan")
@@ -153,8 +149,8 @@ def _worth(name: str, pool: Pool, data: Path, folder: Path) -> Found:
     for each in stated:
         gap = _gap(each)
         assert gap is not None
-        inside += gap.low <= true <= gap.high
-        told.append(f"{gap.code} {gap.rows:.0f} [{gap.low:.0f}, {gap.high:.0f}]")
+        inside += gap["low"] <= true <= gap["high"]
+        told.append(f"{gap['code']} {gap['rows']:.0f} [{gap['low']:.0f}, {gap['high']:.0f}]")
     return [
         {
             "what": f"worth N rows: {name}, {LABELLED} rows", "must": "inside the interval in at least 75%",
@@ -166,8 +162,23 @@ def _worth(name: str, pool: Pool, data: Path, folder: Path) -> Found:
     ]  # fmt: skip
 
 
-def _gap(curves: Any) -> Distance | None:
-    found = [w.distance for w in curves.worth if (w.first, w.second) == ("pretrained", "scratch")]
+def _curves(rows: pl.DataFrame, name: str, raced: str, draw: int, folder: Path) -> dict[str, Any]:
+    """The curves of a run on so many rows, or those that are there."""
+    train, test, out = rows[:LABELLED], rows[LABELLED:], folder / f"worth-{name}-{draw}"
+    if (out / "curves.json").exists():
+        return dict(json.loads((out / "curves.json").read_text()))
+    if (out / "result.json").exists():
+        done = ll.open_run(out)
+    else:
+        done = ll.fit(
+            train, test=test, target="label", task=None if name == "sst2" else "multiclass", only=raced, budget=SHORT,
+            repeats=1, seed=draw, out=out,
+        )  # fmt: skip
+    return ll.learning_curves(done, train, test, budget=CURVES).as_dict()
+
+
+def _gap(curves: Mapping[str, Any]) -> dict[str, Any] | None:
+    found = [w["distance"] for w in curves["worth"] if (w["first"], w["second"]) == ("pretrained", "scratch")]
     return found[0] if found else None
 
 

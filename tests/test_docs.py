@@ -189,7 +189,7 @@ def test_the_first_output_of_the_readme_is_what_a_run_prints(
         for status in ("finished", "cut"):
             terminal.take({"event": "end", "t": 9.0, "contender": "cnn", "status": status, "why": None, "score": 0.5})
         for left, fewest in ((1.0, 3), (8.0, 3), (8.0, 1)):  # used up; no time for two more, for one more
-            facts = {"repeats": 1, "most": 25, "longest": 17.0, "left": left, "budget": 30.0, "fewest": fewest}
+            facts = {"repeats": 1, "most": 25, "expected": 17.0, "left": left, "budget": 30.0, "fewest": fewest}
             terminal.take({"event": "race ended", "t": 9.0, "why": ending(RaceSummary(**facts)).why})
     known = {_shape(line) for line in (*run, *capsys.readouterr().out.splitlines())}
     *race, verdict, shipped, model, report = shown_lines

@@ -245,7 +245,7 @@ def test_a_whole_run_uses_no_network_and_ships_one_file(messages: Any, tiny_bert
 
 
 def test_a_further_repeat_learns_the_same_without_what_the_report_shows(
-    store: Any, monkeypatch: pytest.MonkeyPatch
+    store: Any, prepare: Any, messages: Any, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It finds the graph of its body where an earlier repeat of this process made it."""
     first = _fitted(store, Clock(math.inf))  # by which nothing is chosen
@@ -263,3 +263,7 @@ def test_a_further_repeat_learns_the_same_without_what_the_report_shows(
         assert fitted.digest() == first.digest() and len(made) == len(set(made)) > 0, number
         assert fitted.transfer["layers"] == [] and fitted.transfer["body_alone"] is None
     assert first.transfer["layers"]
+    other = prepare(messages(300), target="label", weights=str(tiny_bert), seed=1).store  # as another fold
+    assert other.block("text_0") != store.block("text_0")
+    list(Pretrained().fit(Data(store=other, clock=Clock(math.inf), threads=2, further=True), 0))
+    assert len(made) == len(set(made))

@@ -89,8 +89,10 @@ class Reader:
         """The graph with its session; `keep`: as this process made it for an earlier job, or for its next one."""
         if not keep:
             return Ready(self.graph(store, precision))
-        of_rows = blake2b(self.calibration(store).tobytes()).digest() if self.found.body.calibrated else b""
-        key = str(self.found.folder), repr(self.block), precision, of_rows
+        body, block = self.found.body, self.block
+        read = (block.shape, block.dtype, block.settings) if body.view is None else block.forms[body.view]
+        of_rows = blake2b(self.calibration(store).tobytes()).digest() if body.calibrated else b""
+        key = str(self.found.folder), f"{self.tensor} {read}", precision, of_rows
         if key not in _READY:
             while len(_READY) >= MOST_READY:
                 del _READY[next(iter(_READY))]

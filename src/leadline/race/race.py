@@ -69,7 +69,7 @@ class Race:
                 given, from what its folder holds; the others stay as they were.
         """
         self.store, self.seed, self.journal = store, seed, journal
-        self._executor, self._epochs, self._slow = setup.executor, setup.epochs, setup.slow
+        self._executor, self._epochs, self.slow = setup.executor, setup.epochs, setup.slow
         self._prints, self._init = setup.prints, setup.init
         self._capacity = setup.executor.resources()
         self.cores, self._memory_gb = self._capacity.cpus, self._capacity.memory_gb
@@ -120,7 +120,7 @@ class Race:
                     self._end(entry, "skipped", "the budget is too small to train it", "no_time")
             until = time.monotonic() + TINY
         waiting = [entry for entry in waiting if entry.status == "waiting"]
-        self._short = given is None and until - time.monotonic() < SHORT * self._slow
+        self._short = given is None and until - time.monotonic() < SHORT * self.slow
         for entry in waiting if not self._short else []:
             make_inputs(entry, self.store)
         left = until - time.monotonic()
@@ -142,7 +142,7 @@ class Race:
 
         The last of a family stays: what it learns in less says more than nothing.
         """
-        slow = min(self._slow, MOST_SLOW)
+        slow = min(self.slow, MOST_SLOW)
         needed = {e.name: slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
         while True:
             shares = {e.name: left for e in first}  # side by side, the first of them have all of it
@@ -194,7 +194,7 @@ class Race:
                     weight = entry.contender.weight
                     others = sum(e.contender.weight for e in queue)
                     entry.lane_s = until - time.monotonic()
-                    if entry.lane_s < need(entry, self.entries, self._slow) and not entry.contender.fastest:
+                    if entry.lane_s < need(entry, self.entries, self.slow) and not entry.contender.fastest:
                         self._end(entry, "skipped", "the budget left no time for it", "no_time")
                         continue
                     if self._short and leads(entry, self.entries):

@@ -22,7 +22,8 @@ from leadline.stats.repeat import Repeat
 
 ENOUGH = 25  # repeats that are worth their seconds where nobody asked for more: five times five folds
 MOST = 100
-STARTED_S, STARTED = 3.0, 0.5  # seconds, and share of them at most, in which the first repeat's processes are started
+# Seconds on a quiet machine, and share of all at most, in which the processes of the first of them are started.
+STARTED_S, STARTED = 3.0, 0.6
 SLACK, SLACK_S = 0.25, 5.0  # share of a repeat, and seconds at most, that one may end late: the smaller of them
 
 
@@ -53,6 +54,7 @@ class Resampling:
     seed: int
     stores: Callable[[int, int], AbstractContextManager[Store]]
     start: Callable[[Store, int, int], Race]  # store, seed, number
+    slow: float = 1.0  # times longer than alone that the machine takes
     begun: int = 0
     expected: float = 0.0  # seconds of the next one: as many as the longest took, but what only the first of them needs
     stopped: bool = False
@@ -95,5 +97,5 @@ class Resampling:
                 finally:
                     race.close()
             longest = made.seconds if number <= 2 else max(longest, made.seconds)
-            self.expected = longest - min(STARTED_S, STARTED * longest) if number == 1 else longest
+            self.expected = longest - min(self.slow * STARTED_S, STARTED * longest) if number == 1 else longest
             yield made
