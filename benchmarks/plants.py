@@ -209,7 +209,7 @@ def _listed(out: Path, name: str) -> np.ndarray:
     if not (out / "flaws.csv").exists():
         return np.empty((0, 2), np.int64)
     frame = pl.read_csv(out / "flaws.csv", infer_schema=False).filter(pl.col("flaw") == name)
-    return np.asarray(frame.select(pl.col("row", "twin").cast(pl.Int64).fill_null(0) - 1).to_numpy())
+    return np.asarray(frame.select(pl.col("row", "duplicate_of").cast(pl.Int64).fill_null(0) - 1).to_numpy())
 
 
 def twins(made: Set, data: Path, folder: Path, seed: int) -> Found:

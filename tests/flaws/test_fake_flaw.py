@@ -56,4 +56,4 @@ def test_a_fake_flaw_goes_through_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert [c["name"] for c in run.result["columns"] if c["role"] == "dropped"] == ["b"]
     assert "Removed ('b',)." in run.result["warnings"] and "sentinel values" in run.result["searched_for"]
     assert "<h3>Sentinel values</h3>" in (run.folder / "report.html").read_text()
-    assert (run.folder / "flaws.csv").read_text().startswith("flaw,row,twin,label\nsentinels,6,")
+    assert (run.folder / "flaws.csv").read_text().startswith("flaw,row,duplicate_of,suggested_label\nsentinels,6,")

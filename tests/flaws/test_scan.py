@@ -48,7 +48,7 @@ def test_near_duplicates_are_found_with_their_impact_and_removed(tmp_path: Path)
     assert flaw["fixes"] == 80
     assert flaw["impact"]["low"] <= flaw["impact"]["size"] <= flaw["impact"]["high"]
     listed = pl.read_csv(tmp_path / "run" / "flaws.csv")
-    assert both[listed["row"][0] - 1, "x0"] == both[listed["twin"][0] - 1, "x0"]
+    assert both[listed["row"][0] - 1, "x0"] == both[listed["duplicate_of"][0] - 1, "x0"]
     fixed = _fit(both, tmp_path / "fixed", fix="near_duplicates")
     assert sum(fixed["rows"].values()) == 1_200
     assert fixed["quarantined"] == 80
@@ -88,7 +88,7 @@ def test_wrong_labels_are_found_and_excluded_from_training_but_still_tested_on(t
     suspect = listed["row"].to_numpy() - 1
     assert wrong[suspect].mean() > 0.5
     assert wrong[suspect].sum() > 0.6 * wrong.sum()
-    assert listed["label"][0] != table[int(suspect[0]), "label"]
+    assert listed["suggested_label"][0] != table[int(suspect[0]), "label"]
     fixed = _fit(table, tmp_path / "fixed", fix="label_errors")
     assert fixed["rows"]["test"] == result["rows"]["test"]
     assert fixed["rows"]["train"] < result["rows"]["train"]

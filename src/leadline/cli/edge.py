@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from leadline.system.interrupts import at_once
@@ -38,7 +39,12 @@ def shrink(options: argparse.Namespace) -> int:
 
     names = ("max_drop", "max_size", "max_latency", "prefer", "out", "distill", "unlabelled")
     settings = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    found = open_run(options.run).shrink(options.source, **settings)
+    found = open_run(options.run).shrink(options.source, **settings, watch=_progress)
     print(found)
     print(f"The report lies in {found.report()}")
     return 0 if found.result["chosen"] is not None else 1
+
+
+def _progress(message: str) -> None:
+    """A line while files are made, which takes minutes where the network is large."""
+    print(f"  {message}", file=sys.stderr, flush=True)

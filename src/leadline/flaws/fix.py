@@ -28,10 +28,10 @@ def write(flaws: Sequence[Flaw], path: Path) -> None:
         pl.DataFrame(
             {
                 "flaw": [flaw.name] * len(flaw.rows), "row": flaw.rows + 1,
-                "twin": (np.full(len(flaw.rows), -1) if flaw.duplicate_of is None else flaw.duplicate_of) + 1,
-                "label": list(flaw.suggested_labels or [""] * len(flaw.rows)),
+                "duplicate_of": (np.full(len(flaw.rows), -1) if flaw.duplicate_of is None else flaw.duplicate_of) + 1,
+                "suggested_label": list(flaw.suggested_labels or [""] * len(flaw.rows)),
             }
-        ).with_columns(pl.col("row").cast(pl.Int64), pl.col("twin").cast(pl.Int64).replace(0, None))
+        ).with_columns(pl.col("row").cast(pl.Int64), pl.col("duplicate_of").cast(pl.Int64).replace(0, None))
         for flaw in flaws
         if len(flaw.rows)
     ]  # fmt: skip

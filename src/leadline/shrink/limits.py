@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class ShrinkSettings:
     distill: str | None = None  # time to train smaller networks on the model's answers; None: none are trained
     unlabelled: Any = None  # a source of rows without labels, which the model answers for smaller networks to learn
     seconds: float = math.inf  # after which no further candidate is made
+    watch: Callable[[str], None] = lambda message: None  # called with a line for every file that was measured
 
     @property
     def distill_seconds(self) -> float:

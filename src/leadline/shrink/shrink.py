@@ -37,7 +37,7 @@ from leadline.system.processor import processor_class
 from leadline.use.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from leadline.shrink.distill import Student
 
@@ -116,7 +116,7 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     with made as scratch:
         bench = Bench(data, model, places, Path(scratch))
         taught = _taught(bench, folder, settings)
-        entries = _frontier(bench, limits, allowed, taught, until)
+        entries = _frontier(bench, limits, allowed, taught, until, settings.watch)
         order = _order(entries, limits, allowed)
         proofs: dict[str, Comparison] = {}
 
@@ -167,7 +167,9 @@ def _further(data: FinishedRun) -> np.ndarray:
     return rows[decoded(data.model, data.table, data.store, rows)[1]] if len(rows) else rows
 
 
-def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Student], until: float) -> list[Entry]:
+def _frontier(
+    bench: Bench, limits: Limits, allowed: float, taught: Iterable[Student], until: float, watch: Callable[[str], None]
+) -> list[Entry]:
     """Every candidate as a file, measured; `status` says why one may not ship, and is empty where it may."""
     entries: list[Entry] = []
     making = Making(
@@ -181,6 +183,7 @@ def _frontier(bench: Bench, limits: Limits, allowed: float, taught: Iterable[Stu
             )
             break
         entry = bench.entry(candidate)
+        watch(f"{entry.name}: {entry.measured('bytes'):,.0f} bytes, {entry.measured('one_us'):,.0f} us a row")
         refusal = limits.refusal(entry.facts)
         if refusal is not None:
             entry.status = f"excluded: {refusal}"
