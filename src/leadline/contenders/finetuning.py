@@ -138,7 +138,7 @@ class FinetuningRun(NetworkRun):
         self.reserve = min(MOST_KEPT * left, ANSWERED * self.answer_s * answered + SHIPPING * left + self.blend_s)
         left -= self.reserve
         self.cut = self.net.body.depth // 2
-        a_pass, upper = self.a_step * len(split.train) / self.batch, 1 - self.cut / self.net.body.depth
+        a_pass, upper = self.a_step * len(split.train) / self.batch, self.net.body.share(self.cut)
         caching, warm = a_pass / 3 * (1 - upper) * (1 + len(self.valid) / len(split.train)), WARM * upper * a_pass
         self.whole = left >= caching + warm + LEAST_WHOLE * a_pass
         self._start()

@@ -147,8 +147,10 @@ class Bodies:
             return None
         other = copy.copy(self)
         other.a_row, other.alone = MIRRORED * self.a_row, MIRRORED * self.alone
+        twice = {encoder.reader.block.name for encoder in self.encoders if encoder.reader.found.body.mirrored}
         other.rates = {
-            name: {each: rate / MIRRORED for each, rate in rates.items()} for name, rates in self.rates.items()
+            name: {each: rate / (MIRRORED if name in twice else 1.0) for each, rate in rates.items()}
+            for name, rates in self.rates.items()
         }
         other.encoders = [encoder.mirrored(data.store) for encoder in self.encoders]
         return other

@@ -67,6 +67,9 @@ class TrainableBody(Protocol):
     def hidden(self, cut: int) -> tuple[int | None, int]:
         """T and W of the hidden states after `cut` layers; None: as many positions as the row has."""
 
+    def share(self, cut: int) -> float:
+        """Of the seconds of a step of all layers, those of one of the layers after `cut` on kept hidden states."""
+
     def lower(self, rows: Tensor, cut: int) -> Tensor:
         """Stored rows [N, T] -> hidden states [N, T, W] after the first `cut` layers."""
 

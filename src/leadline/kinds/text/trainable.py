@@ -132,6 +132,9 @@ class TrainableBert(nn.Module):
     def hidden(self, cut: int) -> tuple[None, int]:
         return None, self._shape.width
 
+    def share(self, cut: int) -> float:
+        return 1 - cut / self.depth
+
     def lower(self, rows: Tensor, cut: int) -> Tensor:
         x = F.embedding(rows, self._table) + self._places[: rows.shape[1]]
         x = F.layer_norm(x, x.shape[-1:], self._gain, self._shift, self._shape.epsilon)
