@@ -88,7 +88,9 @@ def least_certifiable(units: int) -> float:
     from scipy.special import ndtri
 
     units, square = max(1, units), float(ndtri(LEVEL)) ** 2
-    return max(1 - ALPHA ** (1 / units), square / (units + square))  # exact, and by the score of none lost or won
+    return float(
+        max(1 - ALPHA ** (1 / units), square / (units + square))
+    )  # exact, and by the score of none lost or won
 
 
 def _whole(differences: np.ndarray) -> bool:
