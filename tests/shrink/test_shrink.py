@@ -124,7 +124,7 @@ def test_what_cannot_be_is_one_sentence(run_of: Any, tmp_path: Path, capsys: pyt
     cases: list[tuple[dict[str, Any], type[LeadlineError], str]] = [
         ({"max_drop": "little"}, LeadlineError, "--max-drop little is not a drop"),
         ({"max_drop": "120%"}, LeadlineError, "is not a drop"),
-        ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.68%"),
+        ({"max_drop": "0.01%"}, LeadlineError, r"cannot be certified: 80 test rows judge, .* is 3\.69%"),
         ({"max_size": "small"}, LeadlineError, "--max-size small is not a quantity"),
         ({"distill": "soon"}, LeadlineError, "--distill soon is not a time"),
         ({"unlabelled": "more.csv"}, LeadlineError, "read by students alone; give them time too"),

@@ -29,8 +29,7 @@ from leadline.stats.intervals import slope, units
 __all__ = ["ALPHA", "Comparison", "compare", "least_certifiable"]
 
 ALPHA = 0.05  # of taking a worse model for one that is not
-# Of one test: by its approximation a worse model is taken up to a sixth more often (docs/decisions/0105).
-LEVEL = 0.04
+LEVEL = 0.04  # to which t and score are held: by t a worse model is taken up to a sixth more often (decisions/0105)
 WHOLE = 1e-6  # by which a row's part in a drop may differ from -1, 0 and 1 by rounding
 STEPS = 40  # halvings in the search for an upper bound
 
@@ -48,7 +47,7 @@ class Comparison:
     @property
     def proved(self) -> bool:
         """Whether a drop of the limit or more is excluded."""
-        return self.p <= LEVEL
+        return self.p <= ALPHA
 
 
 def compare(
@@ -73,10 +72,12 @@ def compare(
 
     def p_of(bound: float) -> float:
         if counted and 0 < bound < 1:
-            return max(_score_tail(differences.round(), bound), _binomial_tail(drop, len(moves), bound))
-        excess = ends[1] - (1 + bound) * ends[0] if relative else ends[0] - ends[1] - bound
-        parts = moves[:, 1] - (1 + bound) * moves[:, 0] if relative else moves[:, 0] - moves[:, 1]
-        tail = _t_tail(excess, parts)
+            tail = _score_tail(differences.round(), bound)
+        else:
+            excess = ends[1] - (1 + bound) * ends[0] if relative else ends[0] - ends[1] - bound
+            parts = moves[:, 1] - (1 + bound) * moves[:, 0] if relative else moves[:, 0] - moves[:, 1]
+            tail = _t_tail(excess, parts)
+        tail = min(1.0, tail * ALPHA / LEVEL)
         return max(tail, _binomial_tail(drop, len(moves), bound)) if metric.share else tail
 
     return Comparison(rows=len(truth), drop=drop, upper=_upper(p_of, drop), p=p_of(limit), limit=limit)
@@ -84,7 +85,12 @@ def compare(
 
 def least_certifiable(units: int) -> float:
     """The smallest drop of a share that so many rows or groups exclude where not one of them is lost."""
-    return float(1 - LEVEL ** (1 / max(1, units)))
+    from scipy.special import ndtri
+
+    units, square = max(1, units), float(ndtri(LEVEL)) ** 2
+    return float(
+        max(1 - ALPHA ** (1 / units), square / (units + square))
+    )  # exact, and by the score of none lost or won
 
 
 def _whole(differences: np.ndarray) -> bool:
@@ -132,10 +138,10 @@ def _binomial_tail(drop: float, count: int, bound: float) -> float:
 def _upper(p_of: object, drop: float) -> float:
     """The smallest limit that is excluded; 1 where none under it is."""
     assert callable(p_of)
-    low, high = max(drop, 0.0) if p_of(0.0) > LEVEL else -1.0, 1.0
-    if p_of(high) > LEVEL:
+    low, high = max(drop, 0.0) if p_of(0.0) > ALPHA else -1.0, 1.0
+    if p_of(high) > ALPHA:
         return high
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (low, middle) if p_of(middle) <= LEVEL else (middle, high)
+        low, high = (low, middle) if p_of(middle) <= ALPHA else (middle, high)
     return high
