@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from leadline.cli.commands import main
 from leadline.contenders.portfolio import PORTFOLIO
@@ -74,6 +75,16 @@ def test_certified_rows_are_in_the_source_and_answered_as_recorded(name: str, sh
     made.certify(answers=base64.b64encode(answers.tobytes()).decode())
     with pytest.raises(ModelError, match=r"differently here than where it was made \(numpy 0\.9, here .* is allowed"):
         Model(made.path).verify(made.source)
+
+
+@pytest.mark.parametrize("name", ["binary", "pictures"])
+def test_media_in_many_calls_are_answered_as_in_one(
+    name: str, ship: Callable[[str], Shipped], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ship(name)
+    together = Model(made.path).predict(made.source)
+    monkeypatch.setattr("leadline.use.model.ROOM", 1)
+    assert_frame_equal(together, Model(made.path).predict(made.source))
 
 
 def test_a_source_without_certified_rows_and_another_graph_are_errors(ship: Any, mixed: Any) -> None:

@@ -8,6 +8,7 @@ and a file that does not match it is refused. Reading and running it needs neith
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs":
 BATCH = 512  # rows in one call
 MANY = 4_096  # the same, where a value is one number or word
 PICTURES = 16  # rows decoded together where each may be a picture of any size
+ROOM = 1 << 20  # samples or pixels in one call: what is made of more of them lies far from the processor
 
 
 class Model:
@@ -220,7 +222,7 @@ class Model:
     def feeds(self, frame: pl.DataFrame, root: Path | None) -> dict[str, Any]:
         """Decoded values of a frame's rows, all of one shape, as the file takes them."""
         ways = {name: facts["decode"] for name, facts in self.contract["inputs"].items()}
-        ((_, feeds),) = self._feeds(self._decoded(frame, root, ways), len(frame), {}, 0)
+        ((_, feeds),) = self._feeds(self._decoded(frame, root, ways), len(frame), {}, 0, whole=True)
         return feeds
 
     def calls(
@@ -252,9 +254,13 @@ class Model:
         return {name: columns[name] for name in self.contract["inputs"]}
 
     def _feeds(
-        self, decoded: Mapping[str, Decoded], count: int, bad: dict[int, str], start: int
+        self, decoded: Mapping[str, Decoded], count: int, bad: dict[int, str], start: int, *, whole: bool = False
     ) -> list[tuple[np.ndarray, dict[str, Any]]]:
-        """(row numbers, inputs) of each call that a batch needs: rows with pictures of one size go together."""
+        """(row numbers, inputs) of each call that a batch needs: rows with pictures of one size go together.
+
+        Args:
+            whole: however large these are.
+        """
         columns = {name: item.values for name, item in decoded.items()}
         groups: dict[tuple[Any, ...], list[int]] = {}
         shapes: list[tuple[Any, ...]] = [()] * count
@@ -271,12 +277,15 @@ class Model:
             if i not in broken:
                 groups.setdefault(shape, []).append(i)
         calls = []
-        for rows in groups.values():
-            feeds = {
-                name: np.asarray([values[i] for i in rows]) if isinstance(values, list) else values[rows]
-                for name, values in columns.items()
-            }
-            calls.append((np.array(rows) + start, feeds))
+        for shape, together in groups.items():
+            room = len(together) if whole else max(1, ROOM // max(1, sum(math.prod(part or ()) for part in shape)))
+            for first in range(0, len(together), room):
+                rows = together[first : first + room]
+                feeds = {
+                    name: np.asarray([values[i] for i in rows]) if isinstance(values, list) else values[rows]
+                    for name, values in columns.items()
+                }
+                calls.append((np.array(rows) + start, feeds))
         return calls
 
 
