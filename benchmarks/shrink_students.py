@@ -64,7 +64,7 @@ PAIRS: dict[str, Pair] = {
         data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int8", seconds=90.0
     ),
     "cifar10-hurried": Pair(
-        data="cifar10", settings={"only": "cnn", "budget": "180s"}, student="lean/2", form="int8", seconds=28.0
+        data="cifar10", settings={"only": "cnn", "budget": "180s"}, student="lean/2", form="int8", seconds=25.0
     ),
     "cifar10-cut": Pair(
         data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="pruned/2", form="int8", seconds=60.0,
