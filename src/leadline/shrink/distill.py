@@ -166,8 +166,8 @@ def students(
         for place, (name, design) in enumerate(plan.items()):
             share = clock.left() / (len(plan) - place)
             if share < LEAST:
-                notes.append(f"No time was left for {name}; allow more for it.")
-                continue
+                notes.append(f"No time was left for {', '.join(list(plan)[place:])}; allow more for it.")
+                return
             run = StudentRun(design, lesson, Clock(share), seed)
             if not run.smaller:
                 continue  # its size is that of its tables

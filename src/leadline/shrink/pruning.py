@@ -49,6 +49,7 @@ class Wide:
     ) -> None:
         self.width = width
         self.net, self.inputs, self.raw, self.loss = net, inputs, raw, loss
+        self.importance: list[Tensor] = []  # of each channel [C] of each convolution
         self.narrower: dict[tuple[int, ...], dict[str, Tensor]] = {}  # by channels: the weights of what was cut out
 
     def batches(self) -> Iterator[tuple[slice, list[Tensor]]]:
@@ -84,6 +85,7 @@ def wide(path: Path, store: Tensors, bodies: Mapping[str, Body], rows: np.ndarra
     found = Wide(net.eval(), earlier.width, inputs, torch.from_numpy(raw.astype(np.float32)), loss)
     if taken.parameters < taken.of or _fit_head(net, found) < AGREE:
         return None
+    found.importance = _importance(found)
     return found
 
 
@@ -152,11 +154,10 @@ def cut(of: Wide, net: nn.Module) -> None:
 
 def _cut(of: Wide, net: nn.Module) -> None:
     """The channels that matter most, the statistics of norms behind them, and the head."""
-    importance = _importance(of)
     inner: Tensor | None = None  # channels that the convolution before has kept
     with torch.no_grad():
         for (full, norm), (thin, narrow), worth in zip(
-            _convolutions(of.net), _convolutions(net), importance, strict=True
+            _convolutions(of.net), _convolutions(net), of.importance, strict=True
         ):
             kept = torch.sort(torch.topk(worth, thin.out_channels).indices).values
             weight = full.weight[kept]
