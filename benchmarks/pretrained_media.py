@@ -39,7 +39,7 @@ BUDGET, TEST = 60, 2_000
 SPEAKERS, OWN_SPLIT = 0.95, 0.985
 QUICK = 25  # seconds
 TUNING = 300  # seconds of a run
-TUNED = {20: DRAWS, 100: DRAWS, 500: DRAWS[:2]}  # rows a class -> draws
+TUNED = {20: DRAWS, 100: DRAWS[:2], 500: DRAWS[:2]}  # rows a class -> draws
 STUDENT = {2: 12.706, 3: 4.303}  # Student's t at 95%, of so many draws
 TURNS, TIMED, BATCH = 7, 96, 16
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leadline.contenders import states_design
 from leadline.contenders.linear import Search
 from leadline.contenders.pretrained import Pretrained
 from leadline.core.contender import Clock, Data
@@ -15,15 +16,16 @@ from leadline.graph.runtime import Session
 SAID = "states are means over a row and its mirror image, as cross-validation chose"
 
 
-def _halves(count: int, sides: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures with a bright square; its class is the side where it lies, or whether it is there at all."""
+def _lines(count: int, slanted: bool, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures with three bright lines; their class is the way they lean, or whether there are any."""
     rng = np.random.default_rng(seed)
     pictures, labels = rng.integers(0, 60, (count, 32, 32, 3)).astype(np.uint8), np.arange(count) % 2
+    rows, columns = np.mgrid[:32, :32]
     for picture, label in zip(pictures, labels, strict=True):
-        left = label == 0 if sides else rng.random() < 0.5
-        row, column = rng.integers(2, 18), rng.integers(2, 6) if left else rng.integers(18, 22)
-        if sides or label:
-            picture[row : row + 8, column : column + 8] = 220
+        left = label == 0 if slanted else rng.random() < 0.5
+        along = (columns - rows if left else columns + rows) + int(rng.integers(0, 12))
+        if slanted or label:
+            picture[along % 12 < 4] = 220
     return pictures, labels
 
 
@@ -31,15 +33,18 @@ def _fitted(store: Any, clock: Clock | None = None) -> Any:
     return list(Pretrained().fit(Data(store=store, clock=clock or Clock(300.0), threads=1), 0))[-1]
 
 
-def test_where_sides_are_classes_pictures_are_not_mirrored(prepare: Any, picture_body: None) -> None:
-    store = prepare(_halves(120, sides=True), task="binary").store
+def test_where_sides_are_classes_pictures_are_not_mirrored(
+    prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states_design, "FEATURES", 0.0)  # which are of the picture alone
+    store = prepare(_lines(120, slanted=True), task="binary").store
     fitted = _fitted(store)
     assert SAID not in fitted.describe and fitted.score > 0.8
 
 
 def test_mirrored_states_are_in_the_file(prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Search, "better", lambda self, one, two: one.strength >= two.strength)  # the later one
-    store = prepare(_halves(120, sides=False), task="binary").store
+    store = prepare(_lines(120, slanted=False), task="binary").store
     clock = Clock(300.0)
     fitted = _fitted(store, clock)
     assert SAID in fitted.describe
@@ -55,5 +60,27 @@ def test_mirrored_states_are_in_the_file(prepare: Any, picture_body: None, monke
 
 
 def test_where_time_is_short_pictures_are_read_once(prepare: Any, picture_body: None) -> None:
-    store = prepare(_halves(120, sides=False), task="binary").store
+    store = prepare(_lines(120, slanted=False), task="binary").store
     assert SAID not in _fitted(store, Clock(0.8)).describe
+
+
+@pytest.mark.parametrize("folded", [(False, True), (True, False)])
+def test_fits_are_compared_on_the_same_rows(
+    folded: tuple[bool, bool], prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine may leave no time for the folds of either search."""
+    folds, calls, better = Search._folds, list(folded), Search.better
+    compared = []
+
+    def some(self: Search, labels: np.ndarray) -> Any:
+        return folds(self, labels) if not calls or calls.pop(0) else None
+
+    def same(self: Search, one: Any, two: Any) -> bool:
+        compared.append(len(one.influence) == len(two.influence))
+        return better(self, one, two)
+
+    monkeypatch.setattr(Search, "_folds", some)
+    monkeypatch.setattr(Search, "better", same)
+    store = prepare(_lines(120, slanted=False), task="binary").store
+    assert _fitted(store).score > 0.5
+    assert compared and all(compared)

@@ -192,6 +192,10 @@ class Search:
         folds = self._rows(stacked(self.x, self.x_valid), y).folds()
         return _CrossValidation(y=y, truth=np.concatenate([labels, self.truth]), folds=folds)
 
+    def by_valid(self) -> None:
+        """Compare fits on the valid rows alone, as those of another search were."""
+        self._cross_validation = None
+
     def tried(self, whole: bool = True) -> Iterator[Progress]:
         """Fits while there is time for two more.
 

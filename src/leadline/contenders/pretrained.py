@@ -303,8 +303,11 @@ class _Run:
         for start in range(0, len(rows), step):
             bodies(self.data.store, rows[start : start + step])
             yield Progress(step=start, steps=len(rows))
-        self.search = self._search(bodies.upper(), classical, probes)
-        yield from self.search.tried()
+        search = self._search(bodies.upper(), classical, probes)
+        if not self.search.best.cross_validated:
+            search.by_valid()
+        self.search = search
+        yield from search.tried()
         return True
 
     def _search(self, columns: np.ndarray, classical: Design | None, reserve: float = 0.0) -> Search:
