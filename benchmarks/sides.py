@@ -99,7 +99,8 @@ def _run(out: Path, rows: pl.DataFrame, **settings: Any) -> dict[str, Any]:
 
 
 WORTH_DRAWS, LABELLED, TESTED = 5, 400, 400
-SHORT, CURVES = 20, "120s"  # of a run, and of the curves after it
+# Seconds of a run, and of the curves after it: a convolution takes longer than an embedding bag.
+SHORT, CURVES = {"sst2": 20, "cifar10": 40, "fsdd": 40}, {"sst2": "120s", "cifar10": "180s", "fsdd": "180s"}
 MOST_S = 540  # after which no further draw begins
 
 
@@ -156,7 +157,7 @@ def _worth(name: str, pool: Pool, data: Path, folder: Path) -> Found:
             "what": f"worth N rows: {name}, {LABELLED} rows", "must": "inside the interval in at least 75%",
             "seen": f"{inside} of {len(stated)} hold {true:.0f}: {'; '.join(told)}; {len(found) - len(stated)} of "
             f"{len(found)} state none, {late} draws had too little time; load {os.getloadavg()[0]:.1f}",
-            "met": bool(stated) and inside >= 0.75 * len(stated), "n": len(found), "budget_s": SHORT,
+            "met": bool(stated) and inside >= 0.75 * len(stated), "n": len(found), "budget_s": SHORT[name],
             "contenders": raced,
         }
     ]  # fmt: skip
@@ -171,10 +172,10 @@ def _curves(rows: pl.DataFrame, name: str, raced: str, draw: int, folder: Path) 
         done = ll.open_run(out)
     else:
         done = ll.fit(
-            train, test=test, target="label", task=None if name == "sst2" else "multiclass", only=raced, budget=SHORT,
-            repeats=1, seed=draw, out=out,
+            train, test=test, target="label", task=None if name == "sst2" else "multiclass", only=raced,
+            budget=SHORT[name], repeats=1, seed=draw, out=out,
         )  # fmt: skip
-    return ll.learning_curves(done, train, test, budget=CURVES).as_dict()
+    return ll.learning_curves(done, train, test, budget=CURVES[name]).as_dict()
 
 
 def _gap(curves: Mapping[str, Any]) -> dict[str, Any] | None:
