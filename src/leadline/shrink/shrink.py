@@ -71,7 +71,7 @@ class Shrunk:
     def __str__(self) -> str:
         lines = [f"{'':16} {'bytes':>12} {'one row':>10} {'in a batch':>10} {'memory':>9} {'drop':>8}"]
         for row in self.result["frontier"]:
-            drop = "" if row["drop"] is None else f"{row['drop']:.2%}"
+            drop = "" if row["drop"] is None else f"{row['drop']:z.2%}"
             lines.append(
                 f"{row['name']:16} {row['bytes']:>12,} {row['one_us']:>7,.0f} us {row['batch_us']:>7,.1f} us "
                 f"{row['peak_mb']:>6,.0f} MB {drop:>8}  {row['status']}"
@@ -251,8 +251,8 @@ def _result(
         proof = proofs[chosen.name]
         why = (
             f"{chosen.name} ships: {chosen.describe}. {chosen.measured('bytes') / bench.base.measured('bytes'):.0%} of "
-            f"the bytes; the drop of {bench.store.task.metric} is {proof.drop:.2%} on {judged:,} test rows that chose "
-            f"nothing, and at most {proof.upper:.2%} with 95% confidence, where {allowed:.2%} is allowed."
+            f"the bytes; the drop of {bench.store.task.metric} is {proof.drop:z.2%} on {judged:,} test rows that chose "
+            f"nothing, and at most {proof.upper:z.2%} with 95% confidence, where {allowed:.2%} is allowed."
         )
     return {
         "chosen": None if chosen is None else chosen.name, "why": why, "metric": bench.store.task.metric,
