@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
 FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
+NAMED = 3  # files that a sentence names of one sort
 SLOWER = 1.05  # times the full file's time, above which a sentence says so
 MOST_JUDGES = 10_000  # test rows, above which none is decoded anew to judge
 WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
@@ -244,8 +245,7 @@ def _result(
     frontier = [entry.as_dict() for entry in (bench.base, *entries)]
     judged = len(bench.judges)
     if chosen is None:
-        refused = [f"{entry.name}: {entry.status}" for entry in entries]
-        why = f"No smaller file ships, and the model of the run stays: {'; '.join(refused) or 'there is no candidate'}."
+        why = f"No smaller file ships, and the model of the run stays: {refused(entries) or 'there is no candidate'}."
         proof = None
     else:
         proof = proofs[chosen.name]
@@ -264,6 +264,19 @@ def _result(
         "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,
         "p": None if proof is None else proof.p,
     }  # fmt: skip
+
+
+def refused(entries: Sequence[Entry]) -> str:
+    """Why no file ships: a few names for each sort of reason, what was not tested last."""
+    sorts: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda each: each.status == "not tested"):
+        sorts.setdefault(entry.status.partition(":")[0], []).append(entry)
+    return "; ".join(
+        ", ".join(entry.name for entry in same[:NAMED])
+        + (f" and {len(same) - NAMED} more" if len(same) > NAMED else "")
+        + f": {same[0].status}"
+        for same in sorts.values()
+    )
 
 
 def _write(
