@@ -68,3 +68,12 @@ def test_what_calibration_changed(changed: list[int | None], calib: int, said: l
     }  # fmt: skip
     page = certainty(Facts.of(made))
     assert all(words in page for words in said)
+
+
+def test_scores_have_two_digits_however_wide_their_intervals_are() -> None:
+    contenders = [
+        {"name": name, "family": "classical", "score": score, "low": 0.02, "high": 9.8}
+        for name, score in (("ebm", 0.3072), ("linear", 1.4079))
+    ]
+    measure = Facts.of({"metric": "rmse", "higher_is_better": False, "contenders": contenders}).measure
+    assert [measure.text(each["score"]) for each in contenders] == ["0.307", "1.408"]

@@ -196,3 +196,13 @@ def test_text_and_pictures_are_not_printed(messages: Callable[..., pl.DataFrame]
 def test_a_threshold_has_few_digits_and_parts_the_same(low: float, high: float) -> None:
     assert low <= shortest(low, high) < high
     assert len(f"{shortest(low, high):g}") <= len(f"{(low + high) / 2:.17g}")
+
+
+def test_a_part_of_a_date_that_never_changes_has_no_table(prepare: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    when = [f"2023-{1 + row % 12:02d}-{1 + row % 28:02d} 10:00" for row in range(200)]
+    x = rng.normal(size=200)
+    made = prepare(pl.DataFrame({"when": when, "x": x, "y": x + rng.normal(size=200)}), target="y")
+    printed, _ = _made("ebm", made, tmp_path / "model.onnx")
+    page = model_itself(printed, Facts.of({"metric": "rmse"}))
+    assert "month" in page and "<tbody></tbody>" not in page

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from leadline.config import Settings
 from leadline.shrink.lessons import lesson_of
 from leadline.shrink.network import network_of, scores
 from leadline.shrink.recipes import python_recipe
+from leadline.shrink.shrink import refused
 from leadline.system.errors import LeadlineError, ModelError, OutputError
 
 TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
@@ -217,3 +219,12 @@ def test_fit_with_edge_makes_it_too_within_its_budget(
     assert ll.open_run(tmp_path / "run").result["command"].endswith("--edge")
     with pytest.raises(OutputError, match="run-small, which --edge makes, already exists"):
         ll.fit(tmp_path / "table.csv", target="y", edge=True, out=tmp_path / "run")
+
+
+def test_why_nothing_ships_is_a_sentence_however_many_files_there_are() -> None:
+    statuses = ["not tested"] * 20 + ["not certified"] + ["excluded: it has 3 kB", "excluded: it has 2 kB"]
+    files: Any = [SimpleNamespace(name=f"file {k}", status=status) for k, status in enumerate(statuses)]
+    assert refused(files) == (
+        "file 20: not certified; file 21, file 22: excluded: it has 3 kB; "
+        "file 0, file 1, file 2 and 17 more: not tested"
+    )

@@ -59,6 +59,7 @@ class Facts:
         ]
         steps = [w / 5 for w in widths if w > 0] + ([region / 5] if region else [])
         scores = [c["score"] for c in finished]
+        steps += [min(abs(score) for score in scores if score) / 50] if any(scores) else []  # two digits of each
         step = min(steps) if steps else max((abs(s) for s in scores), default=1.0) / 1000
         return cls(result, contenders, finished, Measure.fit(str(result.get("metric", "score")), higher, scores, step))
 

@@ -150,6 +150,8 @@ def _levels(model: PrintedModel, output: int) -> str:
     axis = scale_of(value for rows in every for _, *values in rows for value in values)
     parts = []
     for table, rows in zip(tables, every, strict=True):
+        if not rows:  # a part of a date that is the same in every row
+            continue
         most = max((abs(value) for _, value, *_ in rows), default=1.0)
         body = "".join(
             f'<tr><th scope="row">{name(label, TELLING)}</th><td class="drawn">{bar(axis, value, low, high)}</td>'

@@ -65,7 +65,7 @@ def body(result: Mapping[str, Any], heading: str, model: str) -> str:
             (
                 esc(row["name"]), size(row["bytes"]), micros(row["one_us"]), micros(row["batch_us"]),
                 f"{row['peak_mb']:.0f} MB", plain(row["score"], 4),
-                "" if row["drop"] is None else f"{row['drop']:.2%}", esc(row["status"]),
+                "" if row["drop"] is None else f"{row['drop']:z.2%}", esc(row["status"]),
             )  # fmt: skip
             for row in rows
         ],

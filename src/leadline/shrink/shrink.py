@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
 FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
+NAMED = 3  # files that a sentence names of one sort
 SLOWER = 1.05  # times the full file's time, above which a sentence says so
 MOST_JUDGES = 10_000  # test rows, above which none is decoded anew to judge
 WORTHWHILE = 0.98  # of the bytes or the time under which a file is smaller or faster
@@ -71,7 +72,7 @@ class Shrunk:
     def __str__(self) -> str:
         lines = [f"{'':16} {'bytes':>12} {'one row':>10} {'in a batch':>10} {'memory':>9} {'drop':>8}"]
         for row in self.result["frontier"]:
-            drop = "" if row["drop"] is None else f"{row['drop']:.2%}"
+            drop = "" if row["drop"] is None else f"{row['drop']:z.2%}"
             lines.append(
                 f"{row['name']:16} {row['bytes']:>12,} {row['one_us']:>7,.0f} us {row['batch_us']:>7,.1f} us "
                 f"{row['peak_mb']:>6,.0f} MB {drop:>8}  {row['status']}"
@@ -257,15 +258,14 @@ def _result(
     frontier = [entry.as_dict() for entry in (bench.base, *entries)]
     judged = len(bench.judges)
     if chosen is None:
-        refused = [f"{entry.name}: {entry.status}" for entry in entries]
-        why = f"No smaller file ships, and the model of the run stays: {'; '.join(refused) or 'there is no candidate'}."
+        why = f"No smaller file ships, and the model of the run stays: {refused(entries) or 'there is no candidate'}."
         proof = None
     else:
         proof = proofs[chosen.name]
         why = (
             f"{chosen.name} ships: {chosen.describe}. {chosen.measured('bytes') / bench.base.measured('bytes'):.0%} of "
-            f"the bytes; the drop of {bench.store.task.metric} is {proof.drop:.2%} on {judged:,} test rows that chose "
-            f"nothing, and at most {proof.upper:.2%} with 95% confidence, where {allowed:.2%} is allowed."
+            f"the bytes; the drop of {bench.store.task.metric} is {proof.drop:z.2%} on {judged:,} test rows that chose "
+            f"nothing, and at most {proof.upper:z.2%} with 95% confidence, where {allowed:.2%} is allowed."
         )
     return {
         "chosen": None if chosen is None else chosen.name, "why": why, "metric": bench.store.task.metric,
@@ -277,6 +277,19 @@ def _result(
         "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,
         "p": None if proof is None else proof.p,
     }  # fmt: skip
+
+
+def refused(entries: Sequence[Entry]) -> str:
+    """Why no file ships: a few names for each sort of reason, what was not tested last."""
+    sorts: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda each: each.status == "not tested"):
+        sorts.setdefault(entry.status.partition(":")[0], []).append(entry)
+    return "; ".join(
+        ", ".join(entry.name for entry in same[:NAMED])
+        + (f" and {len(same) - NAMED} more" if len(same) > NAMED else "")
+        + f": {same[0].status}"
+        for same in sorts.values()
+    )
 
 
 def _write(
