@@ -19,7 +19,7 @@ import numpy as np
 from leadline.contenders.design import Design
 from leadline.contenders.families import DEEP
 from leadline.contenders.features import LIBRARIES, affordable, layout
-from leadline.contenders.linear import FEW_ITERATIONS, FittedLinear, Search
+from leadline.contenders.linear import FEW_ITERATIONS, VALID, FittedLinear, Search
 from leadline.contenders.states import AT_ONCE, Encoder, Reader, readers
 from leadline.contenders.states_design import StatesDesign
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
@@ -304,7 +304,7 @@ class _Run:
             bodies(self.data.store, rows[start : start + step])
             yield Progress(step=start, steps=len(rows))
         search = self._search(bodies.upper(), classical, probes)
-        if not self.search.best.cross_validated:
+        if self.search.best.by == VALID:
             search.by_valid()
         self.search = search
         yield from search.tried()
