@@ -103,11 +103,11 @@ class Prepared:
 
 @pytest.fixture(scope="session")
 def prepare(own_cache: Path) -> Callable[..., Prepared]:
-    """prepare(source, **settings): source -> table -> audit -> split -> store."""
+    """prepare(source, test, **settings): source -> table -> audit -> split -> store."""
 
-    def run(source: Any, **settings: Any) -> Prepared:
+    def run(source: Any, test: Any = None, **settings: Any) -> Prepared:
         asked = from_mapping({"budget": "30s", **settings})
-        table, said = audit(understand(read(source, cache=own_cache), asked), asked)
+        table, said = audit(understand(read(source, test, cache=own_cache), asked), asked)
         running = table.task.name == "language"
         parts = stretches(table.part) if running else split(table.labels, table.part, asked.seed)
         store = build(table, parts, own_cache, seconds=asked.seconds, key={"seed": asked.seed}, weights=asked.weights)

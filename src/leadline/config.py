@@ -205,6 +205,7 @@ class Settings:
 SPLIT_BY = tuple(each.name for each in fields(Settings) if "splits" in each.metadata)  # options that name a column
 COLUMNS = ("target", *SPLIT_BY)
 SEVERAL = ("only", "fix", "kind", "drop")  # lists in Python, or one text
+MOST_SHOWN = 60  # characters of a value in an error
 TYPES: dict[str, tuple[Any, str]] = {
     "int": (Integral, "a whole number"), "float": (Real, "a number"), "bool": (bool, "True or False"),
     "str": ((str, Real), "a text"),
@@ -236,7 +237,9 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     for name in (each for each in SEVERAL if each in values):
         several = [values[name]] if isinstance(values[name], str) else values[name]
         if not isinstance(several, Iterable) or isinstance(several, bytes):
-            raise LeadlineError(f"{_option(name)} {values[name]!r} was given, where a text or several were expected.")
+            raise LeadlineError(
+                f"{_option(name)} {_shown(values[name])} was given, where a text or several were expected."
+            )
         texts = tuple(map(str, several))
         values[name] = texts if name in ("kind", "drop") else ",".join(texts)
     for name in COLUMNS:  # columns of a frame may have names that are no text
@@ -250,8 +253,14 @@ def _typed(name: str, value: Any) -> Any:
     wanted = str(next(each.type for each in fields(Settings) if each.name == name)).split(" ")[0]
     of, what = TYPES.get(wanted, (object, ""))
     if not isinstance(value, of) or (isinstance(value, bool) and of is not bool and of is not object):
-        raise LeadlineError(f"{_option(name)} {value!r} was given, where {what} was expected.")
+        raise LeadlineError(f"{_option(name)} {_shown(value)} was given, where {what} was expected.")
     return {"int": int, "float": float}.get(wanted, lambda same: same)(value)
+
+
+def _shown(value: Any) -> str:
+    """A value as it was written, or its type where that would be more than a few words."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN and "\n" not in text else f"of type {type(value).__name__}"
 
 
 def _option(name: str) -> str:
