@@ -74,6 +74,8 @@ def test_the_price_is_what_the_best_would_have_scored() -> None:
     told = price(needs, ruled, {"cnn": 0.9, "linear": 0.95}, scores, "linear", METRICS["accuracy"])
     assert told == "--max-latency 5ms rules out cnn, and costs nothing: linear is not worse on valid."
     assert price([], {}, scores, scores, "linear", METRICS["accuracy"]) is None
+    whole = price(needs, {}, scores, scores, "linear", METRICS["accuracy"])
+    assert whole == "The conditions exclude none of the contenders that finished."  # others were not measured
     none = price(needs, {"cnn": "slow", "linear": "slow"}, scores, scores, None, METRICS["accuracy"])
     assert none == "No contender satisfies --max-latency 5ms: cnn: slow; linear: slow."
 

@@ -9,6 +9,7 @@ import pytest
 from leadline.report.certainty import certainty
 from leadline.report.facts import Facts
 from leadline.report.flaws import flaws
+from leadline.report.leaderboard import learning
 from leadline.report.media_budget import Room
 from leadline.report.provenance import data, rule
 
@@ -77,3 +78,9 @@ def test_scores_have_two_digits_however_wide_their_intervals_are() -> None:
     ]
     measure = Facts.of({"metric": "rmse", "higher_is_better": False, "contenders": contenders}).measure
     assert [measure.text(each["score"]) for each in contenders] == ["0.307", "1.408"]
+
+
+def test_a_learning_curve_of_shares_ends_at_all_of_them() -> None:
+    contender = {"name": "mlp", "family": "deep", "score": 1.0, "curve": [[0.5, 1, 1.0], [1.0, 2, 1.0]]}
+    page = learning(Facts.of({"metric": "accuracy", "contenders": [contender]}))
+    assert "100" in page and "105" not in page and "110" not in page

@@ -147,3 +147,11 @@ def test_more_rows_narrow_what_rows_leave_open_and_more_seeds_what_seeds_do() ->
     three = rows_gap(truth, sides[0], sides[1], ACCURACY, 0)
     assert half(three.after(1e6).draws) > 0.8 * half(three.draws)  # the seeds differ
     assert half(three.after(1.0, 12).draws) < 0.5 * half(three.draws)
+
+
+def test_one_large_error_widens_an_interval_upwards_alone() -> None:
+    rng = np.random.default_rng(0)
+    errors = np.append(rng.normal(size=89), 30.0)
+    found = score(np.zeros(90), {"a": errors}, METRICS["rmse"], 0)["a"]
+    without = float(np.sqrt((errors[:-1] ** 2).mean()))
+    assert 0.7 * without < found.low < without and found.high > 2 * found.score

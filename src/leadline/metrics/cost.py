@@ -87,7 +87,7 @@ def price(
 ) -> str | None:  # fmt: skip
     """What the conditions cost: the best by valid of all, if it is ruled out, beside the winner."""
     if not needs or not ruled:
-        return None if not needs else "The conditions exclude no contender, so they cost nothing."
+        return None if not needs else "The conditions exclude none of the contenders that finished."
     asked = ", ".join(need.text for need in needs)
     if winner is None:
         return f"No contender satisfies {asked}: " + "; ".join(f"{name}: {why}" for name, why in ruled.items()) + "."

@@ -6,6 +6,7 @@ Enters: `Facts`. Leaves: HTML, a section each, empty where there is nothing to s
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from leadline.charts.format import clip, count, esc, grid, micros, name, scroll, seconds, size, tag
 from leadline.charts.svg import Axis, Frame, Mark, Series, curves, dot, scale, scatter, shape
@@ -222,7 +223,10 @@ def learning(facts: Facts) -> str:
     frame = Frame(
         f"{title} of each contender over seconds of training", ("training time", title), (_clock, facts.measure.text)
     )
-    chart = curves(lines, Axis(0.0, max(end, 1e-9)), Axis.over(late, pad=0.1), frame)
+    scores = Axis.over(late, pad=0.1)
+    if facts.measure.is_percent:  # there is no 110%
+        scores = replace(scores, low=max(0.0, scores.low), high=min(1.0, scores.high))
+    chart = curves(lines, Axis(0.0, max(end, 1e-9)), scores, frame)
     note = "Scores on the valid rows, which stop and select. The first moments may lie outside the picture."
     return f"<p>{note}</p><figure>{chart}</figure>"
 

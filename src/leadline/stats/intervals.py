@@ -232,11 +232,16 @@ def _expansion(degrees: float) -> float:
 
 
 def _expanded(value: float, away: np.ndarray, moves: np.ndarray) -> tuple[float, float]:
-    """The expanded percentile interval of something above zero, on its logarithm."""
+    """The expanded percentile interval of something above zero, on its logarithm.
+
+    Where few units are most of it, the true value may be far above, as more such units may be missing, and not far
+    below: the lower end is expanded by the number of units alone.
+    """
     if value <= 0:
         return value, value
-    logs = np.log(np.maximum(value + away, 1e-3 * value) / value) * _expansion(_degrees(moves))
+    logs = np.log(np.maximum(value + away, 1e-3 * value) / value)
     low, high = np.quantile(logs, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = low * _expansion(max(1, len(moves) - 1)), high * _expansion(_degrees(moves))
     return float(value * np.exp(low)), float(value * np.exp(high))
 
 
