@@ -1,6 +1,6 @@
 """Students that a model taught beside the same students trained alone: three seeds, the same seconds, all test rows.
 
-python benchmarks/shrink_students.py sst2 sst2-states cifar10 cifar10-hurried cifar10-cut [--keep FOLDER]
+python benchmarks/shrink_students.py sst2 sst2-states cifar10 cifar10-cut [--keep FOLDER]
 
 The rows choose nothing: architecture and size are fixed before, so every test row may judge. Alone means the labels of
 the train rows, with the contender's own label smoothing, and neither stretches of texts nor answers or weights of the
@@ -62,9 +62,6 @@ PAIRS: dict[str, Pair] = {
     ),
     "cifar10": Pair(
         data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int8", seconds=90.0
-    ),
-    "cifar10-hurried": Pair(
-        data="cifar10", settings={"only": "cnn", "budget": "180s"}, student="lean/2", form="int8", seconds=25.0
     ),
     "cifar10-cut": Pair(
         data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="pruned/2", form="int8", seconds=60.0,

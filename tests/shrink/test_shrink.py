@@ -162,6 +162,7 @@ def test_the_default_allows_what_few_rows_can_certify_and_says_so(run_of: Any, t
 def test_students_are_taught_and_quantised(run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadline.shrink.distill.SHARES", (2, 8))
     monkeypatch.setattr("leadline.contenders.deep.STARVED", 0)  # however short the time
+    monkeypatch.setattr("leadline.shrink.distill.LEAST", 0)
     monkeypatch.setattr("leadline.shrink.candidates.METHODS", ("minmax",))
     monkeypatch.setattr("leadline.shrink.candidates.FRAGILE", ())
     run, source = run_of("pictures")
@@ -190,6 +191,7 @@ def test_students_of_texts_learn_from_stretches_and_rows_without_labels(
 ) -> None:
     monkeypatch.setattr("leadline.shrink.lessons.TIMES", 2)
     monkeypatch.setattr("leadline.contenders.deep.STARVED", 0)
+    monkeypatch.setattr("leadline.shrink.distill.LEAST", 0)
     run, source = run_of("texts")
     data = run.data(source)
     network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
