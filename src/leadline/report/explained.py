@@ -70,7 +70,7 @@ def _row(found: Explanation, row: RowExplanation, room: Room) -> str:
         facts.append(true if right else f'<span class="wrong">{true}</span>')
     columns = column_table(row.columns, f"Columns of row {row.row + 1}") if len(row.columns) > 1 else ""
     if columns:
-        facts.append(f"{plain(row.margin)} here, {plain(row.base)} on average")
+        facts.append(f"{plain(row.margin)} here, {plain(row.base)} on average of the rows it is compared with")
     note = f"<p>{' · '.join(facts)}</p>"
     parts = parts_of(row, room, named=bool(columns))
     return f'<article class="row"><h3>{title}</h3>{note}{columns}{parts}</article>'
