@@ -87,9 +87,9 @@ def test_log_loss_decides_where_valid_cannot_tell_by_the_metric() -> None:
     base = np.arange(1_000) % 5 > 0
     one_more, many_more = base.copy(), base.copy()
     one_more[0], many_more[:250] = True, True
-    assert not search._better(_tried(one_more, log_loss=0.6), _tried(base, log_loss=0.5))
-    assert search._better(_tried(one_more, log_loss=0.4), _tried(base, log_loss=0.5))
-    assert search._better(_tried(many_more, log_loss=0.6), _tried(base, log_loss=0.5))
+    assert not search.better(_tried(one_more, log_loss=0.6), _tried(base, log_loss=0.5))
+    assert search.better(_tried(one_more, log_loss=0.4), _tried(base, log_loss=0.5))
+    assert search.better(_tried(many_more, log_loss=0.6), _tried(base, log_loss=0.5))
 
 
 def test_folds_have_every_row_once_and_classes_evenly() -> None:
