@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightgbm as lgb
@@ -15,6 +16,7 @@ from leadline.core.tensors import Split
 from leadline.graph.builder import Graph
 from leadline.graph.runtime import Session
 from leadline.graph.trees import ensemble
+from leadline.shrink.candidates import Making, candidates
 from leadline.shrink.choose import alike, halves, last_proved, rows_of, sequence
 from leadline.shrink.compact import compact
 from leadline.shrink.tables import half_weights, int8_tables
@@ -50,6 +52,19 @@ def test_half_weights_answer_within_half_precision_and_leave_what_is_too_large()
     x = huge.input("x", np.float32, ["N"])
     huge.output("y", huge.op("Add", x, huge.const(np.full(400, 1e6, np.float32))), np.float32, [400])
     assert half_weights(huge.model()).ByteSize() == huge.model().ByteSize()
+
+
+def test_a_body_in_int8_is_not_calibrated_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    g = Graph("body")
+    x = g.input("x", np.float32, ["N", 3, 8, 8])
+    scale, zero = g.const(np.float32(0.05)), g.const(np.uint8(128))
+    x = g.op("DequantizeLinear", g.op("QuantizeLinear", x, scale, zero), scale, zero)
+    kernels = g.const(rng.normal(size=(64, 3, 3, 3)).astype(np.float32))
+    g.output("y", g.op("GlobalAveragePool", g.op("Conv", x, kernels)), np.float32, ["N", 64, 1, 1])
+    no_rows: Any = SimpleNamespace(task=SimpleNamespace(generative=False))  # a calibration would ask for some
+    making = Making(store=no_rows, drop=lambda network: 0.0, allowed=0.5, seed=0, folder=tmp_path)
+    assert [each.name for each in candidates(g.model(), making)] == ["float32", "float16", "int8 weights"]
 
 
 def test_a_rising_table_is_stored_as_ranks_and_answers_the_same() -> None:

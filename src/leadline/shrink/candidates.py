@@ -44,6 +44,7 @@ PROBED = 64  # valid rows on which the error of one int8 node is measured
 MOST_NODES = 60  # that are probed one by one
 HALVINGS = 5  # of the trees
 GRAM_HALVINGS = 4  # of the n-grams
+INT8 = {"QuantizeLinear", "DynamicQuantizeLinear"}  # operators of a network that computes in int8
 WORTHWHILE = 0.95  # share of the bytes under which a candidate saves any
 
 
@@ -144,6 +145,8 @@ def _weights(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
             network=int8_weights(network, large),
         )  # fmt: skip
         yield from _relieved(weights, network, making, large, lambda names: int8_weights(network, names))
+    if kinds & INT8:
+        return  # a pretrained body computes in int8 already
     if "Conv" in kinds and "LSTM" not in kinds:
         yield from _static(network, making)
     elif computed:
