@@ -65,7 +65,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
             messages = [*warnings, *trials.messages, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
             messages += warned(race.entries)
             stages.end("judge")
-            shipment = ship_winner(judged, table, folder, stages)
+            shipment = ship_winner(judged, table, folder, stages, settings.needs)
             messages += shipment.refusals
             result, flaws = build_result(context, judged, table, scan, shipment, messages, monitor.peak)
             model = print_model(judged, shipment, folder)

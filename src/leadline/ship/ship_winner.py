@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from leadline.core.record_keys import wrong_keys
 from leadline.core.records import Contract, Sample, Verdict
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
+from leadline.metrics.cost import Need
 from leadline.race.judge import Judged
 from leadline.race.stages import Stages
 from leadline.ship.assemble import assemble
@@ -37,13 +39,20 @@ class Shipment:
     refusals: tuple[str, ...] = ()  # why others could not be
 
 
-def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> Shipment:
-    """Export the winner and check it row by row; where that fails, say so and ship the other one."""
+def ship_winner(
+    judged: Judged, table: Table, folder: Path, stages: Stages, needs: Sequence[Need] = ()
+) -> Shipment:  # fmt: skip
+    """Export the winner and check it row by row; where that fails, say so and ship the other one.
+
+    Args:
+        needs: the user's conditions, of which the one on size is met by the whole file.
+    """
     race, verdict, store = judged.race, judged.trials.verdict, judged.race.store
     path, refusals = folder / MODEL, list[str]()
+    excluded = {} if judged.trials.needs is None else judged.trials.needs["excluded"]
     for name in dict.fromkeys([verdict.winner, verdict.against]):
         entry = next((entry for entry in race.entries if entry.name == name), None)
-        if entry is None or entry.baseline:
+        if entry is None or entry.baseline or name in excluded:
             continue
         facts = {
             "contender": name, "metric": store.task.metric, "score": judged.scored[entry.name].score,
@@ -60,6 +69,7 @@ def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> S
             answers = judged.answers[entry.name]
             parity = check(model, table, store, answers)
             certify(path, record(model, table, store.split.test, answers, parity, "the trained contender"))
+            _fits(path, name, needs)
             stages.end("parity")
         except LeadlineError as error:
             path.unlink(missing_ok=True)
@@ -68,10 +78,17 @@ def ship_winner(judged: Judged, table: Table, folder: Path, stages: Stages) -> S
             continue
         stages.journal.write("shipped", contender=name, **dataclasses.asdict(parity))
         if name != verdict.winner:
-            why = f"{verdict.why} {verdict.winner} could not be exported, so {name} is shipped."
+            why = f"{verdict.why} {refusals[0]} So {name} is shipped."
             verdict = dataclasses.replace(verdict, winner=name, against=verdict.winner, why=why)
         return Shipment(verdict=verdict, contender=name, parity=parity, refusals=tuple(refusals))
     return Shipment(verdict=verdict, refusals=tuple(refusals))
+
+
+def _fits(path: Path, name: str, needs: Sequence[Need]) -> None:
+    """Refuse a file over the limit of size: beside what a contender learned it holds how values are read."""
+    for need in needs:
+        if need.name == "max_size" and (why := need.refusal({"bytes": path.stat().st_size})) is not None:
+            raise LeadlineError(f"{name} is not shipped: as a file {why}.")
 
 
 def _licences(transfer: dict[str, Any] | None) -> dict[str, Any]:
