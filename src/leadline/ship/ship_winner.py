@@ -69,7 +69,7 @@ def ship_winner(
             answers = judged.answers[entry.name]
             parity = check(model, table, store, answers)
             certify(path, record(model, table, store.split.test, answers, parity, "the trained contender"))
-            _fits(path, name, needs)
+            _fits(path, entry.name, needs)
             stages.end("parity")
         except LeadlineError as error:
             path.unlink(missing_ok=True)
