@@ -72,7 +72,8 @@ class Making:
 def candidates(network: onnx.ModelProto, making: Making, taught: Iterable[Student] = ()) -> Iterator[Candidate]:
     """The network itself, all that are smaller, and last what becomes of students, which are trained meanwhile."""
     size = _stored(network)
-    yield Candidate(name="float32", describe="the same network, its tables and names stored in less", network=network)
+    name = "compact" if {node.op_type for node in network.graph.node} & INT8 else "float32"
+    yield Candidate(name=name, describe="the same network, its tables and names stored in less", network=network)
     for each in chain(_all(network, making), *(_of_student(student, making) for student in taught)):
         if _stored(each.network) < WORTHWHILE * size:
             yield each
