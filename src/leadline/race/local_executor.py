@@ -80,10 +80,14 @@ class Idle:
     def take(self, place: Place) -> Worker | None:
         """The one of this contender, if it still lives."""
         worker = self._workers.pop(place, None)
-        return worker if worker is not None and worker.alive else None
+        if worker is None or worker.alive:
+            return worker
+        _end([worker])  # it has died meanwhile
+        return None
 
     def keep(self, worker: Worker) -> None:
-        """Have it wait."""
+        """Have it wait, in place of an earlier one."""
+        _end([earlier for earlier in [self._workers.pop(worker.place, None)] if earlier is not None])
         self._workers[worker.place] = worker
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ comes out of a run that ended early.
 
     >>> facts = Facts.of({"metric": "accuracy", "contenders": [{"name": "cnn", "family": "deep", "score": 0.99}]})
     >>> facts.best["name"], facts.measure.text(facts.best["score"])
-    ('cnn', '99.00%')
+    ('cnn', '99.0%')
 """
 
 from __future__ import annotations
