@@ -94,7 +94,7 @@ def test_it_ships_int8_where_valid_shows_no_loss(store: Any, monkeypatch: pytest
     json.dumps(held)
     (body,) = held["bodies"]
     assert body["precision"] == ("int8" if held["int8_gain"] >= 0 else "float32")
-    assert held["int8_rows"] > 0 and held["tuned"] == 2 and set(body["rows_per_s"]) == {"float32", "int8"}
+    assert held["int8_rows"] > 0 and held["tuned"] == 2 and body["rows_per_s"] == {}  # no clock ran
     rows = store.split.test
     found = _answered(fitted, store, rows)
     np.testing.assert_allclose(found, fitted.predict(store, rows), atol=1e-4)

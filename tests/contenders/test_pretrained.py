@@ -117,6 +117,11 @@ def test_it_reports_what_the_body_brings(store: Any) -> None:
     json.dumps(held)
 
 
+def test_no_rate_is_stated_where_no_clock_runs(store: Any) -> None:
+    (body,) = _fitted(store, Clock(float("inf"))).transfer["bodies"]
+    assert body["rows_per_s"] == {}
+
+
 def test_where_int8_loses_more_than_half_a_point_it_runs_in_float32(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

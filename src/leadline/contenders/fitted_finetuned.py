@@ -71,7 +71,8 @@ class FittedFinetuned(FittedModule):
             self._session = Session(self._network(precision)) if precision == Precision.INT8 else None
             began = data.clock.spent()
             scores.append(metric(truth, self.predict(data.store, rows)))
-            self._rates[str(precision)] = len(rows) / max(1e-9, data.clock.spent() - began)
+            if (spent := data.clock.spent() - began) > 0:  # without a budget no clock runs
+                self._rates[str(precision)] = len(rows) / spent
         gain = metric.sign * (scores[1] - scores[0])
         if gain < 0:
             self._session = None

@@ -113,7 +113,8 @@ class Bodies:
         encoder.fresh(values[:1])
         self.alone += clock.spent() - began
         self.a_row += a_row
-        self.rates[reader.block.name] = {str(each.precision): 1 / max(spent, 1e-9) for spent, each in tried}
+        # Without a budget no clock runs, and there are none.
+        self.rates[reader.block.name] = {str(each.precision): 1 / spent for spent, each in tried if spent > 0}
         self.encoders.append(encoder)
         self.floats.append(tried[-1][1] if both and encoder is not tried[-1][1] else None)
 

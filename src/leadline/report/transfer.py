@@ -84,7 +84,8 @@ def _of(facts: Facts, c: Contender) -> str:
 
 
 def _rates(rates: dict[str, Any]) -> str:
-    return ", ".join(f"{clip(key)} {count(round(value))}" for key, value in rates.items() if number(value) is not None)
+    found = [f"{clip(key)} {count(round(value))}" for key, value in rates.items() if number(value) is not None]
+    return ", ".join(found) or "–"
 
 
 def _rounded(facts: Facts, held: dict[str, Any]) -> str:
