@@ -142,6 +142,7 @@ def _shape(text: str) -> str:
     names = "|".join(sorted(PORTFOLIO, key=len, reverse=True))
     text = re.sub(rf"\b({names})\b", "NAME", text)
     text = re.sub(r"[+-]?\d[\d,]*(\.\d+)?", "#", text)
+    text = re.sub(r"# cores?\b", "# cores", text)  # a machine may have one
     return re.sub(r" +", " ", re.sub(r"# ([kMG]?B)\b", "# B", text)).strip()
 
 
