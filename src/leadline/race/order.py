@@ -1,7 +1,7 @@
 """The order of contenders: side by side if the time is short, else those that use one core before those that use all.
 
 Where the time is short for as busy a machine, one of each family comes first, so that there is something to compare,
-and then whoever there is time for: the cheapest, or the one that reads a pretrained body, which needs the fewest rows.
+and then the others, as time allows: the cheapest, or the one that reads a pretrained body, which needs the fewest rows.
 What one of them reads may have to be made first, while the other learns.
 """
 

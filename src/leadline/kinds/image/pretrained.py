@@ -174,7 +174,7 @@ class _Layers:
 
 
 def adds(weights: Convolutions, number: int) -> bool:
-    """Whether a block adds what came in to what it makes of it."""
+    """Whether a block has a residual connection: its output is added to its input."""
     expand, depthwise, project = (f"_blocks.{number}.{part}.weight" for part in PARTS)
     entering = weights[expand].shape[1] if number else len(weights[depthwise])
     return number not in HALVING and entering == len(weights[project])
