@@ -30,6 +30,7 @@ from record import Found, run
 
 import leadline as ll
 from leadline.core.parts import WINDOW, Layout, overlapping
+from leadline.graph.builder import with_outputs
 from leadline.graph.digest import CONTRACT, with_digest
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
@@ -38,7 +39,7 @@ from leadline.results.run_rows import RunRows
 from leadline.use.explain import faithfulness, trees
 from leadline.use.explain.games import PartGame, occlusion
 from leadline.use.explain.gradients import integrated
-from leadline.use.explain.graph import loaded, with_outputs
+from leadline.use.explain.graph import loaded
 from leadline.use.explain.layers import LEARNED, depth_of
 from leadline.use.explain.records import Curve, Explanation
 from leadline.use.explain.sample import read_sample

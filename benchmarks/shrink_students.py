@@ -143,7 +143,9 @@ def _trainings(
 
 def _stored(pair: Pair, student: Student, bench: Bench) -> Candidate:
     """The student as it would ship."""
-    making = Making(store=bench.store, drop=bench.valid_drop, allowed=np.inf, seed=0, folder=bench.scratch)
+    making = Making(
+        store=bench.store, distance=bench.distance, doubtful=lambda network: False, seed=0, folder=bench.scratch
+    )  # fmt: skip
     found = candidates(bench.network, making, [student])
     return next(each for each in found if each.name == f"{student.name} {pair.form}")
 

@@ -63,7 +63,9 @@ def test_a_body_in_int8_is_not_calibrated_again(tmp_path: Path) -> None:
     kernels = g.const(rng.normal(size=(64, 3, 3, 3)).astype(np.float32))
     g.output("y", g.op("GlobalAveragePool", g.op("Conv", x, kernels)), np.float32, ["N", 64, 1, 1])
     no_rows: Any = SimpleNamespace(task=SimpleNamespace(generative=False))  # a calibration would ask for some
-    making = Making(store=no_rows, drop=lambda network: 0.0, allowed=0.5, seed=0, folder=tmp_path)
+    making = Making(
+        store=no_rows, distance=lambda network: 0.0, doubtful=lambda network: False, seed=0, folder=tmp_path
+    )
     assert [each.name for each in candidates(g.model(), making)] == ["compact", "float16", "int8 weights"]
 
 

@@ -37,7 +37,7 @@ def _ran(family: str, code: str | None) -> Any:
 )
 def test_a_family_of_which_nobody_finished(advice: dict[str, Any], says: str, not_says: str) -> None:
     why = judge(None, LINEAR, None, METRICS["accuracy"], Trial(rows=100), Advice(**advice)).why
-    assert f"cannot be compared: {says}; until then linear is shipped." in why
+    assert f"cannot be compared: {says}; until then the choice is linear." in why
     assert not any(word in why for word in not_says.split("|"))
 
 

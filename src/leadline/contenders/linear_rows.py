@@ -13,6 +13,7 @@ import numpy as np
 
 from leadline.contenders.beside import Beside
 from leadline.contenders.linear_solver import SQUARED, Problem, Solved, naive_bayes, solve
+from leadline.contenders.row_space import RowSpace, worthwhile
 from leadline.core.contender import Clock
 
 NEVER = -15.0  # added to the intercept of a class that no row has
@@ -33,6 +34,7 @@ class Part:
         """
         self.x, self.y, self.classes, self.grams = x, y, classes, grams
         self._scales: dict[float, np.ndarray | None] = {PLAIN: None}
+        self._spaces: dict[float, RowSpace | None] = {}
 
     def solve(
         self, strength: float, loss: str, bayes: float, start: Solved | None, clock: Clock, reserve: float = 0.0
@@ -47,8 +49,15 @@ class Part:
         inner = y if known is None else np.searchsorted(known, y) if y.ndim == 1 else y[:, known]
         problem = Problem(x=x, y=inner, strength=strength, loss=loss)
         problem = replace(problem, scale=self._weight(problem, bayes))
-        solved = solve(problem, clock, _gathered(start, known, y.ndim), reserve)
+        space, start = self._space(problem, bayes), _gathered(start, known, y.ndim)
+        solved = (space.solve if space else solve)(problem, clock, start, reserve)
         return solved if known is None else _spread(solved, x.shape[1], y, known, self.classes)
+
+    def _space(self, problem: Problem, bayes: float) -> RowSpace | None:
+        """The space of its rows, where fits are faster there."""
+        if bayes not in self._spaces:
+            self._spaces[bayes] = RowSpace(problem) if worthwhile(problem) else None
+        return self._spaces[bayes]
 
     def _weight(self, problem: Problem, bayes: float) -> np.ndarray | None:
         """How large a weight may be: float32 [columns, outputs]."""

@@ -112,6 +112,15 @@ def domains(nodes: Sequence[onnx.NodeProto]) -> set[str]:
     return {node.domain for node in nodes}.union(*(domains(each) for each in inner))
 
 
+def with_outputs(model: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProto:
+    """A copy of a graph that also gives inner values by their names."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    there = {value.name for value in copy.graph.output}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=value) for value in dict.fromkeys(values) if value not in there)
+    return copy
+
+
 def onnx_type(dtype: Any) -> int:
     """The ONNX element type of a NumPy type; any NumPy string type means an ONNX string."""
     dtype = np.dtype(dtype)

@@ -19,6 +19,7 @@ import numpy as np
 
 from leadline.graph.folding import fold
 from leadline.graph.gates import gelu_in_int8
+from leadline.graph.rounding import put_weights, rounded_weights
 from leadline.graph.spectra import fourier, spectra_products
 
 if TYPE_CHECKING:
@@ -38,9 +39,12 @@ class Static:
 
     Args:
         rows: inputs of the network, a batch each, from train rows.
+        by_inputs: round weights so that what they give to these rows changes least (rounding.py).
     """
 
-    def __init__(self, network: onnx.ModelProto, rows: Sequence[dict[str, np.ndarray]], folder: Path) -> None:
+    def __init__(
+        self, network: onnx.ModelProto, rows: Sequence[dict[str, np.ndarray]], folder: Path, by_inputs: bool = False
+    ) -> None:  # fmt: skip
         import onnx
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -55,6 +59,7 @@ class Static:
         onnx.save(self._model, str(self._path))  # from where it is calibrated
         self.weighed = _weighed(self._model)
         self._ranges: dict[str, Any] = {}
+        self._rounded = rounded_weights(self._model, self.weighed, rows) if by_inputs else {}
 
     def quantized(self, method: str, names: Sequence[str] | None = None) -> onnx.ModelProto:
         """The network in int8.
@@ -66,10 +71,13 @@ class Static:
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        inside = self._after(self.weighed if names is None else names)
+        names = self.weighed if names is None else names
+        inside = self._after(names)
         floats = [node.name for node in self._model.graph.node if node.name not in inside]
         copy = self._model.__class__()
         copy.CopyFrom(self._model)
+        read = {name for node in copy.graph.node if node.name in names for name in node.input}
+        put_weights(copy, {name: weights for name, weights in self._rounded.items() if name in read})
         settings = {"ActivationSymmetric": False, "WeightSymmetric": True}
         made = QDQQuantizer(
             copy, True, False, QuantType.QInt8, QuantType.QUInt8, self._calibrated(method), [], floats,

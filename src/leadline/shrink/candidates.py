@@ -24,6 +24,7 @@ import numpy as np
 
 from leadline.core.tensors import Tensors
 from leadline.graph.quantize import METHODS, Static, dynamic_int8, recurrent
+from leadline.graph.rounding import put_weights, rounded_weights
 from leadline.graph.spectra import short_transforms
 from leadline.shrink.lookups import columns_of, fewer_columns
 from leadline.shrink.network import feeds, scores
@@ -63,8 +64,8 @@ class Making:
     """What candidates are made with: train rows calibrate, valid rows choose among ways to make one."""
 
     store: Tensors
-    drop: Callable[[onnx.ModelProto], float]  # of a network on the valid rows
-    allowed: float  # drop on valid above which fragile nodes are searched for
+    distance: Callable[[onnx.ModelProto], float]  # of a network's answers to valid rows from those of the model
+    doubtful: Callable[[onnx.ModelProto], bool]  # whether by valid rows the rows that judge may not certify a network
     seed: int
     folder: Path  # for files on the way
 
@@ -141,11 +142,7 @@ def _weights(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
         )  # fmt: skip
     large, computed = matrices(network), recurrent(network)
     if kinds & {"Conv", "MatMul", "Gemm", "LSTM"} and large:
-        weights = Candidate(
-            name="int8 weights", describe="weights in int8 that are widened on loading, arithmetic in float32",
-            network=int8_weights(network, large),
-        )  # fmt: skip
-        yield from _relieved(weights, network, making, large, lambda names: int8_weights(network, names))
+        yield from _rounded(network, making, large, body=bool(kinds & INT8))
     if kinds & INT8:
         return  # a pretrained body computes in int8 already
     if "Conv" in kinds and "LSTM" not in kinds:
@@ -162,11 +159,37 @@ def _weights(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
         yield from _relieved(dynamic, network, making, computed, quantized)
 
 
+def _rounded(network: onnx.ModelProto, making: Making, names: Sequence[str], body: bool) -> Iterator[Candidate]:
+    """Weights in int8, rounded by what they give to train rows.
+
+    Args:
+        names: of the weights.
+        body: whether a pretrained body is in the network, whose weights are in int8 already.
+    """
+    held: dict[str, np.ndarray] = {}
+    if not body and not making.store.task.generative:
+        rows = _calibrating([value.name for value in network.graph.input], making)
+        nodes = [node.name for node in network.graph.node if not set(names).isdisjoint(node.input)]
+        held = rounded_weights(network, nodes, rows)
+
+    def made_of(names: Sequence[str]) -> onnx.ModelProto:
+        made = network.__class__()
+        made.CopyFrom(network)
+        put_weights(made, {name: held[name] for name in names if name in held})
+        return int8_weights(made, names)
+
+    whole = Candidate(
+        name="int8 weights", describe="weights in int8 that are widened on loading, arithmetic in float32",
+        network=made_of(names),
+    )  # fmt: skip
+    yield from _relieved(whole, network, making, names, made_of)
+
+
 def _relieved(
     candidate: Candidate, network: onnx.ModelProto, making: Making, names: Sequence[str],
     made_of: Callable[[Sequence[str]], onnx.ModelProto],
 ) -> Iterator[Candidate]:  # fmt: skip
-    """A candidate, and where it loses too much on valid, others in which its most fragile parts are not in int8.
+    """A candidate, and where it may lose too much, others in which its most fragile parts are not in int8.
 
     Args:
         names: of the parts that are in int8.
@@ -174,7 +197,7 @@ def _relieved(
     """
     yield candidate
     # A language model is read token by token, and takes its state: it has no answers to valid rows in one call.
-    if making.store.task.generative or making.drop(candidate.network) <= making.allowed:
+    if making.store.task.generative or not making.doubtful(candidate.network):
         return
     order = _fragile(names, network, making.store, lambda name: made_of([name]))
     for count in (count for count in FRAGILE if count < len(order)):
@@ -183,15 +206,15 @@ def _relieved(
             candidate, name=f"{candidate.name}, {count} float", network=made,
             describe=f"{candidate.describe}; without the most fragile, of which there are {count}",
         )  # fmt: skip
-        if making.drop(made) <= making.allowed:
+        if not making.doubtful(made):
             return
 
 
 def _static(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
     """Static int8, by the calibration that is best on valid; and with its most fragile nodes in float32."""
     names = [value.name for value in network.graph.input]
-    few = np.sort(np.random.default_rng(making.seed).permutation(making.store.split.train)[:CALIBRATION])
-    static = Static(network, list(feeds(making.store, names, few, A_BATCH)), making.folder)
+    rows = _calibrating(names, making)
+    static = Static(network, rows, making.folder, by_inputs=True)
     if not static.weighed:
         return
 
@@ -200,13 +223,20 @@ def _static(network: onnx.ModelProto, making: Making) -> Iterator[Candidate]:
         made = static.quantized(method)
         return int8_weights(made, matrices(made))
 
-    drops = {method: making.drop(whole(method)) for method in METHODS}
-    method = min(drops, key=lambda each: drops[each])
-    how = f"static int8, calibrated by {method} on {len(few)} train rows"
+    apart = {method: making.distance(whole(method)) for method in METHODS}
+    method = min(apart, key=lambda each: apart[each])
+    count = sum(len(batch[names[0]]) for batch in rows)
+    how = f"static int8, calibrated by {method} on {count} train rows, by which its weights are rounded too"
     yield from _relieved(
         Candidate(name="int8", describe=how, network=whole(method), integer=True),
         network, making, static.weighed, lambda names: half_weights(static.quantized(method, names)),
     )  # fmt: skip
+
+
+def _calibrating(names: list[str], making: Making) -> list[dict[str, np.ndarray]]:
+    """Tensors of some train rows, by these names."""
+    few = np.sort(np.random.default_rng(making.seed).permutation(making.store.split.train)[:CALIBRATION])
+    return list(feeds(making.store, names, few, A_BATCH))
 
 
 def _fragile(

@@ -7,6 +7,7 @@ joined to its encode graphs, and measured as it would ship.
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,12 +134,24 @@ class Bench:
         one, _, _ = self._feeds
         return [(name, values.dtype.name, list(values.shape)) for name, values in one.items()]
 
-    def valid_drop(self, network: Any) -> float:
-        """The drop of a network on valid rows, before calibration."""
+    def distance(self, network: Any) -> float:
+        """Mean square by which a network's answers to valid rows differ from those of the model, before calibration."""
+        full, small = self._on_valid(network)
+        return float(np.mean((small.astype(np.float64) - full) ** 2))
+
+    def doubtful(self, network: Any, limit: float) -> bool:
+        """Whether the upper bound of a network's drop would not lie below a limit, were the judging rows as the valid
+        rows are."""
+        full, small = self._on_valid(network)
+        found = compare(self.store.labels[self._valid], full, small, self.metric, limit)
+        spread = (found.upper - found.drop) * math.sqrt(len(self._valid) / max(1, len(self.judges)))
+        return found.drop + spread > limit
+
+    def _on_valid(self, network: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Answers of the model and of a network to valid rows."""
         if self._valid_answers is None:
             self._valid_answers = scores(self.network, self.store, self._valid)
-        answers, labels = scores(network, self.store, self._valid), self.store.labels[self._valid]
-        return compare(labels, self._valid_answers, answers, self.metric, 1.0).drop
+        return self._valid_answers, scores(network, self.store, self._valid)
 
     def entry(self, candidate: Candidate) -> Entry:
         """A candidate as a file, measured."""

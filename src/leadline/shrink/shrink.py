@@ -174,8 +174,8 @@ def _frontier(
     """Every candidate as a file, measured; `status` says why one may not ship, and is empty where it may."""
     entries: list[Entry] = []
     making = Making(
-        store=bench.store, drop=bench.valid_drop, allowed=allowed / 2, seed=bench.data.settings.seed,
-        folder=bench.scratch,
+        store=bench.store, distance=bench.distance, doubtful=lambda network: bench.doubtful(network, allowed),
+        seed=bench.data.settings.seed, folder=bench.scratch,
     )  # fmt: skip
     for candidate in candidates(bench.network, making, taught):
         if entries and time.monotonic() > until:

@@ -97,11 +97,16 @@ def int8_weights(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelPr
 
 
 def _axes(values: np.ndarray) -> list[tuple[int, ...]]:
-    """Axes that share a scale, in turn; a scale has sixteen numbers at least."""
-    last = values.ndim - 1
-    ways = [(last,), (last - 1,), tuple(range(1, values.ndim))]
-    fitting = [axes for axes in ways if np.prod([values.shape[axis] for axis in axes]) >= NARROW]
-    return fitting or [tuple(range(values.ndim))]
+    """Axes that share a scale, in turn; a scale has sixteen numbers at least, or all of a filter.
+
+    Filters of one layer may differ a hundredfold, as those do that make the variance of pixels even.
+    """
+    last, filters = values.ndim - 1, tuple(range(1, values.ndim))
+    ways: list[tuple[int, ...]] = [(last,), (last - 1,)]
+    ways = [axes for axes in ways if np.prod([values.shape[axis] for axis in axes]) >= NARROW]
+    if values.ndim > 2:
+        return [*ways, filters]
+    return ways or [tuple(range(values.ndim))]
 
 
 def _levels(values: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -175,14 +175,14 @@ def _why(
     if undertrained is not None:
         return (
             f"{scored}, but {undertrained.name} had too little time to learn, which says nothing of its family; "
-            f"{advice.time}, and until then {winner.name} is shipped."
+            f"{advice.time}, and until then the choice is {winner.name}."
         )
     power = "no difference is detectable at 80% power"
     if verdict.smallest is not None:
         power = f"the smallest detectable difference at 80% power is {say(verdict.smallest)}"
     return (
         f"{_over(verdict)}{scored}, too close to call with this much data ({interval}; {power}){_settle(verdict)}; "
-        f"until then {winner.name} is shipped."
+        f"until then the choice is {winner.name}."
     )
 
 
@@ -237,7 +237,7 @@ def _alone(deep: FamilyBest | None, classical: FamilyBest | None, advice: Advice
     rival = deep or classical
     lost = "deep" if deep is None else "classical"
     found = f"No {'classical' if deep else 'deep'} contender finished" if rival else "Nothing but the baseline finished"
-    until = f"; until then {rival.name} is shipped" if rival else ""
+    until = f"; until then the choice is {rival.name}" if rival else ""
     return Verdict(
         answer="unsure", winner=rival.name if rival else None, against=None, gap=None, low=None, high=None, region=None,
         p_deep=None, p_same=None, p_classical=None, of="model", settle_rows=None,

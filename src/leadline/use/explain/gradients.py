@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.graph.builder import with_outputs
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.system.errors import ModelError
-from leadline.use.explain.graph import RAW, blocks_of, feeds_of, is_network, is_shortened, loaded, with_outputs
+from leadline.use.explain.graph import RAW, blocks_of, feeds_of, is_network, is_shortened, loaded
 from leadline.use.explain.quadrature import Path, integral
 from leadline.use.explain.sample import SHOWN, Row, Sample
 

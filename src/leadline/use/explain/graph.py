@@ -53,17 +53,6 @@ def blocks_of(file: onnx.ModelProto) -> dict[str, list[str]]:
     return found
 
 
-def with_outputs(file: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProto:
-    """A copy of the graph that also gives inner values by their names."""
-    import onnx
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(file)
-    there = {value.name for value in copy.graph.output}
-    copy.graph.output.extend(onnx.ValueInfoProto(name=value) for value in dict.fromkeys(values) if value not in there)
-    return copy
-
-
 def feeds_of(model: Model, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Rows as inputs, in batches; row by row where values differ in shape."""
     inputs = model.contract["inputs"]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.graph.builder import with_outputs
 from leadline.graph.runtime import Session
 from leadline.system.errors import ModelError, SourceError
-from leadline.use.explain.graph import blocks_of, feeds_of, is_shortened, loaded, with_outputs
+from leadline.use.explain.graph import blocks_of, feeds_of, is_shortened, loaded
 from leadline.use.explain.projection import projected
 from leadline.use.explain.records import Depth, Layer, Mean, Unit
 from leadline.use.explain.sample import Sample, in_a_line

@@ -44,7 +44,8 @@ def effects(
 
     Raises OutOfTimeError where the monotonic moment `until` comes before the end.
     """
-    from leadline.use.explain.graph import loaded, with_outputs
+    from leadline.graph.builder import with_outputs
+    from leadline.use.explain.graph import loaded
 
     file = loaded(model)
     nodes = [node for node in file.graph.node if node.op_type == "TreeEnsemble"]
