@@ -49,6 +49,7 @@ LOST = 0.005  # of a share, or part of another score, from which on float32 is u
 CLEARLY = 1.25  # times faster float32 must be to be preferred: by less, a second run might choose otherwise
 OVERRUN = 5.0  # seconds that no race ends a contender for
 SURE = 1.2  # times the measured seconds that are kept for test rows
+AGAIN = 1.5  # times the seconds of a search that there must be for another one
 MIRRORED = 2.0  # times the seconds of a row that it takes with its mirror image
 
 
@@ -194,6 +195,7 @@ class _Run:
 
     def __init__(self, data: Data, bodies: Bodies, seed: int) -> None:
         self.data, self.bodies, self.seed = data, bodies, seed
+        self.by_row = False  # whether states are centred and of one length a row (StatesDesign)
         split, store = data.store.split, data.store
         self.plan = layout(store, VIEWS)
         self.reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
@@ -233,8 +235,10 @@ class _Run:
         data, clock = self.data, self.data.clock
         classical = Design(data.store, self.plan, self.train, data.task.columns) if self.plan.tensors else None
         probes = PROBES * clock.left() if not clock.endless else 0.0
+        began = clock.spent()
         self.search = self._search(self.bodies.upper(), classical, probes)
         yield from self.search.tried()
+        yield from self._by_row(classical, probes, clock.spent() - began)
         gain, compared = self._rounded()
         size = abs(self.search.best.score) if data.task.numeric else 1.0
         if gain is not None and gain < -LOST * size:
@@ -279,6 +283,27 @@ class _Run:
             answers.append(data.task.activate(raw * np.float32(best.temperature), self.search.scale))
         return float(metric.sign * (metric(truth, answers[0]) - metric(truth, answers[1]))), len(rows)
 
+    def _by_row(self, classical: Design | None, probes: float, seconds: float) -> Iterator[Progress]:
+        """The model once more, on states of one length a row; they stay so where it is better.
+
+        Beside n-grams it was never better, and rows are many: there it is not tried (docs/decisions/0129).
+
+        Args:
+            seconds: that the search before took.
+        """
+        left = self.data.clock.left() - self.reserve - probes
+        if self.search.text or not len(self.data.store.split.valid) or left < AGAIN * seconds:
+            return
+        self.by_row, before = True, self.search
+        self.search = self._search(self.bodies.upper(), classical, probes)
+        if before.best.by == VALID:
+            self.search.by_valid()
+        yield from self.search.tried()
+        if self.search.best.by != before.best.by or not self.search.better(self.search.best, before.best):
+            self.by_row, self.search = False, before
+            return
+        self.messages.append(f"each row of states is scaled to one length, {self.search.best.by}")
+
     def _mirrored(self, classical: Design | None, probes: float) -> Iterator[Progress]:
         """The model once more, on states of rows and of their mirror images; it stays where it is better."""
         if not len(self.data.store.split.valid):  # nothing would choose
@@ -312,7 +337,7 @@ class _Run:
         return True
 
     def _search(self, columns: np.ndarray, classical: Design | None, reserve: float = 0.0) -> Search:
-        design = StatesDesign(self.bodies, self.data.store, self.train, columns, classical)
+        design = StatesDesign(self.bodies, self.data.store, self.train, columns, classical, self.by_row)
         return Search(self.data, design, self.train, self.reserve + reserve, STRENGTHS)
 
     def _alone(self, search: Search) -> Generator[Progress, None, float | None]:

@@ -1,0 +1,60 @@
+"""States of one length a row: used where the rows say so, and in the file as they are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leadline.contenders.linear import Search
+from leadline.contenders.pretrained import Pretrained
+from leadline.core.contender import Clock, Data
+from leadline.graph.runtime import Session
+
+SAID = "each row of states is scaled to one length, as cross-validation chose"
+
+
+def _pictures(count: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """Noise, and in half of it a bright square."""
+    rng = np.random.default_rng(0)
+    pictures, labels = rng.integers(0, 60, (count, 32, 32, 3)).astype(np.uint8), np.arange(count) % 2
+    pictures[labels == 1, 8:20, 8:20] = 220
+    return pictures, labels
+
+
+def _fitted(store: Any, clock: Clock | None = None) -> Any:
+    return list(Pretrained().fit(Data(store=store, clock=clock or Clock(300.0), threads=1), 0))[-1]
+
+
+def test_the_file_scales_them_alike(prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Search, "better", lambda self, one, two: one.strength >= two.strength)  # the later one
+    store, clock = prepare(_pictures(), task="binary").store, Clock(300.0)
+    fitted = _fitted(store, clock)
+    assert SAID in fitted.describe
+    rows = store.split.test
+    session = Session(fitted.graph())
+    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+    design = fitted._design
+    states = design(store, rows)[:, -len(design.columns) :]
+    np.testing.assert_allclose(np.linalg.norm(states, axis=1), 1, atol=1e-5)
+    assert _fitted(store, Clock(300.0, readings=clock.readings)).digest() == fitted.digest()
+
+
+def test_they_are_standardised_where_that_is_better(
+    prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Search, "better", lambda self, one, two: False)
+    store = prepare(_pictures(), task="binary").store
+    fitted = _fitted(store)
+    assert SAID not in fitted.describe and not fitted._design.by_row
+
+
+def test_rows_of_no_length_stay_numbers(prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Search, "better", lambda self, one, two: one.strength >= two.strength)
+    store = prepare(_pictures(), task="binary").store
+    fitted = _fitted(store)
+    design = fitted._design
+    design.mean = fitted.bodies(store, store.split.test[:1])[0, design.columns].astype(np.float32)
+    assert np.isfinite(fitted.predict(store, store.split.test[:2])).all()
