@@ -74,7 +74,7 @@ class Shrunk:
         for row in self.result["frontier"]:
             drop = "" if row["drop"] is None else f"{row['drop']:z.2%}"
             lines.append(
-                f"{row['name']:16} {row['bytes']:>12,} {row['one_us']:>7,.0f} us {row['batch_us']:>7,.1f} us "
+                f"{row['name']:16} {row['bytes']:>12,} {row['one_us']:>7,.0f} µs {row['batch_us']:>7,.1f} µs "
                 f"{row['peak_mb']:>6,.0f} MB {drop:>8}  {row['status']}"
             )
         return "\n".join([*lines, *self.result["notes"], self.result["why"]])
@@ -184,7 +184,7 @@ def _frontier(
             )
             break
         entry = bench.entry(candidate)
-        watch(f"{entry.name}: {entry.measured('bytes'):,.0f} bytes, {entry.measured('one_us'):,.0f} us a row")
+        watch(f"{entry.name}: {entry.measured('bytes'):,.0f} bytes, {entry.measured('one_us'):,.0f} µs a row")
         refusal = limits.refusal(entry.facts)
         if refusal is not None:
             entry.status = f"excluded: {refusal}"
@@ -240,8 +240,8 @@ def _notes(chosen: Entry | None, bench: Bench) -> list[str]:
     for key, where in (("one_us", "for one row"), ("batch_us", "in a batch")):
         if chosen.measured(key) > SLOWER * bench.base.measured(key):
             notes.append(
-                f"{what} is not faster on this processor {where}: {chosen.measured(key):,.1f} us a row, against "
-                f"{bench.base.measured(key):,.1f} us; --prefer speed ships the fastest file that is not worse."
+                f"{what} is not faster on this processor {where}: {chosen.measured(key):,.1f} µs a row, against "
+                f"{bench.base.measured(key):,.1f} µs; --prefer speed ships the fastest file that is not worse."
             )
     return notes
 
