@@ -7,11 +7,14 @@ import os
 import runpy
 import socket
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from leadline.graph.runtime import Session
 from leadline.kinds.image import pretrained, trainable
 from leadline.kinds.image.pretrained import LITE0
 
@@ -89,3 +92,15 @@ def picture_body(lite0_package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (pretrained, trainable):
         monkeypatch.setattr(module, "in_int8", lambda model, name, rows: model)
     importlib.invalidate_caches()
+
+
+@pytest.fixture
+def check_graph() -> Callable[[Any, Any, np.ndarray], None]:
+    """The graph of a contender answers rows of a store as it does."""
+
+    def checked(fitted: Any, store: Any, rows: np.ndarray) -> None:
+        session = Session(fitted.graph())
+        found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+        np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+
+    return checked

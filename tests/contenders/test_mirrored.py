@@ -11,7 +11,6 @@ from leadline.contenders import states_design
 from leadline.contenders.linear import Search
 from leadline.contenders.pretrained import Pretrained
 from leadline.core.contender import Clock, Data
-from leadline.graph.runtime import Session
 
 SAID = "states are means over a row and its mirror image, as cross-validation chose"
 
@@ -42,16 +41,16 @@ def test_where_sides_are_classes_pictures_are_not_mirrored(
     assert SAID not in fitted.describe and fitted.score > 0.8
 
 
-def test_mirrored_states_are_in_the_file(prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirrored_states_are_in_the_file(
+    prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch, check_graph: Any
+) -> None:
     monkeypatch.setattr(Search, "better", lambda self, one, two: one.strength >= two.strength)  # the later one
     store = prepare(_lines(120, slanted=False), task="binary").store
     clock = Clock(300.0)
     fitted = _fitted(store, clock)
     assert SAID in fitted.describe
     rows = store.split.test
-    session = Session(fitted.graph())
-    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
-    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+    check_graph(fitted, store, rows)
     turned = {name: np.ascontiguousarray(store.tensor(name)[rows][:, :, ::-1]) for name in ("image_0",)}
     states = [encoder.session.only({"image_0": each}) for encoder in fitted.bodies.encoders
               for each in (store.tensor("image_0")[rows], turned["image_0"])]  # fmt: skip

@@ -123,7 +123,7 @@ def test_no_rate_is_stated_where_no_clock_runs(store: Any) -> None:
 
 
 def test_where_int8_loses_more_than_half_a_point_it_runs_in_float32(
-    store: Any, monkeypatch: pytest.MonkeyPatch
+    store: Any, monkeypatch: pytest.MonkeyPatch, check_graph: Any
 ) -> None:
     monkeypatch.setattr(pretrained, "CLEARLY", math.inf)  # float32 of a tiny body may be faster
     monkeypatch.setattr(pretrained._Run, "_rounded", lambda self: (-0.02, 48))
@@ -131,9 +131,7 @@ def test_where_int8_loses_more_than_half_a_point_it_runs_in_float32(
     (body,) = fitted.transfer["bodies"]
     assert body["precision"] == "float32" and fitted.transfer["int8_gain"] == -0.02
     rows = np.arange(60)
-    session = Session(fitted.graph())
-    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
-    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+    check_graph(fitted, store, rows)
     monkeypatch.setattr(pretrained._Run, "_rounded", lambda self: (-0.004, 48))
     assert _fitted(store).transfer["bodies"][0]["precision"] == "int8"
 

@@ -10,7 +10,6 @@ import pytest
 from leadline.contenders.linear import Search
 from leadline.contenders.pretrained import Pretrained
 from leadline.core.contender import Clock, Data
-from leadline.graph.runtime import Session
 
 SAID = "each row of states is scaled to one length, as cross-validation chose"
 
@@ -27,15 +26,15 @@ def _fitted(store: Any, clock: Clock | None = None) -> Any:
     return list(Pretrained().fit(Data(store=store, clock=clock or Clock(300.0), threads=1), 0))[-1]
 
 
-def test_the_file_scales_them_alike(prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_scales_them_alike(
+    prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch, check_graph: Any
+) -> None:
     monkeypatch.setattr(Search, "better", lambda self, one, two: one.strength >= two.strength)  # the later one
     store, clock = prepare(_pictures(), task="binary").store, Clock(300.0)
     fitted = _fitted(store, clock)
     assert SAID in fitted.describe
     rows = store.split.test
-    session = Session(fitted.graph())
-    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
-    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+    check_graph(fitted, store, rows)
     design = fitted._design
     states = design(store, rows)[:, -len(design.columns) :]
     np.testing.assert_allclose(np.linalg.norm(states, axis=1), 1, atol=1e-5)
