@@ -11,6 +11,7 @@ import pytest
 
 import leadline as ll
 from leadline.cli.progress import farewell
+from leadline.results.evidence import guessed
 
 NEEDS = {"conditions": ["--interpretable"], "excluded": {"linear": "nobody can read how it answers"}}
 
@@ -79,3 +80,13 @@ def test_the_file_is_said_to_agree_as_far_as_that_was_counted(task: str, differ:
         folder=Path("run"), verdict=SimpleNamespace(answer="tie", why="They are the same.", winner="linear"),
     )  # fmt: skip
     assert said in farewell(run).splitlines()[1]
+
+
+@pytest.mark.parametrize(("ours", "said"), [(0.49, True), (0.51, True), (0.6, False)])
+def test_a_model_that_is_no_better_than_guessing_is_said_to_be(ours: float, said: bool) -> None:
+    contenders = [{"name": "baseline", "score": 0.51}, {"name": "mlp", "score": ours}]
+    result = {
+        "shipped": {"contender": "mlp"}, "contenders": contenders, "metric": "accuracy", "classes": ["a", "b"],
+    }  # fmt: skip
+    expected = f"mlp is no better than guessing: accuracy {ours:g}, and 0.51 for always the most frequent class."
+    assert guessed(result) == (expected if said else None)

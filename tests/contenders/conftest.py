@@ -101,6 +101,6 @@ def check_graph() -> Callable[[Any, Any, np.ndarray], None]:
     def checked(fitted: Any, store: Any, rows: np.ndarray) -> None:
         session = Session(fitted.graph())
         found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
-        np.testing.assert_allclose(found, fitted.predict(store, rows), atol=2e-5)
+        np.testing.assert_allclose(found, fitted.predict(store, rows), rtol=1e-5, atol=2e-5)
 
     return checked

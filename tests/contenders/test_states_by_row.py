@@ -1,4 +1,4 @@
-"""States of one length a row: used where the rows say so, and in the file as they are used."""
+"""How states are read is chosen by the rows: scaled by row, alone, or with features that weigh more; so is the file."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ def test_they_are_standardised_where_that_is_better(
     store = prepare(_pictures(), task="binary").store
     fitted = _fitted(store)
     assert SAID not in fitted.describe and not fitted._design.by_row
+
+
+def test_features_that_answer_weigh_more(prepare: Any, picture_body: None, check_graph: Any) -> None:
+    """The brightness of a picture is one of the features; states that nobody trained are noise."""
+    rng = np.random.default_rng(0)
+    bright = rng.uniform(40, 200, 160)
+    pictures = (bright[:, None, None, None] + rng.integers(-30, 30, (160, 32, 32, 3))).astype(np.uint8)
+    store = prepare((pictures, bright), task="regression").store
+    fitted = _fitted(store)
+    assert "features weigh 10 times as much, as cross-validation chose" in fitted.describe
+    check_graph(fitted, store, store.split.test)
+    error = np.sqrt(np.mean((fitted.predict(store, store.split.test) - store.labels[store.split.test]) ** 2))
+    assert error < 0.2 * store.labels.std()
 
 
 def test_rows_of_no_length_stay_numbers(prepare: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> None:

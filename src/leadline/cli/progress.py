@@ -223,7 +223,9 @@ class Terminal:
 
 
 def farewell(run: Run) -> str:
-    """The verdict in four lines."""
+    """The verdict in four lines, and one more where what ships is no better than guessing."""
+    from leadline.results.evidence import guessed
+
     result, shipped = run.result, run.result["shipped"]
     lines = [f"{WORDS[run.verdict.answer]}: {run.verdict.why}"]
     if result.get("sides"):
@@ -247,6 +249,8 @@ def farewell(run: Run) -> str:
             f"{result['rows']['test']:,} test rows, scored {_times(result['test_evaluations'])}; "
             f"{facts['predict_us']:,.0f} µs a row, {_bytes(shipped['bytes'])}; {_checked(result)}."
         )
+        if (said := guessed(result)) is not None:
+            lines.append(said)
         lines.append(f"model   {run.folder / 'model.onnx'}")
     lines.append(f"report  {run.folder / 'report.html'}   ({_spent(result)})")
     return "\n".join(lines)

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from leadline.contenders.blend import VIEWS
 from leadline.contenders.families import DEEP
 from leadline.contenders.features import layout
-from leadline.contenders.finetuning import FinetuningRun
+from leadline.contenders.finetuning import LEARNED, FinetuningRun
 from leadline.contenders.network_run import trained
 from leadline.contenders.states import Reader, readers
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.tensors import Tensors
 
-START, LEARNED = 15.0, 5_000  # seconds to begin; rows to learn, where there are so many
+START = 15.0  # seconds to begin
 
 
 class Finetuned(Contender):

@@ -27,6 +27,7 @@ from leadline.contenders.states import Reader
 from leadline.core.contender import Data, Fitted, Progress, State
 from leadline.core.json_types import Json
 from leadline.core.note import SAMPLED, Note
+from leadline.system.errors import BudgetError
 from leadline.system.threads import counted
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ ANSWERED, MOST_KEPT, TIMED = 1.2, 0.4, 256  # times the measured seconds of answ
 SHIPPING, BLENDING = 0.04, 0.08  # shares of the time for a look at what int8 costs, and for the linear model
 TRIED = 2  # steps in either precision, by which one is chosen
 KEPT, LOSS_ROWS = 0.1, 128  # share of the time for the last phase, and train rows that are answered before and after
+LEARNED = 5_000  # rows to learn from, where there are so many
 STARVED = 0.5  # passes, with fewer of which a loss is one of time
 
 
@@ -139,6 +141,13 @@ class FinetuningRun(NetworkRun):
         left -= self.reserve
         self.cut = self.net.body.depth // 2
         a_pass, upper = self.a_step * len(split.train) / self.batch, self.net.body.share(self.cut)
+        a_row = (upper + (1 - upper) / 3) * self.a_step / self.batch
+        least = STARVED * min(len(split.train), LEARNED) * a_row
+        if (needed := ANSWERED * self.answer_s * answered + least) > clock.left():  # it would end too late
+            raise BudgetError(
+                f"it needs {needed:.0f} s to learn and to answer, and {clock.left():.0f} s are left; give a larger "
+                "--budget."
+            )
         caching, warm = a_pass / 3 * (1 - upper) * (1 + len(self.valid) / len(split.train)), WARM * upper * a_pass
         self.whole = left >= caching + warm + LEAST_WHOLE * a_pass
         self._start()

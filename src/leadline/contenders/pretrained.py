@@ -1,9 +1,10 @@
 """A linear model on pooled states of a pretrained body, beside what classical contenders read.
 
 Enters: the tensors that bodies read (`states.py` makes states of them), and n-grams, dense features and codes as
-`linear` reads them (`states_design.py`). Layers are chosen by valid: all, or those of the upper half and the maximum of
-the last (the published output of a sentence encoder, its last layer alone, is often its worst for other tasks; Liu et
-al. 2019, 'Linguistic Knowledge and Transferability of Contextual Representations').
+`linear` reads them (`states_design.py`). Of the layers those of the upper half are read, and the maximum of the last
+(the published output of a sentence encoder, its last layer alone, is often its worst for other tasks; Liu et al. 2019,
+'Linguistic Knowledge and Transferability of Contextual Representations'). How they are scaled, and how much features
+weigh beside them, is chosen by the rows.
 
 Beside the model stands what it rests on, on the valid rows: the body alone, the features alone, and each layer alone.
 """
@@ -13,15 +14,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from leadline.contenders.design import Design
 from leadline.contenders.families import DEEP
 from leadline.contenders.features import LIBRARIES, affordable, layout
-from leadline.contenders.linear import FEW_ITERATIONS, VALID, FittedLinear, Search
+from leadline.contenders.linear import CROSS_VALIDATION, FEW_ITERATIONS, VALID, FittedLinear, Search
 from leadline.contenders.states import AT_ONCE, Encoder, Reader, readers
-from leadline.contenders.states_design import StatesDesign
+from leadline.contenders.states_design import FEATURES, StatesDesign
 from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.json_types import Json, JsonObject
 from leadline.core.kind import View
@@ -49,6 +51,7 @@ LOST = 0.005  # of a share, or part of another score, from which on float32 is u
 CLEARLY = 1.25  # times faster float32 must be to be preferred: by less, a second run might choose otherwise
 OVERRUN = 5.0  # seconds that no race ends a contender for
 SURE = 1.2  # times the measured seconds that are kept for test rows
+MORE_FEATURES = 3.0  # length of a row of features, as a row of states has 1: where an answer rests on them
 AGAIN = 1.5  # times the seconds of a search that there must be for another one
 MIRRORED = 2.0  # times the seconds of a row that it takes with its mirror image
 
@@ -190,12 +193,21 @@ class Bodies:
         return np.concatenate(found)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the model reads states and features (`StatesDesign`)."""
+
+    by_row: bool = False
+    alone: bool = False  # without the features
+    features: float | None = None
+
+
 class _Run:
     """One fit."""
 
     def __init__(self, data: Data, bodies: Bodies, seed: int) -> None:
         self.data, self.bodies, self.seed = data, bodies, seed
-        self.by_row = False  # whether states are centred and of one length a row (StatesDesign)
+        self.reading = Reading()
         split, store = data.store.split, data.store
         self.plan = layout(store, VIEWS)
         self.reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
@@ -231,14 +243,15 @@ class _Run:
         return max(LIBRARIES, self.data.memory_gb - BODY_GB - states)
 
     def searched(self) -> Iterator[Progress]:
-        """The model, by all layers or by the upper half of them, then what it rests on, as far as there is time."""
+        """The model, then what it rests on, as far as there is time."""
         data, clock = self.data, self.data.clock
         classical = Design(data.store, self.plan, self.train, data.task.columns) if self.plan.tensors else None
         probes = PROBES * clock.left() if not clock.endless else 0.0
         began = clock.spent()
         self.search = self._search(self.bodies.upper(), classical, probes)
         yield from self.search.tried()
-        yield from self._by_row(classical, probes, clock.spent() - began)
+        self.both = self.search.best.score if len(data.store.split.valid) else None
+        yield from self._otherwise(classical, probes, clock.spent() - began)
         gain, compared = self._rounded()
         size = abs(self.search.best.score) if data.task.numeric else 1.0
         if gain is not None and gain < -LOST * size:
@@ -247,7 +260,7 @@ class _Run:
         yield from self._mirrored(classical, probes)
         self.transfer: dict[str, Json] = {
             "bodies": self.bodies.facts,
-            "both": self.search.best.score if len(data.store.split.valid) else None,
+            "both": self.both if self.reading.alone or self.both is None else self.search.best.score,
             "body_alone": None,
             "features_alone": None,
             "layers": [],
@@ -259,8 +272,7 @@ class _Run:
         if classical is not None:
             features = Search(data, classical, self.train, self.reserve, STRENGTHS)
             self.transfer["features_alone"] = yield from self._alone(features)
-        everything = np.arange(sum(self.bodies.widths))
-        self.transfer["body_alone"] = yield from self._alone(self._search(everything, None))
+        self.transfer["body_alone"] = yield from self._alone(self._search(self.bodies.upper(), None))
         layers: list[Json] = []
         for name, columns in self.bodies.layers():
             score = yield from self._alone(self._search(columns, None))
@@ -283,26 +295,40 @@ class _Run:
             answers.append(data.task.activate(raw * np.float32(best.temperature), self.search.scale))
         return float(metric.sign * (metric(truth, answers[0]) - metric(truth, answers[1]))), len(rows)
 
-    def _by_row(self, classical: Design | None, probes: float, seconds: float) -> Iterator[Progress]:
-        """The model once more, on states of one length a row; they stay so where it is better.
+    def _readings(self, classical: Design | None) -> Iterator[tuple[Reading, str]]:
+        """Other ways to read states and features, from the best so far, and what is to be said of each.
 
-        Beside n-grams it was never better, and rows are many: there it is not tried (docs/decisions/0129).
+        n-grams are many columns, beside which a search takes long: with them little is tried, and on few rows alone.
+        """
+        text, few = self.search.text, self.search.best.by == CROSS_VALIDATION
+        if not text:
+            yield replace(self.reading, by_row=True), "each row of states is scaled to one length"
+        if classical is not None and (few or not text):
+            yield replace(self.reading, alone=True), "states alone, without the features"
+        if classical is not None and not text and not self.reading.alone:
+            said = f"features weigh {MORE_FEATURES / FEATURES:g} times as much"
+            yield replace(self.reading, features=MORE_FEATURES), said
+
+    def _otherwise(self, classical: Design | None, probes: float, seconds: float) -> Iterator[Progress]:
+        """The model once more for each other reading, which stays where the model is better by it.
 
         Args:
             seconds: that the search before took.
         """
-        left = self.data.clock.left() - self.reserve - probes
-        if self.search.text or not len(self.data.store.split.valid) or left < AGAIN * seconds:
+        if not len(self.data.store.split.valid):  # nothing would choose
             return
-        self.by_row, before = True, self.search
-        self.search = self._search(self.bodies.upper(), classical, probes)
-        if before.best.by == VALID:
-            self.search.by_valid()
-        yield from self.search.tried()
-        if self.search.best.by != before.best.by or not self.search.better(self.search.best, before.best):
-            self.by_row, self.search = False, before
-            return
-        self.messages.append(f"each row of states is scaled to one length, {self.search.best.by}")
+        for reading, said in self._readings(classical):
+            if self.data.clock.left() - self.reserve - probes < AGAIN * seconds:
+                return
+            before, self.reading = (self.reading, self.search), reading
+            plain, self.search = self.search.best, self._search(self.bodies.upper(), classical, probes)
+            if plain.by == VALID:
+                self.search.by_valid()
+            yield from self.search.tried()
+            if self.search.best.by == plain.by and self.search.better(self.search.best, plain):
+                self.messages.append(f"{said}, {plain.by}")
+            else:
+                self.reading, self.search = before
 
     def _mirrored(self, classical: Design | None, probes: float) -> Iterator[Progress]:
         """The model once more, on states of rows and of their mirror images; it stays where it is better."""
@@ -337,7 +363,11 @@ class _Run:
         return True
 
     def _search(self, columns: np.ndarray, classical: Design | None, reserve: float = 0.0) -> Search:
-        design = StatesDesign(self.bodies, self.data.store, self.train, columns, classical, self.by_row)
+        reading = self.reading
+        design = StatesDesign(
+            self.bodies, self.data.store, self.train, columns, None if reading.alone else classical, reading.by_row,
+            reading.features,
+        )  # fmt: skip
         return Search(self.data, design, self.train, self.reserve + reserve, STRENGTHS)
 
     def _alone(self, search: Search) -> Generator[Progress, None, float | None]:

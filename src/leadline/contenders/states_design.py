@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from leadline.graph.builder import Graph
 
 LENGTH = 1.0  # of a row of states, as of a row of n-grams
-FEATURES = 0.3  # of that length, for a row of dense features: at the full length they drown the states of few rows
+FEATURES = 0.3  # of that length, for a row of dense features: at the full length they may drown states of few rows
 CLIP = 10.0  # standard deviations
 SHORTEST = 1e-6  # length of a row before it is brought to one
 
@@ -34,9 +34,16 @@ class StatesDesign:
 
     def __init__(
         self, bodies: Bodies, store: Tensors, train: np.ndarray, columns: np.ndarray, classical: Design | None,
-        by_row: bool = False,
+        by_row: bool = False, features: float | None = None,
     ) -> None:  # fmt: skip
+        """
+        Args:
+            columns: of the states, that are read.
+            by_row: whether states are centred and of one length a row, in place of standardised.
+            features: length of a row of dense columns of the classical design (default: `FEATURES`).
+        """
         self.bodies, self.columns, self.classical, self.by_row = bodies, columns, classical, by_row
+        self._features = FEATURES if features is None else features
         x = bodies(store, train)[:, columns].astype(np.float32)
         self.mean, self.deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
         self.unit = np.float32(LENGTH / math.sqrt(len(columns)))
@@ -53,7 +60,7 @@ class StatesDesign:
             return dense
         first = self.classical(store, rows)
         if isinstance(first, np.ndarray):
-            self.other = np.float32(FEATURES * LENGTH / math.sqrt(first.shape[1]))
+            self.other = np.float32(self._features * LENGTH / math.sqrt(first.shape[1]))
             return np.concatenate([first * self.other, dense], axis=1)
         return Beside(sparse=first, dense=dense)
 

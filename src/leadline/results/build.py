@@ -64,6 +64,8 @@ def build_result(
         "flaws": [flaw.as_dict() | {"fixed": flaw.name in settings.fixes} for flaw in flaws],
         "searched_for": scan.searched_for, "quarantined": len(table.bad) + len(store.bad),
     }  # fmt: skip
+    if (said := evidence.guessed(result)) is not None:
+        result["warnings"] = [*warnings, said]
     expected = expect(
         table, store.split.counts(), machine(), interpretable=settings.interpretable, seconds=settings.seconds,
         weights=settings.weights,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from leadline.contenders.families import BASELINE
 from leadline.core.note import FROM_SCRATCH, SAMPLED
 from leadline.core.records import ColumnResult, ContenderResult, RepeatResult
 from leadline.core.task import Task
@@ -17,6 +18,7 @@ from leadline.dataset.table import Table
 from leadline.dataset.token_scoring import stream
 from leadline.flaws.flaw import Flaw
 from leadline.kinds import KINDS
+from leadline.metrics.metrics import METRICS
 from leadline.metrics.multilabel import joined, unpacked
 from leadline.race.entry import ContenderRun
 from leadline.race.judge import Judged
@@ -110,6 +112,19 @@ def warned(entries: list[ContenderRun]) -> list[str]:
     found = {entry.name: entry.facts.get("coded", {}) for entry in entries}
     said = [f"{name} {lines[SAMPLED]}." for name, lines in found.items() if SAMPLED in lines]
     return said + [f"{name}: {lines[FROM_SCRATCH]}." for name, lines in found.items() if FROM_SCRATCH in lines]
+
+
+def guessed(result: Mapping[str, Any]) -> str | None:
+    """The sentence where what ships scores no better on the test rows than guessing does; None else."""
+    if result["shipped"] is None:
+        return None
+    score = {each["name"]: each["score"] for each in result["contenders"]}
+    ours, baseline = score.get(result["shipped"]["contender"]), score.get(BASELINE)
+    if ours is None or baseline is None or METRICS[result["metric"]].better(ours, baseline):
+        return None
+    how = "always the most frequent class" if result["classes"] else "always the mean"
+    name = result["shipped"]["contender"]
+    return f"{name} is no better than guessing: {result['metric']} {ours:.4g}, and {baseline:.4g} for {how}."
 
 
 def columns(table: Table) -> list[ColumnResult]:
