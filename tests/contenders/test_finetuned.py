@@ -24,7 +24,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds.text.bert import encoder
 from leadline.kinds.text.trainable import TrainableBert
 from leadline.race.entry import eligible_contenders
-from leadline.system.errors import LeadlineError
+from leadline.system.errors import BudgetError, LeadlineError
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +203,9 @@ def test_a_whole_run_uses_no_network_and_ships_one_file(
     assert model.predict(frame[:20]).height == 20
     page = (run.folder / "report.html").read_text()
     assert "What a pretrained body brings" in page and "trained further" in page
+
+
+def test_without_time_to_learn_and_to_answer_it_is_refused(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetuning, "STARVED", 1e5)  # a step of a tiny body takes a millisecond
+    with pytest.raises(BudgetError, match=r"^it needs .* s to learn and to answer, and .* s are left; give a larger"):
+        _items(store, Clock(20.0))
