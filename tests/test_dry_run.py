@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,26 @@ def test_weights_that_cannot_be_read_or_are_not_used_are_reported(
     code, said, _ = look(table, "--target", "y", "--weights", "nowhere")
     assert code == 2 and "--weights nowhere is no folder" in said and "eligible contenders" in said
     code, said, _ = look(table, "--target", "y", "--weights", tiny_bert)
-    assert code == 0 and "is not used: its body reads no column of these kinds" in said
+    assert code == 0 and "is not used: its body reads no column of these kinds, only text." in said
+    monkeypatch.setenv("LEADLINE_WEIGHTS", "nowhere")
+    code, said, _ = look(table, "--target", "y")
+    assert code == 2 and "LEADLINE_WEIGHTS=nowhere is no folder" in said and "eligible contenders" in said
+
+
+def test_a_broken_folder_of_weights_is_an_error_of_fit(
+    look: Run, messages: Any, tmp_path: Path, tiny_bert: Path
+) -> None:
+    messages(200).write_csv(tmp_path / "texts.csv")
+    broken = shutil.copytree(tiny_bert, tmp_path / "broken")
+    (broken / "vocab.txt").write_text("a\nb\n")
+    code, said, _ = look("texts.csv", "--target", "label", "--weights", "broken")
+    assert code == 2 and "--weights broken has a vocab.txt without [UNK], [CLS], [SEP]" in said
+    assert "bag, transformer, rnn (deep)" in said
+
+
+def test_an_earlier_run_that_cannot_be_begun_from_is_an_error_of_fit(look: Run, table: Path) -> None:
+    code, said, _ = look(table, "--target", "y", "--init", "nowhere")
+    assert code == 2 and "--init nowhere holds no finished run" in said and "eligible contenders" in said
 
 
 def test_the_command_that_installs_a_body_is_shown_where_one_could_race(

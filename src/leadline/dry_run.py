@@ -9,6 +9,7 @@ the setting that is to blame, so that one check reports every mistake.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,8 +30,9 @@ from leadline.dataset.store import Store, described, grouped, unreadable
 from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
-from leadline.kinds.weights import find_body, lacking, unused
+from leadline.kinds.weights import NO_BODY, VARIABLE, find_body, lacking, unused, verify
 from leadline.race.entry import eligible_contenders
+from leadline.race.init import check_init
 from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
 from leadline.readers.source import Source
@@ -43,7 +45,15 @@ from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
 DECODED, FILES = 1_000, 24  # rows that are decoded: of values, and of files, which cost more
-BLAMED = (*SPLIT_BY, "drop", "kind", "task", "only", "weights")  # settings that a stage may refuse and run without
+BLAMED = (
+    *SPLIT_BY,
+    "drop",
+    "kind",
+    "task",
+    "only",
+    "weights",
+    "init",
+)  # settings that a stage may refuse and run without
 SHOWN, WIDEST = 30, 30  # columns, and letters of a name that are printed
 
 Result = TypeVar("Result")
@@ -105,6 +115,8 @@ def check(source: Any, *, test: Any = None, **settings: Any) -> Check:
 
 def _checked(source: Source, settings: Settings) -> Check:
     problems: list[str] = []
+    _, settings = _tried(lambda s: check_init(s.init, source.digest), settings, problems)
+    _, settings = _tried(lambda s: verify(s.weights), settings, problems)
     inferred, settings = _tried(lambda s: infer_table(source, s), settings, problems)
     if inferred is None:
         return _unread(source, settings, problems)
@@ -180,6 +192,8 @@ def _without(settings: Settings) -> Iterator[Settings]:
             others: list[Any] = [tuple(other for other in value if other != item) for item in value]
         else:
             others = [defaults[name]] if value != defaults[name] else []
+        if name == "weights" and value is None and VARIABLE in os.environ:
+            others = [NO_BODY]  # the variable may be to blame
         for other in others:
             changed: dict[str, Any] = {name: other}
             yield dataclasses.replace(settings, **changed)

@@ -19,7 +19,7 @@ from leadline.dataset.quarantine import notes_of, quarantine
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.scan import READINGS, Scan
-from leadline.kinds.weights import unused
+from leadline.kinds.weights import unused, verify
 from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
 from leadline.race.entry import eligible_contenders
@@ -52,7 +52,8 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
         journal = ends.enter_context(closing(Journal(folder / "journal.jsonl", context.began, context.watch)))
         monitor, _ = ends.enter_context(MemoryMonitor()), ends.enter_context(in_use(context.cache))
         stages = _begin(context, journal)
-        check_init(context)
+        check_init(context.settings.init, context.source.digest)
+        verify(context.settings.weights)
         data, warnings = _prepare(context, stages)
         start = _starter(context, data.store, stages)
         with closing(start(data.store, settings.seed)) as race:

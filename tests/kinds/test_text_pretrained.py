@@ -21,7 +21,8 @@ from leadline.contenders.states import readers
 from leadline.core.pretrained import Precision
 from leadline.graph.digest import content_digest
 from leadline.graph.runtime import Session
-from leadline.kinds.text.bert import Shape, encoder
+from leadline.kinds.text.bert import encoder
+from leadline.kinds.text.bert_folder import Shape
 from leadline.kinds.text.pretrained import BODIES, bert_in, fit_pieces
 from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
 from leadline.system.errors import LeadlineError
@@ -180,7 +181,11 @@ def test_the_view_is_as_wide_as_texts_need(tiny_bert: Path) -> None:
     ("lacks", "facts", "says"),
     [
         ("vocab.txt", {}, "has no vocab.txt; a text body is a folder with"),
-        ("", {"model_type": "roberta"}, "holds a model with model_type 'roberta', where 'bert' was expected"),
+        (
+            "",
+            {"model_type": "roberta"},
+            "holds a model of type 'roberta', which cannot be read; for texts a model of type 'bert' can",
+        ),
         ("", {"hidden_act": "relu"}, "holds a model with hidden_act 'relu', where 'gelu' was expected"),
     ],
 )

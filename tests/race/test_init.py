@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,43 @@ def test_what_cannot_begin_is_one_sentence(
     with pytest.raises(SourceError, match="has no body for these columns: channels are 1 there, and 3 here"):
         _run((coloured, labels), tmp_path / "e", init=earlier)
     assert not (tmp_path / "e").exists()
+
+
+def _cut(held: bytes) -> bytes:
+    return held[: len(held) // 2]
+
+
+def _flipped(held: bytes) -> bytes:
+    wrong = bytearray(held)
+    wrong[len(wrong) // 2] ^= 0x55
+    return bytes(wrong)
+
+
+@pytest.mark.parametrize("change", [_cut, _flipped])
+def test_a_damaged_network_is_one_sentence(
+    change: Callable[[bytes], bytes], earlier: Path, bars: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(earlier, tmp_path / "damaged")
+    network = folder / "contenders" / "cnn" / NETWORK
+    network.write_bytes(change(network.read_bytes()))
+    monkeypatch.setattr(pipeline, "prepare", None)
+    with pytest.raises(SourceError, match=f"--init {folder} cannot be used: .*{NETWORK} is damaged.*, or leave out --"):
+        _run(bars(120, 17, seed=5), tmp_path / "run", init=folder)
+
+
+def test_weights_that_are_not_finite_are_one_sentence(
+    earlier: Path, bars: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(earlier, tmp_path / "nan")
+    network = folder / "contenders" / "cnn" / NETWORK
+    with np.load(network) as held:
+        arrays = dict(held)
+    name = next(name for name, array in arrays.items() if array.dtype.kind == "f")
+    arrays[name] = np.full_like(arrays[name], np.nan)
+    np.savez(network, **arrays)
+    monkeypatch.setattr(pipeline, "prepare", None)
+    with pytest.raises(SourceError, match=rf"--init {folder} cannot be used: .* not finite \({name}\); train that run"):
+        _run(bars(120, 17, seed=5), tmp_path / "run", init=folder)
 
 
 def test_a_run_without_networks_has_nothing_to_begin_from(bars: Any, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ CHECKED = (
     "token_unit",
     "interpretable",
     "weights",
+    "init",
     "data",
     "cache",
 )

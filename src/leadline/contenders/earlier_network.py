@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -67,20 +68,14 @@ class EarlierNetwork:
     @classmethod
     def read(cls, path: Path) -> EarlierNetwork:
         """All but the weights. Raises SourceError where the file is damaged, or of a later version."""
-        try:
-            with np.load(path) as held:
-                facts = json.loads(held[FACTS].tobytes())
+        with _opened(path) as held:
+            facts = json.loads(held[FACTS].tobytes())
             if facts["format"] != FORMAT:
                 raise ValueError("another format")
             return cls(
                 path=path, width=facts["width"], trunk=tuple(facts["trunk"]), entries=facts["entries"],
                 parts=tuple(Part(**part) for part in facts["parts"]),
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise SourceError(
-                f"{path} is damaged, or of another version of Leadline; train the earlier run again, or leave out "
-                "--init."
-            ) from error
 
     @property
     def digest(self) -> str:
@@ -88,9 +83,25 @@ class EarlierNetwork:
         return digest(self.path.read_bytes())
 
     def weights(self) -> dict[str, np.ndarray]:
-        """float32 arrays, by the names that the network has for them."""
-        with np.load(self.path) as held:
+        """float32 arrays, by the names that the network has for them. Raises SourceError where the file is damaged."""
+        with _opened(self.path) as held:
             return {name: held[name].astype(np.float32) for name in held.files if name != FACTS}
+
+    def verify(self) -> None:
+        """Read all weights. Raises SourceError where the file is damaged, or one of them is not finite."""
+        for name, array in self.weights().items():
+            if not np.isfinite(array).all():
+                raise SourceError(f"{self.path} has weights that are not finite ({name}).")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The arrays of a file by name, each with its checksum."""
+    try:
+        with path.open("rb") as file, np.load(file) as held:
+            yield held
+    except Exception as error:  # a wrong byte may be anywhere: in a length, a name, a method of compression
+        raise SourceError(f"{path} is damaged, or of another version of Leadline.") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -313,7 +313,8 @@ class Kind(ABC):
     def body_in(self, folder: Path) -> PretrainedBody | None:
         """The pretrained body whose weights are in a folder of the user's; None: the folder is of another kind.
 
-        Raises LeadlineError where the folder is of this kind, but holds no such body.
+        Raises FolderError (`kinds/body_folder.py`), the end of a sentence that begins with the folder, where the folder
+        is of this kind, but holds no such body.
         """
         return None
 

@@ -109,5 +109,7 @@ class PretrainedBody:
     mirrored: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None
     trainable: Callable[[Path, Block], TrainableBody] | None = None  # the body to train further; None: it cannot be
     training_s: Callable[[Path, Block], float] = lambda path, block: 0.0  # of a row to train on, on a usual core
+    # What a body in a folder of the user's says of two made-up rows: all of its weights are read, and must be finite.
+    trial: Callable[[], np.ndarray] | None = None
     # (data, tensor name, seed) -> augmentation of rows that are trained on, and what is to be said of it
     augmentation: Callable[[Data, str, int], tuple[Augmentation, str]] | None = None

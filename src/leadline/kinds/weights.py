@@ -1,25 +1,41 @@
 """Where the weights of pretrained bodies are on this machine: a folder of the user's, or an installed package.
 
 Nothing is ever downloaded. What was found is a fact of the block, so that all processes of a run use the same weights.
+A folder of the user's takes the place of the body of its own kind; columns of other kinds keep the installed one. What
+is wrong in it is found at the beginning of a run: names, shapes and types in every look-up, all values by `verify`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
+
+import numpy as np
 
 from leadline.core.json_types import JsonObject
 from leadline.core.kind import Kind
 from leadline.core.pretrained import PretrainedBody
 from leadline.core.tensors import Block
 from leadline.kinds import KINDS
+from leadline.kinds.body_folder import CONFIG, FolderError, configuration
 from leadline.system.errors import LeadlineError
 
-__all__ = ["INSTALL", "NO_BODY", "PRETRAINED", "FoundBody", "body_of", "find_body", "lacking", "unused"]
+__all__ = [
+    "INSTALL",
+    "NO_BODY",
+    "PRETRAINED",
+    "VARIABLE",
+    "FoundBody",
+    "body_of",
+    "find_body",
+    "lacking",
+    "unused",
+    "verify",
+]
 
 PRETRAINED = "body"  # the fact of a block
 NO_BODY = "none"  # as the setting: whatever is installed, no body races
@@ -44,23 +60,27 @@ def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
 
     Raises LeadlineError where the setting names a folder that holds no body of any kind.
     """
-    weights = weights or os.environ.get(VARIABLE)
-    if weights == NO_BODY:
+    named = _named(weights)
+    if named is not None and named[0] == NO_BODY:
         return None
-    if weights is None:
-        found = ((body, body.find()) for body in kind.pretrained)
-        return next((FoundBody(body=body, folder=path) for body, path in found if path is not None), None)
-    folder = Path(weights).expanduser().resolve()
-    if not folder.is_dir():
-        raise LeadlineError(f"--weights {weights} is no folder; give one with the weights of a pretrained body.")
-    body = kind.body_in(folder)
-    if body is None and all(other.body_in(folder) is None for other in KINDS.values()):
-        raise LeadlineError(
-            f"--weights {weights} holds no body that can be used; a body is a folder with config.json and "
-            "model.safetensors: for texts of a BERT model, with its vocab.txt; for pictures of a ResNet or a vision "
-            "transformer, as timm writes them."
-        )
-    return None if body is None else FoundBody(body=body, folder=folder)
+    own = {} if named is None else _in_folder(*named)
+    if kind.name in own:
+        return own[kind.name]
+    found = ((body, body.find()) for body in kind.pretrained)
+    return next((FoundBody(body=body, folder=path) for body, path in found if path is not None), None)
+
+
+def verify(weights: str | None) -> None:
+    """Read all weights in the folder of the setting, and ask its body about two made-up rows; once a run.
+
+    Raises LeadlineError where the folder cannot be used: a run then ends before any row is encoded.
+    """
+    named = _named(weights)
+    if named is None or named[0] == NO_BODY:
+        return
+    for found in _in_folder(*named).values():
+        if found.body.trial is not None:
+            _tried(found.body.trial, named[1])
 
 
 def body_of(block: Block) -> FoundBody | None:
@@ -69,22 +89,73 @@ def body_of(block: Block) -> FoundBody | None:
     if not isinstance(facts, Mapping):
         return None
     kind, folder = KINDS[block.kind], Path(str(facts["weights"]))
-    body = next((body for body in kind.pretrained if body.name == facts["body"]), None) or kind.body_in(folder)
+    body = next((body for body in kind.pretrained if body.name == facts["body"]), None)
+    body = body or _read(kind, folder, f"The folder {folder}")
     return None if body is None else FoundBody(body=body, folder=folder)
 
 
 def lacking(kinds: Sequence[str], weights: str | None) -> str | None:
     """The command that installs bodies for columns of these kinds, where one could be used and none is installed."""
-    if weights or os.environ.get(VARIABLE):
+    named = _named(weights)
+    if named is not None and named[0] == NO_BODY:
         return None
-    return INSTALL if any(KINDS[kind].pretrained and find_body(KINDS[kind], None) is None for kind in kinds) else None
+    able = [KINDS[kind] for kind in kinds if KINDS[kind].pretrained]
+    return INSTALL if any(find_body(kind, weights) is None for kind in able) else None
 
 
 def unused(kinds: Sequence[str], weights: str | None) -> list[str]:
     """The message where the user names a folder whose body reads none of these kinds."""
-    if weights in (None, NO_BODY) or any(find_body(KINDS[kind], weights) for kind in kinds):
+    named = _named(weights)
+    if named is None or named[0] == NO_BODY or (own := _in_folder(*named)).keys() & set(kinds):
         return []
-    return [f"--weights {weights} is not used: its body reads no column of these kinds."]
+    return [f"{named[1]} is not used: its body reads no column of these kinds, only {' or '.join(own)}."]
+
+
+def _named(weights: str | None) -> tuple[str, str] | None:
+    """The setting, else the variable, and what a message calls it; None where the user says neither."""
+    if weights:
+        return weights, f"--weights {weights}"
+    held = os.environ.get(VARIABLE)
+    return (held, f"{VARIABLE}={held}") if held else None
+
+
+def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
+    """{kind: its body} of a folder of the user's. Raises LeadlineError where there is none."""
+    folder = Path(weights).expanduser().resolve()
+    if not folder.is_dir():
+        raise LeadlineError(f"{said} is no folder; give one with the weights of a pretrained body.")
+    bodies = {name: _read(kind, folder, said) for name, kind in KINDS.items()}
+    found = {name: FoundBody(body=body, folder=folder) for name, body in bodies.items() if body is not None}
+    if not found:
+        model = configuration(folder / CONFIG).get("model_type")
+        but = "" if model is None else f", but a model of type {model!r}"
+        raise LeadlineError(
+            f"{said} holds no body that can be used{but}; a body "
+            "is a folder with config.json and model.safetensors: for texts of a BERT model, with its vocab.txt; for "
+            "pictures of a ResNet or a vision transformer, as timm writes them."
+        )
+    return found
+
+
+def _read(kind: Kind, folder: Path, said: str) -> PretrainedBody | None:
+    try:
+        return kind.body_in(folder)
+    except FolderError as error:
+        raise LeadlineError(f"{said} {error}") from error
+
+
+def _tried(trial: Callable[[], np.ndarray], said: str) -> None:
+    """Raise LeadlineError where a body cannot answer, or says what is no finite float16, as states are kept."""
+    try:
+        with np.errstate(all="ignore"):
+            states = trial().astype(np.float16)
+    except FolderError as error:
+        raise LeadlineError(f"{said} {error}") from error
+    except Exception as error:  # weights that nobody has seen before: whatever a library says of them
+        why = next(iter(str(error).splitlines()), "")
+        raise LeadlineError(f"{said} cannot be used: {type(error).__name__}: {why}.") from error
+    if not np.isfinite(states).all():
+        raise LeadlineError(f"{said} cannot be used: what its body says of made-up rows is not finite.")
 
 
 def _digest(path: Path) -> str:

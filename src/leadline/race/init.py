@@ -42,17 +42,29 @@ def begun_from(context: RunContext, store: Store, names: Sequence[str], journal:
     return found
 
 
-def check_init(context: RunContext) -> None:
-    """Refuse, before any row is encoded, a folder without networks, or a run on these rows."""
-    if context.settings.init is None:
+def check_init(init: str | None, digest: str) -> None:
+    """Refuse, before any row is encoded, a folder without networks, a damaged network, or a run on these rows.
+
+    Args:
+        digest: of the source of this run.
+    """
+    if init is None:
         return
-    folder = Path(context.settings.init)
-    _kept(folder)
-    if history.read(folder).digest == context.source.digest:
+    folder = Path(init)
+    kept = _kept(folder)
+    if history.read(folder).digest == digest:
         raise SourceError(
             f"--init {folder} was trained on these rows, of which some would be tested on here; name a run on other "
             f"data, or {LEAVE}."
         )
+    for path in kept.values():
+        try:
+            EarlierNetwork.read(path).verify()
+        except SourceError as error:
+            said = str(error).rstrip(".")
+            raise SourceError(
+                f"--init {folder} cannot be used: {said}; train that run again, name another one, or {LEAVE}."
+            ) from error
 
 
 def networks(folder: Path, store: Store, names: Sequence[str]) -> dict[str, Path]:

@@ -9,17 +9,16 @@ and the class token at the end. The networks are written as graphs from the name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leadline.core.pretrained import Layer, Precision, PretrainedBody
-from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, tensors
+from leadline.kinds.body_folder import WEIGHTS, finite
 from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
-from leadline.system.errors import LeadlineError
+from leadline.kinds.image.timm_config import TimmFolder, blocks_of
 
 if TYPE_CHECKING:
     import onnx
@@ -27,106 +26,53 @@ if TYPE_CHECKING:
     from leadline.core.tensors import Block
     from leadline.graph.builder import Graph
 
-RESNETS = ("resnet18", "resnet26", "resnet34", "resnet50", "resnet101", "resnet152")
-READ = f"timm's {', '.join(RESNETS)}, vit_* and deit_* with square patches"
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, where the folder says nothing
 NORM_EPSILON, LAYER_EPSILON = 1e-5, 1e-6
 STAGES = 4
-HEAD_WIDTH = 64  # of attention, in every vision transformer that timm publishes under these names
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Folder:
-    """What the configuration says."""
-
-    path: Path
-    architecture: str
-    side: int  # pixels, as it was trained
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    licence: str
-
-    @classmethod
-    def read(cls, path: Path) -> _Folder | None:
-        """None where the configuration is no timm model's."""
-        facts = configuration(path / CONFIG)
-        if not isinstance(facts.get("architecture"), str):
-            return None
-        cfg = facts.get("pretrained_cfg") or {}
-        return cls(
-            path=path, architecture=facts["architecture"], side=int((cfg.get("input_size") or (3, 224, 224))[1]),
-            mean=tuple(cfg.get("mean") or MEAN), deviation=tuple(cfg.get("std") or DEVIATION),
-            licence=str(cfg.get("license") or "unknown"),
-        )  # fmt: skip
-
-    @property
-    def transformer(self) -> bool:
-        return self.architecture.startswith(("vit_", "deit_"))
-
-    def weights(self) -> dict[str, np.ndarray]:
-        return {name: value.astype(np.float32) for name, value in tensors(self.path / WEIGHTS).items()}
+MADE_UP = (48, 64, 3)  # height, width and channels of pictures by which a body is tried
 
 
 def timm_in(path: Path) -> PretrainedBody | None:
     """The body in a folder; None where its configuration is none of timm's.
 
-    Raises LeadlineError where it is, of a network that is not read.
+    Raises FolderError where it is, of a network that is not read, or not of these weights.
     """
-    folder = _Folder.read(path)
+    folder = TimmFolder.read(path)
     if folder is None:
         return None
-    if not (path / WEIGHTS).is_file():
-        raise LeadlineError(
-            f"--weights {path} has no {WEIGHTS}; a picture body is a folder with {CONFIG} and {WEIGHTS}."
-        )
-    layers = _layers(folder)
     precisions = (Precision.FLOAT32,) if folder.transformer else (Precision.INT8, Precision.FLOAT32)
     return PretrainedBody(
         name=f"{folder.architecture} {path.name}", package="", licence=folder.licence, source=f"the folder {path}",
         paper="Dosovitskiy et al. 2021" if folder.transformer else "He et al. 2016",
-        bytes=(path / WEIGHTS).stat().st_size, layers=layers, precisions=precisions, view=None, find=lambda: path,
-        graph=partial(_graph, folder), mirrored=mirrored,
+        bytes=(path / WEIGHTS).stat().st_size, layers=_layers(folder), precisions=precisions, view=None,
+        find=lambda: path, graph=partial(_graph, folder), mirrored=mirrored, trial=partial(_trial, folder),
     )  # fmt: skip
 
 
-def _layers(folder: _Folder) -> tuple[Layer, ...]:
-    """What the graph gives, by the shapes of the weights; raises LeadlineError where they are of another network."""
-    shapes = _shapes(folder.path)
-    if folder.transformer and _is_plain_transformer(shapes):
-        width, blocks = shapes["cls_token"][-1], _count(shapes, "blocks")
+def _layers(folder: TimmFolder) -> tuple[Layer, ...]:
+    """What the graph gives."""
+    if folder.transformer:
+        width, blocks = folder.expected["cls_token"][-1], blocks_of(folder.expected)
         return (
             *(Layer(name=f"block {number + 1}", width=width) for number in _quarters(blocks)),
             Layer(name="class token", width=width),
         )
-    if folder.architecture.partition(".")[0] in RESNETS and shapes.get("conv1.weight", ())[2:] == (7, 7):
-        widths = [_last(shapes, stage) for stage in range(1, STAGES + 1)]
-        return tuple(Layer(name=f"stage {number}", width=width) for number, width in enumerate(widths, start=1))
-    raise LeadlineError(f"--weights {folder.path} holds {folder.architecture}, which is not read; these are: {READ}.")
+    widths = [_last(folder.expected, stage) for stage in range(1, STAGES + 1)]
+    return tuple(Layer(name=f"stage {number}", width=width) for number, width in enumerate(widths, start=1))
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Of all weights, without reading them."""
-    from safetensors import SafetensorError, safe_open
+def _trial(folder: TimmFolder) -> np.ndarray:
+    """States of two pictures of noise."""
+    from leadline.core.tensors import Block
+    from leadline.graph.runtime import Session
 
-    try:
-        with safe_open(path / WEIGHTS, "numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  no mapping
-    except SafetensorError as error:
-        raise LeadlineError(f"{path / WEIGHTS} is damaged; download the folder again.") from error
-
-
-def _is_plain_transformer(shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """One class token, absolute positions and a plain block: no second token, gate, scale or norm besides."""
-    block = {name.partition("blocks.0.")[2] for name in shapes if name.startswith("blocks.0.")}
-    plain = {f"{part}.{kind}" for part in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
-             for kind in ("weight", "bias")}  # fmt: skip
-    outside = {name for name in shapes if not name.startswith(("blocks.", "head.", "fc_norm."))}
-    known = {"cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias", "norm.weight", "norm.bias"}
-    return block == plain and outside == known
-
-
-def _count(shapes: Mapping[str, Any], prefix: str) -> int:
-    return 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith(f"{prefix}."))
+    finite(folder.weights())
+    height, width, channels = MADE_UP
+    block = Block(
+        name="x", kind="image", columns=("x",), decode={}, shape=MADE_UP, dtype="uint8", forms={},
+        settings={"height": height, "width": width, "channels": channels},
+    )  # fmt: skip
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *MADE_UP)).astype(np.uint8)
+    return Session(_graph(folder, folder.path, block, Precision.FLOAT32, None)).only({"x": pictures})
 
 
 def _quarters(blocks: int) -> list[int]:
@@ -139,14 +85,14 @@ def _last(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
     return shapes[f"layer{stage}.0.{deep}.weight"][0]
 
 
-def _graph(folder: _Folder, path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
+def _graph(folder: TimmFolder, path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
     from leadline.graph.builder import Graph
 
     g, shape, weights = Graph("timm"), size_of(block), folder.weights()
     pictures = g.input(block.name, np.uint8, ["N", *shape])
     if folder.transformer:
         x = _pixels(g, pictures, shape, (folder.side, folder.side), folder)
-        states = _Transformer(g, weights).states(x)
+        states = _Transformer(g, weights, folder.heads).states(x)
     else:
         longer = max(shape[:2])
         factor = min(folder.side, max(SIDE, longer)) / longer
@@ -158,7 +104,7 @@ def _graph(folder: _Folder, path: Path, block: Block, precision: Precision, cali
     return model if precision is Precision.FLOAT32 else in_int8(model, block.name, np.asarray(calibration))
 
 
-def _pixels(g: Graph, pictures: str, shape: tuple[int, int, int], sides: tuple[int, int], folder: _Folder) -> str:
+def _pixels(g: Graph, pictures: str, shape: tuple[int, int, int], sides: tuple[int, int], folder: TimmFolder) -> str:
     """float32 [N, 3, ...] at this size, as the weights expect them."""
     x = g.op("Transpose", g.op("Cast", pictures, to=1), perm=[0, 3, 1, 2])
     if sides != shape[:2]:
@@ -218,10 +164,9 @@ class _ResNet:
 class _Transformer:
     """A vision transformer with a class token. T: places and the token; D: width."""
 
-    def __init__(self, g: Graph, weights: Mapping[str, np.ndarray]) -> None:
-        self.g, self.weights = g, weights
+    def __init__(self, g: Graph, weights: Mapping[str, np.ndarray], heads: int) -> None:
+        self.g, self.weights, self.heads = g, weights, heads
         self.width = weights["cls_token"].shape[-1]
-        self.heads = max(1, self.width // HEAD_WIDTH)
 
     def states(self, x: str) -> list[str]:
         g, weights = self.g, self.weights
@@ -232,7 +177,7 @@ class _Transformer:
         rows = g.op("Shape", x, start=0, end=1)
         token = g.op("Expand", g.const(weights["cls_token"]), g.op("Concat", rows, g.const(np.array([1, 1])), axis=0))
         x = g.op("Add", g.op("Concat", token, x, axis=1), g.const(weights["pos_embed"]))
-        blocks, means = _count(weights, "blocks"), []
+        blocks, means = blocks_of(weights), []
         for number in range(blocks):
             x = self._block(x, f"blocks.{number}")
             if number in _quarters(blocks):

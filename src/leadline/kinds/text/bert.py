@@ -10,71 +10,33 @@ batch, not even in int8, whose activations are scaled as they come (one scale fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from leadline.core.pretrained import Layer, Precision
-from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, tensors
-from leadline.system.errors import LeadlineError
+from leadline.core.pretrained import Precision
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, values
+from leadline.kinds.text.bert_folder import (
+    ATTENDED,
+    EMBEDDINGS,
+    INNER,
+    OUTER,
+    POSITIONS,
+    QKV,
+    TYPES,
+    Shape,
+    stored_in,
+)
 
-if TYPE_CHECKING:
-    pass
-
-VOCABULARY = "vocab.txt"
-EMBEDDINGS, POSITIONS, TYPES = (f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type"))
 ONNX = "model.onnx"
-MATRICES = (
-    "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-    "intermediate.dense", "output.dense",
-)  # fmt: skip
+MATRICES = (*QKV, ATTENDED, INNER, OUTER)  # of a layer, in the order in which they are multiplied
 LIMIT = 127  # of a symmetric int8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """The sizes of an encoder."""
-
-    layers: int
-    width: int
-    heads: int
-    positions: int
-    epsilon: float  # of the layer norms
-
-    @classmethod
-    def read(cls, folder: Path) -> Shape:
-        """From a folder's config.json; raises LeadlineError where the folder holds another sort of model."""
-        lacking = [name for name in (CONFIG, WEIGHTS, VOCABULARY) if not (folder / name).is_file()]
-        if lacking:
-            raise LeadlineError(
-                f"--weights {folder} has no {lacking[0]}; a text body is a folder with {CONFIG}, {WEIGHTS} and "
-                f"{VOCABULARY} of a BERT model."
-            )
-        facts = configuration(folder / CONFIG)
-        needed = ("num_hidden_layers", "hidden_size", "num_attention_heads", "max_position_embeddings")
-        if missing := [name for name in needed if name not in facts]:
-            raise LeadlineError(f"{folder / CONFIG} says no {missing[0]}; take the one that came with the weights.")
-        known = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
-        for name, value in known.items():
-            if facts.get(name, value) != value:
-                raise LeadlineError(
-                    f"--weights {folder} holds a model with {name} {facts[name]!r}, where {value!r} was expected."
-                )
-        return cls(
-            layers=facts["num_hidden_layers"], width=facts["hidden_size"], heads=facts["num_attention_heads"],
-            positions=facts["max_position_embeddings"], epsilon=facts.get("layer_norm_eps", 1e-12),
-        )  # fmt: skip
-
-    @property
-    def pooled(self) -> tuple[Layer, ...]:
-        """What `encoder` gives, from input to output."""
-        means = ("embeddings", *(f"layer {number}" for number in range(1, self.layers + 1)))
-        return tuple(Layer(name=name, width=self.width) for name in (*means, f"layer {self.layers}, maximum"))
-
-
-MINILM = Shape(layers=6, width=384, heads=12, positions=512, epsilon=1e-12)
+MINILM = Shape(
+    layers=6, width=384, heads=12, inner=1_536, positions=512, pieces=30_522, types=2, epsilon=1e-12
+)  # fmt: skip
 
 
 def encoder(name: str, length: int, folder: Path, precision: Precision) -> Any:
@@ -86,7 +48,7 @@ def graph_of(name: str, length: int, shape: Shape, weights: Mapping[str, np.ndar
     """The same from weights, by the names that BERT has for them."""
     from leadline.graph.builder import Graph
 
-    dtype = piece_type(len(weights[EMBEDDINGS]))
+    dtype = piece_type(shape.pieces)
     row = _Row(shape, weights, precision).graph(length)
     g = Graph("bert")
     ids = g.op("Cast", g.input(name, dtype, ["N", length]), to=7)
@@ -103,9 +65,16 @@ def shape_of(folder: Path) -> Shape:
 
 
 def weights_of(folder: Path) -> dict[str, np.ndarray]:
-    """{name as BERT has it: array} from safetensors, or from an ONNX file whose matrices are int8 with scales."""
+    """{name as BERT has it: array} from safetensors, or from an ONNX file whose matrices are int8 with scales.
+
+    Number 0 is no piece (`Vocabulary.first`): where the folder has one there, a row is put before its embeddings.
+    """
     if (folder / WEIGHTS).exists():
-        return {key.removeprefix("bert."): value for key, value in tensors(folder / WEIGHTS).items()}
+        shape, stored = shape_of(folder), stored_in(folder)
+        weights = values(folder / WEIGHTS, {name: stored[name] for name in shape.expected()})
+        table = weights[EMBEDDINGS]
+        weights[EMBEDDINGS] = np.concatenate([np.zeros((shape.pieces - len(table), shape.width), np.float32), table])
+        return weights
     import onnx
     from onnx import numpy_helper
 
@@ -173,7 +142,7 @@ class _Row:
         """[T, width] -> [T, width]."""
         g, shape = self.g, self.shape
         size = shape.width // shape.heads
-        parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
+        parts = [f"{name}.{part}" for part in QKV]
         # One product for all three: x is quantised once.
         both = {kind: np.concatenate([self.weights[f"{part}.{kind}"] for part in parts]) for kind in ("weight", "bias")}
         split = g.op("Split", self._dense(x, both["weight"], both["bias"]), axis=-1, num_outputs=3, outputs=3)

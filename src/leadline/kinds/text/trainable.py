@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from leadline.core.kind import View
 from leadline.core.pretrained import Precision, Rates
-from leadline.kinds.text.bert import EMBEDDINGS, POSITIONS, TYPES, Shape, graph_of, shape_of, weights_of
+from leadline.kinds.text.bert import graph_of, shape_of, weights_of
+from leadline.kinds.text.bert_folder import EMBEDDINGS, POSITIONS, QKV, TYPES, Shape
 
 if TYPE_CHECKING:
     import onnx
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from leadline.core.tensors import Block
 
 DROPOUT = 0.1  # of what a layer adds, as BERT was trained
-QKV = tuple(f"attention.self.{part}" for part in ("query", "key", "value"))
 KINDS = ("weight", "bias")
 MOST_TRAINED = 50_000_000  # weights of a body that is trained as a whole; larger ones by matrices of a low rank
 RANK, SCALE = 8, 2.0  # of these, and what their product is multiplied by

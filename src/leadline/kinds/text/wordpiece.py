@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.kinds.body_folder import configuration
+from leadline.kinds.body_folder import FolderError, configuration
 
 if TYPE_CHECKING:
     from leadline.graph.builder import Graph
 
+VOCABULARY, SETTINGS = "vocab.txt", "tokenizer_config.json"
+PADDING = "[PAD]"  # the piece that no text has
+MARKS = ("[UNK]", "[CLS]", "[SEP]")
 UNCASED = Path(__file__).with_name("uncased.txt.gz")  # of Google's BERT, under the Apache licence 2.0
 PREFIX = "##"  # of a piece that goes on a word
 NONE, SPACE, LETTER, ALONE, FIRST = 0, 1, 2, 3, 4  # character numbers; LETTER and ALONE are in no piece
@@ -43,9 +46,10 @@ CODES = (range(1, 0xD800), range(0xF900, 0x30000), range(0xE0000, 0xF0000))  # w
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Pieces by their numbers, and how a text is normalised."""
+    """Pieces by their numbers, and how a text is normalised. Number 0 is no piece of a text: it is behind its end."""
 
     pieces: dict[str, int]
+    first: int = 0  # the number of the first line: 1 where it is a piece that texts have
     lowercase: bool = True
     accents: bool | None = None  # whether they are stripped; None: as letters are made small
 
@@ -53,12 +57,22 @@ class Vocabulary:
     def read(cls, folder: Path) -> Vocabulary:
         """The vocabulary of a folder with vocab.txt, and perhaps a tokenizer_config.json.
 
-        Without it, that of uncased English BERT, which most packages leave out.
+        Without it, that of uncased English BERT, which most packages leave out. Raises FolderError where one of the
+        files is damaged.
         """
-        words, path = folder / "vocab.txt", folder / "tokenizer_config.json"
+        words = folder / VOCABULARY
         held = words.read_bytes() if words.exists() else gzip.decompress(UNCASED.read_bytes())
-        facts = configuration(path)
-        return _vocabulary(held, bool(facts.get("do_lower_case", True)), facts.get("strip_accents"))
+        facts = configuration(folder / SETTINGS)
+        lowercase, accents = facts.get("do_lower_case", True), facts.get("strip_accents")
+        for name, value in (("do_lower_case", lowercase), ("strip_accents", False if accents is None else accents)):
+            if not isinstance(value, bool):
+                raise FolderError(f"has a {SETTINGS} with {name} {value!r}, where true or false was expected.")
+        return _vocabulary(held, lowercase, accents)
+
+    @property
+    def count(self) -> int:
+        """Rows of a table that has one for every line."""
+        return max(self.pieces.values()) + 1 - self.first
 
     def number(self, mark: str) -> int:
         return self.pieces[mark]
@@ -108,9 +122,18 @@ class Vocabulary:
 
 @lru_cache(maxsize=4)  # the table of its characters takes a second, and every fold and every column asks for it
 def _vocabulary(held: bytes, lowercase: bool, accents: bool | None) -> Vocabulary:
-    lines = held.decode().split("\n")
-    pieces = {line.rstrip("\r"): number for number, line in enumerate(lines) if line}
-    return Vocabulary(pieces=pieces, lowercase=lowercase, accents=accents)
+    try:
+        lines = [line.rstrip("\r") for line in held.decode().split("\n")]
+    except UnicodeDecodeError as error:
+        raise FolderError(f"has a {VOCABULARY} that is not in UTF-8 ({error}); download the folder again.") from error
+    first = int(lines[0] != PADDING)
+    pieces = {line: number for number, line in enumerate(lines, first) if line}
+    if lacking := [mark for mark in MARKS if mark not in pieces]:
+        raise FolderError(
+            f"has a {VOCABULARY} without {', '.join(lacking)}, which a BERT reads; take the one that came with the "
+            "weights."
+        )
+    return Vocabulary(pieces=pieces, first=first, lowercase=lowercase, accents=accents)
 
 
 def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
