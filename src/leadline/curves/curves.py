@@ -20,7 +20,6 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.records import Side
 from leadline.curves.measure import (
     DRAWS,
-    FEWEST,
     SIZES,
     START_S,
     Allowance,
@@ -140,7 +139,7 @@ def learning_curves(
     # A frozen body has the states of most rows already; the others train on all rows as long as in the run, and twice.
     least = 2 * sum(max(0.0, fit_s[name] - START_S) for side, name in contenders.items() if side != Side.PRETRAINED)
     if least > allowance.left():
-        raise allowance.short(sum(sum(design.seconds[place].values()) for _, place in FEWEST))
+        raise allowance.short(least, known=False)
     made = _compared(data, contenders, measure(data, contenders, design, allowance, watch))
     _write(made)
     return made

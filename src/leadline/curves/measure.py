@@ -91,9 +91,14 @@ class Allowance:
         """The monotonic moment at which a training is ended."""
         return self.began + LATE * self.seconds
 
-    def short(self, needed: float) -> BudgetError:
-        """What is said where the budget has no room for the fewest points."""
-        return BudgetError(f"Learning curves of this run need about {math.ceil(needed)} s; give a larger --budget.")
+    def short(self, needed: float, known: bool = True) -> BudgetError:
+        """What is said where the budget has no room for the fewest points.
+
+        Args:
+            known: whether the seconds are an estimate, and not the least that it can be.
+        """
+        how = "about" if known else "more than"
+        return BudgetError(f"Learning curves of this run need {how} {math.ceil(needed)} s; give a larger --budget.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +122,14 @@ def measure(
     with closing(Idle()) as idle:
         points = _Points(data, contenders, design, idle, watch)
         for place, point in enumerate(FEWEST):
-            rest = sum(points.expected(each) for _, each in FEWEST[place:])
-            if points.ends_known and rest > allowance.end - time.monotonic() - points.judging_s:
-                raise allowance.short(allowance.seconds - allowance.left() + rest)
-            # The ends are trained twice: one that takes half of what is left leaves no room for the other.
-            until = allowance.end if points.ends_known else time.monotonic() + allowance.left() / 2
-            if not points.train(point, until):
-                raise allowance.short(max(2 * allowance.seconds, rest))
+            if not points.ends_known:  # they are trained twice: one that takes half of the time is too long
+                if not points.train(point, time.monotonic() + allowance.left() / 2):
+                    raise allowance.short(allowance.seconds, known=False)
+                continue
+            rest = points.judging_s + sum(points.expected(each) for _, each in FEWEST[place:])
+            needed = time.monotonic() - allowance.began + rest
+            if needed > LATE * allowance.seconds or not points.train(point, allowance.end):
+                raise allowance.short(max(needed, allowance.seconds))
         for wave in FURTHER:
             todo = [point for point in wave if point[0] < 2 or (0, point[1]) in points.answers]
             if sum(points.expected(place) for _, place in todo) <= allowance.left() - points.judging_s:
@@ -159,10 +165,8 @@ class _Points:
         return len(self.answers) * (self._judged_s or 0.0)
 
     def expected(self, place: int) -> float:
-        """Seconds of a point of this size: between those of the sizes around it, or by the run where none is known."""
+        """Seconds of a point of this size: between those of the sizes around it, where the ends are known."""
         sizes = self._design.sizes
-        if not self.ends_known:
-            return sum(self._design.seconds[place].values())
         known = sorted(self._took)
         took = np.interp(sizes[place], [sizes[each] for each in known], [self._took[each] for each in known])
         return float(took) + (self._judged_s or 0.0)
