@@ -136,8 +136,9 @@ def learning_curves(
     allowance = Allowance(began=began, seconds=data.settings.seconds if budget is None else seconds(str(budget)))
     fit_s = {str(each["name"]): float(each["fit_s"]) for each in best.values()}
     design = Design.of(len(split.train) + len(split.valid), len(data.store.task.classes), fit_s)
-    # A frozen body has the states of most rows already; the others train on all rows as long as in the run, and twice.
-    least = 2 * sum(max(0.0, fit_s[name] - START_S) for side, name in contenders.items() if side != Side.PRETRAINED)
+    # A body has the states of most rows already; the others train on all rows as long as in the run, and twice.
+    others = [fit_s[name] for side, name in contenders.items() if side != Side.PRETRAINED]
+    least = 2 * max(0.0, *(spent - START_S for spent in others))  # some of them side by side
     if least > allowance.left():
         raise allowance.short(least, known=False)
     made = _compared(data, contenders, measure(data, contenders, design, allowance, watch))
