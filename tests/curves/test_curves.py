@@ -166,5 +166,5 @@ def test_the_sentence_names_the_side_that_is_ahead(code: str, rows: float, start
 
 
 def test_the_command(run: ll.Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["curves", str(run.folder), "--budget", "1s"]) == 2
+    assert main(["curves", str(run.folder), "--budget", "1s", "--quiet"]) == 2
     assert capsys.readouterr().err.startswith("leadline: Learning curves of this run need more than ")

@@ -84,23 +84,22 @@ FAR = 0.25  # cost of a pixel of distance: of spots as good, the nearest is take
 
 
 def spots(labels: Sequence[Label], drawn: Sequence[Box]) -> tuple[list[Spot], float]:
-    """A spot for each label, among all signs of the labels and all else that is drawn; and the pixels they hide."""
+    """A spot for each label, among all signs of the labels and all else that is drawn; and what they cost together."""
     lines = _numbers(drawn)
     signs = [_numbers([other.sign for other in labels if other is not label]) for label in labels]
     chosen = [SPOTS[0]] * len(labels)
-    hidden = [0.0] * len(labels)
+    paid = [0.0] * len(labels)
     for round_ in range(ROUNDS):
         before = list(chosen)
         for place, label in enumerate(labels):
             known = range(len(labels) if round_ else place)  # the others have no spot yet
             names = [_box(labels[i], chosen[i]) for i in known if i != place]
             others = np.concatenate([lines, signs[place], _numbers(names)])
-            costs = [_cost(_box(label, spot), others) for spot in SPOTS]
-            best = int(np.argmin([cost + FAR * abs(spot.down - NEAR) for cost, spot in zip(costs, SPOTS, strict=True)]))
-            chosen[place], hidden[place] = SPOTS[best], costs[best]
+            costs = [_cost(_box(label, spot), others) + FAR * abs(spot.down - NEAR) for spot in SPOTS]
+            chosen[place], paid[place] = SPOTS[int(np.argmin(costs))], min(costs)
         if chosen == before:
             break
-    return chosen, sum(hidden)
+    return chosen, sum(paid)
 
 
 def _box(label: Label, spot: Spot) -> Box:

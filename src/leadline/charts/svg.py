@@ -20,6 +20,7 @@ from leadline.charts.labels import HEIGHT, LETTER, WIDTHS, Box, Label, Spot, spo
 __all__ = ["Axis", "Frame", "Mark", "Series", "bars", "cloud", "curves", "dot", "interval", "scale", "scatter", "shape"]
 
 NARROW = WIDTHS[0]  # pixels, the plot's width on a phone, for which labels must not collide
+APART = 8  # pixels from the end of an interval to the name of another one
 PHONE = 350  # pixels, the width of a phone without margins
 CELL = 176  # pixels, the width of a scale in a table, at least
 DASHES = ("", "7 4", "2 4", "11 4 2 4", "1 3", "14 5")
@@ -182,9 +183,9 @@ def scatter(marks: list[Mark], x: Axis, y: Axis, front: list[Mark], frame: Frame
     best: tuple[float, Axis, str] | None = None
     for axis in (x, x.longer((LETTER * longest + 13) / NARROW)):  # the last name has room to the right of its sign
         body, labels, drawn = _scattered(marks, axis, y, front)
-        found, hidden = spots(labels, drawn)
-        if best is None or hidden < best[0]:
-            best = hidden, axis, body + _named(labels, found)
+        found, cost = spots(labels, drawn)
+        if best is None or cost < best[0]:
+            best = cost, axis, body + _named(labels, found)
         if not best[0]:
             break
     assert best is not None
@@ -206,7 +207,7 @@ def _scattered(marks: list[Mark], x: Axis, y: Axis, front: list[Mark]) -> tuple[
         if mark.low is not None and mark.high is not None:
             low, high = down(y, mark.low), down(y, mark.high)
             lines.append(line(f"whisker {mark.family}", at, at, low, high))
-            drawn += Box.of_line(at, low, at, high)
+            drawn += Box.of_line(at, high - APART, at, low + APART)  # a name at its end would seem to be its own
         signs.append(shape(mark.family, f"{at:.2f}%", here, mark.title, mark.chosen))
         beyond = "" if y.holds(mark.y) else " ↓" if mark.y < y.low else " ↑"
         labels.append(Label(at, here, mark.name + beyond))

@@ -38,6 +38,8 @@ FEWEST = ((0, 0), (1, 0), (0, 4), (0, 2), (1, 2), (1, 4))
 FURTHER = (((0, 3), (1, 3)), ((0, 1), (1, 1)), tuple((2, place) for place in range(SIZES)))  # as there is time
 LEAST_SHARE = 0.5  # of the seconds of a training on all rows, however few: test rows are answered all the same
 START_S = 4.0  # seconds of a point beside the training of a contender: its process, its rows
+# Shares of the seconds left with which a training of the smallest or largest size is too long: each is trained twice.
+TOO_LONG = (0.75, 0.5)  # of the first, in which a process begins; of the others
 ROOM = 1.5  # times the expected seconds that a training is given
 LATE = 1.05  # times the budget at which a training is ended
 SMALLEST = 16  # labelled rows of the first point, and two of each class
@@ -122,8 +124,8 @@ def measure(
     with closing(Idle()) as idle:
         points = _Points(data, contenders, design, idle, watch)
         for place, point in enumerate(FEWEST):
-            if not points.ends_known:  # they are trained twice: one that takes half of the time is too long
-                if not points.train(point, time.monotonic() + allowance.left() / 2):
+            if not points.ends_known:
+                if not points.train(point, time.monotonic() + TOO_LONG[min(place, 1)] * allowance.left()):
                     raise allowance.short(allowance.seconds, known=False)
                 continue
             rest = points.judging_s + sum(points.expected(each) for _, each in FEWEST[place:])

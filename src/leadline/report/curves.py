@@ -67,7 +67,7 @@ def _chart(found: Mapping[str, Any], measure: Measure) -> str:
     frame = Frame(
         f"{title} over the number of labelled rows", ("labelled rows", title), (lambda x: f"{x:,.0f}", measure.text)
     )
-    return f"<figure>{curves(lines, across, Axis.over([y for _, y in points], pad=0.08), frame)}</figure>"
+    return f"<figure>{curves(lines, across, Axis.over([y for _, y in points], pad=0.12), frame)}</figure>"
 
 
 def _table(found: Mapping[str, Any], measure: Measure) -> str:
