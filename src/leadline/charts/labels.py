@@ -1,6 +1,6 @@
 """Where the names in a chart go: beside their signs, and not over another sign, a line or a name.
 
-Enters: signs and the boxes of all that is drawn. Leaves: a spot for each name. A chart stretches, so what overlaps is
+Enters: signs and the boxes of the other marks. Leaves: a spot for each name. A chart stretches, so what overlaps is
 counted at the width of a phone, of a column and of a page; each name takes the spot around its sign where least does.
 
     >>> near = [Label(50.0, 100.0, "cnn"), Label(54.0, 100.0, "linear")]
@@ -84,7 +84,7 @@ FAR = 0.25  # cost of a pixel of distance: of spots as good, the nearest is take
 
 
 def spots(labels: Sequence[Label], drawn: Sequence[Box]) -> tuple[list[Spot], float]:
-    """A spot for each label, among all signs of the labels and all else that is drawn; and what they cost together."""
+    """A spot for each label, among all signs of the labels and the other marks; and what they cost together."""
     lines = _numbers(drawn)
     signs = [_numbers([other.sign for other in labels if other is not label]) for label in labels]
     chosen = [SPOTS[0]] * len(labels)

@@ -193,7 +193,7 @@ def scatter(marks: list[Mark], x: Axis, y: Axis, front: list[Mark], frame: Frame
 
 
 def _scattered(marks: list[Mark], x: Axis, y: Axis, front: list[Mark]) -> tuple[str, list[Label], list[Box]]:
-    """What is drawn of the points, their names, and the boxes of all lines."""
+    """The marks of the points, their names, and the boxes of all lines."""
     lines: list[str] = []
     drawn: list[Box] = []
     for one, other in zip(front, front[1:], strict=False):

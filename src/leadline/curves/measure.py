@@ -94,7 +94,7 @@ class Allowance:
         return self.began + LATE * self.seconds
 
     def short(self, needed: float, known: bool = True) -> BudgetError:
-        """What is said where the budget has no room for the fewest points.
+        """The error where the budget has no room for the fewest points.
 
         Args:
             known: whether the seconds are an estimate, and not the least that it can be.
