@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -41,6 +42,12 @@ def _lines(page: str, width: float) -> Iterator[Rectangle]:
 
 def _over(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
+
+
+def _away(name: Rectangle, sign: Rectangle) -> float:
+    """Pixels from a name to the middle of a sign."""
+    (left, right, top, bottom), x, y = name, (sign[0] + sign[1]) / 2, (sign[2] + sign[3]) / 2
+    return math.hypot(max(left - x, x - right, 0.0), max(top - y, y - bottom, 0.0))
 
 
 def _hidden(page: str, width: float) -> list[str]:
@@ -117,3 +124,17 @@ def test_a_name_of_a_line_is_beside_its_sign_and_not_on_a_line() -> None:
 def test_numbers_of_a_scale_do_not_run_together_on_a_phone(low: float, high: float, digits: int) -> None:
     found = list(_texts(scale(Axis(low, high), lambda value: f"{value:.{digits}f}"), "tick", 182))
     assert found and not any(_over(a, b) for (_, a), (_, b) in combinations(found, 2))
+
+
+def test_a_name_is_nearer_to_its_own_sign_than_to_another() -> None:
+    lines = [
+        Series("pretrained", "deep", [(16.0, 3.7), (72.0, 1.33), (320.0, 1.2)]),
+        Series("linear", "classical", [(16.0, 3.8), (72.0, 1.55), (320.0, 1.34)]),
+    ]
+    page = curves(lines, Axis.over([16.0, 320.0], log=True), Axis.over([1.2, 3.8], pad=0.08), FRAME)
+    for width in (280, 440, 780):
+        (square,) = (box for box in _signs(page, width) if box[1] - box[0] < 10.5)
+        (disc,) = (box for box in _signs(page, width) if box[1] - box[0] > 10.5)
+        names = dict(_texts(page, "label", width))
+        assert _away(names["linear"], square) < _away(names["linear"], disc)
+        assert _away(names["pretrained"], disc) < _away(names["pretrained"], square)

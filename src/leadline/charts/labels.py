@@ -23,6 +23,7 @@ WIDTHS = (270, 440, 780)  # pixels of a plot: on a phone, one of a pair, alone o
 ASCENT, DESCENT, MARGIN = 10, 3, 2  # pixels of a name above and below its line, and around what is drawn
 SIGN = 7  # pixels from the middle of a sign to its edge
 OUTSIDE = 10.0  # times that a name outside of the chart is worse than one over something
+CONFUSED, CLEAR = 8.0, 2.0  # cost of a pixel that another sign is nearer; pixels by which its own should be nearer
 OVER_SIGN = 6.0  # times that a hidden sign is worse than a hidden line
 ROUNDS = 3  # in which every name is placed again among all the others
 
@@ -95,7 +96,11 @@ def spots(labels: Sequence[Label], drawn: Sequence[Box]) -> tuple[list[Spot], fl
             known = range(len(labels) if round_ else place)  # the others have no spot yet
             names = [_box(labels[i], chosen[i]) for i in known if i != place]
             others = np.concatenate([lines, signs[place], _numbers(names)])
-            costs = [_cost(_box(label, spot), others) + FAR * abs(spot.down - NEAR) for spot in SPOTS]
+            boxes = [_box(label, spot) for spot in SPOTS]
+            costs = [
+                _cost(box, others) + _confused(box, label, labels) + FAR * abs(spot.down - NEAR)
+                for box, spot in zip(boxes, SPOTS, strict=True)
+            ]
             chosen[place], paid[place] = SPOTS[int(np.argmin(costs))], min(costs)
         if chosen == before:
             break
@@ -108,6 +113,22 @@ def _box(label: Label, spot: Spot) -> Box:
     start = spot.right - {"": 0.0, "mid": wide / 2, "end": wide}[spot.anchor]
     line = label.down + spot.down
     return Box(label.at, label.at, line - ASCENT, line + DESCENT, start, start + wide, 2.0)
+
+
+def _confused(box: Box, label: Label, labels: Sequence[Label]) -> float:
+    """How much nearer a name is to the sign of another label than to its own, at all widths together."""
+    found = 0.0
+    for width in WIDTHS:
+        own, *others = (_distance(box, each, width) for each in (label, *(o for o in labels if o is not label)))
+        found += max(0.0, own + CLEAR - min(others, default=1e9))
+    return CONFUSED * found
+
+
+def _distance(box: Box, label: Label, width: float) -> float:
+    """Pixels from a name to the middle of a sign."""
+    at = label.at * width / 100
+    across = max(box.left * width / 100 + box.before - at, at - box.right * width / 100 - box.behind, 0.0)
+    return float(np.hypot(across, max(box.top - label.down, label.down - box.bottom, 0.0)))
 
 
 def _numbers(boxes: Sequence[Box]) -> np.ndarray:

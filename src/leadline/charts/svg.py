@@ -147,14 +147,14 @@ def down(axis: Axis, value: float) -> float:
     return HEIGHT * (1 - axis.at(value) / 100)
 
 
-def plot(x: Axis, y: Axis, body: str, frame: Frame) -> str:
-    """Axes, grid and their words around `body`."""
+def plot(x: Axis, y: Axis, body: str, frame: Frame, most: float = math.inf) -> str:
+    """Axes, grid and their words around `body`; `most` is the last number across that has a tick."""
     parts, widest = [], 4
     for value in y.ticks(5):
         words, at = frame.words[1](value), down(y, value)
         widest = max(widest, len(words))
         parts.append(line("grid", 0, 100, at, at) + text("tick end", 0, at + 4, words, -10))
-    for value, words in _fitting(x, x.ticks(4), frame.words[0], NARROW):
+    for value, words in _fitting(x, [v for v in x.ticks(4) if v <= most], frame.words[0], NARROW):
         at = x.at(value)
         parts.append(line("grid", at, at, HEIGHT, HEIGHT + 5) + text("tick mid", at, HEIGHT + 20, words))
     gutter = LETTER * widest + 14
@@ -179,17 +179,24 @@ def _fitting(
 
 def scatter(marks: list[Mark], x: Axis, y: Axis, front: list[Mark], frame: Frame) -> str:
     """Named points with their intervals, and the line of those that no other point beats on both counts."""
-    longest = max(len(mark.name) for mark in marks)
+    return _roomy(lambda axis: _scattered(marks, axis, y, front), x, [mark.name for mark in marks], y, frame)
+
+
+def _roomy(
+    made: Callable[[Axis], tuple[str, list[Label], list[Box]]], x: Axis, names: list[str], y: Axis, frame: Frame
+) -> str:  # fmt: skip
+    """The chart, with room for the last name to the right of its sign where that helps."""
+    longest = max(map(len, names))
     best: tuple[float, Axis, str] | None = None
-    for axis in (x, x.longer((LETTER * longest + 13) / NARROW)):  # the last name has room to the right of its sign
-        body, labels, drawn = _scattered(marks, axis, y, front)
+    for axis in (x, x.longer((LETTER * longest + 13) / NARROW)):
+        body, labels, drawn = made(axis)
         found, cost = spots(labels, drawn)
         if best is None or cost < best[0]:
             best = cost, axis, body + _named(labels, found)
         if not best[0]:
             break
     assert best is not None
-    return plot(best[1], y, best[2], frame)
+    return plot(best[1], y, best[2], frame, most=x.high)
 
 
 def _scattered(marks: list[Mark], x: Axis, y: Axis, front: list[Mark]) -> tuple[str, list[Label], list[Box]]:
@@ -227,8 +234,18 @@ def curves(lines: list[Series], x: Axis, y: Axis, frame: Frame, agree: bool = Fa
 
     `agree` draws the line on which both axes, which are then of one scale, say the same.
     """
-    body = [line("agree", 0, 100, HEIGHT, 0)] if agree else []
-    drawn = Box.of_line(0, HEIGHT, 100, 0) if agree else []
+    if agree:
+        body, labels, drawn = _lined(lines, x, y)
+        body = line("agree", 0, 100, HEIGHT, 0) + body
+        drawn += Box.of_line(0, HEIGHT, 100, 0)
+        return plot(x, y, body + _named(labels, spots(labels, drawn)[0]), frame)
+    return _roomy(lambda axis: _lined(lines, axis, y), x, [one.name for one in lines], y, frame)
+
+
+def _lined(lines: list[Series], x: Axis, y: Axis) -> tuple[str, list[Label], list[Box]]:
+    """The marks of lines, their names, and the boxes of all that they cross."""
+    body: list[str] = []
+    drawn: list[Box] = []
     dashed: list[str] = []
     signs: list[str] = []
     labels: list[Label] = []
@@ -254,7 +271,7 @@ def curves(lines: list[Series], x: Axis, y: Axis, frame: Frame, agree: bool = Fa
             ]
         signs.append(shape(one.family, f"{at:.2f}%", here, chosen=one.tried and one.chosen))
         labels.append(Label(at, here, one.name))
-    return plot(x, y, "".join(body + signs) + _named(labels, spots(labels, drawn)[0]), frame)
+    return "".join(body + signs), labels, drawn
 
 
 def dot(axis: Axis, mark: Mark) -> str:
