@@ -18,6 +18,8 @@ from PIL import Image
 
 import leadline as ll
 from leadline.cli.commands import main
+from leadline.race.history import ContenderRecord
+from leadline.rerun import Replay, _other_weights
 from leadline.system.errors import LeadlineError
 from leadline.system.lock import holder
 
@@ -168,3 +170,21 @@ def test_a_run_begun_anew_says_that_it_could_go_on(pictures: Path, tmp_path: Pat
     (tmp_path / ".mine.partial-4194303").mkdir()
     run = ll.fit(pictures, out=tmp_path / "mine", only="linear", budget="15s")
     assert any("was killed: leadline resume" in said for said in run.result["warnings"])
+
+
+def test_a_replay_with_other_weights_names_them(tmp_path: Path) -> None:
+    def record(digest: str) -> ContenderRecord:
+        bodies = [{"name": "bert mine", "digest": digest}]
+        return ContenderRecord(seconds=1.0, threads=1, facts={"digest": "a", "transfer": {"bodies": bodies}})
+
+    then, now = record("7f5d0e7e5c4e"), record("cd911c92958f")
+    assert (
+        _other_weights({"pretrained": then, "linear": ContenderRecord(seconds=1.0, threads=1)}, {"pretrained": then})
+        == ()
+    )
+    weights = _other_weights({"pretrained": then, "finetuned": then}, {"pretrained": now, "finetuned": now})
+    run = ll.Run(folder=tmp_path, verdict=None, result={})  # type: ignore[arg-type]
+    said = str(Replay(run=run, contenders={"pretrained": True}, model=False, elsewhere=(), weights=weights))
+    assert said.endswith(
+        "The weights have changed since the run, of bert mine (digest 7f5d0e7e then, cd911c92 now); give those of then."
+    )

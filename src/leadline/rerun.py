@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from leadline.system.errors import OutputError, SourceError
 from leadline.system.lock import Lock
 from leadline.system.os_errors import spoken
 from leadline.system.resources import machine, versions
+from leadline.system.text import enumerated
 
 
 def resume(
@@ -75,6 +76,7 @@ class Replay:
     contenders: dict[str, bool]  # whether what it learned is the same
     model: bool | None  # whether the shipped file is the same; None where the run ships none
     elsewhere: tuple[str, ...]  # what differs between the two machines, and what they run
+    weights: tuple[str, ...] = ()  # bodies whose weights are not those of the run, and both digests
 
     @property
     def same(self) -> bool:
@@ -84,6 +86,8 @@ class Replay:
         words = {True: "the same bytes", False: "NOT the same bytes", None: "none was shipped"}
         rows = {**self.contenders, "model.onnx": self.model}
         lines = [f"{name:12} {words[same]}" for name, same in rows.items()]
+        if self.weights and not self.same:
+            lines.append(f"The weights have changed since the run, of {enumerated(self.weights)}; give those of then.")
         if self.elsewhere and not self.same:
             lines.append(f"The same bytes are promised on the same machine; here differ: {', '.join(self.elsewhere)}.")
         return "\n".join(lines)
@@ -143,7 +147,20 @@ def replay(
         elsewhere=tuple(
             f"{name} {there.get(name)}, not {here.get(name)}" for name in here if here[name] != there.get(name)
         ),
+        weights=_other_weights(past.records, after),
     )
+
+
+def _other_weights(before: Mapping[str, ContenderRecord], after: Mapping[str, ContenderRecord]) -> tuple[str, ...]:
+    """Bodies that contenders read in both runs, where the digest of the weights differs."""
+    found = dict[str, None]()
+    for name, record in before.items():
+        bodies = record.facts.get("transfer", {}).get("bodies", [])
+        now = after[name].facts.get("transfer", {}).get("bodies", []) if name in after else []
+        for old, new in zip(bodies, now, strict=False):
+            if old["digest"] != new["digest"]:
+                found[f"{new['name']} (digest {old['digest'][:8]} then, {new['digest'][:8]} now)"] = None
+    return tuple(found)
 
 
 def _killed(run: Path, newest: bool) -> Path:

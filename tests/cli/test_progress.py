@@ -176,3 +176,10 @@ def test_the_verdict_is_four_lines(table: str, capsys: pytest.CaptureFixture[str
     assert lines[2:] == ["model   run/model.onnx", lines[3]] and re.fullmatch(
         r"report  run/report.html   \(\d+ s of 1 s\)", lines[3]
     )
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(1, "1 pass of every network"), (3, "3 passes of every network")])
+def test_the_length_of_a_run_by_epochs(epochs: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Terminal() as terminal:
+        terminal.take({**EVENTS[0], "budget_s": None, "epochs": epochs})
+    assert f"houses: {said} for everything" in capsys.readouterr().out

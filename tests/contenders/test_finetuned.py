@@ -171,7 +171,8 @@ def test_it_races_on_one_text_with_a_body_alone(prepare: Any, messages: Any, sto
     two = messages(240).with_columns(other=pl.col("text").reverse())
     texts = prepare(two, target="label", weights=str(tiny_bert)).store
     assert "finetuned" not in eligible_contenders(texts, None)
-    with pytest.raises(LeadlineError, match="--only finetuned trains one body further, and these columns have 2"):
+    says = "these columns have 2: bert tiny reads 'text' and bert tiny reads 'other'; keep those of one, as with"
+    with pytest.raises(LeadlineError, match=f"--only finetuned trains one body further, and {says} --drop other"):
         eligible_contenders(texts, "finetuned")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,9 +14,11 @@ import pytest
 
 import leadline as ll
 from leadline.cli.commands import main
-from leadline.curves import curves as curves_module
+from leadline.core.records import Side
+from leadline.curves import measure as measure_module
 from leadline.curves.curves import sentence
-from leadline.curves.measure import Design, _order
+from leadline.curves.measure import DRAWS, SIZES, Allowance, Design, Measured, _order, measure
+from leadline.report.curves import render
 from leadline.stats.worth import Distance
 
 
@@ -32,12 +37,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ll.Run:
 def test_curves_are_measured_written_and_shown(run: ll.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     labelled = run.result["rows"]["train"] + run.result["rows"]["valid"]
     each = {"linear": 6.0, "mlp": 6.0}
-    design = Design(sizes=(40, labelled), draws=1, seconds=(each, each))
-    monkeypatch.setattr(curves_module.Design, "of", lambda *_: design)
+    monkeypatch.setattr(Design, "of", lambda *_: Design(sizes=(40, labelled), seconds=(each, each)))
+    for name, value in {"SIZES": 2, "DRAWS": 1, "FEWEST": ((0, 0), (0, 1)), "FURTHER": ()}.items():
+        monkeypatch.setattr(measure_module, name, value)
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     said: list[str] = []
-    found = ll.learning_curves(run, watch=said.append)
-    assert said == ["40 labelled rows, draw 1 of 1", f"{labelled} labelled rows, draw 1 of 1"]
+    found = ll.learning_curves(run, budget="60s", watch=said.append)
+    assert said == ["40 labelled rows, draw 1", f"{labelled} labelled rows, draw 1"]
     assert {curve.side: curve.contender for curve in found.curves} == {"scratch": "mlp", "classical": "linear"}
     assert [point.rows for point in found.curves[0].points] == [40, labelled]
     assert found.evaluations == 4 and [(each.first, each.second) for each in found.worth] == [("scratch", "classical")]
@@ -52,27 +58,83 @@ def test_curves_are_measured_written_and_shown(run: ll.Run, monkeypatch: pytest.
 
 def test_too_little_is_one_sentence(run: ll.Run, tmp_path: Path) -> None:
     with pytest.raises(
-        ll.BudgetError, match=r"^Learning curves of this run need about \d+ s; give a larger --budget\.$"
+        ll.BudgetError, match=r"^Learning curves of this run need more than \d+ s; give a larger --budget\.$"
     ):
-        ll.learning_curves(run, budget="20s")
+        ll.learning_curves(run, budget="1s")
     with pytest.raises(ll.BudgetError, match="labelled rows"):
-        Design.of(40, 2, {"linear": 1.0}, 600.0)
+        Design.of(40, 2, {"linear": 1.0})
     rows = pl.read_csv(run.folder.parent / "rows.csv")
     alone = ll.fit(rows, target="y", only="linear", budget="5s", out=tmp_path / "alone")
     with pytest.raises(ll.LeadlineError, match=r"finished with linear \(classical\)"):
         ll.learning_curves(alone, rows)
 
 
-def test_a_longer_budget_has_more_points() -> None:
-    spent = {"cnn": 20.0, "linear": 2.0}
-    found = {seconds: Design.of(5000, 2, spent, seconds) for seconds in (140, 200, 250, 600)}
-    assert [(each.draws, len(each.sizes)) for each in found.values()] == [(2, 3), (2, 4), (2, 5), (3, 5)]
-    for seconds, each in found.items():
-        assert each.sizes[0] == 156 and each.sizes[-1] == 5000
-        assert each.draws * sum(sum(one.values()) for one in each.seconds) <= seconds
-        assert each.seconds[0]["cnn"] == pytest.approx(14.0) and each.seconds[-1]["cnn"] == pytest.approx(24.0)
-    with pytest.raises(ll.BudgetError, match="need about"):
-        Design.of(5000, 2, spent, 80.0)
+class _Clock:
+    """Trainings that take the seconds they are said to take, of a clock that only they move."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, start_s: float, rows_s: float) -> None:
+        self.now, self.start_s, self.rows_s = 1000.0, start_s, rows_s
+        fake = SimpleNamespace(monotonic=lambda: self.now, perf_counter=time.perf_counter)
+        monkeypatch.setattr(measure_module, "time", fake)
+        monkeypatch.setattr(measure_module, "_nested", lambda data, sizes, seed: iter(sizes))
+        monkeypatch.setattr(measure_module, "_point", self._point)
+
+    def _point(self, data: Any, size: int, given: Any, seed: int, until: float, idle: Any) -> Any:
+        ends = self.now + self.start_s + 0.5 + self.rows_s * size
+        self.start_s = 0.0  # a process begins once
+        self.now = min(ends, until)
+        return None if ends > until else {name: (np.zeros(10), False) for name in ("body", "linear")}
+
+    def measured(self, seconds: float) -> Measured:
+        data: Any = SimpleNamespace(
+            settings=SimpleNamespace(seed=0), labels=lambda part: np.ones(10),
+            store=SimpleNamespace(task=SimpleNamespace(metric="rmse")),
+        )  # fmt: skip
+        design = Design.of(320, 0, {"body": 4.0, "linear": 1.7})
+        allowance = Allowance(began=self.now, seconds=seconds)
+        return measure(data, {Side.PRETRAINED: "body", Side.CLASSICAL: "linear"}, design, allowance, lambda said: None)
+
+
+@pytest.mark.parametrize("rows_s", [0.001, 0.02, 0.1])
+@pytest.mark.parametrize("start_s", [0.0, 3.0])
+def test_the_budget_is_used_and_not_overrun(start_s: float, rows_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = Design.of(320, 0, {"body": 4.0}).sizes
+    whole = start_s + DRAWS * sum(0.5 + rows_s * size for size in sizes)
+    fewest = start_s + 2 * sum(0.5 + rows_s * sizes[place] for place in (0, 2, 4))
+    for seconds in np.geomspace(0.2 * fewest, 2 * whole, 25):
+        clock = _Clock(monkeypatch, start_s, rows_s)
+        began = clock.now
+        try:
+            found = clock.measured(seconds)
+        except ll.BudgetError as error:
+            assert "more than" in str(error) or int(str(error).split()[7]) == pytest.approx(fewest, rel=0.5, abs=1)
+            assert seconds < 1.3 * fewest + start_s, "refused although there was time"
+            assert clock.now - began <= 1.1 * seconds
+            continue
+        curve = found.curves[Side.PRETRAINED]
+        assert clock.now - began <= 1.1 * seconds
+        assert found.draws >= 2 and len(curve.sizes) >= 3 and curve.sizes[0] == 16 and curve.sizes[-1] == 320
+        assert all(len(draws) == found.draws for draws in curve.answers)
+        if seconds > 1.15 * whole:
+            assert (len(curve.sizes), found.draws, found.all_s) == (SIZES, DRAWS, None)
+        else:
+            assert found.all_s is None or found.all_s == pytest.approx(whole, rel=0.6)
+
+
+def _page(task: str, metric: str) -> str:
+    points = [{"rows": rows, "scores": scores} for rows, scores in ((16, [3.1, 4.2]), (320, [1.195, 1.195]))]
+    curves = [{"side": "pretrained", "contender": "body", "points": points}]
+    found = {"title": "rows", "task": task, "metric": metric, "labelled": 320, "test": 80, "evaluations": 4}
+    return render({**found, "curves": curves, "worth": [], "notes": []})
+
+
+def test_the_page_states_no_range_of_draws_that_share_all_rows() -> None:
+    page = _page("regression", "rmse")
+    assert "3.10 to 4.20" in page and "1.20 to 1.20" not in page and "1.195 to" not in page
+    assert "lowest and the highest score of the draws, not an interval" in page
+    assert "All draws of 320 rows are the same rows" in page
+    assert "class" not in page.split("Each point is")[1].split("</p>")[0]
+    assert "every class with its share" in _page("multiclass", "log loss")
 
 
 def test_every_beginning_of_the_order_has_the_shares_of_the_classes() -> None:
@@ -104,5 +166,5 @@ def test_the_sentence_names_the_side_that_is_ahead(code: str, rows: float, start
 
 
 def test_the_command(run: ll.Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["curves", str(run.folder), "--budget", "20s"]) == 2
-    assert capsys.readouterr().err.startswith("leadline: Learning curves of this run need about ")
+    assert main(["curves", str(run.folder), "--budget", "1s", "--quiet"]) == 2
+    assert capsys.readouterr().err.startswith("leadline: Learning curves of this run need more than ")

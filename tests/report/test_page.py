@@ -641,3 +641,37 @@ def test_advice_on_time_fits_how_the_run_was_started() -> None:
     assert "A larger budget: cnn had too little time" in words(render(made, frame, shown))
     passes = words(render(made | {"epochs": 3, "budget_s": None}, frame, shown))
     assert "More passes: cnn had too little time" in passes and "A larger budget" not in passes
+
+
+def test_fits_that_a_search_compared_are_no_line_and_the_sign_is_at_the_one_that_was_kept() -> None:
+    tried = [[1.65, 1, 1.31], [1.66, 2, 1.41], [1.67, 3, 1.50]]
+    trained = [[1.0, 1, 1.9], [2.0, 2, 1.2], [3.0, 3, 1.4]]
+    made = {
+        "metric": "rmse", "higher_is_better": False, "task": "regression",
+        "contenders": [
+            contender("linear", "classical", 1.34, 0.1, valid_score=1.31, curve=tried),
+            contender("mlp", "deep", 1.30, 0.1, valid_score=1.2, curve=trained),
+        ],
+    }  # fmt: skip
+    section = render(made, pl.DataFrame(), []).split('id="learning"')[1].split("</section>")[0]
+    assert section.count('class="tried classical"') == 3 and section.count("<polyline") == 1
+    (square,) = re.findall(r'<rect class="mark classical" x="([\d.]+)%" y="([\d.]+)"', section)
+    (disc,) = re.findall(r'<circle class="mark deep" cx="([\d.]+)%" cy="([\d.]+)"', section)
+    assert float(square[0]) / float(disc[0]) == pytest.approx(1.65 / 2.0, abs=0.01)
+    dots = re.findall(r'class="tried classical" cx="[\d.]+%" cy="([\d.]+)"', section)
+    assert float(square[1]) + 5 == pytest.approx(float(dots[0]), abs=0.1), "lower is better, and is lower on the page"
+    assert "Each sign is at the score of the model that was kept." in section and "no line joins them" in section
+
+
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        (1, "the budget left none for c0."),
+        (3, "the budget left none for c0, c1 and c2."),
+        (5, "the budget left none for c0, c1, c2 and 2 more."),
+    ],
+)
+def test_several_are_listed_as_a_sentence_lists_them(late: int, said: str) -> None:
+    skipped = [contender(f"c{i}", "deep", None, status="skipped", code="no_time") for i in range(late)]
+    made = {"contenders": [contender("linear", "classical", 0.9, 0.1), *skipped]}
+    assert said in re.sub("<[^>]+>", "", render(made, pl.DataFrame(), []))

@@ -38,6 +38,12 @@ def test_what_int8_costs_is_said_where_it_is_much(gain: float, precision: str, s
     page = _page(
         pretrained={**FROZEN, "bodies": [{**BODY, "precision": precision}], "int8_gain": gain, "int8_rows": 256}
     )
-    assert "On 256 of the valid rows, int8 changes the score by" in page
+    assert "On 256 of the valid rows, the score with int8 is" in page
     assert (says is None) == ("more than half a point" not in page)
     assert says is None or says in page
+
+
+def test_what_int8_changes_is_said_as_better_or_worse() -> None:
+    for gain, said in ((0.1645, "better by 16"), (-0.004, "worse by 0.4"), (0.0, "the same.")):
+        page = _page(pretrained={**FROZEN, "int8_gain": gain, "int8_rows": 64})
+        assert f"On 64 of the valid rows, the score with int8 is {said}" in page

@@ -195,6 +195,7 @@ def test_a_lower_error_is_better() -> None:
     made = judge(_rival("mlp", 9.0), _rival("boosting", 10.0), gap, METRICS["rmse"], Trial(rows=1_000))
     assert made.answer == "deep" and made.gap == pytest.approx(1.0) and made.region == pytest.approx(10 * RELATIVE)
     assert "of rmse" in made.why and "points" not in made.why
+    assert made.why.endswith("counted so that more is better).")
 
 
 def test_unsure_by_error_ships_the_lower_valid_error() -> None:

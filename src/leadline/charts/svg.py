@@ -15,12 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from leadline.charts.format import Measure, esc
+from leadline.charts.labels import HEIGHT, LETTER, WIDTHS, Box, Label, Spot, spots
 
 __all__ = ["Axis", "Frame", "Mark", "Series", "bars", "cloud", "curves", "dot", "interval", "scale", "scatter", "shape"]
 
-LETTER = 6.6  # pixels, the mean width of a character in a label
-HEIGHT = 280  # pixels, of a chart with two axes
-NARROW = 300  # pixels, the plot's width on a phone, for which labels must not collide
+NARROW = WIDTHS[0]  # pixels, the plot's width on a phone, for which labels must not collide
+APART = 8  # pixels from the end of an interval to the name of another one
+PHONE = 350  # pixels, the width of a phone without margins
+CELL = 176  # pixels, the width of a scale in a table, at least
 DASHES = ("", "7 4", "2 4", "11 4 2 4", "1 3", "14 5")
 
 
@@ -53,6 +55,12 @@ class Axis:
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         here = math.log(max(value, 1e-300)) if self.log else value
         return 100.0 * (here - low) / (high - low)
+
+    def longer(self, share: float) -> Axis:
+        """The axis with so much more of its length at the high end."""
+        if self.log:
+            return Axis(self.low, self.high * (self.high / self.low) ** share, True)
+        return Axis(self.low, self.high + (self.high - self.low) * share)
 
     def holds(self, value: float) -> bool:
         """Whether a value lies on the axis."""
@@ -99,12 +107,17 @@ class Mark:
 
 @dataclass(frozen=True)
 class Series:
-    """A named line."""
+    """A named line; its sign is at its end, or where `sign` says.
+
+    tried: the points are fits that a search compared, which no line joins.
+    """
 
     name: str
     family: str
     points: list[tuple[float, float]]
     chosen: bool = False
+    sign: tuple[float, float] | None = None
+    tried: bool = False
 
 
 def line(css: str, x1: float, x2: float, y1: float, y2: float) -> str:
@@ -134,14 +147,14 @@ def down(axis: Axis, value: float) -> float:
     return HEIGHT * (1 - axis.at(value) / 100)
 
 
-def plot(x: Axis, y: Axis, body: str, frame: Frame) -> str:
-    """Axes, grid and their words around `body`."""
+def plot(x: Axis, y: Axis, body: str, frame: Frame, most: float = math.inf) -> str:
+    """Axes, grid and their words around `body`; `most` is the last number across that has a tick."""
     parts, widest = [], 4
     for value in y.ticks(5):
         words, at = frame.words[1](value), down(y, value)
         widest = max(widest, len(words))
         parts.append(line("grid", 0, 100, at, at) + text("tick end", 0, at + 4, words, -10))
-    for value, words in _fitting(x, frame.words[0]):
+    for value, words in _fitting(x, [v for v in x.ticks(4) if v <= most], frame.words[0], NARROW):
         at = x.at(value)
         parts.append(line("grid", at, at, HEIGHT, HEIGHT + 5) + text("tick mid", at, HEIGHT + 20, words))
     gutter = LETTER * widest + 14
@@ -153,65 +166,112 @@ def plot(x: Axis, y: Axis, body: str, frame: Frame) -> str:
     )
 
 
-def _fitting(axis: Axis, words: Callable[[float], str]) -> list[tuple[float, str]]:
-    """As many ticks, with their words, as stand side by side on a phone."""
-    found = [(value, words(value)) for value in axis.ticks(4)]
-    room = 0.85 * NARROW / (LETTER * max((len(w) for _, w in found), default=1) + 8)
-    return found[:: max(1, math.ceil(len(found) / max(1.0, room)))]
+def _fitting(
+    axis: Axis, ticks: Sequence[float], words: Callable[[float], str], width: float
+) -> list[tuple[float, str]]:  # fmt: skip
+    """As many ticks, with their words, as stand side by side in so many pixels; zero is one of them where it was."""
+    found = [(value, words(value)) for value in ticks]
+    gaps = [width * (axis.at(b) - axis.at(a)) / 100 for a, b in zip(ticks, ticks[1:], strict=False)]
+    needed = LETTER * max((len(w) for _, w in found), default=1) + 8
+    stride = max(1, math.ceil(needed / max(min(gaps, default=width), 1.0)))
+    return found[ticks.index(0.0) % stride if 0.0 in ticks else 0 :: stride]
 
 
 def scatter(marks: list[Mark], x: Axis, y: Axis, front: list[Mark], frame: Frame) -> str:
     """Named points with their intervals, and the line of those that no other point beats on both counts."""
-    body: list[str] = []
+    return _roomy(lambda axis: _scattered(marks, axis, y, front), x, [mark.name for mark in marks], y, frame)
+
+
+def _roomy(
+    made: Callable[[Axis], tuple[str, list[Label], list[Box]]], x: Axis, names: list[str], y: Axis, frame: Frame
+) -> str:  # fmt: skip
+    """The chart, with room for the last name to the right of its sign where that helps."""
+    longest = max(map(len, names))
+    best: tuple[float, Axis, str] | None = None
+    for axis in (x, x.longer((LETTER * longest + 13) / NARROW)):
+        body, labels, drawn = made(axis)
+        found, cost = spots(labels, drawn)
+        if best is None or cost < best[0]:
+            best = cost, axis, body + _named(labels, found)
+        if not best[0]:
+            break
+    assert best is not None
+    return plot(best[1], y, best[2], frame, most=x.high)
+
+
+def _scattered(marks: list[Mark], x: Axis, y: Axis, front: list[Mark]) -> tuple[str, list[Label], list[Box]]:
+    """The marks of the points, their names, and the boxes of all lines."""
+    lines: list[str] = []
+    drawn: list[Box] = []
     for one, other in zip(front, front[1:], strict=False):
         a, b, here, there = x.at(one.x), x.at(other.x), down(y, one.y), down(y, other.y)
-        body.append(line("front", a, b, here, here) + line("front", b, b, here, there))
-    taken: list[tuple[float, float, float]] = []
-    for mark in sorted(marks, key=lambda m: down(y, m.y)):
+        lines.append(line("front", a, b, here, here) + line("front", b, b, here, there))
+        drawn += Box.of_line(a, here, b, here) + Box.of_line(b, here, b, there)
+    signs: list[str] = []
+    labels: list[Label] = []
+    for mark in sorted(marks, key=lambda m: (not m.chosen, down(y, m.y))):
         at, here = x.at(mark.x), down(y, mark.y)
         if mark.low is not None and mark.high is not None:
-            body.append(line(f"whisker {mark.family}", at, at, down(y, mark.low), down(y, mark.high)))
-        body.append(shape(mark.family, f"{at:.2f}%", here, mark.title, mark.chosen))
-        wide = LETTER * len(mark.name) + 14
-        flip = NARROW * at / 100 + wide > NARROW
-        start, level = (
-            NARROW * at / 100 - (wide if flip else 0),
-            here + (4 if y.holds(mark.y) else 16 if mark.y > y.high else -8),
-        )
-        while any(start < s + w and s < start + wide and abs(level - v) < 15 for s, w, v in taken):
-            level += 3
-        taken.append((start, wide, level))
+            low, high = down(y, mark.low), down(y, mark.high)
+            lines.append(line(f"whisker {mark.family}", at, at, low, high))
+            drawn += Box.of_line(at, high - APART, at, low + APART)  # a name at its end would seem to be its own
+        signs.append(shape(mark.family, f"{at:.2f}%", here, mark.title, mark.chosen))
         beyond = "" if y.holds(mark.y) else " ↓" if mark.y < y.low else " ↑"
-        body.append(text("label end" if flip else "label", at, level, esc(mark.name) + beyond, -13 if flip else 13))
-    return plot(x, y, "".join(body), frame)
+        labels.append(Label(at, here, mark.name + beyond))
+    return "".join(lines + signs), labels, drawn
+
+
+def _named(labels: list[Label], found: list[Spot]) -> str:
+    """The names of signs, each at its spot."""
+    return "".join(
+        text(f"label {spot.anchor}".rstrip(), one.at, one.down + spot.down, esc(one.words), spot.right)
+        for one, spot in zip(labels, found, strict=True)
+    )
 
 
 def curves(lines: list[Series], x: Axis, y: Axis, frame: Frame, agree: bool = False) -> str:
-    """Lines over time; the dash tells lines of one family apart, and each line's end carries its name.
+    """Lines over time; the dash tells lines of one family apart, and each line's sign carries its name.
 
     `agree` draws the line on which both axes, which are then of one scale, say the same.
     """
-    body = [line("agree", 0, 100, HEIGHT, 0)] if agree else []
-    taken: list[float] = []
-    drawn: list[str] = []
+    if agree:
+        body, labels, drawn = _lined(lines, x, y)
+        body = line("agree", 0, 100, HEIGHT, 0) + body
+        drawn += Box.of_line(0, HEIGHT, 100, 0)
+        return plot(x, y, body + _named(labels, spots(labels, drawn)[0]), frame)
+    return _roomy(lambda axis: _lined(lines, axis, y), x, [one.name for one in lines], y, frame)
+
+
+def _lined(lines: list[Series], x: Axis, y: Axis) -> tuple[str, list[Label], list[Box]]:
+    """The marks of lines, their names, and the boxes of all that they cross."""
+    body: list[str] = []
+    drawn: list[Box] = []
+    dashed: list[str] = []
+    signs: list[str] = []
+    labels: list[Label] = []
     for one in sorted(lines, key=lambda s: -s.points[-1][1]):
-        dash = DASHES[drawn.count(one.family) % len(DASHES)]
-        drawn.append(one.family)
-        path = " ".join(f"{10 * x.at(a):.1f},{HEIGHT * (1 - y.spot(b) / 100):.1f}" for a, b in one.points)
-        css = f"curve {one.family}{' chosen' if one.chosen else ''}"
-        body.append(
-            f'<svg viewBox="0 0 1000 {HEIGHT}" width="100%" height="{HEIGHT}" preserveAspectRatio="none">'
-            f'<polyline class="{css}" points="{path}" stroke-dasharray="{dash}"/></svg>'
-        )
-        at, last = x.at(one.points[-1][0]), down(y, one.points[-1][1])
-        level = last - 10
-        while any(abs(level - other) < 15 for other in taken):
-            level += 3
-        taken.append(level)
-        flip = NARROW * at / 100 + LETTER * len(one.name) > NARROW
-        body.append(shape(one.family, f"{at:.2f}%", last))
-        body.append(text("label end" if flip else "label", at, level, esc(one.name), 0 if flip else 8))
-    return plot(x, y, "".join(body), frame)
+        spot = one.sign or one.points[-1]
+        at, here = x.at(spot[0]), down(y, spot[1])
+        places = [(x.at(a), HEIGHT * (1 - y.spot(b) / 100)) for a, b in one.points]
+        if one.tried:
+            body += [f'<circle class="tried {one.family}" cx="{a:.2f}%" cy="{b:.1f}" r="2.5"/>' for a, b in places
+                     if 0 <= b <= HEIGHT]  # fmt: skip
+            drawn += [Box(a, a, b - 3, b + 3, -3, 3) for a, b in places]
+        else:
+            dash = DASHES[dashed.count(one.family) % len(DASHES)]
+            dashed.append(one.family)
+            path = " ".join(f"{10 * a:.1f},{b:.1f}" for a, b in places)
+            css = f"curve {one.family}{' chosen' if one.chosen else ''}"
+            body.append(
+                f'<svg viewBox="0 0 1000 {HEIGHT}" width="100%" height="{HEIGHT}" preserveAspectRatio="none">'
+                f'<polyline class="{css}" points="{path}" stroke-dasharray="{dash}"/></svg>'
+            )
+            drawn += [
+                box for (a, b), (c, d) in zip(places, places[1:], strict=False) for box in Box.of_line(a, b, c, d)
+            ]
+        signs.append(shape(one.family, f"{at:.2f}%", here, chosen=one.tried and one.chosen))
+        labels.append(Label(at, here, one.name))
+    return "".join(body + signs), labels, drawn
 
 
 def dot(axis: Axis, mark: Mark) -> str:
@@ -228,8 +288,8 @@ def dot(axis: Axis, mark: Mark) -> str:
 
 def scale(axis: Axis, words: Callable[[float], str]) -> str:
     """The numbers of the scale that `dot` draws on."""
-    ticks = [value for value in axis.ticks(3) if 8 < axis.at(value) < 92] or axis.ticks(3)
-    parts = "".join(text("tick mid", axis.at(t), 12, words(t)) for t in ticks)
+    inside = [value for value in axis.ticks(3) if 8 < axis.at(value) < 92] or axis.ticks(3)
+    parts = "".join(text("tick mid", axis.at(t), 12, said) for t, said in _fitting(axis, inside, words, CELL))
     return f'<svg class="dot" aria-hidden="true" height="16">{parts}</svg>'
 
 
@@ -271,7 +331,8 @@ def interval(gap: float, low: float, high: float, region: float, measure: Measur
         x, wide = axis.at(left), axis.at(right) - axis.at(left)
         css = "scale ink" if index % 2 else "scale paper"
         parts.append(f'<rect class="{css}" x="{x:.2f}%" y="{base}" width="{wide:.2f}%" height="6"/>')
-    parts += [text("tick mid", axis.at(v), base + 24, measure.bare(v)) for v in ticks if 5 < axis.at(v) < 95]
+    inside = [value for value in ticks if 5 < axis.at(value) < 95]
+    parts += [text("tick mid", axis.at(v), base + 24, said) for v, said in _fitting(axis, inside, measure.bare, PHONE)]
     parts.append(line("sounding", axis.at(low), axis.at(high), middle, middle))
     parts += [line("sounding cap", axis.at(end), axis.at(end), middle - 9, middle + 9) for end in (low, high)]
     parts.append(line("plumb", here, here, reading + 6, middle))

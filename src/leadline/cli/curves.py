@@ -15,7 +15,7 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     curves = commands.add_parser("curves", parents=[shared], help="what more labelled rows are worth: learning curves")
     curves.add_argument("run", nargs="?", help="the run folder (default: the newest in runs)")
     curves.add_argument("source", nargs="?", help="where the data is now (default: as the run says)")
-    curves.add_argument("--budget", help="time for all trainings, as in 2m (default: as much as the run had)")
+    curves.add_argument("--budget", help="time for everything, as in 2m (default: as much as the run had)")
     curves.add_argument("--json", action="store_true", help="print the numbers as JSON")
     curves.add_argument("--quiet", action="store_true", help="print only the last lines")
 

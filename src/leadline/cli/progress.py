@@ -117,7 +117,8 @@ class Terminal:
     def _begin(self, event: dict[str, Any]) -> None:
         self._budget = event["budget_s"]
         self._began = time.monotonic() - event["t"]
-        length = f"{event['epochs']} passes of every network" if self._budget is None else _time(self._budget)
+        passes = f"{event['epochs']} pass{'' if event['epochs'] == 1 else 'es'} of every network"
+        length = passes if self._budget is None else _time(self._budget)
         whole = "everything but --edge" if event.get("edge") else "everything"
         cores = event["machine"]["cores"]
         self._say(f"{event['source']}: {length} for {whole}, on {cores} core{'s' if cores > 1 else ''}")

@@ -122,7 +122,9 @@ class _Run(NetworkRun):
         if self.earlier is not None and self.taken is not None:
             self.describe.append(self.taken.describe(self.earlier))
         at, dtype = self.standing, "bfloat16" if self.bf16 else "float32"
-        self.describe.append(f"{at.steps:,} steps of {self.batch} planned, {dtype}, {counted(self.threads.now)}")
+        self.describe.append(
+            f"{at.steps:,} step{'s' * (at.steps != 1)} of {self.batch} planned, {dtype}, {counted(self.threads.now)}"
+        )
         facts: dict[str, Any] = {
             "steps": at.steps, "batch": self.batch, "threads": self.threads.now, "dtype": dtype,
         }  # fmt: skip

@@ -115,7 +115,8 @@ class FinetuningRun(NetworkRun):
         upper = self.net.body.depth - self.cut
         layers = "all layers" if not self.cut else "the last layer" if upper == 1 else f"the last {upper} layers"
         self.describe.append(
-            f"{layers}: {at.steps:,} steps of {self.batch} planned, {dtype}, {counted(self.threads.now)}"
+            f"{layers}: {at.steps:,} step{'s' * (at.steps != 1)} of {self.batch} planned, {dtype}, "
+            f"{counted(self.threads.now)}"
         )
         return {
             "steps": at.steps, "batch": self.batch, "threads": self.threads.now, "dtype": dtype, "cut": self.cut,

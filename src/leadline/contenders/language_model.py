@@ -89,7 +89,7 @@ class _Run(NetworkRun):
         dtype = "bfloat16" if self.bf16 else "float32"
         self.describe += [
             f"{layers} layers of {width}, windows of {self.window} tokens",
-            f"{at.steps:,} steps of {BATCH} planned, {dtype}, {counted(self.threads.now)}",
+            f"{at.steps:,} step{'s' * (at.steps != 1)} of {BATCH} planned, {dtype}, {counted(self.threads.now)}",
         ]
         facts = {
             "steps": at.steps, "batch": BATCH, "window": self.window, "layers": layers, "width": width,
@@ -230,7 +230,7 @@ class _Run(NetworkRun):
         step = self.standing.step
         passes = step * self.window * BATCH / len(self.tokens)
         few = step < FEW_STEPS or passes < FEW_PASSES
-        return f"{step:,} steps, {passes:.2f} passes over the text" if few else None
+        return f"{step:,} step{'s' * (step != 1)}, {passes:.2f} passes over the text" if few else None
 
     def _score(self, rows: np.ndarray) -> float:
         return self.metric(self.store.labels[rows], _bits(self.net, self.store, rows))

@@ -61,6 +61,7 @@ WHAT = {
 class Linear(Contender):
     name = "linear"
     family = CLASSICAL
+    searches = True
     weight = 1.0
     fastest = interpretable = True
     needs_valid = False

@@ -41,6 +41,7 @@ RISING = 0.01  # share of the bits that the last order saved, above which one mo
 class Ngram(Contender):
     name = "ngram"
     family = CLASSICAL
+    searches = True
 
     def inputs(self, store: Tensors) -> list[str]:
         return [block.name for block in store.blocks if KINDS[block.kind].corpus]

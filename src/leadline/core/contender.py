@@ -208,6 +208,7 @@ class Contender(Protocol):
     on_request: bool = False  # races only where the user names it, or asks for what it alone is
     formerly: str | None = None  # its name in earlier versions
     pretrained: bool = False  # it learns from what a body has learned elsewhere
+    searches: bool = False  # the scores of its progress are of fits that it compares, not of one that goes on
     baseline: bool = False  # what guessing gives: answered by the run itself, scored, never shipped
     needs_valid: bool = True  # it chooses by valid rows, and learns nothing without any
 

@@ -6,6 +6,8 @@ Enters: a finished run. Leaves: `Curves`, in `curves.json` and `curves.html` of 
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +18,16 @@ import numpy as np
 from leadline.config import seconds
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.records import Side
-from leadline.curves.measure import Design, Measured, Watch, measure
+from leadline.curves.measure import (
+    DRAWS,
+    SIZES,
+    START_S,
+    Allowance,
+    Design,
+    Measured,
+    Watch,
+    measure,
+)
 from leadline.metrics.metrics import METRICS
 from leadline.report.curves import render
 from leadline.results.run import Run
@@ -66,6 +77,7 @@ class Curves:
 
     folder: Path
     title: str
+    task: str
     metric: str
     labelled: int  # rows of train and valid together
     test: int
@@ -106,6 +118,7 @@ def learning_curves(
     Raises:
         LeadlineError: there are fewer than two sides, too few rows or too little time, or the data have changed.
     """
+    began = time.monotonic()
     if not run.result["rows"]["valid"]:
         raise LeadlineError(
             "Learning curves choose by valid rows, of which this run has none; give two rows a class, or a valid part."
@@ -120,10 +133,15 @@ def learning_curves(
         )
     data = run.data(source, test)
     split = data.store.split
-    left = data.settings.seconds if budget is None else seconds(str(budget))
+    allowance = Allowance(began=began, seconds=data.settings.seconds if budget is None else seconds(str(budget)))
     fit_s = {str(each["name"]): float(each["fit_s"]) for each in best.values()}
-    design = Design.of(len(split.train) + len(split.valid), len(data.store.task.classes), fit_s, left)
-    made = _compared(data, contenders, measure(data, contenders, design, watch))
+    design = Design.of(len(split.train) + len(split.valid), len(data.store.task.classes), fit_s)
+    # A body has the states of most rows already; the others train on all rows as long as in the run, and twice.
+    others = [fit_s[name] for side, name in contenders.items() if side != Side.PRETRAINED]
+    least = 2 * max(0.0, *(spent - START_S for spent in others))  # some of them side by side
+    if least > allowance.left():
+        raise allowance.short(least, known=False)
+    made = _compared(data, contenders, measure(data, contenders, design, allowance, watch))
     _write(made)
     return made
 
@@ -155,9 +173,16 @@ def _compared(data: RunData, contenders: Mapping[Side, str], measured: Measured)
         "not stated; give a larger --budget to leadline fit."
         for side, rows in measured.undertrained.items()
     ]
+    if measured.all_s is not None:
+        sizes = len(curves[0].points)
+        notes.append(
+            f"The budget had room for {measured.draws} draws of {sizes} numbers of rows; {DRAWS} draws of {SIZES} take "
+            f"about {math.ceil(measured.all_s)} s."
+        )
     return Curves(
-        folder=data.run.folder, title=str(data.run.result["title"]), metric=metric.name, labelled=labelled,
-        test=len(truth), evaluations=sum(len(point.scores) for curve in curves for point in curve.points),
+        folder=data.run.folder, title=str(data.run.result["title"]), task=data.store.task.name,
+        metric=metric.name, labelled=labelled, test=len(truth),
+        evaluations=sum(len(point.scores) for curve in curves for point in curve.points),
         curves=curves, worth=said, notes=notes,
     )  # fmt: skip
 

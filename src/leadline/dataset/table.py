@@ -31,6 +31,7 @@ from leadline.readers.canonical import named
 from leadline.readers.part import agreed, called_as
 from leadline.readers.source import BadRow, Source
 from leadline.system.errors import SourceError
+from leadline.system.text import enumerated
 from leadline.tasks import TASKS, Language
 
 SNIFFED = 5_000  # rows from which the kind of a column is inferred
@@ -211,8 +212,8 @@ def _below(frames: list[pl.LazyFrame], name: str) -> pl.LazyFrame:
             pl.concat(alone, how="vertical_relaxed").collect()
         except pl.exceptions.PolarsError as error:
             raise SourceError(
-                f"Column {column!r} of {name} holds {' and '.join(map(str, dtypes))} in its parts, where one type was "
-                f"expected; write them alike, or --drop {column}."
+                f"Column {column!r} of {name} holds {enumerated([str(each) for each in dtypes])} in its parts, where "
+                f"one type was expected; write them alike, or --drop {column}."
             ) from error
     return pl.concat(frames, how="vertical_relaxed")
 

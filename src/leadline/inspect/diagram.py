@@ -13,6 +13,7 @@ import math
 from html import escape
 
 from leadline.inspect.layer_stats import Layer
+from leadline.system.text import enumerated
 
 WIDE = 400
 BOX = (150, 376)  # units, the narrowest and the widest
@@ -47,7 +48,7 @@ def drawn(layers: list[Layer], *, title: str, note: str, loss: str) -> str:
     y += 22
     gradients = [layer.gradient for layer in layers if layer.gradient and math.isfinite(layer.gradient)]
     sizes = [_size(layer) for layer in layers]
-    first = " and ".join(str(list(shape)) for shape in layers[0].inputs) if layers else ""
+    first = enumerated([str(list(shape)) for shape in layers[0].inputs]) if layers else ""
     parts.append(_text("mid", WIDE / 2, y + 8, f"data {first}"))
     y += 14
     above: Layer | None = None
@@ -140,7 +141,7 @@ def _size(layer: Layer) -> float:
 
 def _told(layer: Layer) -> str:
     """What a pointer that rests on the box is shown."""
-    shapes = " and ".join(str(list(shape)) for shape in layer.inputs)
+    shapes = enumerated([str(list(shape)) for shape in layer.inputs])
     lines = [str(layer), f"{shapes} -> {list(layer.output)}"]
     lines.append(f"values {layer.mean:.3g} ± {layer.std:.3g}, at most {layer.largest:.3g}, {layer.zeros:.0%} zero")
     if layer.gradient is not None:

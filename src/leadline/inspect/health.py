@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from leadline.inspect.layer_stats import Layer
+from leadline.system.text import few
 
 VANISHED = 1e-4  # share of the last layer's gradient under which that of another has vanished
 EXPLODED = 1e3  # times the last layer's gradient, or the norm of the weights themselves
@@ -90,8 +91,4 @@ def _dead(layer: Layer) -> str:
 
 def _names(layers: list[Layer]) -> str:
     """Up to three layers by name, and how many more; one that was called twice is one."""
-    names = list(dict.fromkeys(map(str, layers)))
-    said, more = names[:3], len(names) - 3
-    if more > 0:
-        return f"{', '.join(said)} and {more} more"
-    return f"{', '.join(said[:-1])} and {said[-1]}" if len(said) > 1 else said[0]
+    return few(list(dict.fromkeys(map(str, layers))))

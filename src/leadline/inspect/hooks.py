@@ -20,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from leadline.inspect.flops import Formula, formula
 from leadline.system.device import home, noise_kept, wait
+from leadline.system.text import enumerated
 
 
 @contextmanager
@@ -118,7 +119,7 @@ class Watch:
                 return f"The loss could not be taken of the module's output and y: {reason}; look at their shapes."
             call = Call(name="", module=module, parent=None, inputs=tuple(tuple(t.shape) for t in inputs))
         where = f"Layer {call.name} ({type(call.module).__name__})" if call.name else "The module"
-        shapes = " and ".join(str(list(shape)) for shape in call.inputs) or "nothing"
+        shapes = enumerated([str(list(shape)) for shape in call.inputs]) or "nothing"
         return f"{where} could not read {shapes}: {reason}; reshape X, or change the layer before it."
 
     def _credit(self) -> None:

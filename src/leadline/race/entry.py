@@ -6,6 +6,7 @@ Enters: a store, the user's choice. Leaves: names of the contenders that can lea
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from leadline.dataset.store import Store
 from leadline.kinds import KINDS
 from leadline.kinds.weights import INSTALL, body_of
 from leadline.system.errors import LeadlineError
+from leadline.system.text import enumerated
 
 
 @dataclass
@@ -119,11 +121,18 @@ def _no_body(word: str, store: Store) -> str:
     """Why a contender that needs a pretrained body cannot race."""
     if not any(KINDS[block.kind].pretrained for block in store.blocks):
         return f"--only {word} needs a pretrained body, and there is none for columns of these kinds."
-    found = [body.body.name for body in map(body_of, store.blocks) if body is not None]
+    found = [(block.columns, body.body.name) for block in store.blocks if (body := body_of(block)) is not None]
     if len(found) > 1:
-        return f"--only {word} trains one body further, and these columns have {len(found)}: {', '.join(found)}."
+        read = enumerated(
+            [f"{name} reads {enumerated([repr(column) for column in columns])}" for columns, name in found]
+        )
+        others = " ".join(f"--drop {shlex.quote(column)}" for columns, _ in found[1:] for column in columns)
+        return (
+            f"--only {word} trains one body further, and these columns have {len(found)}: {read}; keep those "
+            f"of one, as with {others}."
+        )
     if found:
-        return f"--only {word} cannot train {found[0]} further: only its states can be read."
+        return f"--only {word} cannot train {found[0][1]} further: only its states can be read."
     if any(body.find() for block in store.blocks for body in KINDS[block.kind].pretrained):
         return (
             f"--only {word} needs a pretrained body, and --weights (or LEADLINE_WEIGHTS) leaves out the installed one."

@@ -45,6 +45,7 @@ from leadline.readers.partitions import partition_files
 from leadline.readers.tabular import TABLE_SUFFIXES, read_table, table_suffix
 from leadline.system.errors import SourceError
 from leadline.system.resources import most_threads
+from leadline.system.text import enumerated
 
 __all__ = ["base_name", "beside", "idx_stem", "is_idx", "read_folder", "read_idx"]
 
@@ -336,7 +337,7 @@ def _nothing_found(folder: Path, files: list[Path]) -> str:
         remedy = "unpack the archive"
     endings = Counter(posixpath.splitext(name)[1].lower() for name in files_below(folder))
     if other := [f"{number:,} {ending}" for ending, number in endings.most_common(3) if ending in OTHER_MEDIA]:
-        remedy = f"it holds {' and '.join(other)}, which are not read: save them as .jpg, .png or .wav"
+        remedy = f"it holds {enumerated(other)}, which are not read: save them as .jpg, .png or .wav"
     return (
         f"{folder.name}/ holds {listed(names)}, where images or audio in class folders, IDX files or a table "
         f"({', '.join(TABLE_SUFFIXES)}) were expected; {remedy}"

@@ -27,6 +27,7 @@ from leadline.readers.canonical import composed
 from leadline.readers.media import MEDIA, NOUNS, PROSE, Layout, files_below, listed, litter, medium_of
 from leadline.readers.part import combine, counted, files_digest, part_of
 from leadline.system.errors import SourceError
+from leadline.system.text import enumerated
 
 __all__ = ["media_columns", "with_media"]
 
@@ -249,9 +250,12 @@ def _notes(
 ) -> list[str]:
     named = {value for part_values in values.values() for value in part_values}
     used = {path for mapping in paths.values() for path in mapping.values()}
-    kinds = " and ".join(dict.fromkeys(f"{NOUNS[kind]}s" for kind in columns.values()))
+    kinds = enumerated(list(dict.fromkeys(f"{NOUNS[kind]}s" for kind in columns.values())))
     where = f"{place.root.name}/" if place.archive is None else place.archive.name
-    notes = [f"{' and '.join(map(repr, columns))} names {len(named):,} {kinds} in {where}", *place.notes]
+    notes = [
+        f"{enumerated([repr(column) for column in columns])} names {len(named):,} {kinds} in {where}",
+        *place.notes,
+    ]
     if missing := [value for part, part_values in values.items() for value in part_values if value not in paths[part]]:
         are = "1 of them is" if len(missing) == 1 else f"{len(missing):,} of them are"
         notes.append(f"{are} missing, such as {missing[0]}")

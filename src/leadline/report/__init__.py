@@ -2,7 +2,7 @@
 
 page.py           the page: sections in reading order
 summary.py        the first screen: the answer, how sure, at what cost, what would change it
-leaderboard.py    contenders, cost against quality, learning curves
+leaderboard.py    contenders, cost against quality, scores during training
 mistakes.py       confusion, errors
 gallery.py        the worst mistakes
 flaws.py          what is wrong with the data; journey.py: one row, step by step

@@ -14,6 +14,7 @@ from leadline.contenders.families import CLASSICAL, DEEP
 from leadline.core.records import Side
 from leadline.metrics.metrics import METRICS
 from leadline.report.shell import html_page
+from leadline.tasks import TASKS
 
 FAMILIES = {Side.CLASSICAL: CLASSICAL, Side.SCRATCH: DEEP, Side.PRETRAINED: DEEP}
 SIDES = {Side.CLASSICAL: "classical", Side.SCRATCH: "deep, from scratch", Side.PRETRAINED: "deep, pretrained"}
@@ -26,11 +27,13 @@ def render(found: Mapping[str, Any]) -> str:
     measure = Measure.fit(metric.name, metric.higher_is_better, scores, step=(max(scores) - min(scores)) / 200 or 1e-3)
     answers = "".join(tag("p", esc(each["why"]), "why") for each in found["worth"])
     answers += "".join(tag("p", esc(note)) for note in found["notes"])
-    draws = len(found["curves"][0]["points"][0]["scores"])
     how = (
-        f"Each point is the mean of {draws} draws of so many labelled rows (train and valid together, every class with "
-        f"its share), trained anew, encoding included, and scored on the same {count(found['test'])} test rows. These "
-        f"were scored {count(found['evaluations'])} times for this page, after the verdict: nothing was chosen by it."
+        f"Each point is the mean of {_draws(found)} draws of so many labelled rows (train and valid together"
+        f"{_shares(found)}), trained anew, encoding included, and scored on the same {count(found['test'])} test rows. "
+        f"These were scored {count(found['evaluations'])} times for this page, after the verdict: nothing was chosen "
+        "by it. The small numbers are the lowest and the highest score of the draws, not an interval. All draws of "
+        f"{count(found['labelled'])} rows are the same rows, in which only the seed of the training differs: they have "
+        "no such range."
     )
     body = (
         f'<div class="first"><p class="eyebrow">{name(found["title"], 48)}</p><h1>What more rows are worth</h1>'
@@ -38,6 +41,18 @@ def render(found: Mapping[str, Any]) -> str:
         f"<p>{how}</p></section>"
     )
     return html_page(f"Learning curves of {clip(found['title'], 48)}", [name(found["title"], 48)], body)
+
+
+def _draws(found: Mapping[str, Any]) -> int:
+    return max(len(point["scores"]) for curve in found["curves"] for point in curve["points"])
+
+
+def _shares(found: Mapping[str, Any]) -> str:
+    """How the draws are stratified."""
+    task = TASKS[found["task"]]
+    if task.numeric:
+        return ""
+    return ", rare labels with their shares" if task.multilabel else ", every class with its share"
 
 
 def _means(curve: Mapping[str, Any]) -> list[tuple[float, float]]:
@@ -52,7 +67,7 @@ def _chart(found: Mapping[str, Any], measure: Measure) -> str:
     frame = Frame(
         f"{title} over the number of labelled rows", ("labelled rows", title), (lambda x: f"{x:,.0f}", measure.text)
     )
-    return f"<figure>{curves(lines, across, Axis.over([y for _, y in points], pad=0.08), frame)}</figure>"
+    return f"<figure>{curves(lines, across, Axis.over([y for _, y in points], pad=0.12), frame)}</figure>"
 
 
 def _table(found: Mapping[str, Any], measure: Measure) -> str:
@@ -61,11 +76,15 @@ def _table(found: Mapping[str, Any], measure: Measure) -> str:
         (
             esc(curve["contender"]), SIDES[curve["side"]],
             *(
-                f"{measure.text(mean)}<br><small>{measure.text(min(point['scores']))} to "
-                f"{measure.text(max(point['scores']))}</small>"
+                measure.text(mean) + (_range(point["scores"], measure) if point["rows"] < found["labelled"] else "")
                 for (_, mean), point in zip(_means(curve), curve["points"], strict=True)
             ),
         )
         for curve in found["curves"]
     ]  # fmt: skip
-    return grid(("contender", "side", *sizes), rows, 2, "Mean of the draws, and their range")
+    return grid(("contender", "side", *sizes), rows, 2, "Mean of the draws, with their lowest and highest score")
+
+
+def _range(scores: list[float], measure: Measure) -> str:
+    """The lowest and the highest score of draws of different rows."""
+    return f"<br><small>{measure.text(min(scores))} to {measure.text(max(scores))}</small>"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from leadline.charts.format import clip, count, esc, grid, micros, name, scroll, seconds, size, tag
 from leadline.charts.svg import Axis, Frame, Mark, Series, curves, dot, scale, scatter, shape
 from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
+from leadline.contenders.portfolio import PORTFOLIO
 from leadline.report.facts import Contender, Facts, family, number
 
 __all__ = ["contenders", "cost", "learning"]
@@ -206,19 +207,13 @@ def _scatter(facts: Facts, key: str, x_title: str, words: Callable[[float], str]
 
 
 def learning(facts: Facts) -> str:
-    """Valid score over seconds of training, for contenders that learn in steps."""
-    lines = []
-    for c in facts.contenders:
-        whole = [p for p in c.get("curve") or [] if number(p[0]) is not None and number(p[2]) is not None]
-        points = [(float(p[0]), float(p[2])) for p in whole]
-        if len(points) > 1:
-            stride = -(-len(points) // POINTS)
-            kept = [*points[:-1:stride], points[-1]]
-            lines.append(Series(_short(c.get("name")), family(c), kept, c is facts.shipped))
+    """Valid score over seconds of training, for contenders that learn in steps or compare fits."""
+    lines = [one for c in facts.contenders if (one := _history(facts, c)) is not None]
     if not lines:
         return ""
     end = max(one.points[-1][0] for one in lines)
     late = [y for one in lines for x, y in one.points[1:] if x >= 0.15 * one.points[-1][0]]
+    late += [one.sign[1] for one in lines if one.sign is not None]
     title = f"valid {facts.measure.title}"
     frame = Frame(
         f"{title} of each contender over seconds of training", ("training time", title), (_clock, facts.measure.text)
@@ -227,8 +222,29 @@ def learning(facts: Facts) -> str:
     if facts.measure.is_percent:  # there is no 110%
         scores = replace(scores, low=max(0.0, scores.low), high=min(1.0, scores.high))
     chart = curves(lines, Axis(0.0, max(end, 1e-9)), scores, frame)
-    note = "Scores on the valid rows, which stop and select. The first moments may lie outside the picture."
+    signs = "Each sign is at the score of the model that was kept."
+    if any(one.tried for one in lines):
+        signs += " Small dots are fits that a search compared, such as strengths of regularisation; no line joins them."
+    note = f"Scores on the valid rows, which stop and select. {signs} The first moments may lie outside the picture."
     return f"<p>{note}</p><figure>{chart}</figure>"
+
+
+def _history(facts: Facts, c: Contender) -> Series | None:
+    """The scores that a contender told; None where they are fewer than two."""
+    whole = [p for p in c.get("curve") or [] if number(p[0]) is not None and number(p[2]) is not None]
+    points = [(float(p[0]), float(p[2])) for p in whole]
+    if len(points) < 2:
+        return None
+    stride = -(-len(points) // POINTS)
+    kept = [*points[:-1:stride], points[-1]]
+    score = number(c.get("valid_score"))
+    sign = points[-1]
+    if score is not None:  # where several fits have it, the first was kept; a blend of several has a score of its own
+        sign = next((point for point in points if point[1] == score), (points[-1][0], score))
+    known = PORTFOLIO.get(str(c.get("name")))
+    return Series(
+        _short(c.get("name")), family(c), kept, c is facts.shipped, sign, known is not None and known.searches
+    )  # fmt: skip
 
 
 def _clock(value: float) -> str:

@@ -107,7 +107,7 @@ def _sections(
     before = [
         ("contenders", "Contenders", leaderboard.contenders(facts)),
         ("cost", "Cost against quality", leaderboard.cost(facts)),
-        ("learning", "Learning curves", leaderboard.learning(facts)),
+        ("learning", "Scores during training", leaderboard.learning(facts)),
         ("transfer", "What a pretrained body brings", transfer(facts)),
         told,
         ("certainty", "How sure the answers are", certainty(facts)),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from leadline.charts.format import chance, clip, count, micros, name, plain, seconds, size, tag
 from leadline.charts.svg import interval
 from leadline.report.facts import Contender, Facts, number
+from leadline.system.text import few
 
 __all__ = ["first_screen", "headline"]
 
@@ -180,11 +181,9 @@ def _about_effort(facts: Facts) -> list[str]:
     late = [name(c.get("name")) for c in facts.contenders if c.get("code") == "no_time"]
     over = [name(c.get("name")) for c in facts.contenders if c.get("code") == "overran"]
     by = "stopping the race" if (facts.result.get("ended") or {}).get("code") == "stopped" else "the budget"
-    found = [f"<b>More time:</b> {by} cut {' and '.join(cut[:3])} short."] if cut else []
-    found += (
-        [f"<b>More time:</b> {' and '.join(over[:3])} ran over the time given and had to be ended."] if over else []
-    )
-    found += [f"<b>More time:</b> the budget left none for {' and '.join(late[:3])}."] if late and not cut else []
+    found = [f"<b>More time:</b> {by} cut {few(cut)} short."] if cut else []
+    found += [f"<b>More time:</b> {few(over)} ran over the time given and had to be ended."] if over else []
+    found += [f"<b>More time:</b> the budget left none for {few(late)}."] if late and not cut else []
     compared = number(facts.verdict.get("gap")) is not None
     if facts.verdict.get("of") == "model" and facts.verdict.get("winner") and compared and not _starved(facts):
         short = (facts.result.get("ended") or {}).get("code") in ("used", "late", "no_room")
@@ -236,7 +235,7 @@ def _given(facts: Facts) -> str:
     """What the run was given: seconds, or passes over the rows."""
     result = facts.result
     if result.get("epochs"):
-        return f"for {result['epochs']} passes"
+        return f"for {result['epochs']} pass{'' if result['epochs'] == 1 else 'es'}"
     return f"of a budget of {seconds(number(result.get('budget_s')))}"
 
 

@@ -92,8 +92,9 @@ def _rounded(facts: Facts, held: dict[str, Any]) -> str:
     gain, rows = number(held.get("int8_gain")), number(held.get("int8_rows"))
     if gain is None or not rows:
         return ""
-    said = f" On {count(rows)} of the valid rows, int8 changes the score by {facts.measure.gap(gain)}"
+    how = f"{'better' if gain > 0 else 'worse'} by {facts.measure.difference(gain)}" if gain else "the same"
+    said = f" On {count(rows)} of the valid rows, the score with int8 is {how}"
     if gain < -LOST and facts.measure.is_percent:
         kept = all(body.get("precision") != "int8" for body in held.get("bodies") or [])
-        said += ", more than half a point: " + ("float32 is used" if kept else "there was no time for float32")
+        said += ", which is more than half a point: " + ("float32 is used" if kept else "there was no time for float32")
     return f"{said}."

@@ -20,6 +20,7 @@ from leadline.graph.runtime import Session
 from leadline.metrics.metrics import METRICS
 from leadline.shrink.network import scores
 from leadline.system.resources import most_threads
+from leadline.system.text import enumerated
 
 if TYPE_CHECKING:
     import onnx
@@ -118,4 +119,4 @@ def teacher_of(network: onnx.ModelProto, store: Tensors, run: Path, shipped: str
         score = metric(truth, Teacher([*chosen, networks[place]], store).answers(calib))
         if metric.better(score, best):
             best, chosen, names = score, [*chosen, networks[place]], [*names, paths[place].parent.name]
-    return Teacher(chosen, store), " and ".join(names)
+    return Teacher(chosen, store), enumerated(names)

@@ -14,7 +14,7 @@ from typing import Literal
 from leadline.core.records import Side, SidePair, ThreeSides
 from leadline.metrics.metrics import Metric
 from leadline.stats.rule import rule
-from leadline.stats.verdict import figure
+from leadline.stats.verdict import direction, figure
 
 SIDES: tuple[tuple[Side, Side], ...] = (
     (Side.PRETRAINED, Side.SCRATCH), (Side.PRETRAINED, Side.CLASSICAL), (Side.SCRATCH, Side.CLASSICAL),
@@ -67,6 +67,6 @@ def three_sides(pairs: Sequence[SidePair], metric: Metric) -> ThreeSides:
         "unsure": "which side is best is not settled",
         **{side: f"{words} is best" for side, words in WORDS.items()},
     }
-    better = "" if metric.higher_is_better else ", counted so that more is better"
-    why = f"In {metric.name}{better}, pretraining brings {scratch}) and {classical}; 95% intervals): {ends[answer]}."
+    measured = f"In {metric.name}{direction(metric)}, pretraining brings {scratch}) and {classical}; 95% intervals)"
+    why = f"{measured}: {ends[answer]}."
     return ThreeSides(answer=answer, pairs=list(pairs), why=why)

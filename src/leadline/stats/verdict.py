@@ -158,7 +158,9 @@ def _why(
         return f"{abs(value) * 100:.2f} points" if share else _figure(abs(value))
 
     level = f"{100 * verdict.level:.3g}%"
-    interval = f"{level} interval of deep minus classical {figure(low, share)} to {figure(high, share)}"
+    interval = (
+        f"{level} interval of deep minus classical {figure(low, share)} to {figure(high, share)}{direction(metric)}"
+    )
     scored = f"{deep.name} scores {_score(deep, share)} and {classical.name} {_score(classical, share)} {metric.name}"
     other = classical if winner is deep else deep
     if verdict.answer in ("deep", "classical"):
@@ -218,6 +220,11 @@ def _score(rival: FamilyBest, share: bool) -> str:
     return f"{rival.score:.2%}" if share else _figure(rival.score, 5)
 
 
+def direction(metric: Metric) -> str:
+    """What a signed difference needs to be understood where lower scores are better."""
+    return "" if metric.higher_is_better else ", counted so that more is better"
+
+
 def figure(value: float, share: bool) -> str:
     """A difference with its sign, in points where the metric is a share."""
     return f"{value * 100:+.2f}" if share else ("+" if value >= 0 else "") + _figure(value)
@@ -262,7 +269,9 @@ def within(family: str, first: str, second: str, score: float, gap: Gap, metric:
     }  # fmt: skip
     unit = " points" if share else ""
     size, least, most = (-gap.size, -high, -low) if answer == "second" else (gap.size, low, high)
-    interval = f"{figure(size, share)}{unit}, 95% interval {figure(least, share)} to {figure(most, share)}"
+    interval = (
+        f"{figure(size, share)}{unit}, 95% interval {figure(least, share)} to {figure(most, share)}{direction(metric)}"
+    )
     return Within(
         family=family, first=first, second=second, gap=gap.size, low=low, high=high, answer=answer,
         why=f"{words[answer]} ({interval})",

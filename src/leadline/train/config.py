@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from leadline.system.errors import LeadlineError
+from leadline.system.text import enumerated
 from leadline.system.threads import Threads
 from leadline.train.batches import Normalise
 from leadline.train.losses import Loss
@@ -44,7 +45,7 @@ class Settings:
     def __post_init__(self) -> None:
         given = [f"{name}={value}" for name, value in self._lengths().items() if value is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "neither epochs, steps nor budget"
+            found = enumerated(given) or "neither epochs, steps nor budget"
             raise LeadlineError(f"{found} was given, where exactly one of epochs, steps and budget was expected.")
         counts: dict[str, Any] = {name: getattr(self, name) for name in ("batch_size", "accumulate", "patience")}
         for name, value in {**counts, **self._lengths()}.items():

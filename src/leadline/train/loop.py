@@ -93,7 +93,7 @@ def train(
             planned = min(plan.most, at.step + max(1, int((left - checking) * SAFETY * speed)))
             # In the second half only ever shorter: a rate that has fallen should not rise again.
             if abs(planned - at.steps) > DRIFT * at.steps and (planned < at.steps or at.step < at.steps / 2):
-                note = f"planned again: {planned} steps, {speed:.1f} a second"
+                note = f"planned again: {planned} step{'s' * (planned != 1)}, {speed:.1f} a second"
                 yield Progress(step=at.step, steps=planned, note=note)
                 at.steps = planned
         if at.step >= at.next_check or at.step == at.steps:

@@ -21,6 +21,7 @@ from leadline.inspect.layer_stats import Layer
 from leadline.system.device import CPU, home, named, noise, peak_gb, seed, set_noise, wait
 from leadline.system.errors import LeadlineError
 from leadline.system.resources import peak_mb
+from leadline.system.text import enumerated
 from leadline.system.threads import Threads
 from leadline.train.accumulate import FlatObjective
 from leadline.train.autotune import Choice
@@ -63,7 +64,7 @@ class ModuleRun:
         way, why = way_for(module, flat, how.loss, [x.ndim for x in rows.x], choice)
         self._objective = FlatObjective(module, flat, way, how.loss, least)
         self._start()
-        shapes = " and ".join(f"{list(x.shape[1:])} {str(x.dtype).split('.')[1]}" for x in rows.x)
+        shapes = enumerated([f"{list(x.shape[1:])} {str(x.dtype).split('.')[1]}" for x in rows.x])
         chosen = str(choice) if type_of(module) == torch.float32 else "float64"
         self.history.facts |= {
             "path": why,
@@ -133,7 +134,7 @@ class ModuleRun:
         else:
             a_step, trial = self._trial(TRIAL * left)
             steps, most, checks = max(1, int(SAFETY * (left - trial) / a_step)), sys.maxsize, CHECKS
-            self.history.notes.append(f"{steps:,} steps planned, {1e3 * a_step:.3g} ms each")
+            self.history.notes.append(f"{steps:,} step{'s' * (steps != 1)} planned, {1e3 * a_step:.3g} ms each")
         return Plan(steps=steps, most=most, checks=checks, patience=how.patience or checks + 1, reserve=0.0)
 
     def _trial(self, most: float) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from leadline.system.device import home
 from leadline.system.errors import LeadlineError
+from leadline.system.text import enumerated
 from leadline.train.batches import Batches, Normalise, Rows
 from leadline.train.foreign import SHAPES, reason_of
 from leadline.train.history import Scores
@@ -52,7 +53,7 @@ def probe(module: nn.Module, rows: Rows, normalise: Normalise | None, what: str)
         out = next(outputs(module, few, normalise))[0]
     except Exception as error:  # whatever the user's module raises
         reason = type(error).__name__ * (type(error) not in SHAPES) + reason_of(error)
-        shapes = " and ".join(f"shape {['N', *x.shape[1:]]} of {x.dtype}" for x in rows.x)
+        shapes = enumerated([f"shape {['N', *x.shape[1:]]} of {x.dtype}" for x in rows.x])
         raise LeadlineError(
             f"The module could not read X of {what} with {shapes}: {reason.removeprefix(': ')}; reshape or "
             "convert X, or put a layer first that reads it, such as nn.Flatten()."

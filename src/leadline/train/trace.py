@@ -29,6 +29,7 @@ from leadline.inspect.health import warnings_of
 from leadline.inspect.layer_stats import Layer, Pass, watched
 from leadline.system.device import CPU, home, on
 from leadline.system.errors import LeadlineError, OutputError
+from leadline.system.text import enumerated
 from leadline.system.threads import PAYS
 from leadline.train import losses
 from leadline.train.batches import Batches, rows_of
@@ -273,7 +274,7 @@ def _what(layer: Layer) -> str:
     """The product and the nonlinearity; of layers that have neither, the shapes. Shapes are not broken in a line."""
     said = "; ".join(part for part in (layer.product, layer.nonlinearity.removeprefix(f"{layer.type}: ")) if part)
     if not said:
-        said = f"{' and '.join(map(str, map(list, layer.inputs)))} -> {list(layer.output)}"
+        said = f"{enumerated([str(list(shape)) for shape in layer.inputs])} -> {list(layer.output)}"
     if layer.holds:
         said += f"; weights of its own, used around the next {_count(layer.holds, 'layer')}"
     return said.replace(", ", ",\0")

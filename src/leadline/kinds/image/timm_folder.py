@@ -41,7 +41,8 @@ def timm_in(path: Path) -> PretrainedBody | None:
         return None
     precisions = (Precision.FLOAT32,) if folder.transformer else (Precision.INT8, Precision.FLOAT32)
     return PretrainedBody(
-        name=f"{folder.architecture} {path.name}", package="", licence=folder.licence, source=f"the folder {path}",
+        name=f"{folder.architecture} {path.name}", package="", licence=folder.licence,
+        source=f"not stated; weights of the folder {path}",
         paper="Dosovitskiy et al. 2021" if folder.transformer else "He et al. 2016",
         bytes=(path / WEIGHTS).stat().st_size, layers=_layers(folder), precisions=precisions, view=None,
         find=lambda: path, graph=partial(_graph, folder), mirrored=mirrored, trial=partial(_trial, folder),

@@ -60,7 +60,8 @@ def bert_in(folder: Path) -> PretrainedBody | None:
         return None
     shape = Shape.read(folder)
     return PretrainedBody(
-        name=f"bert {folder.name}", package="", licence="unknown", source=f"the folder {folder}", paper="",
+        name=f"bert {folder.name}", package="", licence="unknown",
+        source=f"not stated; weights of the folder {folder}", paper="",
         bytes=(folder / WEIGHTS).stat().st_size, layers=shape.pooled, view=View.PIECES,
         find=lambda: folder, graph=_graph, calibrated=False, trainable=_trainable, training_s=_training_s,
         trial=partial(_trial, folder),
