@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import leadline as ll
+from leadline.cli.progress import Terminal
 from leadline.contenders import ebm
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.contenders.tree import shortest
@@ -269,10 +270,17 @@ def test_a_run_prints_its_model_where_it_must_be_interpretable(
     assert not (plain.folder / "printed_model.json").exists() and "The model itself" not in plain.report().read_text()
 
 
-def test_text_and_pictures_are_not_printed(messages: Callable[..., pl.DataFrame], prepare: Any) -> None:
-    made = prepare(messages(160), target="label")
-    fitted = list(PORTFOLIO["linear"].fit(Data(store=made.store, clock=Clock(500.0), threads=1), 0))[-1]
-    assert isinstance(fitted, Printable) and fitted.printed(made.store) is None
+def test_a_run_says_why_a_model_on_texts_is_not_printed(
+    messages: Callable[..., pl.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    options: dict[str, Any] = {"target": "label", "epochs": 1, "repeats": 1, "cache": tmp_path / "cache"}
+    run = ll.fit(messages(160), interpretable=True, only="linear", out=tmp_path / "run", **options)
+    assert not (run.folder / "printed_model.json").exists()
+    (why,) = (each for each in run.result["warnings"] if "not printed" in each)
+    page = run.report().read_text()
+    Terminal().take({"event": "unprinted", "said": [why]})
+    assert why in capsys.readouterr().out
+    assert "'text'" in why and "The model itself" in page and page.count("its numbers are not printed") == 2
 
 
 @pytest.mark.parametrize(("low", "high"), [(27.0, 28.0), (0.1, 0.1000001), (-3e9, 5e9), (1e-7, 2e-7), (-1.0, -0.999)])
