@@ -347,3 +347,24 @@ def test_a_map_of_two_columns_leaves_out_what_no_row_has(prepare: Any, tmp_path:
     page = model_itself(printed, Facts.of({"metric": "accuracy"}))
     assert 'viewBox="0 0 2 2"' in page and "one a pair of columns" in page
     assert "missing" not in page[page.index("<figcaption>Across") :].split("</figcaption>")[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (0.01, 0.05, "Being interpretable costs 3.0 points of accuracy (95% +1.0 points to +5.0 points)"),
+        (-0.05, -0.01, "Being interpretable costs nothing: this model is better by 3.0 points"),
+        (-0.01, 0.05, "These test rows do not show that being interpretable costs anything"),
+    ],
+)
+def test_the_cost_is_told_in_plain_words(
+    low: float, high: float, told: str, prepare: Any, tmp_path: Path, mixed: Callable[..., pl.DataFrame]
+) -> None:  # fmt: skip
+    printed, _ = _made("tree", prepare(mixed(200, "binary"), target="y"), tmp_path / "model.onnx")
+    gap = 0.03 if high > 0 else -0.03
+    printed["price"] = {
+        "against": "boosting", "metric": "accuracy", "gap": gap, "low": low, "high": high, "score": 0.88, "other": 0.91,
+    }  # fmt: skip
+    page = re.sub("<[^>]*>", "", model_itself(printed, Facts.of({"metric": "accuracy"})))
+    assert told in page
+    assert "on the test rows boosting, the best contender that is not interpretable, has 91.0%, and this" in page

@@ -68,11 +68,11 @@ def _price(price: Price | None, measure: Measure) -> str:
     own = f"this model has {measure.text(price['score'])}"
     ends = f"95% {measure.gap(price['low'])} to {measure.gap(price['high'])}"
     if price["low"] > 0:
-        told = f"It costs {points(price['gap'])} of {esc(price['metric'])} that this model can be read ({ends})"
+        told = f"Being interpretable costs {points(price['gap'])} of {esc(price['metric'])} ({ends})"
     elif price["high"] < 0:
-        told = f"It costs nothing that this model can be read: it is better by {points(-price['gap'])} ({ends})"
+        told = f"Being interpretable costs nothing: this model is better by {points(-price['gap'])} ({ends})"
     else:
-        told = f"These test rows do not show that it costs anything that this model can be read ({ends})"
+        told = f"These test rows do not show that being interpretable costs anything ({ends})"
     return f'<p class="price">{told}: on the test rows {other}, and {own}.</p>'
 
 
