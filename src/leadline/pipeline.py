@@ -36,7 +36,7 @@ from leadline.report.write import write_report
 from leadline.results.build import build_result
 from leadline.results.evidence import warned
 from leadline.results.explain_shipped import explain_shipped
-from leadline.results.printed import print_model
+from leadline.results.printed import print_model, unprinted
 from leadline.ship.ship_winner import ship_winner
 from leadline.stats.uncertainty import doubts
 from leadline.system.cache import in_use
@@ -68,14 +68,18 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
             stages.end("judge")
             shipment = ship_winner(judged, table, folder, stages, settings.needs)
             messages += shipment.refusals
-            result, flaws = build_result(context, judged, table, scan, shipment, messages, monitor.peak)
             model = print_model(judged, shipment, folder)
+            omitted = unprinted(judged, shipment) if settings.interpretable and model is None else []
+            if omitted:
+                stages.journal.tell("unprinted", said=omitted)
+                messages += omitted
+            result, flaws = build_result(context, judged, table, scan, shipment, messages, monitor.peak)
         stages.end("report")  # again, once it is written
         spent = time.monotonic() - context.began
         seconds = explaining(context.budget, settings.seconds - spent, spent)
         why = explain_shipped(folder, table, data.store, shipment, seconds)
         stages.end("explain")
-        write_report(folder, result, table, race, flaws, stages, Readable(model=model, why=why))
+        write_report(folder, result, table, race, flaws, stages, Readable(model=model, omitted=omitted, why=why))
     for checkpoints in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(checkpoints)  # nothing is left to resume
     return result

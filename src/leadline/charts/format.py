@@ -104,9 +104,11 @@ def beside(value: float, most: float, sign: bool = False) -> str:
 
     >>> beside(9.47e-06, 5.34), beside(-0.0162, 5.34), beside(0.124, 5.34, sign=True), beside(1234.5, 20_000.0)
     ('0.00', '−0.02', '+0.12', '1,234')
+    >>> beside(2e12, 2e12, sign=True)
+    '+2.00×10¹²'
     """
     if not math.isfinite(value) or not 1e-9 < most < 1e9:
-        return plain(value)
+        return ("+" if sign and value > 0 else "") + plain(value)
     decimals = max(0, 2 - math.floor(math.log10(most)))
     rounded = round(value, decimals)
     mark = "−" if rounded < 0 else "+" if sign and rounded > 0 else ""

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from leadline.charts.format import Measure, esc
+from leadline.charts.format import Measure, esc, plain
 from leadline.charts.labels import HEIGHT, LETTER, WIDTHS, Box, Label, Spot, spots
 
 __all__ = ["Axis", "Frame", "Mark", "Series", "bars", "cloud", "curves", "dot", "interval", "scale", "scatter", "shape"]
@@ -80,6 +80,21 @@ class Axis:
         step = next(base * m for m in (1, 2, 2.5, 5, 10) if base * m >= raw * 0.7)
         first, last = math.ceil(self.low / step - 1e-6), math.floor(self.high / step + 1e-6)
         return [round(step * k, 12 - math.floor(math.log10(step))) for k in range(first, last + 1)]
+
+    def written(self, value: float) -> str:
+        """A tick to the digits that tell it from the next one; under ten thousand without commas, as a year is.
+
+        >>> axis = Axis(2010.0, 2024.0)
+        >>> [axis.written(tick) for tick in axis.ticks()]
+        ['2010', '2012.5', '2015', '2017.5', '2020', '2022.5']
+        """
+        ticks = self.ticks()
+        steps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+        if self.log or not steps or value == 0:
+            return plain(value)
+        digits = max(3, math.floor(math.log10(abs(value))) - math.floor(math.log10(min(steps))) + 2)
+        text = plain(value, digits)
+        return text.replace(",", "") if max(map(abs, ticks)) < 10_000 else text
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,10 @@ class Terminal:
         for message in event["said"]:
             self._say(f"  note: {message}")
 
+    def _unprinted(self, event: dict[str, Any]) -> None:
+        for message in event["said"]:
+            self._say(f"  note: {message}")
+
     def _flaws(self, event: dict[str, Any]) -> None:
         for message in event["said"]:
             self._say(f"  flaw: {message}")

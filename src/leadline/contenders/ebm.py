@@ -249,17 +249,24 @@ class FittedEbm:
             return None
         features, unit = [feature for each in found for feature in each], self._scale[1]
         tables: list[Table] = []
+        learned = [store.split.train, store.split.valid] if self.trained_on_valid else [store.split.train]
+        x = matrix(store, self._plan, np.concatenate(learned))
         for term in self._tables.terms:
             weights, axes = term.scores * unit, []
             for axis, column in enumerate(term.columns):
-                cuts = self._tables.cut(column, term)
+                cuts, feature = self._tables.cut(column, term), features[column]
                 if column in self._categories:  # by code, as the bins of codes that no train row has are the same
                     weights = np.take(weights, cuts, axis=axis)
-                    axes.append(place(features[column]))
+                    rows = np.bincount(x[:, column].astype(np.int64), minlength=feature.codes)
+                    axes.append(place(feature, rows))
                 else:
-                    weights = np.take(weights, range(len(cuts) + 2), axis=axis)
-                    axes.append(place(features[column], _between(cuts)))
-            size = self._size(store, term)
+                    bins = np.arange(len(cuts) + 2)
+                    if feature.of_list:
+                        bins[0] = self._bin(np.zeros(1), column, cuts)[0]
+                    weights = np.take(weights, bins, axis=axis)
+                    rows = np.bincount(self._bin(x[:, column], column, cuts), minlength=len(cuts) + 2)
+                    axes.append(place(feature, rows, _between(cuts)))
+            size = self._size(x, term)
             tables.append({"axes": axes, "weights": plain(weights), "low": None, "high": None, "size": size})
         intercept = self._tables.intercept * unit + self._scale[0]
         names = list(self._task.raw_names)
@@ -269,9 +276,8 @@ class FittedEbm:
             "price": None,
         }  # fmt: skip
 
-    def _size(self, store: Tensors, term: Term) -> float:
-        """The standard deviation of a term over the train rows."""
-        x = matrix(store, self._plan, store.split.train)
+    def _size(self, x: np.ndarray, term: Term) -> float:
+        """The standard deviation of a term over rows of the matrix."""
         bins = tuple(self._bin(x[:, c], c, self._tables.cut(c, term)) for c in term.columns)
         return float(term.scores[bins].std(axis=0).max() * self._scale[1])
 

@@ -23,7 +23,7 @@ from leadline.contenders.families import CLASSICAL
 from leadline.contenders.features import NOT_AGAIN, Layout, affordable, features_of, layout, matrix
 from leadline.core.contender import Contender, Data, Fitted, Progress, State, digest
 from leadline.core.kind import View
-from leadline.core.printed import Feature, PrintedModel, TreeNode
+from leadline.core.printed import CODED, Feature, PrintedModel, TreeNode, reading
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
 from leadline.kinds import KINDS
@@ -128,7 +128,7 @@ def _grow(
     from sklearn.tree import DecisionTreeRegressor
 
     targets = np.eye(len(task.classes))[y] if task.one_class else np.asarray(y, np.float64).reshape(len(y), -1)
-    ranks = {column: _ranks(x[:, column].astype(np.int64), targets, f) for column, f in enumerate(features) if f.names}
+    ranks = {column: _ranks(x[:, column].astype(np.int64), targets, f) for column, f in enumerate(features) if f.codes}
     ordered = x.copy()
     for column, rank in ranks.items():
         ordered[:, column] = rank[x[:, column].astype(np.int64)]
@@ -140,8 +140,8 @@ def _grow(
 
 def _ranks(codes: np.ndarray, targets: np.ndarray, feature: Feature) -> np.ndarray:
     """The place of each code by what its rows answer; of one that no row has that of the mean: float32 [codes]."""
-    counts = np.bincount(codes, minlength=len(feature.names)).astype(np.float64)
-    sums = np.stack([np.bincount(codes, t, minlength=len(feature.names)) for t in targets.T], axis=1)
+    counts = np.bincount(codes, minlength=feature.codes).astype(np.float64)
+    sums = np.stack([np.bincount(codes, t, minlength=feature.codes) for t in targets.T], axis=1)
     means = (sums + ADDED * targets.mean(axis=0)) / (counts + ADDED)[:, None] - targets.mean(axis=0)
     if means.shape[1] > 1:
         *_, axes = np.linalg.svd(means * np.sqrt(counts)[:, None], full_matrices=False)
@@ -241,7 +241,7 @@ class FittedTree:
             raw[rows] = node.values
             return
         values = x[rows, node.column]
-        if self._features[node.column].names:
+        if self._features[node.column].codes:
             below = np.isin(values, node.codes)
         else:
             below = np.where(np.isnan(values), node.missing_left, values <= np.float32(node.most))
@@ -266,13 +266,20 @@ class FittedTree:
             values = node.values * self._scale[1] + self._scale[0]
             return {"rows": node.rows, "values": values.tolist()}
         feature = self._features[node.column]
-        named = bool(feature.names) or not np.isfinite(node.most)
+        most: float | None = None
+        if feature.names is not None:
+            sides = [code in node.codes for code in range(feature.codes)]
+            missing_left, other_left = sides[:CODED]
+        else:
+            sides, other_left = [], True
+            missing_left = node.most >= 0 if feature.of_list else node.missing_left
+            if np.isfinite(node.most):
+                most = float(f"{feature.centre + feature.spread * node.most:.12g}")
+        named = list(zip(feature.names or (), sides[CODED:], strict=True))
         return {
-            "rows": node.rows, "values": None, "column": feature.column, "part": feature.part,
-            "most": None if named else float(f"{feature.centre + feature.spread * node.most:.12g}"),
-            "names": [feature.names[code] for code in node.codes],
-            "others": [name for code, name in enumerate(feature.names) if code not in node.codes],
-            "missing_left": 0 in node.codes if feature.names else node.missing_left,
+            "rows": node.rows, "values": None, **reading(feature), "most": most,
+            "names": [name for name, left in named if left], "others": [name for name, left in named if not left],
+            "missing_left": bool(missing_left), "other_left": other_left,
             "left": self._printed(node.left), "right": self._printed(node.right),
         }  # fmt: skip
 
@@ -297,7 +304,7 @@ class FittedTree:
             assert node.values is not None
             return {"leaf_value": float(node.values[column])}
         sides = {"left_child": self._dumped(node.left, column), "right_child": self._dumped(node.right, column)}
-        if self._features[node.column].names:
+        if self._features[node.column].codes:
             codes = "||".join(map(str, node.codes))
             return {"split_feature": node.column, "decision_type": "==", "threshold": codes, **sides}
         return {

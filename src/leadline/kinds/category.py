@@ -91,7 +91,7 @@ class Category(Kind):
     def features(self, block: Block) -> tuple[Feature, ...]:
         levels = nested(block.settings, "levels")
         return tuple(
-            Feature(column=name, names=("missing", "any other value", *map(str, levels[name])))  # type: ignore[arg-type]
+            Feature(column=name, names=tuple(map(str, levels[name])))  # type: ignore[arg-type]
             for name in block.columns
         )
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST = 200  # words of a column that have a flag of their own
 FEWEST = 2  # train rows that such a word is in
 JOIN = "|"
+HOLDS, HOLDS_OTHERS = "holds", "holds any other word"  # parts of a value that are 1 or 0
 SIGNS = (JOIN, ";", ",")
 MOST_DIFFERENT = 200  # parts of values that can be words of a list at all
 OFTEN = 1.5  # different values that a part is in, on average
@@ -90,9 +91,9 @@ class Tags(Kind):
         columns = zip(block.columns, items(block.settings, "words"), wholes(block.settings, "longest"), strict=True)
         for name, words, longest in columns:
             assert isinstance(words, Sequence)
-            found += [Feature(column=name, part=f"holds {word!r} (1) or not (0)") for word in words]
-            found.append(Feature(column=name, part="holds any other word (1) or not (0)"))
-            found.append(Feature(column=name, part="number of words", spread=float(longest)))
+            found += [Feature(column=name, part=HOLDS, word=str(word), form="flag") for word in words]
+            found.append(Feature(column=name, part=HOLDS_OTHERS, form="flag"))
+            found.append(Feature(column=name, part="number of words", form="count", spread=float(longest)))
         return tuple(found)
 
 

@@ -19,7 +19,7 @@ import polars as pl
 
 from leadline.core.json_types import wholes
 from leadline.core.kind import Decoded, Fit, Kind, Limits, Scale, Tensor, present, share
-from leadline.core.printed import Feature
+from leadline.core.printed import Feature, Form
 from leadline.kinds.dense import NUMBER_BODIES
 from leadline.kinds.spelling import spelled
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 PARTS = ("elapsed", "year", "month", "day", "weekday", "hour", "yearday")
 SINCE_1970 = "days since 1970"
 # The same as a person reads them.
-READ = (SINCE_1970, "year", "month", "day", "weekday (Monday is 0)", "hour", "days since 1 March")
+READ = (SINCE_1970, YEAR := "year", "month", "day", "weekday (Monday is 0)", "hour", "days since 1 March")
+FORMS: dict[str, Form] = {YEAR: "year"}
 NEVER = int(np.iinfo(np.int64).min)
 DAY_MS = 86_400_000
 YEAR_1000 = -30_610_224_000_000
@@ -183,8 +184,9 @@ class Time(Kind):
         found = []
         ends = zip(block.columns, wholes(block.settings, "start"), wholes(block.settings, "span"), strict=True)
         for name, start, span in ends:
-            found.append(Feature(column=name, part=SINCE_1970, centre=start / DAY_MS, spread=span / DAY_MS))
-            found += [Feature(column=name, part=part) for part in READ[1:]]
+            begin, days = start / DAY_MS, span / DAY_MS
+            found.append(Feature(column=name, part=SINCE_1970, form="date", centre=begin, spread=days))
+            found += [Feature(column=name, part=part, form=FORMS.get(part, "plain")) for part in READ[1:]]
         return tuple(found)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from leadline.charts.format import clip, count, name, tag
+from leadline.charts.format import clip, count, esc, name, tag
 from leadline.charts.slots import slot
 from leadline.report import leaderboard, provenance
 from leadline.report.certainty import certainty
@@ -104,6 +104,9 @@ def _sections(
     else:
         told = ("answers", asked, answers(facts, predictions) + agreement(facts, predictions))
     worst = "Hardest passages" if facts.task.generative else "Worst mistakes"
+    printed = "".join(tag("p", esc(sentence)) for sentence in readable.omitted)
+    if readable.model is not None:
+        printed = model_itself(readable.model, facts)
     before = [
         ("contenders", "Contenders", leaderboard.contenders(facts)),
         ("cost", "Cost against quality", leaderboard.cost(facts)),
@@ -111,7 +114,7 @@ def _sections(
         ("transfer", "What a pretrained body brings", transfer(facts)),
         told,
         ("certainty", "How sure the answers are", certainty(facts)),
-        ("printed", "The model itself", "" if readable.model is None else model_itself(readable.model, facts)),
+        ("printed", "The model itself", printed),
     ]
     after = [
         ("expected", "What the textbook expected", expected(facts)),

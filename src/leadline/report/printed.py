@@ -13,10 +13,11 @@ import numpy as np
 from leadline.charts import svg
 from leadline.charts.format import Measure, beside, clip, count, esc, name, percent, plain
 from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
-from leadline.core.printed import Place, Price, PrintedModel, Slope, Table
+from leadline.core.printed import CODED, OF_LISTS, Place, Price, PrintedModel, Slope, Table
 from leadline.report.effects import bar, key_of, scale_of, signed
 from leadline.report.facts import Facts
 from leadline.report.printed_tree import drawn
+from leadline.report.printed_words import along, levels, number, part_of, titled
 
 __all__ = ["model_itself"]
 
@@ -24,7 +25,6 @@ OPEN = 12  # levels of a category that are shown without a click
 DRAWN = 3  # outputs of one curve
 PAIRED = 12  # pairs that are drawn
 NAMED = 14  # values of a category that are named beside a map
-TELLING = 40  # characters of a term's name
 
 
 def model_itself(model: PrintedModel, facts: Facts) -> str:
@@ -43,58 +43,66 @@ def _how(model: PrintedModel) -> str:
     if model["root"] is not None:
         said = {"identity": "the prediction", "softmax": "the likeliest class"}.get(model["link"], "a probability")
         return f"<p>Begin at the left and follow the answers; a leaf has {said}, and its train rows.</p>"
+    pairs = any(len(table["axes"]) > 1 for table in model["tables"])
+    terms = "the intercept, one term a column, and one a pair of columns" if pairs else (
+        "the intercept and one term a column")  # fmt: skip
     if model["link"] == "identity":
-        return f"<p>The prediction of {outputs[0]} is the sum of one term a column.</p>"
+        return f"<p>The prediction of {outputs[0]} is the sum of {terms}.</p>"
     if model["link"] == "softmax":
-        return (
-            "<p>Each class has a sum of one term a column; its probability is its share of the exponentials of all "
-            "sums.</p>"
-        )
+        return f"<p>Each class has a sum of {terms}; its probability is its share of the exponentials of all sums.</p>"
     what = outputs[0] if len(outputs) == 1 else "each label"
     return (
-        f"<p>The log odds of {what} are the sum of one term a column: above zero the probability is over a half, and "
-        "+0.7 doubles the odds.</p>"
+        f"<p>The log odds of {what} are the sum of {terms}: above zero the probability is over a half, and +0.7 "
+        "doubles the odds.</p>"
     )
 
 
 def _price(price: Price | None, measure: Measure) -> str:
     """What it costs that the model can be read."""
     if price is None:
-        return "<p>No contender that nobody can read has finished, so what this costs is not known.</p>"
+        return "<p>No contender that is not interpretable has finished, so what this costs is not known.</p>"
     points = measure.difference  # without its sign
-    other = f"{name(price['against'])}, the best that nobody can read, has {measure.text(price['other'])}"
-    own = f"this model {measure.text(price['score'])}"
+    other = (
+        f"{name(price['against'])}, the best contender that is not interpretable, has {measure.text(price['other'])}"
+    )
+    own = f"this model has {measure.text(price['score'])}"
     ends = f"95% {measure.gap(price['low'])} to {measure.gap(price['high'])}"
     if price["low"] > 0:
-        told = f"It costs {points(price['gap'])} of {esc(price['metric'])} that this model can be read ({ends})"
+        told = f"Being interpretable costs {points(price['gap'])} of {esc(price['metric'])} ({ends})"
     elif price["high"] < 0:
-        told = f"It costs nothing that this model can be read: it is better by {points(-price['gap'])} ({ends})"
+        told = f"Being interpretable costs nothing: this model is better by {points(-price['gap'])} ({ends})"
     else:
-        told = f"These test rows do not show that it costs anything that this model can be read ({ends})"
-    return f'<p class="price">{told}: on the test {other}, {own}.</p>'
+        told = f"These test rows do not show that being interpretable costs anything ({ends})"
+    return f'<p class="price">{told}: on the test rows {other}, and {own}.</p>'
 
 
 def _terms(model: PrintedModel) -> str:
-    several = len(model["outputs"]) > 1
     first = f"<p>Intercept: {', '.join(_valued(model['outputs'], model['intercept']))}.</p>"
     if model["slopes"] or any(table["low"] is not None for table in model["tables"]) or not _curved(model):
-        parts = [_linear(model, i) for i in range(len(model["outputs"]))]
-        if several:
-            shown = "".join(
-                f"<details{' open' if i == 0 else ''}><summary>{name(each)}</summary>{part}</details>"
-                for i, (each, part) in enumerate(zip(model["outputs"], parts, strict=True))
-            )
-        else:
-            shown = parts[0]
-        return f"{first}{_key(model)}{shown}"
+        return f"{first}{_key(model)}{_folded(model, lambda i: _slopes(model, i) + _levels(model, i))}"
     return first + _tables(model)
+
+
+def _folded(model: PrintedModel, part: Callable[[int], str]) -> str:
+    """What there is of each output; of several, all but the first wait for a click."""
+    if len(model["outputs"]) == 1:
+        return part(0)
+    return "".join(
+        f"<details{' open' if i == 0 else ''}><summary>{name(each)}</summary>{part(i)}</details>"
+        for i, each in enumerate(model["outputs"])
+    )
 
 
 def _key(model: PrintedModel) -> str:
     """What the colours say."""
+    return key_of(_favoured(model))
+
+
+def _favoured(model: PrintedModel) -> str:
+    """What a term above zero speaks for."""
     if model["link"] == "identity":
-        return key_of("a larger value")
-    return key_of(name(model["outputs"][0]) if len(model["outputs"]) == 1 else "the class")
+        return "a larger value"
+    return name(model["outputs"][0]) if len(model["outputs"]) == 1 else "the class"
 
 
 def _curved(model: PrintedModel) -> bool:
@@ -106,15 +114,6 @@ def _valued(outputs: Sequence[str], values: Sequence[float]) -> list[str]:
     if len(outputs) == 1:
         return [plain(values[0], 4)]
     return [f"{name(each)} {plain(value, 4)}" for each, value in zip(outputs, values, strict=True)]
-
-
-def _titled(place: Place | Slope) -> str:
-    return f"{name(place['column'], TELLING)}{': ' + esc(place['part']) if place['part'] else ''}"
-
-
-def _linear(model: PrintedModel, output: int) -> str:
-    """A linear model: one table of numbers, one of categories."""
-    return _slopes(model, output) + _levels(model, output)
 
 
 def _slopes(model: PrintedModel, output: int) -> str:
@@ -130,19 +129,27 @@ def _slopes(model: PrintedModel, output: int) -> str:
         value * by for by, *ends in zip(times, weights, lows, highs, strict=True) for value in ends if value is not None
     )
     rows = "".join(
-        f'<tr><th scope="row">{_titled(each)}<small>missing counts as {plain(each["missing"])}</small></th>'
+        f'<tr><th scope="row">{titled(each)}{_replaced(each)}</th>'
         f'<td class="drawn">{bar(axis, weight * by, _times(low, by), _times(high, by))}</td>'
         f'<td class="num">{_weight(weight, low, high)}</td></tr>'
         for each, weight, low, high, by in zip(slopes, weights, lows, highs, times, strict=True)
     )
     grid = _grid(("Column", "", "Weight of a unit"), rows, "Numbers")
+    classes = " Weights are differences from the mean of all classes." if model["link"] == "softmax" else ""
     return (
         "<h3>Numbers</h3><p>The weight of one unit of each column, with its 95% interval; the bar is the effect of one "
-        f"standard deviation. Values over ten standard deviations from the mean count as no further.</p>{grid}"
+        f"standard deviation.{classes} Values over ten standard deviations from the mean count as no further.</p>{grid}"
     )
 
 
-def _levels(model: PrintedModel, output: int) -> str:
+def _replaced(slope: Slope) -> str:
+    """What stands in for a missing value."""
+    if slope["form"] in OF_LISTS:
+        return ""
+    return f"<small>missing counts as {number(slope['missing'], slope['form'])}</small>"
+
+
+def _levels(model: PrintedModel, output: int, key: str = "") -> str:
     tables = sorted((t for t in model["tables"] if len(t["axes"]) == 1), key=lambda each: -each["size"])
     if not tables:
         return ""
@@ -150,36 +157,53 @@ def _levels(model: PrintedModel, output: int) -> str:
     axis = scale_of(value for rows in every for _, *values in rows for value in values)
     parts = []
     for table, rows in zip(tables, every, strict=True):
-        if not rows:  # a part of a date that is the same in every row
+        if not any(value for _, value, *_ in rows):  # such as a part of a date that is the same in every row
             continue
         most = max((abs(value) for _, value, *_ in rows), default=1.0)
         body = "".join(
-            f'<tr><th scope="row">{name(label, TELLING)}</th><td class="drawn">{bar(axis, value, low, high)}</td>'
+            f'<tr><th scope="row">{label}</th><td class="drawn">{bar(axis, value, low, high)}</td>'
             f'<td class="num">{_weight(value, low, high, most)}</td></tr>'
             for label, value, low, high in rows
         )
-        grid = _grid(("Value", "", "Weight"), body, esc(table["axes"][0]["column"]))
-        title = _titled(table["axes"][0])
+        place = table["axes"][0]
+        grid = _grid(("Value", "", "Weight"), body, esc(place["column"])) + _unseen(table, output, most)
         if len(rows) > OPEN:
-            parts.append(f"<details><summary>{title}: {count(len(rows))} values</summary>{grid}</details>")
+            parts.append(f"<details><summary>{titled(place)}: {count(len(rows))} values</summary>{grid}</details>")
         else:
-            parts.append(f"<h4>{title}</h4>{grid}")
-    lead = (
-        "<p>The weight of each value; a value that no train row has, or a missing one, adds 0 where none is given.</p>"
-    )
-    return f"<h3>Categories</h3>{lead}{''.join(parts)}"
+            parts.append(f"<h4>{titled(place)}</h4>{grid}")
+    lead = "What each value adds."
+    if any(table["low"] is not None for table in tables):
+        classes = ", and from that of all classes" if model["link"] == "softmax" else ""
+        lead = (
+            "How the weight of each value differs from the mean weight of the rows that the model learned from"
+            f"{classes}, with the 95% interval of this difference."
+        )
+    return f"<h3>Categories</h3><p>{lead}</p>{key}{''.join(parts)}"
 
 
 def _level(table: Table, output: int) -> list[tuple[str, float, float | None, float | None]]:
-    """(value of a category, weight, its interval), the largest first."""
+    """(value of a category, weight, its interval) of all that the train rows have, the largest first."""
     weights, low, high = (_by_output(table[key], output) for key in ("weights", "low", "high"))
     assert weights is not None
+    place = table["axes"][0]
     rows = [
         (label, float(weights[i]), None if low is None else float(low[i]), None if high is None else float(high[i]))
-        for i, label in enumerate(table["axes"][0]["names"])
-        if i > 1 or weights[i] != 0  # the first two are for missing and unknown values
+        for i, label in enumerate(levels(place))
+        if place["rows"][i]
     ]
     return sorted(rows, key=lambda row: -row[1])
+
+
+def _unseen(table: Table, output: int, most: float) -> str:
+    """What values add that no train row has."""
+    place, weights = table["axes"][0], _by_output(table["weights"], output)
+    assert weights is not None
+    told = [
+        f"{label} {beside(float(weights[i]), most, sign=True)}"
+        for i, label in enumerate(levels(place))
+        if not place["rows"][i] and weights[i] != 0 and (i > 0 or place["form"] not in OF_LISTS)
+    ]
+    return f"<p><small>In no train row: {', '.join(told)}.</small></p>" if told else ""
 
 
 def _by_output(values: Any, output: int) -> np.ndarray | None:
@@ -190,16 +214,17 @@ def _tables(model: PrintedModel) -> str:
     """Tables of one column as curves and bars, those of two as maps; the largest first."""
     ordered = sorted(model["tables"], key=lambda each: -each["size"])
     singles, pairs = ([each for each in ordered if len(each["axes"]) == n] for n in (1, 2))
-    charts = "".join(_curve(each, model["outputs"]) for each in singles if each["axes"][0]["edges"])
-    named: PrintedModel = {**model, "tables": [each for each in singles if each["axes"][0]["names"]]}
-    levels = "".join(
-        (f"<h3>{name(output)}</h3>" if len(model["outputs"]) > 1 else "") + _levels(named, i)
-        for i, output in enumerate(model["outputs"][:DRAWN])
-    )
+    curved = [each for each in singles if _is_curve(each["axes"][0])]
+    charts = "".join(_curve(each, model["outputs"]) for each in curved)
+    named: PrintedModel = {**model, "tables": [each for each in singles if not _is_curve(each["axes"][0])]}
     maps = "".join(_map(each, model["outputs"]) for each in pairs[:PAIRED])
-    found = f'<h3>Numbers</h3><div class="charts">{charts}</div>' if charts else ""
+    found = ""
+    if charts:
+        few = f" Each chart has the {DRAWN} classes of the largest effects." if len(model["outputs"]) > DRAWN else ""
+        lead = f"What each column adds, by its value: above zero it speaks for {_favoured(model)}.{few}"
+        found = f'<h3>Numbers</h3><p>{lead}</p><div class="charts">{charts}</div>'
     if named["tables"]:
-        found += _key(model) + levels
+        found += _folded(model, lambda i: _levels(named, i, _key(model)))
     if maps:
         found += (
             "<h3>Pairs of columns</h3><p>What two columns add together, beyond the sum of both. The fuller, the "
@@ -208,11 +233,16 @@ def _tables(model: PrintedModel) -> str:
     return found
 
 
+def _is_curve(place: Place) -> bool:
+    """Whether a column has a curve over its numbers; what is 1 or 0 has two values."""
+    return len(place["edges"]) > 1 or bool(place["edges"] and place["form"] != "flag")
+
+
 def _curve(table: Table, outputs: Sequence[str]) -> str:
     """The steps of a number."""
     (place,) = table["axes"]
     values = np.asarray(table["weights"], np.float64)  # [places, outputs]
-    edges = place["edges"]
+    edges, form = place["edges"], place["form"]
     span = (edges[-1] - edges[0]) or 1.0
     room = max(0.04, 0.5 / len(edges)) * span
     ends = [edges[0] - room, *edges, edges[-1] + room]
@@ -226,19 +256,22 @@ def _curve(table: Table, outputs: Sequence[str]) -> str:
         ]
         lines.append(svg.Series(outputs[output] if len(outputs) > 1 else "", family, points, chosen=True))
     x, y = svg.Axis(ends[0], ends[-1]), svg.Axis.over(values[1:].ravel().tolist(), pad=0.08)
-    frame = svg.Frame(f"Term of {esc(place['column'])}", (clip(place["column"], 30), "adds"), (plain, plain))
+    across = "date" if form == "date" else esc(part_of(place)) or clip(place["column"], 30)
+    frame = svg.Frame(f"Term of {esc(place['column'])}", (across, "adds"), (along(x, form), along(y, "plain")))
     missing = ", ".join(_valued(outputs, [float(v) for v in values[0]]))
-    note = f"<figcaption>A missing value adds {missing}.</figcaption>"
-    return f"<figure><h3>{_titled(place)}</h3>{svg.curves(lines, x, y, frame)}{note}</figure>"
+    told = form not in OF_LISTS and (place["rows"][0] or values[0].any())
+    note = f"<figcaption>A missing value adds {missing}.</figcaption>" if told else ""
+    title = name(place["column"]) if form == "date" else titled(place)
+    return f"<figure><h3>{title}</h3>{svg.curves(lines, x, y, frame)}{note}</figure>"
 
 
 def _map(table: Table, outputs: Sequence[str]) -> str:
-    """A pair of columns as a map: the first across, the second up; without missing values."""
+    """A pair of columns as a map, the first across, the second up: of values that train rows have."""
     values = np.asarray(table["weights"], np.float64)
     output = int(values.std(axis=(0, 1)).argmax())
     across, up = table["axes"]
-    cells = values[int(not across["names"]) :, int(not up["names"]) :, output]
-    most = float(np.abs(cells).max()) or 1.0
+    cells = values[np.ix_(_shown(across), _shown(up))][..., output]
+    most = float(np.abs(cells).max(initial=0)) or 1.0
     body = "".join(
         f'<rect class="{"for" if cell > 0 else "against"}" x="{i}" y="{cells.shape[1] - 1 - j}" width="1" height="1" '
         f'fill-opacity="{0.9 * abs(cell) / most:.2f}"/>'
@@ -246,9 +279,9 @@ def _map(table: Table, outputs: Sequence[str]) -> str:
         if abs(cell) > 0.02 * most
     )
     of = f" for {name(outputs[output])}" if len(outputs) > 1 else ""
-    low, high = float(cells.min()), float(cells.max())
+    low, high = float(cells.min(initial=0)), float(cells.max(initial=0))
     return (
-        f"<figure><h3>{_titled(across)} and {_titled(up)}</h3>"
+        f"<figure><h3>{titled(across)} and {titled(up)}</h3>"
         f'<svg class="pairs" role="img" aria-label="{esc(across["column"])} and {esc(up["column"])}" '
         f'viewBox="0 0 {cells.shape[0]} {cells.shape[1]}" preserveAspectRatio="none">{body}</svg>'
         f"<figcaption>Across: {_reach(across)}. Up: {_reach(up)}. From {signed(low)} to {signed(high)}{of}."
@@ -256,14 +289,22 @@ def _map(table: Table, outputs: Sequence[str]) -> str:
     )
 
 
+def _shown(place: Place) -> list[int]:
+    """The places of an axis of a map: all of a number but the missing one, of a category those that have rows."""
+    if place["edges"]:
+        return list(range(1, len(place["edges"]) + 2))
+    return [i for i, rows in enumerate(place["rows"]) if rows or i >= CODED]
+
+
 def _reach(place: Place) -> str:
     """What an axis of a map goes over."""
-    if place["names"]:
-        more = len(place["names"]) - NAMED
-        rest = f" and {count(more)} more" if more > 0 else ""
-        return f"{name(place['column'])}: {', '.join(name(each, 20) for each in place['names'][:NAMED])}{rest}"
-    edges = place["edges"]
-    return f"{name(place['column'])} from under {plain(edges[0])} to {plain(edges[-1])}, by rank"
+    if _is_curve(place):
+        low, high = (number(place["edges"][end], place["form"]) for end in (0, -1))
+        return f"{titled(place)} from under {low} to {high}, by rank"
+    shown = [levels(place)[i] for i in _shown(place)]
+    more = len(shown) - NAMED
+    rest = f" and {count(more)} more" if more > 0 else ""
+    return f"{titled(place)}: {', '.join(shown[:NAMED])}{rest}"
 
 
 def _tree(model: PrintedModel) -> str:

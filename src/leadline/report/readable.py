@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leadline.core.printed import PrintedModel
@@ -13,4 +14,5 @@ class Readable:
     """The model itself, if a person can read it, and why it answers some test rows so."""
 
     model: PrintedModel | None = None
+    omitted: Sequence[str] = ()  # why it is not printed, though it must be interpretable
     why: Why | None = None

@@ -15,13 +15,14 @@ import numpy as np
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.executor import PRINTED
 from leadline.core.printed import Price, PrintedModel
+from leadline.kinds import KINDS
 from leadline.metrics.metrics import METRICS
 from leadline.race.judge import Judged
 from leadline.ship.ship_winner import Shipment
 from leadline.stats.calibration import Calibrator, LabelCalibrator
 from leadline.stats.intervals import rows_gap
 
-__all__ = ["FILE", "print_model"]
+__all__ = ["FILE", "print_model", "unprinted"]
 
 FILE = "printed_model.json"
 
@@ -37,6 +38,20 @@ def print_model(judged: Judged, shipment: Shipment, folder: Path) -> PrintedMode
     model["price"] = _price(judged, entry.name)
     (folder / FILE).write_text(json.dumps(model, ensure_ascii=False), encoding="utf-8")
     return model
+
+
+def unprinted(judged: Judged, shipment: Shipment) -> list[str]:
+    """Why the shipped contender is not printed, though it is interpretable; nothing where none is shipped."""
+    if shipment.contender is None:
+        return []
+    blocks = judged.race.store.blocks
+    columns = [column for block in blocks if not KINDS[block.kind].features(block) for column in block.columns]
+    named = ", ".join(map(repr, columns)) or "its columns"
+    return [
+        f"{shipment.contender} is interpretable, but its numbers are not printed: it reads {named} as thousands of "
+        "small parts, such as the n-grams of a text or the pixels of a picture, too many for answers to be computed by "
+        "hand. The report's section 'Why it answers so', and leadline explain, show what an answer depends on."
+    ]
 
 
 def calibrated(model: PrintedModel, calibrator: Calibrator | LabelCalibrator | None) -> PrintedModel:
@@ -67,7 +82,7 @@ def calibrated(model: PrintedModel, calibrator: Calibrator | LabelCalibrator | N
 
 
 def _price(judged: Judged, name: str) -> Price | None:
-    """The best contender by valid that nobody can read, against the shipped one, on the test rows of the first race."""
+    """The best contender by valid that is not interpretable, against the shipped one, on the first race's test rows."""
     first, metric = judged.trials.repeats[0], METRICS[judged.race.store.task.metric]
     others = {
         other: score
