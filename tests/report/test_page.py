@@ -467,7 +467,9 @@ def test_one_family_alone_gets_no_interval_and_no_verdict() -> None:
     made["contenders"] = [c for c in made["contenders"] if c["family"] == "deep"]
     made["verdict"] |= {"answer": "unsure", "against": None, "gap": None, "low": None, "high": None}
     text = words(render(made, frame, shown))
-    assert "No answer yet" in text and "must both finish" in text
+    assert "No answer yet" in text and "must both finish before" in text
+    made["needs"] = {"conditions": ["--interpretable"], "excluded": {}}
+    assert "must both finish and satisfy --interpretable before" in words(render(made, frame, shown))
 
 
 # Answers and mistakes -------------------------------------------------------------------------------------------------

@@ -64,7 +64,10 @@ def _picture(facts: Facts) -> str:
     verdict, measure = facts.verdict, facts.measure
     gap, low, high = (number(verdict.get(key)) for key in ("gap", "low", "high"))
     if gap is None or low is None or high is None:
-        return '<p class="nothing">A deep and a classical contender must both finish before they can be compared.</p>'
+        conditions = ", ".join(clip(each, 60) for each in (facts.result.get("needs") or {}).get("conditions", ()))
+        satisfy = f" and satisfy {conditions}" if conditions else ""
+        said = f"A deep and a classical contender must both finish{satisfy} before they can be compared."
+        return f'<p class="nothing">{said}</p>'
     region = number(verdict.get("region")) or 0.0
     interval_is = f"{facts.level} interval {measure.bare(low)} to {measure.gap(high)}"
     label = (
