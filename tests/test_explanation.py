@@ -190,3 +190,18 @@ def test_layers_of_a_network_are_shown_and_trees_have_none(
     json.dumps(found.as_dict(), allow_nan=False)
     with pytest.raises(ll.ModelError, match="no layers"):
         trees.model.explain(table, rows=[0], layers=True)
+
+
+def test_what_layers_need_is_checked_before_anything_is_computed(
+    network: ll.Run, trees: ll.Run, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("leadline.use.explain.explain.explain", lambda *_, **__: pytest.fail("computed first"))
+    monkeypatch.setattr("leadline.results.explain_run.explain", lambda *_, **__: pytest.fail("computed first"))
+    few = pl.read_csv(table)[:50]
+    with pytest.raises(
+        ll.LeadlineError, match="too few rows for --layers: 33 would fit the probes and 17 measure them"
+    ):
+        network.model.explain(few, layers=True)
+    for ask in (trees.explain, lambda **how: trees.model.explain(table, **how)):
+        with pytest.raises(ll.ModelError, match="no layers"):
+            ask(layers=True)

@@ -104,7 +104,8 @@ def test_of_three_classes_effects_are_on_the_score_less_that_of_all() -> None:
 def test_log_odds_are_recognised_and_what_bends_them_is_too() -> None:
     raw = np.linspace(-4, 4, 50)
     task = Binary(target="y", classes=("no", "yes"), metric="accuracy")
-    model: Any = SimpleNamespace(task=task, contract={"inputs": {}})
+    facts = {"kind": "number", "dtype": "float64", "decode": {}}
+    model: Any = SimpleNamespace(task=task, contract={"inputs": {"x": facts}})
 
     def scores(odds: np.ndarray) -> np.ndarray:
         up = (1 / (1 + np.exp(-odds))).astype(np.float32).astype(float)
