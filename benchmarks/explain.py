@@ -39,7 +39,7 @@ from leadline.results.run_rows import RunRows
 from leadline.use.explain import faithfulness, trees
 from leadline.use.explain.games import PartGame, occlusion
 from leadline.use.explain.gradients import integrated
-from leadline.use.explain.graph import loaded
+from leadline.use.explain.graph import feeds_of, loaded
 from leadline.use.explain.layers import LEARNED, depth_of
 from leadline.use.explain.records import Curve, Explanation
 from leadline.use.explain.sample import read_sample
@@ -284,7 +284,7 @@ def additive(data: Path, folder: Path) -> Found:
     file = loaded(model)
     (node,) = [node for node in file.graph.node if node.op_type == "TreeEnsemble"]
     session, ensemble = Session(with_outputs(file, [node.input[0], node.output[0]])), trees.Ensemble.of(node)
-    features, raw = trees._features(model, session, node, sample.rows)
+    features, raw = trees._features(session, node, feeds_of(model, sample.rows))
     reaching, paths = ensemble.decisions(features), ensemble.paths(0)
     roots = {int(root): i for i, root in enumerate(np.flatnonzero(ensemble.parents[: len(ensemble.features)] < 0))}
     values = np.zeros((len(features), len(roots)), np.float32)

@@ -24,7 +24,7 @@ from leadline.use.explain.games import ColumnGame
 from leadline.use.explain.records import Method
 from leadline.use.explain.sample import read_sample
 from leadline.use.explain.scorer import Scorer
-from leadline.use.explain.shapley import shapley
+from leadline.use.explain.shapley import sampled
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def test_an_explanation_of_shuffled_weights_fails_on_the_network(network: ll.Run
     games = [ColumnGame(row=row, groups=groups, others=sample.rows[:4]) for row in rows]
     better = {}
     for name, each in (("trained", model), ("shuffled", shuffled)):
-        found = shapley(Scorer(each), rows, outputs, [groups] * len(rows), sample.rows)
-        effects = [one.effects for one in found]
+        found = sampled(Scorer(each), rows, outputs, [groups] * len(rows), sample.rows)
+        effects = [one.effects for one in found.rows]
         better[name] = [curve.better for curve in faithfulness.curves(scorer, games, effects, outputs)]
     assert better == {"trained": [True, True], "shuffled": [False, False]}
 
@@ -104,10 +104,10 @@ def test_the_command_writes_a_page_and_json(
     page = folder / "why.html"
     assert main(["explain", str(trees.folder), "--row", "3", "--out", str(page)]) == 0
     said = capsys.readouterr().out
-    assert "row 3:" in said and "faster than a random order" in said and str(page) in said
+    assert "test row 3 (row " in said and "faster than a random order" in said and str(page) in said
     html = page.read_text()
     assert (
-        "Row 3: predicted" in html and "<script" not in html and "http://" not in html and "Deletion of columns" in html
+        "Test row 3 (row " in html and "<script" not in html and "http://" not in html and "Deletion of columns" in html
     )
     assert main(["explain", str(trees.folder / "model.onnx"), str(table), "--row", "700", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -121,7 +121,9 @@ def test_wrong_input_gets_one_sentence(
     pl.read_csv(table).drop("x3").write_csv(folder / "short.csv")
     wrong = {
         ("explain", model, path, "--row", "701"): "has no row 701; its rows are 1 to 700",
-        ("explain", model, path, "--row", "0"): "has no row 0",
+        ("explain", model, path, "--row", "0"): "has no row 0; its rows are 1 to 700",
+        ("explain", model, path, "--row", "9" * 30): "; its rows are 1 to 700",
+        ("explain", str(trees.folder), "--row", "700"): "to choose a row by its number in a source, name the source",
         ("explain", model, str(folder / "short.csv")): "lacks column 'x3'",
         ("explain", model): "name a source",
         ("explain", model, path, "--out", str(folder / "x.pdf")): "ends with .html",
@@ -188,3 +190,18 @@ def test_layers_of_a_network_are_shown_and_trees_have_none(
     json.dumps(found.as_dict(), allow_nan=False)
     with pytest.raises(ll.ModelError, match="no layers"):
         trees.model.explain(table, rows=[0], layers=True)
+
+
+def test_what_layers_need_is_checked_before_anything_is_computed(
+    network: ll.Run, trees: ll.Run, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("leadline.use.explain.explain.explain", lambda *_, **__: pytest.fail("computed first"))
+    monkeypatch.setattr("leadline.results.explain_run.explain", lambda *_, **__: pytest.fail("computed first"))
+    few = pl.read_csv(table)[:50]
+    with pytest.raises(
+        ll.LeadlineError, match="too few rows for --layers: 33 would fit the probes and 17 measure them"
+    ):
+        network.model.explain(few, layers=True)
+    for ask in (trees.explain, lambda **how: trees.model.explain(table, **how)):
+        with pytest.raises(ll.ModelError, match="no layers"):
+            ask(layers=True)

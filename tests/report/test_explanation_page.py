@@ -22,6 +22,7 @@ from leadline.use.explain.records import (
     Layer,
     Loss,
     Map,
+    Margin,
     Mean,
     Method,
     PartEffects,
@@ -75,7 +76,8 @@ def found() -> Explanation:
         for name, effect in ((LONG, 3.0), (EVIL, -2.0), ("x", 0.0))
     )
     row = RowExplanation(
-        row=1_233, output=EVIL, truth="ham", answer=0.93, margin=2.5, base=-0.1, columns=effects, parts=parts,
+        row=1_233, source_row=4_000, output=EVIL, predicted=EVIL, truth="ham", right=False,
+        answer=0.93, margin=2.5, base=-0.1, columns=effects, parts=parts,
     )  # fmt: skip
     unit = Unit(number=3, activations=(1.0,), rows=(7,), values=({"photo": picture},), written=({"photo": ""},))
     depth = Depth(
@@ -83,13 +85,15 @@ def found() -> Explanation:
         layers=tuple(Layer(name=f"layer {i}", shape=(8,), probe=Mean.of(RNG.random(90) < 0.5 + i / 10), units=(unit,))
                      for i in range(4)),
         filters=RNG.normal(size=(12, 3, 3, 3)), map=Map(points=RNG.normal(size=(90, 2)), shares=(0.4, 0.2)),
-        classes=tuple(str(i % 13) for i in range(90)), inputs={"photo": ("image", {})},
+        classes=tuple(str(i % 13) for i in range(90)), called="test row",
+        inputs={"photo": ("image", {})},
     )  # fmt: skip
     return Explanation(
         model="runs/a/model.onnx", contender="cnn", task="multiclass", target=LONG, numeric=False, source=LONG,
-        total=9_999, compared=300, method=Method.SHAPLEY, additive_error=None, rounding=None, output="ham",
+        called="test row", total=9_999, compared=300, method=Method.SHAPLEY, margin=Margin.LOG_ODDS, against=8,
+        replaced=16, additive_error=None, rounding=None, output="ham",
         loss=Loss.CHANGE, rows=(row,), importances=(Importance(column=LONG, increase=Mean.of([1.0, 2.0, 1.5])),),
-        dependences=(), curves=(_curve(True, [0.3, 0.35, 0.28]), _curve(True, [0.1, -0.2, 0.05], Layout.WORDS),
+        dependences=(), curves=(_curve(True, [0.3, 0.35, 0.28]), _curve(True, 3 * [0.1, -0.2, 0.05], Layout.WORDS),
                                 _curve(False, [0.1])),
         agreements=(Agreement(of=LONG, layout=None, methods=(Method.SHAPLEY, Method.OCCLUSION),
                               correlation=Mean.of([0.8, 0.7])),),
@@ -101,6 +105,16 @@ def test_a_check_that_fails_is_the_first_thing_that_is_read(found: Explanation) 
     page = render(found)
     assert "Checked: columns" in page and page.index("Do not rely on it: words of") < page.index("Row by row")
     assert EVIL not in page and "no labels of" in page and "There is no value" in page
+    assert "1 row cannot show that adding the columns ranked first" in terminal(found) and "1 rows" not in page
+    assert "Test row 1,234 (row 4,001 of the source): predicted" in page and "sampled Shapley values" in page
+    assert "against 8 rows, the same for every row" in page and "the values of 4 rows stand" in page
+
+
+def test_scores_of_classes_are_not_called_odds(found: Explanation) -> None:
+    centred = dataclasses.replace(found, margin=Margin.CENTRED, rows=(_row_of("one", [1.0], 2.0, 1.0),))
+    told = terminal(centred)
+    assert "Effects of columns are in the score of the class before softmax, less the mean over all classes" in told
+    assert "Effects of parts are in log odds" in told
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1_200, False), (390, False), (390, True)])
@@ -123,7 +137,8 @@ def _row_of(text: str, effects: list[float], column: float, other: float) -> Row
         for name, effect in (("size", other), ("note", column))
     )
     return RowExplanation(
-        row=0, output="ham", truth=None, answer=0.9, margin=2.0, base=0.0, columns=columns, parts=(part,)
+        row=0, source_row=None, output="ham", predicted="ham", truth=None, right=None,
+        answer=0.9, margin=2.0, base=0.0, columns=columns, parts=(part,)
     )  # fmt: skip
 
 

@@ -21,7 +21,12 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
     explain.add_argument("model", metavar="RUN|MODEL", help="a run folder, or a model.onnx")
     explain.add_argument("source", nargs="?", help="rows as for predict (default: the test rows of the run)")
     explain.add_argument(
-        "--row", type=int, action="append", help="a row to explain, from 1; again for more (default: 12)"
+        "--row",
+        type=int,
+        action="append",
+        metavar="N",
+        help="a row to explain, from 1: of the source, or where none is given, of the test rows of the run; again for "
+        "more (default: 12)",
     )
     explain.add_argument("--layers", action="store_true", help="also what each layer of a network has learned")
     explain.add_argument(
@@ -76,18 +81,19 @@ def explain(options: argparse.Namespace) -> int:
     """Print why rows are answered so, and write the page."""
     with at_once():
         from leadline import explanation
+        from leadline.use.explain.sample import NoRowError
         from leadline.use.explain.words import terminal
 
     rows = None if options.row is None else [row - 1 for row in options.row]
     with warned():
-        found = explanation.explain(
-            options.model,
-            options.source,
-            rows=rows,
-            layers=options.layers,
-            gradients=options.gradients,
-            out=options.out,
-        )
+        try:
+            found = explanation.explain(
+                options.model, options.source, rows=rows, layers=options.layers, gradients=options.gradients,
+                out=options.out,
+            )  # fmt: skip
+        except NoRowError as error:
+            error.first = 1
+            raise
     print(as_json(found.as_dict()) if options.json else terminal(found))
     if options.out and not options.json:
         print(f"page    {options.out}")

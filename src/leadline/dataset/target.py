@@ -146,7 +146,7 @@ def labels_of(
     if kind.numeric:
         if numbers is None:
             raise TargetError(f"Column {target!r} holds text such as {known[0]!r}; --task {kind.name} needs numbers.")
-        values = _as_numbers(column, known).fill_null(float("nan")).to_numpy().copy()
+        values = as_numbers(column, known).fill_null(float("nan")).to_numpy().copy()
         values[~kind.usable(values)] = np.nan
         for row in np.flatnonzero(np.isnan(values) & column.is_not_null().to_numpy() & (part < len(PARTS))):
             reason = f"the target {target!r} is {column[int(row)]!r}, which is {kind.unusable}"
@@ -269,11 +269,11 @@ def _numbers(values: pl.Series) -> pl.Series | None:
     """The target as numbers, where nearly all of it reads so."""
     if values.dtype == pl.Boolean:
         return None
-    numbers = _as_numbers(values, values)
+    numbers = as_numbers(values, values)
     return numbers if len(values) and numbers.null_count() <= 0.02 * len(values) else None
 
 
-def _as_numbers(values: pl.Series, train_values: pl.Series) -> pl.Series:
+def as_numbers(values: pl.Series, train_values: pl.Series) -> pl.Series:
     """Values as float64, null where they are none; their notation is inferred from `train_values`, those of train."""
     how = written(train_values) or {}
     if values.dtype == pl.String and how:

@@ -8,14 +8,28 @@ from __future__ import annotations
 import numpy as np
 
 from leadline.charts import svg
-from leadline.charts.format import beside, chance, clip, count, esc, name, plain, tag
+from leadline.charts.format import beside, chance, clip, esc, name, plain, tag
 from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
 from leadline.core.parts import Layout
+from leadline.readers.part import counted
 from leadline.report.effects import KEY, bar, column_table, parts_of, scale_of
 from leadline.report.media_budget import Room
 from leadline.results.explain_shipped import Why
+from leadline.use.explain.explain import COMPARED_COSTLY
 from leadline.use.explain.records import Agreement, Curve, Dependence, Explanation, Loss, Mean, Method, RowExplanation
-from leadline.use.explain.words import LOSSES, METHODS, agreed, completeness, players, sentence, unit
+from leadline.use.explain.words import (
+    LOSSES,
+    METHODS,
+    NO_LABEL,
+    agreed,
+    columns,
+    completeness,
+    explained,
+    players,
+    sentence,
+    title,
+    unit,
+)
 
 MOST_ROWS = 60  # drawn on the page
 OPEN = 3  # rows of the report that are shown without a click
@@ -29,10 +43,10 @@ def why_section(why: Why, room: Room) -> str:
         return note
     share = 1 / max(1, len(found.rows))
     drawn = [_row(found, row, room.part(max(share, 0.1))) for row in found.rows]
-    rest = f"<details><summary>{count(len(drawn) - OPEN)} more rows</summary>{''.join(drawn[OPEN:])}</details>"
+    rest = f"<details><summary>{counted(len(drawn) - OPEN, 'more row')}</summary>{''.join(drawn[OPEN:])}</details>"
     lead = (
-        f"<p>What the answers to {count(len(found.rows))} test rows depend on, evenly over the test. Effects are "
-        f"{unit(found)}.</p>{KEY}"
+        f"<p>What the answers to {counted(len(found.rows), 'test row')} depend on, evenly over the test. "
+        f"{unit(found)}</p>{KEY}"
     )
     whole = f"<h3>The model as a whole</h3>{model(found)}" if found.importances else ""
     charts = f"<details><summary>How far to trust it: the curves</summary>{trust(found)}{how(found)}</details>"
@@ -48,32 +62,41 @@ def checks(found: Explanation) -> str:
 
 def _check(curve: Curve) -> str:
     css, what = ("", "Checked") if curve.better else (' class="fails"', "Do not rely on it")
+    if curve.few:
+        css, what = ' class="few"', "Too few rows to check"
     return f"<li{css}><b>{what}: {esc(players(curve.of, curve.layout))}</b>{esc(sentence(curve))}</li>"
 
 
 def rows(found: Explanation, room: Room) -> str:
     """Every row that is explained."""
-    lead = f"<p>Effects are {unit(found)}.</p>{KEY}"
+    lead = f"<p>{unit(found)}</p>{KEY}"
     more = len(found.rows) - MOST_ROWS
-    rest = f"<p>{count(more)} more rows are explained in the JSON output.</p>" if more > 0 else ""
+    rest = f"<p>The JSON output explains {counted(more, 'more row')}.</p>" if more > 0 else ""
     share = 1 / max(1, min(len(found.rows), MOST_ROWS))
     return lead + "".join(_row(found, row, room.part(max(share, 0.1))) for row in found.rows[:MOST_ROWS]) + rest
 
 
 def _row(found: Explanation, row: RowExplanation, room: Room) -> str:
-    answer = plain(row.answer, 5) if row.output is None else name(row.output)
-    title = f"Row {count(row.row + 1)}: predicted {answer}"
+    answer = plain(row.answer, 5) if row.predicted is None else _labels(row.predicted)
+    heading = f"{title(found, row).capitalize()}: predicted {answer}"
     facts = [] if row.output is None else [f"probability {chance(row.answer)}"]
+    if explained(row):
+        facts = [f"explained: {name(row.output)}, {facts[0]}"]
     if row.truth is not None:
-        right = row.output is None or row.output in row.truth.split("|")
-        true = f"true: {name(row.truth)}"
-        facts.append(true if right else f'<span class="wrong">{true}</span>')
-    columns = column_table(row.columns, f"Columns of row {row.row + 1}") if len(row.columns) > 1 else ""
-    if columns:
-        facts.append(f"{plain(row.margin)} here, {plain(row.base)} on average of the rows it is compared with")
+        true = f"true: {_labels(row.truth)}"
+        facts.append(f'<span class="wrong">{true}</span>' if row.right is False else true)
+    table = column_table(row.columns, f"Columns of {title(found, row)}") if len(row.columns) > 1 else ""
+    if table:
+        against = f"the {counted(found.against, 'row')}"
+        facts.append(f"{plain(row.margin)} here, {plain(row.base)} on average of {against} it is compared with")
     note = f"<p>{' · '.join(facts)}</p>"
-    parts = parts_of(row, room, named=bool(columns))
-    return f'<article class="row"><h3>{title}</h3>{note}{columns}{parts}</article>'
+    parts = parts_of(row, room, named=bool(table))
+    return f'<article class="row"><h3>{heading}</h3>{note}{table}{parts}</article>'
+
+
+def _labels(said: str) -> str:
+    """A class, or all labels of a row, or that there is none."""
+    return name(said, 200) if said else NO_LABEL
 
 
 def model(found: Explanation) -> str:
@@ -98,8 +121,8 @@ def model(found: Explanation) -> str:
         f"</thead><tbody>{rows}</tbody></table></div>"
     )
     lead = (
-        f"<p>{LOSSES[found.loss]} where the values of a column are permuted among {count(found.compared)} rows, with "
-        f"its 95% interval over rows.{known} Columns that share what they know can each look unimportant.</p>"
+        f"<p>{LOSSES[found.loss]} where the values of a column are permuted among {counted(found.compared, 'row')}, "
+        f"with its 95% interval over rows.{known} Columns that share what they know can each look unimportant.</p>"
     )
     return lead + table + _dependences(found)
 
@@ -152,7 +175,7 @@ def _curve(curve: Curve, numeric: bool) -> str:
     values = [*curve.own, *curve.random]
     y = svg.Axis(min(0.0, *values), max(1.0, *values))
     gap = f"Area between the curves {plain(curve.gap.value)} ({_interval(curve.gap)}), {_p(curve.gap)}"
-    note = f"<figcaption>{gap}, {count(curve.gap.rows)} rows.</figcaption>"
+    note = f"<figcaption>{gap}, {counted(curve.gap.rows, 'row')}.</figcaption>"
     return f"<figure><h3>{esc(title)}</h3>{svg.curves(lines, axis, y, frame)}{note}</figure>"
 
 
@@ -163,7 +186,12 @@ def _agreements(agreements: tuple[Agreement, ...]) -> str:
 
 def how(found: Explanation) -> str:
     """The methods."""
-    told = [f"Effects of columns: {METHODS[found.method]}."] if len(found.rows[0].columns) > 1 else []
+    told = []
+    if len(found.rows[0].columns) > 1:
+        few = counted(min(found.replaced, COMPARED_COSTLY), "row")
+        told.append(
+            f"{columns(found)}In the curves the values of {few} stand in the place of a column that is removed."
+        )
     if found.additive_error is not None and found.rounding is None:
         told.append(f"They add up to the answer but for {plain(found.additive_error, 2)}.")
     elif found.additive_error is not None:
@@ -179,8 +207,8 @@ def how(found: Explanation) -> str:
     if (added := completeness(found)) is not None:
         told.append(f"{METHODS[Method.GRADIENTS].capitalize()} are of the margin before calibration. {added}")
     told.append(
-        f"The file answered {count(found.answered)} changed rows; {count(found.compared)} rows of the source serve for "
-        "comparison. An effect is of this model, not of the world: it says what the answer depends on, not why a thing "
+        f"The file answered {counted(found.answered, 'changed row')}, from {counted(found.compared, 'row')} of "
+        "the source. An effect is of this model, not of the world: it says what the answer depends on, not why a thing "
         "is so."
     )
     return tag("p", " ".join(told))

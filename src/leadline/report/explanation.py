@@ -6,6 +6,7 @@ Enters: an `Explanation`. Leaves: the text of a page that needs no network and n
 from __future__ import annotations
 
 from leadline.charts.format import clip, count, esc, name
+from leadline.readers.part import counted
 from leadline.report.explained import checks, how, model, rows, trust
 from leadline.report.layers import depth_section
 from leadline.report.media_budget import Room
@@ -32,7 +33,7 @@ def render(found: Explanation) -> str:
         if text
     )
     return html_page(
-        f"Why {clip(_file(found), 48)} answers as it does", [name(found.source, 48), f"{count(found.total)} rows"],
+        f"Why {clip(_file(found), 48)} answers as it does", [name(found.source, 48), counted(found.total, "row")],
         f'{_first(found)}<nav aria-label="Sections">{links}</nav>\n{body}',
     )  # fmt: skip
 
@@ -45,7 +46,7 @@ def _first(found: Explanation) -> str:
     """What is explained, and in a sentence each whether it can be trusted."""
     target = f" of '{name(found.target)}'" if found.target else ""
     return (
-        f'<div class="first"><p class="eyebrow">{count(len(found.rows))} of {count(found.total)} rows of '
+        f'<div class="first"><p class="eyebrow">{count(len(found.rows))} of {counted(found.total, found.called)} of '
         f"{name(found.source)}</p><h1>Why it answers so</h1>"
         f'<p class="why">What the predictions{target} depend on, and how far to trust each explanation. The model is '
         f"{esc(found.contender)}.</p>{checks(found)}</div>"

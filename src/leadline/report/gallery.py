@@ -29,7 +29,13 @@ def gallery(examples: Sequence[Example], facts: Facts, room: Room) -> str:
     several = facts.task.multilabel
     more = f" {agreed(len(examples) - SHOWN, '1 more is', '{} more are')} not shown." if len(examples) > SHOWN else ""
     what = "passages that it found hardest to predict" if facts.task.generative else None
-    lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}</p>"
+    numbered = (
+        " Each row has its number in the source, and among the test rows; the second is the N of "
+        "<code>leadline explain RUN --row N</code>."
+        if any(each.test_row is not None for each in shown)
+        else ""
+    )
+    lead = f"<p>The test {what or 'rows on which the model was furthest off'}.{more}{numbered}</p>"
     if all(each.values and each.text is None and each.image is None and each.sound is None for each in shown):
         return lead + _table(shown, several)
     css = "gallery" if all(is_picture(each.image) and each.sound is None for each in shown) else "gallery wide"
@@ -46,7 +52,15 @@ def _table(shown: Sequence[Example], several: bool) -> str:
     columns = list(dict.fromkeys(key for each in shown for key in each.values or ()))[:VALUES]
     sure = any(each.confidence is not None for each in shown)
     off = any(each.error is not None for each in shown)
-    head = ["Row", "True", "Said", *(["Sure"] if sure else []), *(["Off by"] if off else [])]
+    tested = any(each.test_row is not None for each in shown)
+    head = [
+        "Row",
+        *(["Test row"] if tested else []),
+        "True",
+        "Said",
+        *(["Sure"] if sure else []),
+        *(["Off by"] if off else []),
+    ]
     head += [name(column, 30) for column in columns]
     rows = []
     for each in shown:
@@ -55,9 +69,11 @@ def _table(shown: Sequence[Example], several: bool) -> str:
         shown_values += [percent(each.confidence)] if sure else []
         shown_values += [_off(each.error)] if off else []
         cells = [name((each.values or {}).get(column, "–"), 40) for column in columns]
-        rows.append([count(each.row + 1), *shown_values, *cells])
+        place = [count(None if each.test_row is None else each.test_row + 1)] if tested else []
+        rows.append([count(each.row + 1), *place, *shown_values, *cells])
     if several:
-        head[1:3] = ["Labels"]
+        at = head.index("True")
+        head[at : at + 2] = ["Labels"]
     return grid(head, rows, len(head), "Worst mistakes", "dense")
 
 
@@ -82,7 +98,12 @@ def _figure(each: Example, several: bool, room: Room) -> str:
         sure = f", {percent(each.confidence)} sure" if each.confidence is not None else ""
         off = f", off by {_off(each.error)}" if each.error is not None else ""
         said = f"true <b>{name(each.truth, 40)}</b><br>said <b>{name(each.prediction, 40)}</b>{sure}{off}<br>"
-    return f"<figure>{body}<figcaption>{said}<small>row {count(each.row + 1)}</small></figcaption></figure>"
+    return f"<figure>{body}<figcaption>{said}<small>{_number(each)}</small></figcaption></figure>"
+
+
+def _number(each: Example) -> str:
+    also = "" if each.test_row is None else f", test row {count(each.test_row + 1)}"
+    return f"row {count(each.row + 1)}{also}"
 
 
 def _labels(each: Example) -> str:

@@ -26,7 +26,7 @@ PALETTE = ("#1c5c94", "#ad1567", "#8d6100", "#2e8b57", "#7a4fb5", "#d2691e", "#0
 
 def depth_section(depth: Depth, room: Room) -> str:
     """The section."""
-    return "".join((_probes(depth), _filters(depth, room), _units(depth, depth.inputs, room), _map(depth)))
+    return "".join((_probes(depth), _filters(depth, room), _units(depth, room), _map(depth)))
 
 
 def _probes(depth: Depth) -> str:
@@ -41,6 +41,7 @@ def _probes(depth: Depth) -> str:
     )
     values = [v for layer in depth.layers for v in (layer.probe.low, layer.probe.high) if np.isfinite(v)]
     x, y = svg.Axis(0.0, max(1.0, len(depth.layers) - 1.0)), svg.Axis.over([*values, last.value], pad=0.05)
+    y = svg.Axis(max(y.low, 0.0) if shares else y.low, min(y.high, 1.0))  # no score is above 1, and no share below 0
     marks = [
         svg.Mark(float(i), layer.probe.value, "", DEEP, f"{layer.name}: {said(layer.probe.value)}", layer.probe.low,
                  layer.probe.high)
@@ -73,9 +74,9 @@ def _filters(depth: Depth, room: Room) -> str:
     )
 
 
-def _units(depth: Depth, inputs: Mapping[str, tuple[str, Mapping[str, Any]]], room: Room) -> str:
+def _units(depth: Depth, room: Room) -> str:
     bodies = "".join(
-        f"<h4>{esc(layer.name)}</h4>{_units_of(layer, inputs, room)}" for layer in depth.layers if layer.units
+        f"<h4>{esc(layer.name)}</h4>{_units_of(layer, depth, room)}" for layer in depth.layers if layer.units
     )
     if not bodies:
         return ""
@@ -85,21 +86,21 @@ def _units(depth: Depth, inputs: Mapping[str, tuple[str, Mapping[str, Any]]], ro
     )
 
 
-def _units_of(layer: Layer, inputs: Mapping[str, tuple[str, Mapping[str, Any]]], room: Room) -> str:
+def _units_of(layer: Layer, depth: Depth, room: Room) -> str:
     rows = "".join(
-        f'<div class="unit"><b>unit {unit.number + 1}</b>{_exciting(unit, inputs, room)}</div>' for unit in layer.units
+        f'<div class="unit"><b>unit {unit.number + 1}</b>{_exciting(unit, depth, room)}</div>' for unit in layer.units
     )
     return f'<div class="units">{rows}</div>'
 
 
-def _exciting(unit: Unit, inputs: Mapping[str, tuple[str, Mapping[str, Any]]], room: Room) -> str:
-    found = []
+def _exciting(unit: Unit, depth: Depth, room: Room) -> str:
+    found, inputs = [], depth.inputs
     for row, values, written in zip(unit.rows, unit.values, unit.written, strict=True):
         body = next(filter(None, (_seen(values[column], *facts, room) for column, facts in inputs.items())), "")
         if not body:
             caption = ", ".join(f"{column} {written[column]}" for column in list(inputs)[:3])
             body = f"<small>{name(caption, 90)}</small>"
-        found.append(f"<figure>{body}<figcaption>row {count(row + 1)}</figcaption></figure>")
+        found.append(f"<figure>{body}<figcaption>{depth.called} {count(row + 1)}</figcaption></figure>")
     return f'<div class="exciting">{"".join(found)}</div>'
 
 

@@ -188,6 +188,7 @@ def examples(table: Table, store: Store, truth: np.ndarray, scores: np.ndarray) 
                 sound=sound(store, int(row)),
                 text=_text(table, values),
                 values=rest or None,
+                test_row=int(i),
             )  # fmt: skip
         )
     return shown

@@ -10,7 +10,7 @@ class Example:
     """One test row that the model got wrong, with whatever there is to show of it.
 
     Args:
-        row: its number in the source, from 0.
+        row: its number in the source, from 0. test_row: its number among the test rows, from 0.
         truth, prediction: as text, several labels joined by '|'; None where a row has no one answer, as a passage of
             text corpus.
         confidence: the probability that the model gave its own answer; None for regression and for several labels.
@@ -30,6 +30,7 @@ class Example:
     sound: bytes | None = None
     text: str | None = None
     values: dict[str, str] | None = None
+    test_row: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,12 @@ from leadline.kinds import KINDS
 from leadline.metrics.multilabel import unpacked
 from leadline.results.run import Run
 from leadline.results.run_rows import RunRows
+from leadline.system.errors import SourceError
 from leadline.use.explain.explain import Effort, check_task, explain
 from leadline.use.explain.gradients import graded
-from leadline.use.explain.layers import HELD, LEARNED, depth_of
+from leadline.use.explain.layers import HELD, LEARNED, check_layers, depth_of
 from leadline.use.explain.records import Explanation
-from leadline.use.explain.sample import Sample, assembled, choose, context_of
+from leadline.use.explain.sample import NoRowError, Sample, alone, assembled, choose, context_of, plain_values
 from leadline.use.model import Model
 
 __all__ = ["explain_run", "rows_of", "sample_of"]
@@ -34,11 +35,13 @@ def explain_run(
     check_task(model)
     data = RunRows.open(run)
     sample = sample_of(data, model, rows)
+    if (why := alone(model, sample)) is not None:
+        raise SourceError(why)
+    if layers:
+        parts = [sample_of(data, model, None, part, count) for part, count in (("train", LEARNED), ("test", HELD))]
+        check_layers(model, *parts)
     found = explain(model, sample, effort=Effort(gradients=graded(model, gradients, len(sample.shown))))
-    if not layers:
-        return found
-    learned, held = (sample_of(data, model, None, part, count) for part, count in (("train", LEARNED), ("test", HELD)))
-    return dataclasses.replace(found, depth=depth_of(model, learned, held))
+    return dataclasses.replace(found, depth=depth_of(model, *parts)) if layers else found
 
 
 def sample_of(
@@ -46,7 +49,12 @@ def sample_of(
 ) -> Sample:  # fmt: skip
     """Rows of a part of the split; `rows` are positions in it, from 0."""
     name = f"the {part} part of {data.run.folder}"
-    return rows_of(data.table, data.rows(part), model, rows, context or context_of(model), name)
+    try:
+        found = rows_of(data.table, data.rows(part), model, rows, context or context_of(model), name)
+    except NoRowError as error:
+        error.more = "; to choose a row by its number in a source, name the source as well"
+        raise
+    return dataclasses.replace(found, called=f"{part} row")
 
 
 def rows_of(
@@ -66,5 +74,6 @@ def rows_of(
     }
     labels, task = np.asarray(table.labels[places[numbers]]), table.task
     labels = unpacked(labels, len(task.classes)).astype(bool) if task.multilabel else labels
-    values = {column: decoded[column].values for column in columns}
-    return assembled(name, len(places), numbers, values, frame, labels, shown, bad)
+    values = {column: plain_values(decoded[column].values) for column in columns}
+    found = assembled(name, len(places), numbers, values, frame, labels, shown, bad)
+    return dataclasses.replace(found, called="test row", origins=places[found.numbers])

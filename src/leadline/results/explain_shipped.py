@@ -21,7 +21,7 @@ from leadline.system.resources import most_threads
 from leadline.use.explain.cost import expected_answers
 from leadline.use.explain.explain import FULL, Effort, explain
 from leadline.use.explain.records import Explanation
-from leadline.use.explain.sample import CONTEXT, CONTEXT_JOINT, is_joint, spread
+from leadline.use.explain.sample import CONTEXT, CONTEXT_JOINT, alone, is_joint, spread
 from leadline.use.explain.scorer import OutOfTimeError, Scorer
 from leadline.use.model import Model
 
@@ -32,8 +32,9 @@ SAFE = 0.7  # share of the seconds that the expected answers may take: the arith
 # Rows that are explained, share of the rows that they are compared with, and effort; the first that there is time for.
 PLANS = (
     (12, 1.0, FULL),
-    (12, 0.4, Effort(checked=32, agreed=4, masks=64)),
-    (6, 0.2, Effort(checked=16, agreed=0)),
+    (12, 1.0, Effort(sets=False)),
+    (12, 0.4, Effort(checked=32, agreed=4, masks=64, sets=False)),
+    (6, 0.2, Effort(checked=16, agreed=0, sets=False)),
 )
 
 
@@ -57,6 +58,8 @@ def explain_shipped(folder: Path, table: Table, store: Store, shipment: Shipment
     sample = rows_of(
         table, store.split.test, model, None, CONTEXT_JOINT if joint else CONTEXT, "the test rows"
     )  # fmt: skip
+    if (lonely := alone(model, sample)) is not None:
+        return Why(found=None, note=lonely)
     scorer = Scorer(model, until)
     count = TIMED_JOINT if joint else TIMED
     timed = [sample.rows[i % len(sample.rows)] for i in range(count)]
@@ -70,7 +73,8 @@ def explain_shipped(folder: Path, table: Table, store: Store, shipment: Shipment
             some = dataclasses.replace(some, shown=some.shown[spread(len(some.shown), rows)])
             if an_answer * expected_answers(model, some, effort) <= SAFE * (until - time.monotonic()):
                 found = explain(model, some, effort=effort, until=until)
-                less = "" if effort is FULL else f"{seconds:.0f} s were left for it: some of the checks were left out."
+                whole = dataclasses.replace(effort, sets=True) == FULL
+                less = "" if whole else f"{seconds:.0f} s were left for it: some of the checks were left out."
                 return Why(found=found, note=less)
     except OutOfTimeError:
         return Why(found=None, note=_left_out(f"It took longer than the {seconds:.0f} s that were left", folder))

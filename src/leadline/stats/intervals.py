@@ -97,7 +97,11 @@ def score(
     resampled = None if metric.share else _bootstrap(moves, rng)
     for place, (name, (value, _)) in enumerate(inner.items()):
         mine = moves[:, place]
-        ends = _wilson(value, mine, len(truth)) if resampled is None else _expanded(value, resampled[:, place], mine)
+        ends = (
+            share_interval(value, mine, len(truth))
+            if resampled is None
+            else _expanded(value, resampled[:, place], mine)
+        )
         low, high = sorted(float(metric.finish(np.asarray(end))) for end in ends)
         found[name] = Scored(score=float(metric.finish(np.asarray(value))), low=low, high=high)
     return found
@@ -245,7 +249,7 @@ def _expanded(value: float, away: np.ndarray, moves: np.ndarray) -> tuple[float,
     return float(value * np.exp(low)), float(value * np.exp(high))
 
 
-def _wilson(value: float, moves: np.ndarray, rows: int) -> tuple[float, float]:
+def share_interval(value: float, moves: np.ndarray, rows: int) -> tuple[float, float]:
     """Wilson's (1927) interval of a share, for as many independent rows as its standard error is worth.
 
     Korn and Graubard (1998) have the effective number: value (1 - value) over the squared error. A mere share of rows

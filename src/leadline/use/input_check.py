@@ -28,6 +28,7 @@ class Watch:
         self.inputs = inputs
         self.own: dict[str, Mapping[str, Any]] = {}  # how values are decoded, where not as the contract says
         self.row = 0  # the first row of the frame at hand
+        self.numbers: np.ndarray | None = None  # of its rows, where they do not follow each other
         self.counts: dict[str, int] = dict.fromkeys(inputs, 0)
         self.missing: dict[str, int] = dict.fromkeys(inputs, 0)
         self.odd: dict[str, tuple[int, str]] = {}  # values that could not be read, and the first of them
@@ -51,7 +52,8 @@ class Watch:
         self.missing[name] += int(missing_here.sum()) - len(decoded.bad)
         if decoded.bad and isinstance(KINDS[self.inputs[name]["kind"]], Parsed):
             row, why = next(iter(decoded.bad.items()))
-            count, first = self.odd.get(name, (0, f"row {self.row + start + row + 1} ({why})"))
+            number = self.row + start + row if self.numbers is None else int(self.numbers[start + row])
+            count, first = self.odd.get(name, (0, f"row {number + 1} ({why})"))
             self.odd[name] = count + len(decoded.bad), first
         if name in self._levels:
             words = pl.Series(values.tolist(), dtype=pl.String)

@@ -14,11 +14,13 @@ import pytest
 
 from leadline.core.parts import Layout, windows
 from leadline.kinds import KINDS
+from leadline.report.explained import how, rows
+from leadline.report.media_budget import Room
 from leadline.system.errors import SourceError
 from leadline.tasks import Binary, Multilabel, Regression
 from leadline.use.explain.explain import explain
 from leadline.use.explain.records import Explanation, Loss, Method
-from leadline.use.explain.sample import Sample, choose, in_a_line
+from leadline.use.explain.sample import NoRowError, Sample, choose, in_a_line
 from leadline.use.explain.words import terminal
 
 RATE = 8_000
@@ -157,7 +159,7 @@ def test_shapley_values_of_a_product_are_those_by_hand() -> None:
     columns = {name: rng.normal(size=60) for name in "abc"}
     model = ruled(dict.fromkeys("abc", "number"), lambda f: f["a"] * f["b"] + f["c"], REGRESSION)
     found = explain(model, sampled(columns, columns["c"]))
-    assert found.method is Method.SHAPLEY
+    assert found.method is Method.EXACT_SHAPLEY and found.against == 60
     means = {name: values.mean() for name, values in columns.items()}
     product = (columns["a"] * columns["b"]).mean()
     for row in found.rows:
@@ -167,9 +169,7 @@ def test_shapley_values_of_a_product_are_those_by_hand() -> None:
             "b": (a * b - a * means["b"] + means["a"] * b - product) / 2, "c": c - means["c"],
         }  # fmt: skip
         for each in row.columns:
-            assert each.low is not None and each.high is not None
-            reach = 2.5 * (each.high - each.low) + 1e-6  # eight pairs: the interval itself is a rough one
-            assert abs(each.effect - by_hand[each.name]) < reach
+            assert each.low is None and each.effect == pytest.approx(by_hand[each.name], abs=1e-9)
     assert found.loss is Loss.ABSOLUTE_ERROR and found.rows[0].output is None
 
 
@@ -182,10 +182,16 @@ def test_terms_of_an_additive_model_are_exact() -> None:
         lambda f: f["a"] - 2 * np.abs(f["b"]) + 0.3 * (f["word"] == "x"),
     )
     found = explain(model, sampled(columns))
+    assert found.against == 60 and "exact terms (the answer" in how(found) and "against 60 rows" in how(found)
     assert found.method is Method.ADDITIVE and found.additive_error is not None and found.additive_error < 1e-5
     for row in found.rows:
         assert sum(each.effect for each in row.columns) == pytest.approx(row.margin - row.base, abs=1e-5)
         assert all(each.low is None for each in row.columns)
+        sign = 1 if row.output == "yes" else -1
+        for name, term in (("a", columns["a"]), ("b", -2 * np.abs(columns["b"]))):  # against all rows, not some of them
+            effect = next(each.effect for each in row.columns if each.name == name)
+            assert effect == pytest.approx(sign * (term[row.row] - term.mean()), abs=1e-5)
+        assert row.base == pytest.approx(sign * found.rows[0].base * (1 if found.rows[0].output == "yes" else -1))
         assert next(each.effect for each in row.columns if each.name == "c") == pytest.approx(0, abs=1e-6)
 
 
@@ -194,7 +200,7 @@ def test_a_model_that_ignores_its_columns_is_not_trusted() -> None:
     columns = {name: rng.normal(size=40) for name in "abcd"}
     found = explain(ruled(dict.fromkeys("abcd", "number"), lambda f: 0 * f["a"] + 1), sampled(columns))
     assert not any(curve.better for curve in found.curves) and found.loss is Loss.CHANGE
-    assert "no faster than a random order" in terminal(found) and "NOT " in terminal(found)
+    assert "FAILS Removing the columns ranked first lowers the answer no faster than a random" in terminal(found)
 
 
 def test_labels_missing_values_and_wide_tables_are_explained() -> None:
@@ -221,7 +227,11 @@ def test_one_row_alone_is_explained_without_an_interval() -> None:
     found = explain(ruled(dict.fromkeys("abc", "number"), lambda f: f["a"]), sampled(columns))
     assert len(found.rows) == 1 and not any(curve.better for curve in found.curves)
     told = terminal(found)
-    assert "too few rows" in told and "−1 to 1" not in told and "Effects are in log odds" in told
+    assert (
+        "few   1 row cannot show that removing the columns ranked first lowers" in told
+        and "−1 to 1" not in told
+        and "Effects are in log odds" in told
+    )
     assert found.agreements and "correlation of" in told
     json.dumps(found.as_dict(), allow_nan=False)
 
@@ -230,6 +240,30 @@ def test_a_series_and_a_list_are_written_in_a_line() -> None:
     assert in_a_line(pl.Series([0.5, 1.25, 3.0])) == "0.5, 1.25, … (3)"
     assert in_a_line(["red", "blue"]) == "red|blue" and in_a_line([]) == "none"
     assert windows(np.arange(3.0)).names == ("step 1", "step 2", "step 3")
+
+
+def test_no_label_and_several_labels_are_said_as_such() -> None:
+    columns = {name: np.array([-3.0, 4.0, 2.0, -3.0, -1.0, 2.0]) for name in "ab"}
+    marks = np.array([[0, 0], [1, 1], [1, 1], [1, 0], [0, 0], [1, 0]], bool)
+    model = ruled(dict.fromkeys("ab", "number"), lambda f: np.stack([f["a"], f["b"] - 1], axis=1), LABELS)
+    found = explain(model, sampled(columns, marks))
+    assert [(row.output, row.predicted, row.right) for row in found.rows] == [
+        ("a", "", True), ("a", "a|b", True), ("a", "a|b", True), ("a", "", False), ("a", "", True), ("a", "a|b", False)
+    ]  # fmt: skip
+    told, page = terminal(found), rows(found, Room(10**6))
+    assert "row 1: none of the labels, true: none of the labels; explained: a, probability 4.7%" in told
+    assert "row 2: a|b, true: a|b; explained: a, probability 98.2%" in told
+    assert "Row 1: predicted none of the labels" in page and page.count('class="wrong"') == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"), [([-1], "no row -1; its rows are 0 to 9"), ([10**30], "rows are 0 to 9")]
+)
+def test_a_row_that_is_not_there_is_counted_as_it_was_asked_for(wanted: list[int], sentence: str) -> None:
+    with pytest.raises(NoRowError, match=sentence) as caught:
+        choose(10, wanted, 5, "a source")
+    caught.value.first = 1
+    assert "its rows are 1 to 10" in str(caught.value)
 
 
 @pytest.mark.parametrize("rows", [[1.5], "a", 3, [True, None]])

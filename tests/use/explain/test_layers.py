@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leadline.tasks import Binary, Regression
-from leadline.use.explain.layers import _grid, _probe, _targets
+from leadline.use.explain.layers import _grid, _mean, _probe, _targets
 
 TASK = Binary(target="y", classes=("no", "yes"), metric="accuracy")
 
@@ -37,3 +37,12 @@ def test_maps_of_any_size_become_grids_of_one_size() -> None:
     assert _grid(np.ones((2, 600), np.float32)).shape == (2, 600)
     parts = _grid(np.arange(16, dtype=np.float32).reshape(1, 1, 16))
     assert parts.mean() == pytest.approx(7.5)
+
+
+def test_a_probe_that_is_always_right_has_an_interval() -> None:
+    found = _mean(TASK, np.ones(47))
+    assert found.value == found.high == 1 and 0.9 < found.low < 0.95
+    half = _mean(TASK, np.resize([0.0, 1.0], 48))
+    assert 0.35 < half.low < 0.4 and 0.6 < half.high < 0.65
+    values = _mean(Regression(target="y", classes=(), metric="rmse"), np.array([1.0, 0.99, 1.0, 0.7]))
+    assert values.high == 1.0

@@ -17,7 +17,7 @@ from leadline.use.explain.records import Depth, Map
 def _depth(found: Map) -> Depth:
     return Depth(
         learned=1, held=len(found.points), score="accuracy", layers=(), filters=None, map=found,
-        classes=("a",) * len(found.points), inputs={},
+        classes=("a",) * len(found.points), called="row", inputs={},
     )  # fmt: skip
 
 

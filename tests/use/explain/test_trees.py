@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import lightgbm as lgb
@@ -10,7 +12,8 @@ import pytest
 
 from leadline.graph.builder import Graph
 from leadline.graph.trees import ensemble
-from leadline.use.explain.trees import Ensemble
+from leadline.tasks import Binary
+from leadline.use.explain.trees import Ensemble, _centred, _line, _owners, _Sums
 
 
 def grown(classes: int, categories: bool, rows: int = 400) -> tuple[Any, np.ndarray]:
@@ -71,3 +74,70 @@ def test_trees_without_a_split_have_no_effects() -> None:
     reaching = np.zeros((3, 0), bool)
     effects, base = ensemble.contributions(reaching, np.zeros(0), 0, features=2)
     assert not effects.any() and base == 0.75 and ensemble.sums(reaching, 0).tolist() == [0.75] * 3
+
+
+def _ensemble(booster: Any, targets: int) -> Any:
+    g = Graph("trees")
+    x = g.input("x", np.float32, ["N", 6])
+    g.output("raw", ensemble(g, x, booster.dump_model(), targets), np.float32, ["N", targets])
+    (node,) = [node for node in g.model().graph.node if node.op_type == "TreeEnsemble"]
+    return Ensemble.of(node)
+
+
+def test_of_three_classes_effects_are_on_the_score_less_that_of_all() -> None:
+    """What softmax does not see is in no effect: the logarithms of probabilities, less their mean, are the sums."""
+    booster, x = grown(3, True)
+    trees = _ensemble(booster, 3)
+    raw = np.stack([trees.sums(trees.decisions(x), target) for target in range(3)], axis=1)
+    sums = _Sums(trees, x, np.arange(30), raw, math.inf)
+    outputs = (np.arange(30) % 3).tolist()
+    logs = np.log(booster.predict(x))
+    centred = logs - logs.mean(axis=1, keepdims=True)
+    for i, one in enumerate(_centred(sums, np.eye(6, dtype=bool), outputs)):
+        assert (
+            one.base + one.effects.sum() == pytest.approx(one.margin) == pytest.approx(centred[i, outputs[i]], abs=1e-5)
+        )
+        assert one.base == pytest.approx(centred[:, outputs[i]].mean(), abs=0.5)
+    assert sums.error < 1e-9
+
+
+def test_log_odds_are_recognised_and_what_bends_them_is_too() -> None:
+    raw = np.linspace(-4, 4, 50)
+    task = Binary(target="y", classes=("no", "yes"), metric="accuracy")
+    facts = {"kind": "number", "dtype": "float64", "decode": {}}
+    model: Any = SimpleNamespace(task=task, contract={"inputs": {"x": facts}})
+
+    def scores(odds: np.ndarray) -> np.ndarray:
+        up = (1 / (1 + np.exp(-odds))).astype(np.float32).astype(float)
+        return np.stack([1 - up, up], axis=1)
+
+    assert _line(model, raw, scores(raw), 1) == (1.0, 0.0)
+    slope, offset = _line(model, raw, scores(raw / 2), 1) or (0.0, 9.0)  # a temperature
+    assert slope == pytest.approx(0.5, abs=1e-4) and offset == pytest.approx(0, abs=1e-4)
+    assert _line(model, raw, scores(np.cbrt(raw)), 1) is None
+
+
+def test_the_columns_of_features_are_found_with_few_answers() -> None:
+    names = [f"c{i}" for i in range(300)]
+    rng = np.random.default_rng(0)
+    rows = [dict(zip(names, row, strict=True)) for row in rng.normal(size=(20, 300)).tolist()]
+    model: Any = SimpleNamespace(
+        contract={"inputs": {name: {"kind": "number", "dtype": "float64", "decode": {}} for name in names}}
+    )
+    other = 5
+    node, calls = SimpleNamespace(input=["x"], output=["raw"]), []
+
+    def session(feeds: Any, _: Any) -> dict[str, np.ndarray]:
+        x = np.stack([feeds[name] for name in names], axis=1)
+        calls.append(len(x))
+        features = np.concatenate([x[:, ::-1], np.ones((len(x), 1)), x[:, 5:6] * x[:, other : other + 1]], axis=1)
+        return {"x": features, "raw": features[:, :1]}
+
+    features = session({name: np.array([row[name] for row in rows]) for name in names}, None)["x"]
+    found = _owners(model, session, node, rows, features)  # type: ignore[arg-type]
+    assert found is not None and (found[:300] == np.eye(300, dtype=bool)[::-1]).all() and not found[300].any()
+    assert len(calls) <= 80
+
+    other = 200  # a feature of two columns
+    features = session({name: np.array([row[name] for row in rows]) for name in names}, None)["x"]
+    assert _owners(model, session, node, rows, features) is None  # type: ignore[arg-type]

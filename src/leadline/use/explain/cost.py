@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leadline.core.parts import Layout
 from leadline.kinds import KINDS
-from leadline.use.explain import faithfulness, whole_model
+from leadline.use.explain import faithfulness, shapley, whole_model
 from leadline.use.explain.explain import (
     COMPARED,
     COMPARED_COSTLY,
@@ -17,7 +17,6 @@ from leadline.use.explain.explain import (
     Effort,
 )
 from leadline.use.explain.sample import Sample, is_joint
-from leadline.use.explain.shapley import PAIRS
 
 if TYPE_CHECKING:
     from leadline.use.model import Model
@@ -26,7 +25,10 @@ A_CURVE = 2 * (faithfulness.STEPS + 1) * (faithfulness.ORDERS + 1)  # answers of
 
 
 def expected_answers(model: Model, sample: Sample, effort: Effort) -> int:
-    """The answers of an explanation of a sample, about: each row is taken for as long as the first one."""
+    """The answers of an explanation of a sample, about: each row is taken for as long as the first one.
+
+    Where all sets of columns may be answered, at most: of trees and of sums of terms they are not.
+    """
     joint, inputs = is_joint(model), model.contract["inputs"]
     rows, checked, columns = len(sample.rows), effort.rows(joint), len(inputs)
     own = min(rows, max(len(sample.shown), checked))
@@ -34,7 +36,9 @@ def expected_answers(model: Model, sample: Sample, effort: Effort) -> int:
     if columns > 1:
         others = min(rows, max(2, min(VARIANTS // columns, COMPARED if joint else COMPARED_COSTLY)))
         players = min(columns, MOST_PLAYERS)
-        total += own * (1 + columns * others) + own * 2 * PAIRS * (players + 1)
+        total += own * (1 + columns * others)
+        exact = effort.sets and shapley.affordable(own, columns, rows, joint)
+        total += shapley.answers_of_sets(own, columns, rows) if exact else own * 2 * shapley.PAIRS * (players + 1)
         total += checked * (A_CURVE * COMPARED_COSTLY + (columns * others if effort.agreed else 0))
         total += min(columns, MOST_COLUMNS) * whole_model.PERMUTATIONS * rows
         total += DEPENDED * whole_model.DEPENDING * (whole_model.POINTS + 2)

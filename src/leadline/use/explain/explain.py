@@ -1,7 +1,8 @@
 """From a model and rows to an `Explanation`: the steps, in order.
 
 1  every row's answer, and which output of it is explained
-2  columns: exact effects of trees and of additive models, else sampled Shapley values; and occlusion
+2  columns: exact effects of trees and of additive models, else Shapley values, exact where they cost little, or
+   sampled; and occlusion
 3  parts of a column's value: occlusion
 4  how far that can be trusted: deletion and insertion curves, and agreement with a second method
 5  the model as a whole: permutation importance, and dependence on numbers
@@ -20,24 +21,26 @@ import numpy as np
 from leadline.core.kind import Scale
 from leadline.core.parts import Layout
 from leadline.kinds import KINDS
+from leadline.metrics.multilabel import JOIN
 from leadline.system.cache import cache_folder
-from leadline.system.errors import ModelError
+from leadline.system.errors import ModelError, SourceError
 from leadline.system.os_errors import spoken
 from leadline.use.explain import faithfulness, paths, shapley, trees, whole_model
 from leadline.use.explain.games import ColumnGame, PartGame, banzhaf, occlusion
 from leadline.use.explain.gradients import graded
-from leadline.use.explain.layers import HELD, LEARNED, depth_of
+from leadline.use.explain.layers import HELD, LEARNED, check_layers, depth_of
 from leadline.use.explain.records import (
     Agreement,
     ColumnEffect,
     Curve,
     Explanation,
+    Margin,
     Method,
     PartEffects,
     PathEffects,
     RowExplanation,
 )
-from leadline.use.explain.sample import Sample, in_a_line, is_joint, read_sample
+from leadline.use.explain.sample import Sample, alone, in_a_line, is_joint, read_sample
 from leadline.use.explain.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -61,14 +64,20 @@ def explain_source(
     place = Path(cache) if cache else cache_folder()
     with spoken(cache=place, out=place):
         read = read_sample(model, source, rows, place)
+        if (why := alone(model, read)) is not None:
+            raise SourceError(why)
+        halves = _halves(read_sample(model, source, None, place, LEARNED + HELD)) if layers else None
+        if halves is not None:
+            check_layers(model, *halves)
         found = explain(model, read, effort=Effort(gradients=graded(model, gradients, len(read.shown))))
-        if not layers:
-            return found
-        sample = read_sample(model, source, None, place, LEARNED + HELD)
-        order = np.random.default_rng(0).permutation(len(sample.rows))
-        cut = len(order) * LEARNED // (LEARNED + HELD)
-        learned, held = sample.subset(np.sort(order[:cut])), sample.subset(np.sort(order[cut:]))
-        return dataclasses.replace(found, depth=depth_of(model, learned, held))
+        return found if halves is None else dataclasses.replace(found, depth=depth_of(model, *halves))
+
+
+def _halves(sample: Sample) -> tuple[Sample, Sample]:
+    """Rows to fit the probes of layers by, and rows to measure them by."""
+    order = np.random.default_rng(0).permutation(len(sample.rows))
+    cut = len(order) * LEARNED // (LEARNED + HELD)
+    return sample.subset(np.sort(order[:cut])), sample.subset(np.sort(order[cut:]))
 
 
 def check_task(model: Model) -> None:
@@ -87,6 +96,7 @@ class Effort:
     checked: int = CHECKED_JOINT
     agreed: int = AGREED
     masks: int = MASKS
+    sets: bool = True  # of columns are all answered, where they are few
     gradients: bool = False  # of a network, by PyTorch
 
     def rows(self, joint: bool) -> int:
@@ -133,10 +143,10 @@ class _Explaining:
         return self.effort.rows(self.joint)
 
     def explanation(self) -> Explanation:
-        effects, method, exact = self._columns()
+        effects, found = self._columns()
         parts = self._parts()
         if self.effort.gradients:
-            self._add_paths(effects, parts, method)
+            self._add_paths(effects, parts, found.method)
         shown = set(self.sample.shown.tolist())
         rows = [self._row(i, effects[i], parts[i]) for i in range(len(self.rows)) if int(self.places[i]) in shown]
         wanted = self._strongest(effects, MOST_COLUMNS)
@@ -145,42 +155,49 @@ class _Explaining:
         return Explanation(
             model=str(self.model.path), contender=contract.get("contender", ""), task=contract["task"],
             target=contract["target"], numeric=self.scorer.task.numeric, source=self.sample.name,
-            total=self.sample.total, compared=len(self.sample.rows), method=method,
-            additive_error=exact.error if exact else None, rounding=exact.rounding if exact else None,
+            called=self.sample.called, total=self.sample.total, compared=len(self.sample.rows), method=found.method,
+            margin=found.margin or (Margin.VALUE if self.scorer.task.numeric else Margin.LOG_ODDS),
+            against=found.against, replaced=len(self.others), additive_error=found.error, rounding=found.rounding,
             output=None if self.scorer.task.numeric else self.scorer.task.classes[self._usual()],
             loss=whole_model.loss_of(self.scorer, self.sample.labels), rows=tuple(rows), importances=importances,
             dependences=self._dependences([each.column for each in importances]), curves=tuple(self.curves),
             agreements=tuple(self.agreements), answered=self.scorer.calls,
         )  # fmt: skip
 
-    def _columns(self) -> tuple[list[list[ColumnEffect]], Method, shapley.Exact | None]:
+    def _columns(self) -> tuple[list[list[ColumnEffect]], shapley.Found]:
         """The effects of each row's columns, strongest first."""
         if len(self.columns) == 1:
-            return self._only_column(), Method.OCCLUSION, None
+            return self._only_column()
         games = [ColumnGame(row=row, groups=[[name] for name in self.columns], others=self.others) for row in self.rows]
-        removed = occlusion(self.scorer, games, self.outputs)
+        removed, rows = occlusion(self.scorer, games, self.outputs), self.sample.rows
         exact = trees.effects(self.model, self.sample, self.places, self.outputs, self.scorer.until)
-        exact = exact or shapley.additive(self.scorer, self.rows, self.outputs, removed, self.others)
+        if exact is None:
+            exact = shapley.additive(self.scorer, rows, self.places, self.outputs, removed, self.others)
+        affordable = shapley.affordable(len(self.rows), len(self.columns), len(rows), self.joint)
+        if exact is None and self.effort.sets and affordable:
+            exact = shapley.of_all_sets(self.scorer, self.rows, self.outputs, rows)
         if exact is not None:
             groups = [self._players(each.effects) for each in exact.rows]
-            found = [self._grouped(own, each) for own, each in zip(groups, exact.rows, strict=True)]
+            found = dataclasses.replace(
+                exact, rows=[self._grouped(own, each) for own, each in zip(groups, exact.rows, strict=True)]
+            )
         else:
             groups = [self._players(each) for each in removed]
-            pool = self.sample.rows if self.joint else self.others
-            found = shapley.shapley(self.scorer, self.rows, self.outputs, groups, pool, seed=self.seed)
-        self.found = found
-        method = Method.SHAPLEY if exact is None else exact.method
-        effects = [self._effects(i, groups[i], found[i], removed[i], exact is not None) for i in range(len(self.rows))]
-        self._check_columns(groups, [each.effects for each in found], method)
-        return effects, method, exact
+            found = shapley.sampled(self.scorer, self.rows, self.outputs, groups, rows, seed=self.seed)
+        self.found = found.rows
+        effects = [
+            self._effects(i, groups[i], found.rows[i], removed[i], exact is not None) for i in range(len(self.rows))
+        ]
+        self._check_columns(groups, [each.effects for each in found.rows], found.method)
+        return effects, found
 
     def _grouped(self, groups: list[list[str]], found: shapley.Shapley) -> shapley.Shapley:
         """Effects of columns as those of groups."""
         place = {name: position for position, name in enumerate(self.columns)}
         sums = np.array([found.effects[[place[name] for name in group]].sum() for group in groups])
-        return dataclasses.replace(found, effects=sums, errors=np.zeros(len(groups)))
+        return dataclasses.replace(found, effects=sums, half=np.zeros(len(groups)))
 
-    def _only_column(self) -> list[list[ColumnEffect]]:
+    def _only_column(self) -> tuple[list[list[ColumnEffect]], shapley.Found]:
         """Of a model with one column: all of the margin is its."""
         scores = self.scorer.scores(self.sample.rows)
         self.found = []
@@ -188,13 +205,14 @@ class _Explaining:
         for i, margin in enumerate(margins):
             base = float(self.scorer.margin(scores, np.full(len(scores), self.outputs[i])).mean())
             whole = np.array([margin - base])
-            self.found.append(shapley.Shapley(effects=whole, errors=np.zeros(1), margin=float(margin), base=base))
+            self.found.append(shapley.Shapley(effects=whole, half=np.zeros(1), margin=float(margin), base=base))
         name = self.columns[0]
-        return [
+        effects = [
             [ColumnEffect(columns=(name,), value=self._value(i, name), effect=float(each.effects[0]), low=None,
                           high=None, occlusion=float(each.effects[0]))]
             for i, each in enumerate(self.found)
         ]  # fmt: skip
+        return effects, shapley.Found(rows=self.found, method=Method.OCCLUSION, against=len(scores))
 
     def _players(self, removed: np.ndarray) -> list[list[str]]:
         """Columns that are players by themselves, the strongest, and the others as one."""
@@ -208,12 +226,11 @@ class _Explaining:
         self, i: int, groups: list[list[str]], found: shapley.Shapley, removed: np.ndarray, exact: bool
     ) -> list[ColumnEffect]:  # fmt: skip
         place = {name: position for position, name in enumerate(self.columns)}
-        half = 1.96 * found.errors
         effects = [
             ColumnEffect(
                 columns=tuple(group), value=self._value(i, group[0]) if len(group) == 1 else "",
-                effect=float(found.effects[j]), low=None if exact else float(found.effects[j] - half[j]),
-                high=None if exact else float(found.effects[j] + half[j]),
+                effect=float(found.effects[j]), low=None if exact else float(found.effects[j] - found.half[j]),
+                high=None if exact else float(found.effects[j] + found.half[j]),
                 occlusion=float(sum(removed[place[name]] for name in group)),
             )
             for j, group in enumerate(groups)
@@ -305,11 +322,16 @@ class _Explaining:
 
     def _row(self, i: int, columns: list[ColumnEffect], parts: list[PartEffects]) -> RowExplanation:
         place, task, output = int(self.places[i]), self.scorer.task, self.outputs[i]
+        truth = self._truth(place)
+        predicted = None if task.numeric else str(task.predicted(self.scores[i : i + 1])[0])
         prose = [name for name in self.columns if KINDS[self.inputs[name]["kind"]].prose]
         texts = [str(self.rows[i][name]) for name in prose if self.rows[i][name]]
         return RowExplanation(
-            row=int(self.sample.numbers[place]), output=None if task.numeric else task.classes[output],
-            truth=self._truth(place), answer=float(self.scorer.chance(self.scores[i : i + 1], np.array([output]))[0]),
+            row=int(self.sample.numbers[place]),
+            source_row=None if self.sample.origins is None else int(self.sample.origins[place]),
+            output=None if task.numeric else task.classes[output], predicted=predicted, truth=truth,
+            right=None if predicted is None or truth is None else predicted == truth,
+            answer=float(self.scorer.chance(self.scores[i : i + 1], np.array([output]))[0]),
             margin=self.found[i].margin, base=self.found[i].base, columns=tuple(columns), parts=tuple(parts),
             text="\n".join(texts)[:1_000] or None, path=self.paths.get(i),
         )  # fmt: skip
@@ -322,7 +344,7 @@ class _Explaining:
         if task.numeric:
             return f"{label:,.6g}"
         if task.multilabel:
-            return "|".join(name for name, there in zip(task.classes, label, strict=True) if there)
+            return JOIN.join(name for name, there in zip(task.classes, label, strict=True) if there)
         return task.classes[label] if label >= 0 else None
 
     def _strongest(self, effects: list[list[ColumnEffect]], count: int) -> list[str]:

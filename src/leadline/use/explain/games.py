@@ -52,7 +52,7 @@ class ColumnGame:
         return np.eye(self.size, dtype=bool)
 
     def rows(self, gone: np.ndarray) -> list[Row]:
-        removed = [name for group, out in zip(self.groups, gone, strict=True) if out for name in group]
+        removed = [name for place in np.flatnonzero(gone).tolist() for name in self.groups[place]]
         if not removed:
             return [self.row]
         return [{**self.row, **{name: other[name] for name in removed}} for other in self.others]

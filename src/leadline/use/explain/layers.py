@@ -8,13 +8,14 @@ one whose pooled states a pretrained body gives; a map [channels, height, width]
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.graph.builder import with_outputs
 from leadline.graph.runtime import Session
+from leadline.stats.intervals import share_interval
 from leadline.system.errors import ModelError, SourceError
 from leadline.use.explain.graph import blocks_of, feeds_of, is_shortened, loaded
 from leadline.use.explain.projection import projected
@@ -51,19 +52,14 @@ class Place:
     high: int | None = None
 
 
-def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
-    """Probe every layer.
-
-    Raises:
-        ModelError: where the file is no network. SourceError: where labels are unknown or rows are few.
-    """
+def check_layers(model: Model, learned: Sample, held: Sample) -> None:
+    """Raises ModelError where the file is no network, SourceError where labels are unknown or rows are few."""
     file = loaded(model)
     if is_shortened(file):
         raise ModelError(
             f"{model.path.name} was made smaller and names no layers; --layers explains the file of the run."
         )
-    places, inputs = _layers(model, file)
-    if not places:
+    if not _layers(model, file)[0]:
         raise ModelError(
             f"{model.path.name} is {model.contract['contender']}, of which no layers are known; --layers explains "
             "networks and pretrained bodies."
@@ -71,7 +67,18 @@ def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
     if learned.labels is None or held.labels is None:
         raise SourceError(f"{held.name} has no labels of {model.contract['target']!r}, which --layers needs.")
     if min(len(learned.rows), len(held.rows)) < FEWEST:
-        raise SourceError(f"{held.name} has too few rows for --layers; give at least {3 * FEWEST}.")
+        raise SourceError(
+            f"{held.name} has too few rows for --layers: {len(learned.rows)} would fit the probes and {len(held.rows)} "
+            f"measure them, where {FEWEST} of each are needed."
+        )
+
+
+def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
+    """Probe every layer; raises as `check_layers`."""
+    check_layers(model, learned, held)
+    assert learned.labels is not None and held.labels is not None
+    file = loaded(model)
+    places, inputs = _layers(model, file)
     session = Session(with_outputs(file, [*inputs, *(place.value for place in places)]))
     if len(inputs) == 1 and _amounts(model, session, inputs[0], learned):
         places = [Place(name="input", value=inputs[0]), *places]
@@ -81,13 +88,14 @@ def depth_of(model: Model, learned: Sample, held: Sample) -> Depth:
     layers = []
     for place in places:
         values = [each[place.value][:, place.low : place.high] for each in (before, after)]
-        probe = Mean.of(_probe(model.task, *map(_pooled, values), *targets))
+        probe = _mean(model.task, _probe(model.task, *map(_pooled, values), *targets))
         units = () if place.value in inputs else _units(values[1], held)
         layers.append(Layer(name=place.name, shape=values[1].shape[1:], probe=probe, units=units))
     classes = () if model.task.numeric else tuple(str(each) for each in _named(model.task, held.labels))
     return Depth(
         learned=len(learned.rows), held=len(held.rows), score=_score(model.task), layers=tuple(layers),
         filters=_filters(file), map=projected(_pooled(values[1])), classes=classes,
+        called=held.called,
         inputs={column: (facts["kind"], facts["decode"]) for column, facts in model.contract["inputs"].items()},
     )  # fmt: skip
 
@@ -177,6 +185,15 @@ def _targets(task: Task, labels: np.ndarray) -> np.ndarray:
 
 def _score(task: Task) -> str:
     return "r2" if task.numeric else "label accuracy" if task.multilabel else "accuracy"
+
+
+def _mean(task: Task, scores: np.ndarray) -> Mean:
+    """Of the scores of rows: of a share its own interval, which is no point where all rows are right."""
+    found = Mean.of(scores)
+    if task.numeric:
+        return replace(found, high=min(found.high, 1.0))
+    low, high = share_interval(found.value, (scores - found.value) / len(scores), len(scores))
+    return replace(found, low=low, high=high)
 
 
 def _probe(task: Task, x: np.ndarray, other: np.ndarray, y: np.ndarray, truth: np.ndarray) -> np.ndarray:

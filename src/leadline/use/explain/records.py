@@ -13,6 +13,7 @@ import numpy as np
 from leadline.core.parts import Layout
 
 LEVEL = 0.95  # of every interval
+FEW = 8  # rows, of which a check that does not succeed says nothing
 COUNTS = 0.1  # of the strongest column: from there on the parts of a column are shown in full
 
 
@@ -21,10 +22,20 @@ class Method(StrEnum):
 
     OCCLUSION = auto()
     SHAPLEY = auto()  # sampled
+    EXACT_SHAPLEY = auto()  # of all sets of columns
     TREE_SHAP = auto()  # exact
     ADDITIVE = auto()  # exact: the margin is a sum of one term a column
     BANZHAF = auto()
     GRADIENTS = auto()  # integrated along a path
+
+
+class Margin(StrEnum):
+    """What effects of columns add up to."""
+
+    LOG_ODDS = auto()  # of the class or label, against all others
+    VALUE = auto()  # in the unit of the target
+    UNCALIBRATED = auto()  # log odds before calibration
+    CENTRED = auto()  # the score of the class before softmax and calibration, less the mean over all classes
 
 
 class Loss(StrEnum):
@@ -123,14 +134,17 @@ class PathEffects:
 
 @dataclass(frozen=True, kw_only=True)
 class RowExplanation:
-    """One row. `answer` is the probability of `output`, or the value; `margin` its log odds, or the value.
+    """One row. `answer` is the probability of `output`, or the value; `margin` is what `Explanation.margin` says.
 
     The effects of all columns add up to `margin` less `base`, the mean margin of the rows it is compared with.
     """
 
     row: int  # from 0
-    output: str | None  # class or label that is explained; None: the value
+    source_row: int | None  # the same row in the source, from 0, where `row` counts the test rows of a run
+    output: str | None  # class or label that is explained, the most probable one; None: the value
+    predicted: str | None  # class, or labels joined by '|': '' where none is probable enough
     truth: str | None
+    right: bool | None  # whether what is predicted is true; None: a value, or not known
     answer: float
     margin: float
     base: float
@@ -168,6 +182,11 @@ class Curve:
     def better(self) -> bool:
         """Whether the interval of the gap lies above zero."""
         return bool(self.gap.rows > 1 and self.gap.low > 0)
+
+    @property
+    def few(self) -> bool:
+        """Whether the rows are too few to show that it does not."""
+        return not self.better and self.gap.rows < FEW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +230,10 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One layer: how well a linear model on its outputs predicts the target on held-out rows."""
+    """One layer: how well a linear model on its outputs predicts the target on held-out rows.
+
+    The interval of a share is Wilson's.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -246,6 +268,7 @@ class Depth:
     filters: np.ndarray | None
     map: Map
     classes: tuple[str, ...]
+    called: str  # what a held-out row is, as of an `Explanation`
     inputs: Mapping[str, tuple[str, Mapping[str, Any]]] = dataclasses.field(repr=False)  # kind, and how it is decoded
 
 
@@ -259,10 +282,14 @@ class Explanation:
     target: str | None
     numeric: bool
     source: str
+    called: str  # what a row is: a row of the source, or a test row of a run
     total: int
     compared: int  # rows from which values were taken, and by which the model as a whole is explained
     method: Method  # of column effects
-    additive_error: float | None  # of exact effects: how far their sums are from those of the trees, at most
+    margin: Margin  # what they are effects on; those of parts are on log odds, or values
+    against: int  # rows with which every explained one is compared by these effects
+    replaced: int  # rows whose values stand in the place of a column that is removed: by occlusion, and in curves
+    additive_error: float | None  # of exact terms and trees: how far their sums are from the margins, at most
     rounding: float | None  # the same, from the sums that the file makes in float32
     output: str | None  # of which class the dependences are; None: the value
     loss: Loss
@@ -275,11 +302,13 @@ class Explanation:
     depth: Depth | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but decoded values, for JSON; `row` counts from 1, as on the command line."""
+        """Everything but decoded values, for JSON; rows count from 1, as on the command line."""
         found = _plain(self)
         assert isinstance(found, dict)
         for row in found["rows"]:
             row["row"] += 1
+            if row["source_row"] is not None:
+                row["source_row"] += 1
         return found
 
 

@@ -5,6 +5,7 @@ Enters: a model and a source. Leaves: a `Sample`. Only these rows are decoded.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import index
@@ -14,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from leadline.core.task import Task
+from leadline.core.parts import Layout
 from leadline.dataset.table import take
+from leadline.dataset.target import several_of, together
 from leadline.kinds import KINDS
+from leadline.readers.source import Source
 from leadline.system.errors import ModelError, SourceError
+from leadline.use.explain.labels import labels_of
+from leadline.use.input_check import Watch
 from leadline.use.predict import readable_parts, source_to_predict
 
 if TYPE_CHECKING:
@@ -25,7 +30,6 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]  # decoded values by column
 SHOWN, CONTEXT, CONTEXT_JOINT = 12, 60, 300  # rows that are explained, and compared with, where nobody says how many
-LABELLED = 0.9  # share of the rows whose label must be readable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,8 @@ class Sample:
         labels: class numbers int64 [n] (-1: unknown), labels bool [n, classes] or values float64 [n]; None: the source
             does not have the target.
         shown: int64, positions in these of the rows to explain.
+        called: what a row is called: a row of a source, or a test row of a run.
+        origins: int64 [n], numbers of the same rows in the source, from 0, where `numbers` counts those of a part.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Sample:
     written: pl.DataFrame
     labels: np.ndarray | None
     shown: np.ndarray
+    called: str = "row"
+    origins: np.ndarray | None = None
 
     def subset(self, places: np.ndarray) -> Sample:
         """The rows at some places."""
@@ -56,6 +64,7 @@ class Sample:
             self, numbers=self.numbers[places], rows=tuple(self.rows[i] for i in places),
             written=self.written[places.tolist()], labels=None if self.labels is None else self.labels[places],
             shown=np.flatnonzero(np.isin(places, self.shown)),
+            origins=None if self.origins is None else self.origins[places],
         )  # fmt: skip
 
     def chosen(self, count: int) -> np.ndarray:
@@ -63,6 +72,21 @@ class Sample:
         others = np.setdiff1d(np.arange(len(self.rows)), self.shown)
         more = others[spread(len(others), max(0, count - len(self.shown)))]
         return np.sort(np.concatenate([self.shown[:count], more]))
+
+
+class NoRowError(SourceError):
+    """There is no such row. `first` is what the first row is called: 0, and on the command line 1."""
+
+    def __init__(self, name: str, row: int, total: int) -> None:
+        super().__init__(name)
+        self.name, self.row, self.total = name, row, total
+        self.first, self.more = 0, ""
+
+    def __str__(self) -> str:
+        first, last = self.first, self.total - 1 + self.first
+        there = f"its only row is row {first}" if self.total == 1 else f"its rows are {first} to {last:,}"
+        self.args = (f"{self.name} has no row {self.row + first:,}; {there}{self.more}.",)
+        return super().__str__()
 
 
 def in_a_line(value: Any, most: int = 60) -> str:
@@ -96,13 +120,13 @@ def choose(total: int, rows: Sequence[int] | None, context: int, name: str) -> t
     """
     if not total:
         raise SourceError(f"{name} has no rows to explain.")
-    shown = spread(total, SHOWN) if rows is None else _numbers(rows)
-    if len(shown) == 0:
+    wanted = spread(total, SHOWN).tolist() if rows is None else _numbers(rows)
+    if not wanted:
         raise SourceError(f"no rows of {name} are chosen to be explained; choose at least one.")
-    beyond = shown[(shown < 0) | (shown >= total)]
-    if len(beyond):
-        there = "its only row is row 1" if total == 1 else f"its rows are 1 to {total:,}"
-        raise SourceError(f"{name} has no row {int(beyond[0]) + 1:,}; {there}.")
+    beyond = [row for row in wanted if not 0 <= row < total]
+    if beyond:
+        raise NoRowError(name, beyond[0], total)
+    shown = np.array(wanted, np.int64)
     return np.union1d(shown, spread(total, context)), shown
 
 
@@ -133,18 +157,24 @@ def read_sample(
     total = sum(count for _, count, _ in parts)
     numbers, shown = choose(total, rows, context or context_of(model), given.name)
     columns, target = list(model.contract["inputs"]), model.contract["target"]
-    frames, decoded, start = [], [], 0
+    frames, decoded, start, watch = [], [], 0, Watch(model.contract["inputs"])
     for part, count, ways in parts:
         here = numbers[(numbers >= start) & (numbers < start + count)] - start
-        extra = [target] if target is not None and target in part.collect_schema() and target not in columns else []
+        labelled = _labelled(part, target, columns)
         if len(here):
-            frame = take(part, here, [*columns, *extra])
-            frames.append(frame if extra else frame.with_columns(pl.lit(None, pl.String).alias(str(target))))
+            frame = take(part, here, [*columns, *labelled])
+            frames.append(_with_labels(given, frame, str(target), labelled))
             decoded.append(model.decoded(frame, given.root, ways))
+            watch.numbers = here + start
+            for name in columns:
+                if not KINDS[model.contract["inputs"][name]["kind"]].variable_shape:
+                    watch.note(name, decoded[-1][name], 0)
         start += count
+    for sentence in watch.messages():
+        warnings.warn(sentence, stacklevel=2)
     frame = pl.concat(frames, how="vertical_relaxed")
     labels = labels_of(frame[target], model.task) if target in frame.columns and target not in columns else None
-    values = {name: [value for each in decoded for value in each[name].values] for name in columns}
+    values = {name: [value for each in decoded for value in plain_values(each[name].values)] for name in columns}
     bad: dict[int, str] = {}
     at = 0
     for each, part_frame in zip(decoded, frames, strict=True):
@@ -153,6 +183,48 @@ def read_sample(
                 bad |= {at + place: why for place, why in each[name].bad.items()}
         at += len(part_frame)
     return assembled(given.name, total, numbers, values, frame.select(columns), labels, shown, bad)
+
+
+def plain_values(values: Any) -> Any:
+    """Decoded values of one column; numbers as Python's own, of which NumPy makes arrays several times as fast."""
+    numbers = isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "fiub"
+    return values.tolist() if numbers else values
+
+
+def _labelled(part: pl.LazyFrame, target: str | None, columns: Sequence[str]) -> Sequence[str]:
+    """The column of the target, or those of one that several make; none where they are not there."""
+    names = [name for name in part.collect_schema().names() if name not in columns]
+    if target is None or target in names:
+        return () if target is None else (target,)
+    return several_of(target, names)
+
+
+def _with_labels(source: Source, frame: pl.DataFrame, target: str, labelled: Sequence[str]) -> pl.DataFrame:
+    """A frame with one column of the target, empty where there is none."""
+    if not labelled:
+        return frame.with_columns(pl.lit(None, pl.String).alias(target))
+    if len(labelled) == 1:
+        return frame
+    made, name = together(source, frame.lazy(), labelled)
+    return made.rename({name: target}).drop(labelled).collect()
+
+
+def alone(model: Model, sample: Sample) -> str | None:
+    """Why nothing can be said of a sample of one row, which would be compared with itself; None where it can."""
+    inputs = model.contract["inputs"]
+    if len(sample.rows) > 1:
+        return None
+    parts = [
+        each.layout
+        for name, facts in inputs.items()
+        for each in KINDS[facts["kind"]].parts(sample.rows[0][name], facts["decode"])
+    ]
+    if len(inputs) == 1 and any(layout is not Layout.WHOLE for layout in parts):
+        return None
+    return (
+        f"{sample.name} has this one row, and the effect of a column is found by comparing a row with others: give a "
+        "table of more rows, and choose this one by --row N."
+    )
 
 
 def assembled(
@@ -171,30 +243,9 @@ def assembled(
     )  # fmt: skip
 
 
-def labels_of(cells: pl.Series, task: Task) -> np.ndarray | None:
-    """Labels as a column of the target has them; None where most of them cannot be read as this task's."""
-    if cells.null_count() == len(cells):
-        return None
-    if task.numeric:
-        values = cells.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-        return values if np.isfinite(values).mean() >= LABELLED else None
-    numbers = {name: i for i, name in enumerate(task.classes)}
-    if task.multilabel:
-        lists = cells.to_list() if cells.dtype.is_nested() else [(cell or "").split("|") for cell in cells.to_list()]
-        marks = np.zeros((len(cells), len(task.classes)), bool)
-        for row, words in enumerate(lists):
-            for word in words or ():
-                if (place := numbers.get(str(word).strip())) is not None:
-                    marks[row, place] = True
-        return marks if marks.any() else None
-    words = cells.cast(pl.String).str.strip_chars().to_list()
-    found = np.array([numbers.get(word, -1) if word is not None else -1 for word in words], np.int64)
-    return found if (found >= 0).mean() >= LABELLED else None
-
-
-def _numbers(rows: Sequence[int]) -> np.ndarray:
+def _numbers(rows: Sequence[int]) -> list[int]:
     try:
-        return np.unique(np.array([index(row) for row in rows], np.int64))
+        return sorted({index(row) for row in rows})
     except TypeError:
         raise SourceError(
             f"rows {rows!r} were given, where whole numbers from 0 were expected, as in [0, 5]."

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class Scorer:
         self._types: dict[str, Any] = {
             name: object if facts["dtype"] == "str" else np.dtype(facts["dtype"]) for name, facts in inputs.items()
         }
+        one = len(self.columns) == 1  # of whose value `itemgetter` makes no tuple
+        self._values: Any = (lambda row: (row[self.columns[0]],)) if one else itemgetter(*self.columns)
         self._free = [name for name in self.columns if KINDS[inputs[name]["kind"]].variable_shape]
         self._batch = BATCH_JOINT if is_joint(model) else BATCH
         self.calls = 0  # rows that were answered
@@ -75,8 +78,8 @@ class Scorer:
         out = np.zeros((len(rows), max(1, len(self.task.classes))))
         for places in groups.values():
             feeds = {}
-            for name in self.columns:
-                values = [rows[place][name] for place in places]
+            by_column = zip(*(self._values(rows[place]) for place in places), strict=True)
+            for name, values in zip(self.columns, by_column, strict=True):
                 if self._types[name] is object:
                     feeds[name] = np.array(values, object)
                 else:

@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leadline.graph.runtime import Session
-from leadline.use.explain.records import Method
-from leadline.use.explain.sample import Sample
+from leadline.use.explain.graph import feeds_of
+from leadline.use.explain.records import Margin, Method
+from leadline.use.explain.sample import Row, Sample
 from leadline.use.explain.scorer import OutOfTimeError, Scorer
-from leadline.use.explain.shapley import Exact, Shapley
+from leadline.use.explain.shapley import Found, Shapley
 
 if TYPE_CHECKING:
     import onnx
@@ -34,12 +36,14 @@ if TYPE_CHECKING:
 MEMBER = 6  # node mode: the value is in a set; the other one that is written is <= (graph/trees.py)
 CELLS = 2_000_000  # of a temporary array
 MOST_ERROR = 1e-6
+INSIDE = (-15.0, 7.0)  # log odds: of probabilities nearer to 0 or 1 float32 knows too little
+NEAR = 0.01  # log odds by which a margin may differ from a line
 EXCHANGES = 4  # rows whose values each column takes, to see which features are its
 
 
 def effects(
     model: Model, sample: Sample, places: np.ndarray, outputs: list[int], until: float = math.inf
-) -> Exact | None:  # fmt: skip
+) -> Found | None:  # fmt: skip
     """Exact effects of the rows at `places`; None where the file has no trees, or features of several columns.
 
     Raises OutOfTimeError where the monotonic moment `until` comes before the end.
@@ -54,33 +58,108 @@ def effects(
     node = nodes[0]
     session = Session(with_outputs(file, [node.input[0], node.output[0]]))
     ensemble = Ensemble.of(node)
-    features, raw = _features(model, session, node, sample.rows)
+    features, raw = _features(session, node, feeds_of(model, sample.rows))
     owners = _owners(model, session, node, sample.rows, features)
     if owners is None:
         return None
-    targets = [output if ensemble.targets > 1 else 0 for output in outputs]
-    slope, offset = _scale(model, sample, raw)
-    reaching = ensemble.decisions(features)
-    found: list[tuple[int, Shapley]] = []
-    error, rounding = 0.0, 0.0
-    shares = ensemble.shares(reaching)
-    for target in sorted(set(targets)):
+    sums = _Sums(ensemble, features, places, raw, until)
+    margin: Margin | None = Margin.CENTRED
+    if model.task.one_class and ensemble.targets > 1:
+        rows = _centred(sums, owners, outputs)
+    else:
+        rows, margin = _scaled(sums, owners, outputs, model, sample)
+    assert sums.error <= MOST_ERROR, f"effects add up to the trees' sum but for {sums.error}"
+    return Found(
+        rows=rows, method=Method.TREE_SHAP, against=len(sample.rows), error=sums.error, rounding=sums.rounding,
+        margin=margin,
+    )  # fmt: skip
+
+
+class _Sums:
+    """Effects on the sums of trees, and how far they are from adding up, at most so far."""
+
+    def __init__(
+        self, ensemble: Ensemble, features: np.ndarray, places: np.ndarray, raw: np.ndarray, until: float
+    ) -> None:  # fmt: skip
+        self.ensemble, self.features = ensemble, features.shape[1]
+        self.reaching = ensemble.decisions(features)
+        self.shares = ensemble.shares(self.reaching)
+        self.places, self.raw, self.until = places, raw, until
+        self.error = self.rounding = 0.0
+
+    def of(self, target: int, mine: Sequence[int] | slice) -> tuple[np.ndarray, float]:
+        """Effects float64 [n, features] of the explained rows `mine` on one sum, and its mean over all rows."""
+        rows = self.places[mine]
+        values, base = self.ensemble.contributions(self.reaching[rows], self.shares, target, self.features, self.until)
+        whole = values.sum(axis=1) + base
+        self.error = max(self.error, float(np.abs(whole - self.ensemble.sums(self.reaching[rows], target)).max()))
+        self.rounding = max(self.rounding, float(np.abs(whole - self.raw[rows, target]).max()))
+        return values, base
+
+
+def _centred(sums: _Sums, owners: np.ndarray, outputs: list[int]) -> list[Shapley]:
+    """Of classes by softmax: effects on the sum of a class less the mean over all of them.
+
+    What a column adds to every class alike changes no probability; and log odds against the rest are no sum over
+    columns.
+    """
+    parts = [sums.of(target, slice(None)) for target in range(sums.ensemble.targets)]
+    values, bases = np.stack([part for part, _ in parts]), np.array([base for _, base in parts])
+    values, bases = (values - values.mean(axis=0)) @ owners, bases - bases.mean()
+    return [_row_of(values[output, i], float(bases[output])) for i, output in enumerate(outputs)]
+
+
+def _scaled(
+    sums: _Sums, owners: np.ndarray, outputs: list[int], model: Model, sample: Sample
+) -> tuple[list[Shapley], Margin | None]:  # fmt: skip
+    """Of values, of two classes and of labels: effects on the margin, if it is the trees' sum times a number, plus one;
+    else on the sum itself.
+    """
+    alone = sums.ensemble.targets == 1
+    targets = [0 if alone else output for output in outputs]
+    scores = Scorer(model, sums.until).scores(sample.rows)
+    # The trees of two classes speak of the second.
+    lines = {
+        target: _line(model, sums.raw[:, target], scores, int(alone and not model.task.numeric) or target)
+        for target in sorted(set(targets))
+    }
+    known = [line for line in lines.values() if line is not None]
+    found: dict[int, Shapley] = {}
+    for target in lines:
         mine = [i for i, each in enumerate(targets) if each == target]
-        rows = places[mine]
-        values, base = ensemble.contributions(reaching[rows], shares, target, features.shape[1], until)
-        sums = values.sum(axis=1) + base
-        error = max(error, float(np.abs(sums - ensemble.sums(reaching[rows], target)).max()))
-        rounding = max(rounding, float(np.abs(sums - raw[rows, target]).max()))
-        columns = values @ owners
+        slope, offset = (lines[target] or (1.0, 0.0)) if len(known) == len(lines) else (1.0, 0.0)
+        values, base = sums.of(target, mine)
         for n, i in enumerate(mine):
-            # The trees of two classes speak of the second.
-            sign = -1.0 if ensemble.targets == 1 and not model.task.numeric and outputs[i] == 0 else slope
-            whole, mean = sign * float(sums[n]) + offset, sign * base + offset
-            own = Shapley(effects=sign * columns[n], errors=np.zeros(columns.shape[1]), margin=whole, base=mean)
-            found.append((i, own))
-    assert error <= MOST_ERROR, f"effects add up to the trees' sum but for {error}"
-    ordered = [each for _, each in sorted(found, key=lambda pair: pair[0])]
-    return Exact(rows=ordered, error=error, rounding=rounding, method=Method.TREE_SHAP)
+            sign = -1.0 if alone and not model.task.numeric and outputs[i] == 0 else 1.0
+            found[i] = _row_of(sign * slope * (values[n] @ owners), sign * (slope * base + offset))
+    margin = None if len(known) == len(lines) else Margin.UNCALIBRATED
+    return [found[i] for i in range(len(outputs))], margin
+
+
+def _row_of(values: np.ndarray, base: float) -> Shapley:
+    return Shapley(effects=values, half=np.zeros(len(values)), margin=base + float(values.sum()), base=base)
+
+
+def _line(model: Model, raw: np.ndarray, scores: np.ndarray, output: int) -> tuple[float, float] | None:
+    """(slope, offset) by which the trees' sum becomes the margin; None where no line does, as of isotonic calibration.
+
+    Of a value its deviation and mean, which the file has inside; of a probability 1 and 0, or a temperature.
+    """
+    margins, numeric = Scorer(model).margin(scores, np.full(len(scores), output)), model.task.numeric
+    inside = np.ones(len(raw), bool) if numeric else (margins > INSIDE[0]) & (margins < INSIDE[1])
+    if not inside.any():
+        return None
+    x, y = raw[inside].astype(np.float64), margins[inside]
+    low, high = int(x.argmin()), int(x.argmax())
+    if x[low] == x[high]:
+        return 1.0, float(y[0] - x[0])
+    slope = float((y[high] - y[low]) / (x[high] - x[low]))
+    offset = float(y[low] - slope * x[low])
+    if numeric:
+        return slope, offset
+    if np.abs(x - y).max() < NEAR:
+        return 1.0, 0.0
+    return (slope, offset) if np.abs(slope * x + offset - y).max() < NEAR else None
 
 
 def _looks_up(file: onnx.ModelProto, node: onnx.NodeProto) -> bool:
@@ -88,42 +167,52 @@ def _looks_up(file: onnx.ModelProto, node: onnx.NodeProto) -> bool:
     return any(node.output[0] in other.input and other.op_type == "Cast" for other in file.graph.node)
 
 
-def _scale(model: Model, sample: Sample, raw: np.ndarray) -> tuple[float, float]:
-    """By which the trees' sum becomes the answer: of a value its deviation and mean, which the file has inside."""
-    if not model.task.numeric:
-        return 1.0, 0.0
-    sums = raw[:, 0].astype(np.float64)
-    answers = Scorer(model).scores(sample.rows)[:, 0]
-    low, high = int(sums.argmin()), int(sums.argmax())
-    if sums[low] == sums[high]:
-        return 1.0, float(answers[0] - sums[0])
-    slope = float((answers[high] - answers[low]) / (sums[high] - sums[low]))
-    return slope, float(answers[low] - slope * sums[low])
-
-
-def _features(model: Model, session: Session, node: onnx.NodeProto, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+def _features(
+    session: Session, node: onnx.NodeProto, batches: Iterable[Mapping[str, Any]]
+) -> tuple[np.ndarray, np.ndarray]:
     """What the trees read, float32 [n, features], and their sums in the file, float64 [n, targets]."""
-    from leadline.use.explain.graph import feeds_of
-
-    found = [session(feeds, [node.input[0], node.output[0]]) for feeds in feeds_of(model, rows)]
+    found = [session(feeds, [node.input[0], node.output[0]]) for feeds in batches]
     features, sums = (np.concatenate([each[name] for each in found]) for name in (node.input[0], node.output[0]))
     return features, sums
 
 
-def _owners(model: Model, session: Session, node: Any, rows: Any, features: np.ndarray) -> np.ndarray | None:
+def _owners(
+    model: Model, session: Session, node: Any, rows: Sequence[Row], features: np.ndarray
+) -> np.ndarray | None:  # fmt: skip
     """bool [features, columns]: which feature changes with which column; None where one changes with several.
 
-    A feature that never varies has no effect.
+    Columns are changed by halves: those whose number has a bit, and all others. A feature of one column changes with
+    one half of each pair, which spells the number of its column. A feature that never varies has no effect.
     """
     names = list(model.contract["inputs"])
-    owners = np.zeros((features.shape[1], len(names)), bool)
-    for column, name in enumerate(names):
-        for step in range(1, 1 + min(EXCHANGES, len(rows) - 1)):
-            changed = [{**row, name: rows[(i + step) % len(rows)][name]} for i, row in enumerate(rows)]
-            other, _ = _features(model, session, node, changed)
-            owners[:, column] |= ~((other == features) | (np.isnan(other) & np.isnan(features))).all(axis=0)
-    varied = ~((features == features[:1]) | (np.isnan(features) & np.isnan(features[:1]))).all(axis=0)
-    return None if (varied & (owners.sum(axis=1) != 1)).any() else owners
+    bits = max(1, (len(names) - 1).bit_length())
+    numbers, single = np.zeros(features.shape[1], np.int64), np.ones(features.shape[1], bool)
+    for bit in range(bits):
+        halves = [[name for i, name in enumerate(names) if (i >> bit & 1) == side] for side in (0, 1)]
+        without, having = (_changes(model, session, node, rows, features, half) for half in halves)
+        numbers |= having.astype(np.int64) << bit
+        single &= having != without
+    varied = np.asarray(~_same(features, features[:1]).all(axis=0))
+    if (varied & ~single).any() or (numbers[varied] >= len(names)).any():
+        return None
+    of = numbers.reshape(-1, 1) == np.arange(len(names)).reshape(1, -1)
+    return np.asarray(of & varied.reshape(-1, 1), bool)
+
+
+def _changes(
+    model: Model, session: Session, node: Any, rows: Sequence[Row], features: np.ndarray, columns: Sequence[str]
+) -> np.ndarray:  # fmt: skip
+    """bool [features]: which ones change where some columns have the values of other rows."""
+    changed = np.zeros(features.shape[1], bool)
+    for step in range(1, 1 + min(EXCHANGES, len(rows) - 1)):
+        others = [*rows[step:], *rows[:step]]
+        moved = [{**row, **{name: other[name] for name in columns}} for row, other in zip(rows, others, strict=True)]
+        changed |= ~_same(_features(session, node, feeds_of(model, moved))[0], features).all(axis=0)
+    return changed
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
 @dataclass(frozen=True, kw_only=True)
