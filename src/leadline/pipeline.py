@@ -79,7 +79,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
         seconds = explaining(context.budget, settings.seconds - spent, spent)
         why = explain_shipped(folder, table, data.store, shipment, seconds)
         stages.end("explain")
-        write_report(folder, result, table, race, flaws, stages, Readable(model=model, omitted=omitted, why=why))
+        write_report(folder, result, table, judged, flaws, stages, Readable(model=model, omitted=omitted, why=why))
     for checkpoints in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(checkpoints)  # nothing is left to resume
     return result

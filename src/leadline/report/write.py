@@ -14,7 +14,7 @@ from leadline.core.record_keys import wrong_keys
 from leadline.core.records import ResultV2
 from leadline.dataset.table import Table
 from leadline.flaws.flaw import Flaw
-from leadline.race.race import Race
+from leadline.race.judge import Judged
 from leadline.race.stages import Stages
 from leadline.report.page import render
 from leadline.report.readable import Readable
@@ -24,17 +24,16 @@ from leadline.use.model import Model
 
 
 def write_report(
-    folder: Path, result: dict[str, Any], table: Table, race: Race, flaws: Sequence[Flaw], stages: Stages,
+    folder: Path, result: dict[str, Any], table: Table, judged: Judged, flaws: Sequence[Flaw], stages: Stages,
     readable: Readable,
 ) -> None:  # fmt: skip
     """Write the page and result.json, which say how long everything took up to here."""
-    predictions, store = pl.read_parquet(folder / "predictions.parquet"), race.store
+    predictions, store = pl.read_parquet(folder / "predictions.parquet"), judged.race.store
     shown, way = [], None
     found = evidence.shown_flaws(table, store, flaws)
     if result["shipped"] is not None:
-        name = result["shipped"]["contender"]
-        entry = next(entry for entry in race.entries if entry.name == name)
-        shown = evidence.examples(table, store, table.labels[store.split.test], entry.scores())
+        answers = judged.answers[result["shipped"]["contender"]]
+        shown = evidence.examples(table, store, table.labels[store.split.test], answers)
         way = evidence.way(table, store, Model(folder / MODEL))
     stages.end("report")
     result |= {"seconds": stages.rounded(), "spent_s": round(sum(stages.seconds.values()), 1)}
