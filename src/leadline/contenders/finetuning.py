@@ -23,6 +23,7 @@ from leadline.contenders.blend import VIEWS, Blend, BlendSearch
 from leadline.contenders.features import layout
 from leadline.contenders.fitted_finetuned import COMPARED, FittedFinetuned
 from leadline.contenders.network_run import NetworkRun
+from leadline.contenders.pretrained import OVERRUN
 from leadline.contenders.states import Reader
 from leadline.core.contender import Data, Fitted, Progress, State
 from leadline.core.json_types import Json
@@ -144,7 +145,7 @@ class FinetuningRun(NetworkRun):
         a_pass, upper = self.a_step * len(split.train) / self.batch, self.net.body.share(self.cut)
         a_row = (upper + (1 - upper) / 3) * self.a_step / self.batch
         least = STARVED * min(len(split.train), LEARNED) * a_row
-        if (needed := ANSWERED * self.answer_s * answered + least) > clock.left():  # it would end too late
+        if (needed := ANSWERED * self.answer_s * answered + least) > max(clock.left(), OVERRUN):
             raise BudgetError(
                 f"it needs {needed:.0f} s to learn and to answer, and {clock.left():.0f} s are left; give a larger "
                 "--budget."
