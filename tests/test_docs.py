@@ -152,6 +152,7 @@ def _sentences() -> set[str]:
     trials = [
         ("model", Trial(rows=400)),
         ("model", Trial(rows=400, repeat_s=3.0, over=lambda folds: Outlook.of(0.01 + 0.001 * spread))),
+        ("model", Trial(rows=400, repeat_s=3.0, over=lambda folds: Outlook.of(0.01 + 0.05 / folds * spread))),
         ("method", Trial(rows=400, by="folds", repeats=5)),
         ("method", Trial(rows=400, by="seeds", repeats=3)),
     ]
