@@ -19,7 +19,7 @@ import numpy as np
 
 from leadline.graph.folding import fold
 from leadline.graph.gates import gelu_in_int8
-from leadline.graph.rounding import put_weights, rounded_weights
+from leadline.graph.rounding import PRODUCTS, put_weights, rounded_weights
 from leadline.graph.spectra import fourier, spectra_products
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Static", "dynamic_int8", "recurrent"]
 
 METHODS = ("minmax", "entropy", "percentile")  # of calibration
-WEIGHED = ("Conv", "Gemm", "MatMul")  # what int8 makes smaller
 # What lies between them is quantised too: values stay int8 from one convolution to the next.
 BETWEEN = ("Relu", "Clip", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Flatten", "Transpose")
 RECURRENT = ("LSTM", "MatMul", "Attention")
@@ -81,7 +80,7 @@ class Static:
         settings = {"ActivationSymmetric": False, "WeightSymmetric": True}
         made = QDQQuantizer(
             copy, True, False, QuantType.QInt8, QuantType.QUInt8, self._calibrated(method), [], floats,
-            list(WEIGHED + BETWEEN), settings,
+            list(PRODUCTS + BETWEEN), settings,
         )  # fmt: skip
         with _quietly():
             made.quantize_model()
@@ -114,7 +113,7 @@ class Static:
             }  # fmt: skip
             with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                 calibrator = create_calibrator(
-                    self._path, list(WEIGHED + BETWEEN), str(Path(folder) / "augmented.onnx"), kinds[method],
+                    self._path, list(PRODUCTS + BETWEEN), str(Path(folder) / "augmented.onnx"), kinds[method],
                 )  # fmt: skip
                 with _quietly():
                     for feeds in self._rows:  # a batch at a time: the calibrator keeps all activations of a call
@@ -129,7 +128,7 @@ def _weighed(model: onnx.ModelProto) -> list[str]:
     that a convolution of one is as fast in float32."""
     constants, bands = {each.name: each for each in model.graph.initializer}, spectra_products(model)
     found = []
-    for node in (node for node in model.graph.node if node.op_type in WEIGHED and node.name not in bands):
+    for node in (node for node in model.graph.node if node.op_type in PRODUCTS and node.name not in bands):
         held = [constants[name] for name in node.input[:2] if name in constants]
         lone = node.op_type == "Conv" and held and held[0].dims[1] == 1
         grouped = any(each.name == "group" and each.i > 1 for each in node.attribute)

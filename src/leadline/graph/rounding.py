@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["put_weights", "rounded", "rounded_weights"]
 
-PRODUCTS = ("Conv", "Gemm", "MatMul")
+PRODUCTS = ("Conv", "Gemm", "MatMul")  # operators with weights that int8 makes smaller and faster
 LEVELS = 127  # on either side of zero
 PLACES = 30_000  # of a convolution, at which its inputs are looked at
 WIDEST = 1_200  # inputs of a filter, with more of which the covariance takes longer than it is worth

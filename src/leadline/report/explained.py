@@ -186,32 +186,32 @@ def _agreements(agreements: tuple[Agreement, ...]) -> str:
 
 def how(found: Explanation) -> str:
     """The methods."""
-    told = []
+    sentences = []
     if len(found.rows[0].columns) > 1:
         few = counted(min(found.replaced, COMPARED_COSTLY), "row")
-        told.append(
+        sentences.append(
             f"{columns(found)}In the curves the values of {few} stand in the place of a column that is removed."
         )
     if found.additive_error is not None and found.rounding is None:
-        told.append(f"They add up to the answer but for {plain(found.additive_error, 2)}.")
+        sentences.append(f"They add up to the answer but for {plain(found.additive_error, 2)}.")
     elif found.additive_error is not None:
-        told.append(
+        sentences.append(
             f"They add up to the sum of the trees but for {plain(found.additive_error, 2)}, and to the file's own sum, "
             f"in single precision, but for {plain(found.rounding or 0.0, 2)}."
         )
     if any(each.layout is not Layout.WHOLE for row in found.rows for each in row.parts):
-        told.append(
+        sentences.append(
             f"Effects of parts: {METHODS[Method.OCCLUSION]}. A patch that is removed has the picture's mean colour, a "
             "window of sound is silent, a band is filtered out, a window of a series is a straight line."
         )
     if (added := completeness(found)) is not None:
-        told.append(f"{METHODS[Method.GRADIENTS].capitalize()} are of the margin before calibration. {added}")
-    told.append(
+        sentences.append(f"{METHODS[Method.GRADIENTS].capitalize()} are of the margin before calibration. {added}")
+    sentences.append(
         f"The file answered {counted(found.answered, 'changed row')}, from {counted(found.compared, 'row')} of "
         "the source. An effect is of this model, not of the world: it says what the answer depends on, not why a thing "
         "is so."
     )
-    return tag("p", " ".join(told))
+    return tag("p", " ".join(sentences))
 
 
 def _interval(mean: Mean, most: float | None = None) -> str:

@@ -230,7 +230,7 @@ def learning(facts: Facts) -> str:
 
 
 def _history(facts: Facts, c: Contender) -> Series | None:
-    """The scores that a contender told; None where they are fewer than two."""
+    """The valid scores of a contender; None where they are fewer than two."""
     whole = [p for p in c.get("curve") or [] if number(p[0]) is not None and number(p[2]) is not None]
     points = [(float(p[0]), float(p[2])) for p in whole]
     if len(points) < 2:

@@ -68,12 +68,12 @@ def _price(price: Price | None, measure: Measure) -> str:
     own = f"this model has {measure.text(price['score'])}"
     ends = f"95% {measure.gap(price['low'])} to {measure.gap(price['high'])}"
     if price["low"] > 0:
-        told = f"Being interpretable costs {points(price['gap'])} of {esc(price['metric'])} ({ends})"
+        cost = f"Being interpretable costs {points(price['gap'])} of {esc(price['metric'])} ({ends})"
     elif price["high"] < 0:
-        told = f"Being interpretable costs nothing: this model is better by {points(-price['gap'])} ({ends})"
+        cost = f"Being interpretable costs nothing: this model is better by {points(-price['gap'])} ({ends})"
     else:
-        told = f"These test rows do not show that being interpretable costs anything ({ends})"
-    return f'<p class="price">{told}: on the test rows {other}, and {own}.</p>'
+        cost = f"These test rows do not show that being interpretable costs anything ({ends})"
+    return f'<p class="price">{cost}: on the test rows {other}, and {own}.</p>'
 
 
 def _terms(model: PrintedModel) -> str:
@@ -198,12 +198,12 @@ def _unseen(table: Table, output: int, most: float) -> str:
     """What values add that no train row has."""
     place, weights = table["axes"][0], _by_output(table["weights"], output)
     assert weights is not None
-    told = [
+    unseen = [
         f"{label} {beside(float(weights[i]), most, sign=True)}"
         for i, label in enumerate(levels(place))
         if not place["rows"][i] and weights[i] != 0 and (i > 0 or place["form"] not in OF_LISTS)
     ]
-    return f"<p><small>In no train row: {', '.join(told)}.</small></p>" if told else ""
+    return f"<p><small>In no train row: {', '.join(unseen)}.</small></p>" if unseen else ""
 
 
 def _by_output(values: Any, output: int) -> np.ndarray | None:
@@ -259,8 +259,8 @@ def _curve(table: Table, outputs: Sequence[str]) -> str:
     across = "date" if form == "date" else esc(part_of(place)) or clip(place["column"], 30)
     frame = svg.Frame(f"Term of {esc(place['column'])}", (across, "adds"), (along(x, form), along(y, "plain")))
     missing = ", ".join(_valued(outputs, [float(v) for v in values[0]]))
-    told = form not in OF_LISTS and (place["rows"][0] or values[0].any())
-    note = f"<figcaption>A missing value adds {missing}.</figcaption>" if told else ""
+    counts = form not in OF_LISTS and (place["rows"][0] or values[0].any())
+    note = f"<figcaption>A missing value adds {missing}.</figcaption>" if counts else ""
     title = name(place["column"]) if form == "date" else titled(place)
     return f"<figure><h3>{title}</h3>{svg.curves(lines, x, y, frame)}{note}</figure>"
 

@@ -107,8 +107,8 @@ def asked(node: TreeNode) -> tuple[list[Span], str]:
     if node["form"] == "flag":  # yes goes right
         return [Span(f"{part_of(node)}?")], f"{node['part']}?"
     if node["most"] is not None:
-        told = node["missing_left"] and node["form"] not in OF_LISTS
-        more = [Span(" or "), Span(MISSING, True)] if told else []
+        included = node["missing_left"] and node["form"] not in OF_LISTS
+        more = [Span(" or "), Span(MISSING, True)] if included else []
         most = f"≤ {exact(node['most'], node['form'])}"
         return [Span(most), *more, Span("?")], f"{most}?"
     yes = _values(node["names"], node["missing_left"], node["other_left"])
