@@ -23,6 +23,7 @@ import leadline as ll
 from leadline.graph.runtime import Session
 from leadline.metrics.metrics import METRICS
 from leadline.shrink.choose import halves, last_proved, sequence
+from leadline.stats.foreseen import chance_to_fail
 from leadline.stats.noninferiority import ALPHA, compare
 from leadline.system.errors import LeadlineError
 
@@ -76,7 +77,14 @@ def _shipped(places: list[tuple[np.ndarray, np.ndarray]]) -> float:
                    small: list[np.ndarray] = small) -> Any:  # fmt: skip
             return compare(truth[rows], _answers(full[rows]), _answers(small[k][rows]), metric, LIMIT)
 
-        evidence = [(tested(k, chooses).p, float((full != small[k])[chooses].mean())) for k in range(CANDIDATES)]
+        own, nothing = _answers(full[chooses]), truth[chooses]
+        evidence = [
+            (
+                chance_to_fail(nothing, own, _answers(each[chooses]), metric, LIMIT, len(judges), None),
+                (full != each).mean(),
+            )
+            for each in small
+        ]
         order = sequence(range(CANDIDATES), lambda k, sizes=sizes: float(sizes[k]), lambda k, p=evidence: p[k])
         shipped += last_proved(order, lambda k, judges=judges, tested=tested: tested(k, judges).proved) is not None
     return shipped / len(places)

@@ -83,7 +83,7 @@ def sequence(candidates: Sequence[T], key: Callable[[T], float], evidence: Calla
     """The candidates to test, in order: those that no smaller one equals in evidence, the most evident first.
 
     Args:
-        evidence: against a drop, the least is the strongest: a p value, or that and what decides where it is equal.
+        evidence: the least is the strongest: how likely it fails, or that and what decides where it is equal.
 
     >>> sequence([(9, 0.01), (5, 0.02), (7, 0.3), (2, 0.9)], lambda c: c[0], lambda c: c[1])
     [(9, 0.01), (5, 0.02), (2, 0.9)]

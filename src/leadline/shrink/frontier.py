@@ -28,6 +28,7 @@ from leadline.shrink.choose import Chosen
 from leadline.shrink.compact import compact
 from leadline.shrink.network import network_of, scores
 from leadline.shrink.stopwatch import Measured, measure
+from leadline.stats.foreseen import chance_to_fail, expected_drop
 from leadline.stats.noninferiority import Comparison, compare
 from leadline.stats.uncertainty import Certainty, certainty_of
 from leadline.use.model import Model
@@ -89,11 +90,15 @@ class Entry:
         return compare(bench.truth[rows], bench.full[rows], self.answers, bench.metric, limit)
 
     def evidence(self, limit: float) -> tuple[float, float]:
-        """(p of a drop of the limit or more, how far its answers lie from the full ones), on the choosing rows.
+        """(how likely the judging rows do not certify it, how far its answers lie from the full ones).
 
-        Of few rows many candidates lose none: then those whose answers are nearer are tested first.
+        Both by the choosing rows. Where neither can fail, those whose answers are nearer are tested first.
         """
-        return self.compared(limit).p, float(np.abs(self.answers - self.bench.full[self.bench.chooses]).mean())
+        bench, full = self.bench, self.bench.full[self.bench.chooses]
+        expected = expected_drop(full, self.answers, bench.metric) if bench.store.task.one_class else None
+        truth, judges = bench.truth[bench.chooses], len(bench.judges)
+        chance = chance_to_fail(truth, full, self.answers, bench.metric, limit, judges, expected)
+        return chance, float(np.abs(self.answers - full).mean())
 
     def as_dict(self) -> dict[str, Any]:
         """A row of the frontier; `drop` and `score` are of the choosing rows."""

@@ -201,7 +201,8 @@ def _order(entries: Sequence[Entry], limits: Limits, allowed: float) -> list[Ent
     if limits.prefer == "size":
         sizes = alike(able, lambda entry: entry.measured("bytes"), lambda entry: entry.measured("batch_us"))
     size_of = {entry.name: size for entry, size in zip(able, sizes, strict=True)}
-    return sequence(able, lambda entry: size_of[entry.name], lambda entry: entry.evidence(allowed))
+    evidence = {entry.name: entry.evidence(allowed) for entry in able}
+    return sequence(able, lambda entry: size_of[entry.name], lambda entry: evidence[entry.name])
 
 
 def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Student]:
