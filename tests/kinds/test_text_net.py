@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -52,6 +53,18 @@ def test_a_text_alone_gives_what_it_gives_in_a_batch_and_in_the_file(name: str, 
     np.testing.assert_allclose(session.only({"ids": ids.numpy()}), together, rtol=1e-4, atol=1e-5)
     answers = np.concatenate([session.only({"ids": ids[i : i + 1].numpy()}) for i in range(9)])
     np.testing.assert_allclose(answers, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("longest", [SHORT, LONG])
+def test_a_file_reads_no_further_than_the_longest_text_of_its_batch(longest: int) -> None:
+    graph = export(_seeded(lambda: BODIES["transformer"](longest)), {"ids": _texts(longest)[:2].numpy()})
+    scores = next(node.output[0] for node in graph.graph.node if node.op_type == "Softmax")
+    graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(scores))
+    session, stride = Session(graph), -(-longest // PLACES)
+    for tokens in (1, 5, longest):
+        ids = np.zeros((2, longest), np.int32)
+        ids[0, :tokens] = 3
+        assert session({"ids": ids})[scores].shape[-1] == -(-tokens // stride)
 
 
 @pytest.mark.parametrize("name", BODIES)

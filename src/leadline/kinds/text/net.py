@@ -59,15 +59,14 @@ class Tokens(nn.Module):
         nn.init.normal_(self.table.weight, std=std)
         with torch.no_grad():
             self.table.weight[0] = 0
-        self.stride, self.dropped, self.longest = -(-longest // PLACES), dropped, longest
+        self.stride, self.dropped = -(-longest // PLACES), dropped
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         own = (ids != 0).sum(dim=1).clamp_min(1)
-        tokens = self.longest
-        if not (torch.compiler.is_exporting() or torch.jit.is_tracing()):  # type: ignore[attr-defined,no-untyped-call]
-            tokens = int(own.max())  # what no text of the batch has costs nothing
-        places = -(-tokens // self.stride)
-        ids = F.pad(ids[:, :tokens], (0, places * self.stride - tokens))
+        ids = F.pad(ids, (0, -ids.shape[1] % self.stride))
+        if not torch.compiler.is_exporting():  # what no text of the batch has costs nothing, in a traced graph too
+            ids = ids[:, : (own.max() + self.stride - 1) // self.stride * self.stride]
+        places = ids.shape[1] // self.stride
         if self.training:
             ids = torch.where((torch.rand(ids.shape) < self.dropped) & (ids != 0), UNKNOWN, ids)
         vectors: Tensor = self.table(ids)
