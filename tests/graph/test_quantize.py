@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from leadline.graph.builder import Graph
 from leadline.graph.folding import fold
@@ -61,12 +62,19 @@ def test_a_quantised_network_takes_short_transforms(static: tuple[Static, dict[s
     assert np.abs(Session(long)(rows)["y"] - right).mean() < 1e-2 * right.std()
 
 
+@pytest.mark.parametrize("line", [False, True])
 @pytest.mark.parametrize("gain", [1.0, -1.0])
-def test_a_norm_behind_a_maximum_and_the_scale_of_pixels_become_weights(gain: float) -> None:
+def test_a_norm_behind_a_maximum_and_the_scale_of_pixels_become_weights(gain: float, line: bool) -> None:
     g, rng = Graph("pictures"), np.random.default_rng(0)
     x = g.op("Cast", g.input("x", np.uint8, ["N", 8, 8, 3]), to=1)
-    mean, scale = (g.const(np.array(each, np.float32)) for each in ([120, 110, 90], [0.02, 0.016, 0.018]))
-    x = g.op("Transpose", g.op("Mul", g.op("Sub", x, mean), scale), perm=[0, 3, 1, 2])
+    pixels = 8 if line else 1  # that are scaled by one constant
+    mean, scale = (g.const(np.array(each * pixels, np.float32)) for each in ([120, 110, 90], [0.02, 0.016, 0.018]))
+    if line:
+        x = g.op("Reshape", x, g.const(np.array([-1, 8, 24])))
+    x = g.op("Mul", g.op("Sub", x, mean), scale)
+    if line:
+        x = g.op("Reshape", x, g.const(np.array([-1, 8, 8, 3])))
+    x = g.op("Transpose", x, perm=[0, 3, 1, 2])
     x = g.op("Conv", x, g.const(rng.normal(size=(8, 3, 2, 2)).astype(np.float32)), kernel_shape=[2, 2])
     x = g.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
     stated = [np.full(8, gain), rng.normal(size=8), rng.normal(size=8), rng.uniform(0.5, 2, 8)]
@@ -78,6 +86,39 @@ def test_a_norm_behind_a_maximum_and_the_scale_of_pixels_become_weights(gain: fl
     kinds = [node.op_type for node in model.graph.node]
     assert "Mul" not in kinds and ("BatchNormalization" in kinds) == (gain < 0)  # the largest would be the smallest
     assert np.allclose(Session(model)(rows)["y"], right, atol=1e-4)
+
+
+def test_a_constant_that_differs_along_a_line_stays() -> None:
+    g, rng = Graph("pictures"), np.random.default_rng(0)
+    x = g.op("Cast", g.input("x", np.uint8, ["N", 4, 12]), to=1)
+    mean, scale = (g.const(rng.uniform(1, 2, 12).astype(np.float32)) for _ in range(2))
+    x = g.op("Reshape", g.op("Mul", g.op("Sub", x, mean), scale), g.const(np.array([-1, 4, 4, 3])))
+    x = g.op("Conv", g.op("Transpose", x, perm=[0, 3, 1, 2]), g.const(np.ones((2, 3, 2, 2), np.float32)))
+    g.output("y", x, np.float32, ["N", 2, 3, 3])
+    model = g.model()
+    fold(model)
+    assert "Mul" in [node.op_type for node in model.graph.node]
+
+
+def test_a_maximum_before_a_relu_is_taken_in_int8(tmp_path: Path) -> None:
+    g, rng = Graph("pooled"), np.random.default_rng(0)
+    x = g.input("x", np.float32, ["N", 4, 8, 8])
+    for _ in range(2):
+        x = g.op("Conv", x, g.const(rng.normal(size=(4, 4, 3, 3)).astype(np.float32) / 6), pads=[1, 1, 1, 1])
+        x = g.op("Relu", g.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]))
+    g.output("y", x, np.float32, ["N", 4, 2, 2])
+    model, rows = g.model(), {"x": rng.normal(size=(64, 4, 8, 8)).astype(np.float32)}
+    right = Session(model)(rows)["y"]
+    made = Static(g.model(), [rows], tmp_path).quantized("minmax")
+    assert np.abs(Session(made)(rows)["y"] - right).mean() < 0.05 * right.std()
+    scales = {each.name: numpy_helper.to_array(each) for each in made.graph.initializer}
+    for pool in [node for node in made.graph.node if node.op_type == "MaxPool"]:
+        before = next(node for node in made.graph.node if pool.input[0] in node.output)
+        after = next(node for node in made.graph.node if pool.output[0] in node.input)
+        assert (before.op_type, after.op_type) == ("DequantizeLinear", "QuantizeLinear")
+        assert [scales[each] for each in before.input[1:]] == [scales[each] for each in after.input[1:]]
+    fold(model)
+    assert np.allclose(Session(model)(rows)["y"], right, atol=1e-6)
 
 
 def test_activations_and_masks_between_int8_values_are_int8(tmp_path: Path) -> None:

@@ -4,10 +4,14 @@ A norm behind a maximum over areas scales every channel by a number above zero, 
 it may as well come before the maximum, where it is a part of the convolution. What brings channels of pixels to one
 scale is a part of a convolution too, unless that pads with zeros. One number is still taken from all pixels, about
 their mean: weights of 8 bits would lose the differences between pixels beside what all of these have in common.
+A ReLU behind a maximum may come before it too: then the convolution takes it in, and the maximum reads what the
+convolution gives in its own 8 bits; a maximum whose input may be below zero and whose output may not is taken in
+float32.
 Enters: a graph whose other norms the runtime has folded. Leaves: the same graph, changed in place; what is multiplied
 in another order differs in the last bits.
 
     conv ─► max ─► norm                          ─►  conv' ─► max
+    conv ─► max ─► ReLU                          ─►  conv ─► ReLU ─► max
     cast ─► - channels ─► x channels ─► conv     ─►  cast ─► - one number ─► conv'
 """
 
@@ -24,16 +28,19 @@ __all__ = ["fold"]
 
 
 def fold(model: onnx.ModelProto) -> None:
-    """Fold norms behind maxima, and scales before convolutions, into weights."""
+    """Fold norms behind maxima, and scales before convolutions, into weights; and move ReLUs before maxima."""
     graph = model.graph
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         _fold_norm(graph, norm)
+    for relu in [node for node in graph.node if node.op_type == "Relu"]:
+        _move_relu(graph, relu)
     for conv in [node for node in graph.node if node.op_type == "Conv"]:
         _fold_scale(graph, conv)
     read = {name for node in graph.node for name in node.input}
     kept = [each for each in graph.initializer if each.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+    del graph.value_info[:]  # shapes of values that may be others now
 
 
 def _fold_norm(graph: onnx.GraphProto, norm: onnx.NodeProto) -> None:
@@ -56,6 +63,19 @@ def _fold_norm(graph: onnx.GraphProto, norm: onnx.NodeProto) -> None:
     graph.node.remove(norm)
 
 
+def _move_relu(graph: onnx.GraphProto, relu: onnx.NodeProto) -> None:
+    """A ReLU that reads the maxima of a convolution, which nobody else reads, comes before them."""
+    pool = _maker(graph, relu.input[0], "MaxPool")
+    conv = None if pool is None else _maker(graph, pool.input[0], "Conv")
+    if pool is None or conv is None:
+        return
+    made, between = relu.output[0], pool.output[0]
+    relu.input[0], relu.output[0] = conv.output[0], between
+    pool.input[0], pool.output[0] = between, made
+    graph.node.remove(relu)
+    graph.node.insert(list(graph.node).index(pool), relu)
+
+
 def _fold_scale(graph: onnx.GraphProto, conv: onnx.NodeProto) -> None:
     """(x - mean) * scale along the last axis, which then comes first, as a part of the convolution that reads it."""
     from onnx import numpy_helper
@@ -65,14 +85,15 @@ def _fold_scale(graph: onnx.GraphProto, conv: onnx.NodeProto) -> None:
     turn = _maker(graph, conv.input[0], "Transpose")
     if turn is None or padded or facts.get("group", 1) != 1:
         return
-    scaled = _maker(graph, turn.input[0], "Mul")
+    shaped = _maker(graph, turn.input[0], "Reshape")  # a line of pixels is scaled at a time
+    scaled = _maker(graph, (shaped or turn).input[0], "Mul")
     shifted = None if scaled is None else _maker(graph, scaled.input[0], "Sub")
     weight, bias = _weights(graph, conv)
     perm = list(_facts(turn).get("perm", []))
     if scaled is None or shifted is None or weight is None or bias is None or perm[1:2] != [len(perm) - 1]:
         return
-    mean, scale = (_constant(graph, node.input[1]) for node in (shifted, scaled))
-    if mean is None or scale is None or any(each.size not in (1, weight.shape[1]) for each in (mean, scale)):
+    mean, scale = (_of_channels(_constant(graph, node.input[1]), weight.shape[1]) for node in (shifted, scaled))
+    if mean is None or scale is None:
         return
     across = (1, -1, *[1] * (weight.ndim - 2))
     weight, centre = weight * scale.astype(np.float64).reshape(across), np.float32(np.round(mean.mean()))
@@ -80,8 +101,17 @@ def _fold_scale(graph: onnx.GraphProto, conv: onnx.NodeProto) -> None:
     _set_weights(graph, conv, weight, bias - (weight * beside).sum(axis=tuple(range(1, weight.ndim))))
     shifted.input[1] = f"{conv.output[0]}.centre"
     graph.initializer.append(numpy_helper.from_array(np.asarray(centre), shifted.input[1]))
-    turn.input[0] = shifted.output[0]
+    (shaped or turn).input[0] = shifted.output[0]
     graph.node.remove(scaled)
+
+
+def _of_channels(values: np.ndarray | None, channels: int) -> np.ndarray | None:
+    """One number, or one a channel, of a constant that may have them for each pixel of a line; None for any other."""
+    if values is None or values.size == 1:
+        return values
+    if values.shape[-1] % channels or (values.reshape(-1, channels) != values.reshape(-1)[:channels]).any():
+        return None
+    return values.reshape(-1)[:channels]
 
 
 def _maker(graph: onnx.GraphProto, name: str, kind: str) -> onnx.NodeProto | None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 LARGEST_MAP = 32  # side of the map after the stem, at most: the cost of a step is bounded for any picture
 LEAN_MAP = 16  # the same of a lean network
+WIDTHS, LEAN_WIDTHS = (2.0, 4.0, 4.0), (3.0, 4.0, 3.5)  # of the blocks, as multiples of the width of a body
 
 
 class ConvBlock(nn.Module):
@@ -56,8 +57,8 @@ def activated(x: Tensor, lean: bool) -> Tensor:
 class ConvBody(nn.Module):
     """uint8 images [N, H, W, C] -> vectors [N, width].
 
-    A lean one answers several times as fast at the same number of weights: its stem has twice the stride, and what that
-    saves is not pooled after it.
+    A lean one answers several times as fast at the same number of weights: its stem has twice the stride, what that
+    saves is not pooled after it, nor is the last map, and more of its weights are where maps are large.
     """
 
     mean: Tensor
@@ -75,13 +76,14 @@ class ConvBody(nn.Module):
         smallest = (min(height, width) - kernel) // stride + 1
         blocks: list[nn.Module] = []
         inputs = 2 * directions
-        for multiple in (2, 4, 4):
+        widths = [round(multiple * base) for multiple in (LEAN_WIDTHS if lean else WIDTHS)]
+        for place, outputs in enumerate(widths):
             pool = smallest >= 4  # an 8x8 image is not pooled away
             if not pool and blocks:
                 break
-            pool = pool and not (lean and stride > 1 and not blocks)
-            blocks.append(ConvBlock(inputs, multiple * base, pool, lean))
-            smallest, inputs = (smallest // 2 if pool else smallest), multiple * base
+            pool = pool and not (lean and (place == len(widths) - 1 or (stride > 1 and not blocks)))
+            blocks.append(ConvBlock(inputs, outputs, pool, lean))
+            smallest, inputs = (smallest // 2 if pool else smallest), outputs
         self.blocks = nn.Sequential(*blocks)
         self.width = inputs
 
