@@ -47,7 +47,7 @@ class Pair:
     student: str  # its name on the frontier
     form: str  # how its weights are stored there
     seconds: float  # of each training
-    answers: float = 60.0  # seconds that the teacher may take to answer more rows
+    answers: float = 60.0  # seconds of students, by which the teacher's time for more rows, and views, is bounded
     beside: str = "alone"  # or the name of a student of as many bytes
 
 
@@ -61,7 +61,8 @@ PAIRS: dict[str, Pair] = {
         student="student/32", form="int8 tables", seconds=15.0, answers=120.0,
     ),
     "cifar10": Pair(
-        data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int8", seconds=360.0
+        data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int8", seconds=600.0,
+        answers=600.0,
     ),
     "cifar10-cut": Pair(
         data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="pruned/2", form="int8", seconds=60.0,

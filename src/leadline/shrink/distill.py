@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from leadline.contenders.recipes import Recipe
     from leadline.shrink.pruning import Wide
 
-__all__ = ["Design", "Lesson", "Student", "StudentRun", "designs", "readers", "students"]
+__all__ = ["Design", "Lesson", "Student", "StudentRun", "taught_architecture", "designs", "readers", "students"]
 
 SHARES = (2, 4, 8)  # by which a student is narrower
 FLAT = (8, 32)  # the same of one without convolutions and hidden layers: its sums of embeddings need few columns
@@ -190,10 +190,10 @@ def designs(network: onnx.ModelProto, contender: str, lesson: Lesson) -> dict[st
         contender: that was shipped.
     """
     store, found = lesson.store, readers(lesson.store)
-    if not found:
+    own = taught_architecture(store, contender)
+    if own is None:
         return {}
-    place = next((place for place, each in enumerate(found) if each.name == contender), 0)
-    own, made = found[place], dict[str, Design]()
+    place, made = found.index(own), dict[str, Design]()
     bodies = bodies_of(store, own.architectures).values()
     widest = _width_of(network, own, lesson)
 
@@ -214,6 +214,12 @@ def designs(network: onnx.ModelProto, contender: str, lesson: Lesson) -> dict[st
         width = _width_of(network, cheaper, lesson)
         add(f"student {cheaper.name}/{CHEAPER}", width, contender=cheaper, divisor=CHEAPER)
     return made
+
+
+def taught_architecture(store: Tensors, contender: str) -> Deep | None:
+    """The contender's own, else the cheapest that reads such a table; None where none does."""
+    found = readers(store)
+    return next((each for each in found if each.name == contender), found[0] if found else None)
 
 
 def readers(store: Tensors) -> list[Deep]:

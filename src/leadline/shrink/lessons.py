@@ -2,7 +2,8 @@
 
 Enters: a finished run and, where the user has some, a source of rows without labels. Leaves: a `Lesson`, and sentences
 on what it rests on. A table whose kinds can make other values of theirs (`Kind.variants`) is taught on these too, where
-the teacher reads other tensors than a student and cannot answer its batches.
+the teacher reads other tensors than a student and cannot answer its batches; where it reads what is varied, it may
+answer views of each row (shrink/views.py).
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from leadline.contenders.deep import Deep
 from leadline.contenders.earlier_network import NETWORK
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
-from leadline.shrink.distill import Lesson, readers
+from leadline.shrink.distill import Lesson, readers, taught_architecture
 from leadline.shrink.frontier import FinishedRun
 from leadline.shrink.more_rows import longer, unlabelled, variants
 from leadline.shrink.network import feeds, scores
 from leadline.shrink.teacher import Teacher, raw_answers, teacher_of
+from leadline.shrink.views import views_of
 from leadline.system.cache import cache_folder
 from leadline.system.errors import LeadlineError
 from leadline.system.resources import most_threads
@@ -40,6 +42,7 @@ __all__ = ["lesson_of"]
 TIMES = 8  # variants of a train row
 TIMED = 64  # train rows by which the teacher is timed
 MOST_ROWS = 100_000  # of all train rows, and their variants
+LOOKING = 0.1  # share of the students' time in which the teacher may look at views of the rows
 
 
 def lesson_of(
@@ -50,7 +53,7 @@ def lesson_of(
     Args:
         contender: that was shipped.
         more: a source of rows without labels, or None.
-        seconds: that the teacher may take, about, to answer variants.
+        seconds: that students have; the teacher may take as many, about, to answer variants.
 
     Raises:
         LeadlineError: the source cannot be read, or the task has no way to learn from rows without labels.
@@ -71,7 +74,11 @@ def lesson_of(
         frames.append(variants(data.table, model, train, times, data.settings.seed))
     names = sorted({tensor for each in readers(store) for tensor in each.inputs(store)} | teacher.inputs)
     own = np.sort(np.concatenate([train, store.split.valid]))
-    taught, truth = teacher.taught(own)
+    looks = int(LOOKING * seconds / (a_row * max(1, len(own))))
+    views = views_of(teacher, taught_architecture(store, contender), looks, data.settings.seed)
+    taught, truth = teacher.taught(own, (views or teacher).answers(own))
+    if views is not None:
+        said.append("It answered each row as the mean over the row and views of it, which is better on the calib rows.")
     made = longer(store, model, chain(*frames), names)
     full = made or store
     targets, labels = (np.zeros((len(full.labels), *taught.shape[1:]), np.float32) for _ in range(2))

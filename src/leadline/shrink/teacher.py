@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,7 +61,8 @@ class Teacher:
         """The same, of tensors."""
         if self._sessions is None:
             self._sessions = [Session(network, most_threads()) for network in self._networks]
-        found = [session.only({name: batch[name] for name in session.inputs}) for session in self._sessions]
+        stored = {name: _as(values, self.store.tensor(name).dtype) for name, values in batch.items()}
+        found = [session.only({name: stored[name] for name in session.inputs}) for session in self._sessions]
         return np.asarray(np.mean(np.stack(found).astype(np.float64), axis=0))
 
     def softened(self, answers: np.ndarray) -> np.ndarray:
@@ -83,10 +84,15 @@ class Teacher:
             return np.asarray(truth, np.float32)
         return np.asarray(np.eye(len(self.task.classes), dtype=np.float32)[truth])
 
-    def taught(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What a student learns of some rows, and the truth of them."""
+    def taught(self, rows: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What a student learns of some rows, by answers to them, and the truth of them."""
         truth = self.labels(rows)
-        return TAUGHT * self.softened(self.answers(rows)) + (1 - TAUGHT) * truth, truth
+        return TAUGHT * self.softened(answers) + (1 - TAUGHT) * truth, truth
+
+
+def _as(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Values of the type in which a store has them: sounds that are varied are floats."""
+    return (np.rint(values) if dtype.kind in "iu" and values.dtype.kind == "f" else values).astype(dtype, copy=False)
 
 
 def raw_answers(answers: np.ndarray, task: Task, scale: tuple[float, float], columns: int) -> np.ndarray:
