@@ -42,7 +42,7 @@ __all__ = ["lesson_of"]
 TIMES = 8  # variants of a train row
 TIMED = 64  # train rows by which the teacher is timed
 MOST_ROWS = 100_000  # of all train rows, and their variants
-LOOKING = 0.1  # share of the students' time in which the teacher may look at views of the rows
+LOOKING = 0.2  # share of the students' time in which the teacher may look at views of the rows
 
 
 def lesson_of(

@@ -1,8 +1,8 @@
 """What a teacher answers to views of a row: mirrored, shifted, as the batches of a student are varied.
 
 A student sees each row in many views and learns one answer to all of them, so the mean over some views is the better
-lesson: of a network for cifar10, whose student had six passes, 81.9% of 2,500 rows in place of 81.0%. Used where the
-teacher reads what the student reads, and where its mean answers are better on calib rows, which neither was trained on.
+lesson (docs/decisions/0146). Used where the teacher reads what the student reads, and where its mean answers are better
+on calib rows, which neither was trained on.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from leadline.contenders.bodies import augmentations, bodies_of, gathered
 from leadline.core.contender import Clock, Data
 from leadline.metrics.metrics import METRICS
+from leadline.shrink.teacher import NEAREST
 from leadline.system.resources import most_threads
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Views", "views_of"]
 
-MOST = 2  # views besides the row itself: in one of them it is mirrored where it is not in the other
+MOST = 3  # views besides the row itself, in turn mirrored and not
 AT_ONCE = 256  # rows
 JUDGED, FEWEST = 1_000, 200  # calib rows that judge, at most and at least
 LOSS = {True: "rmse", False: "log loss"}  # by which: of values, and of classes
@@ -44,11 +45,11 @@ class Views:
         return self._teacher.inputs <= set(self._bodies)
 
     def answers(self, rows: np.ndarray) -> np.ndarray:
-        """The mean over each row and views of it."""
+        """The mean over each row and views of it: of values, or of logarithms of probabilities."""
         import torch
 
         teacher, store, names = self._teacher, self._teacher.store, list(self._bodies)
-        total = teacher.answers(rows)
+        total = self._raw(teacher.answers(rows))
         for epoch in range(self._views):
             parts = []
             for start in range(0, len(rows), AT_ONCE):
@@ -58,8 +59,16 @@ class Views:
                 for place, vary in self._ways.items():
                     inputs[place] = vary(inputs[place], places, epoch)
                 parts.append(teacher.answers_to({n: x.numpy() for n, x in zip(names, inputs, strict=True)}))
-            total = total + np.concatenate(parts)
-        return np.asarray(total / (1 + self._views))
+            total = total + self._raw(np.concatenate(parts))
+        mean = total / (1 + self._views)
+        if store.task.numeric:
+            return np.asarray(mean)
+        shares = np.exp(mean - mean.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+    def _raw(self, answers: np.ndarray) -> np.ndarray:
+        """A mean of probabilities is less sure than any of them; of their logarithms it is not."""
+        return answers if self._teacher.task.numeric else np.log(np.clip(answers, NEAREST, 1.0))
 
     @property
     def help(self) -> bool:
