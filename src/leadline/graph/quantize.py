@@ -77,7 +77,8 @@ class Static:
         copy.CopyFrom(self._model)
         read = {name for node in copy.graph.node if node.name in names for name in node.input}
         put_weights(copy, {name: weights for name, weights in self._rounded.items() if name in read})
-        settings = {"ActivationSymmetric": False, "WeightSymmetric": True}
+        # The runtime rounds biases as it loads: as float32 they need no scales of their own in the file.
+        settings = {"ActivationSymmetric": False, "WeightSymmetric": True, "QuantizeBias": False}
         made = QDQQuantizer(
             copy, True, False, QuantType.QInt8, QuantType.QUInt8, self._calibrated(method), [], floats,
             list(PRODUCTS + BETWEEN), settings,

@@ -1,5 +1,5 @@
 """The same answers in fewer bytes: what a whole file spends on tables that are mostly zero, on spellings, on Fourier
-transforms, and on names.
+transforms, on settings that operators have anyway, and on names.
 
 A text's n-grams are numbered by a table of all hash buckets, most of which are 0 and the rest of which rise. Such a
 table is a set of buckets and a rank in it: a byte of marks and the number before it for each eight buckets (Jacobson
@@ -8,6 +8,7 @@ table is a set of buckets and a rank in it: a byte of marks and the number befor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +26,15 @@ __all__ = ["compact"]
 FEWEST = 4_096  # entries of a table that is worth it
 WORD = 8  # entries that share a byte of marks
 MOST_BEFORE = 65_535  # marked entries before a word, as uint16
+AREAS = ("Conv", "MaxPool")
+# What their attributes are where nobody says; of a list, each entry.
+DEFAULTS: dict[str, int | bytes] = {
+    "dilations": 1, "strides": 1, "group": 1, "pads": 0, "ceil_mode": 0, "storage_order": 0, "auto_pad": b"NOTSET",
+}  # fmt: skip
 
 
 def compact(model: onnx.ModelProto) -> None:
-    """Words in one spelling, rising tables as ranks, lookups as ranges, short Fourier transforms, and short names."""
+    """Words in one spelling, rising tables as ranks, lookups as ranges, short transforms and names, and no defaults."""
     lowered(model)
     ranged(model)
     short_transforms(model)
@@ -47,9 +53,50 @@ def compact(model: onnx.ModelProto) -> None:
         _store(graph, constant)
     del graph.node[:]
     graph.node.extend(nodes)
+    _leave_defaults_out(graph)
     shorten(model)
     for node in graph.node:
         node.name = ""
+
+
+def _leave_defaults_out(graph: onnx.GraphProto) -> None:
+    """Attributes of convolutions and maxima that say the default, and zero points of 0 of what convolutions read."""
+    from onnx import numpy_helper
+
+    constants = {each.name: each for each in graph.initializer}
+    read = {name for node in graph.node if node.op_type == "Conv" for name in node.input}
+    for node in graph.node:
+        if node.op_type in AREAS:
+            stated = [each for each in node.attribute if not _default(each)]
+            del node.attribute[:]
+            node.attribute.extend(stated)
+        if node.op_type == "DequantizeLinear" and node.output[0] in read and len(node.input) > 2:
+            zero = constants.get(node.input[2])
+            if node.input[0] in constants and zero is not None and not numpy_helper.to_array(zero).any():
+                del node.input[2]
+    used = {name for node in _nodes(graph) for name in node.input} | {value.name for value in graph.output}
+    kept = [each for each in graph.initializer if each.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of branches and bodies too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
+
+
+def _default(attribute: onnx.AttributeProto) -> bool:
+    """Whether an attribute of a convolution or a maximum says what it would be anyway."""
+    if attribute.name not in DEFAULTS:
+        return False
+    default = DEFAULTS[attribute.name]
+    if isinstance(default, bytes):
+        return bool(attribute.s == default)
+    return set(attribute.ints or [attribute.i]) == {default}
 
 
 def _rises(constant: onnx.TensorProto) -> bool:
