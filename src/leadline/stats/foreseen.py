@@ -2,9 +2,9 @@
 
 The drop on some thousand rows counts the few that were lost and won: of two candidates, either may have the smaller
 one by chance. The model's own calibrated probabilities know more: a row on which it is torn between two classes is
-lost half the time, whatever its label says here. So the drop that these probabilities expect is believed before labels
-are looked at (a normal prior, as wide as that drop itself, since the probabilities may be off), and the labels add what
-they can tell: little of a candidate that changes few decisions, nearly all of a student.
+lost half the time, whatever its label says here. So the drop that these probabilities expect is the prior (normal, as
+wide as that drop itself, since the probabilities may be off), and the labels add what they can tell: little of a
+candidate that changes few decisions, nearly all of a student.
 
 Enters: truth, answers of both models, a metric, a limit, and how many rows judge. Leaves: the probability that the test
 of stats/noninferiority.py fails there. It orders candidates, and is part of no proof.
@@ -56,7 +56,7 @@ def chance_to_fail(
 
     Args:
         truth, full, small: of the rows that choose.
-        expected: the drop that is believed before the labels are looked at; None: nothing is.
+        expected: the prior drop, of `expected_drop`; None: there is none.
     """
     from scipy.special import ndtr, ndtri
 
