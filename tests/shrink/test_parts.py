@@ -12,14 +12,17 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from leadline.core.kind import View
 from leadline.core.tensors import Split
 from leadline.graph.builder import Graph
+from leadline.graph.quantize import dynamic_int8, recurrent
 from leadline.graph.runtime import Session
 from leadline.graph.trees import ensemble
 from leadline.shrink.candidates import Making, candidates
 from leadline.shrink.choose import alike, halves, last_proved, rows_of, sequence
 from leadline.shrink.compact import compact
-from leadline.shrink.tables import half_weights, int8_tables
+from leadline.shrink.more_rows import Longer
+from leadline.shrink.tables import half_weights, int8_tables, int8_weights, matrices
 from leadline.shrink.trees import fewer_trees, leaves_of, trees_of
 
 
@@ -67,6 +70,44 @@ def test_a_body_in_int8_is_not_calibrated_again(tmp_path: Path) -> None:
         store=no_rows, distance=lambda network: 0.0, doubtful=lambda network: False, seed=0, folder=tmp_path
     )
     assert [each.name for each in candidates(g.model(), making)] == ["compact", "float16", "int8 weights"]
+
+
+def test_what_is_divided_by_is_no_weight() -> None:
+    """Of widths that differ a thousandfold, eight bits would make some zero."""
+    g, rng = Graph("bins"), np.random.default_rng(0)
+    widths = np.geomspace(1e-9, 1, 32 * 16).reshape(32, 16).astype(np.float32)
+    weights = rng.normal(size=(16, 32)).astype(np.float32)
+    x = g.op("Div", g.input("x", np.float32, ["N", 32, 16]), g.const(widths))
+    g.output("y", g.op("MatMul", x, g.const(weights)), np.float32, ["N", 32, 32])
+    model, rows = g.model(), {"x": widths[None] * rng.uniform(0, 1, (4, 32, 16)).astype(np.float32)}
+    right = Session(model)(rows)["y"]
+    names = matrices(model)
+    assert [numpy_helper.to_array(each).shape for each in model.graph.initializer if each.name in names] == [(16, 32)]
+    for made in (int8_weights(model, names), half_weights(model)):
+        assert made.ByteSize() < model.ByteSize()
+        assert np.allclose(Session(made)(rows)["y"], right, atol=0.05 * np.abs(right).max())
+
+
+def test_dense_layers_are_multiplied_in_dynamic_int8(tmp_path: Path) -> None:
+    g, rng = Graph("dense"), np.random.default_rng(0)
+    x = g.input("x", np.float32, ["N", 64])
+    for _ in range(2):
+        weight, bias = rng.normal(size=(64, 64)).astype(np.float32) / 8, rng.normal(size=64).astype(np.float32)
+        x = g.op("Relu", g.op("Gemm", x, g.const(weight), g.const(bias), transB=1))
+    g.output("y", x, np.float32, ["N", 64])
+    model, rows = g.model(), {"x": rng.normal(size=(9, 64)).astype(np.float32)}
+    made = dynamic_int8(model, recurrent(model), tmp_path)
+    assert sum(node.op_type == "MatMulInteger" for node in made.graph.node) == 2
+    assert np.allclose(Session(made)(rows)["y"], Session(model)(rows)["y"], atol=0.2)
+
+
+def test_rows_behind_a_store_have_views_that_nobody_named(prepare: Any, bars: Any) -> None:
+    store = prepare(bars(40)).store
+    (block,) = store.blocks
+    name = f"{block.name}.{View.DENSE}"
+    made = Longer(store, {block.name: store.tensor(block.name)[:5]})
+    rows = np.arange(len(store.labels), len(made.labels))
+    assert np.allclose(made.tensor(name)[rows], store.tensor(name)[:5], atol=1e-5)
 
 
 def test_a_rising_table_is_stored_as_ranks_and_answers_the_same() -> None:

@@ -83,3 +83,12 @@ def test_more_rows_that_judge_make_a_failure_less_likely() -> None:
     small = _moved(rng, p, 0.05)
     chances = [chance_to_fail(truth, p, small, ACCURACY, 0.005, judges, 0.0005) for judges in (200, 2_000, 20_000)]
     assert chances == sorted(chances, reverse=True) and chances[0] > 0.5 > chances[-1]
+
+
+def test_answers_that_are_no_numbers_are_never_certified() -> None:
+    p, truth = _model(np.random.default_rng(5), 400)
+    broken = p.copy()
+    broken[7] = np.nan
+    found = compare(truth, p, broken, ACCURACY, 0.5)
+    assert not found.proved and (found.drop, found.upper) == (1, 1)
+    assert expected_drop(p, broken, ACCURACY) == chance_to_fail(truth, p, broken, ACCURACY, 0.5, 400, None) == 1

@@ -1,4 +1,4 @@
-"""int8 arithmetic by ONNX Runtime's quantiser: static for convolutions and dense layers, dynamic for the rest.
+"""int8 arithmetic by ONNX Runtime's quantiser: static for networks with convolutions, dynamic for others.
 
 Static: QDQ format, uint8 activations by affine scales that calibration on train rows gives, int8 weights with a scale a
 channel (Jacob et al. 2018; Krishnamoorthi 2018). Dynamic: activations are scaled as they come, which costs little where
@@ -31,6 +31,7 @@ METHODS = ("minmax", "entropy", "percentile")  # of calibration
 # What lies between them is quantised too: values stay int8 from one convolution to the next.
 BETWEEN = ("Relu", "Clip", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Flatten", "Transpose")
 RECURRENT = ("LSTM", "MatMul", "Attention")
+AS_MATMUL = "_MatMul"  # what the quantiser adds to the name of a Gemm that it makes a MatMul and an Add of
 
 
 class Static:
@@ -192,7 +193,7 @@ def dynamic_int8(network: onnx.ModelProto, nodes: Sequence[str], folder: Path) -
     with _quietly():
         quantize_dynamic(
             str(source), str(target), op_types_to_quantize=list(RECURRENT), per_channel=True,
-            nodes_to_quantize=list(nodes),
+            nodes_to_quantize=[*nodes, *(f"{name}{AS_MATMUL}" for name in nodes)],
             weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )  # fmt: skip
     return ordered(onnx.load(str(target)))

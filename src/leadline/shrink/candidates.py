@@ -1,6 +1,6 @@
 """Smaller networks from one network: which there are depends on its operators, and nobody asks for its contender.
 
-    convolutions, dense layers    int8, static; the calibration that valid chooses; fragile nodes stay float32
+    networks with convolutions    int8, static; the calibration that valid chooses; fragile nodes stay float32
     other matrix products, LSTMs  int8, dynamic, with int8 tables
     tables whose rows are read    int8, a scale a row
     n-grams that are looked up    a half, a quarter, ... of them

@@ -23,6 +23,8 @@ FEWEST = 256  # numbers of a constant that is worth a node that widens it
 NARROW = 16  # columns of a table under which a scale a column takes less than one a row
 LARGEST_HALF, SMALL = 6e4, 1e-2  # what half precision holds, and below which it has fewer bits
 LEVELS, TINY = 127.0, 1e-12  # of a weight, and the least scale
+# Operators that sum what they multiply by weights: an error of a weight is one of many.
+PRODUCTS = ("Conv", "ConvTranspose", "Einsum", "Gather", "Gemm", "GRU", "LSTM", "MatMul", "RNN")
 
 
 def large_weights(model: onnx.ModelProto) -> int:
@@ -36,7 +38,7 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
     made = model.__class__()
     made.CopyFrom(model)
-    ahead, scales = [], []
+    ahead, scales, weights = [], [], set(matrices(model))
     for constant in made.graph.initializer:
         if not _large(constant):
             continue
@@ -44,7 +46,10 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if not np.isfinite(values).all() or np.abs(values).max(initial=0) > LARGEST_HALF:
             continue
         name, wide, scale = constant.name, f"{constant.name}.wide", _power(values)
-        constant.CopyFrom(numpy_helper.from_array((values / scale).astype(np.float16), f"{name}.half"))
+        half = (values / scale).astype(np.float16)
+        if name not in weights and ((half == 0) & (values != 0)).any():
+            continue  # others may divide by it
+        constant.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
         out = wide if scale != 1 else name
         ahead.append(helper.make_node("Cast", [f"{name}.half"], [out], name=wide, to=TensorProto.FLOAT))
         if scale != 1:
@@ -62,8 +67,15 @@ def _power(values: np.ndarray) -> np.ndarray:
 
 
 def matrices(model: onnx.ModelProto) -> list[str]:
-    """Names of large float32 constants of two or more axes."""
-    return [each.name for each in model.graph.initializer if _large(each) and len(each.dims) >= 2]
+    """Names of large float32 constants of two or more axes that products alone read.
+
+    Other constants are no weights: a divisor of a few levels may be zero.
+    """
+    others = {name for node in model.graph.node for name in node.input if node.op_type not in PRODUCTS}
+    return [
+        each.name for each in model.graph.initializer
+        if _large(each) and len(each.dims) >= 2 and each.name not in others
+    ]  # fmt: skip
 
 
 def int8_weights(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:

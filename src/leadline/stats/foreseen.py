@@ -37,6 +37,8 @@ def expected_drop(full: np.ndarray, small: np.ndarray, metric: Metric, seed: int
     >>> abs(expected_drop(full, small, METRICS["accuracy"])) < 0.02
     True
     """
+    if not np.isfinite(small).all():
+        return 1.0
     rng = np.random.default_rng(seed)
     ends = np.cumsum(full / full.sum(axis=1, keepdims=True), axis=1)[:, :-1]
     drops = []
@@ -60,6 +62,8 @@ def chance_to_fail(
     """
     from scipy.special import ndtr, ndtri
 
+    if not np.isfinite(small).all():
+        return 1.0
     seen, error = _seen(truth, full, small, metric)
     believed, doubt = seen, error**2
     if expected is not None:

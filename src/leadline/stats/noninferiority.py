@@ -60,7 +60,11 @@ def compare(
         truth: labels [n]; `full` and `small`: scores [n, classes], values [n] or bits [n].
         limit: the drop that is not allowed: points, or a share of the score of `full` where lower is better.
         group: what each row belongs to [n].
+
+    A model that answers some row with what is no finite number is worse by all that there is.
     """
+    if not np.isfinite(small).all():
+        return Comparison(rows=len(truth), drop=1.0, upper=1.0, p=1.0, limit=limit)
     sides = [metric.influence(truth, answers) for answers in (full, small)]
     ends = [float(metric.finish(np.asarray(value))) for value, _ in sides]
     moves = np.stack([slope(metric, value) * each for value, each in sides], axis=1)
