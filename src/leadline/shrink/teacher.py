@@ -19,6 +19,7 @@ from leadline.core.tensors import Tensors
 from leadline.graph.runtime import Session
 from leadline.metrics.metrics import METRICS
 from leadline.shrink.network import scores
+from leadline.stats.calibration import calibrator
 from leadline.system.resources import most_threads
 from leadline.system.text import enumerated
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TAUGHT", "Teacher", "raw_answers", "teacher_of"]
 
-TEMPERATURE = 2.0  # divides the logarithms of the teacher's probabilities
+TEMPERATURE = 2.0  # divides the logarithms of the teacher's calibrated probabilities
 TAUGHT = 0.7  # share of them in the targets; the rest are the labels
 NEAREST = 1e-7  # of a probability to 0
 CLEAR = 1e-6  # of a probability to 0 or 1: what lies nearer has no more to teach in raw answers
@@ -41,6 +42,7 @@ class Teacher:
 
     def __init__(self, networks: Sequence[onnx.ModelProto], store: Tensors) -> None:
         self._networks, self.store, self.task = networks, store, store.task
+        self.temperature = TEMPERATURE
         self._sessions: list[Session] | None = None
         self.scale = Data(store=store, clock=Clock(1.0), threads=1).scale()
 
@@ -72,10 +74,21 @@ class Teacher:
         elif self.task.multilabel:
             taught = answers
         else:
-            logs = np.log(np.clip(answers, NEAREST, 1.0)) / TEMPERATURE
+            logs = np.log(np.clip(answers, NEAREST, 1.0)) / self.temperature
             soft = np.exp(logs - logs.max(axis=1, keepdims=True))
             taught = soft / soft.sum(axis=1, keepdims=True)
         return np.asarray(taught, np.float32)
+
+    def calibrated(self) -> Teacher:
+        """Itself, softening its probabilities as they are once calibrated on the calib rows, where there are some.
+
+        A network that was trained on smoothed labels is less sure than it is right: softened again it teaches little.
+        """
+        calib = self.store.split.calib
+        if self.task.one_class and len(calib) >= FEWEST:
+            found = calibrator(self.store.labels[calib], self.answers(calib), 0, ("temperature",))
+            self.temperature = TEMPERATURE * found.temperature
+        return self
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The truth of rows as `softened` has it."""
@@ -114,7 +127,7 @@ def teacher_of(network: onnx.ModelProto, store: Tensors, run: Path, shipped: str
     others = sorted(run.glob("contenders/*/graph.onnx"))
     paths = [path for path in others if path.parent.name not in (shipped, BASELINE)]
     if len(calib) < FEWEST or not paths:
-        return alone, shipped
+        return alone.calibrated(), shipped
     networks = [onnx.load(str(path)) for path in paths]
     metric, truth = METRICS[store.task.metric], store.labels[calib]
     found = [(network, metric(truth, Teacher([network], store).answers(calib))) for network in networks]
@@ -125,4 +138,4 @@ def teacher_of(network: onnx.ModelProto, store: Tensors, run: Path, shipped: str
         score = metric(truth, Teacher([*chosen, networks[place]], store).answers(calib))
         if metric.better(score, best):
             best, chosen, names = score, [*chosen, networks[place]], [*names, paths[place].parent.name]
-    return Teacher(chosen, store), enumerated(names)
+    return Teacher(chosen, store).calibrated(), enumerated(names)
