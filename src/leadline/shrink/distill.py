@@ -87,15 +87,22 @@ class Design:
 class StudentRun(_Run):
     """One training of a student: a contender's, narrower, with the teacher's answers as labels."""
 
-    def __init__(self, design: Design, lesson: Lesson, clock: Clock, seed: int) -> None:
+    def __init__(
+        self, design: Design, lesson: Lesson, clock: Clock, seed: int, passes: int | None = None
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            passes: over the rows, on answers that were given once, in place of the clock's time.
+        """
         contender, divisor = design.contender, design.divisor
         bodies = bodies_of(lesson.store, contender.architectures)
         varied = any(body.augmentation or body.mix for body in bodies.values())
         self._lesson, self._design = lesson, design
         # Whether the teacher answers each batch; known before labels are asked for.
-        passes = PATIENT * len(lesson.store.split.train) * lesson.a_row
-        self.asks = varied and lesson.teacher.inputs <= set(bodies) and passes <= ASKING * clock.left()
-        super().__init__(contender, Data(store=lesson.store, clock=clock, threads=most_threads()), seed)
+        patient = PATIENT * len(lesson.store.split.train) * lesson.a_row <= ASKING * clock.left()
+        self.asks = varied and passes is None and patient and lesson.teacher.inputs <= set(bodies)
+        data = Data(store=lesson.store, clock=clock, threads=most_threads(), epochs=passes)
+        super().__init__(contender, data, seed)
         self.scale = lesson.teacher.scale
         if self.conv is not None:
             self.conv = dataclasses.replace(self.conv, widths=(design.width,) * len(self.conv.widths))
