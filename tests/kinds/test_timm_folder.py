@@ -235,7 +235,7 @@ def _sized(folder: Path, architecture: str, width: int) -> Path:
     """A folder with a transformer of one block, whose weights are a hole in the file."""
     _written(folder, architecture, {"x": torch.zeros(1)})
     shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, 1, width), "blocks.0.mlp.fc1.weight": (4 * width, width)}
-    stored = {name: Stored(dtype="F32", shape=shape, start=0) for name, shape in shapes.items()}
+    stored = {name: Stored(file=folder, dtype="F32", shape=shape, start=0) for name, shape in shapes.items()}
     header: dict[str, Any] = {}
     end = 0
     for name, shape in expected_of(stored, 16, 64).items():

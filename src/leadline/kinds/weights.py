@@ -1,4 +1,4 @@
-"""Where the weights of pretrained bodies are on this machine: a folder of the user's, or an installed package.
+"""Where the weights of pretrained bodies are on this machine: in a folder or a local cache, or an installed package.
 
 Nothing is ever downloaded. What was found is a fact of the block, so that all processes of a run use the same weights.
 A folder of the user's takes the place of the body of its own kind; columns of other kinds keep the installed one. What
@@ -22,6 +22,7 @@ from leadline.core.pretrained import PretrainedBody
 from leadline.core.tensors import Block
 from leadline.kinds import KINDS
 from leadline.kinds.body_folder import CONFIG, FolderError, configuration
+from leadline.kinds.hub_cache import hub_folder, is_name, snapshot
 from leadline.system.errors import LeadlineError
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
 PRETRAINED = "body"  # the fact of a block
 NO_BODY = "none"  # as the setting: whatever is installed, no body races
 VARIABLE = "LEADLINE_WEIGHTS"
+AT_ONCE = 1 << 24  # bytes of a file that are read for its digest
 INSTALL = "pip install 'leadline[pretrained]'"
 
 
@@ -121,9 +123,7 @@ def _named(weights: str | None) -> tuple[str, str] | None:
 
 def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
     """{kind: its body} of a folder of the user's. Raises LeadlineError where there is none."""
-    folder = Path(weights).expanduser().resolve()
-    if not folder.is_dir():
-        raise LeadlineError(f"{said} is no folder; give one with the weights of a pretrained body.")
+    folder = _folder(weights, said)
     bodies = {name: _read(kind, folder, said) for name, kind in KINDS.items()}
     found = {name: FoundBody(body=body, folder=folder) for name, body in bodies.items() if body is not None}
     if not found:
@@ -135,6 +135,22 @@ def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
             "pictures of a ResNet or a vision transformer, as timm writes them."
         )
     return found
+
+
+def _folder(weights: str, said: str) -> Path:
+    """A folder of that name, else the model of that name in the cache of the hub's tools. Raises LeadlineError where
+    there is neither."""
+    folder = Path(weights).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if not is_name(weights):
+        raise LeadlineError(f"{said} is no folder; give one with the weights of a pretrained body.")
+    if (found := snapshot(weights)) is None:
+        raise LeadlineError(
+            f"{said} is no folder, and no model of that name is in the local cache of Hugging Face models "
+            f"({hub_folder()}); give a folder with the weights of a pretrained body, or download the model first."
+        )
+    return found.resolve()
 
 
 def _read(kind: Kind, folder: Path, said: str) -> PretrainedBody | None:
@@ -169,5 +185,7 @@ def _of(files: tuple[tuple[Path, int, int], ...]) -> str:
     found = blake2b(digest_size=16)
     for file, size, _ in files:
         found.update(f"{file.name} {size}\n".encode())
-        found.update(file.read_bytes())
+        with file.open("rb") as opened:
+            while part := opened.read(AT_ONCE):
+                found.update(part)
     return found.hexdigest()

@@ -23,6 +23,7 @@ from leadline.kinds.body_folder import (
     Stored,
     agrees,
     configuration,
+    has_weights,
     header,
     is_number,
     positive,
@@ -71,12 +72,12 @@ class TimmFolder:
         if not isinstance(architecture, str):
             return None
         cfg, args = _object(facts, "pretrained_cfg"), _object(facts, "model_args")
-        if not (path / WEIGHTS).is_file():
+        if not has_weights(path):
             raise FolderError(f"has no {WEIGHTS}; a picture body is a folder with {CONFIG} and {WEIGHTS}.")
         deviation, sides = _three(cfg, "std", DEVIATION), _sides(cfg)
         if min(deviation) <= 0:
             raise FolderError(f"has a {CONFIG} with std {list(deviation)}, where numbers above 0 were expected.")
-        stored = {name: each for name, each in header(path / WEIGHTS).items() if not name.endswith(COUNTED)}
+        stored = {name: each for name, each in header(path).items() if not name.endswith(COUNTED)}
         network, side, heads = architecture.partition(".")[0], sides[0], 0
         if network in RESNETS:
             expected = _resnet(stored, *RESNETS[network])
@@ -102,7 +103,7 @@ class TimmFolder:
 
     def weights(self) -> dict[str, np.ndarray]:
         """float32, those that the graph needs."""
-        return values(self.path / WEIGHTS, {name: self.stored[name] for name in self.expected})
+        return values({name: self.stored[name] for name in self.expected})
 
 
 def blocks_of(shapes: Mapping[str, Any]) -> int:

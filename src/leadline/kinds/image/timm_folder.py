@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.pretrained import Layer, Precision, PretrainedBody
-from leadline.kinds.body_folder import WEIGHTS, finite
+from leadline.kinds.body_folder import finite, weight_bytes
+from leadline.kinds.hub_cache import title
 from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
 from leadline.kinds.image.timm_config import TimmFolder, blocks_of
 
@@ -41,10 +42,10 @@ def timm_in(path: Path) -> PretrainedBody | None:
         return None
     precisions = (Precision.FLOAT32,) if folder.transformer else (Precision.INT8, Precision.FLOAT32)
     return PretrainedBody(
-        name=f"{folder.architecture} {path.name}", package="", licence=folder.licence,
+        name=f"{folder.architecture} {title(path)}", package="", licence=folder.licence,
         source=f"not stated; weights of the folder {path}",
         paper="Dosovitskiy et al. 2021" if folder.transformer else "He et al. 2016",
-        bytes=(path / WEIGHTS).stat().st_size, layers=_layers(folder), precisions=precisions, view=None,
+        bytes=weight_bytes(folder.stored), layers=_layers(folder), precisions=precisions, view=None,
         find=lambda: path, graph=partial(_graph, folder), mirrored=mirrored, trial=partial(_trial, folder),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from leadline.core.pretrained import Precision
-from leadline.kinds.body_folder import CONFIG, WEIGHTS, values
+from leadline.kinds.body_folder import CONFIG, has_weights, values
 from leadline.kinds.text.bert_folder import (
     ATTENDED,
     EMBEDDINGS,
@@ -69,9 +69,9 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 
     Number 0 is no piece (`Vocabulary.first`): where the folder has one there, a row is put before its embeddings.
     """
-    if (folder / WEIGHTS).exists():
+    if has_weights(folder):
         shape, stored = shape_of(folder), stored_in(folder)
-        weights = values(folder / WEIGHTS, {name: stored[name] for name in shape.expected()})
+        weights = values({name: stored[name] for name in shape.expected()})
         table = weights[EMBEDDINGS]
         weights[EMBEDDINGS] = np.concatenate([np.zeros((shape.pieces - len(table), shape.width), np.float32), table])
         return weights

@@ -20,6 +20,7 @@ from leadline.kinds.body_folder import (
     Stored,
     agrees,
     configuration,
+    has_weights,
     header,
     is_number,
     positive,
@@ -58,8 +59,12 @@ class Shape:
             raise FolderError(
                 f"holds a model of type {model!r}, which cannot be read; for texts a model of type {MODEL!r} can."
             )
-        lacking = [name for name in (CONFIG, WEIGHTS, VOCABULARY) if not (folder / name).is_file()]
-        if lacking:
+        there = {
+            CONFIG: (folder / CONFIG).is_file(),
+            WEIGHTS: has_weights(folder),
+            VOCABULARY: (folder / VOCABULARY).is_file(),
+        }
+        if lacking := [name for name, found in there.items() if not found]:
             raise FolderError(
                 f"has no {lacking[0]}; a text body is a folder with {CONFIG}, {WEIGHTS} and {VOCABULARY} of a BERT "
                 "model."
@@ -121,7 +126,7 @@ class Shape:
 
 def stored_in(folder: Path) -> dict[str, Stored]:
     """Where the tensors lie, by the names that BERT has for them now."""
-    return {_now(name): each for name, each in header(folder / WEIGHTS).items()}
+    return {_now(name): each for name, each in header(folder).items()}
 
 
 def _now(name: str) -> str:

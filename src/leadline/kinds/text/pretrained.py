@@ -17,9 +17,10 @@ import numpy as np
 from leadline.core.kind import Tensor, View
 from leadline.core.pretrained import Precision, PretrainedBody, TrainableBody
 from leadline.graph.runtime import Session
-from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, finite
+from leadline.kinds.body_folder import CONFIG, WEIGHTS, configuration, finite, licence, weight_bytes
+from leadline.kinds.hub_cache import title
 from leadline.kinds.text.bert import MINILM, ONNX, encoder, graph_of, piece_type, shape_of, weights_of
-from leadline.kinds.text.bert_folder import MODEL, Shape
+from leadline.kinds.text.bert_folder import MODEL, Shape, stored_in
 from leadline.kinds.text.wordpiece import VOCABULARY, Vocabulary, tokenizer
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ def bert_in(folder: Path) -> PretrainedBody | None:
         return None
     shape = Shape.read(folder)
     return PretrainedBody(
-        name=f"bert {folder.name}", package="", licence="unknown",
+        name=f"bert {title(folder)}", package="", licence=licence(folder),
         source=f"not stated; weights of the folder {folder}", paper="",
-        bytes=(folder / WEIGHTS).stat().st_size, layers=shape.pooled, view=View.PIECES,
+        bytes=weight_bytes(stored_in(folder)), layers=shape.pooled, view=View.PIECES,
         find=lambda: folder, graph=_graph, calibrated=False, trainable=_trainable, training_s=_training_s,
         trial=partial(_trial, folder),
     )  # fmt: skip
