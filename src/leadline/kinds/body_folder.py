@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,24 @@ def configuration(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise FolderError(f"has a {path.name} that holds a {type(facts).__name__}, where an object was expected.")
     return facts
+
+
+@contextmanager
+def read_by(library: str) -> Iterator[None]:
+    """What a library says of a folder that it has never seen before ends a sentence (FolderError)."""
+    try:
+        yield
+    except FolderError:
+        raise
+    except Exception as error:  # of any type
+        why = next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), "")
+        raise FolderError(f"cannot be read by {library}: {type(error).__name__}: {why}.") from error
+
+
+def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of each file of a folder: what has been read of it is known as long as they are the same."""
+    files = sorted(each for each in folder.iterdir() if each.is_file())
+    return tuple((each.name, (facts := each.stat()).st_size, facts.st_mtime_ns) for each in files)
 
 
 def positive(facts: Mapping[str, Any], name: str, default: int | None = None, least: int = 1) -> int:

@@ -7,6 +7,7 @@ the environment says, no code of the folder is run, and no pickle is opened.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leadline.kinds.body_folder import AGAIN, CONFIG, INDEX, WEIGHTS, FolderError, configuration, has_weights, header
+from leadline.kinds.body_folder import AGAIN, CONFIG, INDEX, WEIGHTS, FolderError, configuration, has_weights, header, read_by
 from leadline.system.process_state import SharedChange, errors_only, warnings_ignored
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ PACKAGE = "transformers"
 INSTALL = f"pip install {PACKAGE}"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")  # how else weights are handed out
 OFFLINE = "HF_HUB_OFFLINE"
-TEXTS, PICTURES, SOUNDS = "input_ids", "pixel_values", ("input_values", "input_features")  # what a network reads
+TEXTS, PICTURES, SOUNDS = "input_ids", "pixel_values", "input_values"  # what a network reads
+SEEN = "vision_config"  # of a model that reads pictures and something else
+# What a configuration says of pictures, of sounds, and of texts: a model of the former may have a vocabulary too.
+MARKS = {
+    PICTURES: (SEEN, "image_size", "num_channels"), SOUNDS: ("conv_stride", "num_mel_bins", "audio_config"),
+    TEXTS: ("vocab_size",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,11 @@ class Network:
         if self.missing and not bool(torch.isfinite(states).all()):
             raise FolderError(f"has no {self.missing[0]} in its weights, which the model needs; {AGAIN}.")
         return states
+
+
+def reads(facts: Mapping[str, Any]) -> str | None:
+    """What a model of this configuration reads, one of `MARKS`; None where nothing says it."""
+    return next((read for read, marks in MARKS.items() if any(mark in facts for mark in marks)), None)
 
 
 def model_type(folder: Path) -> str | None:
@@ -75,27 +87,22 @@ def network(folder: Path, **config: Any) -> Network:
     Raises FolderError where the package does not know the model, or its weights are not those that config.json says.
     """
     import torch
-    import transformers
 
     facts = {"local_files_only": True, "trust_remote_code": False}
-    with offline(), quiet():
-        try:
-            read = transformers.AutoConfig.from_pretrained(folder, **facts)
-            for name, value in config.items():
-                setattr(read, name, value)
-            module, loaded = transformers.AutoModel.from_pretrained(
-                folder, config=read, use_safetensors=True, dtype=torch.float32, attn_implementation="eager",
-                ignore_mismatched_sizes=True, output_loading_info=True, **facts,
-            )  # fmt: skip
-        except Exception as error:  # a library's own words on a folder that nobody has seen before
-            why = next((line for line in str(error).splitlines() if line.strip()), "")
-            raise FolderError(
-                f"cannot be read by {PACKAGE} {transformers.__version__}: {type(error).__name__}: {why}."
-            ) from error
+    with read_by(f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"), offline(), quiet():
+        import transformers
+
+        read = transformers.AutoConfig.from_pretrained(folder, **facts)
+        for name, value in config.items():
+            setattr(read, name, value)
+        module, loaded = transformers.AutoModel.from_pretrained(
+            folder, config=read, use_safetensors=True, dtype=torch.float32, attn_implementation="eager",
+            ignore_mismatched_sizes=True, output_loading_info=True, **facts,
+        )  # fmt: skip
     _agrees(module, loaded)
     missing = tuple(sorted(loaded["missing_keys"]))
-    for name, value in module.named_parameters():
-        if name in missing:
+    for name, value in (*module.named_parameters(), *module.named_buffers()):
+        if name in missing and value.is_floating_point():
             value.data.fill_(torch.nan)
     encoder = module.get_encoder() if getattr(read, "is_encoder_decoder", False) else module
     return Network(module=encoder.float().eval(), reads=encoder.main_input_name, missing=missing)

@@ -3,7 +3,8 @@
 Enters: stored pictures uint8 [N, height, width, channels]. Leaves: means over the places of several stages: of a ResNet
 (He et al. 2016, 'Deep Residual Learning') each of its four; of a vision transformer (Dosovitskiy et al. 2021, 'An Image
 is Worth 16x16 Words'; Touvron et al. 2021, 'Training data-efficient image transformers') every quarter of its blocks,
-and the class token at the end. The networks are written as graphs from the names of their weights: timm is not needed.
+and the class token at the end. These are written as graphs from the names of their weights: timm is not needed. Any other
+network of timm's is one where the package is installed (`timm_module.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from leadline.core.pretrained import Layer, Precision, PretrainedBody
 from leadline.kinds.body_folder import finite, weight_bytes
 from leadline.kinds.hub_cache import title
 from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
-from leadline.kinds.image.timm_config import TimmFolder, blocks_of
+from leadline.kinds.image.timm_config import OtherNetworkError, TimmFolder, blocks_of
+from leadline.kinds.image.timm_module import module_in
 
 if TYPE_CHECKING:
     import onnx
@@ -37,7 +39,10 @@ def timm_in(path: Path) -> PretrainedBody | None:
 
     Raises FolderError where it is, of a network that is not read, or not of these weights.
     """
-    folder = TimmFolder.read(path)
+    try:
+        folder = TimmFolder.read(path)
+    except OtherNetworkError as other:
+        return module_in(path, str(other))
     if folder is None:
         return None
     precisions = (Precision.FLOAT32,) if folder.transformer else (Precision.INT8, Precision.FLOAT32)
@@ -93,32 +98,17 @@ def _graph(folder: TimmFolder, path: Path, block: Block, precision: Precision, c
     g, shape, weights = Graph("timm"), size_of(block), folder.weights()
     pictures = g.input(block.name, np.uint8, ["N", *shape])
     if folder.transformer:
-        x = _pixels(g, pictures, shape, (folder.side, folder.side), folder)
+        x = folder.pixels.of(g, pictures, shape, folder.pixels.sides)
         states = _Transformer(g, weights, folder.heads).states(x)
     else:
         longer = max(shape[:2])
-        factor = min(folder.side, max(SIDE, longer)) / longer
+        factor = min(folder.pixels.sides[0], max(SIDE, longer)) / longer
         sides = max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
-        states = _ResNet(g, weights).states(_pixels(g, pictures, shape, sides, folder))
+        states = _ResNet(g, weights).states(folder.pixels.of(g, pictures, shape, sides))
     joined = g.op("Concat", *states, axis=1)
     g.output("states", joined, np.float32, ["N", sum(layer.width for layer in _layers(folder))])
     model = g.model()
     return model if precision is Precision.FLOAT32 else in_int8(model, block.name, np.asarray(calibration))
-
-
-def _pixels(g: Graph, pictures: str, shape: tuple[int, int, int], sides: tuple[int, int], folder: TimmFolder) -> str:
-    """float32 [N, 3, ...] at this size, as the weights expect them."""
-    x = g.op("Transpose", g.op("Cast", pictures, to=1), perm=[0, 3, 1, 2])
-    if sides != shape[:2]:
-        sizes = g.op("Concat", g.op("Shape", x, start=0, end=2), g.const(np.array(sides, np.int64)), axis=0)
-        x = g.op(
-            "Resize", x, "", "", sizes, mode="linear", antialias=int(sides < shape[:2]),
-            coordinate_transformation_mode="half_pixel",
-        )  # fmt: skip
-    if shape[2] == 1:
-        x = g.op("Concat", x, x, x, axis=1)
-    mean, deviation = (np.array(part, np.float32).reshape(3, 1, 1) for part in (folder.mean, folder.deviation))
-    return str(g.op("Mul", g.op("Sub", x, g.const(255 * mean)), g.const(1 / (255 * deviation))))
 
 
 class _ResNet:

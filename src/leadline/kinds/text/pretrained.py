@@ -22,6 +22,7 @@ from leadline.kinds.hub_cache import title
 from leadline.kinds.text.bert import MINILM, ONNX, encoder, graph_of, piece_type, shape_of, weights_of
 from leadline.kinds.text.bert_folder import MODEL, Shape, stored_in
 from leadline.kinds.text.wordpiece import VOCABULARY, Vocabulary, tokenizer
+from leadline.kinds.transformers_folder import TEXTS, reads
 
 if TYPE_CHECKING:
     import onnx
@@ -57,7 +58,7 @@ def bert_in(folder: Path) -> PretrainedBody | None:
     Raises FolderError where it is, of another model, or does not agree with the other files.
     """
     facts = configuration(folder / CONFIG)
-    if "vocab_size" not in facts and facts.get("model_type") != MODEL:
+    if reads(facts) != TEXTS and facts.get("model_type") != MODEL:
         return None
     shape = Shape.read(folder)
     return PretrainedBody(
