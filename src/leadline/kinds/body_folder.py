@@ -80,14 +80,16 @@ def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple((each.name, (facts := each.stat()).st_size, facts.st_mtime_ns) for each in files)
 
 
-def positive(facts: Mapping[str, Any], name: str, default: int | None = None, least: int = 1) -> int:
+def positive(
+    facts: Mapping[str, Any], name: str, default: int | None = None, least: int = 1, file: str = CONFIG
+) -> int:  # fmt: skip
     """A whole number of a configuration. Raises FolderError where it is none, or out of range."""
     if name not in facts and default is None:
-        raise FolderError(f"has a {CONFIG} that says no {name}; take the one that came with the weights.")
+        raise FolderError(f"has a {file} that says no {name}; take the one that came with the weights.")
     value = facts.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
         raise FolderError(
-            f"has a {CONFIG} with {name} {value!r}, where a whole number from {least} to {MOST:,} was expected; take "
+            f"has a {file} with {name} {value!r}, where a whole number from {least} to {MOST:,} was expected; take "
             "the one that came with the weights."
         )
     return value
@@ -192,6 +194,11 @@ def values(stored: Mapping[str, Stored]) -> dict[str, np.ndarray]:
             with np.errstate(over="ignore"):  # a float64 out of range is found to be not finite
                 found[name] = raw.astype(np.float32, copy=False)
     return found
+
+
+def floats(stored: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Those of these tensors that are weights; others count something, or number positions."""
+    return {name: each for name, each in stored.items() if each.dtype in FLOATS}
 
 
 def finite(weights: Mapping[str, np.ndarray]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.pretrained import Layer, Precision, PretrainedBody
-from leadline.kinds.body_folder import FLOATS, FolderError, finite, header, values, weight_bytes
+from leadline.kinds.body_folder import FolderError, finite, floats, header, values, weight_bytes
 from leadline.kinds.image.pixels import Pixels, Sides
 from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
 
@@ -99,7 +99,7 @@ class Encoder:
         from leadline.core.tensors import Block
         from leadline.graph.runtime import Session
 
-        finite(values({name: each for name, each in header(path).items() if each.dtype in FLOATS}))
+        finite(values(floats(header(path))))
         both = _answer(self.states, self.pixels.sides)
         if not all(_alike(both[name][:1], alone) for name, alone in self.states.made.items()):
             raise FolderError(

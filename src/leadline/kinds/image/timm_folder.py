@@ -18,6 +18,7 @@ import numpy as np
 
 from leadline.core.pretrained import Layer, Precision, PretrainedBody
 from leadline.kinds.body_folder import finite, weight_bytes
+from leadline.kinds.depths import quarters
 from leadline.kinds.hub_cache import title
 from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
 from leadline.kinds.image.timm_config import OtherNetworkError, TimmFolder, blocks_of
@@ -60,7 +61,7 @@ def _layers(folder: TimmFolder) -> tuple[Layer, ...]:
     if folder.transformer:
         width, blocks = folder.expected["cls_token"][-1], blocks_of(folder.expected)
         return (
-            *(Layer(name=f"block {number + 1}", width=width) for number in _quarters(blocks)),
+            *(Layer(name=f"block {number}", width=width) for number in quarters(blocks)),
             Layer(name="class token", width=width),
         )
     widths = [_last(folder.expected, stage) for stage in range(1, STAGES + 1)]
@@ -80,10 +81,6 @@ def _trial(folder: TimmFolder) -> np.ndarray:
     )  # fmt: skip
     pictures = np.random.default_rng(0).integers(0, 256, (2, *MADE_UP)).astype(np.uint8)
     return Session(_graph(folder, folder.path, block, Precision.FLOAT32, None)).only({"x": pictures})
-
-
-def _quarters(blocks: int) -> list[int]:
-    return sorted({round(blocks * part / STAGES) - 1 for part in range(1, STAGES + 1)} - {-1})
 
 
 def _last(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
@@ -172,7 +169,7 @@ class _Transformer:
         blocks, means = blocks_of(weights), []
         for number in range(blocks):
             x = self._block(x, f"blocks.{number}")
-            if number in _quarters(blocks):
+            if number + 1 in quarters(blocks):
                 means.append(g.op("ReduceMean", x, g.const(np.array([1], np.int64)), keepdims=0))
         last = g.op("Gather", self._norm(x, "norm"), g.const(np.int64(0)), axis=1)
         return [*means, last]

@@ -6,7 +6,6 @@ looked up in a hub, and every weight is that of the folder.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import inspect
 from collections.abc import Mapping
@@ -17,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 from leadline.core.pretrained import PretrainedBody
 from leadline.kinds.body_folder import (
     CONFIG,
-    FLOATS,
     FolderError,
-    Stored,
     agrees,
     configuration,
+    floats,
     header,
     read_by,
     stamp,
@@ -62,7 +60,7 @@ def _encoder(path: Path, files: object, holds: str) -> Encoder:
     facts = configuration(path / CONFIG)
     cfg, timm = object_in(facts, "pretrained_cfg"), _package(holds)
     pixels = pixels_of(cfg)
-    with read_by(f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"), warnings_ignored():
+    with read_by(f"{PACKAGE} {timm.__version__}"), warnings_ignored():
         net = _network(timm, str(facts["architecture"]), object_in(facts, "model_args"))
         _loaded(net, path, str(facts["architecture"]))
         fixed = cfg.get("fixed_input_size", _own(net).get("fixed_input_size", False)) is True
@@ -86,7 +84,7 @@ def _network(timm: Any, architecture: str, args: Mapping[str, Any]) -> nn.Module
     """The network without a classifier, with weights of chance."""
     name = architecture.partition(".")[0]
     if not timm.is_model(name):
-        raise FolderError(f"holds {architecture}, which {PACKAGE} {importlib.metadata.version(PACKAGE)} does not know.")
+        raise FolderError(f"holds {architecture}, which {PACKAGE} {timm.__version__} does not know.")
     settings = [each.name for each in inspect.signature(timm.create_model).parameters.values() if each.name != "kwargs"]
     if foreign := [each for each in args if each in settings]:
         raise FolderError(f"has a {CONFIG} with {foreign[0]} among its model_args, which is no size of a network.")
@@ -98,7 +96,7 @@ def _loaded(net: nn.Module, path: Path, architecture: str) -> None:
     """Put the weights of a folder into a network. Raises FolderError where they are of another one."""
     import torch
 
-    stored: dict[str, Stored] = {name: each for name, each in header(path).items() if each.dtype in FLOATS}
+    stored = floats(header(path))
     expected = {name: tuple(value.shape) for name, value in net.state_dict().items() if not name.endswith(COUNTED)}
     agrees(stored, expected, architecture)
     named = _own(net).get("classifier") or ()

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from leadline.kinds.body_folder import FolderError
+from leadline.kinds.depths import quarters
 from leadline.kinds.image.pixels import Sides
 
-DEPTHS = 4
 CLASS = ("cls_token", "class_token", "class_embedding")  # what the first token of a picture is called
 POOLED, TOKEN, LAST = "pooled", "class token", "last states"
 TOKENS, MAPS = 3, 4  # axes of states [N, places, width], and [N, width, height, width]
@@ -33,9 +33,11 @@ class HiddenStates(nn.Module):
         chosen = quarters(len(hidden) - 1)
         if not chosen or any(hidden[number].ndim not in (TOKENS, MAPS) for number in chosen):
             raise FolderError("holds a network of pictures that gives no hidden states.")
-        self.places = {number: _places(hidden[number]) for number in chosen}
+        square = sides[0] == sides[1]
+        self.places = {number: _places(hidden[number], square) for number in chosen}
         self.fixed = any(hidden[number].ndim == TOKENS for number in chosen)  # positions are numbered
         self.whole = self._of_the_whole(said)
+        self.last_places = _places(said.last_hidden_state, square) if self.whole == LAST else ()
         self.made = self._states(said)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -49,7 +51,7 @@ class HiddenStates(nn.Module):
         if self.whole == POOLED:
             return {**means, POOLED: said.pooler_output.flatten(1)}
         last = said.last_hidden_state
-        return {**means, self.whole: last[:, 0] if self.whole == TOKEN else last.mean(_places(last))}
+        return {**means, self.whole: last[:, 0] if self.whole == TOKEN else last.mean(self.last_places)}
 
     def _of_the_whole(self, said: Any) -> str:
         """How it says the whole picture. A pooler that no file has weights of is none."""
@@ -80,7 +82,7 @@ class Intermediates(nn.Module):
             return {POOLED: self._whole(self.net.forward_features(pixels))}
         last, maps = self.net.forward_intermediates(pixels, indices=self.chosen)
         means = {
-            f"block {number + 1}": each.mean(_places(each)) for number, each in zip(self.chosen, maps, strict=True)
+            f"block {number + 1}": each.mean(_places(each, False)) for number, each in zip(self.chosen, maps, strict=True)
         }
         return {**means, POOLED: self._whole(last)}
 
@@ -100,20 +102,11 @@ class Joined(nn.Module):
         return torch.cat(list(self.states(pixels).values()), dim=1)
 
 
-def _places(states: Tensor) -> tuple[int, ...]:
-    """The axes of places: of a square picture those that are of one size."""
+def _places(states: Tensor, square: bool) -> tuple[int, ...]:
+    """The axes of places: of maps the last two, or of a square picture the first two where these are of one size."""
     if states.ndim == TOKENS:
         return (1,)
-    return (1, 2) if states.shape[1] == states.shape[2] != states.shape[3] else (2, 3)
-
-
-def quarters(count: int) -> list[int]:
-    """Of the numbers 1 to `count` those at each quarter of the way.
-
-    >>> quarters(12), quarters(3)
-    ([3, 6, 9, 12], [1, 2, 3])
-    """
-    return sorted({round(count * part / DEPTHS) for part in range(1, DEPTHS + 1)} - {0})
+    return (1, 2) if square and states.shape[1] == states.shape[2] != states.shape[3] else (2, 3)
 
 
 def noise(sides: Sides) -> np.ndarray:
