@@ -9,6 +9,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ FLOATS: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
+AT_ONCE = 1 << 24  # bytes of a file that are read for its digest
 MOST = 1 << 24  # of any size that a configuration says
 AGAIN = "download the folder again"
 
@@ -191,3 +194,20 @@ def licence(folder: Path) -> str:
         return UNKNOWN
     said = facts.get("license") if isinstance(facts, dict) else None
     return said if isinstance(said, str) and said else UNKNOWN
+
+
+def digest(path: Path) -> str:
+    """Of all bytes of a file, or of the files of a folder."""
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    return _of(tuple((file, (facts := file.stat()).st_size, facts.st_mtime_ns) for file in files))
+
+
+@cache
+def _of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    found = blake2b(digest_size=16)
+    for file, size, _ in files:
+        found.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as opened:
+            while part := opened.read(AT_ONCE):
+                found.update(part)
+    return found.hexdigest()

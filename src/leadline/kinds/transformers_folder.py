@@ -7,16 +7,30 @@ the environment says, no code of the folder is run, and no pickle is opened.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leadline.kinds.body_folder import AGAIN, CONFIG, INDEX, WEIGHTS, FolderError, configuration, has_weights, header
+from leadline.kinds.body_folder import (
+    AGAIN,
+    CONFIG,
+    INDEX,
+    WEIGHTS,
+    FolderError,
+    configuration,
+    digest,
+    has_weights,
+    header,
+)
+from leadline.system.cache import BODIES, cache_folder
 from leadline.system.process_state import SharedChange, errors_only, warnings_ignored
 
 if TYPE_CHECKING:
@@ -25,6 +39,7 @@ if TYPE_CHECKING:
 PACKAGE = "transformers"
 INSTALL = f"pip install {PACKAGE}"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")  # how else weights are handed out
+TOKENIZER = "tokenizer.json"
 OFFLINE = "HF_HUB_OFFLINE"
 TEXTS, PICTURES, SOUNDS = "input_ids", "pixel_values", ("input_values", "input_features")  # what a network reads
 
@@ -88,17 +103,63 @@ def network(folder: Path, **config: Any) -> Network:
                 ignore_mismatched_sizes=True, output_loading_info=True, **facts,
             )  # fmt: skip
         except Exception as error:  # a library's own words on a folder that nobody has seen before
-            why = next((line for line in str(error).splitlines() if line.strip()), "")
             raise FolderError(
-                f"cannot be read by {PACKAGE} {transformers.__version__}: {type(error).__name__}: {why}."
+                f"cannot be read by {PACKAGE} {transformers.__version__}: {_first_line(error)}"
             ) from error
     _agrees(module, loaded)
     missing = tuple(sorted(loaded["missing_keys"]))
     for name, value in module.named_parameters():
         if name in missing:
             value.data.fill_(torch.nan)
+        elif not bool(torch.isfinite(value).all()):
+            raise FolderError(f"has weights in {name} that are not finite; {AGAIN}, or take other weights.")
     encoder = module.get_encoder() if getattr(read, "is_encoder_decoder", False) else module
     return Network(module=encoder.float().eval(), reads=encoder.main_input_name, missing=missing)
+
+
+def tokenizer(folder: Path) -> str:
+    """JSON of the tokenizer that the package makes of the files in a folder. Raises FolderError where there is none."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise FolderError(f"has no {TOKENIZER}, which the package {PACKAGE} makes; install it: {INSTALL}.")
+    return kept(folder, TOKENIZER, lambda: _tokenizer(folder).encode()).decode()
+
+
+def _tokenizer(folder: Path) -> str:
+    import transformers
+
+    with offline(), quiet():
+        try:
+            made = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            found: str = made.backend_tokenizer.to_str()
+        except Exception as error:  # a library's own words, or those of a package that it lacks
+            raise FolderError(f"has no {TOKENIZER}, and none can be made of its files: {_first_line(error)}") from error
+    return found
+
+
+def kept(folder: Path, name: str, made: Callable[[], bytes]) -> bytes:
+    """What is made of a folder once: the cache has it by what is in the folder, and by the package's version.
+
+    Args:
+        name: of what is made, with a suffix.
+    """
+    place = cache_folder() / BODIES / f"{digest(folder)}-{version(PACKAGE)}-{name}"
+    with contextlib.suppress(OSError):
+        held = place.read_bytes()
+        os.utime(place)  # it was used
+        return held
+    held = made()
+    with contextlib.suppress(OSError):  # a cache that cannot be written saves no time
+        place.parent.mkdir(parents=True, exist_ok=True)
+        hidden = place.with_name(f".{uuid.uuid4().hex}")
+        hidden.write_bytes(held)
+        hidden.replace(place)
+    return held
+
+
+def _first_line(error: Exception) -> str:
+    """What a library says, as the end of a sentence."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {said.rstrip('.')}."
 
 
 def _agrees(module: nn.Module, loaded: Mapping[str, Any]) -> None:
