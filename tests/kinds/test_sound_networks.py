@@ -172,7 +172,10 @@ def _nan(weights: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (_facts(PREPARED, sampling_rate="fast"), "has a preprocessor_config.json with sampling_rate 'fast', where a whole number"),
+        (
+            _facts(PREPARED, sampling_rate="fast"),
+            "has a preprocessor_config.json with sampling_rate 'fast', where a whole number",
+        ),
         (_facts(CONFIG, conv_stride=[5, 4]), "has a config.json with conv_kernel [10, 3, 2] and conv_stride [5, 4]"),
         (_facts(CONFIG, num_hidden_layers=3), "in its weights, a layer more than its config.json says"),
         (_weights(lambda each: each.pop("feature_projection.projection.weight")), "has no feature_projection.proj"),

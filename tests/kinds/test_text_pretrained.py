@@ -23,7 +23,7 @@ from leadline.graph.digest import content_digest
 from leadline.graph.runtime import Session
 from leadline.kinds.text.bert import encoder
 from leadline.kinds.text.bert_folder import Shape
-from leadline.kinds.text.pretrained import BODIES, bert_in, fit_pieces
+from leadline.kinds.text.pretrained import BODIES, fit_pieces, text_body_in
 from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
 from leadline.system.errors import LeadlineError
 
@@ -44,7 +44,7 @@ class Peer:
         self.library = Tokenizer(WordPiece(vocabulary.pieces, unk_token="[UNK]", max_input_chars_per_word=100))
         self.library.normalizer = BertNormalizer(lowercase=vocabulary.lowercase, strip_accents=vocabulary.accents)
         self.library.pre_tokenizer = BertPreTokenizer()
-        self.marks = vocabulary.number("[CLS]"), vocabulary.number("[SEP]")
+        self.marks = vocabulary.pieces["[CLS]"], vocabulary.pieces["[SEP]"]
         self.graph = Session(tokenizer("text", vocabulary, LONG))
 
     def differ(self, texts: list[str]) -> list[str]:
@@ -88,7 +88,8 @@ def test_case_and_accents_are_kept_where_the_model_keeps_them(
     tiny_bert: Path, lowercase: bool, accents: bool | None
 ) -> None:
     pieces = {**Vocabulary.read(tiny_bert).pieces, "A": 500, "##\u00e9": 501, "\u00e9": 502}
-    peer = Peer(Vocabulary(pieces=pieces, lowercase=lowercase, accents=accents))
+    marks = Vocabulary.read(tiny_bert).marks
+    peer = Peer(Vocabulary(pieces=pieces, lowercase=lowercase, accents=accents, marks=marks))
     assert peer.differ([*ODD, "Aa \u00c9\u00e9 A\u00e9"]) == []
 
 
@@ -149,7 +150,7 @@ def test_the_graph_gives_the_states_that_pytorch_gives(tiny_bert: Path) -> None:
 
 def test_the_installed_body_gives_the_states_that_pytorch_gives(minilm: Peer) -> None:
     folder = BODIES[0].find()
-    assert folder is not None and bert_in(folder).layers == BODIES[0].layers  # type: ignore[union-attr]
+    assert folder is not None and text_body_in(folder).layers == BODIES[0].layers  # type: ignore[union-attr]
     rows = minilm.graph.only({"text": np.array(["A fine film.", "no"], object)}).astype(np.uint16)
     exact = Session(encoder("x", LONG, folder, Precision.FLOAT32)).only({"x": rows})
     np.testing.assert_allclose(exact, _peer(folder)(rows[:, :16]), atol=2e-4)
@@ -200,7 +201,7 @@ def test_a_folder_of_another_model_is_refused_in_a_sentence(
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, **facts}))
     with pytest.raises(LeadlineError, match=says):
-        bert_in(tmp_path)
+        text_body_in(tmp_path)
 
 
 @pytest.mark.parametrize(

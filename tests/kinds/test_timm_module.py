@@ -172,9 +172,7 @@ def _nan(weights: dict[str, Tensor]) -> None:
         (_facts(pretrained_cfg={**CFG, "std": [0.1, 0, 0.1]}), "where numbers above 0 were expected"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_one_sentence(
-    change: Callable[[Path], None], says: str, folder: Path
-) -> None:
+def test_a_folder_that_cannot_be_used_is_one_sentence(change: Callable[[Path], None], says: str, folder: Path) -> None:
     verify(str(folder))
     change(folder)
     with pytest.raises(LeadlineError) as caught:
@@ -200,7 +198,8 @@ def test_a_package_that_cannot_be_imported_is_one_sentence(folder: Path, tmp_pat
     (tmp_path / "timm.py").write_text("raise ImportError('no torchvision for this PyTorch\\nand more')\n")
     importlib.invalidate_caches()
     with pytest.raises(
-        FolderError, match=r"installed, but cannot be imported \(ImportError: no torchvision for this PyTorch\); without"
+        FolderError,
+        match=r"installed, but cannot be imported \(ImportError: no torchvision for this PyTorch\); without",
     ):
         timm_in(folder)
 

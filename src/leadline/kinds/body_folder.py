@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ FLOATS: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
+AT_ONCE = 1 << 24  # bytes of a file that are read for its digest
 MOST = 1 << 24  # of any size that a configuration says
 AGAIN = "download the folder again"
 
@@ -70,14 +73,13 @@ def read_by(library: str) -> Iterator[None]:
     except FolderError:
         raise
     except Exception as error:  # of any type
-        why = next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), "")
-        raise FolderError(f"cannot be read by {library}: {type(error).__name__}: {why}.") from error
+        raise FolderError(f"cannot be read by {library}: {first_line(error)}") from error
 
 
-def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, size and time of each file of a folder: what has been read of it is known as long as they are the same."""
-    files = sorted(each for each in folder.iterdir() if each.is_file())
-    return tuple((each.name, (facts := each.stat()).st_size, facts.st_mtime_ns) for each in files)
+def first_line(error: Exception) -> str:
+    """What a library says, as the end of a sentence."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {said.rstrip('.')}."
 
 
 def positive(
@@ -217,3 +219,20 @@ def licence(folder: Path) -> str:
         return UNKNOWN
     said = facts.get("license") if isinstance(facts, dict) else None
     return said if isinstance(said, str) and said else UNKNOWN
+
+
+def digest(path: Path) -> str:
+    """Of all bytes of a file, or of the files of a folder."""
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    return _of(tuple((file, (facts := file.stat()).st_size, facts.st_mtime_ns) for file in files))
+
+
+@cache
+def _of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    found = blake2b(digest_size=16)
+    for file, size, _ in files:
+        found.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as opened:
+            while part := opened.read(AT_ONCE):
+                found.update(part)
+    return found.hexdigest()

@@ -7,17 +7,32 @@ the environment says, no code of the folder is run, and no pickle is opened.
 
 from __future__ import annotations
 
-import importlib.metadata
+import contextlib
 import importlib.util
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leadline.kinds.body_folder import AGAIN, CONFIG, INDEX, WEIGHTS, FolderError, configuration, has_weights, header, read_by
+from leadline.kinds.body_folder import (
+    AGAIN,
+    CONFIG,
+    INDEX,
+    WEIGHTS,
+    FolderError,
+    configuration,
+    digest,
+    first_line,
+    has_weights,
+    header,
+    read_by,
+)
+from leadline.system.cache import BODIES, cache_folder
 from leadline.system.process_state import SharedChange, errors_only, warnings_ignored
 
 if TYPE_CHECKING:
@@ -26,6 +41,7 @@ if TYPE_CHECKING:
 PACKAGE = "transformers"
 INSTALL = f"pip install {PACKAGE}"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")  # how else weights are handed out
+TOKENIZER = "tokenizer.json"
 OFFLINE = "HF_HUB_OFFLINE"
 TEXTS, PICTURES, SOUNDS = "input_ids", "pixel_values", "input_values"  # what a network reads
 SEEN = "vision_config"  # of a model that reads pictures and something else
@@ -89,7 +105,7 @@ def network(folder: Path, **config: Any) -> Network:
     import torch
 
     facts = {"local_files_only": True, "trust_remote_code": False}
-    with read_by(f"{PACKAGE} {importlib.metadata.version(PACKAGE)}"), offline(), quiet():
+    with read_by(f"{PACKAGE} {version(PACKAGE)}"), offline(), quiet():
         import transformers
 
         read = transformers.AutoConfig.from_pretrained(folder, **facts)
@@ -104,8 +120,50 @@ def network(folder: Path, **config: Any) -> Network:
     for name, value in (*module.named_parameters(), *module.named_buffers()):
         if name in missing and value.is_floating_point():
             value.data.fill_(torch.nan)
+        elif isinstance(value, torch.nn.Parameter) and not bool(torch.isfinite(value).all()):
+            raise FolderError(f"has weights in {name} that are not finite; {AGAIN}, or take other weights.")
     encoder = module.get_encoder() if getattr(read, "is_encoder_decoder", False) else module
     return Network(module=encoder.float().eval(), reads=encoder.main_input_name, missing=missing)
+
+
+def tokenizer(folder: Path) -> str:
+    """JSON of the tokenizer that the package makes of the files in a folder. Raises FolderError where there is none."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise FolderError(f"has no {TOKENIZER}, which the package {PACKAGE} makes; install it: {INSTALL}.")
+    return kept(folder, TOKENIZER, lambda: _tokenizer(folder).encode()).decode()
+
+
+def _tokenizer(folder: Path) -> str:
+    import transformers
+
+    with offline(), quiet():
+        try:
+            made = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            found: str = made.backend_tokenizer.to_str()
+        except Exception as error:  # a library's own words, or those of a package that it lacks
+            raise FolderError(f"has no {TOKENIZER}, and none can be made of its files: {first_line(error)}") from error
+    return found
+
+
+def kept(folder: Path, name: str, made: Callable[[], bytes], package: str = PACKAGE) -> bytes:
+    """What is made of a folder once: the cache has it by what is in the folder, and by the package's version.
+
+    Args:
+        name: of what is made, with a suffix.
+        package: that reads the folder.
+    """
+    place = cache_folder() / BODIES / f"{digest(folder)}-{version(package)}-{name}"
+    with contextlib.suppress(OSError):
+        held = place.read_bytes()
+        os.utime(place)  # it was used
+        return held
+    held = made()
+    with contextlib.suppress(OSError):  # a cache that cannot be written saves no time
+        place.parent.mkdir(parents=True, exist_ok=True)
+        hidden = place.with_name(f".{uuid.uuid4().hex}")
+        hidden.write_bytes(held)
+        hidden.replace(place)
+    return held
 
 
 def _agrees(module: nn.Module, loaded: Mapping[str, Any]) -> None:

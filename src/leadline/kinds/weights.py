@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from leadline.core.kind import Kind
 from leadline.core.pretrained import PretrainedBody
 from leadline.core.tensors import Block
 from leadline.kinds import KINDS
-from leadline.kinds.body_folder import CONFIG, FolderError, configuration
+from leadline.kinds.body_folder import CONFIG, FolderError, configuration, digest
 from leadline.kinds.hub_cache import hub_folder, is_name, snapshot
 from leadline.system.errors import LeadlineError
 
@@ -41,7 +39,6 @@ __all__ = [
 PRETRAINED = "body"  # the fact of a block
 NO_BODY = "none"  # as the setting: whatever is installed, no body races
 VARIABLE = "LEADLINE_WEIGHTS"
-AT_ONCE = 1 << 24  # bytes of a file that are read for its digest
 INSTALL = "pip install 'leadline[pretrained]'"
 
 
@@ -54,7 +51,7 @@ class FoundBody:
 
     @property
     def facts(self) -> JsonObject:
-        return {"body": self.body.name, "weights": str(self.folder), "digest": _digest(self.folder)}
+        return {"body": self.body.name, "weights": str(self.folder), "digest": digest(self.folder)}
 
 
 def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
@@ -172,20 +169,3 @@ def _tried(trial: Callable[[], np.ndarray], said: str) -> None:
         raise LeadlineError(f"{said} cannot be used: {type(error).__name__}: {why}.") from error
     if not np.isfinite(states).all():
         raise LeadlineError(f"{said} cannot be used: what its body says of made-up rows is not finite.")
-
-
-def _digest(path: Path) -> str:
-    """Of all bytes of a file, or of the files of a folder."""
-    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    return _of(tuple((file, (facts := file.stat()).st_size, facts.st_mtime_ns) for file in files))
-
-
-@cache
-def _of(files: tuple[tuple[Path, int, int], ...]) -> str:
-    found = blake2b(digest_size=16)
-    for file, size, _ in files:
-        found.update(f"{file.name} {size}\n".encode())
-        with file.open("rb") as opened:
-            while part := opened.read(AT_ONCE):
-                found.update(part)
-    return found.hexdigest()

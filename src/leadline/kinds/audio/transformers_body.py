@@ -9,9 +9,10 @@ with silence behind it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +26,14 @@ from leadline.kinds.body_folder import (
     CONFIG,
     FolderError,
     configuration,
-    finite,
-    floats,
+    digest,
     header,
     licence,
     positive,
     read_by,
-    stamp,
-    values,
     weight_bytes,
 )
+from leadline.kinds.exported import Exported
 from leadline.kinds.hub_cache import title
 from leadline.kinds.transformers_folder import PACKAGE, SOUNDS, model_type, network, quiet, reads
 
@@ -55,9 +54,11 @@ LEAST = 1e-7  # added to the variance of a wave, as the networks were trained
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A network of sounds, ready to answer."""
+    """A network of sounds: what is known of it, and how it is made."""
 
-    states: Waves
+    exported: Exported
+    states: Callable[[], Waves]
+    layers: tuple[Layer, ...]
     rate: int  # samples a second that it reads
     shortest: int  # samples that it needs
     scaled: bool  # waves have mean 0 and deviation 1
@@ -72,14 +73,16 @@ class Encoder:
         there = g.op("Cast", g.op("Not", g.op("Equal", sounds, g.const(np.int16(PADDING)))), to=7)
         own = g.op("ReduceSum", there, g.const(np.array([1], np.int64)), keepdims=1)
         states = g.op("Scan", sounds, own, body=self._row(whole(block.settings, "rate")), num_scan_inputs=2)
-        g.output("states", states, np.float32, ["N", sum(self.states.widths.values())])
+        g.output("states", states, np.float32, ["N", self.width])
         return g.model()
+
+    @property
+    def width(self) -> int:
+        return sum(layer.width for layer in self.layers)
 
     def _row(self, rate: int) -> onnx.GraphProto:
         """A sound int16 [samples], and how many of them are its own int64 [1] -> float32 [width]."""
         from leadline.graph.builder import Graph
-        from leadline.graph.torch_export import export
-        from leadline.kinds.audio.waves import made_up
 
         g = Graph("sound")
         sound, own = g.input("sound", np.int16, ["samples"]), g.input("own", np.int64, [1])
@@ -93,30 +96,23 @@ class Encoder:
             wave = g.op("Sub", wave, g.op("ReduceMean", wave, keepdims=1))
             power = g.op("ReduceMean", g.op("Mul", wave, wave), keepdims=1)
             wave = g.op("Div", wave, g.op("Sqrt", g.op("Add", power, g.const(np.float32(LEAST)))))
-        samples = made_up(round(TRIED * self.rate)).numpy()
-        try:
-            net = export(self.states, {"waves": samples}, {"waves"})
-        except Exception as error:  # of any type
-            raise FolderError(
-                f"holds a network that PyTorch cannot write as a graph ({type(error).__name__})."
-            ) from error
+        net = self.exported.graph("rows", self.states, {"waves": noise(round(TRIED * self.rate))}, {"waves"})
         states = g.add(net, {"waves": g.op("Unsqueeze", wave, zero)}, "network")["raw"]
-        g.output("states", g.op("Squeeze", states, zero), np.float32, [sum(self.states.widths.values())])
+        g.output("states", g.op("Squeeze", states, zero), np.float32, [self.width])
         return g.body()
 
-    def trial(self, path: Path) -> np.ndarray:
-        """States of two sounds of noise, once all weights in the folder are found to be finite."""
+    def trial(self) -> np.ndarray:
+        """States of two sounds of noise."""
         from leadline.core.tensors import Block
         from leadline.graph.runtime import Session
 
-        finite(values(floats(header(path))))
         samples = round(TRIED * self.rate)
         block = Block(
             name="x", kind="audio", columns=("x",), decode={}, shape=(samples,), dtype="int16", forms={},
             settings={"rate": self.rate}, padding=PADDING,
         )  # fmt: skip
         sounds = np.random.default_rng(0).normal(0, 3_000, (2, samples)).astype(np.int16)
-        return Session(self.graph(path, block, Precision.FLOAT32, None)).only({"x": sounds})
+        return Session(self.graph(self.exported.folder, block, Precision.FLOAT32, None)).only({"x": sounds})
 
 
 def transformers_in(path: Path) -> PretrainedBody | None:
@@ -132,30 +128,42 @@ def transformers_in(path: Path) -> PretrainedBody | None:
             f"holds a model of type {kind!r}, which reads spectra; of sounds a model that reads waves can be used, such "
             "as Wav2Vec2, HuBERT or WavLM."
         )
-    encoder = _encoder(path, stamp(path))
+    encoder = _encoder(path, facts)
     return PretrainedBody(
         name=f"{kind} {title(path)}", package="", licence=licence(path), paper="", bytes=weight_bytes(header(path)),
         source=f"not stated; weights of the folder {path}", precisions=(Precision.FLOAT32,), view=None,
-        layers=tuple(Layer(name=name, width=width) for name, width in encoder.states.widths.items()),
-        find=lambda: path, graph=encoder.graph, calibrated=False, trial=partial(encoder.trial, path),
+        layers=encoder.layers, find=lambda: path, graph=encoder.graph, calibrated=False, trial=encoder.trial,
+    )  # fmt: skip
+
+
+def _encoder(path: Path, facts: Mapping[str, Any]) -> Encoder:
+    said = configuration(path / PREPARED)
+    rate, heard = positive(said, "sampling_rate", RATE, file=PREPARED), _heard(facts)
+    exported = Exported(folder=path, package=PACKAGE, what="sounds")
+    states = partial(_states, path, digest(path), round(TRIED * rate))
+    widths = exported.facts(lambda: states().widths)
+    return Encoder(
+        exported=exported, states=states, rate=rate, shortest=max(round(SHORTEST * rate), heard),
+        layers=tuple(Layer(name=name, width=width) for name, width in widths.items()),
+        scaled=said.get("do_normalize", True) is True,
     )  # fmt: skip
 
 
 @cache
-def _encoder(path: Path, files: object) -> Encoder:
-    """Of a folder with these files, once a process."""
+def _states(path: Path, content: str, samples: int) -> Waves:
+    """Of a folder with this content, once a process."""
     from leadline.kinds.audio.waves import Waves
 
-    facts, said = configuration(path / CONFIG), configuration(path / PREPARED)
-    rate, heard = positive(said, "sampling_rate", RATE, file=PREPARED), _heard(facts)
     found = network(path)
-    with read_by(PACKAGE), quiet():
-        states = Waves(found.module, round(TRIED * rate))
+    with read_by(f"{PACKAGE} {version(PACKAGE)}"), quiet():
+        states = Waves(found.module, noise(samples))
         found.tried(lambda: states.made)
-        return Encoder(
-            states=states, rate=rate, shortest=max(round(SHORTEST * rate), heard),
-            scaled=said.get("do_normalize", True) is True,
-        )  # fmt: skip
+    return states
+
+
+def noise(samples: int) -> np.ndarray:
+    """Two sounds: float32 [2, samples]."""
+    return np.random.default_rng(0).standard_normal((2, samples)).astype(np.float32)
 
 
 def _heard(facts: Mapping[str, Any]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,24 @@ from leadline.kinds.body_folder import (
     FolderError,
     agrees,
     configuration,
+    digest,
+    finite,
     floats,
     header,
     read_by,
-    stamp,
     values,
 )
+from leadline.kinds.exported import Exported
 from leadline.kinds.hub_cache import title
-from leadline.kinds.image.module_body import Encoder
+from leadline.kinds.image.module_body import PICTURES, Encoder
+from leadline.kinds.image.pixels import Sides
 from leadline.kinds.image.timm_config import COUNTED, HEADS, READ, licence_of, object_in, pixels_of
 from leadline.system.process_state import warnings_ignored
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from leadline.kinds.image.towers import Intermediates
 
 PACKAGE = "timm"
 INSTALL = f"pip install {PACKAGE}"
@@ -48,23 +53,25 @@ def module_in(path: Path, holds: str) -> PretrainedBody:
     if importlib.util.find_spec(PACKAGE) is None:
         raise FolderError(f"{holds}, which the package {PACKAGE} reads: {INSTALL}; without it these are read: {READ}.")
     facts = configuration(path / CONFIG)
-    name = f"{facts['architecture']} {title(path)}"
-    return _encoder(path, stamp(path), holds).body(path, name, licence_of(object_in(facts, "pretrained_cfg"), path))
+    cfg = object_in(facts, "pretrained_cfg")
+    pixels = pixels_of(cfg)
+    exported = Exported(folder=path, package=PACKAGE, what=PICTURES)
+    encoder = Encoder.of(exported, pixels, partial(_states, path, digest(path), pixels.sides, holds))
+    return encoder.body(f"{facts['architecture']} {title(path)}", licence_of(cfg, path))
 
 
 @cache
-def _encoder(path: Path, files: object, holds: str) -> Encoder:
-    """Of a folder with these files, once a process."""
+def _states(path: Path, content: str, sides: Sides, holds: str) -> Intermediates:
+    """Of a folder with this content, once a process."""
     from leadline.kinds.image.towers import Intermediates
 
-    facts = configuration(path / CONFIG)
-    cfg, timm = object_in(facts, "pretrained_cfg"), _package(holds)
-    pixels = pixels_of(cfg)
+    facts, timm = configuration(path / CONFIG), _package(holds)
+    cfg, architecture = object_in(facts, "pretrained_cfg"), str(facts["architecture"])
     with read_by(f"{PACKAGE} {timm.__version__}"), warnings_ignored():
-        net = _network(timm, str(facts["architecture"]), object_in(facts, "model_args"))
-        _loaded(net, path, str(facts["architecture"]))
+        net = _network(timm, architecture, object_in(facts, "model_args"))
+        _loaded(net, path, architecture)
         fixed = cfg.get("fixed_input_size", _own(net).get("fixed_input_size", False)) is True
-        return Encoder.of(Intermediates(net, pixels.sides, fixed), pixels)
+        return Intermediates(net, sides, fixed)
 
 
 def _package(holds: str) -> Any:
@@ -104,6 +111,7 @@ def _loaded(net: nn.Module, path: Path, architecture: str) -> None:
     if more := [name for name in stored if name not in expected and not name.startswith(heads)]:
         raise FolderError(f"holds {architecture} with {more[0]}, which no {architecture} of {PACKAGE} has.")
     found = values({name: stored[name] for name in expected})
+    finite(found)
     net.load_state_dict({name: torch.from_numpy(value) for name, value in found.items()}, strict=False)
 
 

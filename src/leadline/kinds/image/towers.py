@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from leadline.kinds.body_folder import FolderError
 from leadline.kinds.depths import quarters
+from leadline.kinds.image.module_body import noise
 from leadline.kinds.image.pixels import Sides
 
 CLASS = ("cls_token", "class_token", "class_embedding")  # what the first token of a picture is called
@@ -82,7 +82,8 @@ class Intermediates(nn.Module):
             return {POOLED: self._whole(self.net.forward_features(pixels))}
         last, maps = self.net.forward_intermediates(pixels, indices=self.chosen)
         means = {
-            f"block {number + 1}": each.mean(_places(each, False)) for number, each in zip(self.chosen, maps, strict=True)
+            f"block {number + 1}": each.mean(_places(each, False))
+            for number, each in zip(self.chosen, maps, strict=True)
         }
         return {**means, POOLED: self._whole(last)}
 
@@ -107,8 +108,3 @@ def _places(states: Tensor, square: bool) -> tuple[int, ...]:
     if states.ndim == TOKENS:
         return (1,)
     return (1, 2) if square and states.shape[1] == states.shape[2] != states.shape[3] else (2, 3)
-
-
-def noise(sides: Sides) -> np.ndarray:
-    """Two pictures, float32 [2, 3, height, width], as a network reads them."""
-    return np.random.default_rng(0).standard_normal((2, 3, *sides)).astype(np.float32)

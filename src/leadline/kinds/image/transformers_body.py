@@ -5,19 +5,25 @@ Enters: a folder with config.json, weights as safetensors, and mostly preprocess
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadline.core.pretrained import PretrainedBody
-from leadline.kinds.body_folder import CONFIG, FolderError, configuration, licence, read_by, stamp
+from leadline.kinds.body_folder import CONFIG, FolderError, configuration, digest, licence, read_by
+from leadline.kinds.exported import Exported
 from leadline.kinds.hub_cache import title
+from leadline.kinds.image.module_body import PICTURES as NAME
 from leadline.kinds.image.module_body import Encoder
+from leadline.kinds.image.pixels import Sides
 from leadline.kinds.image.preparation import prepared
 from leadline.kinds.transformers_folder import PACKAGE, PICTURES, SEEN, model_type, network, quiet, reads
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from leadline.kinds.image.towers import HiddenStates
 
 
 def transformers_in(path: Path) -> PretrainedBody | None:
@@ -27,23 +33,26 @@ def transformers_in(path: Path) -> PretrainedBody | None:
     """
     if reads(configuration(path / CONFIG)) != PICTURES or (kind := model_type(path)) is None:
         return None
-    return _encoder(path, stamp(path)).body(path, f"{kind} {title(path)}", licence(path))
+    facts = configuration(path / CONFIG)
+    own = facts.get(SEEN)
+    pixels = prepared(path, own if isinstance(own, dict) else facts)
+    exported = Exported(folder=path, package=PACKAGE, what=NAME)
+    encoder = Encoder.of(exported, pixels, partial(_states, path, digest(path), pixels.sides))
+    return encoder.body(f"{kind} {title(path)}", licence(path))
 
 
 @cache
-def _encoder(path: Path, files: object) -> Encoder:
-    """Of a folder with these files, once a process."""
+def _states(path: Path, content: str, sides: Sides) -> HiddenStates:
+    """Of a folder with this content, once a process."""
     import torch
 
     from leadline.kinds.image.towers import HiddenStates
 
-    facts = configuration(path / CONFIG)
-    own = facts.get(SEEN)
-    pixels, found = prepared(path, own if isinstance(own, dict) else facts), network(path)
-    with read_by(PACKAGE), quiet():
-        states = HiddenStates(_tower(found.module), pixels.sides)
+    found = network(path)
+    with read_by(f"{PACKAGE} {version(PACKAGE)}"), quiet():
+        states = HiddenStates(_tower(found.module), sides)
         found.tried(lambda: torch.cat(list(states.made.values()), dim=1))
-        return Encoder.of(states, pixels)
+    return states
 
 
 def _tower(module: nn.Module) -> nn.Module:

@@ -1,0 +1,183 @@
+"""Encoders of texts that the package transformers reads: their pieces, their states, and a whole run without it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+from leadline.core.pretrained import Precision
+from leadline.graph.runtime import Session
+from leadline.kinds.text.encoder_folder import EncoderFolder
+from leadline.kinds.text.tokenizer_folder import read_pieces, same_pieces
+from leadline.kinds.weights import verify
+
+transformers = pytest.importorskip("transformers")
+
+WORDS = ["the", "prize", "lunch", "is", "free", "tomorrow", "meeting", "win", "cash", "now", "see", "you", "at", "noon"]
+TEXTS = np.array(["free cash prize now", "see you at lunch, tomorrow!", "", "win win win " * 60], object)
+WIDTH, LAYERS, POSITIONS = 16, 2, 48
+COMMON = {
+    "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "intermediate_size": 24,
+    "max_position_embeddings": POSITIONS,
+}  # fmt: skip
+FROM_2 = {**COMMON, "max_position_embeddings": POSITIONS + 2, "pad_token_id": 1}  # positions begin behind the padding
+# Of each model: its configuration, and how it cuts texts.
+MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "distilbert": ("DistilBertConfig", {"dim": WIDTH, "n_layers": LAYERS, "n_heads": 2, "hidden_dim": 24,
+                                        "max_position_embeddings": POSITIONS}, "wordpiece"),
+    "roberta": ("RobertaConfig", FROM_2, "bytes"),
+    "electra": ("ElectraConfig", {**COMMON, "embedding_size": 8}, "wordpiece"),
+    "mpnet": ("MPNetConfig", FROM_2, "mpnet"),
+    "albert": ("AlbertConfig", {**COMMON, "embedding_size": 8, "pad_token_id": 0}, "albert"),
+    "deberta-v2": ("DebertaV2Config", {**COMMON, "relative_attention": True, "position_buckets": 8, "share_att_key": True,
+                                       "pos_att_type": ["c2p", "p2c"], "norm_rel_ebd": "layer_norm",
+                                       "position_biased_input": False}, "deberta"),
+    "xlm-roberta": ("XLMRobertaConfig", FROM_2, "xlmr"),
+    "modernbert": ("ModernBertConfig", {**COMMON, "pad_token_id": 3, "local_attention": 8}, "bytes"),
+    "t5": ("T5Config", {"d_model": WIDTH, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_decoder_layers": 1,
+                        "num_heads": 2}, "t5"),
+    "bert": ("BertConfig", {**COMMON, "hidden_act": "gelu_new"}, "wordpiece"),
+    "gpt2": ("GPT2Config", {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": 2, "n_positions": POSITIONS}, "gpt2"),
+}  # fmt: skip
+MARKS = {"wordpiece": ("[CLS]", "[SEP]"), "mpnet": ("<s>", "</s>"), "bytes": ("<s>", "</s>"), "albert": ("[CLS]", "[SEP]"),
+         "deberta": ("[CLS]", "[SEP]"), "xlmr": ("<s>", "</s>"), "t5": ("", "</s>"), "gpt2": ("", "")}  # fmt: skip
+FIRST = {"mpnet": ["<s>", "<pad>", "</s>"], "bytes": ["<s>", "<pad>", "</s>"], "xlmr": ["<s>", "<pad>", "</s>"],
+         "t5": ["<pad>", "</s>"], "gpt2": []}  # fmt: skip
+QUOTES = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+SPACES = normalizers.Replace(Regex(" {2,}"), " ")
+LINES = normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " ")
+UNIGRAMS: dict[str, tuple[Any, Any]] = {
+    "albert": ([*QUOTES, normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()], True),
+    "deberta": ([LINES, normalizers.NFC(), normalizers.Strip(left=False, right=True)], False),
+    "xlmr": ([normalizers.NFKC()], True),
+    "t5": ([normalizers.NFKC(), normalizers.Strip(left=False, right=True), SPACES], False),
+}  # fmt: skip
+
+
+def tokenizer_of(kind: str) -> Tokenizer:
+    """A tokenizer as models of this sort have it, trained on a few words."""
+    corpus = [
+        " ".join(WORDS[n:] + WORDS[:n]) + f" {n}, the long-lasting caf\u00e9's ``prize'' winner!" for n in range(14)
+    ]
+    first = FIRST.get(kind, ["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    special: dict[str, Any] = {"special_tokens": first, "show_progress": False}
+    if kind in UNIGRAMS:
+        steps, apart = UNIGRAMS[kind]
+        unknown = "[UNK]" if "[UNK]" in first else "<unk>"
+        special["special_tokens"] = first if unknown in first else [*first, unknown]
+        made = Tokenizer(models.Unigram())
+        made.normalizer = normalizers.Sequence(steps)
+        space = pre_tokenizers.Metaspace()
+        made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), space]) if apart else space
+        trainer: Any = trainers.UnigramTrainer(vocab_size=200, unk_token=unknown, **special)
+    elif kind in ("bytes", "gpt2"):
+        made = Tokenizer(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(vocab_size=330, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **special)
+    else:
+        made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        special["special_tokens"] = first if "[UNK]" in first else [*first, "[UNK]"]
+        trainer = trainers.WordPieceTrainer(vocab_size=150, **special)
+    made.train_from_iterator(corpus, trainer)
+    begin, end = MARKS[kind]
+    marks = [(mark, made.token_to_id(mark)) for mark in (begin, end) if mark]
+    if marks:
+        made.post_processor = processors.TemplateProcessing(single=f"{begin} $A {end}".strip(), special_tokens=marks)
+    return made
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """folder_of(model): a folder with one of noise, as hubs have it."""
+    made: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in made:
+            config, facts, kind = MODELS[name]
+            folder, tokenizer = tmp_path_factory.mktemp(name) / "some", tokenizer_of(kind)
+            torch.manual_seed(0)
+            sizes = {"vocab_size": tokenizer.get_vocab_size(), **facts}
+            model = transformers.AutoModel.from_config(getattr(transformers, config)(**sizes))
+            for weight in model.parameters():  # norms and biases are not all one
+                weight.data += 0.1 * torch.randn_like(weight)
+            model.save_pretrained(folder)
+            tokenizer.save(str(folder / "tokenizer.json"))
+            made[name] = folder
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*words: Any) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", closed)
+    monkeypatch.setattr(socket, "getaddrinfo", closed)
+
+
+def _expected(folder: Path, texts: np.ndarray, length: int) -> np.ndarray:
+    """By the module and the library alone."""
+    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    library.enable_truncation(length)
+    model = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    model = model.get_encoder() if model.config.is_encoder_decoder else model
+    rows = []
+    for text in texts:
+        ids = torch.tensor([library.encode(text).ids or [0]])
+        with torch.no_grad():
+            states = model(input_ids=ids, output_hidden_states=True).hidden_states
+        rows.append(torch.cat([*(state[0].mean(dim=0) for state in states), states[-1][0].amax(dim=0)]).numpy())
+    return np.stack(rows)
+
+
+def _states(encoder: EncoderFolder, precision: Precision, texts: np.ndarray, length: int) -> np.ndarray:
+    """From the raw string on."""
+    pieces = Session(encoder.reader.graph("text", length, np.int32, "pieces")).only({"text": texts})
+    dtype = np.uint16 if encoder.pieces <= 65_535 else np.int32
+    return Session(encoder.graph("x", length, precision)).only({"x": pieces.astype(dtype)})
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_graph_gives_what_the_module_gives(name: str, folder_of: Callable[[str], Path]) -> None:
+    folder = folder_of(name)
+    verify(str(folder))
+    encoder = EncoderFolder.read(folder)
+    assert encoder is not None and encoder.width == WIDTH and encoder.layers == LAYERS
+    length = min(POSITIONS, encoder.positions)
+    found = _states(encoder, Precision.FLOAT32, TEXTS, length)
+    np.testing.assert_allclose(found, _expected(folder, TEXTS, length), atol=1e-4)
+    assert [layer.name for layer in encoder.pooled] == ["embeddings", "layer 1", "layer 2", "layer 2, maximum"]
+    # What a row gives does not depend on its batch, in either arithmetic; and int8 is near.
+    rounded = _states(encoder, Precision.INT8, TEXTS, length)
+    for precision, all_rows in ((Precision.FLOAT32, found), (Precision.INT8, rounded)):
+        alone = np.concatenate([_states(encoder, precision, TEXTS[n : n + 1], length) for n in range(len(TEXTS))])
+        np.testing.assert_array_equal(alone, all_rows)
+    assert np.abs(rounded - found).max() > 0 and np.corrcoef(rounded.ravel(), found.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    "name", ["distilbert", "roberta", "mpnet", "albert", "deberta-v2", "xlm-roberta", "t5", "gpt2"]
+)
+def test_pieces_are_those_of_the_library(name: str, folder_of: Callable[[str], Path]) -> None:
+    folder = folder_of(name)
+    reader = read_pieces(folder)
+    draw = np.random.default_rng(0)
+    signs = [
+        *"the prize lunch free cafe's \u00e9\u0301\u00fc,.!?'`\"\t\n\u00a0\u3000\u4e2d\u0e01\U0001f642",
+        "  ",
+        "``",
+    ]
+    odd = tuple("".join(draw.choice(signs, draw.integers(1, 40))) for _ in range(200))
+    for length in (8, 40):
+        same_pieces(reader, folder, length, odd)
+        same_pieces(reader, folder, length)
