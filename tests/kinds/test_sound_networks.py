@@ -1,4 +1,4 @@
-"""Bodies of sounds by the package transformers: the graph against the network itself, at any rate, and what is refused."""
+"""Bodies of sounds by the package transformers: the graph against the network itself, and what is refused."""
 
 from __future__ import annotations
 

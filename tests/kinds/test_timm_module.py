@@ -1,4 +1,4 @@
-"""Bodies in timm folders by the package itself: a network made up here in its place, and its own where it is installed."""
+"""Bodies in timm folders by the package itself: networks made up here, and its own where it is installed."""
 
 from __future__ import annotations
 
@@ -76,6 +76,8 @@ def create_model(name, pretrained=False, checkpoint_path=None, num_classes=1000,
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A package of that name, whatever is installed."""
     (tmp_path / "timm.py").write_text(MADE_UP)
+    (tmp_path / "timm-0.dist-info").mkdir()
+    (tmp_path / "timm-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: timm\nVersion: 0\n")
     for name in [each for each in sys.modules if each.split(".")[0] == "timm"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -195,6 +197,7 @@ def test_without_the_package_a_sentence_has_the_command(folder: Path, monkeypatc
 
 def test_a_package_that_cannot_be_imported_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     sys.modules.pop("timm")
+    (folder / "README.md").write_text("another folder, of which nothing is known yet")
     (tmp_path / "timm.py").write_text("raise ImportError('no torchvision for this PyTorch\\nand more')\n")
     importlib.invalidate_caches()
     with pytest.raises(

@@ -124,28 +124,34 @@ def _rms_norm(g: Any, x: Any, *_: Any) -> Any:
     return g.op("Div", x, g.op("Sqrt", g.op("Add", mean, least)))
 
 
-def _resized(mode: str, **facts: Any) -> Callable[..., Any]:
-    """A picture resized as Pillow does it: a kernel that is as wide as what becomes one pixel."""
+def _bilinear(g: Any, x: Any, sizes: Any, align_corners: Any, *scales: Any) -> Any:
+    """A picture resized as Pillow does it: by a kernel that is as wide as what becomes one pixel."""
+    return g.op("Resize", *_to(g, x, sizes), mode_s="linear", **SMOOTH)
 
-    def symbol(g: Any, x: Any, sizes: Any, align_corners: Any, *scales: Any) -> Any:
-        import torch
 
-        rows = g.op("Slice", g.op("Shape", x), *(g.op("Constant", value_t=torch.tensor([end])) for end in (0, 2)))
-        whole = g.op("Cast", sizes, to_i=7)
-        none = g.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
-        return g.op(
-            "Resize", x, none, none, g.op("Concat", rows, whole, axis_i=0), mode_s=mode, antialias_i=1,
-            exclude_outside_i=1, coordinate_transformation_mode_s="half_pixel", **facts,
-        )  # fmt: skip
+def _bicubic(g: Any, x: Any, sizes: Any, align_corners: Any, *scales: Any) -> Any:
+    return g.op("Resize", *_to(g, x, sizes), mode_s="cubic", cubic_coeff_a_f=-0.5, **SMOOTH)
 
-    return symbol
+
+SMOOTH: dict[str, Any] = {
+    "antialias_i": 1, "exclude_outside_i": 1, "coordinate_transformation_mode_s": "half_pixel"
+}  # fmt: skip
+
+
+def _to(g: Any, x: Any, sizes: Any) -> tuple[Any, ...]:
+    """Inputs of a Resize to a height and a width."""
+    import torch
+
+    rows = g.op("Slice", g.op("Shape", x), *(g.op("Constant", value_t=torch.tensor([end])) for end in (0, 2)))
+    none = g.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
+    return x, none, none, g.op("Concat", rows, g.op("Cast", sizes, to_i=7), axis_i=0)
 
 
 # Operators that the tracing exporter does not have.
 SYMBOLS = {
     "aten::rms_norm": _rms_norm,
-    "aten::_upsample_bilinear2d_aa": _resized("linear"),
-    "aten::_upsample_bicubic2d_aa": _resized("cubic", cubic_coeff_a_f=-0.5),
+    "aten::_upsample_bilinear2d_aa": _bilinear,
+    "aten::_upsample_bicubic2d_aa": _bicubic,
 }
 
 

@@ -127,9 +127,9 @@ def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
         model = configuration(folder / CONFIG).get("model_type")
         but = "" if model is None else f", but a model of type {model!r}"
         raise LeadlineError(
-            f"{said} holds no body that can be used{but}; a body "
-            "is a folder with config.json and model.safetensors: for texts of a BERT model, with its vocab.txt; for "
-            "pictures of a ResNet or a vision transformer, as timm writes them."
+            f"{said} holds no body that can be used{but}; a body is a folder with config.json and model.safetensors: "
+            "of an encoder of texts, with its tokenizer; of a network of pictures, as transformers or timm writes it; or "
+            "of a network of sounds that reads waves, as transformers writes it."
         )
     return found
 

@@ -1,8 +1,8 @@
 """Sounds at another rate, inside the graph: what a network hears that was trained at a rate of its own.
 
 Enters: a wave at one rate. Leaves: the same wave at another, by a sinc under a Hann window, 16 zero crossings to each
-side; what is above half the lower rate is filtered out. Each sample of a period of both rates has its own filter, so the
-whole is one convolution (Crochiere & Rabiner 1981, 'Interpolation and Decimation of Digital Signals').
+side; what is above half the lower rate is filtered out. Each sample of a period of both rates has its own filter, so
+the whole is one convolution (Crochiere & Rabiner 1981, 'Interpolation and Decimation of Digital Signals').
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from leadline.graph.builder import Graph
 
 CROSSINGS = 16
-PERIOD = 640  # samples of a period, at most: 11,025 Hz to 16 kHz has 640; odd rates then drift by 0.2 ms a minute
+PERIOD = 640  # samples of a period, at most: 11,025 Hz to 16 kHz has 640; odd rates are off by 0.08% at most
 
 
 def resampled(g: Graph, wave: str, rate: int, wanted: int) -> str:

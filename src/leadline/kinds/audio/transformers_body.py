@@ -1,8 +1,8 @@
-"""A body of sounds of any architecture of the package `transformers` that reads waves: Wav2Vec2, HuBERT, WavLM and more.
+"""A body of sounds of any architecture of the package `transformers` that reads waves, as Wav2Vec2 and HuBERT do.
 
 Enters: a folder with config.json, weights as safetensors, and mostly preprocessor_config.json; stored sounds int16 [N,
-samples] at the rate of their block, filled up with marks. Leaves: means over time of the hidden states at four depths. A
-row is read by itself, as long as it is: some of these networks normalise over time, and say something else of a sound
+samples] at the rate of their block, filled up with marks. Leaves: means over time of the hidden states at four depths.
+A row is read by itself, as long as it is: some of these networks normalise over time, and say something else of a sound
 with silence behind it.
 """
 
@@ -125,8 +125,8 @@ def transformers_in(path: Path) -> PretrainedBody | None:
         return None
     if STRIDES not in facts:
         raise FolderError(
-            f"holds a model of type {kind!r}, which reads spectra; of sounds a model that reads waves can be used, such "
-            "as Wav2Vec2, HuBERT or WavLM."
+            f"holds a model of type {kind!r}, which reads spectra; of sounds a model that reads waves can be used, as "
+            "Wav2Vec2, HuBERT and WavLM do."
         )
     encoder = _encoder(path, facts)
     return PretrainedBody(

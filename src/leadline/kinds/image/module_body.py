@@ -1,7 +1,7 @@
 """A body of pictures from a PyTorch module: of architectures for which there is no graph of our own.
 
-Enters: a module that gives states of some depths, and how it wants pictures. Leaves: a body whose graph is the module's,
-by PyTorch's exporter, behind the resizing: whoever uses the shipped file needs neither PyTorch nor the package.
+Enters: a module that gives states of some depths, and how it wants pictures. Leaves: a body whose graph is the
+module's, by PyTorch's exporter, behind the resizing: a shipped file needs neither PyTorch nor the package.
 """
 
 from __future__ import annotations

@@ -34,11 +34,11 @@ class Pixels:
         x = g.op("Transpose", g.op("Cast", pictures, to=1), perm=[0, 3, 1, 2])
         if sides != shape[:2]:
             sizes = g.op("Concat", g.op("Shape", x, start=0, end=2), g.const(np.array(sides, np.int64)), axis=0)
-            how = {"mode": "cubic", "cubic_coeff_a": KEYS} if self.cubic else {"mode": "linear"}
-            x = g.op(
-                "Resize", x, "", "", sizes, antialias=1, exclude_outside=1,
-                coordinate_transformation_mode="half_pixel", **how,
-            )  # fmt: skip
+            facts = {"antialias": 1, "exclude_outside": 1, "coordinate_transformation_mode": "half_pixel"}
+            if self.cubic:
+                x = g.op("Resize", x, "", "", sizes, mode="cubic", cubic_coeff_a=KEYS, **facts)
+            else:
+                x = g.op("Resize", x, "", "", sizes, mode="linear", **facts)
         if shape[2] == 1:
             x = g.op("Concat", x, x, x, axis=1)
         elif self.blue_first:

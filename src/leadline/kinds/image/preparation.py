@@ -47,7 +47,7 @@ def prepared(folder: Path, network: Mapping[str, Any]) -> Pixels:
 
 
 def _said(folder: Path) -> tuple[dict[str, Any], str]:
-    """What is said of pictures, and in which file."""
+    """What a file says of pictures, and its name."""
     if (folder / PREPARED).is_file():
         return configuration(folder / PREPARED), PREPARED
     found = configuration(folder / COMBINED).get(OF_PICTURES)

@@ -72,7 +72,7 @@ class TimmFolder:
     def read(cls, path: Path) -> TimmFolder | None:
         """None where the configuration is no timm model's.
 
-        Raises FolderError where it cannot be read, and OtherNetworkError where it is of a network that has no graph here.
+        Raises FolderError where it cannot be read, OtherNetworkError where its network has no graph here.
         """
         facts = configuration(path / CONFIG)
         architecture = facts.get("architecture")

@@ -3,8 +3,8 @@
 Enters: stored pictures uint8 [N, height, width, channels]. Leaves: means over the places of several stages: of a ResNet
 (He et al. 2016, 'Deep Residual Learning') each of its four; of a vision transformer (Dosovitskiy et al. 2021, 'An Image
 is Worth 16x16 Words'; Touvron et al. 2021, 'Training data-efficient image transformers') every quarter of its blocks,
-and the class token at the end. These are written as graphs from the names of their weights: timm is not needed. Any other
-network of timm's is one where the package is installed (`timm_module.py`).
+and the class token at the end. These are written as graphs from the names of their weights: timm is not needed. Other
+networks of timm's are read where the package is installed (`timm_module.py`).
 """
 
 from __future__ import annotations
