@@ -128,8 +128,8 @@ def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
         but = "" if model is None else f", but a model of type {model!r}"
         raise LeadlineError(
             f"{said} holds no body that can be used{but}; a body is a folder with config.json and model.safetensors: "
-            "of an encoder of texts, with its tokenizer; of a network of pictures, as transformers or timm writes it; or "
-            "of a network of sounds that reads waves, as transformers writes it."
+            "of an encoder of texts, with its tokenizer; of a network of pictures, as transformers or timm writes it; "
+            "or of a network of sounds that reads waves, as transformers writes it."
         )
     return found
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PICTURES = "pictures"
 SHORTEST = 32  # pixels of a side, of what is read at another size than that of its training
 OBLONG = (SIDE, 2 * SIDE // 3)  # by which it is tried whether it reads other sizes
-MADE_UP = (48, 64, 3)  # height, width and channels of pictures by which a body is tried
+MADE_UP = (48, 48, 3)  # height, width and channels of pictures by which a body is tried: small squares are common
 ALIKE = 1e-3  # of the largest state, by which a row's states may differ alone and in a batch: sums run in another order
 TINY = 1e-6  # which nothing reads in a state: they are kept in float16
 # Of what a network in int8 consists: other activations and normalisations lose too much, or are no faster.
