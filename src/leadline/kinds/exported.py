@@ -34,7 +34,7 @@ class Exported:
 
     def facts(self, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """`made` gives them, as values of JSON, where they are not known."""
-        held = kept(self.folder, self._name("json"), lambda: json.dumps(made()).encode(), self.package)
+        held = kept(self.folder, self._name("facts.json"), lambda: json.dumps(made()).encode(), self.package)
         found: dict[str, Any] = json.loads(held)
         return found
 
@@ -70,6 +70,7 @@ def _written(module: Any, samples: dict[str, np.ndarray], unequal: Collection[st
             "take a smaller one."
         )
     try:
-        return export(module, samples, unequal).SerializeToString()
+        held: bytes = export(module, samples, unequal).SerializeToString()
     except Exception as error:  # of any type
         raise FolderError(f"holds a network that PyTorch cannot write as a graph ({type(error).__name__}).") from error
+    return held

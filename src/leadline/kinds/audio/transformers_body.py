@@ -169,13 +169,13 @@ def noise(samples: int) -> np.ndarray:
 def _heard(facts: Mapping[str, Any]) -> int:
     """Samples that the convolutions need for one step of time."""
     kernels, strides = facts.get(KERNELS), facts[STRIDES]
-    both = isinstance(kernels, list) and isinstance(strides, list) and len(kernels) == len(strides)
-    if not both or not all(type(each) is int and each > 0 for each in (*kernels, *strides)):
+    lists = isinstance(kernels, list) and isinstance(strides, list) and len(kernels) == len(strides)
+    if not lists or not all(type(each) is int and each > 0 for each in [*(kernels or ()), *strides]):
         raise FolderError(
             f"has a {CONFIG} with {KERNELS} {kernels!r} and {STRIDES} {strides!r}, where as many whole numbers were "
             "expected."
         )
     samples = 1
-    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+    for kernel, stride in zip(reversed(kernels or ()), reversed(strides), strict=True):
         samples = (samples - 1) * stride + kernel
     return samples

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from leadline.core.tensors import Block
-    from leadline.kinds.image.towers import HiddenStates, Intermediates
-
-    States = HiddenStates | Intermediates
+    from leadline.kinds.image.towers import States
 
 PICTURES = "pictures"
 SHORTEST = 32  # pixels of a side, of what is read at another size than that of its training

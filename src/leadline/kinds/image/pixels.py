@@ -6,7 +6,7 @@ Enters: stored pictures uint8 [N, height, width, channels]. Leaves: float32 [N, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,11 @@ class Pixels:
         x = g.op("Transpose", g.op("Cast", pictures, to=1), perm=[0, 3, 1, 2])
         if sides != shape[:2]:
             sizes = g.op("Concat", g.op("Shape", x, start=0, end=2), g.const(np.array(sides, np.int64)), axis=0)
-            facts = {"antialias": 1, "exclude_outside": 1, "coordinate_transformation_mode": "half_pixel"}
+            facts: dict[str, Any] = {
+                "antialias": 1,
+                "exclude_outside": 1,
+                "coordinate_transformation_mode": "half_pixel",
+            }
             if self.cubic:
                 x = g.op("Resize", x, "", "", sizes, mode="cubic", cubic_coeff_a=KEYS, **facts)
             else:

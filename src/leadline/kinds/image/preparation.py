@@ -58,11 +58,10 @@ def _sides(said: Mapping[str, Any], network: Mapping[str, Any], file: str) -> Si
     """Height and width that the network reads: of what is cut out, else of what is resized, else of its positions."""
     names = ("crop_size", "size") if said.get("do_center_crop", True) else ("size",)
     value = next((said[name] for name in names if said.get(name)), network.get("image_size") or SIDE)
+    found: Any = value if isinstance(value, list) else [value, value]
     if isinstance(value, dict):
-        both = value.get("height"), value.get("width")
-        found = both if None not in both else (value.get("shortest_edge"),) * 2
-    else:
-        found = tuple(value) if isinstance(value, list) else (value, value)
+        edge = value.get("shortest_edge")
+        found = [value.get("height", edge), value.get("width", edge)]
     if len(found) != 2 or not all(type(side) is int and 0 < side <= MOST for side in found):
         raise FolderError(f"has a {file} with a size of {value!r}, where a height and a width in pixels were expected.")
     return found[0], found[1]

@@ -65,9 +65,9 @@ class HiddenStates(nn.Module):
 class Intermediates(nn.Module):
     """Of a network of `timm`: what its classifier reads."""
 
-    def __init__(self, net: nn.Module, sides: Sides, fixed: bool) -> None:
+    def __init__(self, net: Any, sides: Sides, fixed: bool) -> None:
         super().__init__()
-        self.net: Any = net
+        self.net = net
         self.fixed = fixed
         self.chosen: list[int] = []
         pixels = torch.from_numpy(noise(sides)[:1])
@@ -75,7 +75,7 @@ class Intermediates(nn.Module):
             if hasattr(net, "forward_intermediates"):
                 _, maps = self.net.forward_intermediates(pixels)
                 self.chosen = [number - 1 for number in quarters(len(maps))]
-            self.made = self(pixels)
+            self.made = self.forward(pixels)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         if not self.chosen:
@@ -90,6 +90,9 @@ class Intermediates(nn.Module):
     def _whole(self, last: Tensor) -> Tensor:
         pooled: Tensor = self.net.forward_head(last, pre_logits=True)
         return pooled.flatten(1)
+
+
+States = HiddenStates | Intermediates
 
 
 class Joined(nn.Module):
