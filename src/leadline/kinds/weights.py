@@ -128,8 +128,8 @@ def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
         but = "" if model is None else f", but a model of type {model!r}"
         raise LeadlineError(
             f"{said} holds no body that can be used{but}; a body "
-            "is a folder with config.json and model.safetensors: for texts of a BERT model, with its vocab.txt; for "
-            "pictures of a ResNet or a vision transformer, as timm writes them."
+            "is a folder with config.json and model.safetensors: for texts of an encoder that transformers reads, with "
+            "its tokenizer; for pictures of a ResNet or a vision transformer, as timm writes them."
         )
     return found
 
