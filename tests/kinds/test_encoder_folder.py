@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+import leadline as ll
 from leadline.core.pretrained import Precision
 from leadline.graph.runtime import Session
+from leadline.kinds.text.byte_pairs import BytePairs
 from leadline.kinds.text.encoder_folder import EncoderFolder
 from leadline.kinds.text.tokenizer_folder import read_pieces, same_pieces
 from leadline.kinds.weights import verify
+from leadline.system.errors import LeadlineError
 
 transformers = pytest.importorskip("transformers")
 
@@ -36,9 +45,10 @@ MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
     "electra": ("ElectraConfig", {**COMMON, "embedding_size": 8}, "wordpiece"),
     "mpnet": ("MPNetConfig", FROM_2, "mpnet"),
     "albert": ("AlbertConfig", {**COMMON, "embedding_size": 8, "pad_token_id": 0}, "albert"),
-    "deberta-v2": ("DebertaV2Config", {**COMMON, "relative_attention": True, "position_buckets": 8, "share_att_key": True,
-                                       "pos_att_type": ["c2p", "p2c"], "norm_rel_ebd": "layer_norm",
-                                       "position_biased_input": False}, "deberta"),
+    "deberta-v2": ("DebertaV2Config", {
+        **COMMON, "relative_attention": True, "position_buckets": 8, "share_att_key": True,
+        "pos_att_type": ["c2p", "p2c"], "norm_rel_ebd": "layer_norm", "position_biased_input": False,
+    }, "deberta"),
     "xlm-roberta": ("XLMRobertaConfig", FROM_2, "xlmr"),
     "modernbert": ("ModernBertConfig", {**COMMON, "pad_token_id": 3, "local_attention": 8}, "bytes"),
     "t5": ("T5Config", {"d_model": WIDTH, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_decoder_layers": 1,
@@ -46,8 +56,9 @@ MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
     "bert": ("BertConfig", {**COMMON, "hidden_act": "gelu_new"}, "wordpiece"),
     "gpt2": ("GPT2Config", {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": 2, "n_positions": POSITIONS}, "gpt2"),
 }  # fmt: skip
-MARKS = {"wordpiece": ("[CLS]", "[SEP]"), "mpnet": ("<s>", "</s>"), "bytes": ("<s>", "</s>"), "albert": ("[CLS]", "[SEP]"),
-         "deberta": ("[CLS]", "[SEP]"), "xlmr": ("<s>", "</s>"), "t5": ("", "</s>"), "gpt2": ("", "")}  # fmt: skip
+BERTS, ROBERTAS = ("[CLS]", "[SEP]"), ("<s>", "</s>")
+MARKS = {"wordpiece": BERTS, "mpnet": ROBERTAS, "bytes": ROBERTAS, "albert": BERTS, "deberta": BERTS, "xlmr": ROBERTAS,
+         "t5": ("", "</s>"), "gpt2": ("", "")}  # fmt: skip
 FIRST = {"mpnet": ["<s>", "<pad>", "</s>"], "bytes": ["<s>", "<pad>", "</s>"], "xlmr": ["<s>", "<pad>", "</s>"],
          "t5": ["<pad>", "</s>"], "gpt2": []}  # fmt: skip
 QUOTES = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
@@ -181,3 +192,120 @@ def test_pieces_are_those_of_the_library(name: str, folder_of: Callable[[str], P
     for length in (8, 40):
         same_pieces(reader, folder, length, odd)
         same_pieces(reader, folder, length)
+
+
+def test_the_graph_is_written_once(folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes then need neither the package nor its seconds; another model's graph is another one."""
+    folder = folder_of("roberta")
+    encoder = EncoderFolder.read(folder)
+    assert encoder is not None
+    first = encoder.row().SerializeToString()
+    monkeypatch.setattr("leadline.kinds.text.encoder_folder.network", lambda *words, **more: pytest.fail("read again"))
+    assert encoder.row().SerializeToString() == first
+    other = EncoderFolder.read(folder_of("xlm-roberta"))
+    assert other is not None and other.row().SerializeToString() != first
+    assert "body" in {entry.what for entry in ll.cache.list()}
+
+
+def _tokenizer(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        facts = json.loads((folder / "tokenizer.json").read_text())
+        change(facts)
+        (folder / "tokenizer.json").write_text(json.dumps(facts))
+
+    return changed
+
+
+def _config(**facts: Any) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+    return changed
+
+
+SPLIT = {"type": "Split", "pattern": {"Regex": "x"}, "behavior": "Isolated", "invert": False}
+PREPEND = {"type": "Prepend", "prepend": "x"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            _tokenizer(lambda facts: facts["model"].update(type="WordLevel")),
+            "has a tokenizer of type 'WordLevel', where",
+        ),
+        (_tokenizer(lambda facts: facts.update(pre_tokenizer=SPLIT)), "whose pre_tokenizer (Split) cannot be written"),
+        (_tokenizer(lambda facts: facts.update(normalizer=PREPEND)), "whose normalizer (Prepend) cannot be written"),
+        (_tokenizer(lambda facts: facts["model"].update(byte_fallback=True)), "whose model (BPE) cannot be written"),
+        (_tokenizer(lambda facts: facts.pop("model")), "has a tokenizer.json that cannot be read (KeyError: 'model')"),
+        (
+            lambda folder: (folder / "tokenizer.json").write_text("{"),
+            "has a tokenizer.json that cannot be read as JSON",
+        ),
+        (
+            lambda folder: (folder / "tokenizer.json").unlink(),
+            "has no tokenizer.json, and none can be made of its files",
+        ),
+        (_config(vocab_size=300), "and embeddings of 300; take the tokenizer that came with the weights"),
+        (_config(model_type="no such"), "cannot be read by transformers"),
+        (_config(num_hidden_layers=0), "num_hidden_layers 0, where a whole number"),
+        (_config(num_hidden_layers=1), "in its weights, a layer more than its config.json says"),
+        (_config(num_hidden_layers=3), "in its weights, which the model needs"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_one_sentence(
+    change: Callable[[Path], Any], says: str, folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folder_of("roberta"), tmp_path / "some"))
+    change(folder)
+    with pytest.raises(LeadlineError) as caught:
+        verify(str(folder))
+    said = str(caught.value)
+    assert said.startswith(f"--weights {folder} ") and says in said and said.endswith(".") and "\n" not in said
+
+
+def test_a_tokenizer_that_the_graph_does_not_follow_is_refused(folder_of: Callable[[str], Path]) -> None:
+    folder = folder_of("roberta")
+    reader = read_pieces(folder)
+    assert isinstance(reader, BytePairs)
+    with pytest.raises(LeadlineError, match="has a tokenizer that cuts .* in another way than the file would"):
+        same_pieces(replace(reader, merges=reader.merges[:-9]), folder, 40)
+
+
+WITHOUT = """
+import socket, sys
+def closed(*words):
+    raise AssertionError("a socket was opened")
+socket.socket.connect = socket.getaddrinfo = closed
+for name in ("torch", "transformers", "tokenizers", "huggingface_hub", "onnxruntime_extensions"):
+    sys.modules[name] = None
+import leadline as ll
+print(ll.Model(sys.argv[1]).predict(sys.argv[2])["prediction"].to_list())
+"""
+
+
+def test_a_run_ships_a_file_that_needs_no_package_of_the_model(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:  # fmt: skip
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(WORDS, 6)) for _ in range(160)]
+    rows = pl.DataFrame({"text": texts, "label": ["spam" if "cash" in text else "ham" for text in texts]})
+    rows.write_csv(tmp_path / "rows.csv")
+    run = ll.fit(
+        tmp_path / "rows.csv", target="label", weights=str(folder_of("roberta")), only="pretrained,linear",
+        budget="60s", out=tmp_path / "runs",
+    )  # fmt: skip
+    (contender,) = (each for each in run.result["contenders"] if each["name"] == "pretrained")
+    (body,) = contender["transfer"]["bodies"]
+    assert body["name"] == "roberta some" and body["licence"] == "unknown" and contender["score"] > 0.9
+    texts = ["cash now", "see you", "free cash at noon", "", "the meeting is tomorrow, at lunch"]
+    pl.DataFrame({"text": texts}).write_csv(tmp_path / "new.csv")
+    fitted = run.folder / "contenders" / "pretrained"
+    assert fitted.is_dir()
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(run.folder / "model.onnx"), str(tmp_path / "new.csv")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.stdout.strip() == str(run.model.predict(tmp_path / "new.csv")["prediction"].to_list()), found.stderr
+    assert "spam" in found.stdout and "ham" in found.stdout

@@ -1,6 +1,6 @@
 """An encoder of texts of any architecture that the package `transformers` reads, from a folder of the user's.
 
-Enters: a folder (`transformers_folder.py`). Leaves: the graph of a row: pieces int64 [1, T] -> states float32 [1, W],
+Enters: a folder (`kinds/transformers_folder.py`). Leaves: the graph of a row: pieces int64 [1, T] -> states float32 [1, W],
 of the embeddings and of each layer the mean over the pieces, of the last also the maximum. PyTorch's exporter writes it
 once; it is kept in the cache by what is in the folder, so that no other process needs the package, nor seconds.
 """
@@ -34,7 +34,8 @@ NO_TEXTS = ("image_size", "patch_size", "conv_kernel", "num_mel_bins", "sampling
 MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gigabytes
 FEW = 8  # positions that stand for no place
 TRACED = 4  # pieces of the rows by which a graph is written
-VERSION = 1  # of what is kept
+VERSION = 2  # of what is kept
+PIECES = "pieces"  # the input of the graph of a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class EncoderFolder:
         return layers_of(self.layers, self.width)
 
     def row(self) -> onnx.ModelProto:
-        """The graph of a row: 'ids' int64 [1, T] -> 'raw' float32 [1, W]."""
+        """The graph of a row: 'pieces' int64 [1, T] -> 'raw' float32 [1, W]."""
         import onnx
 
         held = kept(self.folder, f"{version('torch')}-{VERSION}.onnx", lambda: self._written().SerializeToString())
@@ -104,7 +105,7 @@ class EncoderFolder:
                 f"holds a model of type {self.model!r} that gives {states.shape[1]:,} states, where its {CONFIG} says "
                 f"{expected:,}: it cannot be read."
             )
-        return export(module, {"ids": ids}, unequal=("ids",))
+        return export(module, {PIECES: ids}, unequal=(PIECES,))
 
     def graph(self, name: str, length: int, precision: Precision) -> onnx.ModelProto:
         """The graph: 'name' [N, length], 0 for none at the end -> 'states' float32 [N, W]."""
@@ -113,15 +114,22 @@ class EncoderFolder:
 
         model = self.row()
         if precision == Precision.INT8:
-            model = with_int8_weights(model, "ids")
-        g, width = Graph("row"), sum(layer.width for layer in self.pooled)
-        ids, _ = row_input(g, length)
-        ids = g.op(
-            "Unsqueeze", g.op("Sub", ids, g.const(np.int64(self.reader.first))), g.const(np.array([0], np.int64))
-        )
-        states = g.add(model, {"ids": ids}, "encoder")["raw"]
-        g.output("pooled", g.op("Reshape", states, g.const(np.array([width], np.int64))), np.float32, [width])
-        return by_row(g.model().graph, name, piece_type(self.pieces), length, width)
+            model = with_int8_weights(model, PIECES)
+        width = sum(layer.width for layer in self.pooled)
+        before, after = Graph("row"), Graph("end")
+        ids, _ = row_input(before, length)
+        ids = before.op("Sub", ids, before.const(np.int64(self.reader.first)))
+        ids = before.op("Unsqueeze", ids, before.const(np.array([0], np.int64)))
+        before.output(PIECES, ids, np.int64, [1, "T"])
+        shape = after.const(np.array([width], np.int64))
+        after.output("pooled", after.op("Reshape", "raw", shape), np.float32, [width])
+        start, row, end = before.body(), model.graph, after.body()
+        nodes = [*start.node, *row.node, *end.node]
+        for part, now in ((row.node, nodes), (row.input, start.input), (row.output, end.output)):
+            del part[:]
+            part.extend(now)
+        row.initializer.extend([*start.initializer, *end.initializer])
+        return by_row(row, name, piece_type(self.pieces), length, width)
 
 
 def _pooled(found: Network) -> Any:

@@ -8,7 +8,7 @@ that are composed, or two quotes that are one. Longer sequences (a letter with t
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leadline.graph.builder import Graph
 
 BAR = "\uffff"  # no character: it stands between those that are made normal at once
-CODES = (range(1, 0xD800), range(0xE000, 0x30000), range(0xE0000, 0xE0200))  # where characters are assigned
+CODES = (range(1, 0x32000), range(0xE0000, 0xE0200))  # where characters are assigned
 QUOTES = ("``", "''")
 PAIR = 1 << 20  # above the place of every character in the table
 NONE, OTHER = 0, 1  # places in the table: of no character, and of all that are not in it
@@ -26,9 +26,11 @@ NONE, OTHER = 0, 1  # places in the table: of no character, and of all that are 
 Numbers = tuple[int, ...]
 
 
-def signs() -> list[str]:
+@cache
+def signs() -> tuple[str, ...]:
     """All characters that a table may have."""
-    return [chr(code) for codes in CODES for code in codes if chr(code) != BAR]
+    every = (chr(code) for codes in CODES for code in codes)
+    return tuple(sign for sign in every if unicodedata.category(sign) not in ("Cn", "Co", "Cs"))
 
 
 @cache
@@ -68,15 +70,16 @@ def tables(normalizer: Any, numbers: Callable[[str], Numbers]) -> tuple[dict[str
 
 
 def spelled(
-    g: Graph, text: str, single: Mapping[str, Numbers], both: Mapping[str, Numbers], unseen: Numbers
+    g: Graph, text: str, single: Mapping[str, Numbers], both: Mapping[str, Numbers], unseen: Numbers, most: int
 ) -> str:  # fmt: skip
-    """int64 [N, L]: the numbers of every character of the strings [N], in a row."""
+    """int64 [N, L]: the numbers of the first `most` characters of the strings [N], in a row."""
     place = {sign: number for number, sign in enumerate(single, start=OTHER + 1)}
     rows = [(), unseen, *single.values(), *both.values()]
     pairs = {
         place[pair[0]] * PAIR + place[pair[1]]: number for number, pair in enumerate(both, start=len(place) + OTHER + 1)
     }
     cut = g.op("Tokenizer", text, domain="com.microsoft", mark=0, mincharnum=1, pad_value="", separators=[""])
+    cut = g.op("Slice", cut, *(g.const(np.array([each], np.int64)) for each in (0, most, 1)))
     where = g.op(
         "LabelEncoder", cut, domain="ai.onnx.ml", keys_strings=["", *place], values_int64s=[NONE, *place.values()],
         default_int64=OTHER,
@@ -85,6 +88,13 @@ def spelled(
     # Of empty texts no number is all there is; and the last character stands before nothing.
     where = g.op("Pad", where, g.const(np.array([0, 0, 0, 1], np.int64)), zero)
     return _laid_out(g, _joined(g, where, pairs) if pairs else where, rows)
+
+
+def looked_up(g: Graph, values: Sequence[int] | np.ndarray, where: str) -> str:
+    """int64: the values at places of any shape; they are stored in as few bytes as hold them."""
+    array = np.asarray(values, np.int64)
+    small = next(each for each in (np.int8, np.int16, np.int32, np.int64) if array.max() <= np.iinfo(each).max)
+    return str(g.op("Cast", g.op("Gather", g.const(array.astype(small)), where), to=7))
 
 
 def _joined(g: Graph, where: str, pairs: Mapping[int, int]) -> str:
@@ -112,11 +122,11 @@ def _joined(g: Graph, where: str, pairs: Mapping[int, int]) -> str:
 
 def _laid_out(g: Graph, where: str, rows: list[Numbers]) -> str:
     """int64 [N, L]: the numbers of each place [N, C], in a row; 0 behind the last."""
-    lengths = np.array([len(row) for row in rows], np.int64)
-    flat = np.array([number for row in rows for number in row] or [0], np.int64)
+    lengths = [len(row) for row in rows]
+    flat = [number for row in rows for number in row] or [0]
     begins = np.cumsum(lengths) - lengths
     zero, one, axis = g.const(np.int64(0)), g.const(np.int64(1)), g.const(np.array([1], np.int64))
-    length = g.op("Gather", g.const(lengths), where)
+    length = looked_up(g, lengths, where)
     some = g.op("Greater", length, zero)
     rank = g.op("Where", some, g.op("CumSum", g.op("Cast", some, to=7), one), zero)  # among the kept ones, from 1
     begin = g.op("Sub", g.op("CumSum", length, one), length)
@@ -134,6 +144,6 @@ def _laid_out(g: Graph, where: str, rows: list[Numbers]) -> str:
     )
     places = g.op("Sub", g.op("CumSum", g.op("Expand", one, wide), one), one)
     inside = g.op("Sub", places, starts)
-    there = g.op("Less", inside, g.op("Gather", g.const(lengths), kept))
-    at = g.op("Where", there, g.op("Add", g.op("Gather", g.const(begins), kept), inside), zero)
-    return str(g.op("Where", there, g.op("Gather", g.const(flat), at), zero))
+    there = g.op("Less", inside, looked_up(g, lengths, kept))
+    at = g.op("Where", there, g.op("Add", looked_up(g, begins, kept), inside), zero)
+    return str(g.op("Where", there, looked_up(g, flat, at), zero))

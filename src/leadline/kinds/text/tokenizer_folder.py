@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from leadline.kinds.body_folder import FolderError, configuration
+from leadline.kinds.byte_letters import byte_letters
 from leadline.kinds.text.byte_pairs import BytePairs
 from leadline.kinds.text.piece_rows import Marks
 from leadline.kinds.text.spelling import BAR
@@ -28,6 +29,7 @@ from leadline.kinds.transformers_folder import TOKENIZER, tokenizer
 # Normalisers that turn each character into others, or two that stand together.
 BY_CHARACTER = ("Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt")
 QUOTES = ("``", "''")  # that Replace makes one sign of
+OTHERWISE = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
 COLLAPSED = {" {2,}": "spaces", "\\s{2,}|[\\n\\r\\t]": "white"}
 ODD = (
     "A made-up text.", "another 1", "", " ", "  two  spaces ", "don't we'll I'VE it's!'s 's ''s\t's\n's",
@@ -57,11 +59,11 @@ class PieceReader(Protocol):
 
 def read_pieces(folder: Path) -> PieceReader:
     """The tokenizer in a folder. Raises FolderError where it has none that can be written as a graph."""
-    return _read(_facts(folder))
+    return _read(folder, _state(folder))
 
 
 def same_pieces(reader: PieceReader, folder: Path, length: int, texts: tuple[str, ...] = ODD) -> None:
-    """Raise FolderError where the graph cuts texts otherwise than the library."""
+    """Raise FolderError where the graph cuts a text in another way than the library."""
     from leadline.graph.runtime import Session
 
     library = _library(json.loads(_facts(folder)))
@@ -71,7 +73,7 @@ def same_pieces(reader: PieceReader, folder: Path, length: int, texts: tuple[str
         expected = [number + reader.first for number in library.encode(text).ids]
         if expected and row[row > 0].tolist() != expected:
             raise FolderError(
-                f"has a tokenizer that cuts {text[:40]!r} otherwise than the file would, so that it cannot be used."
+                f"has a tokenizer that cuts {text[:40]!r} in another way than the file would, so that it cannot be used."
             )
 
 
@@ -79,43 +81,49 @@ def _library(facts: dict[str, Any]) -> Any:
     """The same as the library runs it; a mark in a text is text."""
     from tokenizers import Tokenizer
 
-    library = Tokenizer.from_str(json.dumps({**_unmarked(facts), "truncation": None, "padding": None}))
-    library.encode_special_tokens = True
-    return library
+    return Tokenizer.from_str(json.dumps({**_unmarked(facts), "truncation": None, "padding": None}))
 
 
 def _unmarked(facts: dict[str, Any]) -> dict[str, Any]:
-    """Marks of a unigram model under names that no text has: what is spelled as one is text."""
+    """Without the marks that the library looks for in texts, and those of a unigram model under names no text has."""
     model = facts["model"]
-    if model["type"] != "Unigram":
-        return facts
-    marks = {each["content"] for each in facts.get("added_tokens") or () if each["special"]}
-    pieces = [
-        [f"{BAR}{number}" if piece in marks else piece, score] for number, (piece, score) in enumerate(model["vocab"])
-    ]
-    return {**facts, "model": {**model, "vocab": pieces}, "added_tokens": []}
+    if model["type"] == "Unigram":
+        marks = {each["content"] for each in facts.get("added_tokens") or () if each["special"]}
+        names = (
+            (f"{BAR}{number}" if piece in marks else piece, score)
+            for number, (piece, score) in enumerate(model["vocab"])
+        )
+        model = {**model, "vocab": list(names)}
+    return {**facts, "model": model, "added_tokens": []}
 
 
 def _facts(folder: Path) -> str:
     """JSON of the tokenizer: that of the folder, else what transformers makes of its other files."""
     path = folder / TOKENIZER
-    if path.is_file():
-        return json.dumps(configuration(path))
-    return tokenizer(folder)
+    return json.dumps(configuration(path)) if path.is_file() else tokenizer(folder)
+
+
+def _state(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What the files of a folder are, without reading them: the key of what was made of them."""
+    files = sorted(each for each in folder.iterdir() if each.is_file())
+    return tuple((each.name, (facts := each.stat()).st_size, facts.st_mtime_ns) for each in files)
 
 
 @lru_cache(maxsize=4)  # its characters take seconds, and every fold and every column asks for it
-def _read(held: str) -> PieceReader:
-    facts = json.loads(held)
+def _read(folder: Path, state: tuple[tuple[str, int, int], ...]) -> PieceReader:
+    return _reader(json.loads(_facts(folder)))
+
+
+def _reader(facts: dict[str, Any]) -> PieceReader:
     try:
         model = facts["model"]
         readers = {"WordPiece": _word_pieces, "Unigram": _unigram, "BPE": _byte_pairs}
         if (kind := model.get("type")) not in readers:
             raise FolderError(
-                f"has a tokenizer of type {kind!r}, where {', '.join(readers)} can be written as a graph."
+                f"has a tokenizer of type {kind!r}, where one of {', '.join(readers)} can be written as a graph."
             )
         return readers[kind](facts)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise FolderError(f"has a {TOKENIZER} that cannot be read ({type(error).__name__}: {error}).") from error
 
 
@@ -172,23 +180,21 @@ def _byte_pairs(facts: dict[str, Any]) -> PieceReader:
     model, steps = facts["model"], _parts(facts.get("pre_tokenizer"), "pretokenizers")
     if [step["type"] for step in steps] != ["ByteLevel"] or not steps[0].get("use_regex", True):
         raise _unknown(facts, "pre_tokenizer")
-    if facts.get("normalizer") is not None:
-        raise _unknown(facts, "normalizer")
-    if any(model.get(name) for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")):
+    if any(model.get(name) for name in OTHERWISE) or not {*byte_letters()} <= model["vocab"].keys():
         raise _unknown(facts, "model")
+    normalizing = _parts(facts.get("normalizer"), "normalizers")
+    if not all(_by_character(step) for step in normalizing):
+        raise _unknown(facts, "normalizer")
     first = _first(facts)
-    plain = {**facts, "normalizer": None, "post_processor": None, "added_tokens": [], "truncation": None,
-             "padding": None}  # fmt: skip
-    plain["pre_tokenizer"] = {**steps[0], "add_prefix_space": False}
+    pairs = (tuple(each.split(" ")) if isinstance(each, str) else tuple(each) for each in model["merges"])
     return BytePairs(
-        facts=json.dumps(plain), count=1 + max(model["vocab"].values()), first=first, marks=_marks(facts, first),
+        pieces=model["vocab"], merges=tuple((one, two) for one, two in pairs), first=first,
+        marks=_marks(facts, first), normalizer=_normalizer(facts, normalizing),
         space=bool(steps[0].get("add_prefix_space")),
     )  # fmt: skip
 
 
 def _unigram(facts: dict[str, Any]) -> PieceReader:
-    from tokenizers import Tokenizer
-
     model, first = _unmarked(facts)["model"], _first(facts)
     steps = _parts(facts.get("pre_tokenizer"), "pretokenizers")
     kinds = [step["type"] for step in steps]
@@ -208,7 +214,7 @@ def _unigram(facts: dict[str, Any]) -> PieceReader:
     single = []
     for step in _parts(facts.get("normalizer"), "normalizers"):
         pattern, kind = step.get("pattern") or {}, step["type"]
-        if kind in BY_CHARACTER or (kind == "Replace" and pattern.get("String") in QUOTES):
+        if _by_character(step):
             single.append(step)
         elif kind == "Strip":
             made = replace(made, strips=(step["strip_left"], step["strip_right"]))
@@ -216,7 +222,21 @@ def _unigram(facts: dict[str, Any]) -> PieceReader:
             made = replace(made, collapses=COLLAPSED[pattern["Regex"]])
         else:
             raise _unknown(facts, "normalizer")
-    if single:
-        steps_only = {**facts, "normalizer": {"type": "Sequence", "normalizers": single}, "added_tokens": []}
-        made = replace(made, normalizer=Tokenizer.from_str(json.dumps(steps_only)).normalizer)
-    return made
+    return replace(made, normalizer=_normalizer(facts, single))
+
+
+def _by_character(step: Mapping[str, Any]) -> bool:
+    """Whether a normaliser turns each character, or two that stand together, into others."""
+    return step["type"] in BY_CHARACTER or (
+        step["type"] == "Replace" and (step.get("pattern") or {}).get("String") in QUOTES
+    )
+
+
+def _normalizer(facts: dict[str, Any], steps: list[Any]) -> Any:
+    """Of the library; None where there are no steps."""
+    from tokenizers import Tokenizer
+
+    if not steps:
+        return None
+    sequence = {"type": "Sequence", "normalizers": steps}
+    return Tokenizer.from_str(json.dumps({**facts, "normalizer": sequence, "added_tokens": []})).normalizer

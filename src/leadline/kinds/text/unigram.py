@@ -82,7 +82,7 @@ class Unigram:
 
         g = Graph(name)
         single, both = self.spelling
-        numbers = spelled(g, g.input(column, np.str_, ["N"]), single, both, (UNSEEN,))
+        numbers = spelled(g, g.input(column, np.str_, ["N"]), single, both, (UNSEEN,), most=MOST)
         emitted, ids = _Cut(g, self).pieces(numbers)
         ids = g.op("Add", ids, g.const(np.int64(self.first)))
         made = piece_rows(g, emitted, ids, length, self.marks)
@@ -133,8 +133,6 @@ class _Cut:
     def _spaced(self, numbers: str) -> str:
         """With a SPACE before words, or before the text, and without the space that is not read."""
         g, model = self.g, self.model
-        numbers = g.op("Slice", numbers, g.const(np.array([0], np.int64)), g.const(np.array([MOST], np.int64)),
-                       g.const(np.array([1], np.int64)))  # fmt: skip
         there = g.op("Greater", numbers, self.zero)
         dropped = g.op("Equal", numbers, self.whole(SEPARATOR))
         blank, white = g.op("Equal", numbers, self.whole(BLANK)), self._white(numbers)
