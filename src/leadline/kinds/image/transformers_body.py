@@ -31,9 +31,9 @@ def transformers_in(path: Path) -> PretrainedBody | None:
 
     Raises FolderError where it is, and cannot be read.
     """
-    if reads(configuration(path / CONFIG)) != PICTURES or (kind := model_type(path)) is None:
-        return None
     facts = configuration(path / CONFIG)
+    if reads(facts) != PICTURES or (kind := model_type(path)) is None:
+        return None
     own = facts.get(SEEN)
     pixels = prepared(path, own if isinstance(own, dict) else facts)
     exported = Exported(folder=path, package=PACKAGE, what=NAME)
