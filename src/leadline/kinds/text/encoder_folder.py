@@ -105,7 +105,10 @@ class EncoderFolder:
                 f"holds a model of type {self.model!r} that gives {states.shape[1]:,} states, where its {CONFIG} says "
                 f"{expected:,}: it cannot be read."
             )
-        return export(module, {PIECES: ids}, unequal=(PIECES,))
+        try:
+            return export(module, {PIECES: ids}, unequal=(PIECES,))
+        except Exception as error:  # an exporter's own words, a page of them
+            raise FolderError(f"holds a {self.model!r}, which PyTorch cannot write as a graph.") from error
 
     def graph(self, name: str, length: int, precision: Precision) -> onnx.ModelProto:
         """The graph: 'name' [N, length], 0 for none at the end -> 'states' float32 [N, W]."""

@@ -22,7 +22,7 @@ from leadline.kinds.byte_letters import byte_letters
 from leadline.kinds.text.byte_pairs import BytePairs
 from leadline.kinds.text.piece_rows import Marks
 from leadline.kinds.text.spelling import BAR
-from leadline.kinds.text.unigram import Unigram
+from leadline.kinds.text.unigram import LONGEST_PIECE, Unigram
 from leadline.kinds.text.wordpiece import Vocabulary
 from leadline.kinds.transformers_folder import TOKENIZER, tokenizer
 
@@ -207,7 +207,7 @@ def _unigram(facts: dict[str, Any]) -> PieceReader:
         marks=_marks(facts, first), normalizer=None, collapses="", strips=(False, False), words=len(steps) > 1,
         before=before, splits=space.get("split", True),
     )  # fmt: skip
-    if len(made.scores) != len(model["vocab"]):
+    if len(made.scores) != len(model["vocab"]) or max(map(len, made.scores)) > LONGEST_PIECE:
         raise _unknown(facts, "model")
     single = []
     for step in _parts(facts.get("normalizer"), "normalizers"):
