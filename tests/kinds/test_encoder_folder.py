@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 import leadline as ll
 from leadline.core.pretrained import Precision
 from leadline.graph.runtime import Session
+from leadline.kinds.text.by_row import piece_type
 from leadline.kinds.text.byte_pairs import BytePairs
 from leadline.kinds.text.encoder_folder import EncoderFolder
 from leadline.kinds.text.tokenizer_folder import read_pieces, same_pieces
@@ -50,17 +53,16 @@ MODELS: dict[str, tuple[str, dict[str, Any], str]] = {
         "pos_att_type": ["c2p", "p2c"], "norm_rel_ebd": "layer_norm", "position_biased_input": False,
     }, "deberta"),
     "xlm-roberta": ("XLMRobertaConfig", FROM_2, "xlmr"),
-    "modernbert": ("ModernBertConfig", {**COMMON, "pad_token_id": 3, "local_attention": 8}, "bytes"),
+    "modernbert": ("ModernBertConfig", {**COMMON, "pad_token_id": 3, "local_attention": 8}, "composed"),
     "t5": ("T5Config", {"d_model": WIDTH, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_decoder_layers": 1,
                         "num_heads": 2}, "t5"),
     "bert": ("BertConfig", {**COMMON, "hidden_act": "gelu_new"}, "wordpiece"),
     "gpt2": ("GPT2Config", {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": 2, "n_positions": POSITIONS}, "gpt2"),
 }  # fmt: skip
 BERTS, ROBERTAS = ("[CLS]", "[SEP]"), ("<s>", "</s>")
-MARKS = {"wordpiece": BERTS, "mpnet": ROBERTAS, "bytes": ROBERTAS, "albert": BERTS, "deberta": BERTS, "xlmr": ROBERTAS,
-         "t5": ("", "</s>"), "gpt2": ("", "")}  # fmt: skip
-FIRST = {"mpnet": ["<s>", "<pad>", "</s>"], "bytes": ["<s>", "<pad>", "</s>"], "xlmr": ["<s>", "<pad>", "</s>"],
-         "t5": ["<pad>", "</s>"], "gpt2": []}  # fmt: skip
+MARKS = {**dict.fromkeys(("wordpiece", "albert", "deberta"), BERTS), "t5": ("", "</s>"), "gpt2": ("", "")}
+FIRST = {**dict.fromkeys(("mpnet", "bytes", "composed", "xlmr"), ["<s>", "<pad>", "</s>"]), "t5": ["<pad>", "</s>"],
+         "gpt2": []}  # fmt: skip
 QUOTES = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
 SPACES = normalizers.Replace(Regex(" {2,}"), " ")
 LINES = normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " ")
@@ -72,6 +74,7 @@ UNIGRAMS: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 
 
+@cache
 def tokenizer_of(kind: str) -> Tokenizer:
     """A tokenizer as models of this sort have it, trained on a few words."""
     corpus = [
@@ -88,8 +91,9 @@ def tokenizer_of(kind: str) -> Tokenizer:
         space = pre_tokenizers.Metaspace()
         made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), space]) if apart else space
         trainer: Any = trainers.UnigramTrainer(vocab_size=200, unk_token=unknown, **special)
-    elif kind in ("bytes", "gpt2"):
+    elif kind in ("bytes", "composed", "gpt2"):
         made = Tokenizer(models.BPE())
+        made.normalizer = normalizers.NFC() if kind == "composed" else None
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         trainer = trainers.BpeTrainer(vocab_size=330, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **special)
     else:
@@ -98,7 +102,7 @@ def tokenizer_of(kind: str) -> Tokenizer:
         special["special_tokens"] = first if "[UNK]" in first else [*first, "[UNK]"]
         trainer = trainers.WordPieceTrainer(vocab_size=150, **special)
     made.train_from_iterator(corpus, trainer)
-    begin, end = MARKS[kind]
+    begin, end = MARKS.get(kind, ROBERTAS)
     marks = [(mark, made.token_to_id(mark)) for mark in (begin, end) if mark]
     if marks:
         made.post_processor = processors.TemplateProcessing(single=f"{begin} $A {end}".strip(), special_tokens=marks)
@@ -136,62 +140,55 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", closed)
 
 
-def _expected(folder: Path, texts: np.ndarray, length: int) -> np.ndarray:
-    """By the module and the library alone."""
-    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    library.enable_truncation(length)
+def _expected(folder: Path, rows: list[list[int]]) -> np.ndarray:
+    """States of rows of pieces by the module alone; a row without any has the first one."""
     model = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
     model = model.get_encoder() if model.config.is_encoder_decoder else model
-    rows = []
-    for text in texts:
-        ids = torch.tensor([library.encode(text).ids or [0]])
+    found = []
+    for row in rows:
         with torch.no_grad():
-            states = model(input_ids=ids, output_hidden_states=True).hidden_states
-        rows.append(torch.cat([*(state[0].mean(dim=0) for state in states), states[-1][0].amax(dim=0)]).numpy())
-    return np.stack(rows)
+            states = model(input_ids=torch.tensor([row or [0]]), output_hidden_states=True).hidden_states
+        found.append(torch.cat([*(state[0].mean(dim=0) for state in states), states[-1][0].amax(dim=0)]).numpy())
+    return np.stack(found)
 
 
-def _states(encoder: EncoderFolder, precision: Precision, texts: np.ndarray, length: int) -> np.ndarray:
-    """From the raw string on."""
-    pieces = Session(encoder.reader.graph("text", length, np.int32, "pieces")).only({"text": texts})
-    dtype = np.uint16 if encoder.pieces <= 65_535 else np.int32
-    return Session(encoder.graph("x", length, precision)).only({"x": pieces.astype(dtype)})
-
-
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", sorted(MODELS, key=lambda name: MODELS[name][2]))
 def test_a_graph_gives_what_the_module_gives(name: str, folder_of: Callable[[str], Path]) -> None:
     folder = folder_of(name)
     verify(str(folder))
     encoder = EncoderFolder.read(folder)
     assert encoder is not None and encoder.width == WIDTH and encoder.layers == LAYERS
+    same_pieces(encoder.reader, folder, 40, _odd())
     length = min(POSITIONS, encoder.positions)
-    found = _states(encoder, Precision.FLOAT32, TEXTS, length)
-    np.testing.assert_allclose(found, _expected(folder, TEXTS, length), atol=1e-4)
+    pieces = Session(encoder.reader.graph("text", length, piece_type(encoder.pieces), "x")).only({"text": TEXTS})
+    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    library.enable_truncation(length)
+    rows = [library.encode(text).ids for text in TEXTS]
+    assert [(row[row > 0] - encoder.reader.first).tolist() for row in pieces.astype(int)] == [
+        row or [0] for row in rows
+    ]
     assert [layer.name for layer in encoder.pooled] == ["embeddings", "layer 1", "layer 2", "layer 2, maximum"]
-    # What a row gives does not depend on its batch, in either arithmetic; and int8 is near.
-    rounded = _states(encoder, Precision.INT8, TEXTS, length)
-    for precision, all_rows in ((Precision.FLOAT32, found), (Precision.INT8, rounded)):
-        alone = np.concatenate([_states(encoder, precision, TEXTS[n : n + 1], length) for n in range(len(TEXTS))])
-        np.testing.assert_array_equal(alone, all_rows)
-    assert np.abs(rounded - found).max() > 0 and np.corrcoef(rounded.ravel(), found.ravel())[0, 1] > 0.98
+    states = {}
+    for precision in Precision:
+        session = Session(encoder.graph("x", length, precision))
+        states[precision] = session.only({"x": pieces})
+        # What a row gives does not depend on its batch.
+        alone = [session.only({"x": pieces[row : row + 1]}) for row in range(len(pieces))]
+        np.testing.assert_array_equal(np.concatenate(alone), states[precision])
+    exact, rounded = states[Precision.FLOAT32], states[Precision.INT8]
+    np.testing.assert_allclose(exact, _expected(folder, rows), atol=1e-4)
+    assert np.abs(rounded - exact).max() > 0 and np.corrcoef(rounded.ravel(), exact.ravel())[0, 1] > 0.98
 
 
-@pytest.mark.parametrize(
-    "name", ["distilbert", "roberta", "mpnet", "albert", "deberta-v2", "xlm-roberta", "t5", "gpt2"]
-)
-def test_pieces_are_those_of_the_library(name: str, folder_of: Callable[[str], Path]) -> None:
-    folder = folder_of(name)
-    reader = read_pieces(folder)
+def _odd() -> tuple[str, ...]:
+    """Texts at random, of what tokenizers treat apart."""
     draw = np.random.default_rng(0)
     signs = [
         *"the prize lunch free cafe's \u00e9\u0301\u00fc,.!?'`\"\t\n\u00a0\u3000\u4e2d\u0e01\U0001f642",
         "  ",
         "``",
     ]
-    odd = tuple("".join(draw.choice(signs, draw.integers(1, 40))) for _ in range(200))
-    for length in (8, 40):
-        same_pieces(reader, folder, length, odd)
-        same_pieces(reader, folder, length)
+    return tuple("".join(draw.choice(signs, draw.integers(1, 40))) for _ in range(200))
 
 
 def test_the_graph_is_written_once(folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +242,7 @@ PREPEND = {"type": "Prepend", "prepend": "x"}
         ),
         (
             lambda folder: (folder / "tokenizer.json").unlink(),
-            "has no tokenizer.json, and none can be made of its files",
+            "has no tokenizer.json, nor other files of a tokenizer; download",
         ),
         (_config(vocab_size=300), "and embeddings of 300; take the tokenizer that came with the weights"),
         (_config(model_type="no such"), "cannot be read by transformers"),
@@ -309,3 +306,22 @@ def test_a_run_ships_a_file_that_needs_no_package_of_the_model(
     )  # fmt: skip
     assert found.stdout.strip() == str(run.model.predict(tmp_path / "new.csv")["prediction"].to_list()), found.stderr
     assert "spam" in found.stdout and "ham" in found.stdout
+
+
+def test_older_files_of_a_tokenizer_are_read_by_the_package(
+    folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As folders from before tokenizer.json have them: a list of pieces, and the pairs that become one."""
+    folder = Path(shutil.copytree(folder_of("roberta"), tmp_path / "some"))
+    before = read_pieces(folder)
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(map(" ".join, model["merges"])) + "\n")
+    after = read_pieces(folder)
+    assert isinstance(before, BytePairs) and isinstance(after, BytePairs)
+    assert (after.pieces, after.merges, after.marks) == (before.pieces, before.merges, before.marks)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sentencepiece" else sys)
+    (folder / "spm.model").write_bytes(b"")
+    with pytest.raises(LeadlineError, match=r"install what is missing: pip install sentencepiece\.$"):
+        read_pieces(folder)

@@ -42,6 +42,8 @@ PACKAGE = "transformers"
 INSTALL = f"pip install {PACKAGE}"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")  # how else weights are handed out
 TOKENIZER = "tokenizer.json"
+PIECES = "*.model"
+SOURCES = ("vocab.*", "merges.txt", PIECES)  # of which the package makes one; of nothing it makes an empty one
 OFFLINE = "HF_HUB_OFFLINE"
 TEXTS, PICTURES, SOUNDS = "input_ids", "pixel_values", "input_values"  # what a network reads
 SEEN = "vision_config"  # of a model that reads pictures and something else
@@ -128,8 +130,14 @@ def network(folder: Path, **config: Any) -> Network:
 
 def tokenizer(folder: Path) -> str:
     """JSON of the tokenizer that the package makes of the files in a folder. Raises FolderError where there is none."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        raise FolderError(f"has no {TOKENIZER}, which the package {PACKAGE} makes; install it: {INSTALL}.")
+    if not any(each for pattern in SOURCES for each in folder.glob(pattern)):
+        raise FolderError(f"has no {TOKENIZER}, nor other files of a tokenizer; {AGAIN}.")
+    needed = [PACKAGE, *(["sentencepiece"] if any(folder.glob(PIECES)) else [])]
+    if lacking := [name for name in needed if importlib.util.find_spec(name) is None]:
+        raise FolderError(
+            f"has no {TOKENIZER}, which {' and '.join(needed)} make of its other files; install what is missing: pip "
+            f"install {' '.join(lacking)}."
+        )
     return kept(folder, TOKENIZER, lambda: _tokenizer(folder).encode()).decode()
 
 

@@ -1,8 +1,8 @@
 """An encoder of texts of any architecture that the package `transformers` reads, from a folder of the user's.
 
-Enters: a folder (`kinds/transformers_folder.py`). Leaves: the graph of a row: pieces int64 [1, T] -> states float32 [1, W],
-of the embeddings and of each layer the mean over the pieces, of the last also the maximum. PyTorch's exporter writes it
-once; it is kept in the cache by what is in the folder, so that no other process needs the package, nor seconds.
+Enters: a folder (`kinds/transformers_folder.py`). Leaves: the graph of a row: pieces int64 [1, T] -> states float32
+[1, W], of the embeddings and of each layer the mean over the pieces, of the last also the maximum. PyTorch's exporter
+writes it once; the cache keeps it by what is in the folder, so that no other process needs the package, nor seconds.
 """
 
 from __future__ import annotations
@@ -105,7 +105,10 @@ class EncoderFolder:
                 f"holds a model of type {self.model!r} that gives {states.shape[1]:,} states, where its {CONFIG} says "
                 f"{expected:,}: it cannot be read."
             )
-        return export(module, {PIECES: ids}, unequal=(PIECES,))
+        try:
+            return export(module, {PIECES: ids}, unequal=(PIECES,))
+        except Exception as error:  # an exporter's own words, a page of them
+            raise FolderError(f"holds a {self.model!r}, which PyTorch cannot write as a graph.") from error
 
     def graph(self, name: str, length: int, precision: Precision) -> onnx.ModelProto:
         """The graph: 'name' [N, length], 0 for none at the end -> 'states' float32 [N, W]."""

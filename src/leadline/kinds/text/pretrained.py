@@ -121,9 +121,9 @@ def _trial(folder: Path) -> np.ndarray:
 
 def _other_trial(encoder: EncoderFolder) -> np.ndarray:
     """States of short texts and one that is too long, from the raw string on, in either precision."""
-    length, reader = min(PIECES, encoder.positions), encoder.reader
+    length, reader, texts = min(PIECES, encoder.positions), encoder.reader, np.array([*TRIED, LONG], object)
+    encoder.row()  # what is wrong with the weights is found before its tokenizer is written
     same_pieces(reader, encoder.folder, length)
-    texts = np.array([*TRIED, LONG], object)
     pieces = Session(reader.graph("text", length, piece_type(encoder.pieces), View.PIECES)).only({"text": texts})
     graphs = (encoder.graph("x", length, precision) for precision in Precision)
     return np.concatenate([Session(graph).only({"x": pieces}) for graph in graphs])

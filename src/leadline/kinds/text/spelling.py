@@ -51,13 +51,16 @@ def normal(texts: Iterable[str], normalizer: Any) -> list[str]:
     return found
 
 
-def tables(normalizer: Any, numbers: Callable[[str], Numbers]) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
+def tables(
+    normalizer: Any, numbers: Callable[[str], Numbers], known: Iterable[str] = ()
+) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
     """{character: its numbers} and {two characters: theirs}; what is in neither is as `numbers` of a letter unseen.
 
     Args:
         numbers: of a text that is normal.
+        known: characters that are in the table too, such as those of private use that a piece has.
     """
-    all_signs, unseen = signs(), numbers(BAR)
+    all_signs, unseen = tuple(dict.fromkeys((*signs(), *known))), numbers(BAR)
     single = dict(zip(all_signs, map(numbers, normal(all_signs, normalizer)), strict=True))
     pairs = composed()
     both = {

@@ -22,7 +22,7 @@ from leadline.kinds.byte_letters import byte_letters
 from leadline.kinds.text.byte_pairs import BytePairs
 from leadline.kinds.text.piece_rows import Marks
 from leadline.kinds.text.spelling import BAR
-from leadline.kinds.text.unigram import Unigram
+from leadline.kinds.text.unigram import LONGEST_PIECE, Unigram
 from leadline.kinds.text.wordpiece import Vocabulary
 from leadline.kinds.transformers_folder import TOKENIZER, tokenizer
 
@@ -59,21 +59,21 @@ class PieceReader(Protocol):
 
 def read_pieces(folder: Path) -> PieceReader:
     """The tokenizer in a folder. Raises FolderError where it has none that can be written as a graph."""
-    return _read(folder, _state(folder))
+    return _read(_facts(folder, _state(folder)))
 
 
 def same_pieces(reader: PieceReader, folder: Path, length: int, texts: tuple[str, ...] = ODD) -> None:
     """Raise FolderError where the graph cuts a text in another way than the library."""
     from leadline.graph.runtime import Session
 
-    library = _library(json.loads(_facts(folder)))
+    library = _library(json.loads(_facts(folder, _state(folder))))
     library.enable_truncation(length)
     found = Session(reader.graph("text", length, np.int32, "pieces")).only({"text": np.array(texts, object)})
     for text, row in zip(texts, found, strict=True):
         expected = [number + reader.first for number in library.encode(text).ids]
         if expected and row[row > 0].tolist() != expected:
             raise FolderError(
-                f"has a tokenizer that cuts {text[:40]!r} in another way than the file would, so that it cannot be used."
+                f"has a tokenizer that cuts {text[:40]!r} in another way than the file would: it cannot be used."
             )
 
 
@@ -97,7 +97,8 @@ def _unmarked(facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "model": model, "added_tokens": []}
 
 
-def _facts(folder: Path) -> str:
+@lru_cache(maxsize=4)
+def _facts(folder: Path, state: tuple[tuple[str, int, int], ...]) -> str:
     """JSON of the tokenizer: that of the folder, else what transformers makes of its other files."""
     path = folder / TOKENIZER
     return json.dumps(configuration(path)) if path.is_file() else tokenizer(folder)
@@ -110,11 +111,8 @@ def _state(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=4)  # its characters take seconds, and every fold and every column asks for it
-def _read(folder: Path, state: tuple[tuple[str, int, int], ...]) -> PieceReader:
-    return _reader(json.loads(_facts(folder)))
-
-
-def _reader(facts: dict[str, Any]) -> PieceReader:
+def _read(held: str) -> PieceReader:
+    facts = json.loads(held)
     try:
         model = facts["model"]
         readers = {"WordPiece": _word_pieces, "Unigram": _unigram, "BPE": _byte_pairs}
@@ -209,7 +207,7 @@ def _unigram(facts: dict[str, Any]) -> PieceReader:
         marks=_marks(facts, first), normalizer=None, collapses="", strips=(False, False), words=len(steps) > 1,
         before=before, splits=space.get("split", True),
     )  # fmt: skip
-    if len(made.scores) != len(model["vocab"]):
+    if len(made.scores) != len(model["vocab"]) or max(map(len, made.scores)) > LONGEST_PIECE:
         raise _unknown(facts, "model")
     single = []
     for step in _parts(facts.get("normalizer"), "normalizers"):

@@ -31,9 +31,9 @@ LINES = "\n\r\t"
 WHITES = frozenset("\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") | set(map(chr, range(0x2000, 0x200B)))
 BASE = -7046029254386353131  # odd, of 64 bits
 PENALTY = 10.0  # of a character that no piece has, below the least score
-JUMPS = 12
-MOST = 1 << JUMPS  # characters of a text that are read: sixteen times the pieces that are
-LONGEST_PIECE = 64  # characters
+JUMPS = 11
+MOST = 1 << JUMPS  # characters of a text that are read: eight times the pieces that are
+LONGEST_PIECE = 64  # characters; a model with longer ones is not read
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +56,11 @@ class Unigram:
         return len(self.scores)
 
     @cached_property
+    def longest(self) -> int:
+        """Characters of the longest piece."""
+        return max(len(piece) for piece in self.scores)
+
+    @cached_property
     def alphabet(self) -> dict[str, int]:
         """{character that a piece has: its number}."""
         found = {sign for piece in self.scores for sign in piece} - {SPACE, BAR, " "}
@@ -64,7 +69,7 @@ class Unigram:
     @cached_property
     def spelling(self) -> tuple[dict[str, Numbers], dict[str, Numbers]]:
         """What becomes of characters, and of pairs of them."""
-        return tables(self.normalizer, self._numbers)
+        return tables(self.normalizer, self._numbers, known=self.alphabet)
 
     def _numbers(self, text: str) -> Numbers:
         return tuple(self._number(sign) for sign in text)
@@ -82,7 +87,9 @@ class Unigram:
 
         g = Graph(name)
         single, both = self.spelling
-        numbers = spelled(g, g.input(column, np.str_, ["N"]), single, both, (UNSEEN,), most=MOST)
+        numbers = spelled(
+            g, g.input(column, np.str_, ["N"]), single, both, (UNSEEN,), most=min(MOST, length * self.longest)
+        )
         emitted, ids = _Cut(g, self).pieces(numbers)
         ids = g.op("Add", ids, g.const(np.int64(self.first)))
         made = piece_rows(g, emitted, ids, length, self.marks)
@@ -96,7 +103,7 @@ class _Cut:
     def __init__(self, g: Graph, model: Unigram) -> None:
         self.g, self.model = g, model
         self.zero, self.one = self.whole(0), self.whole(1)
-        self.longest = min(LONGEST_PIECE, max(len(piece) for piece in model.scores))
+        self.longest = model.longest
 
     def whole(self, value: int) -> str:
         return str(self.g.const(np.int64(value)))
@@ -193,7 +200,7 @@ class _Cut:
     def _found(self, numbers: str, there: str, starts: str) -> str:
         """int64 [N, L, M]: the pieces that end at a character, the longest first; -1 for none."""
         g = self.g
-        keys, values = _hashes(self.model, self.longest)
+        keys, values = _hashes(self.model)
         flat, axis = g.const(np.array([-1], np.int64)), g.const(np.array([2], np.int64))
         number = self.count(starts)
         places, queries, shape = [], [], g.op("Shape", numbers)
@@ -299,11 +306,11 @@ def _signed(value: int) -> int:
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def _hashes(model: Unigram, longest: int) -> tuple[np.ndarray, np.ndarray]:
+def _hashes(model: Unigram) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of the pieces, and their numbers."""
     found: dict[int, int] = {}
     for number, piece in enumerate(model.scores):
-        if 0 < len(piece) <= longest:
+        if piece:
             key, power = 0, 1
             for sign in reversed(piece):
                 key, power = key + model.alphabet.get(sign, NONE) * power, power * BASE
