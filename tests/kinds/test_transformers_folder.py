@@ -98,7 +98,7 @@ def test_of_a_model_that_also_writes_the_half_that_reads_is_taken(tmp_path: Path
         (_weights(lambda each: each.pop("roberta.embeddings.word_embeddings.weight")), "embeddings.word_embeddings"),
         (_config(num_hidden_layers=1), "encoder.layer.1.attention.output.LayerNorm.bias in its weights, a layer more"),
         (_config(num_hidden_layers=3), "has no encoder.layer.2."),
-        (_config(intermediate_size=32), "where the model needs [32"),
+        (_config(intermediate_size=32), "intermediate.dense.bias of shape [24], where the model needs [32] by its"),
         (_config(hidden_act="no such"), "cannot be read by transformers"),
     ],
 )  # fmt: skip

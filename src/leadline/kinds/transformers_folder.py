@@ -176,7 +176,7 @@ def kept(folder: Path, name: str, made: Callable[[], bytes], package: str = PACK
 
 def _agrees(module: nn.Module, loaded: Mapping[str, Any]) -> None:
     """Raise FolderError where the weights have other shapes, or more layers, than the configuration says."""
-    for name, found, expected in loaded["mismatched_keys"]:
+    for name, found, expected in sorted(loaded["mismatched_keys"], key=lambda each: str(each[0])):
         raise FolderError(
             f"has {name} of shape {list(found)}, where the model needs {list(expected)} by its {CONFIG}; take the one "
             "that came with the weights."

@@ -32,6 +32,7 @@ WIDTHS = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
 POSITIONS = ("max_position_embeddings", "n_positions")
 NO_TEXTS = ("image_size", "patch_size", "conv_kernel", "num_mel_bins", "sampling_rate")  # of pictures, or of sounds
 MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gigabytes
+SPARE = 10  # times the pieces: embeddings that a model may have
 FEW = 8  # positions that stand for no place
 TRACED = 4  # pieces of the rows by which a graph is written
 VERSION = 2  # of what is kept
@@ -60,7 +61,7 @@ class EncoderFolder:
         if model is None:
             return None
         reader, rows = read_pieces(folder), positive(facts, "vocab_size")
-        if reader.count > rows:
+        if not reader.count <= rows <= SPARE * reader.count:
             raise FolderError(
                 f"has a tokenizer of {reader.count:,} pieces and embeddings of {rows:,}; take the tokenizer that came "
                 "with the weights."
