@@ -99,8 +99,8 @@ class Settings:
         None, "tokens of a text corpus: character, byte or pair (default: inferred from the text)"
     )
     weights: str | None = _setting(
-        None, "folder with the weights of a pretrained body, or none to race without any (default: $LEADLINE_WEIGHTS, "
-        "else what is installed)",
+        None, "folder with the weights of a pretrained body, or the name of a model in the local Hugging Face cache, "
+        "or none to race without any (default: $LEADLINE_WEIGHTS, else what is installed)",
     )  # fmt: skip
     init: str | None = _setting(
         None, "folder of an earlier run, on other data: networks begin from the bodies that it trained"

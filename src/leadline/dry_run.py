@@ -192,8 +192,8 @@ def _without(settings: Settings) -> Iterator[Settings]:
             others: list[Any] = [tuple(other for other in value if other != item) for item in value]
         else:
             others = [defaults[name]] if value != defaults[name] else []
-        if name == "weights" and value is None and VARIABLE in os.environ:
-            others = [NO_BODY]  # the variable may be to blame
+        if name == "weights" and value != NO_BODY and (value or VARIABLE in os.environ):
+            others = [NO_BODY]  # what is installed does not stand in for a folder that is refused
         for other in others:
             changed: dict[str, Any] = {name: other}
             yield dataclasses.replace(settings, **changed)

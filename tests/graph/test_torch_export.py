@@ -101,3 +101,38 @@ def test_a_log_level_of_the_user_stays() -> None:
         assert logger.level == logging.DEBUG
     finally:
         logger.setLevel(before)
+
+
+class Resized(nn.Module):
+    """A picture at another size, as networks resize the positions that they were trained with."""
+
+    def __init__(self, mode: str, sides: tuple[int, int]) -> None:
+        super().__init__()
+        self.mode, self.sides = mode, sides
+
+    def forward(self, *given: Tensor) -> Tensor:
+        (x,) = given
+        made = nn.functional.interpolate(x, self.sides, mode=self.mode, antialias=True, align_corners=False)
+        return made.flatten(1)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("sides", [(5, 3), (20, 31)])
+def test_a_smooth_resize_is_traced(mode: str, sides: tuple[int, int], asked: list[str]) -> None:
+    net, x = Resized(mode, sides), _rows(2, 3, 11, 9)
+    model = torch_export.export(net, {"x": x})
+    assert asked == ["traced"]
+    _as_the_module(model, net, _rows(5, 3, 11, 9))
+
+
+class Unknown(nn.Module):
+    """An operator that the tracing exporter does not have."""
+
+    def forward(self, *given: Tensor) -> Tensor:
+        (x,) = given
+        return torch.special.entr(x.abs())
+
+
+def test_what_the_tracing_exporter_does_not_know_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert torch_export._traced(Unknown(), (torch.ones(2, 3),), ["x"], ["raw"], ({0: "N"},)) is None
+    assert capfd.readouterr().out == ""

@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
 
 from leadline.core.kind import View
 from leadline.core.pretrained import Precision
@@ -114,6 +119,19 @@ def _vocabulary(change: Callable[[str], str], encoding: str = "utf-8") -> Callab
     return changed
 
 
+def test_a_tokenizer_without_a_list_of_pieces_is_read(folder: Path) -> None:
+    """As folders of later years have it."""
+    before, vocabulary = _states(folder), Vocabulary.read(folder)
+    library = Tokenizer(WordPiece(vocabulary.pieces, unk_token="[UNK]", max_input_chars_per_word=100))
+    library.normalizer, library.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    marks = [(mark, vocabulary.pieces[mark]) for mark in ("[CLS]", "[SEP]")]
+    library.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=marks)
+    library.save(str(folder / "tokenizer.json"))
+    (folder / "vocab.txt").unlink()
+    verify(str(folder))
+    np.testing.assert_array_equal(_states(folder), before)
+
+
 def _cut(folder: Path) -> None:
     held = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(held[: len(held) // 2])
@@ -144,7 +162,7 @@ DENSE = "encoder.layer.1.output.dense.weight"
         (_config(max_position_embeddings=512), "needs [512, 32] by its config.json"),
         (_config(layer_norm_eps="tiny"), "layer_norm_eps 'tiny', where a small number was expected"),
         (_config(intermediate_size=7), "has encoder.layer.0.intermediate.dense.weight of shape [64, 32], where"),
-        (_config(model_type="distilbert", n_layers=2), "holds a model of type 'distilbert', which cannot be read; for"),
+        (lambda folder: (folder / "vocab.txt").unlink(), "has no vocab.txt or tokenizer.json; a text body is a folder"),
         (lambda folder: _changed(folder, lambda weights: weights.pop(DENSE)), f"has no {DENSE} in its model"),
         (_set(DENSE, lambda weight: weight.to(torch.int32)), f"has its {DENSE} as I32, where one of"),
         (_set(DENSE, lambda weight: weight * torch.nan), f"has weights in {DENSE} that are not finite"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import runpy
 import shutil
 from pathlib import Path
@@ -23,7 +25,7 @@ from leadline.graph.digest import content_digest
 from leadline.graph.runtime import Session
 from leadline.kinds.text.bert import encoder
 from leadline.kinds.text.bert_folder import Shape
-from leadline.kinds.text.pretrained import BODIES, bert_in, fit_pieces
+from leadline.kinds.text.pretrained import BODIES, fit_pieces, text_body_in
 from leadline.kinds.text.wordpiece import Vocabulary, tokenizer
 from leadline.system.errors import LeadlineError
 
@@ -44,7 +46,7 @@ class Peer:
         self.library = Tokenizer(WordPiece(vocabulary.pieces, unk_token="[UNK]", max_input_chars_per_word=100))
         self.library.normalizer = BertNormalizer(lowercase=vocabulary.lowercase, strip_accents=vocabulary.accents)
         self.library.pre_tokenizer = BertPreTokenizer()
-        self.marks = vocabulary.number("[CLS]"), vocabulary.number("[SEP]")
+        self.marks = vocabulary.pieces["[CLS]"], vocabulary.pieces["[SEP]"]
         self.graph = Session(tokenizer("text", vocabulary, LONG))
 
     def differ(self, texts: list[str]) -> list[str]:
@@ -88,7 +90,8 @@ def test_case_and_accents_are_kept_where_the_model_keeps_them(
     tiny_bert: Path, lowercase: bool, accents: bool | None
 ) -> None:
     pieces = {**Vocabulary.read(tiny_bert).pieces, "A": 500, "##\u00e9": 501, "\u00e9": 502}
-    peer = Peer(Vocabulary(pieces=pieces, lowercase=lowercase, accents=accents))
+    marks = Vocabulary.read(tiny_bert).marks
+    peer = Peer(Vocabulary(pieces=pieces, lowercase=lowercase, accents=accents, marks=marks))
     assert peer.differ([*ODD, "Aa \u00c9\u00e9 A\u00e9"]) == []
 
 
@@ -149,7 +152,7 @@ def test_the_graph_gives_the_states_that_pytorch_gives(tiny_bert: Path) -> None:
 
 def test_the_installed_body_gives_the_states_that_pytorch_gives(minilm: Peer) -> None:
     folder = BODIES[0].find()
-    assert folder is not None and bert_in(folder).layers == BODIES[0].layers  # type: ignore[union-attr]
+    assert folder is not None and text_body_in(folder).layers == BODIES[0].layers  # type: ignore[union-attr]
     rows = minilm.graph.only({"text": np.array(["A fine film.", "no"], object)}).astype(np.uint16)
     exact = Session(encoder("x", LONG, folder, Precision.FLOAT32)).only({"x": rows})
     np.testing.assert_allclose(exact, _peer(folder)(rows[:, :16]), atol=2e-4)
@@ -177,30 +180,19 @@ def test_the_view_is_as_wide_as_texts_need(tiny_bert: Path) -> None:
     assert fit_pieces(short, "text", tiny_bert).shape == (16,) and fit_pieces(long, "text", tiny_bert).shape == (64,)
 
 
-@pytest.mark.parametrize(
-    ("lacks", "facts", "says"),
-    [
-        ("vocab.txt", {}, "has no vocab.txt; a text body is a folder with"),
-        (
-            "",
-            {"model_type": "roberta"},
-            "holds a model of type 'roberta', which cannot be read; for texts a model of type 'bert' can",
-        ),
-        ("", {"hidden_act": "relu"}, "holds a model with hidden_act 'relu', where 'gelu' was expected"),
-    ],
-)
-def test_a_folder_of_another_model_is_refused_in_a_sentence(
-    tiny_bert: Path, tmp_path: Path, lacks: str, facts: dict[str, str], says: str
+@pytest.mark.parametrize("facts", [{"model_type": "roberta"}, {"hidden_act": "relu"}])
+def test_without_the_package_another_model_is_one_sentence(
+    facts: dict[str, str], tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import json
-
-    for path in tiny_bert.iterdir():
-        if path.name != lacks:
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, **facts}))
+    """A BERT of another kind is one that the package reads too."""
+    folder = Path(shutil.copytree(tiny_bert, tmp_path / "bert"))
+    config = {**json.loads((folder / "config.json").read_text()), **facts}
+    (folder / "config.json").write_text(json.dumps(config))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "transformers" else find(name))
+    says = f"a model of type '{config['model_type']}', which the package .* reads; install it: pip install transformers"
     with pytest.raises(LeadlineError, match=says):
-        bert_in(tmp_path)
+        text_body_in(folder)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ from leadline.race.entry import eligible_contenders
 from leadline.system.errors import LeadlineError
 
 MEAN, DEVIATION = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+
+
+@pytest.fixture(autouse=True)
+def without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read here is read without the package."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *more: None if name == "timm" else find(name, *more))
 
 
 def _written(folder: Path, architecture: str, weights: dict[str, Tensor], side: int = 64, **facts: Any) -> Path:
@@ -198,14 +206,14 @@ def test_what_is_not_read_is_refused_in_a_sentence(tmp_path: Path, prepare: Any,
     lacking = _vit(tmp_path / "lacking")
     (lacking / "model.safetensors").unlink()
     for folder, said in (
-        (other, "holds swin_tiny_patch4_window7_224, which is not read; these are: timm's resnet18"),
-        (gated, "holds vit_tiny_patch16_64 with blocks.0.ls1.gamma, which is not read"),
+        (other, "holds swin_tiny_patch4_window7_224, which the package timm reads: pip install timm; without it these"),
+        (gated, "holds vit_tiny_patch16_64 with blocks.0.ls1.gamma, which the package timm reads"),
         (damaged, "is damaged"), (lacking, "has no model.safetensors"),
     ):  # fmt: skip
         with pytest.raises(LeadlineError, match=said):
             prepare(bars(40, 24), task="binary", weights=str(folder))
     texts = pl.DataFrame({"text": ["a b", "c d"] * 20, "y": ["p", "q"] * 20})
-    with pytest.raises(LeadlineError, match="which is not read"):
+    with pytest.raises(LeadlineError, match="which the package timm reads"):
         prepare(texts, target="y", weights=str(other))
 
 
@@ -227,15 +235,15 @@ def test_the_heads_of_a_published_size_are_known(size: str, tmp_path: Path) -> N
     assert found is not None and found.heads == heads[size]
     with pytest.raises(LeadlineError, match=f"of width 320, where {SIZES[size][0]} was expected"):
         TimmFolder.read(_sized(tmp_path, f"deit_{size}_patch16_64", 320))
-    with pytest.raises(LeadlineError, match="which is not read"):
-        TimmFolder.read(_sized(tmp_path, "vit_little_patch16_64", 320))
+    with pytest.raises(LeadlineError, match="which the package timm reads"):
+        timm_in(_sized(tmp_path, "vit_little_patch16_64", 320))
 
 
 def _sized(folder: Path, architecture: str, width: int) -> Path:
     """A folder with a transformer of one block, whose weights are a hole in the file."""
     _written(folder, architecture, {"x": torch.zeros(1)})
     shapes: dict[str, tuple[int, ...]] = {"cls_token": (1, 1, width), "blocks.0.mlp.fc1.weight": (4 * width, width)}
-    stored = {name: Stored(dtype="F32", shape=shape, start=0) for name, shape in shapes.items()}
+    stored = {name: Stored(file=folder, dtype="F32", shape=shape, start=0) for name, shape in shapes.items()}
     header: dict[str, Any] = {}
     end = 0
     for name, shape in expected_of(stored, 16, 64).items():
@@ -316,7 +324,7 @@ def _large(weights: dict[str, Tensor]) -> None:
         (lambda folder: _cfg(folder, std=[0.1, 0, 0.1]), "where numbers above 0 were expected"),
         (_listed, "has a config.json with a list as pretrained_cfg, where an object was expected"),
         (_without("blocks.2.attn.qkv.weight"), "has no blocks.2.attn.qkv.weight in its model.safetensors"),
-        (_without("cls_token"), "without a class token, which is not read"),
+        (_without("cls_token"), "without a class token, which the package timm reads"),
         (lambda folder: _changed(folder, _grey), "has patch_embed.proj.weight of shape [128, 1, 16, 16]"),
         (lambda folder: _changed(folder, _nan), "has weights in blocks.3.attn.proj.weight that are not finite"),
         (lambda folder: _changed(folder, _large), "cannot be used: what its body says of made-up rows is not finite"),
@@ -340,7 +348,7 @@ def test_a_resnet_under_the_name_of_another_is_one_sentence(tmp_path: Path) -> N
     for name, says in (
         ("resnet50", r"has layer1.0.conv1.weight of shape \[8, 16, 3, 3\], where resnet50 needs \[8, 16, 1, 1\]"),
         ("resnet34", "has no layer1.2.conv1.weight in its model.safetensors, which resnet34 needs"),
-        ("vit_tiny_patch16_64", "without a class token, which is not read"),
+        ("vit_tiny_patch16_64", "without a class token, which the package timm reads"),
     ):
         (folder / "config.json").write_text(json.dumps({**facts, "architecture": name}))
         with pytest.raises(LeadlineError, match=says):

@@ -104,7 +104,7 @@ def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], sha
     file = io.BytesIO()
     try:
         exporter: Any = torch.onnx  # whose types know the other exporter alone
-        with _RMS_NORM:
+        with _SYMBOLS, _NO_LOG:
             exporter.export(
                 net, inputs, file, dynamo=False, opset_version=OPSETS[""], input_names=names, output_names=outputs,
                 dynamic_axes=axes,
@@ -124,15 +124,57 @@ def _rms_norm(g: Any, x: Any, *_: Any) -> Any:
     return g.op("Div", x, g.op("Sqrt", g.op("Add", mean, least)))
 
 
-def _register_rms_norm() -> Callable[[], object]:
+def _bilinear(g: Any, x: Any, sizes: Any, align_corners: Any, *scales: Any) -> Any:
+    """A picture resized as Pillow does it: by a kernel that is as wide as what becomes one pixel."""
+    return g.op("Resize", *_to(g, x, sizes), mode_s="linear", **SMOOTH)
+
+
+def _bicubic(g: Any, x: Any, sizes: Any, align_corners: Any, *scales: Any) -> Any:
+    return g.op("Resize", *_to(g, x, sizes), mode_s="cubic", cubic_coeff_a_f=-0.5, **SMOOTH)
+
+
+SMOOTH: dict[str, Any] = {
+    "antialias_i": 1, "exclude_outside_i": 1, "coordinate_transformation_mode_s": "half_pixel"
+}  # fmt: skip
+
+
+def _to(g: Any, x: Any, sizes: Any) -> tuple[Any, ...]:
+    """Inputs of a Resize to a height and a width."""
+    import torch
+
+    rows = g.op("Slice", g.op("Shape", x), *(g.op("Constant", value_t=torch.tensor([end])) for end in (0, 2)))
+    none = g.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
+    return x, none, none, g.op("Concat", rows, g.op("Cast", sizes, to_i=7), axis_i=0)
+
+
+# Operators that the tracing exporter does not have.
+SYMBOLS = {
+    "aten::rms_norm": _rms_norm,
+    "aten::_upsample_bilinear2d_aa": _bilinear,
+    "aten::_upsample_bicubic2d_aa": _bicubic,
+}
+
+
+def _register() -> Callable[[], object]:
     import torch
 
     exporter: Any = torch.onnx
-    exporter.register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSETS[""])
-    return lambda: exporter.unregister_custom_op_symbolic("aten::rms_norm", OPSETS[""])
+    for name, symbol in SYMBOLS.items():
+        exporter.register_custom_op_symbolic(name, symbol, OPSETS[""])
+    return lambda: [exporter.unregister_custom_op_symbolic(name, OPSETS[""]) for name in SYMBOLS]
 
 
-_RMS_NORM = SharedChange(_register_rms_norm)  # the tracing exporter has no such operator; its list is the process's
+def _silence() -> Callable[[], object]:
+    """Where it does not know an operator it would print the whole network."""
+    import torch
+
+    switch: Any = torch._C
+    before = switch._jit_is_onnx_log_enabled()
+    switch._jit_set_onnx_log_enabled(False)
+    return lambda: switch._jit_set_onnx_log_enabled(before)
+
+
+_SYMBOLS, _NO_LOG = SharedChange(_register), SharedChange(_silence)  # the exporter's lists are the process's
 
 
 def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str]) -> bool:

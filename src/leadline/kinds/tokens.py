@@ -20,6 +20,7 @@ import polars as pl
 
 from leadline.core.kind import Decoded, Fit, Kind, Limits, Tensor
 from leadline.core.textbook import DEEP, EITHER, OPEN, USUALLY, Finding, Textbook
+from leadline.kinds.byte_letters import byte_letters
 from leadline.kinds.text.kind import readable
 
 COLUMN = "text"  # what the one column of a text corpus is called
@@ -113,14 +114,5 @@ def decoded(vocabulary: list[str], unit: str) -> list[bytes]:
     """The bytes of every token; a character of several bytes may be spread over tokens."""
     if unit == "character":
         return [token.encode() for token in vocabulary]
-    values = {letter: value for value, letter in enumerate(_alphabet())}
+    values = {letter: value for value, letter in enumerate(byte_letters())}
     return [bytes(values[letter] for letter in token) for token in vocabulary]
-
-
-def _alphabet() -> list[str]:
-    """The letter that stands for each byte in byte-level BPE (Radford et al. 2019): itself if it can be seen."""
-    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    letters = {byte: chr(byte) for byte in seen}
-    for byte in range(256):
-        letters.setdefault(byte, chr(256 + len(letters) - len(seen)))
-    return [letters[byte] for byte in range(256)]

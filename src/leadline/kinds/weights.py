@@ -1,4 +1,4 @@
-"""Where the weights of pretrained bodies are on this machine: a folder of the user's, or an installed package.
+"""Where the weights of pretrained bodies are on this machine: in a folder or a local cache, or an installed package.
 
 Nothing is ever downloaded. What was found is a fact of the block, so that all processes of a run use the same weights.
 A folder of the user's takes the place of the body of its own kind; columns of other kinds keep the installed one. What
@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,8 @@ from leadline.core.kind import Kind
 from leadline.core.pretrained import PretrainedBody
 from leadline.core.tensors import Block
 from leadline.kinds import KINDS
-from leadline.kinds.body_folder import CONFIG, FolderError, configuration
+from leadline.kinds.body_folder import CONFIG, FolderError, configuration, digest
+from leadline.kinds.hub_cache import hub_folder, is_name, snapshot
 from leadline.system.errors import LeadlineError
 
 __all__ = [
@@ -52,7 +51,7 @@ class FoundBody:
 
     @property
     def facts(self) -> JsonObject:
-        return {"body": self.body.name, "weights": str(self.folder), "digest": _digest(self.folder)}
+        return {"body": self.body.name, "weights": str(self.folder), "digest": digest(self.folder)}
 
 
 def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
@@ -121,20 +120,34 @@ def _named(weights: str | None) -> tuple[str, str] | None:
 
 def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
     """{kind: its body} of a folder of the user's. Raises LeadlineError where there is none."""
-    folder = Path(weights).expanduser().resolve()
-    if not folder.is_dir():
-        raise LeadlineError(f"{said} is no folder; give one with the weights of a pretrained body.")
+    folder = _folder(weights, said)
     bodies = {name: _read(kind, folder, said) for name, kind in KINDS.items()}
     found = {name: FoundBody(body=body, folder=folder) for name, body in bodies.items() if body is not None}
     if not found:
         model = configuration(folder / CONFIG).get("model_type")
         but = "" if model is None else f", but a model of type {model!r}"
         raise LeadlineError(
-            f"{said} holds no body that can be used{but}; a body "
-            "is a folder with config.json and model.safetensors: for texts of a BERT model, with its vocab.txt; for "
-            "pictures of a ResNet or a vision transformer, as timm writes them."
+            f"{said} holds no body that can be used{but}; a body is a folder with config.json and model.safetensors: "
+            "of an encoder of texts, with its tokenizer; of a network of pictures, as transformers or timm writes it; "
+            "or of a network of sounds that reads waves, as transformers writes it."
         )
     return found
+
+
+def _folder(weights: str, said: str) -> Path:
+    """A folder of that name, else the model of that name in the cache of the hub's tools. Raises LeadlineError where
+    there is neither."""
+    folder = Path(weights).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if not is_name(weights):
+        raise LeadlineError(f"{said} is no folder; give one with the weights of a pretrained body.")
+    if (found := snapshot(weights)) is None:
+        raise LeadlineError(
+            f"{said} is no folder, and no model of that name is in the local cache of Hugging Face models "
+            f"({hub_folder()}); give a folder with the weights of a pretrained body, or download the model first."
+        )
+    return found.resolve()
 
 
 def _read(kind: Kind, folder: Path, said: str) -> PretrainedBody | None:
@@ -156,18 +169,3 @@ def _tried(trial: Callable[[], np.ndarray], said: str) -> None:
         raise LeadlineError(f"{said} cannot be used: {type(error).__name__}: {why}.") from error
     if not np.isfinite(states).all():
         raise LeadlineError(f"{said} cannot be used: what its body says of made-up rows is not finite.")
-
-
-def _digest(path: Path) -> str:
-    """Of all bytes of a file, or of the files of a folder."""
-    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    return _of(tuple((file, (facts := file.stat()).st_size, facts.st_mtime_ns) for file in files))
-
-
-@cache
-def _of(files: tuple[tuple[Path, int, int], ...]) -> str:
-    found = blake2b(digest_size=16)
-    for file, size, _ in files:
-        found.update(f"{file.name} {size}\n".encode())
-        found.update(file.read_bytes())
-    return found.hexdigest()

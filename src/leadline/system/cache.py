@@ -22,8 +22,8 @@ from pathlib import Path
 from leadline.system.errors import LeadlineError, SourceError
 from leadline.system.lock import take
 
-STATES = "states"  # of pretrained bodies
-FOLDERS = {"stores": "encoded", "tables": "table", "unpacked": "unpacked", STATES: STATES}
+STATES, BODIES = "states", "bodies"  # what pretrained bodies give, and their graphs
+FOLDERS = {"stores": "encoded", "tables": "table", "unpacked": "unpacked", STATES: STATES, BODIES: "body"}
 UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -32,7 +32,7 @@ class CacheEntry:
     """One entry of the cache: its type, its source if known, its size, and when it was last used."""
 
     path: Path
-    what: str  # encoded, table, unpacked or states
+    what: str  # encoded, table, unpacked, states or body
     source: str | None
     bytes: int
     used: float  # seconds since 1970

@@ -39,11 +39,13 @@ from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames, spectrogram
 from leadline.kinds.audio.parts import bands, time_windows
 from leadline.kinds.audio.pretrained import BODIES
 from leadline.kinds.audio.similarity import pairs
+from leadline.kinds.audio.transformers_body import transformers_in
 
 if TYPE_CHECKING:
     import torch
 
     from leadline.core.contender import Data
+    from leadline.core.pretrained import PretrainedBody
     from leadline.core.tensors import Block
 
 CEPSTRA = 20
@@ -119,6 +121,9 @@ class Audio(Kind):
             Finding(0, EITHER, OPEN, "with so few sounds a class, statistics of cepstra hold their own", "Piczak 2015"),
         ),
     )  # fmt: skip
+
+    def body_in(self, folder: Path) -> PretrainedBody | None:
+        return transformers_in(folder)
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         cells = cells.drop_nulls()

@@ -38,6 +38,7 @@ from leadline.kinds.image import files, graphs
 from leadline.kinds.image.pretrained import BODIES, size_of
 from leadline.kinds.image.similarity import pairs
 from leadline.kinds.image.timm_folder import timm_in
+from leadline.kinds.image.transformers_body import transformers_in
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -131,7 +132,7 @@ class Image(Kind):
     )  # fmt: skip
 
     def body_in(self, folder: Path) -> PretrainedBody | None:
-        return timm_in(folder)
+        return timm_in(folder) or transformers_in(folder)
 
     def sniff(self, cells: pl.Series, root: Path | None) -> dict[str, Any] | None:
         cells = cells.drop_nulls()

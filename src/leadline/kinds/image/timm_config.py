@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,14 @@ from leadline.kinds.body_folder import (
     Stored,
     agrees,
     configuration,
+    has_weights,
     header,
     is_number,
+    licence,
     positive,
     values,
 )
+from leadline.kinds.image.pixels import Pixels
 
 BASIC, BOTTLENECK = 1, 4  # what a block of a ResNet gives, as a multiple of its width
 RESNETS = {
@@ -44,9 +47,13 @@ TRANSFORMER = re.compile(r"(?:vit|deit)_(?P<size>[a-z]+)_patch(?P<patch>[1-9]\d*
 READ = f"timm's {', '.join(RESNETS)}, vit_* and deit_* ({', '.join(SIZES)}) with square patches"
 HEADS = ("head.", "fc_norm.", "fc.")  # what follows the states
 COUNTED = "num_batches_tracked"  # of a batch normalisation, whose sums are over
-SHAPE, MEAN, DEVIATION = (3, 224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # where the folder says nothing
+SHAPE = (3, 224, 224)  # where the folder says nothing
 
 Shapes = dict[str, tuple[int, ...]]
+
+
+class OtherNetworkError(FolderError):
+    """What a folder of timm's holds, where none of the graphs here is of it: the beginning of a sentence's end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +62,7 @@ class TimmFolder:
 
     path: Path
     architecture: str
-    side: int  # pixels, as it was trained
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    pixels: Pixels
     licence: str
     heads: int  # of attention; 0: it is a ResNet
     expected: Mapping[str, tuple[int, ...]]  # shapes of the weights that its graph needs
@@ -65,35 +70,37 @@ class TimmFolder:
 
     @classmethod
     def read(cls, path: Path) -> TimmFolder | None:
-        """None where the configuration is no timm model's; raises FolderError where it cannot be read."""
+        """None where the configuration is no timm model's.
+
+        Raises FolderError where it cannot be read, OtherNetworkError where its network has no graph here.
+        """
         facts = configuration(path / CONFIG)
         architecture = facts.get("architecture")
         if not isinstance(architecture, str):
             return None
-        cfg, args = _object(facts, "pretrained_cfg"), _object(facts, "model_args")
-        if not (path / WEIGHTS).is_file():
+        cfg, args = object_in(facts, "pretrained_cfg"), object_in(facts, "model_args")
+        if not has_weights(path):
             raise FolderError(f"has no {WEIGHTS}; a picture body is a folder with {CONFIG} and {WEIGHTS}.")
-        deviation, sides = _three(cfg, "std", DEVIATION), _sides(cfg)
-        if min(deviation) <= 0:
-            raise FolderError(f"has a {CONFIG} with std {list(deviation)}, where numbers above 0 were expected.")
-        stored = {name: each for name, each in header(path / WEIGHTS).items() if not name.endswith(COUNTED)}
-        network, side, heads = architecture.partition(".")[0], sides[0], 0
+        pixels = pixels_of(cfg)
+        stored = {name: each for name, each in header(path).items() if not name.endswith(COUNTED)}
+        network, heads = architecture.partition(".")[0], 0
         if network in RESNETS:
             expected = _resnet(stored, *RESNETS[network])
         elif (match := TRANSFORMER.match(network)) is not None:
             if "cls_token" not in stored:
-                raise FolderError(f"holds {architecture} without a class token, which is not read; these are: {READ}.")
-            side = positive(args, "img_size") if "img_size" in args else _square(sides)
+                raise OtherNetworkError(f"holds {architecture} without a class token")
+            side = positive(args, "img_size") if "img_size" in args else _square(pixels.sides)
+            pixels = replace(pixels, sides=(side, side))
             heads = _heads(match["size"], _size(stored, "cls_token", -1), args, architecture)
             expected = _transformer(stored, int(match["patch"]), side)
         else:
-            raise FolderError(f"holds {architecture}, which is not read; these are: {READ}.")
+            raise OtherNetworkError(f"holds {architecture}")
         if more := [name for name in stored if name not in expected and not name.startswith(HEADS)]:
-            raise FolderError(f"holds {architecture} with {more[0]}, which is not read; these are: {READ}.")
+            raise OtherNetworkError(f"holds {architecture} with {more[0]}")
         agrees(stored, expected, architecture)
         return cls(
-            path=path, architecture=architecture, side=side, mean=_three(cfg, "mean", MEAN), deviation=deviation,
-            licence=str(cfg.get("license") or "unknown"), heads=heads, expected=expected, stored=stored,
+            path=path, architecture=architecture, pixels=pixels, licence=licence_of(cfg, path), heads=heads,
+            expected=expected, stored=stored,
         )  # fmt: skip
 
     @property
@@ -102,7 +109,7 @@ class TimmFolder:
 
     def weights(self) -> dict[str, np.ndarray]:
         """float32, those that the graph needs."""
-        return values(self.path / WEIGHTS, {name: self.stored[name] for name in self.expected})
+        return values({name: self.stored[name] for name in self.expected})
 
 
 def blocks_of(shapes: Mapping[str, Any]) -> int:
@@ -111,7 +118,24 @@ def blocks_of(shapes: Mapping[str, Any]) -> int:
     return min(len(shapes), 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1))
 
 
-def _object(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def pixels_of(cfg: Mapping[str, Any]) -> Pixels:
+    """How a network wants pictures, by its pretrained_cfg."""
+    deviation = _three(cfg, "std", Pixels.deviation)
+    if min(deviation) <= 0:
+        raise FolderError(f"has a {CONFIG} with std {list(deviation)}, where numbers above 0 were expected.")
+    return Pixels(
+        sides=_sides(cfg), mean=_three(cfg, "mean", Pixels.mean), deviation=deviation,
+        cubic=cfg.get("interpolation") == "bicubic",
+    )  # fmt: skip
+
+
+def licence_of(cfg: Mapping[str, Any], path: Path) -> str:
+    """As the configuration says it, else the card of the model."""
+    said = cfg.get("license")
+    return said if isinstance(said, str) and said else licence(path)
+
+
+def object_in(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An object of the configuration, {} where there is none."""
     found = facts.get(name)
     if found is not None and not isinstance(found, dict):
@@ -157,7 +181,7 @@ def _heads(size: str, width: int, args: Mapping[str, Any], architecture: str) ->
             raise FolderError(f"has a {CONFIG} with num_heads {heads}, which do not divide its width {width}.")
         return heads
     if size not in SIZES:
-        raise FolderError(f"holds {architecture}, which is not read; these are: {READ}.")
+        raise OtherNetworkError(f"holds {architecture}")
     published, heads = SIZES[size]
     if width != published:
         raise FolderError(

@@ -3,7 +3,8 @@
 Enters: stored pictures uint8 [N, height, width, channels]. Leaves: means over the places of several stages: of a ResNet
 (He et al. 2016, 'Deep Residual Learning') each of its four; of a vision transformer (Dosovitskiy et al. 2021, 'An Image
 is Worth 16x16 Words'; Touvron et al. 2021, 'Training data-efficient image transformers') every quarter of its blocks,
-and the class token at the end. The networks are written as graphs from the names of their weights: timm is not needed.
+and the class token at the end. These are written as graphs from the names of their weights: timm is not needed. Other
+networks of timm's are read where the package is installed (`timm_module.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.pretrained import Layer, Precision, PretrainedBody
-from leadline.kinds.body_folder import WEIGHTS, finite
+from leadline.kinds.body_folder import finite, weight_bytes
+from leadline.kinds.depths import quarters
+from leadline.kinds.hub_cache import title
 from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
-from leadline.kinds.image.timm_config import TimmFolder, blocks_of
+from leadline.kinds.image.timm_config import OtherNetworkError, TimmFolder, blocks_of
+from leadline.kinds.image.timm_module import module_in
 
 if TYPE_CHECKING:
     import onnx
@@ -36,15 +40,18 @@ def timm_in(path: Path) -> PretrainedBody | None:
 
     Raises FolderError where it is, of a network that is not read, or not of these weights.
     """
-    folder = TimmFolder.read(path)
+    try:
+        folder = TimmFolder.read(path)
+    except OtherNetworkError as other:
+        return module_in(path, str(other))
     if folder is None:
         return None
     precisions = (Precision.FLOAT32,) if folder.transformer else (Precision.INT8, Precision.FLOAT32)
     return PretrainedBody(
-        name=f"{folder.architecture} {path.name}", package="", licence=folder.licence,
+        name=f"{folder.architecture} {title(path)}", package="", licence=folder.licence,
         source=f"not stated; weights of the folder {path}",
         paper="Dosovitskiy et al. 2021" if folder.transformer else "He et al. 2016",
-        bytes=(path / WEIGHTS).stat().st_size, layers=_layers(folder), precisions=precisions, view=None,
+        bytes=weight_bytes(folder.stored), layers=_layers(folder), precisions=precisions, view=None,
         find=lambda: path, graph=partial(_graph, folder), mirrored=mirrored, trial=partial(_trial, folder),
     )  # fmt: skip
 
@@ -54,7 +61,7 @@ def _layers(folder: TimmFolder) -> tuple[Layer, ...]:
     if folder.transformer:
         width, blocks = folder.expected["cls_token"][-1], blocks_of(folder.expected)
         return (
-            *(Layer(name=f"block {number + 1}", width=width) for number in _quarters(blocks)),
+            *(Layer(name=f"block {number}", width=width) for number in quarters(blocks)),
             Layer(name="class token", width=width),
         )
     widths = [_last(folder.expected, stage) for stage in range(1, STAGES + 1)]
@@ -76,10 +83,6 @@ def _trial(folder: TimmFolder) -> np.ndarray:
     return Session(_graph(folder, folder.path, block, Precision.FLOAT32, None)).only({"x": pictures})
 
 
-def _quarters(blocks: int) -> list[int]:
-    return sorted({round(blocks * part / STAGES) - 1 for part in range(1, STAGES + 1)} - {-1})
-
-
 def _last(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
     """Channels at the end of a stage."""
     deep = "conv3" if f"layer{stage}.0.conv3.weight" in shapes else "conv2"
@@ -92,32 +95,17 @@ def _graph(folder: TimmFolder, path: Path, block: Block, precision: Precision, c
     g, shape, weights = Graph("timm"), size_of(block), folder.weights()
     pictures = g.input(block.name, np.uint8, ["N", *shape])
     if folder.transformer:
-        x = _pixels(g, pictures, shape, (folder.side, folder.side), folder)
+        x = folder.pixels.of(g, pictures, shape, folder.pixels.sides)
         states = _Transformer(g, weights, folder.heads).states(x)
     else:
         longer = max(shape[:2])
-        factor = min(folder.side, max(SIDE, longer)) / longer
+        factor = min(folder.pixels.sides[0], max(SIDE, longer)) / longer
         sides = max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
-        states = _ResNet(g, weights).states(_pixels(g, pictures, shape, sides, folder))
+        states = _ResNet(g, weights).states(folder.pixels.of(g, pictures, shape, sides))
     joined = g.op("Concat", *states, axis=1)
     g.output("states", joined, np.float32, ["N", sum(layer.width for layer in _layers(folder))])
     model = g.model()
     return model if precision is Precision.FLOAT32 else in_int8(model, block.name, np.asarray(calibration))
-
-
-def _pixels(g: Graph, pictures: str, shape: tuple[int, int, int], sides: tuple[int, int], folder: TimmFolder) -> str:
-    """float32 [N, 3, ...] at this size, as the weights expect them."""
-    x = g.op("Transpose", g.op("Cast", pictures, to=1), perm=[0, 3, 1, 2])
-    if sides != shape[:2]:
-        sizes = g.op("Concat", g.op("Shape", x, start=0, end=2), g.const(np.array(sides, np.int64)), axis=0)
-        x = g.op(
-            "Resize", x, "", "", sizes, mode="linear", antialias=int(sides < shape[:2]),
-            coordinate_transformation_mode="half_pixel",
-        )  # fmt: skip
-    if shape[2] == 1:
-        x = g.op("Concat", x, x, x, axis=1)
-    mean, deviation = (np.array(part, np.float32).reshape(3, 1, 1) for part in (folder.mean, folder.deviation))
-    return str(g.op("Mul", g.op("Sub", x, g.const(255 * mean)), g.const(1 / (255 * deviation))))
 
 
 class _ResNet:
@@ -181,7 +169,7 @@ class _Transformer:
         blocks, means = blocks_of(weights), []
         for number in range(blocks):
             x = self._block(x, f"blocks.{number}")
-            if number in _quarters(blocks):
+            if number + 1 in quarters(blocks):
                 means.append(g.op("ReduceMean", x, g.const(np.array([1], np.int64)), keepdims=0))
         last = g.op("Gather", self._norm(x, "norm"), g.const(np.int64(0)), axis=1)
         return [*means, last]

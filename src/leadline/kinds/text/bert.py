@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from leadline.core.pretrained import Precision
-from leadline.kinds.body_folder import CONFIG, WEIGHTS, values
+from leadline.graph.int8_weights import quantised
+from leadline.kinds.body_folder import CONFIG, has_weights, values
 from leadline.kinds.text.bert_folder import (
     ATTENDED,
     EMBEDDINGS,
@@ -28,10 +29,10 @@ from leadline.kinds.text.bert_folder import (
     Shape,
     stored_in,
 )
+from leadline.kinds.text.by_row import by_row, piece_type, row_input
 
 ONNX = "model.onnx"
 MATRICES = (*QKV, ATTENDED, INNER, OUTER)  # of a layer, in the order in which they are multiplied
-LIMIT = 127  # of a symmetric int8
 
 
 MINILM = Shape(
@@ -46,17 +47,9 @@ def encoder(name: str, length: int, folder: Path, precision: Precision) -> Any:
 
 def graph_of(name: str, length: int, shape: Shape, weights: Mapping[str, np.ndarray], precision: Precision) -> Any:
     """The same from weights, by the names that BERT has for them."""
-    from leadline.graph.builder import Graph
-
-    dtype = piece_type(shape.pieces)
     row = _Row(shape, weights, precision).graph(length)
-    g = Graph("bert")
-    ids = g.op("Cast", g.input(name, dtype, ["N", length]), to=7)
-    held = g.op("Cast", g.op("Greater", ids, g.const(np.int64(0))), to=7)
-    lengths = g.op("ReduceSum", held, g.const(np.array([1], np.int64)), keepdims=1)
-    states = g.op("Scan", ids, lengths, body=row, num_scan_inputs=2)
-    g.output("states", states, np.float32, ["N", sum(layer.width for layer in shape.pooled)])
-    return g.model()
+    width = sum(layer.width for layer in shape.pooled)
+    return by_row(row, name, piece_type(shape.pieces), length, width)
 
 
 def shape_of(folder: Path) -> Shape:
@@ -69,9 +62,9 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 
     Number 0 is no piece (`Vocabulary.first`): where the folder has one there, a row is put before its embeddings.
     """
-    if (folder / WEIGHTS).exists():
+    if has_weights(folder):
         shape, stored = shape_of(folder), stored_in(folder)
-        weights = values(folder / WEIGHTS, {name: stored[name] for name in shape.expected()})
+        weights = values({name: stored[name] for name in shape.expected()})
         table = weights[EMBEDDINGS]
         weights[EMBEDDINGS] = np.concatenate([np.zeros((shape.pieces - len(table), shape.width), np.float32), table])
         return weights
@@ -92,11 +85,6 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
     return weights
 
 
-def piece_type(pieces: int) -> Any:
-    """The smallest type that holds the numbers of so many pieces."""
-    return np.uint16 if pieces <= np.iinfo(np.uint16).max else np.int32
-
-
 class _Row:
     """The graph of one row. T: its pieces."""
 
@@ -109,8 +97,7 @@ class _Row:
     def graph(self, length: int) -> Any:
         """int64 [length] and its length [1] -> float32 [layers * width]."""
         g, zero = self.g, self.g.const(np.array([0], np.int64))
-        count = g.input("length", np.int64, [1])
-        ids = g.op("Slice", g.input("ids", np.int64, [length]), zero, count, zero)
+        ids, count = row_input(g, length)
         x = self._norm(g.op("Add", self._words(ids), self._places(count)), "embeddings.LayerNorm")
         pooled = [g.op("ReduceMean", x, zero, keepdims=0)]
         for number in range(self.shape.layers):
@@ -118,19 +105,14 @@ class _Row:
             pooled.append(g.op("ReduceMean", x, zero, keepdims=0))
         pooled.append(g.op("ReduceMax", x, zero, keepdims=0))
         g.output("pooled", g.op("Concat", *pooled, axis=0), np.float32, [len(pooled) * self.shape.width])
-        # The runtime takes a graph's inputs in the order of its scan.
-        graph = g.model().graph
-        ordered = sorted(graph.input, key=lambda value: value.name != "ids")
-        del graph.input[:]
-        graph.input.extend(ordered)
-        return graph
+        return g.model().graph
 
     def _words(self, ids: str) -> str:
         """float32 [T, width]."""
         g, table = self.g, self.weights[EMBEDDINGS]
         if self.precision == Precision.FLOAT32:
             return str(g.op("Gather", g.const(table), ids))
-        values, scales = _quantised(table.T)
+        values, scales = quantised(table.T)
         scale = g.op("Unsqueeze", g.op("Gather", g.const(scales), ids), g.const(np.array([1], np.int64)))
         return str(g.op("Mul", g.op("Cast", g.op("Gather", g.const(values.T.copy()), ids), to=1), scale))
 
@@ -168,7 +150,7 @@ class _Row:
         g = self.g
         if self.precision == Precision.FLOAT32:
             return str(g.op("Add", g.op("MatMul", x, g.const(weight.T.copy())), g.const(bias)))
-        values, scales = _quantised(weight.T)
+        values, scales = quantised(weight.T)
         zeros = g.const(np.zeros(len(scales), np.int8))
         return str(
             g.op("DynamicQuantizeMatMul", x, g.const(values), g.const(scales), zeros, g.const(bias),
@@ -181,9 +163,3 @@ class _Row:
             g.op("LayerNormalization", x, g.const(weights[f"{name}.weight"]), g.const(weights[f"{name}.bias"]),
                  axis=-1, epsilon=self.shape.epsilon)
         )  # fmt: skip
-
-
-def _quantised(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int8 [inputs, outputs] and a scale a column."""
-    scales = np.maximum(np.abs(matrix).max(axis=0) / LIMIT, 1e-12).astype(np.float32)
-    return np.round(matrix / scales).clip(-LIMIT, LIMIT).astype(np.int8), scales

@@ -20,11 +20,15 @@ from leadline.kinds.body_folder import (
     Stored,
     agrees,
     configuration,
+    has_weights,
     header,
     is_number,
     positive,
 )
+from leadline.kinds.text.by_row import layers_of
+from leadline.kinds.text.tokenizer_folder import PieceReader, read_pieces
 from leadline.kinds.text.wordpiece import VOCABULARY, Vocabulary
+from leadline.kinds.transformers_folder import TOKENIZER
 
 MODEL = "bert"  # the type of model that is read
 KNOWN = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
@@ -54,31 +58,27 @@ class Shape:
     def read(cls, folder: Path) -> Shape:
         """From a folder; raises FolderError where it holds another sort of model, or does not agree with itself."""
         facts = configuration(folder / CONFIG)
-        if (model := facts.get("model_type", MODEL)) != MODEL:
+        there = {
+            CONFIG: (folder / CONFIG).is_file(), WEIGHTS: has_weights(folder),
+            f"{VOCABULARY} or {TOKENIZER}": (folder / VOCABULARY).is_file() or (folder / TOKENIZER).is_file(),
+        }  # fmt: skip
+        if lacking := [name for name, found in there.items() if not found]:
             raise FolderError(
-                f"holds a model of type {model!r}, which cannot be read; for texts a model of type {MODEL!r} can."
-            )
-        lacking = [name for name in (CONFIG, WEIGHTS, VOCABULARY) if not (folder / name).is_file()]
-        if lacking:
-            raise FolderError(
-                f"has no {lacking[0]}; a text body is a folder with {CONFIG}, {WEIGHTS} and {VOCABULARY} of a BERT "
-                "model."
+                f"has no {lacking[0]}; a text body is a folder with {CONFIG}, {WEIGHTS} and {VOCABULARY} or "
+                f"{TOKENIZER}."
             )
         stored = stored_in(folder)
         shape = cls._configured(facts, stored)
         agrees(stored, shape.expected(), f"a BERT of {shape.layers} layers")
-        vocabulary = Vocabulary.read(folder)
-        _fits(vocabulary, shape.pieces)
-        return replace(shape, pieces=shape.pieces + vocabulary.first)
+        reader = pieces_of(folder)
+        _fits(reader.count, shape.pieces)
+        return replace(shape, pieces=shape.pieces + reader.first)
 
     @classmethod
     def _configured(cls, facts: Mapping[str, Any], stored: Mapping[str, Stored]) -> Shape:
         """What the configuration says, in range."""
         layers, width = positive(facts, "num_hidden_layers"), positive(facts, "hidden_size")
         heads = positive(facts, "num_attention_heads")
-        for name, value in KNOWN.items():
-            if facts.get(name, value) != value:
-                raise FolderError(f"holds a model with {name} {facts[name]!r}, where {value!r} was expected.")
         if width % heads:
             raise FolderError(f"has a {CONFIG} with {heads} attention heads, which do not divide its width {width}.")
         epsilon = facts.get("layer_norm_eps", 1e-12)
@@ -101,8 +101,7 @@ class Shape:
     @property
     def pooled(self) -> tuple[Layer, ...]:
         """What the encoder gives, from input to output."""
-        means = ("embeddings", *(f"layer {number}" for number in range(1, self.layers + 1)))
-        return tuple(Layer(name=name, width=self.width) for name in (*means, f"layer {self.layers}, maximum"))
+        return layers_of(self.layers, self.width)
 
     def expected(self) -> dict[str, tuple[int, ...]]:
         """Shapes of its tensors, by name."""
@@ -119,9 +118,22 @@ class Shape:
         return shapes | {f"{name}.{kind}": (width,) for name in norms for kind in ("weight", "bias")}
 
 
+def is_bert(facts: Mapping[str, Any]) -> bool:
+    """Whether a configuration is that of a BERT whose graph is written here."""
+    named = facts.get("model_type", MODEL if "vocab_size" in facts else None)
+    return named == MODEL and all(facts.get(name, value) == value for name, value in KNOWN.items())
+
+
+def pieces_of(folder: Path) -> PieceReader:
+    """How a BERT cuts texts: by its vocab.txt, or by the tokenizer.json that later ones have alone."""
+    if (folder / TOKENIZER).is_file() and not (folder / VOCABULARY).is_file():
+        return read_pieces(folder)
+    return Vocabulary.read(folder)
+
+
 def stored_in(folder: Path) -> dict[str, Stored]:
     """Where the tensors lie, by the names that BERT has for them now."""
-    return {_now(name): each for name, each in header(folder / WEIGHTS).items()}
+    return {_now(name): each for name, each in header(folder).items()}
 
 
 def _now(name: str) -> str:
@@ -130,11 +142,10 @@ def _now(name: str) -> str:
     return name if former is None else name.removesuffix(former) + FORMER[former]
 
 
-def _fits(vocabulary: Vocabulary, rows: int) -> None:
-    """Raise FolderError where a table of so many rows is no table of these pieces."""
-    count = vocabulary.count
+def _fits(count: int, rows: int) -> None:
+    """Raise FolderError where a table of so many rows is no table of so many pieces."""
     if count > rows or (count < rows and (rows % STEP or rows - count >= MOST_SPARE)):
         raise FolderError(
-            f"has a {VOCABULARY} of {count:,} pieces and embeddings of {rows:,}; {AGAIN}, or take the {VOCABULARY} "
-            "that came with the weights."
+            f"has a vocabulary of {count:,} pieces and embeddings of {rows:,}; {AGAIN}, or take the vocabulary that "
+            "came with the weights."
         )

@@ -41,7 +41,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds.text import entries
 from leadline.kinds.text.grams import BUCKETS as GRAM_BUCKETS
 from leadline.kinds.text.grams import fit_grams
-from leadline.kinds.text.pretrained import BODIES, bert_in, fit_pieces
+from leadline.kinds.text.pretrained import BODIES, fit_pieces, text_body_in
 from leadline.kinds.text.similarity import pairs
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Text(Kind):
         )
 
     def body_in(self, folder: Path) -> PretrainedBody | None:
-        return bert_in(folder)
+        return text_body_in(folder)
 
 
 def readable(cells: pl.Series) -> np.ndarray:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.kinds.body_folder import FolderError, configuration
+from leadline.kinds.text.piece_rows import Marks, piece_rows
 
 if TYPE_CHECKING:
     from leadline.graph.builder import Graph
@@ -52,6 +53,8 @@ class Vocabulary:
     first: int = 0  # the number of the first line: 1 where it is a piece that texts have
     lowercase: bool = True
     accents: bool | None = None  # whether they are stripped; None: as letters are made small
+    unknown: str = MARKS[0]
+    marks: Marks
 
     @classmethod
     def read(cls, folder: Path) -> Vocabulary:
@@ -74,8 +77,9 @@ class Vocabulary:
         """Rows of a table that has one for every line."""
         return max(self.pieces.values()) + 1 - self.first
 
-    def number(self, mark: str) -> int:
-        return self.pieces[mark]
+    def graph(self, column: str, length: int, dtype: Any, name: str) -> Any:
+        """The graph: string [N] -> numbers of pieces [N, length], marks among them, then 0."""
+        return tokenizer(column, self, length, dtype, name)
 
     @cached_property
     def characters(self) -> dict[str, int]:
@@ -133,7 +137,10 @@ def _vocabulary(held: bytes, lowercase: bool, accents: bool | None) -> Vocabular
             f"has a {VOCABULARY} without {', '.join(lacking)}, which a BERT reads; take the one that came with the "
             "weights."
         )
-    return Vocabulary(pieces=pieces, first=first, lowercase=lowercase, accents=accents)
+    begin, end = ((pieces[mark],) for mark in MARKS[1:])
+    return Vocabulary(
+        pieces=pieces, first=first, lowercase=lowercase, accents=accents, marks=Marks(begin=begin, end=end)
+    )
 
 
 def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
@@ -151,14 +158,19 @@ def _alone(signs: set[str]) -> set[str]:
 
 
 def tokenizer(column: str, vocabulary: Vocabulary, length: int, dtype: Any = np.int32, name: str = "pieces") -> Any:
-    """The graph: string [N] -> numbers of pieces [N, length], the marks [CLS] and [SEP] among them, then 0."""
+    """The graph: string [N] -> numbers of pieces [N, length], marks among them, then 0."""
     from leadline.graph.builder import Graph, onnx_type
 
     g = Graph(name)
     pieces = _Pieces(g, vocabulary)
     numbers = pieces.compacted(pieces.characters(g.input(column, np.str_, ["N"])))
     emitted, ids = pieces.matched(numbers)
-    g.output(name, g.op("Cast", pieces.rows(emitted, ids, length), to=onnx_type(dtype)), dtype, ["N", length])
+    g.output(
+        name,
+        g.op("Cast", piece_rows(g, emitted, ids, length, vocabulary.marks), to=onnx_type(dtype)),
+        dtype,
+        ["N", length],
+    )
     return g.model()
 
 
@@ -235,7 +247,9 @@ class _Pieces:
         visited = g.op("And", self._visited(begins, length), part)
         unknown = self._unknown(g.op("And", visited, g.op("Equal", length, self.zero)), part, begins)
         emitted = g.op("And", visited, g.op("Or", g.op("Not", unknown), begins))
-        return str(emitted), str(g.op("Where", unknown, self.whole(self.vocabulary.number("[UNK]")), piece))
+        return str(emitted), str(
+            g.op("Where", unknown, self.whole(self.vocabulary.pieces[self.vocabulary.unknown]), piece)
+        )
 
     def _longest(self, numbers: str, part: str, letter: str, begins: str) -> str:
         """int64 [N, L]: of the longest piece that begins here, its length times ROOM, and its number; 0 for none.
@@ -284,22 +298,6 @@ class _Pieces:
         stuck = g.op("ScatterElements", shape, word, g.op("Cast", stuck, to=7), axis=1, reduction="max")
         bad = g.op("Or", g.op("Greater", lengths, self.whole(LONGEST_WORD)), g.op("Greater", stuck, self.zero))
         return str(g.op("GatherElements", bad, word, axis=1))
-
-    def rows(self, emitted: str, ids: str, length: int) -> str:
-        """int64 [N, length]: a mark, the first pieces, a mark."""
-        g, vocabulary = self.g, self.vocabulary
-        most = self.whole(length - 2)
-        place = self.count(emitted)
-        count = g.op("Min", g.op("ReduceMax", place, self.axis, keepdims=1), most)
-        kept = g.op("And", emitted, g.op("LessOrEqual", place, most))
-        target = g.op("Where", kept, place, self.whole(length))
-        shape = g.op("Concat", g.op("Shape", ids, start=0, end=1), g.const(np.array([length + 1], np.int64)), axis=0)
-        made = g.op("ScatterElements", g.op("Expand", self.zero, shape), target, ids, axis=1, reduction="max")
-        places = g.const(np.arange(length, dtype=np.int64)[None])
-        made = g.op("Where", g.op("Equal", places, self.zero), self.whole(vocabulary.number("[CLS]")),
-                    self.slice(made, 0, length))  # fmt: skip
-        last = g.op("Equal", places, g.op("Add", count, self.one))
-        return str(g.op("Where", last, self.whole(vocabulary.number("[SEP]")), made))
 
 
 def _pattern(ranges: tuple[tuple[int, int], ...]) -> str:

@@ -1,0 +1,181 @@
+"""A body of sounds of any architecture of the package `transformers` that reads waves, as Wav2Vec2 and HuBERT do.
+
+Enters: a folder with config.json, weights as safetensors, and mostly preprocessor_config.json; stored sounds int16 [N,
+samples] at the rate of their block, filled up with marks. Leaves: means over time of the hidden states at four depths.
+A row is read by itself, as long as it is: some of these networks normalise over time, and say something else of a sound
+with silence behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.core.json_types import whole
+from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.kinds.audio.frames import PADDING
+from leadline.kinds.audio.resampling import resampled
+from leadline.kinds.body_folder import (
+    CONFIG,
+    FolderError,
+    configuration,
+    digest,
+    header,
+    licence,
+    positive,
+    read_by,
+    weight_bytes,
+)
+from leadline.kinds.exported import Exported
+from leadline.kinds.hub_cache import title
+from leadline.kinds.transformers_folder import PACKAGE, SOUNDS, model_type, network, quiet, reads
+
+if TYPE_CHECKING:
+    import onnx
+
+    from leadline.core.tensors import Block
+    from leadline.kinds.audio.waves import Waves
+
+PREPARED = "preprocessor_config.json"
+STRIDES, KERNELS = "conv_stride", "conv_kernel"  # of the convolutions that read the wave
+RATE = 16_000  # where the folder does not say it
+SHORTEST = 0.1  # seconds: a shorter sound counts as if silence followed
+TRIED = 0.5  # seconds of a sound by which a network is tried
+LOUDEST = 32_768
+LEAST = 1e-7  # added to the variance of a wave, as the networks were trained
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A network of sounds: what is known of it, and how it is made."""
+
+    exported: Exported
+    states: Callable[[], Waves]
+    layers: tuple[Layer, ...]
+    rate: int  # samples a second that it reads
+    shortest: int  # samples that it needs
+    scaled: bool  # waves have mean 0 and deviation 1
+
+    def graph(self, path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
+        """int16 [N, samples] -> 'states' float32 [N, width]."""
+        from leadline.graph.builder import Graph
+
+        assert precision is Precision.FLOAT32, "no other is offered"
+        g = Graph("sounds")
+        sounds = g.input(block.name, np.int16, ["N", "samples"])
+        there = g.op("Cast", g.op("Not", g.op("Equal", sounds, g.const(np.int16(PADDING)))), to=7)
+        own = g.op("ReduceSum", there, g.const(np.array([1], np.int64)), keepdims=1)
+        states = g.op("Scan", sounds, own, body=self._row(whole(block.settings, "rate")), num_scan_inputs=2)
+        g.output("states", states, np.float32, ["N", self.width])
+        return g.model()
+
+    @property
+    def width(self) -> int:
+        return sum(layer.width for layer in self.layers)
+
+    def _row(self, rate: int) -> onnx.GraphProto:
+        """A sound int16 [samples], and how many of them are its own int64 [1] -> float32 [width]."""
+        from leadline.graph.builder import Graph
+
+        g = Graph("sound")
+        sound, own = g.input("sound", np.int16, ["samples"]), g.input("own", np.int64, [1])
+        zero = g.const(np.array([0], np.int64))
+        wave = g.op("Cast", g.op("Slice", sound, zero, own, zero), to=1)
+        least = g.const(np.array([math.ceil(self.shortest * rate / self.rate)], np.int64))
+        lacking = g.op("Max", g.op("Sub", least, own), zero)
+        wave = g.op("Pad", wave, g.op("Concat", zero, lacking, axis=0))
+        wave = resampled(g, g.op("Mul", wave, g.const(np.float32(1 / LOUDEST))), rate, self.rate)
+        if self.scaled:
+            wave = g.op("Sub", wave, g.op("ReduceMean", wave, keepdims=1))
+            power = g.op("ReduceMean", g.op("Mul", wave, wave), keepdims=1)
+            wave = g.op("Div", wave, g.op("Sqrt", g.op("Add", power, g.const(np.float32(LEAST)))))
+        net = self.exported.graph("rows", self.states, {"waves": noise(round(TRIED * self.rate))}, {"waves"})
+        states = g.add(net, {"waves": g.op("Unsqueeze", wave, zero)}, "network")["raw"]
+        g.output("states", g.op("Squeeze", states, zero), np.float32, [self.width])
+        return g.body()
+
+    def trial(self) -> np.ndarray:
+        """States of two sounds of noise."""
+        from leadline.core.tensors import Block
+        from leadline.graph.runtime import Session
+
+        samples = round(TRIED * self.rate)
+        block = Block(
+            name="x", kind="audio", columns=("x",), decode={}, shape=(samples,), dtype="int16", forms={},
+            settings={"rate": self.rate}, padding=PADDING,
+        )  # fmt: skip
+        sounds = np.random.default_rng(0).normal(0, 3_000, (2, samples)).astype(np.int16)
+        return Session(self.graph(self.exported.folder, block, Precision.FLOAT32, None)).only({"x": sounds})
+
+
+def transformers_in(path: Path) -> PretrainedBody | None:
+    """The body in a folder; None where its configuration is of no model of sounds.
+
+    Raises FolderError where it is, and cannot be read.
+    """
+    facts = configuration(path / CONFIG)
+    if reads(facts) != SOUNDS or (kind := model_type(path)) is None:
+        return None
+    if STRIDES not in facts:
+        raise FolderError(
+            f"holds a model of type {kind!r}, which reads spectra; of sounds a model that reads waves can be used, as "
+            "Wav2Vec2, HuBERT and WavLM do."
+        )
+    encoder = _encoder(path, facts)
+    return PretrainedBody(
+        name=f"{kind} {title(path)}", package="", licence=licence(path), paper="", bytes=weight_bytes(header(path)),
+        source=f"not stated; weights of the folder {path}", precisions=(Precision.FLOAT32,), view=None,
+        layers=encoder.layers, find=lambda: path, graph=encoder.graph, calibrated=False, trial=encoder.trial,
+    )  # fmt: skip
+
+
+def _encoder(path: Path, facts: Mapping[str, Any]) -> Encoder:
+    said = configuration(path / PREPARED)
+    rate, heard = positive(said, "sampling_rate", RATE, file=PREPARED), _heard(facts)
+    exported = Exported(folder=path, package=PACKAGE, what="sounds")
+    states = partial(_states, path, digest(path), round(TRIED * rate))
+    widths = exported.facts(lambda: states().widths)
+    return Encoder(
+        exported=exported, states=states, rate=rate, shortest=max(round(SHORTEST * rate), heard),
+        layers=tuple(Layer(name=name, width=width) for name, width in widths.items()),
+        scaled=said.get("do_normalize", True) is True,
+    )  # fmt: skip
+
+
+@cache
+def _states(path: Path, content: str, samples: int) -> Waves:
+    """Of a folder with this content, once a process."""
+    from leadline.kinds.audio.waves import Waves
+
+    found = network(path)
+    with read_by(f"{PACKAGE} {version(PACKAGE)}"), quiet():
+        states = Waves(found.module, noise(samples))
+        found.tried(lambda: states.made)
+    return states
+
+
+def noise(samples: int) -> np.ndarray:
+    """Two sounds: float32 [2, samples]."""
+    return np.random.default_rng(0).standard_normal((2, samples)).astype(np.float32)
+
+
+def _heard(facts: Mapping[str, Any]) -> int:
+    """Samples that the convolutions need for one step of time."""
+    kernels, strides = facts.get(KERNELS), facts[STRIDES]
+    lists = isinstance(kernels, list) and isinstance(strides, list) and len(kernels) == len(strides)
+    if not lists or not all(type(each) is int and each > 0 for each in [*(kernels or ()), *strides]):
+        raise FolderError(
+            f"has a {CONFIG} with {KERNELS} {kernels!r} and {STRIDES} {strides!r}, where as many whole numbers were "
+            "expected."
+        )
+    samples = 1
+    for kernel, stride in zip(reversed(kernels or ()), reversed(strides), strict=True):
+        samples = (samples - 1) * stride + kernel
+    return samples

@@ -1,0 +1,145 @@
+"""A body of pictures from a PyTorch module: of architectures for which there is no graph of our own.
+
+Enters: a module that gives states of some depths, and how it wants pictures. Leaves: a body whose graph is the
+module's, by PyTorch's exporter, behind the resizing: a shipped file needs neither PyTorch nor the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.kinds.body_folder import FolderError, header, weight_bytes
+from leadline.kinds.exported import Exported
+from leadline.kinds.image.pixels import Pixels, Sides
+from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import Tensor
+
+    from leadline.core.tensors import Block
+    from leadline.kinds.image.towers import States
+
+PICTURES = "pictures"
+SHORTEST = 32  # pixels of a side, of what is read at another size than that of its training
+OBLONG = (SIDE, 2 * SIDE // 3)  # by which it is tried whether it reads other sizes
+MADE_UP = (48, 48, 3)  # height, width and channels of pictures by which a body is tried: small squares are common
+ALIKE = 1e-3  # of the largest state, by which a row's states may differ alone and in a batch: sums run in another order
+TINY = 1e-6  # which nothing reads in a state: they are kept in float16
+# Of what a network in int8 consists: other activations and normalisations lose too much, or are no faster.
+INT8 = {"Conv2d", "BatchNorm2d", "ReLU", "ReLU6", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Identity", "Linear",
+        "Dropout", "Flatten"}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A network of pictures: what is known of it, and how it is made."""
+
+    exported: Exported
+    states: Callable[[], States]
+    pixels: Pixels
+    layers: tuple[Layer, ...]
+    free: bool  # it reads pictures of other sizes than it was trained with
+    int8: bool  # the static quantiser makes it faster
+
+    @classmethod
+    def of(cls, exported: Exported, pixels: Pixels, states: Callable[[], States]) -> Encoder:
+        """Raises FolderError where the states of one picture depend on another, or on chance."""
+        facts = exported.facts(lambda: _facts(states(), pixels.sides))
+        layers = tuple(Layer(name=name, width=width) for name, width in facts["layers"].items())
+        return cls(
+            exported=exported, states=states, pixels=pixels, layers=layers, free=facts["free"], int8=facts["int8"]
+        )  # fmt: skip
+
+    def body(self, name: str, licence: str) -> PretrainedBody:
+        path = self.exported.folder
+        precisions = (Precision.INT8, Precision.FLOAT32) if self.int8 else (Precision.FLOAT32,)
+        return PretrainedBody(
+            name=name, package="", licence=licence, source=f"not stated; weights of the folder {path}", paper="",
+            bytes=weight_bytes(header(path)), layers=self.layers, precisions=precisions, view=None, find=lambda: path,
+            graph=self.graph, calibrated=self.int8, mirrored=mirrored, trial=self.trial,
+        )  # fmt: skip
+
+    def sides(self, shape: tuple[int, int, int]) -> Sides:
+        """Height and width at which it reads pictures of this shape: no larger than they are worth, where it may."""
+        if not self.free:
+            return self.pixels.sides
+        longer = max(shape[:2])
+        factor = min(max(self.pixels.sides), max(SIDE, longer)) / longer
+        return max(SHORTEST, round(shape[0] * factor)), max(SHORTEST, round(shape[1] * factor))
+
+    def graph(self, path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
+        """uint8 [N, height, width, channels] -> 'states' float32 [N, width]."""
+        from leadline.graph.builder import Graph
+
+        g, shape = Graph("encoder"), size_of(block)
+        sides = self.sides(shape)
+        x = self.pixels.of(g, g.input(block.name, np.uint8, ["N", *shape]), shape, sides)
+        network = self.exported.graph("{}x{}".format(*sides), partial(_joined, self.states), {"pixels": noise(sides)})
+        states = g.add(network, {"pixels": x}, "network")["raw"]
+        g.output("states", states, np.float32, ["N", sum(layer.width for layer in self.layers)])
+        model = g.model()
+        return model if precision is Precision.FLOAT32 else in_int8(model, block.name, np.asarray(calibration))
+
+    def trial(self) -> np.ndarray:
+        """States of two pictures of noise."""
+        from leadline.core.tensors import Block
+        from leadline.graph.runtime import Session
+
+        height, width, channels = MADE_UP
+        block = Block(
+            name="x", kind="image", columns=("x",), decode={}, shape=MADE_UP, dtype="uint8", forms={},
+            settings={"height": height, "width": width, "channels": channels},
+        )  # fmt: skip
+        pictures = np.random.default_rng(0).integers(0, 256, (2, *MADE_UP)).astype(np.uint8)
+        return Session(self.graph(self.exported.folder, block, Precision.FLOAT32, None)).only({"x": pictures})
+
+
+def noise(sides: Sides) -> np.ndarray:
+    """Two pictures, float32 [2, 3, height, width], as a network reads them."""
+    return np.random.default_rng(0).standard_normal((2, 3, *sides)).astype(np.float32)
+
+
+def _joined(states: Callable[[], States]) -> Any:
+    from leadline.kinds.image.towers import Joined
+
+    return Joined(states())
+
+
+def _facts(states: States, sides: Sides) -> dict[str, Any]:
+    both = _answer(states, sides)
+    if not all(_alike(both[name][:1], alone) for name, alone in states.made.items()):
+        raise FolderError("cannot be used: what its network says of a row depends on chance, or on the rows beside it.")
+    parts = {type(part).__name__ for part in states.modules() if not list(part.children())}
+    return {
+        "layers": {name: value.shape[1] for name, value in states.made.items()},
+        "free": not states.fixed and _reads(states, OBLONG), "int8": parts <= INT8,
+    }  # fmt: skip
+
+
+def _answer(states: States, sides: Sides) -> dict[str, Tensor]:
+    """Of two pictures of noise, of which the first is that of `made`."""
+    import torch
+
+    with torch.no_grad():
+        found: dict[str, Tensor] = states(torch.from_numpy(noise(sides)))
+    return found
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).abs().max() <= ALIKE * other.abs().max() + TINY)
+
+
+def _reads(states: States, sides: Sides) -> bool:
+    try:
+        _answer(states, sides)
+    except Exception:  # each architecture refuses another size in its own way
+        return False
+    return True
