@@ -201,6 +201,13 @@ def _losses(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.asarray(-np.log(np.clip(held, LEAST_P, 1.0)))
 
 
+def tempered_loss(truth: np.ndarray, scores: np.ndarray) -> float:
+    """Mean log loss at the temperature that suits these rows best: neither too sure nor too unsure."""
+    every = len(truth) * scores.shape[1] // MOST + 1  # of a thousand classes, a thousand rows say enough
+    truth, scores = truth[::every], scores[::every]
+    return float(_losses(truth, _temperature(truth, scores)(scores)).mean())
+
+
 def _temperature(truth: np.ndarray, scores: np.ndarray) -> Calibrator:
     from scipy.optimize import minimize_scalar
 
