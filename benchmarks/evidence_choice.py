@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from leadline.stats.choice import ValidAnswers, best
 
 TABLES = {  # name: target
     "adult": "income", "bank-marketing": "y", "telco-churn": "Churn",
-    "covertype": "Cover_Type", "har-wle": "classe",
+    "covertype": "Cover_Type",
 }  # fmt: skip
 TRAIN, VALID, UNSEEN = 1_500, 200, 3_000  # rows of a draw
 DRAWS = 6
@@ -86,16 +87,21 @@ def _answers(data: Path, kept: Path, name: str, seed: int) -> Answers:
     """What contenders answer in a draw, made or kept."""
     path = kept / f"{name.replace(' ', '-')}-{seed}.npz"
     if not path.exists():
-        store, labels = _store(data, kept / path.stem, name, seed)
-        made = {"truth_valid": labels[store.split.valid], "truth_unseen": labels[store.split.test]}
-        for each in RACED:
-            if PORTFOLIO[each].inputs(store):
-                fitted = _fitted(each, store, seed)
-                assert fitted.valid is not None
-                made[f"{each}_valid"], made[f"{each}_unseen"] = fitted.valid, fitted.predict(store, store.split.test)
-        np.savez_compressed(path, **made)  # type: ignore[arg-type]
+        with tempfile.TemporaryDirectory() as scratch:
+            np.savez_compressed(path, **_made(*_store(data, Path(scratch), name, seed), seed))  # type: ignore[arg-type]
     with np.load(path) as found:
         return dict(found)
+
+
+def _made(store: Store, labels: np.ndarray, seed: int) -> Answers:
+    """What contenders answer once they have learned."""
+    made = {"truth_valid": labels[store.split.valid], "truth_unseen": labels[store.split.test]}
+    for each in RACED:
+        if PORTFOLIO[each].inputs(store):
+            fitted = _fitted(each, store, seed)
+            assert fitted.valid is not None
+            made[f"{each}_valid"], made[f"{each}_unseen"] = fitted.valid, fitted.predict(store, store.split.test)
+    return made
 
 
 def _fitted(name: str, store: Store, seed: int) -> Fitted:
@@ -124,5 +130,5 @@ def _drawn(data: Path, folder: Path, name: str, seed: int) -> Source:
     rows = frame.sample(fraction=1.0, seed=seed, shuffle=True)
     parts = {"train": rows[:TRAIN], "valid": rows[TRAIN:][:VALID], "test": rows[TRAIN + VALID :][:UNSEEN]}
     if source is None:
-        return read(written(parts, folder / "source"))
+        return read(written(parts, folder / "source"), cache=folder / "tables")
     return dataclasses.replace(source, **{part: each.lazy() for part, each in parts.items()})
