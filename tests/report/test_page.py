@@ -428,14 +428,14 @@ def test_who_stands_for_a_family_is_said_with_what_chose_it() -> None:
     made, *rest = CASES["multiclass"]()
     assert "Chosen on the valid rows" not in words(render(made, *rest))  # a result of before
     made["chosen"] = [
-        {"of": "classical", "contender": "linear", "by": "log_loss"},
+        {"of": "classical", "contender": "linear", "by": "brier"},
         {"of": "deep", "contender": "cnn", "by": "metric"},
         {"of": "scratch", "contender": "cnn", "by": "metric"},
     ]
     text = re.sub(r" ([,;:.])", r"\1", words(render(made, *rest)))
     assert (
-        "Chosen on the valid rows: linear for classical, by log loss among those that accuracy does not tell from the "
-        "best; cnn for deep, by accuracy."
+        "Chosen on the valid rows: linear for classical, by Brier score among those that accuracy does not tell from "
+        "the best; cnn for deep, by accuracy."
     ) in text
     made["chosen"].append({"of": "pretrained", "contender": "finetuned", "by": "cost"})
     text = re.sub(r" ([,;:.])", r"\1", words(render(made, *rest)))

@@ -141,14 +141,14 @@ def _drawn(seed: int, families: dict[str, str], n: int = 400, valid: int = 100) 
     )  # fmt: skip
 
 
-def test_a_choice_by_log_loss_names_no_more_winners_among_equals() -> None:
+def test_a_choice_by_brier_score_names_no_more_winners_among_equals() -> None:
     families = {"cnn": "deep", "mlp": "deep", "linear": "classical", "boosting": "classical"}
     known = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in families.items()}
     scales = replace(_scales(folds=1), known=known)
     drawn = [_drawn(seed, families) for seed in range(100)]
     named = sum(scales.verdict([one]).answer in ("deep", "classical") for one in drawn)
     chosen = [each.by for one in drawn for each in scales.choices([one]) if each.of in ("deep", "classical")]
-    assert chosen.count(Measure.LOG_LOSS) > 150  # of 200: equals are seldom told apart by the metric
+    assert chosen.count(Measure.BRIER) > 150  # of 200: equals are seldom told apart by the metric
     assert named <= 11  # 5% of 100, and two standard errors and a half
 
 

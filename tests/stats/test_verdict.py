@@ -93,7 +93,7 @@ def test_a_tie_ships_the_cheaper(deep_cost: float, winner: str) -> None:
 def test_unsure_ships_the_best_on_valid_or_a_safe_cheaper_one(losing: float, chosen: str, winner: str) -> None:
     gaps = np.concatenate([np.full(int(losing * 1_000), 0.02), np.full(1_000 - int(losing * 1_000), -0.004)])
     gaps[-100:] = -0.02
-    trial = Trial(rows=1_000, chosen=Choice(name=chosen, by=Measure.LOG_LOSS))
+    trial = Trial(rows=1_000, chosen=Choice(name=chosen, by=Measure.BRIER))
     made = _pair(gaps, trial, deep={"cost": 5.0}, classical={"cost": 1.0})
     assert made.answer == "unsure" and made.p_deep == pytest.approx(losing) and made.winner == winner
 

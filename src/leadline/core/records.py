@@ -190,7 +190,7 @@ class Measure(StrEnum):
     """What chose a contender for its side, by valid rows alone."""
 
     METRIC = auto()  # the metric of the run
-    LOG_LOSS = auto()  # of those that the metric does not tell from the best: the least log loss of the same answers
+    BRIER = auto()  # of those that the metric does not tell from the best: the least Brier score of the same answers
     COST = auto()  # over repeats, of those within one standard error of the best: the cheapest
     NO_VALID_ROWS = auto()  # nothing could choose: the first one
 

@@ -103,7 +103,7 @@ def _chosen(facts: Facts) -> str:
     metric = facts.measure.title
     how = {
         Measure.METRIC: f"by {metric}",
-        Measure.LOG_LOSS: f"by log loss among those that {metric} does not tell from the best",
+        Measure.BRIER: f"by Brier score among those that {metric} does not tell from the best",
         Measure.COST: "as the cheapest within one standard error of the best",
         Measure.NO_VALID_ROWS: "as the first, for want of valid rows",
     }

@@ -4,8 +4,8 @@ Enters: their scores on the valid rows, and their answers to them from before an
 and the measure that chose it.
 
 A metric that counts decisions tells contenders apart badly on few rows: only those count that they decide otherwise.
-Those that it does not tell from the best one are compared by the log loss of the same answers, which every row moves by
-how likely its class was held. All are first brought to the temperature that suits these rows, or one would be behind
+Those that it does not tell from the best one are compared by the Brier score of the same answers, which every row moves
+by how likely its class was held. All are first brought to the temperature that suits these rows, or one would be behind
 for being too sure, which is mended after the choice (`calibration.py`).
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from leadline.core.records import Measure
 from leadline.metrics.metrics import Metric
-from leadline.stats.calibration import tempered_loss
+from leadline.stats.calibration import tempered_brier
 
 TELLING = 1.5  # standard errors of a difference on the same rows, from which on the metric tells two contenders apart
 
@@ -62,8 +62,8 @@ def best(scores: Mapping[str, float], metric: Metric, on_valid: ValidAnswers | N
     near = _near(top, scores, metric, on_valid)
     if len(near) == 1:
         return Choice(name=top, by=Measure.METRIC)
-    losses = {name: tempered_loss(on_valid.truth, on_valid.answers[name]) for name in near}
-    return Choice(name=min(near, key=lambda name: losses[name]), by=Measure.LOG_LOSS)
+    errors = {name: tempered_brier(on_valid.truth, on_valid.answers[name]) for name in near}
+    return Choice(name=min(near, key=lambda name: errors[name]), by=Measure.BRIER)
 
 
 def _near(top: str, scores: Mapping[str, float], metric: Metric, on_valid: ValidAnswers) -> list[str]:
