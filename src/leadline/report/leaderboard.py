@@ -96,7 +96,7 @@ def _within(facts: Facts) -> str:
 
 
 def _chosen(facts: Facts) -> str:
-    """Who stands for each family and side, and what chose it; of one side of a family that is said already."""
+    """Who stands for each family and side, and what chose it; the sides of the deep family where both raced."""
     told = facts.result.get("chosen") or []
     if len([one for one in told if one["of"] in (Side.SCRATCH, Side.PRETRAINED)]) < 2:
         told = [one for one in told if one["of"] in (CLASSICAL, DEEP)]
@@ -105,7 +105,7 @@ def _chosen(facts: Facts) -> str:
         Measure.METRIC: f"by {metric}",
         Measure.BRIER: f"by Brier score among those that {metric} does not tell from the best",
         Measure.COST: "as the cheapest within one standard error of the best",
-        Measure.NO_VALID_ROWS: "as the first, for want of valid rows",
+        Measure.NO_VALID_ROWS: "as the first, without valid rows",
     }
     parts = [f"{name(one['contender'])} for {esc(one['of'])}, {how[Measure(one['by'])]}" for one in told]
     return f"<p>Chosen on the valid rows: {'; '.join(parts)}.</p>" if parts else ""

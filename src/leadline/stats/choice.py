@@ -6,7 +6,7 @@ and the measure that chose it.
 A metric that counts decisions tells contenders apart badly on few rows: only those count that they decide otherwise.
 Those that it does not tell from the best one are compared by the Brier score of the same answers, which every row moves
 by how likely its class was held. All are first brought to the temperature that suits these rows, or one would be behind
-for being too sure, which is mended after the choice (`calibration.py`).
+for being too sure, which calibration repairs after the choice (`calibration.py`).
 """
 
 from __future__ import annotations
