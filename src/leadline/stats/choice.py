@@ -3,7 +3,7 @@
 Enters: their scores on the valid rows, and their answers to them from before any was learned from. Leaves: one of them,
 and the measure that chose it.
 
-A metric that counts decisions tells contenders apart badly on few rows: only those count that they decide otherwise.
+Accuracy tells contenders apart badly on few rows: only those count that they decide differently.
 Those that it does not tell from the best one are compared by the Brier score of the same answers, which every row moves
 by how likely its class was held. All are first brought to the temperature that suits these rows, or one would be behind
 for being too sure, which calibration repairs after the choice (`calibration.py`).
@@ -57,7 +57,7 @@ def best(scores: Mapping[str, float], metric: Metric, on_valid: ValidAnswers | N
     if any(math.isnan(score) for score in scores.values()):
         return Choice(name=next(iter(scores)), by=Measure.NO_VALID_ROWS)
     top = max(scores, key=lambda name: metric.sign * scores[name])
-    if not metric.decisions or on_valid is None or not scores.keys() <= on_valid.answers.keys():
+    if not metric.brier or on_valid is None or not scores.keys() <= on_valid.answers.keys():
         return Choice(name=top, by=Measure.METRIC)
     near = _near(top, scores, metric, on_valid)
     if len(near) == 1:
