@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from evidence_1d import mnist1d
+from evidence_choice import choices
 from evidence_conformal import sets_and_intervals
 from evidence_few import few_false_wins, few_folds, few_power, few_seeds
 from evidence_level import level
@@ -31,6 +32,7 @@ ROWS = {
     "power": power,
     "ties": ties,
     "until sure": until_sure,
+    "choices": choices,
     "few folds": few_folds,
     "few false wins": few_false_wins,
     "few power": few_power,

@@ -86,9 +86,7 @@ def _weighed(
     metric = METRICS[name]
     gap = rows_gap(truth, [answers[0]], [answers[1]], metric, int(rng.integers(2**31)), group)
     scores = [metric(truth, each) for each in answers]
-    rivals = [
-        FamilyBest(name=name, valid=score, cost=1.0, score=score) for name, score in zip("ab", scores, strict=True)
-    ]
+    rivals = [FamilyBest(name=name, cost=1.0, score=score) for name, score in zip("ab", scores, strict=True)]
     return judge(rivals[0], rivals[1], gap, metric, Trial(rows=len(truth)))
 
 

@@ -169,8 +169,8 @@ def _sentences() -> set[str]:
         gap = {"size": centre, "draws": centre + width * spread}
         for costs in ((1.0, 9.0), (1.0, 1.0)):
             for undertrained in (False, True):
-                deep = FamilyBest(name="cnn", valid=0.9, cost=costs[0], score=0.9 + centre, undertrained=undertrained)
-                classical = FamilyBest(name="linear", valid=0.9, cost=costs[1], score=0.9)
+                deep = FamilyBest(name="cnn", cost=costs[0], score=0.9 + centre, undertrained=undertrained)
+                classical = FamilyBest(name="linear", cost=costs[1], score=0.9)
                 for of, trial in trials:
                     made.append(judge(deep, classical, Gap(**gap, of=of), METRICS["accuracy"], trial))
     assert {verdict.answer for verdict in made} == set(WORDS)

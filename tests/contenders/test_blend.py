@@ -24,11 +24,11 @@ def test_valid_gives_it_a_share_where_the_network_knows_less(prepare: Any, messa
     truth = data.labels(store.split.valid)
     sure = np.eye(2, dtype=np.float32)[truth] * 40
     second = _second(data)
-    blend, score = second.weighed(sure)
-    assert blend is None and score == 1.0
-    blend, score = _second(data).weighed(np.zeros_like(sure))
+    blend, answers, score = second.weighed(sure)
+    assert blend is None and score == 1.0 and answers is sure
+    blend, answers, score = _second(data).weighed(np.zeros_like(sure))
     assert blend is not None and blend.share == max(SHARES)
-    assert score == second.score > 0.8
+    assert score == second.score > 0.8 and (answers.argmax(axis=1) == truth).mean() == score
 
     rows = store.split.test
     g = Graph("sum")

@@ -247,6 +247,15 @@ def test_a_fit_is_progress_and_then_the_fitted(trained: Trained) -> None:
     assert all(isinstance(item, Progress) for item in trained.progress)
     scores = [item.score for item in trained.progress if item.score is not None]
     assert np.isfinite([*scores, trained.fitted.score]).all() and (scores or trained.name == "baseline")
+
+
+def test_the_valid_score_is_that_of_the_answers_that_are_kept(trained: Trained) -> None:
+    store, answers = trained.store, trained.fitted.valid
+    if trained.name == "baseline":
+        assert answers is None
+        return
+    truth = np.asarray(store.labels[store.split.valid])
+    assert METRICS[store.task.metric](truth, answers) == pytest.approx(trained.fitted.score, rel=1e-5)
     assert trained.fitted.params > 0 and trained.fitted.bytes > 0
     assert trained.fitted.describe and all(isinstance(line, str) for line in trained.fitted.describe)
 

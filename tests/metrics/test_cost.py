@@ -66,17 +66,17 @@ def test_the_price_is_what_the_best_would_have_scored() -> None:
     needs = [BOUND]
     ruled = ruled_out(needs, {"cnn": CNN, "linear": LINEAR})
     scores = {"cnn": 0.97, "linear": 0.95}
-    told = price(needs, ruled, scores, scores, "linear", METRICS["accuracy"])
+    told = price(needs, ruled, "cnn", scores, "linear", METRICS["accuracy"])
     assert told == (
         "--max-latency 5ms costs 2.00 points of accuracy: cnn is ruled out (one row takes it 7.00 ms, not under 5ms), "
         "and linear is the best that is left."
     )
-    told = price(needs, ruled, {"cnn": 0.9, "linear": 0.95}, scores, "linear", METRICS["accuracy"])
+    told = price(needs, ruled, "linear", scores, "linear", METRICS["accuracy"])
     assert told == "--max-latency 5ms rules out cnn, and costs nothing: linear is not worse on valid."
-    assert price([], {}, scores, scores, "linear", METRICS["accuracy"]) is None
-    whole = price(needs, {}, scores, scores, "linear", METRICS["accuracy"])
+    assert price([], {}, "cnn", scores, "linear", METRICS["accuracy"]) is None
+    whole = price(needs, {}, "cnn", scores, "linear", METRICS["accuracy"])
     assert whole == "The conditions exclude none of the contenders that finished."  # others were not measured
-    none = price(needs, {"cnn": "slow", "linear": "slow"}, scores, scores, None, METRICS["accuracy"])
+    none = price(needs, {"cnn": "slow", "linear": "slow"}, "cnn", scores, None, METRICS["accuracy"])
     assert none == "No contender satisfies --max-latency 5ms: cnn: slow; linear: slow."
 
 

@@ -36,8 +36,13 @@ def test_folds_are_raced_weighed_and_repeated(mixed: Any, tmp_path: Path) -> Non
     events = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
     assert [e["count"] for e in events if e["event"] == "rounds"] == [3]
     assert {e.get("round") for e in events if e["event"] == "end"} == {None, 1, 2}
+    chosen = {one["of"]: (one["contender"], one["by"]) for one in run.result["chosen"]}
+    assert {of: name for of, (name, _) in chosen.items()} == {"classical": "linear", "deep": "mlp", "scratch": "mlp"}
+    told = {e["of"]: (e["contender"], e["by"]) for e in events if e["event"] == "chosen"}
+    assert told == chosen and "Chosen on the valid rows: " in run.report().read_text()
     again = ll.replay(out)
-    assert again.same and again.run.result["repeats_run"][2]["scores"] == repeats[2]["scores"]
+    assert again.same and again.run.result["chosen"] == run.result["chosen"]
+    assert again.run.result["repeats_run"][2]["scores"] == repeats[2]["scores"]
     assert again.run.verdict.why == verdict.why
 
 

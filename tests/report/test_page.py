@@ -424,6 +424,24 @@ def test_the_use_of_the_valid_rows_and_who_had_too_little_time_are_said() -> Non
     assert f"losing says nothing of a family: {ended[2]['name']}." in text
 
 
+def test_who_stands_for_a_family_is_said_with_what_chose_it() -> None:
+    made, *rest = CASES["multiclass"]()
+    assert "Chosen on the valid rows" not in words(render(made, *rest))  # a result of before
+    made["chosen"] = [
+        {"of": "classical", "contender": "linear", "by": "brier"},
+        {"of": "deep", "contender": "cnn", "by": "metric"},
+        {"of": "scratch", "contender": "cnn", "by": "metric"},
+    ]
+    text = re.sub(r" ([,;:.])", r"\1", words(render(made, *rest)))
+    assert (
+        "Chosen on the valid rows: linear for classical, by Brier score among those that accuracy does not tell from "
+        "the best; cnn for deep, by accuracy."
+    ) in text
+    made["chosen"].append({"of": "pretrained", "contender": "finetuned", "by": "cost"})
+    text = re.sub(r" ([,;:.])", r"\1", words(render(made, *rest)))
+    assert "cnn for scratch, by accuracy; finetuned for pretrained, as the cheapest within one standard error" in text
+
+
 # The first screen -----------------------------------------------------------------------------------------------------
 
 

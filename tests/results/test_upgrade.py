@@ -38,6 +38,7 @@ def test_an_old_result_is_as_the_schema_of_today_says(old: dict[str, Any]) -> No
     assert old == before  # what was read stays
     assert upgraded(new) == new
     assert [each["name"] for each in new["contenders"]] == ["baseline", "linear"]
+    assert new["chosen"] == [{"of": "classical", "contender": "linear", "by": "metric"}]
     assert new["contenders"][0]["family"] == "baseline"
     assert [flaw["name"] for flaw in new["flaws"]] == ["near_duplicates", "target_leakage", "label_errors"]
     assert new["flaws"][0]["examples"][0] == {"row": 392, "duplicate_of": 1013, "suggested_label": None}

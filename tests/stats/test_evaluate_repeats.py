@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from leadline.core.records import Measure
 from leadline.metrics.metrics import METRICS
+from leadline.stats.choice import Choice, ValidAnswers
 from leadline.stats.evaluate_repeats import Known, Scales
 from leadline.stats.repeat import Repeat
 from leadline.stats.sequential import level
@@ -34,6 +36,10 @@ def _repeat(number: int, scores: dict[str, float], n: int = 200, valid: dict[str
 def _scales(folds: int = 5, **known: Any) -> Scales:
     facts = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in FAMILY.items()}
     return Scales(known={**facts, **known}, metric=METRICS["accuracy"], seed=0, folds=folds, rows=1_000)
+
+
+def _name(choice: Choice | None) -> str | None:
+    return None if choice is None else choice.name
 
 
 def _spread(count: int, gap: float = 0.03) -> list[Repeat]:
@@ -99,7 +105,7 @@ def test_what_is_shipped_is_chosen_by_all_rounds_not_by_the_first_ones_few_valid
     lucky = {"cnn": 0.75, "mlp": 0.9, "linear": 0.8}
     repeats[0] = _repeat(0, dict.fromkeys(costs, 0.9), valid=lucky)
     assert scales.verdict(repeats[:1]).winner == "mlp"  # one repeat knows no better
-    assert scales.chosen(repeats, ["cnn", "mlp"]) == "cnn"
+    assert _name(scales.chosen(repeats, ["cnn", "mlp"])) == "cnn"
     made = scales.verdict(repeats)
     assert (made.winner, made.against) == ("linear", "cnn")
 
@@ -109,11 +115,56 @@ def test_of_near_equal_contenders_the_cheaper_is_shipped_and_only_of_those() -> 
     scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, undertrained=False) for n, cost in costs.items()})
     names = list(costs)
     near = _valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.84}, 0.1)
-    assert scales.chosen(near, names) == "linear"
-    assert scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.75, "linear": 0.60}, 0.02), names) == "cnn"
-    assert scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.60}, 0.02), names) == "mlp"
+    assert _name(scales.chosen(near, names)) == "linear"
+    assert _name(scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.75, "linear": 0.60}, 0.02), names)) == "cnn"
+    assert _name(scales.chosen(_valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.60}, 0.02), names)) == "mlp"
     late = [_repeat(k, dict.fromkeys(costs, 0.9) if k else {"mlp": 0.9, "linear": 0.9}) for k in range(5)]
-    assert scales.chosen(late, names) == "linear"  # the cnn has nothing to ship: the first repeat lacks it
+    assert _name(scales.chosen(late, names)) == "linear"  # the cnn has nothing to ship: the first repeat lacks it
+
+
+def _margins(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Probabilities of two classes of n rows; the first one is the truth, and 84% hold it."""
+    up = 1 / (1 + np.exp(-3 * (1 + rng.normal(size=n))))
+    return np.stack([up, 1 - up], axis=1)
+
+
+def _drawn(seed: int, families: dict[str, str], n: int = 400, valid: int = 100) -> Repeat:
+    """One training of contenders of equal risk, whose answers on valid and test rows have nothing in common."""
+    rng = np.random.default_rng(seed)
+    on_valid, answers = ({name: _margins(rows, rng) for name in families} for rows in (valid, n))
+    accuracy, truth = METRICS["accuracy"], np.zeros(valid, np.int64)
+    return replace(
+        _repeat(seed, dict.fromkeys(families, 0.5), n), answers=answers, fold=None,
+        valid={name: accuracy(truth, each) for name, each in on_valid.items()},
+        on_valid=ValidAnswers(truth=truth, answers=on_valid),
+        scores={name: accuracy(np.zeros(n, np.int64), each) for name, each in answers.items()},
+    )  # fmt: skip
+
+
+def test_a_choice_by_brier_score_names_no_more_winners_among_equals() -> None:
+    families = {"cnn": "deep", "mlp": "deep", "linear": "classical", "boosting": "classical"}
+    known = {name: Known(family=family, cost=1.0, undertrained=False) for name, family in families.items()}
+    scales = replace(_scales(folds=1), known=known)
+    drawn = [_drawn(seed, families) for seed in range(100)]
+    named = sum(scales.verdict([one]).answer in ("deep", "classical") for one in drawn)
+    chosen = [each.by for one in drawn for each in scales.choices([one]) if each.of in ("deep", "classical")]
+    assert chosen.count(Measure.BRIER) > 150  # of 200: equals are seldom told apart by the metric
+    assert named <= 11  # 5% of 100, and two standard errors and a half
+
+
+def test_who_stands_for_a_side_is_stated_with_what_chose_it() -> None:
+    scales = _scales(pre=Known(family="deep", cost=1.0, undertrained=False, pretrained=True))
+    told = scales.choices([_repeat(0, {**SCORES, "pre": 0.97})])
+    assert [(each.of, each.contender, each.by) for each in told] == [
+        ("classical", "linear", "metric"), ("deep", "pre", "metric"), ("scratch", "cnn", "metric"),
+        ("pretrained", "pre", "metric"),
+    ]  # fmt: skip
+    costs = {"cnn": 90.0, "mlp": 9.0, "linear": 2.0}
+    scales = _scales(**{n: Known(family=FAMILY[n], cost=cost, undertrained=False) for n, cost in costs.items()})
+    near = _valid(25, {"cnn": 0.85, "mlp": 0.85, "linear": 0.84}, 0.1)
+    assert [(each.of, each.by) for each in scales.choices(near)] == [
+        ("classical", "metric"), ("deep", "cost"), ("scratch", "cost"),
+    ]  # fmt: skip
 
 
 def test_a_family_that_did_not_finish_leaves_it_open() -> None:

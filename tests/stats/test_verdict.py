@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from leadline.core.records import Measure
 from leadline.metrics.metrics import METRICS
+from leadline.stats.choice import Choice
 from leadline.stats.intervals import Gap, Outlook
 from leadline.stats.rule import rule
 from leadline.stats.verdict import POINTS, RELATIVE, FamilyBest, Trial, cheaper, judge, within
@@ -42,10 +44,8 @@ def test_the_rule_at_its_edges(low: float, high: float, answer: str) -> None:
     assert rule(low, high, R) == answer
 
 
-def _rival(
-    name: str, score: float = 0.9, *, valid: float = 0.9, cost: float = 1.0, undertrained: bool = False
-) -> FamilyBest:
-    return FamilyBest(name=name, valid=valid, cost=cost, score=score, undertrained=undertrained)
+def _rival(name: str, score: float = 0.9, *, cost: float = 1.0, undertrained: bool = False) -> FamilyBest:
+    return FamilyBest(name=name, cost=cost, score=score, undertrained=undertrained)
 
 
 ROWS = Trial(rows=1_000)
@@ -77,23 +77,24 @@ def test_deep_and_classical_ship_the_winner_whatever_it_costs() -> None:
 
 @pytest.mark.parametrize(("deep_cost", "winner"), [(1.0, "cnn"), (3.0, "linear"), (2.0, "linear")])
 def test_a_tie_ships_the_cheaper(deep_cost: float, winner: str) -> None:
-    made = _pair(0.002 * SPREAD, deep={"cost": deep_cost, "valid": 0.99}, classical={"cost": 2.0})
+    made = _pair(0.002 * SPREAD, deep={"cost": deep_cost}, classical={"cost": 2.0})
     assert (made.answer, made.winner, made.p_same) == ("tie", winner, 1.0)
     assert made.why.endswith(f"within 0.50 points either way); {winner} is cheaper to run.")
 
 
 @pytest.mark.parametrize(
-    ("losing", "deep_valid", "winner"),
+    ("losing", "chosen", "winner"),
     [
-        (0.19, 0.95, "linear"),  # losing by the cheaper one is unlikely enough
-        (0.21, 0.95, "cnn"),  # it is not: the best on valid
-        (0.21, 0.85, "linear"),
+        (0.19, "cnn", "linear"),  # losing by the cheaper one is unlikely enough
+        (0.21, "cnn", "cnn"),  # it is not: the best on valid
+        (0.21, "linear", "linear"),
     ],
 )
-def test_unsure_ships_the_best_on_valid_or_a_safe_cheaper_one(losing: float, deep_valid: float, winner: str) -> None:
+def test_unsure_ships_the_best_on_valid_or_a_safe_cheaper_one(losing: float, chosen: str, winner: str) -> None:
     gaps = np.concatenate([np.full(int(losing * 1_000), 0.02), np.full(1_000 - int(losing * 1_000), -0.004)])
     gaps[-100:] = -0.02
-    made = _pair(gaps, deep={"cost": 5.0, "valid": deep_valid}, classical={"cost": 1.0})
+    trial = Trial(rows=1_000, chosen=Choice(name=chosen, by=Measure.BRIER))
+    made = _pair(gaps, trial, deep={"cost": 5.0}, classical={"cost": 1.0})
     assert made.answer == "unsure" and made.p_deep == pytest.approx(losing) and made.winner == winner
 
 
@@ -198,10 +199,13 @@ def test_a_lower_error_is_better() -> None:
     assert made.why.endswith("counted so that more is better).")
 
 
-def test_unsure_by_error_ships_the_lower_valid_error() -> None:
-    gap = Gap(size=0.0, draws=SPREAD, of="model")
-    deep, classical = _rival("mlp", 10.0, valid=9.0, cost=5.0), _rival("boosting", 10.0, valid=10.0)
-    assert judge(deep, classical, gap, METRICS["rmse"], Trial(rows=100)).winner == "mlp"
+def test_without_valid_rows_unsure_ships_the_one_that_is_likelier_to_be_better() -> None:
+    nothing = Choice(name="cnn", by=Measure.NO_VALID_ROWS)
+    for shift, winner in ((0.1, "cnn"), (-0.1, "linear")):
+        for chosen in (nothing, None):
+            trial = Trial(rows=100, chosen=chosen)
+            made = _pair(shift + SPREAD, trial, deep={"cost": 5.0 if shift > 0 else 1.0}, classical={"cost": 3.0})
+            assert made.answer == "unsure" and made.winner == winner
 
 
 def test_one_family_alone_cannot_be_judged() -> None:
@@ -223,7 +227,7 @@ def test_contenders_of_one_family_are_held_against_each_other() -> None:
 
 def test_the_cheaper_is_the_faster_and_among_as_fast_ones_the_smaller() -> None:
     fast, slow, small = (
-        FamilyBest(name=name, valid=0.9, cost=cost, score=0.9, size=size)
+        FamilyBest(name=name, cost=cost, score=0.9, size=size)
         for name, cost, size in (("fast", 10.0, 900.0), ("slow", 25.0, 5.0), ("small", 19.0, 100.0))
     )
     assert cheaper([fast, slow]).name == "fast"

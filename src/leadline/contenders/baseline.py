@@ -45,6 +45,7 @@ class FittedBaseline:
     """One answer for every row."""
 
     score, undertrained, trained_on_valid = float("nan"), False, True
+    valid: np.ndarray | None = None
 
     def __init__(self, store: Tensors, answer: np.ndarray) -> None:
         self._answer = answer.astype(np.float32) if answer.ndim else answer.astype(np.float64)

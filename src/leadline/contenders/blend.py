@@ -94,8 +94,8 @@ class BlendSearch:
         """Of the linear model alone, on the valid rows."""
         return self._search.best.score
 
-    def weighed(self, raw: np.ndarray) -> tuple[Blend | None, float]:
-        """The linear model with the share that has the lowest loss on the valid rows, and the score with it.
+    def weighed(self, raw: np.ndarray) -> tuple[Blend | None, np.ndarray, float]:
+        """The linear model with the share of lowest loss on the valid rows, raw answers to these, and their score.
 
         Args:
             raw: the network's answers to the valid rows, [n, outputs].
@@ -111,14 +111,14 @@ class BlendSearch:
         scores = data.task.activate(mixed[share], search.scale)
         score = METRICS[data.task.metric](search.truth, scores)
         if share == 0:
-            return None, score
+            return None, raw, score
         with one_blas_thread():
             solved = search.again() if search.time_for(2) else best.solved
         factor = np.float32(share * best.temperature)
         blend = Blend(
             design=self._design, weights=solved.weights * factor, intercepts=solved.intercepts * factor, share=share
         )
-        return blend, score
+        return blend, mixed[share], score
 
 
 def widened(raw: np.ndarray, width: int) -> np.ndarray:

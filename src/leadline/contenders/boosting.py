@@ -104,8 +104,9 @@ class _Run:
             params=self.base, init_score=_start(self.odds, self.x_valid),
         )  # fmt: skip
         self.seen, self.trials, self.step = list[tuple[float, float]](), list[_Trial](), 0
-        # seconds of a round to score the test rows
-        self.scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * len(store.split.test)
+        # seconds of a round to score the test rows, and the valid rows once
+        scored = len(store.split.test) + len(self.valid)
+        self.scoring = A_TREE * max(1, data.classes if data.classes > 2 else 1) * scored
 
     def look(self, raw: np.ndarray, _: lightgbm.Dataset) -> tuple[str, float, bool]:
         """The score on valid, and its standard error, as LightGBM asks for it."""
@@ -158,6 +159,7 @@ class _Run:
         data, clock = self.data, self.data.clock
         self.best, self.at = best, at = _chosen(self.trials, self.metric)
         self.booster, self.trained_on_valid = best.booster, False
+        self.on_valid = answers(best.booster, self.x_valid, self.odds, self.task, self.scale, at.round)
         again_s = best.seconds * at.round / best.rounds + self.scoring * at.round
         if clock.left() <= 1.5 * REFIT * again_s:
             return
@@ -193,6 +195,7 @@ class _Run:
         describe = [*said, grown, chosen]
         fitted = FittedBoosting(booster, self.plan, self.task, self.scale, at.score, describe, self.odds)
         fitted.undertrained, fitted.trained_on_valid = undertrained, self.trained_on_valid
+        fitted.valid = self.on_valid
         return fitted
 
 
@@ -319,6 +322,17 @@ def _best(looks: Sequence[_Look], metric: Metric) -> _Look:
     return min(near, key=lambda look: look.loss)
 
 
+def answers(
+    booster: lightgbm.Booster, x: np.ndarray, odds: np.ndarray | None, task: Task, scale: Scale,
+    rounds: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Scores of rows [n, features] after so many rounds, or all."""
+    raw = np.asarray(booster.predict(x, num_iteration=rounds))
+    if odds is not None:
+        raw = raw.reshape(len(x), -1) + odds
+    return task.from_objective(raw, scale)
+
+
 class FittedBoosting:
     """A grown ensemble."""
 
@@ -330,15 +344,13 @@ class FittedBoosting:
         self._odds = odds  # of several labels, which trees add to
         self.score, self.describe = score, describe
         self.undertrained = self.trained_on_valid = False
+        self.valid: np.ndarray | None = None
         text = booster.model_to_string()  # of thousands of trees `dump_model` would take seconds
         self.params = sum(2 * int(leaves) for leaves in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE))
         self.bytes = len(text.encode())
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
-        raw = np.asarray(self._booster.predict(matrix(store, self._plan, rows)))
-        if self._odds is not None:
-            raw = raw.reshape(len(rows), -1) + self._odds
-        return self._task.from_objective(raw, self._scale)
+        return answers(self._booster, matrix(store, self._plan, rows), self._odds, self._task, self._scale)
 
     def digest(self) -> str:
         odds = b"" if self._odds is None else self._odds.tobytes()

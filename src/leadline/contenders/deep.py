@@ -137,7 +137,7 @@ class _Run(NetworkRun):
         a_step = self._trial()
         scoring = self._scoring_seconds()
         left = self.data.clock.left()
-        scored = len(self.store.split.test) + 2 * min(annealing.SAMPLED, len(self.rows))
+        scored = len(self.store.split.test) + len(self.valid) + 2 * min(annealing.SAMPLED, len(self.rows))
         self.reserve = min(0.3 * left, scoring * scored * 1.2 + 0.5)
         a_check = scoring * len(self.valid)
         checks = int(np.clip(CHECKING * left / a_check, *CHECKS[bool(self.conv)]))
@@ -306,8 +306,8 @@ class _Run(NetworkRun):
             return self._score()
 
     def _final_score(self) -> float:
-        best = self.trainer.best
-        return self._score() if self.bf16 or best is None else best[0]
+        self.on_valid = predict(self.net, self.store, self.names, self.valid)
+        return self.metric(self.data.labels(self.valid), self.data.task.activate(self.on_valid, self.scale))
 
     def _too_little(self) -> str | None:
         passes = self.standing.step * self.batch / len(self.rows)

@@ -79,7 +79,8 @@ class Ebm(Contender):
 
         def made(bags: list[Tables], remarks: list[str]) -> FittedEbm:
             found = FittedEbm(_mean(bags), plan, data.task, scale, [*said, *remarks])
-            found.score = metric(truth, found.predict(store, store.split.valid))
+            found.valid = found.predict(store, store.split.valid)
+            found.score = metric(truth, found.valid)
             return found
 
         valid, rows, rounds, bags = store.split.valid, train, ROUNDS, list[Tables]()
@@ -117,8 +118,8 @@ class Ebm(Contender):
         remarks.append("fitted again on train and valid rows" if refit else NOT_AGAIN)
         fitted = made(bags, remarks)
         if refit:
-            score, fitted = fitted.score, FittedEbm(_mean(again), plan, data.task, scale, [*said, *remarks])
-            fitted.score = score
+            chosen, fitted = fitted, FittedEbm(_mean(again), plan, data.task, scale, [*said, *remarks])
+            fitted.score, fitted.valid = chosen.score, chosen.valid
         fitted.undertrained, fitted.trained_on_valid = undertrained, refit
         yield fitted
 
@@ -217,6 +218,7 @@ class FittedEbm:
     """Tables, and how their columns are read."""
 
     score = float("nan")
+    valid: np.ndarray | None = None
     undertrained = trained_on_valid = False
 
     def __init__(self, found: Tables, plan: Layout, task: Task, scale: Scale, describe: list[str]) -> None:

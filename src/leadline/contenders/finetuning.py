@@ -62,7 +62,6 @@ class _Own(TypedDict):
     batch: int
     before: int
     seconds: list[float]  # of a step of all layers, of an answer, of the linear model
-    on_valid: Tensor
     kept: Tensor  # rows with hidden states, in the order in which they were computed
     rows: Tensor
     order: Tensor
@@ -91,7 +90,6 @@ class FinetuningRun(NetworkRun):
         self.cut, self.whole = 0, False  # layers that stay as they are; whether all are trained afterwards
         self.before = 0  # steps of the upper half alone, before those of all layers
         self.a_step = self.answer_s = self.blend_s = 0.0  # seconds: all layers, answer in float32, linear model
-        self.on_valid = np.empty((0, data.task.output_width), np.float32)  # raw answers, from before the last phase
         self.hidden: HiddenStates | None = None
         self.kept = np.empty(0, np.int64)  # train rows whose hidden states there are
         self._take(data.store.split.train)
@@ -350,7 +348,7 @@ class FinetuningRun(NetworkRun):
         own: _Own = {
             "cut": self.cut, "whole": self.whole, "batch": self.batch, "before": self.before,
             "seconds": [self.a_step, self.answer_s, self.blend_s],
-            "on_valid": torch.from_numpy(self.on_valid), "kept": torch.from_numpy(self.kept.copy()),
+            "kept": torch.from_numpy(self.kept.copy()),
             "rows": torch.from_numpy(np.setdiff1d(self.rows, self.valid)), "order": self.order,
             "epoch": self.epoch, "generators": [each.get_state() for each in self._generators()],
         }  # fmt: skip
@@ -360,7 +358,6 @@ class FinetuningRun(NetworkRun):
         own = cast("_Own", state)
         self.cut, self.whole, self.batch, self.before = own["cut"], own["whole"], own["batch"], own["before"]
         self.a_step, self.answer_s, self.blend_s = own["seconds"]
-        self.on_valid = own["on_valid"].numpy()
         self._take(own["rows"].numpy())
 
     def _restore_order(self, state: State) -> None:
@@ -394,7 +391,8 @@ class FinetuningRun(NetworkRun):
         second = BlendSearch(self.data, self.seed, answering)
         for _ in second.tried():
             pass
-        blend, self.score = second.weighed(self.on_valid)
+        assert self.on_valid is not None
+        blend, self.on_valid, self.score = second.weighed(self.on_valid)
         self.transfer |= {"both": self.score, "features_alone": second.score}
         if blend is not None:
             self.describe.append(f"{blend.share:.0%} of the answer is a linear model's, as valid chose")

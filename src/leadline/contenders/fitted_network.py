@@ -31,6 +31,7 @@ class Learned:
 
     scale: Scale
     score: float
+    valid: np.ndarray | None  # answers on the valid rows, from which the score is
     describe: list[str]
     undertrained: bool
     trained_on_valid: bool
@@ -52,7 +53,7 @@ class FittedModule:
 
     def __init__(self, net: Any, learned: Learned) -> None:
         self._net, self._threads, self._scale = net.eval(), learned.threads, learned.scale
-        self.score, self.describe = learned.score, learned.describe
+        self.score, self.valid, self.describe = learned.score, learned.valid, learned.describe
         self.undertrained, self.trained_on_valid = learned.undertrained, learned.trained_on_valid
         self.params = sum(p.numel() for p in net.parameters())
         self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())

@@ -86,7 +86,7 @@ class Linear(Contender):
         messages += said
         weights = (solved.weights * best.temperature, solved.intercepts * best.temperature)
         fitted = FittedLinear(search.design, weights, data.task, search.scale, best.score, messages)
-        fitted.undertrained, fitted.trained_on_valid = undertrained, again
+        fitted.undertrained, fitted.trained_on_valid, fitted.valid = undertrained, again, best.answers
         both = np.concatenate([train, store.split.valid])
         fitted.learned = Learned(rows=both if again else train, strength=best.strength)
         yield fitted
@@ -126,6 +126,7 @@ class Tried:
     solved: Solved
     temperature: float
     score: float  # on valid rows
+    answers: np.ndarray  # to them
     judged: float  # as `score`, on the rows by which fits are compared
     influence: np.ndarray  # of each of these rows on it
     log_loss: float
@@ -224,6 +225,7 @@ class Search:
         nothing = float("nan")
         return Tried(
             strength=strength, loss=self.loss, bayes=PLAIN, temperature=1.0, score=nothing, judged=nothing,
+            answers=np.zeros(0),
             solved=self._part.solve(strength, self.loss, PLAIN, None, self.data.clock, self.reserve),
             influence=np.zeros(0), log_loss=nothing, by=DEFAULT,
         )  # fmt: skip
@@ -274,10 +276,10 @@ class Search:
                 judged[fold.rows] = answers(fold.x, fold.last)
         calibrated = bool(self.path) and loss != SQUARED  # or the strength would be chosen by how sure it makes
         temperature = min(TEMPERATURES, key=lambda t: self.log_loss(t * judged, y)) if calibrated else 1.0
-        scores = self._scores(judged, temperature)
+        scores, on_valid = self._scores(judged, temperature), self._scores(raw, temperature)
         tried = Tried(
             strength=strength, loss=loss, bayes=bayes, solved=solved, temperature=float(temperature),
-            score=self.metric(self.truth, self._scores(raw, temperature)), judged=self.metric(truth, scores),
+            score=self.metric(self.truth, on_valid), answers=on_valid, judged=self.metric(truth, scores),
             influence=self.metric.influence(truth, scores)[1], log_loss=self.log_loss(temperature * judged, y),
             by=VALID if cross_validated is None else CROSS_VALIDATION,
         )  # fmt: skip
@@ -346,6 +348,7 @@ class FittedLinear:
         self._weights, self._intercepts = (np.asarray(part, np.float32) for part in weights)
         self.score, self.describe = score, describe
         self.undertrained = self.trained_on_valid = False
+        self.valid: np.ndarray | None = None
         self.learned: Learned | None = None
         self.params = int(self._weights.size + self._intercepts.size)
         self.bytes = 4 * self.params + sum(part.nbytes for part in design.learned())

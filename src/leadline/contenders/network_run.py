@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
+import numpy as np
+
 from leadline.contenders import annealing
 from leadline.contenders.annealing import Annealing
 from leadline.contenders.fitted_network import Learned
@@ -46,6 +48,7 @@ class NetworkState(TypedDict):
     trainer: NotRequired[Mapping[str, Any]]  # absent in older checkpoints
     best: tuple[float, dict[str, Tensor]] | None  # a score, and all that a step changes
     reserve: float
+    on_valid: NotRequired[Tensor | None]  # absent in older checkpoints
     score: float
     undertrained: bool
     last: dict[str, Any] | None
@@ -81,6 +84,7 @@ class NetworkRun(ABC):
         self.messages: list[str] = []  # what the engine says of its steps
         self.training = False  # whether its steps are those of the plan
         self.reserve, self.score, self.undertrained = 0.0, math.nan, False
+        self.on_valid: np.ndarray | None = None  # raw answers of the best weights, from before the last phase
 
     @abstractmethod
     def prepare(self) -> Progress:
@@ -112,7 +116,10 @@ class NetworkRun(ABC):
 
     @abstractmethod
     def _final_score(self) -> float:
-        """The score of the best weights, which are in place, on all valid rows, in the precision that ships."""
+        """The score of the best weights, which are in place, on all valid rows, in the precision that ships.
+
+        Keeps their raw answers `on_valid`, where a row is of one class, has labels or a value.
+        """
 
     @abstractmethod
     def _too_little(self) -> str | None:
@@ -182,6 +189,7 @@ class NetworkRun(ABC):
             "describe": self.describe, "net": self.net.state_dict(), "optimizer": engine.pop("rules"),
             "noise": torch.get_rng_state(), "threads": engine.pop("threads"), "trainer": engine,
             "best": best and (best[0], dict(zip(self._names(), best[1], strict=True))), "reserve": self.reserve,
+            "on_valid": None if self.on_valid is None else torch.from_numpy(self.on_valid),
             "score": self.score, "undertrained": self.undertrained, "last": self.last.state(), **self._own_state(),
         }  # fmt: skip
 
@@ -199,6 +207,8 @@ class NetworkRun(ABC):
         self.trainer.restore({**engine, "rules": state["optimizer"], "threads": state["threads"]})
         self.reserve, self.score, self.undertrained = state["reserve"], state["score"], state["undertrained"]
         self.last.restore(state["last"])
+        on_valid = state.get("on_valid")
+        self.on_valid = None if on_valid is None else on_valid.numpy()
         if self.last.standing is not None:
             self._add_valid()
         self._restore_order(found)
@@ -284,9 +294,12 @@ class NetworkRun(ABC):
     def learned(self, scale: Scale = (0.0, 1.0)) -> Learned:
         """How the training ended; `scale` is that of the target."""
         return Learned(
-            scale=scale, score=self.score, describe=self.describe, undertrained=self.undertrained,
-            trained_on_valid=self.last.outcome == "used", threads=self.threads.now,
+            scale=scale, score=self.score, valid=self._answers_kept(scale), describe=self.describe,
+            undertrained=self.undertrained, trained_on_valid=self.last.outcome == "used", threads=self.threads.now,
         )  # fmt: skip
+
+    def _answers_kept(self, scale: Scale) -> np.ndarray | None:
+        return None if self.on_valid is None else self.data.task.activate(self.on_valid, scale)
 
     def annealed(self) -> Iterator[Progress]:
         """The end of the schedule on train and valid rows (`annealing.py`)."""

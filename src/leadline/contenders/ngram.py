@@ -176,6 +176,8 @@ def unigram(store: Tensors) -> FittedNgram:
 class FittedNgram:
     """Tables of every order, the lowest first."""
 
+    valid: np.ndarray | None = None
+
     def __init__(
         self, orders: list[Order], vocabulary: int, score: float, describe: list[str], undertrained: bool = False,
         trained_on_valid: bool = False,

@@ -392,7 +392,7 @@ class _Run:
         fitted = FittedPretrained(search.design, weights, data.task, search.scale, best.score, messages)
         fitted.bodies, fitted.transfer = self.bodies, self.transfer
         fitted.bytes += sum(encoder.model.ByteSize() for encoder in self.bodies.encoders)  # they are in the file
-        fitted.undertrained, fitted.trained_on_valid = undertrained, again
+        fitted.undertrained, fitted.trained_on_valid, fitted.valid = undertrained, again, best.answers
         return fitted
 
 

@@ -77,14 +77,15 @@ class Tree(Contender):
             if clock.left() < 3 * a_try:
                 break
         best = FittedTree(_grow(x, y, features, data.task, *chosen, seed), plan, features, data.task, scale)
-        best.score = metric(data.labels(store.split.valid), best.predict(store, store.split.valid))
+        best.valid = best.predict(store, store.split.valid)
+        best.score = metric(data.labels(store.split.valid), best.valid)
         yield Progress(step=step, steps=len(tried), score=best.score)
         again = clock.left() > a_try
         if again:
             both = np.concatenate([train, store.split.valid])
             grown = _grow(matrix(store, plan, both), data.encoded(both, scale), features, data.task, *chosen, seed)
-            best, score = FittedTree(grown, plan, features, data.task, scale), best.score
-            best.score, best.trained_on_valid = score, True
+            first, best = best, FittedTree(grown, plan, features, data.task, scale)
+            best.score, best.valid, best.trained_on_valid = first.score, first.valid, True
         chose = "valid" if store.dependent else "cross-validation"
         how = f"depth {chosen[0]} and leaves of {chosen[1]:,} rows at least, as {chose} chose"
         best.describe = [*messages, how, "refitted on train and valid rows" if again else NOT_AGAIN]
@@ -222,6 +223,7 @@ class FittedTree:
     """A grown tree."""
 
     score = float("nan")
+    valid: np.ndarray | None = None
     undertrained = trained_on_valid = False
 
     def __init__(self, root: Node, plan: Layout, features: list[Feature], task: Task, scale: Scale) -> None:

@@ -145,6 +145,7 @@ class Fitted(Protocol):
     """A trained contender."""
 
     score: float  # on valid rows; NaN where there are none
+    valid: np.ndarray | None  # its answers on them, from before it learned from any; None: not kept, or there are none
     params: int
     bytes: int
     describe: list[str]  # what was chosen, a line each, as a `Note` where logic reads it

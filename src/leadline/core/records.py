@@ -186,6 +186,24 @@ class Within:
     why: str
 
 
+class Measure(StrEnum):
+    """What chose a contender for its side, by valid rows alone."""
+
+    METRIC = auto()  # the metric of the run
+    BRIER = auto()  # of those that the metric does not tell from the best: the least Brier score of the same answers
+    COST = auto()  # over repeats, of those within one standard error of the best: the cheapest
+    NO_VALID_ROWS = auto()  # nothing could choose: the first one
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenContender:
+    """The contender that stands for a side, and that ships if the side does."""
+
+    of: Annotated[str, "classical or deep; and of the deep ones scratch and pretrained"]
+    contender: str
+    by: Measure
+
+
 class Side(StrEnum):
     """Where what a contender knows comes from."""
 
@@ -393,6 +411,7 @@ class ResultV2(TypedDict):
     needs: Needs | None
     sides: Annotated[ThreeSides | None, "null where no pretrained contender raced beside both others"]
     within: list[Within]
+    chosen: Annotated[NotRequired[list[ChosenContender]], "by valid rows; absent in older results"]
     repeats_run: list[RepeatResult]
     ended: Ending
     shipped: Annotated[Shipped | None, "null where no contender could be shipped"]

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from leadline.config import seconds
-from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.records import Side
 from leadline.curves.measure import (
     DRAWS,
@@ -32,13 +31,11 @@ from leadline.metrics.metrics import METRICS
 from leadline.report.curves import render
 from leadline.results.run import Run
 from leadline.results.run_data import RunData
-from leadline.stats.evaluate_repeats import Known
 from leadline.stats.sides import SIDES
 from leadline.stats.worth import Distance, worth
 from leadline.system.errors import LeadlineError, OutputError
 
 RESULT, PAGE = "curves.json", "curves.html"
-FINISHED = ("finished", "cut")
 CALLED = {
     Side.PRETRAINED: "Pretraining", Side.SCRATCH: "Deep learning", Side.CLASSICAL: "A classical model",
 }  # fmt: skip
@@ -188,19 +185,10 @@ def _compared(data: RunData, contenders: Mapping[Side, str], measured: Measured)
 
 
 def _best(run: Run) -> dict[Side, Mapping[str, Any]]:
-    """{side: its best contender by valid, as result.json has it}, of those that finished."""
-    metric = METRICS[run.result["metric"]]
-    best: dict[Side, Mapping[str, Any]] = {}
-    for each in run.result["contenders"]:
-        contender = PORTFOLIO.get(each["name"])
-        if contender is None or contender.baseline or each["status"] not in FINISHED or each["valid_score"] is None:
-            continue
-        side = Known(
-            family=each["family"], cost=0.0, undertrained=False, pretrained=contender.pretrained or "init" in each
-        ).side
-        if side not in best or metric.better(each["valid_score"], best[side]["valid_score"]):
-            best[side] = each
-    return {side: best[side] for side in (Side.PRETRAINED, Side.SCRATCH, Side.CLASSICAL) if side in best}
+    """{side: the contender that stands for it, as result.json has it}."""
+    contenders = {each["name"]: each for each in run.result["contenders"]}
+    chosen = {each["of"]: contenders[each["contender"]] for each in run.result["chosen"]}
+    return {side: chosen[side] for side in (Side.PRETRAINED, Side.SCRATCH, Side.CLASSICAL) if side in chosen}
 
 
 def sentence(sides: tuple[Side, Side], names: tuple[str, str], gap: Distance, labelled: int) -> str:

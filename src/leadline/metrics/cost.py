@@ -11,7 +11,6 @@ why, and one sentence with the price: the best of them beside the one that is sh
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,18 +81,17 @@ def ruled_out(needs: Sequence[Need], facts: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def price(
-    needs: Sequence[Need], ruled: Mapping[str, str], valid: Mapping[str, float], scores: Mapping[str, float],
+    needs: Sequence[Need], ruled: Mapping[str, str], best: str | None, scores: Mapping[str, float],
     winner: str | None, metric: Metric,
 ) -> str | None:  # fmt: skip
-    """What the conditions cost: the best by valid of all, if it is ruled out, beside the winner."""
+    """What the conditions cost: the best by valid of all (None: no valid rows), if ruled out, beside the winner."""
     if not needs or not ruled:
         return None if not needs else "The conditions exclude none of the contenders that finished."
     asked = ", ".join(need.text for need in needs)
     if winner is None:
         return f"No contender satisfies {asked}: " + "; ".join(f"{name}: {why}" for name, why in ruled.items()) + "."
-    if any(math.isnan(score) for score in valid.values()):
+    if best is None:
         return f"{asked} rules out {', '.join(ruled)}; without valid rows nothing says what that costs."
-    best = max(valid, key=lambda name: metric.sign * valid[name])
     if best not in ruled:
         return f"{asked} rules out {', '.join(ruled)}, and costs nothing: {winner} is not worse on valid."
     gap = metric.sign * (scores[best] - scores[winner])

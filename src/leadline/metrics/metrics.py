@@ -37,6 +37,7 @@ class Metric:
     influence: Callable[[np.ndarray, np.ndarray], Inner]
     share: bool = True  # the inner value lies in [0, 1]; else it is above zero
     finish: Callable[[np.ndarray], np.ndarray] = np.asarray
+    brier: bool = False  # whether the Brier score orders what it does not tell apart; not if classes are weighted
     classes_needed: int = 1  # different classes among the rows, without which the score says nothing
 
     def __call__(self, truth: np.ndarray, scores: np.ndarray) -> float:
@@ -204,7 +205,7 @@ def _average(parts: list[Inner]) -> Inner:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", True, _accuracy),
+        Metric("accuracy", True, _accuracy, brier=True),
         Metric("balanced accuracy", True, _balanced),
         Metric("auc", True, _auc, classes_needed=2),
         Metric("f1", True, _f1, classes_needed=2),

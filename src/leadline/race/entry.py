@@ -67,6 +67,11 @@ class ContenderRun:
         """What it answered on the test rows."""
         return np.asarray(np.load(self.folder / "test.npy"))
 
+    def valid(self) -> np.ndarray | None:
+        """What it answered on the valid rows, before it learned from any; None where that was not kept."""
+        path = self.folder / "valid.npy"
+        return np.asarray(np.load(path)) if path.exists() else None
+
     def calib(self) -> np.ndarray | None:
         """What it answered on the calib rows, where there are any."""
         path = self.folder / "calib.npy"

@@ -9,13 +9,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from leadline.config import Settings
-from leadline.core.records import Ending, Needs, ThreeSides, Verdict, Within
+from leadline.core.records import ChosenContender, Ending, Measure, Needs, ThreeSides, Verdict, Within
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.split import CALIBRATED, folds_of
 from leadline.dataset.split_table import groups
@@ -46,6 +46,7 @@ class Trials:
     repeats: list[Repeat]
     verdict: Verdict
     within: list[Within]
+    chosen: list[ChosenContender]  # of each family, and of each side of the deep one
     sides: ThreeSides | None  # where a pretrained contender raced beside both others
     needs: Needs | None  # the conditions of the settings, whom they excluded, and what they cost
     group: np.ndarray | None  # of the first repeat's test rows, where it splits them
@@ -145,10 +146,14 @@ def run(
     messages += _too_few(len(ended), FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS, settings, why)
     verdict, needs = _priced(verdict, settings, ruled, first, scales.metric)
     held.decide()
+    chosen = scales.choices(ended)
+    for each in chosen:
+        journal.write("chosen", **asdict(each))
     return Trials(
-        repeats=ended, verdict=verdict, within=scales.within(ended), sides=scales.three_sides(ended), group=group,
-        needs=needs, ending=why, raced_until=raced_until, advice=scales.advice, messages=messages,
-        test_evaluations=held.evaluations(first.rows), evaluations=held.counted(),
+        repeats=ended, verdict=verdict, within=scales.within(ended), chosen=chosen,
+        sides=scales.three_sides(ended), group=group, needs=needs, ending=why, raced_until=raced_until,
+        advice=scales.advice, messages=messages, test_evaluations=held.evaluations(first.rows),
+        evaluations=held.counted(),
     )  # fmt: skip
 
 
@@ -186,7 +191,9 @@ def _priced(
     verdict: Verdict, settings: Settings, ruled: Mapping[str, str], first: Repeat, metric: Metric
 ) -> tuple[Verdict, Needs | None]:  # fmt: skip
     """The verdict with what the user's conditions cost; and the conditions, whom they excluded, and their cost."""
-    paid = price(settings.needs, ruled, first.valid, first.scores, verdict.winner, metric)
+    best = first.best_of(first.valid, metric)
+    known = None if best is None or best.by == Measure.NO_VALID_ROWS else best.name
+    paid = price(settings.needs, ruled, known, first.scores, verdict.winner, metric)
     if paid is not None:
         # Where a whole family is ruled out, nothing was compared, and the price is all there is to say.
         verdict = replace(verdict, why=paid if ruled and verdict.gap is None else f"{verdict.why} {paid}")

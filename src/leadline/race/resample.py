@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
+
 from leadline.dataset.heldout import HeldOut
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.race import Race
+from leadline.stats.choice import ValidAnswers
 from leadline.stats.repeat import Repeat
 
 ENOUGH = 25  # repeats that are worth their seconds where nobody asked for more: five times five folds
@@ -33,10 +36,13 @@ def repeat_of(race: Race, held: HeldOut, seed: int, seconds: float, fold: int | 
     metric, truth = METRICS[store.task.metric], held.evaluate(store.split.test)
     done = [entry for entry in race.entries if entry.done and not entry.baseline]
     answers = {entry.name: entry.scores() for entry in done}
+    on_valid = {entry.name: found for entry in done if (found := entry.valid()) is not None}
+    kept = ValidAnswers(truth=np.asarray(store.labels[store.split.valid]), answers=on_valid) if on_valid else None
     return Repeat(
         number=number, fold=fold, seed=seed, seconds=seconds, rows=store.split.test, truth=truth, answers=answers,
         valid={e.name: math.nan if e.facts["score"] is None else e.facts["score"] for e in done},
         scores={name: metric(truth, scores) for name, scores in answers.items()},
+        on_valid=kept,
     )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def _listen(stop: threading.Event, commands: SimpleQueue[str]) -> None:
 
 
 def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
-    """Train a contender, and write what it answers on the test and calib rows into its folder.
+    """Train a contender, and write what it answers on the valid, test and calib rows into its folder.
 
     Of a further repeat these answers alone are of use: what the report shows of a contender is of the first race.
 
@@ -167,6 +167,8 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     predict_us = (time.perf_counter() - began + _uncounted(fitted) - uncounted) / len(scores) * 1e6
     one_us = _one_row(fitted, store) if job.first else None
     np.save(job.folder / "test.npy", scores)
+    if fitted.valid is not None and not math.isnan(fitted.score):
+        np.save(job.folder / "valid.npy", fitted.valid)
     if len(store.split.calib):
         np.save(job.folder / "calib.npy", fitted.predict(store, store.split.calib))
     begun = _begun(fitted, job)

@@ -12,6 +12,7 @@ from leadline.charts.format import clip, count, esc, grid, micros, name, scroll,
 from leadline.charts.svg import Axis, Frame, Mark, Series, curves, dot, scale, scatter, shape
 from leadline.contenders.families import BASELINE, CLASSICAL, DEEP
 from leadline.contenders.portfolio import PORTFOLIO
+from leadline.core.records import Measure, Side
 from leadline.report.facts import Contender, Facts, family, number
 
 __all__ = ["contenders", "cost", "learning"]
@@ -34,7 +35,7 @@ def contenders(facts: Facts) -> str:
         rows = "".join(_row(facts, c) for c in facts.finished)
         table = f'<table class="contenders"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     legend = _legend() if table else ""
-    level = _valid_rows(facts) + _undertrained(facts) if table else ""
+    level = _chosen(facts) + _valid_rows(facts) + _undertrained(facts) if table else ""
     told = f"{_begun(facts)}{_within(facts)}{_repeats(facts)}{_absent(facts)}{_described(facts)}"
     return f"{scroll(table, 'Contenders')}{legend}{level}{told}"
 
@@ -92,6 +93,22 @@ def _within(facts: Facts) -> str:
         tag("li", f"Among the {esc(one.get('family'))}{over}: {clip(one.get('why'), 200)}.") for one in told
     )
     return f'<ul class="within">{parts}</ul>' if parts else ""
+
+
+def _chosen(facts: Facts) -> str:
+    """Who stands for each family and side, and what chose it; the sides of the deep family where both raced."""
+    told = facts.result.get("chosen") or []
+    if len([one for one in told if one["of"] in (Side.SCRATCH, Side.PRETRAINED)]) < 2:
+        told = [one for one in told if one["of"] in (CLASSICAL, DEEP)]
+    metric = facts.measure.title
+    how = {
+        Measure.METRIC: f"by {metric}",
+        Measure.BRIER: f"by Brier score among those that {metric} does not tell from the best",
+        Measure.COST: "as the cheapest within one standard error of the best",
+        Measure.NO_VALID_ROWS: "as the first, without valid rows",
+    }
+    parts = [f"{name(one['contender'])} for {esc(one['of'])}, {how[Measure(one['by'])]}" for one in told]
+    return f"<p>Chosen on the valid rows: {'; '.join(parts)}.</p>" if parts else ""
 
 
 def _valid_rows(facts: Facts) -> str:

@@ -58,6 +58,7 @@ def build_result(
         "verdict": dataclasses.asdict(shipment.verdict), "needs": trials.needs,
         "sides": None if trials.sides is None else dataclasses.asdict(trials.sides),
         "within": [dataclasses.asdict(each) for each in trials.within],
+        "chosen": [dataclasses.asdict(each) for each in trials.chosen],
         "repeats_run": evidence.repeats(trials.repeats), "ended": dataclasses.asdict(trials.ending),
         "shipped": None if name is None else shipped(shipment, store, folder, judged.scored[name].score),
         **evidence.certainties(store.task, judged.certain, judged.truth, judged.raw, name), "warnings": warnings,

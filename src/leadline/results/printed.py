@@ -84,15 +84,17 @@ def calibrated(model: PrintedModel, calibrator: Calibrator | LabelCalibrator | N
 def _price(judged: Judged, name: str) -> Price | None:
     """The best contender by valid that is not interpretable, against the shipped one, on the first race's test rows."""
     first, metric = judged.trials.repeats[0], METRICS[judged.race.store.task.metric]
-    others = {
-        other: score
-        for other, score in first.valid.items()
-        if other in judged.answers and other in PORTFOLIO and not PORTFOLIO[other].interpretable
-    }
-    others = {other: score for other, score in others.items() if not PORTFOLIO[other].baseline}
-    if not others or name not in judged.answers:
+    others = [
+        other
+        for other in first.valid
+        if other in judged.answers
+        and other in PORTFOLIO
+        and not (PORTFOLIO[other].interpretable or PORTFOLIO[other].baseline)
+    ]
+    choice = first.best_of(others, metric)
+    if choice is None or name not in judged.answers:
         return None
-    best = max(others, key=lambda other: metric.sign * others[other])
+    best = choice.name
     gap = rows_gap(judged.truth, [judged.answers[best]], [judged.answers[name]], metric, 0, judged.trials.group)
     low, high = gap.interval()
     return {

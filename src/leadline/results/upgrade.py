@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from leadline.contenders.families import DEEP
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.core.records import RESULT_VERSION, Verdict
+from leadline.core.records import RESULT_VERSION, Measure, Side, Verdict
 from leadline.kinds import FORMER
 from leadline.race.history import FORMER_ENDINGS, FORMER_FACTS
 
@@ -79,7 +80,7 @@ def upgraded(written: Mapping[str, Any]) -> dict[str, Any]:
     if version > RESULT_VERSION:
         raise NewerResultError(f"Leadline {written.get('leadline')} (schema {version})")
     if version == RESULT_VERSION:
-        return dict(written)
+        return {"chosen": _chosen(written), **written}
     result = {"schema_version": RESULT_VERSION, **WITHOUT, **_renamed(written, KEYS)}
     result["contenders"] = [_contender(each) for each in written.get("contenders", ())]
     result["columns"] = [
@@ -107,7 +108,22 @@ def upgraded(written: Mapping[str, Any]) -> dict[str, Any]:
     if written.get("expected"):
         reasons = [_renamed(each, {"found": "finding"}) for each in written["expected"].get("reasons", ())]
         result["expected"] = {**_renamed(written["expected"], {"sure": "confidence"}), "reasons": reasons}
-    return result
+    return {"chosen": _chosen(result), **result}
+
+
+def _chosen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Who stands for a family or a side: the metric alone chose before a result had `chosen`."""
+    best: dict[str, Mapping[str, Any]] = {}
+    sign = 1.0 if result.get("higher_is_better", True) else -1.0
+    for each in result.get("contenders", ()):
+        known = PORTFOLIO.get(each["name"])
+        if known is None or known.baseline or each.get("valid_score") is None or each.get("score") is None:
+            continue
+        side = Side.PRETRAINED if known.pretrained or "init" in each else Side.SCRATCH
+        for of in [each["family"], *([side] if each["family"] == DEEP else [])]:
+            if of not in best or sign * each["valid_score"] > sign * best[of]["valid_score"]:
+                best[of] = each
+    return [{"of": of, "contender": each["name"], "by": Measure.METRIC} for of, each in best.items()]
 
 
 def _renamed(record: Mapping[str, Any], names: Mapping[Any, str]) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from functools import partial
 
 import numpy as np
 
-from leadline.contenders.families import CLASSICAL
-from leadline.core.records import Side, SidePair, ThreeSides, Unit, Verdict, Within
+from leadline.contenders.families import CLASSICAL, DEEP
+from leadline.core.records import ChosenContender, Measure, Side, SidePair, ThreeSides, Unit, Verdict, Within
 from leadline.metrics.metrics import Metric
 from leadline.stats.advice import PLAIN, Advice
+from leadline.stats.choice import Choice
 from leadline.stats.few_folds import FEWEST_FOLDS, Fold, fold_of, folds_gap, spread
 from leadline.stats.intervals import FEWEST_SEEDS, LEVEL, Gap, Outlook, rows_gap
 from leadline.stats.repeat import Repeat
@@ -66,8 +67,8 @@ class Scales:
 
     def verdict(self, repeats: Sequence[Repeat], at: float = LEVEL) -> Verdict:
         """The verdict on the best of each family, of each repeat by its own valid rows; and what is shipped."""
-        deep, classical = self._best(repeats, "deep"), self._best(repeats, "classical")
-        weighed = self._weigh(repeats, self._pick("deep"), self._pick("classical"))
+        deep, classical = self._best(repeats, DEEP), self._best(repeats, CLASSICAL)
+        weighed = self._weigh(repeats, self._pick(self._of(DEEP)), self._pick(self._of(CLASSICAL)))
         if weighed is None:
             return judge(deep, classical, None, self.metric, Trial(rows=len(repeats[0].truth)), self.advice)
         gap, by, count = weighed
@@ -76,38 +77,39 @@ class Scales:
         pair = [rival.name for rival in (deep, classical) if rival is not None]
         trial = Trial(
             rows=tested, by=by, repeats=count, level=at, repeat_s=float(np.mean([r.seconds for r in repeats])),
-            over=over, chosen=self.chosen(repeats, pair) if len(repeats) > 1 else None,
+            over=over, chosen=self.chosen(repeats, pair),
         )  # fmt: skip
         return judge(deep, classical, gap, self.metric, trial, self.advice)
 
     def within(self, repeats: Sequence[Repeat]) -> list[Within]:
         """The chosen one of each family against each other one of it."""
         found = []
-        for family in ("deep", "classical"):
+        for family in (DEEP, CLASSICAL):
             best = self.chosen(repeats, self._of(family))
             for other, known in self.known.items():
-                if known.family != family or other == best or best is None:
+                if best is None or known.family != family or other == best.name:
                     continue
-                weighed = self._weigh(repeats, _named(best), _named(other))
+                weighed = self._weigh(repeats, _named(best.name), _named(other))
                 if weighed is not None:
-                    found.append(within(family, best, other, repeats[0].scores[other], weighed[0], self.metric))
+                    found.append(within(family, best.name, other, repeats[0].scores[other], weighed[0], self.metric))
         return found
 
     def three_sides(self, repeats: Sequence[Repeat]) -> ThreeSides | None:
         """How classical, deep from scratch and pretrained stand to each other; None where a side is missing."""
         pairs = []
         for first, second in SIDES:
-            names = [[name for name, known in self.known.items() if known.side == side] for side in (first, second)]
-            weighed = self._weigh(repeats, *(partial(Repeat.best_of, names=each, metric=self.metric) for each in names))
+            names = [self._on(side) for side in (first, second)]
+            weighed = self._weigh(repeats, self._pick(names[0]), self._pick(names[1]))
             chosen = [self.chosen(repeats, each) for each in names]
             if weighed is None or chosen[0] is None or chosen[1] is None:
                 return None
-            short = [self.known[name].undertrained for name in (chosen[0], chosen[1])]
+            pair = (chosen[0].name, chosen[1].name)
+            short = [self.known[name].undertrained for name in pair]
             low, high = weighed[0].interval()
-            answer = pair_answer(low, high, region_of(self.metric, repeats[0].scores[chosen[1]]), (short[0], short[1]))
+            answer = pair_answer(low, high, region_of(self.metric, repeats[0].scores[pair[1]]), (short[0], short[1]))
             pairs.append(
                 SidePair(
-                    first=first, second=second, contenders=(chosen[0], chosen[1]), gap=weighed[0].size, low=low,
+                    first=first, second=second, contenders=pair, gap=weighed[0].size, low=low,
                     high=high, answer=answer,
                 )
             )  # fmt: skip
@@ -127,10 +129,27 @@ class Scales:
         made = self.verdict(repeats, level(at.index(len(repeats)) + 1))
         return made if made.answer != "unsure" else None
 
-    def _pick(self, family: str) -> Pick:
-        return lambda one: one.best_of(self._of(family), self.metric)
+    def choices(self, repeats: Sequence[Repeat]) -> list[ChosenContender]:
+        """Who stands for each family, and for each side of the deep one."""
+        names = {CLASSICAL: self._of(CLASSICAL), DEEP: self._of(DEEP)}
+        names |= {side: self._on(side) for side in (Side.SCRATCH, Side.PRETRAINED)}
+        found = {of: self.chosen(repeats, each) for of, each in names.items()}
+        return [
+            ChosenContender(of=of, contender=choice.name, by=choice.by)
+            for of, choice in found.items()
+            if choice is not None
+        ]
 
-    def chosen(self, repeats: Sequence[Repeat], names: Sequence[str]) -> str | None:
+    def _pick(self, names: Sequence[str]) -> Pick:
+        """The best of these by a repeat's own valid rows."""
+
+        def picked(one: Repeat) -> str | None:
+            choice = one.best_of(names, self.metric)
+            return None if choice is None else choice.name
+
+        return picked
+
+    def chosen(self, repeats: Sequence[Repeat], names: Sequence[str]) -> Choice | None:
         """Of these contenders the one to ship; one that finished in the first repeat alone is none.
 
         Of one repeat it is the best on its valid rows, and the first where there are none. Of more it is the cheapest
@@ -152,22 +171,25 @@ class Scales:
             if behind.mean() <= error:
                 near[name] = self.known[name]
         least = cheaper(list(near.values()))
-        return next(name for name, known in near.items() if known is least)
+        by = Measure.COST if len(near) > 1 else Measure.METRIC
+        return Choice(name=next(name for name, known in near.items() if known is least), by=by)
 
     def _of(self, family: str) -> list[str]:
         return [name for name, known in self.known.items() if known.family == family]
 
+    def _on(self, side: Side) -> list[str]:
+        return [name for name, known in self.known.items() if known.side == side]
+
     def _best(self, repeats: Sequence[Repeat], family: str) -> FamilyBest | None:
-        name = self.chosen(repeats, self._of(family))
-        if name is None:
+        choice = self.chosen(repeats, self._of(family))
+        if choice is None:
             return None
-        known = self.known[name]
-        picked = [(one, its) for one in repeats if (its := self._pick(family)(one)) is not None]
+        known, pick = self.known[choice.name], self._pick(self._of(family))
+        picked = [(one, its) for one in repeats if (its := pick(one)) is not None]
         if len(picked) < (FEWEST_FOLDS if self.folds > 1 else FEWEST_SEEDS):
             picked = picked[:1]
         return FamilyBest(
-            name=name, cost=known.cost, size=known.size, undertrained=known.undertrained,
-            valid=float(np.mean([one.valid[its] for one, its in picked])),
+            name=choice.name, cost=known.cost, size=known.size, undertrained=known.undertrained,
             score=float(np.mean([one.scores[its] for one, its in picked])),
         )  # fmt: skip
 
@@ -200,7 +222,7 @@ class Scales:
 
     def _over_folds(self, first: Repeat, gap: Gap) -> Callable[[int], Outlook] | None:
         """The result of so many folds, as far as one fold can predict it; None where there are no folds."""
-        pair = [self._pick(family)(first) for family in ("deep", "classical")]
+        pair = [self._pick(self._of(family))(first) for family in (DEEP, CLASSICAL)]
         if self.folds == 1 or pair[0] is None or pair[1] is None:
             return None
         made = spread([self._fold(first, pair[0], pair[1])], self._share(first), self.metric.share)

@@ -11,14 +11,14 @@ training the sentence is about this model; from folds, or three seeds, about the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from leadline.core.records import Answer, Unit, Verdict, Within
+from leadline.core.records import Answer, Measure, Unit, Verdict, Within
 from leadline.metrics.metrics import Metric
 from leadline.stats.advice import PLAIN, Advice
+from leadline.stats.choice import Choice
 from leadline.stats.intervals import LEVEL, Gap, Outlook
 from leadline.stats.rule import rule
 from leadline.stats.sample_size import TRAINING_NOISE, Settling, rows_to_settle, trainings_to_settle
@@ -47,7 +47,6 @@ class FamilyBest:
     """The best of a family by valid."""
 
     name: str
-    valid: float  # the score that chose it, NaN where there are no valid rows; over repeats their mean
     cost: float  # microseconds a row
     score: float  # on the test rows; over repeats their mean
     undertrained: bool = False  # the budget left it too little to learn from
@@ -64,7 +63,7 @@ class Trial:
     level: float = LEVEL  # of the interval; higher where several looks were taken
     repeat_s: float | None = None  # seconds of one more repeat
     over: Callable[[int], Outlook] | None = None  # what so many folds or seeds would state, where they can be had
-    chosen: str | None = None  # of the two, by the valid rows of all repeats
+    chosen: Choice | None = None  # of the two, by the valid rows of all repeats
 
 
 def cheaper(rivals: Sequence[R]) -> R:
@@ -95,7 +94,7 @@ def judge(
     if behind.undertrained and answer != "tie":  # losing for want of time says nothing of a family
         answer, undertrained = "unsure", behind
     p_deep, p_classical = gap.above(region), 1 - gap.above(-region)
-    winner = _ship(answer, deep, classical, p_deep, p_classical, metric, trial.chosen)
+    winner = _ship(answer, deep, classical, p_deep, p_classical, trial.chosen)
     settling, repeats = Settling(), None
     if answer == "unsure" and undertrained is None:
         settling = rows_to_settle(gap, trial.rows, region, trial.level)
@@ -121,8 +120,7 @@ def _repeats(gap: Gap, region: float, trial: Trial) -> int | None:
 
 
 def _ship(
-    answer: str, deep: FamilyBest, classical: FamilyBest, p_deep: float, p_classical: float, metric: Metric,
-    chosen: str | None,
+    answer: str, deep: FamilyBest, classical: FamilyBest, p_deep: float, p_classical: float, chosen: Choice | None
 ) -> FamilyBest:  # fmt: skip
     if answer == "deep":
         return deep
@@ -134,11 +132,9 @@ def _ship(
     losing = p_classical if least is deep else p_deep
     if losing < RISK:
         return least
-    if math.isnan(deep.valid):  # there are no valid rows
+    if chosen is None or chosen.by == Measure.NO_VALID_ROWS:
         return deep if p_deep > p_classical else classical
-    if chosen is not None:
-        return deep if deep.name == chosen else classical
-    return deep if metric.better(deep.valid, classical.valid) else classical
+    return deep if deep.name == chosen.name else classical
 
 
 def _why(

@@ -31,13 +31,15 @@ class Descent(Contender):
             weights -= RATE / len(x) * x.T @ (_softmax(x @ weights) - truth)
             if step % STEPS == STEPS - 1:
                 fitted.weights, kept = weights.astype(np.float32), {"weights": weights.tolist()}
-                fitted.score = metric(data.labels(split.valid), fitted.predict(store, split.valid))
+                fitted.valid = fitted.predict(store, split.valid)
+                fitted.score = metric(data.labels(split.valid), fitted.valid)
                 yield Progress(step=step + 1, steps=last, score=fitted.score, state=lambda kept=kept: kept)
         yield fitted
 
 
 class FittedDescent:
     score, undertrained, trained_on_valid, describe = float("nan"), False, False, ["gradient descent, full batches"]
+    valid: np.ndarray | None = None
 
     def __init__(self, plan: Layout, classes: int) -> None:
         self.plan, self.weights = plan, np.zeros((sum(plan.widths) + 1, classes), np.float32)
