@@ -77,8 +77,12 @@ def _answered(fitted: Any, store: Any, rows: np.ndarray) -> np.ndarray:
     return session.only({name: np.asarray(store.tensor(name)[rows]) for name in session.inputs})
 
 
-def test_it_learns_and_its_graph_answers_as_it_does(store: Any) -> None:
-    fitted = _items(store, Clock(float("inf")), epochs=1)[-1]
+@pytest.fixture(scope="module")
+def fitted(store: Any) -> Any:
+    return _items(store, Clock(float("inf")), epochs=1)[-1]
+
+
+def test_it_learns_and_its_graph_answers_as_it_does(store: Any, fitted: Any) -> None:
     rows, (reader,) = store.split.test, readers(store)
     np.testing.assert_allclose(_answered(fitted, store, rows), fitted.predict(store, rows), atol=1e-4)
     body = fitted._net.body
@@ -89,8 +93,7 @@ def test_it_learns_and_its_graph_answers_as_it_does(store: Any) -> None:
     assert any("a random stretch" in line for line in fitted.describe)
 
 
-def test_a_row_is_answered_alike_alone_and_among_others(store: Any) -> None:
-    fitted = _items(store, Clock(float("inf")), epochs=1)[-1]
+def test_a_row_is_answered_alike_alone_and_among_others(store: Any, fitted: Any) -> None:
     rows = store.split.test
     together = fitted.predict(store, rows)
     session, (name,) = Session(fitted.graph()), Finetuned().inputs(store)[:1]

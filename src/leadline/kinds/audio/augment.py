@@ -22,7 +22,7 @@ STRETCH = 0.8  # of a usual sound, that a random stretch holds of a longer one
 def augmentation(data: Data, tensor: str, seed: int) -> tuple[Sounds, str]:
     """Of rows that are trained on, and what is to be said of it."""
     settings = data.store.block(tensor).settings
-    said = "sounds: a random stretch, louder or softer, with noise; spectra hidden in part"
+    said = "sounds: a random stretch, louder or softer, with noise"
     return Sounds(whole(settings, "usual"), whole(settings, "least"), seed), said
 
 

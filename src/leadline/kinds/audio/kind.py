@@ -72,7 +72,8 @@ def _recurrent(block: Block, width: int) -> Any:
 def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
     from leadline.kinds.audio.augment import augmentation
 
-    return augmentation(data, tensor, seed)
+    vary, said = augmentation(data, tensor, seed)
+    return vary, f"{said}; spectra hidden in part"  # by the network itself
 
 
 NO_FRAME = 7  # of libsndfile, which calls an MP3 without a whole frame no regular file

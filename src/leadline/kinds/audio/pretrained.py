@@ -40,7 +40,7 @@ QUIETEST, DECIBELS = 1e-10, 80.0  # power in a band, at least; and below the lou
 POOLED = (24, 48, 72, 96, 96, 96)  # channels at the end of each block, and of the embeddings
 DEEPEST = 4  # the block from which on a mean, a maximum and a deviation are taken
 STATISTICS = ("mean", "maximum", "deviation")
-A_SECOND = 0.02  # of a core, to train on a second of sound, silence included
+A_SECOND = 0.012  # of a core, to train on a second of sound, silence included
 
 
 @dataclass(frozen=True, kw_only=True)
