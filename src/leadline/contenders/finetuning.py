@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from leadline.contenders.recipes import Recipe
-    from leadline.contenders.tuned_body import HiddenStates, TunedBody
+    from leadline.contenders.tuned_body import HiddenStates, Moments, TunedBody
 
-BATCH, FEWEST = 32, 16  # rows of a step; and steps of a pass, at least: few rows are cut into smaller ones
 CHUNK = 50  # batches whose rows are put in the order of their lengths together
 TOP, WARM = 5, 1  # passes at most: of the upper half alone, and of it before all layers
 SLACK, SLACK_S = 1.5, 2.0  # times the planned seconds of the first phase that it may take, and seconds more
@@ -75,6 +74,8 @@ class FinetuningRun(NetworkRun):
     net: TunedBody
 
     def __init__(self, data: Data, seed: int, reader: Reader) -> None:
+        from leadline.contenders.tuned_body import batch_size
+
         super().__init__(data, seed)
         assert reader.found.body.trainable is not None
         self.reader, self.make = reader, reader.found.body.trainable
@@ -86,14 +87,14 @@ class FinetuningRun(NetworkRun):
         if reader.found.body.augmentation is not None:
             self.vary, said = reader.found.body.augmentation(data, reader.tensor, seed)
             self.describe.append(said)
-        self.epoch = 0  # of the rows in their order
         self.cut, self.whole = 0, False  # layers that stay as they are; whether all are trained afterwards
-        self.before = 0  # steps of the upper half alone, before those of all layers
+        self.epoch = self.before = 0  # passes over the rows; steps of the upper half alone, before those of all layers
         self.a_step = self.answer_s = self.blend_s = 0.0  # seconds: all layers, answer in float32, linear model
         self.hidden: HiddenStates | None = None
+        self.moments: Moments | None = None  # of the frozen body's states, where the head reads them standardised
         self.kept = np.empty(0, np.int64)  # train rows whose hidden states there are
         self._take(data.store.split.train)
-        self.batch = max(2, min(BATCH, len(self.rows) // FEWEST))
+        self.batch = batch_size(self.lengths[self.rows], body.room)
 
     def fit(self, state: State | None) -> Iterator[Progress | Fitted]:
         for item in super().fit(state):  # steps are counted over both phases
@@ -208,7 +209,7 @@ class FinetuningRun(NetworkRun):
 
         train = self.store.split.train
         order = np.random.default_rng(self.seed).permutation(train)
-        (_, width), lengths = self.net.body.hidden(self.cut), self._positions(order)
+        lengths, width = self.net.body.hidden(self.lengths[order], self.cut)
         positions = CACHED * 1e9 * min(self.data.memory_gb, MOST_GB) / (A_NUMBER * width)
         fitting = int(np.searchsorted(np.cumsum(lengths), positions))
         self._keep(order[: max(self.batch, fitting)], self.data.clock.left() - seconds)
@@ -225,9 +226,9 @@ class FinetuningRun(NetworkRun):
 
         net, taken = self.net.eval(), 0
         every = np.sort(np.concatenate([order, self.valid]))
-        self.hidden = HiddenStates(every, self._positions(every), net.body.hidden(self.cut)[1])
+        self.hidden = HiddenStates(every, *net.body.hidden(self.lengths[every], self.cut))
         for part in (self.valid, *(order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE))):
-            for places in alike(self.lengths[part], SCORED):
+            for places in alike(self.lengths[part], SCORED, net.body.room):
                 rows = part[places]
                 with torch.no_grad(), self._precision():
                     x = batch_of(self.tensor, rows, int(self.lengths[rows].max()))
@@ -236,11 +237,6 @@ class FinetuningRun(NetworkRun):
             if taken > len(self.valid) and left > -math.inf and self.data.clock.left() < left:
                 break
         self.kept = order[: taken - len(self.valid)]
-
-    def _positions(self, rows: np.ndarray) -> np.ndarray:
-        """Of the hidden states of these rows."""
-        positions, _ = self.net.body.hidden(self.cut)
-        return self.lengths[rows] if positions is None else np.full(len(rows), positions)
 
     def _deepen(self) -> None:
         """From the best weights of the upper half on, train all layers."""
@@ -266,9 +262,12 @@ class FinetuningRun(NetworkRun):
         self.order = torch.empty(0, dtype=torch.long)
 
     def _build(self) -> TunedBody:
-        from leadline.contenders.tuned_body import TunedBody
+        from leadline.contenders.tuned_body import TunedBody, moments_of
 
-        return TunedBody(self.make(self.reader.found.folder, self.reader.block), self.data.task.output_width)
+        body = self.make(self.reader.found.folder, self.reader.block)
+        if body.standardised and self.moments is None:
+            self.moments = moments_of(body, self.tensor, self.reader.some(self.store))
+        return TunedBody(body, self.data.task.output_width, self.moments)
 
     def _optimizer(self) -> Recipe:
         import torch
@@ -293,9 +292,9 @@ class FinetuningRun(NetworkRun):
         part, self.order = self.order[: self.batch], self.order[self.batch :]
         rows = self.rows[part.numpy()]
         x = batch_of(self.tensor, rows, int(self.lengths[rows].max()))
-        self.positions = len(x) * int(self.lengths[rows].max())
         if self.vary is not None and self.hidden is None:
             x = self.vary(x, part, self.epoch)
+        self.positions = len(x) * x.shape[1]
         return [x, *([] if self.hidden is None else [self.hidden.of(rows)]), self.y[part]]
 
     def _shuffled(self) -> Tensor:

@@ -116,9 +116,8 @@ class FittedFinetuned(FittedModule):
 
         g, body = Graph("tuned"), self._states(precision)
         states = g.add(body, {self._reader.tensor: self._rows(g)}, "body")["states"]
-        weight, bias = (part.detach().numpy() for part in (self._net.head.weight, self._net.head.bias))
-        share = np.float32(self._share)
-        raw = g.op("Add", g.op("MatMul", states, g.const(weight.T * share)), g.const(bias * share))
+        (weight, bias), share = self._net.linear(), np.float32(self._share)
+        raw = g.op("Add", g.op("MatMul", states, g.const(weight * share)), g.const(bias * share))
         g.output("raw", raw, np.float32, ["N", len(bias)])
         return g.model()
 
@@ -134,4 +133,5 @@ class FittedFinetuned(FittedModule):
         """The input of a graph."""
         block, view = self._reader.block, self._reader.found.body.view
         shape, dtype = (block.shape, block.dtype) if view is None else block.forms[view]
-        return g.input(self._reader.tensor, dtype, ["N", *shape])
+        first = ["L"] if view is None and block.padding is not None else shape[:1]
+        return g.input(self._reader.tensor, dtype, ["N", *first, *shape[1:]])

@@ -75,11 +75,15 @@ class Reader:
             "precision": str(precision), "rows_per_s": dict(rates),
         }  # fmt: skip
 
+    @staticmethod
+    def some(store: Tensors) -> np.ndarray:
+        """Some train rows."""
+        train = store.split.train
+        return np.asarray(train[np.linspace(0, len(train) - 1, min(CALIBRATION, len(train))).astype(int)])
+
     def calibration(self, store: Tensors) -> np.ndarray:
         """Some train rows of the tensor."""
-        train = store.split.train
-        rows = train[np.linspace(0, len(train) - 1, min(CALIBRATION, len(train))).astype(int)]
-        return np.asarray(store.tensor(self.tensor)[rows])
+        return np.asarray(store.tensor(self.tensor)[self.some(store)])
 
     def graph(self, store: Tensors, precision: Precision) -> onnx.ModelProto:
         """From the tensor to 'states'."""

@@ -60,18 +60,26 @@ class TrainableBody(Protocol):
     width: int  # of what `upper` gives
     rates: Rates
     said: str  # of how it is trained, for the report; may be empty
+    standardised: (
+        bool  # whether a head reads the pooled states standardised: of unlike scales, the largest would drown all
+    )
+    room: int | None  # positions of a batch, at most, where rows may be long; None: they never are
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """int64 [N]: positions that stored rows have; a batch is cut to the longest of its rows."""
 
-    def hidden(self, cut: int) -> tuple[int | None, int]:
-        """T and W of the hidden states after `cut` layers; None: as many positions as the row has."""
+    def hidden(self, lengths: np.ndarray, cut: int) -> tuple[np.ndarray, int]:
+        """T of each row's hidden states after `cut` layers, int64 [N], and W.
+
+        Args:
+            lengths: positions of each row.
+        """
 
     def share(self, cut: int) -> float:
         """Of the seconds of a step of all layers, those of one of the layers after `cut` on kept hidden states."""
 
     def lower(self, rows: Tensor, cut: int) -> Tensor:
-        """Stored rows [N, T] -> hidden states [N, T, W] after the first `cut` layers."""
+        """Stored rows [N, T] -> hidden states [N, T, W] after the first `cut` layers; T is then what `hidden` says."""
 
     def upper(self, hidden: Tensor, rows: Tensor, cut: int) -> Tensor:
         """Hidden states [N, T, W] after `cut` layers -> pooled states [N, width] of the last one."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from leadline.core.contender import Data
+from leadline.core.json_types import whole
 from leadline.kinds.audio.frames import PADDING
 
 MIXED = 0.5  # share of sounds that are mixed with another one
@@ -15,6 +17,13 @@ LOUDER = 6.0  # decibels, either way
 NOISE = 0.01  # of a row's own root mean square, at most
 LATE = 0.1  # of a batch's length, by which a shorter sound begins later, at most
 STRETCH = 0.8  # of a usual sound, that a random stretch holds of a longer one
+
+
+def augmentation(data: Data, tensor: str, seed: int) -> tuple[Sounds, str]:
+    """Of rows that are trained on, and what is to be said of it."""
+    settings = data.store.block(tensor).settings
+    said = "sounds: a random stretch, louder or softer, with noise"
+    return Sounds(whole(settings, "usual"), whole(settings, "least"), seed), said
 
 
 class Sounds:

@@ -72,11 +72,10 @@ def _recurrent(block: Block, width: int) -> Any:
 
 
 def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
-    from leadline.kinds.audio.augment import Sounds
+    from leadline.kinds.audio.augment import augmentation
 
-    settings = data.store.block(tensor).settings
-    said = "sounds: a random stretch, louder or softer, with noise; spectra hidden in part"
-    return Sounds(whole(settings, "usual"), whole(settings, "least"), seed), said
+    vary, said = augmentation(data, tensor, seed)
+    return vary, f"{said}; spectra hidden in part"  # by the network itself
 
 
 NO_FRAME = 7  # of libsndfile, which calls an MP3 without a whole frame no regular file

@@ -12,6 +12,7 @@ same 25 ms and at the same frequencies, and nothing is resampled (docs/decisions
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.core.json_types import whole
-from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.core.pretrained import Layer, Precision, PretrainedBody, TrainableBody
 from leadline.kinds.audio.frames import PADDING
 
 if TYPE_CHECKING:
     import onnx
 
+    from leadline.core.contender import Data
+    from leadline.core.kind import Augmentation
     from leadline.core.tensors import Block
     from leadline.graph.builder import Graph
 
@@ -37,40 +40,82 @@ QUIETEST, DECIBELS = 1e-10, 80.0  # power in a band, at least; and below the lou
 POOLED = (24, 48, 72, 96, 96, 96)  # channels at the end of each block, and of the embeddings
 DEEPEST = 4  # the block from which on a mean, a maximum and a deviation are taken
 STATISTICS = ("mean", "maximum", "deviation")
+A_SECOND = 0.012  # of a core, to train on a second of sound, silence included
 
 
-def speech_embedding(folder: Path, name: str, rate: int) -> onnx.ModelProto:
-    """int16 [N, samples] -> 'states' float32 [N, 816].
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One of the network's, in order: an ONNX operator, the names of its constants, and its attributes."""
 
-    Args:
-        folder: with the two files of the package.
-        name: of the input.
-        rate: samples a second.
-    """
+    kind: str
+    constants: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Steps of time that it reads at once, and from one output to the next; None where it reads each alone."""
+        return (self.facts["kernel_shape"][0], self.facts["strides"][0]) if "kernel_shape" in self.facts else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What the package holds: the network by its blocks, each of which ends where states are pooled."""
+
+    blocks: tuple[tuple[Operation, ...], ...]
+    weights: Mapping[str, np.ndarray]
+    bands: np.ndarray  # [frequencies, mel bands]
+
+
+def published(folder: Path) -> Published:
+    """The two files of the package."""
     import onnx
     from onnx import numpy_helper
 
+    held = {each: onnx.load(str(folder / each)).graph for each in (EMBEDDING, MELS)}
+    weights = {each.name: numpy_helper.to_array(each) for each in held[EMBEDDING].initializer}
+    blocks: list[list[Operation]] = [[]]
+    for node in held[EMBEDDING].node:
+        if node.op_type == "Reshape":
+            continue
+        facts = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute if each.name != "auto_pad"}
+        constants = tuple(each for each in node.input if each in weights)
+        blocks[-1].append(Operation(kind=node.op_type, constants=constants, facts=facts))
+        if node.op_type == "MaxPool":
+            blocks.append([])
+    bands = (numpy_helper.to_array(each) for each in held[MELS].initializer if list(each.dims) == [FFT // 2 + 1, 32])
+    return Published(blocks=tuple(map(tuple, blocks)), weights=weights, bands=next(bands))
+
+
+def graph_of(network: Published, name: str, rate: int, first: int = 0) -> onnx.ModelProto:
+    """int16 [N, samples] -> 'states' float32 [N, 816], or those of the blocks from `first` on.
+
+    Args:
+        name: of the input.
+        rate: samples a second.
+    """
     from leadline.graph.builder import Graph
 
-    held = {each: onnx.load(str(folder / each)).graph for each in (EMBEDDING, MELS)}
-    bands = next(
-        numpy_helper.to_array(each) for each in held[MELS].initializer if list(each.dims) == [FFT // 2 + 1, 32]
-    )
     g = Graph("speech")
-    x, steps = _spectra(g, g.input(name, np.int16, ["N", "samples"]), rate, bands)
-    constants = {each.name: numpy_helper.to_array(each) for each in held[EMBEDDING].initializer}
+    x, steps = _spectra(g, g.input(name, np.int16, ["N", "samples"]), rate, network.bands)
     pooled: list[str] = []
-    for place, node in enumerate(nodes := [each for each in held[EMBEDDING].node if each.op_type != "Reshape"]):
-        facts = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute if each.name != "auto_pad"}
-        x = g.op(node.op_type, x, *(g.const(constants[each]) for each in node.input if each in constants), **facts)
-        if "kernel_shape" in facts:  # steps of a row that nothing behind its end has touched
-            stride = facts["strides"][0]
-            steps = g.op("Sub", steps, g.const(np.int64(facts["kernel_shape"][0] - 1)))
-            steps = g.op("Div", g.op("Add", steps, g.const(np.int64(stride - 1))), g.const(np.int64(stride)))
-        if node.op_type == "MaxPool" or place == len(nodes) - 1:
-            pooled += _Pooled(g, x, steps).statistics(len(pooled) >= DEEPEST)
-    g.output("states", g.op("Concat", *pooled, axis=1), np.float32, ["N", sum(layer.width for layer in LAYERS)])
+    for number, block in enumerate(network.blocks):
+        for each in block:
+            x = g.op(each.kind, x, *(g.const(network.weights[constant]) for constant in each.constants), **each.facts)
+            if each.window is not None:  # steps of a row that nothing behind its end has touched
+                size, stride = each.window
+                steps = g.op("Sub", steps, g.const(np.int64(size - 1)))
+                steps = g.op("Div", g.op("Add", steps, g.const(np.int64(stride - 1))), g.const(np.int64(stride)))
+        if number >= first:
+            pooled += _Pooled(g, x, steps).statistics(number >= DEEPEST)
+    g.output("states", g.op("Concat", *pooled, axis=1), np.float32, ["N", width_from(first)])
     return g.model()
+
+
+def width_from(first: int) -> int:
+    """Of the states of the blocks from `first` on."""
+    return sum(
+        width * (len(STATISTICS) if number >= DEEPEST else 1) for number, width in enumerate(POOLED[first:], first)
+    )
 
 
 def _spectra(g: Graph, sounds: str, rate: int, bands: np.ndarray) -> tuple[str, str]:
@@ -78,7 +123,7 @@ def _spectra(g: Graph, sounds: str, rate: int, bands: np.ndarray) -> tuple[str, 
 
     In decibels, none more than 80 below the loudest of the row, a tenth of them and 2 more, as the network expects.
     """
-    size, hop = round(WINDOW * rate), round(HOP * rate)
+    size, hop = sizes_of(rate)
     axis = g.const(np.array([1], np.int64))
     there = g.op("Not", g.op("Equal", sounds, g.const(np.int16(PADDING))))
     own = g.op("ReduceSum", g.op("Cast", there, to=7), axis, keepdims=1)
@@ -86,11 +131,10 @@ def _spectra(g: Graph, sounds: str, rate: int, bands: np.ndarray) -> tuple[str, 
     wave = g.op("Pad", wave, g.const(np.array([0, SILENCE * hop, 0, SILENCE * hop], np.int64)))
     steps = g.op("Add", own, g.const(np.int64(2 * SILENCE * hop - size + hop)))
     steps = g.op("Div", steps, g.const(np.int64(hop)))
-    heard = np.flatnonzero(bands.any(axis=1) & (np.arange(len(bands)) * RATE / FFT < rate / 2))
-    waves = g.const(_waves(heard * RATE / FFT, size, rate))
-    parts = g.op("Conv", g.op("Unsqueeze", wave, axis), waves, kernel_shape=[size], strides=[hop])
+    waves, heard = waves_of(bands, rate)
+    parts = g.op("Conv", g.op("Unsqueeze", wave, axis), g.const(waves[:, None]), kernel_shape=[size], strides=[hop])
     real, imaginary = g.op("Split", g.op("Mul", parts, parts), axis=1, num_outputs=2, outputs=2)
-    power = g.op("MatMul", g.const(bands[heard].T.astype(np.float32)), g.op("Add", real, imaginary))
+    power = g.op("MatMul", g.const(heard.T), g.op("Add", real, imaginary))
     level = g.op("Log", g.op("Max", power, g.const(np.float32(QUIETEST))))
     level = g.op("Mul", level, g.const(np.float32(10 / np.log(10))))
     loudest = g.op("ReduceMax", level, g.const(np.array([1, 2], np.int64)), keepdims=1)
@@ -99,15 +143,24 @@ def _spectra(g: Graph, sounds: str, rate: int, bands: np.ndarray) -> tuple[str, 
     return g.op("Unsqueeze", g.op("Transpose", level, perm=[0, 2, 1]), axis), steps
 
 
-def _waves(frequencies: np.ndarray, size: int, rate: int) -> np.ndarray:
-    """Cosines, then sines, under a Hann window: float32 [2 * frequencies, 1, size].
+def sizes_of(rate: int) -> tuple[int, int]:
+    """Samples of a window, and from one to the next."""
+    return round(WINDOW * rate), round(HOP * rate)
+
+
+def waves_of(bands: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines, then sines, of the frequencies that a sound of this rate has, under a Hann window: float32
+    [2 * frequencies, size]; and their shares in the bands [frequencies, bands].
 
     Of a rate below `RATE` there are fewer samples in a window, so each counts for more.
     """
+    size, _ = sizes_of(rate)
+    heard = np.flatnonzero(bands.any(axis=1) & (np.arange(len(bands)) * RATE / FFT < rate / 2))
     seconds = (np.arange(size) - size / 2) / rate
     window = (0.5 + 0.5 * np.cos(2 * np.pi * seconds / WINDOW)) * RATE / rate
-    angles = 2 * np.pi * np.outer(frequencies, seconds)
-    return np.concatenate([np.cos(angles), np.sin(angles)])[:, None].astype(np.float32) * window.astype(np.float32)
+    angles = 2 * np.pi * np.outer(heard * RATE / FFT, seconds)
+    waves = np.concatenate([np.cos(angles), np.sin(angles)]).astype(np.float32) * window.astype(np.float32)
+    return waves, bands[heard].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -142,7 +195,24 @@ class _Pooled:
 
 def _graph(folder: Path, block: Block, precision: Precision, calibration: Any) -> onnx.ModelProto:
     assert precision is Precision.FLOAT32, "no other is offered"
-    return speech_embedding(folder, block.name, whole(block.settings, "rate"))
+    return graph_of(published(folder), block.name, whole(block.settings, "rate"))
+
+
+def _trainable(folder: Path, block: Block) -> TrainableBody:
+    from leadline.kinds.audio.trainable import TrainableSpeech  # imports PyTorch
+
+    return TrainableSpeech(folder, block)
+
+
+def _training_s(folder: Path, block: Block) -> float:
+    """Of a sound of the usual length, between silence."""
+    return A_SECOND * (whole(block.settings, "usual") / whole(block.settings, "rate") + 2 * SILENCE * HOP)
+
+
+def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
+    from leadline.kinds.audio.augment import augmentation  # imports PyTorch
+
+    return augmentation(data, tensor, seed)
 
 
 def _speech() -> Path | None:
@@ -166,5 +236,6 @@ BODIES = (
         source="Google, tfhub.dev/google/speech_embedding: clips of speech from 200 million videos",
         paper="Lin et al. 2020", bytes=1_326_578, layers=LAYERS,
         precisions=(Precision.FLOAT32,), view=None, find=_speech, graph=_graph,
+        trainable=_trainable, training_s=_training_s, augmentation=_augmentation,
     ),
 )  # fmt: skip

@@ -90,7 +90,8 @@ class InvertedResidual(nn.Module):
 class TrainableEfficientNet(nn.Module):
     """`TrainableBody` of a file with the weights of EfficientNet-Lite0."""
 
-    depth, rates, said = BLOCKS, RATES, ""
+    depth, rates, said, standardised = BLOCKS, RATES, "", False
+    room: int | None = None
     width = sum(POOLED[number] for number in READ) + HEAD
 
     def __init__(self, path: Path, block: Block) -> None:
@@ -107,9 +108,9 @@ class TrainableEfficientNet(nn.Module):
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         return np.full(len(rows), self._shape[0])
 
-    def hidden(self, cut: int) -> tuple[int, int]:
+    def hidden(self, lengths: np.ndarray, cut: int) -> tuple[np.ndarray, int]:
         height, width = self._sides(cut)
-        return height * width, self._channels[cut]
+        return np.full(len(lengths), height * width), self._channels[cut]
 
     def share(self, cut: int) -> float:
         return float(np.interp(cut, *SHARES))

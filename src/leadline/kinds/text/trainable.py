@@ -109,6 +109,9 @@ class Layer(nn.Module):
 class TrainableBert(nn.Module):
     """`TrainableBody` of a folder with BERT's weights."""
 
+    standardised = False
+    room: int | None = None
+
     def __init__(self, folder: Path) -> None:
         super().__init__()
         held = weights_of(folder)
@@ -129,8 +132,8 @@ class TrainableBert(nn.Module):
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         return np.asarray((rows > 0).sum(axis=1))
 
-    def hidden(self, cut: int) -> tuple[None, int]:
-        return None, self._shape.width
+    def hidden(self, lengths: np.ndarray, cut: int) -> tuple[np.ndarray, int]:
+        return lengths, self._shape.width
 
     def share(self, cut: int) -> float:
         return 1 - cut / self.depth
