@@ -140,16 +140,19 @@ class Settings:
     @property
     def seconds(self) -> float:
         """The budget of the run in seconds, without what --edge takes of it; inf where passes were asked for."""
-        if self.epochs is not None:
-            return math.inf
-        return seconds(self.budget) - self.edge_seconds
+        return math.inf if self.whole is None else self.whole - self.edge_seconds
+
+    @property
+    def whole(self) -> float | None:
+        """The budget in seconds as it was given; None where passes were asked for."""
+        return None if self.epochs is not None else seconds(self.budget)
 
     @property
     def edge_seconds(self) -> float:
         """Seconds that --edge takes of the budget; inf where passes were asked for."""
         if not self.edge:
             return 0.0
-        return math.inf if self.epochs is not None else EDGE * seconds(self.budget)
+        return math.inf if self.whole is None else EDGE * self.whole
 
     @property
     def running(self) -> bool | None:
@@ -204,6 +207,7 @@ class Settings:
 
 SPLIT_BY = tuple(each.name for each in fields(Settings) if "splits" in each.metadata)  # options that name a column
 COLUMNS = ("target", *SPLIT_BY)
+PATHS = ("out", "test", "weights", "init", "data", "cache")
 SEVERAL = ("only", "fix", "kind", "drop")  # lists in Python, or one text
 MOST_SHOWN = 60  # characters of a value in an error
 TYPES: dict[str, tuple[Any, str]] = {
@@ -224,8 +228,7 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
         new = ", ".join(RENAMED.get(name, ", ".join(RENAMED_NEEDS.values())) for name in renamed)
         warnings.warn(f"{', '.join(renamed)} is now called {new}.", FutureWarning, stacklevel=3)
         values = translated(values)
-    if unknown := sorted(set(values) - known):
-        raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
+    check_names(values, known)
     values = {name: value for name, value in values.items() if value is not None}
     values = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in values.items()}
     if "budget" in values and "epochs" in values:
@@ -245,16 +248,22 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     for name in COLUMNS:  # columns of a frame may have names that are no text
         if name in values:
             values[name] = str(values[name])
-    return Settings(**{name: _typed(name, value) for name, value in values.items()})
+    return Settings(**{name: typed(Settings, name, value) for name, value in values.items()})
 
 
-def _typed(name: str, value: Any) -> Any:
+def typed(settings: type, name: str, value: Any) -> Any:
     """A value of the type of its setting; LeadlineError where it is of another."""
-    wanted = str(next(each.type for each in fields(Settings) if each.name == name)).split(" ")[0]
-    of, what = TYPES.get(wanted, (object, ""))
+    wanted = str(next(each.type for each in fields(settings) if each.name == name)).split(" ")[0]
+    of, what = (str, "a path") if name in PATHS else TYPES.get(wanted, (object, ""))
     if not isinstance(value, of) or (isinstance(value, bool) and of is not bool and of is not object):
         raise LeadlineError(f"{_option(name)} {_shown(value)} was given, where {what} was expected.")
     return {"int": int, "float": float}.get(wanted, lambda same: same)(value)
+
+
+def check_names(values: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raises LeadlineError for a setting of another name."""
+    if unknown := sorted(set(values) - set(known)):
+        raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
 
 
 def _shown(value: Any) -> str:

@@ -130,7 +130,8 @@ def _begin(context: RunContext, journal: Journal) -> Stages:
     settings, past = context.settings, context.past
     started = journal.write(
         "begin" if past is None else "resumed", schema_version=RESULT_VERSION, source=context.source.name,
-        digest=context.source.digest, budget_s=context.budget, edge=settings.edge, epochs=settings.epochs,
+        digest=context.source.digest, budget_s=settings.whole,
+        edge_s=settings.edge_seconds if settings.whole else None, epochs=settings.epochs,
         machine=machine(), versions=versions(), leadline=__version__,
     )  # fmt: skip
     journal.watch({**started, "event": "begin"})

@@ -33,6 +33,7 @@ from leadline.system.lock import Lock
 from leadline.system.os_errors import spoken
 from leadline.system.resources import machine, versions
 from leadline.system.text import enumerated
+from leadline.system.whole import named
 
 
 def resume(
@@ -52,7 +53,7 @@ def resume(
     Raises:
         LeadlineError: where no such run was cut short, or the source has changed.
     """
-    partial = _killed(Path("runs") if run is None else Path(run), run is None)
+    partial = _killed(Path("runs") if run is None else named(Path(run)), run is None)
     final = partial.with_name(name_of(partial))
     with _locked(partial) as lock:
         past = journals.read(partial)
@@ -112,7 +113,7 @@ def replay(
         raise SourceError(f"{folder} holds no finished run; leadline resume continues one that was killed.")
     past = journals.read(folder)
     settings, source, test = read_config(folder, source, test)
-    final = Path(out) if out is not None else folder.with_name(f"{folder.name}-replay")
+    final = Path(out) if out is not None else named(folder).with_name(f"{named(folder).name}-replay")
     went = replace(
         past,
         repeats={

@@ -131,3 +131,21 @@ def test_sources_in_memory_are_given_again(mixed: Callable[..., pl.DataFrame], t
     with pytest.raises(SourceError, match="was tested on rows in memory"):
         ll.replay(run.folder, frame)
     assert ll.replay(run.folder, frame, test=test).same
+
+
+def test_data_that_has_moved_is_said_to_be_a_second_argument(table: Path, tmp_path: Path) -> None:
+    place = Path(shutil.copy(table, tmp_path / "rows.csv"))
+    run = ll.fit(place, target="y", only="linear", epochs=1, repeats=1, out=tmp_path / "run")
+    place.rename(tmp_path / "moved.csv")
+    calls: list[Callable[[], Any]] = [
+        run.data,
+        lambda: run.shrink(max_drop=0.3),
+        run.explain,
+        lambda: ll.replay(run.folder, out=tmp_path / "again"),
+    ]
+    for call in calls:
+        with pytest.raises(
+            SourceError, match=r"rows\.csv: if that has moved, .* as the second argument, after the run"
+        ):
+            call()
+    assert len(run.data(tmp_path / "moved.csv").rows("test")) == run.result["rows"]["test"]

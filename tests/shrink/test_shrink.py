@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,8 +24,11 @@ from leadline.config import Settings
 from leadline.shrink.lessons import lesson_of
 from leadline.shrink.network import network_of, scores
 from leadline.shrink.recipes import python_recipe
-from leadline.shrink.shrink import refused
+from leadline.shrink.shrink import beside
+from leadline.shrink.words import refused
+from leadline.stats.noninferiority import Comparison
 from leadline.system.errors import LeadlineError, ModelError, OutputError
+from leadline.system.whole import scratch
 
 TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
 
@@ -230,3 +235,105 @@ def test_why_nothing_ships_is_a_sentence_however_many_files_there_are() -> None:
         "file 20: not certified; file 21, file 22: excluded: it has 3 kB; "
         "file 0, file 1, file 2 and 17 more: not tested"
     )
+
+
+def test_groups_of_rows_judge_and_too_few_are_refused_in_their_own_words(mixed: Any, tmp_path: Path) -> None:
+    def grouped(groups: int, place: str) -> tuple[ll.Run, pl.DataFrame]:
+        rows = mixed(1_200).with_columns(who=pl.Series([f"p{k % groups}" for k in range(1_200)]))
+        fitted = ll.fit(rows, target="y", group="who", only="linear", epochs=1, repeats=1, out=tmp_path / place)
+        return fitted, rows
+
+    run, rows = grouped(30, "few")
+    with pytest.raises(ModelError, match=r"\d test groups of rows can choose .* \d test groups of rows can judge it"):
+        run.shrink(rows)
+    run, rows = grouped(200, "more")
+    with pytest.raises(LeadlineError, match=r"^\d+ groups of test rows judge, .* more than the 5% .*--max-drop \d"):
+        run.shrink(rows)
+    found = run.shrink(rows, max_drop=0.3)
+    assert 10 <= found.result["judging_groups"] < found.result["judging_rows"]
+    assert f"in {found.result['judging_groups']} groups" in found.report().read_text()
+    assert found.result["chosen"] is None or f"in {found.result['judging_groups']} groups" in found.result["why"]
+
+
+def test_a_run_is_shrunk_from_within_its_folder(
+    run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = run_of("mixed")
+    copy = Path(shutil.copytree(run.folder, tmp_path / "the-run"))
+    monkeypatch.chdir(copy)
+    assert beside(Path()) == (tmp_path / "the-run-small").resolve() and ll.open_run(".").small is None
+    assert main(["shrink", "."]) == 2  # its data were in memory
+    assert "was run on a DataFrame in memory" in capsys.readouterr().err
+    with pytest.raises(OutputError, match="already exists"):
+        ll.fit("digits", edge=True, out=".")
+    with pytest.raises(LeadlineError, match="in memory"):
+        ll.replay(".")
+
+
+def test_the_report_of_the_run_keeps_its_mode_and_nothing_stays_beside_it(run_of: Any, tmp_path: Path) -> None:
+    run, source = run_of("mixed")
+    run.report().chmod(0o644)
+    before = {path.name for path in run.folder.parent.iterdir()}
+    run.shrink(source, out=run.folder.parent / "kept", max_drop=0.2)
+    assert run.report().stat().st_mode & 0o777 == 0o644
+    assert {path.name for path in run.folder.parent.iterdir()} - before == {"kept"}
+
+
+def test_the_slower_of_two_shrinks_into_one_folder_is_refused_in_a_sentence(run_of: Any, tmp_path: Path) -> None:
+    run, source = run_of("mixed")
+    out = tmp_path / "small"
+
+    def other_was_faster(message: str) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "model.onnx").write_bytes(b"of another")
+
+    with pytest.raises(OutputError, match="small already exists; choose another --out, or remove it"):
+        run.shrink(source, out=out, max_drop=0.2, watch=other_was_faster)
+    assert [path.name for path in tmp_path.iterdir()] == ["small"] and not list(tmp_path.glob(".*"))
+    with scratch(tmp_path / "busy"), pytest.raises(OutputError, match=rf"is being made by process {os.getpid()}"):
+        run.shrink(source, out=tmp_path / "busy")
+
+
+def test_a_file_that_was_tested_and_failed_has_its_numbers_everywhere(
+    run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Comparison(rows=160, drop=0.0123, upper=0.0345, p=0.4, limit=0.02)
+    monkeypatch.setattr("leadline.shrink.shrink.compare", lambda *_: failed)
+    run, source = run_of("mixed")
+    found = run.shrink(source, out=tmp_path / "small", max_drop=0.02)
+    (row,) = (row for row in found.result["frontier"] if row["status"].startswith("not certified"))
+    assert (row["judged_drop"], row["judged_upper"]) == (0.0123, 0.0345)
+    assert all(each["judged_drop"] is None for each in found.result["frontier"] if each is not row)
+    for said in (row["status"], found.result["why"], str(found), found.report().read_text()):
+        assert "1.23%" in said and "3.45%" in said
+    assert "--max-drop 3.45% would have certified it" in found.result["why"]
+
+
+def test_rows_without_labels_that_cannot_be_used_are_found_before_anything_is_made(
+    run_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr("leadline.shrink.shrink.Bench", lambda *_: made.append("bench"))
+    run, source = run_of("texts")
+    pl.DataFrame({"other": ["a", "b"]}).write_csv(tmp_path / "other.csv")
+    tags, rows = run_of("multilabel")
+    with pytest.raises(LeadlineError, match=r"--unlabelled \S+no.csv is not there"):
+        run.shrink(out=tmp_path / "x", distill="5s", unlabelled=tmp_path / "no.csv")  # before its own data are read
+    with pytest.raises(LeadlineError, match="--unlabelled cannot be used: .* lacks column"):
+        run.shrink(source, out=tmp_path / "x", distill="5s", unlabelled=tmp_path / "other.csv")
+    with pytest.raises(LeadlineError, match="cannot be used where a row has several labels"):
+        tags.shrink(out=tmp_path / "x", distill="5s", unlabelled=rows)
+    assert not made
+
+
+def test_the_budget_of_a_run_with_edge_is_the_one_that_was_given(
+    mixed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed(1_600).write_csv(tmp_path / "table.csv")
+    line = ["fit", str(tmp_path / "table.csv"), "--target", "y", "--only", "linear", "--repeats", "1", "--edge"]
+    assert main([*line, "--budget", "20", "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    run = ll.open_run(tmp_path / "run")
+    assert run.result["budget_s"] == 20 and "20 s for everything, 4 s of it for --edge" in said
+    assert re.search(r"\(\d+ s of 20 s\)", said) and re.search(r"--edge took \d+ s", said)
+    assert run.small is not None and run.small.result["spent_s"] > 0

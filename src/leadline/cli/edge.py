@@ -29,7 +29,9 @@ def add(commands: Any, shared: argparse.ArgumentParser) -> None:
 def farewell(run: Run) -> None:
     """What --edge made, where it made something."""
     if (small := run.small) is not None:
-        print(f"\n{small}\nThe smaller file and its report lie in {small.folder}")
+        spent = small.result.get("spent_s")  # files of earlier versions do not have it
+        took = "" if spent is None else f"; --edge took {spent:.0f} s"
+        print(f"\n{small}\nThe smaller file and its report lie in {small.folder}{took}")
 
 
 def shrink(options: argparse.Namespace) -> int:

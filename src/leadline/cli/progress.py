@@ -115,11 +115,12 @@ class Terminal:
             self._quiet = True
 
     def _begin(self, event: dict[str, Any]) -> None:
-        self._budget = event["budget_s"]
+        edge_s = event.get("edge_s") or 0.0
+        self._budget = None if event["budget_s"] is None else event["budget_s"] - edge_s  # of what is shown here
         self._began = time.monotonic() - event["t"]
         passes = f"{event['epochs']} pass{'' if event['epochs'] == 1 else 'es'} of every network"
-        length = passes if self._budget is None else _time(self._budget)
-        whole = "everything but --edge" if event.get("edge") else "everything"
+        length = passes if self._budget is None else _time(event["budget_s"])
+        whole = f"everything, {_time(edge_s)} of it for --edge" if edge_s else "everything"
         cores = event["machine"]["cores"]
         self._say(f"{event['source']}: {length} for {whole}, on {cores} core{'s' if cores > 1 else ''}")
 

@@ -234,6 +234,10 @@ class _Run(NetworkRun):
         """Passes over the train rows that a network should get: few rows need more of them."""
         return float(min(self.longest, FEW_PASSES * max(1.0, 50_000 / len(self.rows)) ** 0.5))
 
+    def least_passes(self) -> float:
+        """Passes, with fewer of which a network has learned too little."""
+        return STARVED * self._passes()
+
     def _build(self) -> Any:
         return build(self.store, self.bodies, self.data.classes or 1, self.width, self.trunk)
 
@@ -311,7 +315,7 @@ class _Run(NetworkRun):
 
     def _too_little(self) -> str | None:
         passes = self.standing.step * self.batch / len(self.rows)
-        return f"{passes:.1f} passes over the train rows" if passes < STARVED * self._passes() else None
+        return f"{passes:.1f} passes over the train rows" if passes < self.least_passes() else None
 
     def _score(self) -> float:
         raw = predict(self.net, self.store, self.names, self.valid)

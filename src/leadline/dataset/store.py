@@ -148,17 +148,19 @@ def build(
             return Store(final)
         final = final.with_name(f"{name}-{share}")
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
+    temporary = scratch / "store"  # a folder of mkdtemp is closed to all others, who may share the cache
     try:
+        temporary.mkdir()
         dependent = bool(key.get("group") or key.get("time_column"))
         _write(temporary, table, split, seconds, share if like is None else like.share, like, weights, dependent)
         try:
             temporary.rename(final)
         except OSError:  # another run has just made the same store
-            shutil.rmtree(temporary, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+            if not final.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return Store(final)
 
 

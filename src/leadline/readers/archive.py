@@ -71,10 +71,11 @@ def unpack(path: Path, cache: Path) -> tuple[Path, tuple[str, ...]]:
     stored = cache / "unpacked" / file_digest(path, cache)
     if not (stored / "facts.json").exists():
         stored.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{stored.name}-", dir=stored.parent))
+        scratch = Path(tempfile.mkdtemp(prefix=f".{stored.name}-", dir=stored.parent))
+        fresh = scratch / "made"  # a folder of mkdtemp is closed to all others, who may share the cache
         try:
             folder = fresh / archive_stem(path)
-            folder.mkdir()
+            folder.mkdir(parents=True)
             facts = {"folder": folder.name, "notes": _unpack(path, folder)}
             (fresh / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
             try:
@@ -88,7 +89,7 @@ def unpack(path: Path, cache: Path) -> tuple[Path, tuple[str, ...]]:
                 f"{path.name} cannot be unpacked into {cache} ({why}); make room there, or give it as a folder"
             ) from error
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
     stored_facts = json.loads((stored / "facts.json").read_text(encoding="utf-8"))
     return stored / stored_facts["folder"], tuple(f"{path.name}: {note}" for note in stored_facts["notes"])
 

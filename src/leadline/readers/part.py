@@ -10,9 +10,7 @@ A digest is of content alone, never of a path or a time, so the same data has th
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ import polars as pl
 
 from leadline.readers.canonical import composed
 from leadline.system.errors import SourceError
+from leadline.system.whole import replace_text
 
 __all__ = [
     "PART_TOKENS",
@@ -200,10 +199,7 @@ def _remembered(key: str, paths: list[Path], cache: Path, compute: Any) -> str:
         # Read again before writing: another run may have added its own in the meantime.
         known = {**_load_digests(memory), key: digest}
         cache.mkdir(parents=True, exist_ok=True)
-        handle, fresh = tempfile.mkstemp(dir=cache, suffix=".json")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(known, file)
-        os.replace(fresh, memory)
+        replace_text(memory, json.dumps(known))
     return known[key]
 
 

@@ -48,7 +48,7 @@ def build_result(
         "created": datetime.now(UTC).isoformat(timespec="seconds"), "title": table.source.name,
         "source": table.source.name, "target": store.task.target, "task": store.task.name, "metric": metric.name,
         "higher_is_better": metric.higher_is_better, "classes": list(store.task.classes) or None,
-        "rows": store.split.counts(), "budget_s": context.budget,
+        "rows": store.split.counts(), "budget_s": settings.whole,
         "epochs": settings.epochs, "spent_s": 0.0, "peak_memory_gb": round(peak, 3),
         "memory_cap_gb": memory_cap(settings), "seed": settings.seed, "test_evaluations": trials.test_evaluations,
         "evaluations": trials.evaluations, "command": command(source_of(folder), settings),

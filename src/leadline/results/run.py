@@ -80,8 +80,8 @@ class Run:
         from leadline.shrink.limits import ShrinkSettings
         from leadline.shrink.shrink import check, shrink
 
-        wanted = ShrinkSettings(**settings)
-        check(self.folder, wanted)
+        wanted = ShrinkSettings.of(settings)
+        check(self.folder, wanted, self.result["task"])
         if self.result["shipped"] is None:
             raise ModelError(f"{self.folder} ships no model, so there is nothing to shrink: {self.verdict.why}")
         return shrink(self.data(source, test), self.folder, wanted)

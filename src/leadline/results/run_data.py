@@ -41,13 +41,29 @@ CONTENDERS = "contenders"  # folders of predictions, in the run folder
 
 def find_again(folder: Path, past: Past, settings: Settings, source: Any, test: Any) -> Source:
     """The source of a run, as `read_config` gives it; raises SourceError where its content has changed."""
-    found = find(source, test, settings)
+    try:
+        found = find(source, test, settings)
+    except SourceError as error:
+        gone = [each for each in (source, test) if not _there(each)]
+        if not gone:
+            raise
+        where = "as the second argument, after the run (source= in Python)"
+        if gone[0] is not source:
+            where = "in Python, as test="
+        raise SourceError(
+            f"{error}; {folder} was run on {gone[0]}: if that has moved, give the place where it is now {where}"
+        ) from error
     if found.digest != past.digest:
         raise SourceError(
             f"{found.name} is not what {folder} was run on: its content has changed. Point to the data as it was, or "
             "start a new run with leadline fit."
         )
     return found
+
+
+def _there(source: Any) -> bool:
+    """Whether a path leads anywhere; true of what is in memory."""
+    return not isinstance(source, str | Path) or Path(source).expanduser().exists()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ from leadline.system.errors import OutputError, SourceError
 from leadline.system.interrupts import deaf
 from leadline.system.lock import Lock, holder, take
 from leadline.system.os_errors import removed
+from leadline.system.whole import appear
 
 __all__ = [
     "command", "finish", "hold", "left", "made_by", "making", "name_of", "read_config", "remarks", "run_folder",
@@ -96,7 +97,7 @@ def finish(partial: Path, final: Path, lock: Lock | None) -> None:
     """Give a finished run its name."""
     if lock is not None and os.name == "nt":  # Windows moves no folder with an open file
         lock.release()
-    partial.rename(final)
+    appear(partial, final)
     (final / LOCK).unlink(missing_ok=True)
     if lock is not None:
         lock.release()

@@ -11,6 +11,7 @@ calib or test is seen.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from leadline.core.tensors import Tensors
 from leadline.shrink.teacher import TAUGHT, Teacher
 from leadline.system.process_state import torch_threads
 from leadline.system.resources import most_threads
+from leadline.system.text import enumerated
 
 if TYPE_CHECKING:
     import onnx
@@ -44,6 +46,7 @@ CUT, LEAN = 2, 2  # the same of one that is cut out of its teacher, and of a lea
 # answer these: with less, a student learns more from more steps on answers that were given once.
 PATIENT, ASKING = 20, 1 / 3
 LEAST = 0.2  # seconds with which a training begins
+STEPPING = 0.45  # least share of a student's time that goes into its steps; looks at valid rows have the rest
 TUNED = 0.5  # share of a training's schedule, its last, by which what is cut out learns on
 
 
@@ -123,6 +126,19 @@ class StudentRun(_Run):
         cut(self._lesson.wide, self.net)
         return recipe.tail(TUNED)
 
+    def _trial(self) -> float:
+        self._a_step = super()._trial()
+        return self._a_step
+
+    def enough_s(self) -> float:
+        """Seconds with which it would learn enough, by the time of its steps; of a student that is prepared."""
+        return self.least_passes() * len(self.rows) / self.batch * self._a_step / STEPPING
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the steps that its time allows are too few to learn."""
+        return self.standing.steps * self.batch < self.least_passes() * len(self.rows)
+
     def draw(self) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
         """A batch as it is augmented, with the teacher's answers to it."""
         import torch
@@ -161,32 +177,60 @@ def _narrower(body: Body, design: Design) -> Body:
 def students(
     network: onnx.ModelProto, contender: str, lesson: Lesson, seconds: float, seed: int, notes: list[str]
 ) -> Iterator[Student]:  # fmt: skip
-    """Train students, each in its share of the seconds; none where no network reads such a table.
+    """Train as many students as have time to learn, each in its share; none where no network reads such a table.
 
     Args:
         network: of the model of the run, whose size is divided.
-        notes: gets a sentence of each that had too little time.
+        notes: gets a sentence of those that had too little time.
     """
     clock = Clock(seconds)
-    plan = designs(network, contender, lesson)
+    waiting = list(designs(network, contender, lesson).items())
+    omitted: dict[str, float] = {}  # seconds that each needs
     with torch_threads():
-        for place, (name, design) in enumerate(plan.items()):
-            share = clock.left() / (len(plan) - place)
+        while waiting:
+            (name, design), share = waiting[0], clock.left() / len(waiting)
             if share < LEAST:
-                notes.append(f"No time was left for {', '.join(list(plan)[place:])}; allow more for it.")
-                return
+                omitted |= dict.fromkeys(dict(waiting), max(omitted.values(), default=LEAST))
+                break
             run = StudentRun(design, lesson, Clock(share), seed)
             if not run.smaller:
-                continue  # its size is that of its tables
-            *_, fitted = run.fit(None)
+                del waiting[0]  # its size is that of its tables
+                continue
+            training = run.fit(None)
+            next(training)  # it is prepared
+            if run.hurried and not (design.cut and len(waiting) == 1):  # what is cut out has learned already
+                needed = run.enough_s()
+                waiting, left_out = _with_time(waiting, int(clock.left() / needed))
+                omitted |= dict.fromkeys(left_out, needed)
+                continue
+            del waiting[0]
+            *_, fitted = training
             made: Any = fitted
             if made.undertrained:
-                notes.append(f"{name} had {share:.0f} s, too little time to learn, and is left out; allow more for it.")
+                omitted[name] = run.enough_s()
                 continue
             yield Student(
                 name=name, network=made.graph(),
                 describe=f"{design.describe}, {made.params:,} weights, taught in {share:.0f} s",
             )  # fmt: skip
+    if omitted:
+        enough = seconds + sum(omitted.values())
+        notes.append(
+            f"{seconds:.0f} s for all students are too little time for {enumerated(list(omitted))} to learn, left out "
+            f"therefore; --distill {math.ceil(enough)}s would be about enough for all."
+        )
+
+
+def _with_time(waiting: list[tuple[str, Design]], able: int) -> tuple[list[tuple[str, Design]], list[str]]:
+    """The first of those that wait, as many as there is time for, and the names of the others, one at least.
+
+    Where there is time for none the first one goes: another may be faster. What is cut out of the model goes last.
+    """
+    able = min(able, len(waiting) - 1)
+    if able < 1 and not waiting[0][1].cut:
+        return waiting[1:], [waiting[0][0]]
+    able = max(able, 1)
+    return waiting[:able], [name for name, _ in waiting[able:]]
 
 
 def designs(network: onnx.ModelProto, contender: str, lesson: Lesson) -> dict[str, Design]:

@@ -6,6 +6,7 @@ Enters: a finished run, and frames of rows. Leaves: a store that has them behind
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,12 @@ import numpy as np
 from leadline.core.tensors import Block, Split, Tensors
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
+from leadline.readers import samples
+from leadline.readers.glob import is_pattern
 from leadline.readers.source import Source
+from leadline.system.errors import LeadlineError, SourceError
 from leadline.use.input_check import Watch
-from leadline.use.predict import batches
+from leadline.use.predict import batches, source_to_predict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from leadline.dataset.table import Table
     from leadline.use.model import Model
 
-__all__ = ["Longer", "longer", "unlabelled", "variants"]
+__all__ = ["Longer", "check_unlabelled", "longer", "read_some", "unlabelled", "variants"]
 
 AT_ONCE = 512  # rows
 MOST = 200_000  # rows without labels
@@ -144,6 +148,27 @@ def _filled(store: Tensors, name: str, rows: np.ndarray) -> np.ndarray:
         fill = np.full((len(rows), short, *rows.shape[2:]), 0 if padding is None else padding, rows.dtype)
         rows = np.concatenate([rows, fill], axis=1)
     return rows[:, : held.shape[1]].astype(held.dtype) if rows.ndim > 1 else rows.astype(held.dtype)
+
+
+def check_unlabelled(source: Any, task: type[Task]) -> None:
+    """Raises LeadlineError where a source of rows without labels is not there, or the task cannot learn from any."""
+    if task.multilabel:
+        raise LeadlineError("--unlabelled cannot be used where a row has several labels; leave it out.")
+    if isinstance(source, str | os.PathLike) and not _there(os.fspath(source)):
+        raise SourceError(f"--unlabelled {source} is not there; name a file or a folder that is, or leave it out.")
+
+
+def _there(source: str) -> bool:
+    path = Path(source).expanduser()
+    return path.exists() or is_pattern(source) or "#" in path.name or samples.is_known(source)
+
+
+def read_some(model: Model, source: Any, cache: Path) -> None:
+    """Read the first rows without labels; raises LeadlineError where they are not what the model reads."""
+    try:
+        next(unlabelled(model, source_to_predict(source, model, cache)), None)
+    except LeadlineError as error:
+        raise type(error)(f"--unlabelled cannot be used: {error}") from error
 
 
 def variants(

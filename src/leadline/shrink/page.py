@@ -83,10 +83,14 @@ def body(result: Mapping[str, Any], heading: str, model: str) -> str:
         f"<p>{esc(result['why'])}</p>\n<ul>{notes}</ul>\n<{heading}>Quality and size</{heading}>"
         f"{_plot(result, rows)}\n{table}\n"
         f"<p>{result['choosing_rows']:,} {result['choosing_part']} rows chose the order of the tests, and "
-        f"{result['judging_rows']:,} test rows, none of them among these, judged; scores and drops of the table are of "
-        "the rows that chose. Times are of "
+        f"{result['judging_rows']:,} test rows{_groups(result)}, none of them among these, judged; scores and drops "
+        "of the table are of the rows that chose, but for drops with an upper bound. Times are of "
         f"one thread, on the whole file, in a process of its own ({esc(result['processor'])}).</p>\n{run}"
     )
+
+
+def _groups(result: Mapping[str, Any]) -> str:
+    return "" if result["judging_groups"] is None else f" in {result['judging_groups']:,} groups"
 
 
 def _plot(result: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:

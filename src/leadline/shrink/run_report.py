@@ -6,7 +6,6 @@ Enters: what shrink.json holds, and both folders. Leaves: the page of the run wi
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from leadline.charts.format import esc
 from leadline.charts.slots import filled
 from leadline.shrink.page import body
+from leadline.system.whole import replace_text
 
 __all__ = ["SMALLER", "SMALLER_LINK", "add_section", "way"]
 
@@ -43,8 +43,6 @@ def add_section(run: Path, result: Mapping[str, Any], small: Path) -> None:
     try:
         page = (run / PAGE).read_text(encoding="utf-8")
         page = filled(page, SMALLER_LINK, f'<a href="#smaller">{title}</a>')
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=run, delete=False) as file:
-            file.write(filled(page, SMALLER, section))
-        Path(file.name).replace(run / PAGE)
+        replace_text(run / PAGE, filled(page, SMALLER, section))
     except OSError as error:
         warnings.warn(f"The report of the run has no section on the smaller file: {error.strerror}.", stacklevel=2)

@@ -13,9 +13,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,29 +23,33 @@ import numpy as np
 
 from leadline.dataset.split_table import groups
 from leadline.metrics.metrics import METRICS
+from leadline.readers.find import cache_of
 from leadline.ship.parity import decoded
 from leadline.shrink.candidates import Making, candidates
-from leadline.shrink.choose import alike, last_proved, rows_of, sequence
+from leadline.shrink.choose import Chosen, alike, last_proved, rows_of, sequence
 from leadline.shrink.frontier import Bench, Entry, FinishedRun
-from leadline.shrink.limits import Limits, ShrinkSettings
+from leadline.shrink.limits import Limits, ShrinkSettings, Units
+from leadline.shrink.more_rows import check_unlabelled, read_some
 from leadline.shrink.page import page
 from leadline.shrink.run_report import add_section, way
 from leadline.shrink.trees import trees_of
+from leadline.shrink.words import drop_of, microseconds, notes_on, why_it_ships, why_none_ships
 from leadline.stats.noninferiority import Comparison, compare
 from leadline.system.errors import LeadlineError, ModelError, OutputError
 from leadline.system.processor import processor_class
+from leadline.system.whole import appear, maker, named, scratch
+from leadline.tasks import TASKS
 from leadline.use.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from leadline.shrink.distill import Student
 
 __all__ = ["Shrunk", "beside", "check", "opened", "shrink"]
 
-FEWEST, FEWEST_STRETCHES = 10, 3  # test rows that choose, and that judge; of a text corpus, whose rows are long
-NAMED = 3  # files that a sentence names of one sort
-SLOWER = 1.05  # times the full file's time, above which a sentence says so
+# Test rows, or groups of them, that choose, and that judge; of a text corpus, whose rows are long, three.
+FEWEST, FEWEST_STRETCHES = 10, 3
 MOST_JUDGES = 10_000  # test rows, above which none is decoded anew to judge
 WORTHWHILE = {"size": 0.98, "speed": 0.9}  # of the bytes, or of the time, under which a file is smaller or faster
 MODEL, RECORD, REPORT = "model.onnx", "shrink.json", "report.html"
@@ -74,7 +78,8 @@ class Shrunk:
         for row in self.result["frontier"]:
             drop = "" if row["drop"] is None else f"{row['drop']:z.2%}"
             lines.append(
-                f"{row['name']:16} {row['bytes']:>12,} {row['one_us']:>7,.0f} µs {row['batch_us']:>7,.1f} µs "
+                f"{row['name']:16} {row['bytes']:>12,} {microseconds(row['one_us']):>7} µs "
+                f"{microseconds(row['batch_us']):>7} µs "
                 f"{row['peak_mb']:>6,.0f} MB {drop:>8}  {row['status']}"
             )
         return "\n".join([*lines, *self.result["notes"], self.result["why"]])
@@ -89,9 +94,12 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     Raises:
         LeadlineError: where a limit is not understood or cannot be certified, the run has no model, or `out` exists.
     """
-    until = time.monotonic() + settings.seconds
-    limits, final = check(folder, settings)
+    began = time.monotonic()
+    until = began + settings.seconds
     model, store, metric = data.model, data.store, METRICS[data.store.task.metric]
+    limits, final = check(folder, settings, store.task.name)
+    if settings.unlabelled is not None:
+        read_some(model, settings.unlabelled, cache_of(data.settings))
     group = None if store.task.generative else groups(data.table, data.settings)
     if not len(store.split.valid):
         raise ModelError(
@@ -101,21 +109,11 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     further = _further(data) if math.isinf(settings.seconds) else store.split.test[:0]
     places = rows_of(store.split, further, group, data.settings.seed, store.task.generative)
     judges = places.judges
-    fewest = FEWEST_STRETCHES if store.task.generative else FEWEST
-    if min(len(places.chooses), len(judges)) < fewest:
-        raise ModelError(
-            f"{folder} has {len(store.split.test):,} test rows, where at least {2 * fewest} were expected: one half "
-            "chooses a smaller model and the other half judges it; run it again with more test rows."
-        )
     judging_group = None if group is None else group[places.rows[judges]]
-    units = len(judges) if judging_group is None else len(np.unique(judging_group))
-    allowed, note = limits.drop_allowed(metric, units)
-    try:
-        made = tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent)
-    except OSError as error:
-        raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
-    with made as scratch:
-        bench = Bench(data, model, places, Path(scratch))
+    units = _units(places, group, FEWEST_STRETCHES if store.task.generative else FEWEST, folder)
+    allowed, said = limits.drop_allowed(metric, units)
+    with _made_beside(final) as place:
+        bench = Bench(data, model, places, place)
         taught = _taught(bench, folder, settings)
         entries = _frontier(bench, limits, allowed, taught, until, settings.watch)
         order = _order(entries, limits, allowed)
@@ -123,13 +121,14 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
 
         def proved(entry: Entry) -> bool:
             full, small = bench.full[judges], bench.judged(entry)
-            proofs[entry.name] = compare(bench.truth[judges], full, small, metric, allowed, judging_group)
-            entry.status = "" if proofs[entry.name].proved else "not certified"
-            return proofs[entry.name].proved
+            found = proofs[entry.name] = compare(bench.truth[judges], full, small, metric, allowed, judging_group)
+            entry.status = "" if found.proved else f"not certified: {drop_of(found)}"
+            return found.proved
 
         chosen = last_proved(order, proved)
-        notes = [*([note] if note else []), *bench.notes, *_notes(chosen, bench)]
-        result = _result(bench, entries, chosen, proofs, allowed, limits, notes)
+        notes = [*said, *bench.notes, *notes_on(chosen, bench.base)]
+        result = _result(bench, entries, chosen, proofs, allowed, limits, notes, units)
+        result["spent_s"] = round(time.monotonic() - began, 1)
         _write(bench, chosen, result, proofs, folder, final)
     add_section(folder, result, final)
     return Shrunk(folder=final, result=result)
@@ -137,7 +136,7 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
 
 def beside(folder: Path) -> Path:
     """Where the smaller file of a run lies where nobody says otherwise."""
-    return folder.with_name(f"{folder.name}-small")
+    return named(folder).with_name(f"{named(folder).name}-small")
 
 
 def opened(folder: Path) -> Shrunk | None:
@@ -148,17 +147,49 @@ def opened(folder: Path) -> Shrunk | None:
         return None
 
 
-def check(folder: Path, settings: ShrinkSettings) -> tuple[Limits, Path]:
+def check(folder: Path, settings: ShrinkSettings, task: str) -> tuple[Limits, Path]:
     """The limits, and the folder to make; raises LeadlineError before anything is read."""
     limits = Limits.read(settings)
     if not settings.distill_seconds and settings.unlabelled is not None:  # what is no time fails here
         raise LeadlineError("--unlabelled is read by students alone; give them time too, as in --distill 5m.")
+    if settings.unlabelled is not None:
+        check_unlabelled(settings.unlabelled, TASKS[task])
     final = Path(settings.out) if settings.out is not None else beside(folder)
+    if (other := maker(final)) is not None:
+        raise OutputError(f"{final} is being made by process {other}; choose another --out, or wait for it.")
     if final.exists():
         raise OutputError(f"{final} already exists; choose another --out, or remove it.")
     if not final.parent.is_dir():
         raise OutputError(f"there is no folder {final.parent} to make {final.name} in; choose another --out.")
     return limits, final
+
+
+@contextmanager
+def _made_beside(final: Path) -> Iterator[Path]:
+    """A folder for what is made on the way."""
+    with ExitStack() as ends:
+        try:
+            folder = ends.enter_context(scratch(final))
+        except OSError as error:
+            raise OutputError(f"{final} cannot be made ({error.strerror}); choose another --out.") from error
+        yield folder
+
+
+def _units(places: Chosen, group: np.ndarray | None, fewest: int, run: Path) -> Units:
+    """What judges; raises ModelError where that, or what chooses, is too few."""
+
+    def counted(part: np.ndarray) -> Units:
+        rows = len(part) if group is None else len(np.unique(group[places.rows[part]]))
+        return Units(count=rows, groups=group is not None)
+
+    chooses, judges = counted(places.chooses), counted(places.judges)
+    if min(chooses.count, judges.count) < fewest:
+        what = "groups of rows" if judges.groups else "rows"
+        raise ModelError(
+            f"Of {run}, {chooses.count:,} {places.part} {what} can choose a smaller model and {judges.count:,} test "
+            f"{what} can judge it, where at least {fewest} of each were expected; run it again with more test rows."
+        )
+    return judges
 
 
 def _further(data: FinishedRun) -> np.ndarray:
@@ -184,7 +215,7 @@ def _frontier(
             )
             break
         entry = bench.entry(candidate)
-        watch(f"{entry.name}: {entry.measured('bytes'):,.0f} bytes, {entry.measured('one_us'):,.0f} µs a row")
+        watch(f"{entry.name}: {entry.measured('bytes'):,.0f} bytes, {microseconds(entry.measured('one_us'))} µs a row")
         entries.append(entry)
     if limits.prefer == "speed":
         bench.time_again(entries)
@@ -230,52 +261,27 @@ def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Stude
     yield from students(bench.network, contender, lesson, seconds, seed, bench.notes)
 
 
-def _notes(chosen: Entry | None, bench: Bench) -> list[str]:
-    """What the user of a chosen file has to know."""
-    if chosen is None:
-        return []
-    notes = []
-    if chosen.integer:
-        notes.append(
-            f"int8 sums differ between classes of processors: this file is certified on {processor_class()}; run "
-            "`leadline verify` with the data on another one."
-        )
-    what = "int8" if chosen.integer else chosen.name
-    for key, where in (("one_us", "for one row"), ("batch_us", "in a batch")):
-        if chosen.measured(key) > SLOWER * bench.base.measured(key):
-            notes.append(
-                f"{what} is not faster on this processor {where}: {chosen.measured(key):,.1f} µs a row, against "
-                f"{bench.base.measured(key):,.1f} µs; --prefer speed ships the fastest file that is not worse."
-            )
-    return notes
-
-
 def _result(
     bench: Bench, entries: Sequence[Entry], chosen: Entry | None, proofs: Mapping[str, Comparison], allowed: float,
-    limits: Limits, notes: list[str],
+    limits: Limits, notes: list[str], units: Units,
 ) -> dict[str, Any]:  # fmt: skip
     """What shrink.json holds."""
     for entry in entries:
         if entry.status == "":
             entry.status = "shipped" if entry is chosen else "certified" if entry.name in proofs else "not tested"
     bench.base.status = "the model of the run"
-    frontier = [entry.as_dict() for entry in (bench.base, *entries)]
-    judged = len(bench.judges)
-    if chosen is None:
-        why = f"No smaller file ships, and the model of the run stays: {refused(entries) or 'there is no candidate'}."
-        proof = None
+    frontier = [entry.as_dict() | _judged(proofs.get(entry.name)) for entry in (bench.base, *entries)]
+    proof = None if chosen is None else proofs[chosen.name]
+    if chosen is None or proof is None:
+        why = why_none_ships(entries, proofs, allowed)
     else:
-        proof = proofs[chosen.name]
-        why = (
-            f"{chosen.name} ships: {chosen.describe}. {chosen.measured('bytes') / bench.base.measured('bytes'):.0%} of "
-            f"the bytes; the drop of {bench.store.task.metric} is {proof.drop:z.2%} on {judged:,} test rows that chose "
-            f"nothing, and at most {proof.upper:z.2%} with 95% confidence, where {allowed:.2%} is allowed."
-        )
+        why = why_it_ships(chosen, bench, proof, units, allowed)
     return {
         "chosen": None if chosen is None else chosen.name, "why": why, "metric": bench.store.task.metric,
         "higher_is_better": bench.metric.higher_is_better,
-        "prefer": limits.prefer, "max_drop": allowed, "choosing_rows": len(bench.chooses), "judging_rows": judged,
-        "choosing_part": bench.choosing_part,
+        "prefer": limits.prefer, "max_drop": allowed, "choosing_rows": len(bench.chooses),
+        "choosing_part": bench.choosing_part, "judging_rows": len(bench.judges),
+        "judging_groups": units.count if units.groups else None,
         "calibration_rows": bench.calibration, "processor": processor_class(), "notes": notes, "frontier": frontier,
         "inputs": bench.inputs,
         "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,
@@ -283,25 +289,18 @@ def _result(
     }  # fmt: skip
 
 
-def refused(entries: Sequence[Entry]) -> str:
-    """Why no file ships: a few names for each sort of reason, what was not tested last."""
-    sorts: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda each: each.status == "not tested"):
-        sorts.setdefault(entry.status.partition(":")[0], []).append(entry)
-    return "; ".join(
-        ", ".join(entry.name for entry in same[:NAMED])
-        + (f" and {len(same) - NAMED} more" if len(same) > NAMED else "")
-        + f": {same[0].status}"
-        for same in sorts.values()
-    )
+def _judged(found: Comparison | None) -> dict[str, float | None]:
+    """What the judging rows found of a file; null of one that was not tested."""
+    drop, upper = (None, None) if found is None else (found.drop, found.upper)
+    return {"judged_drop": drop, "judged_upper": upper}
 
 
 def _write(
     bench: Bench, chosen: Entry | None, result: dict[str, Any], proofs: Mapping[str, Comparison], run: Path, final: Path
 ) -> None:  # fmt: skip
     """The folder appears whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as folder:
-        place = Path(folder) / "made"
+    with _made_beside(final) as folder:
+        place = folder / "made"
         place.mkdir()
         if chosen is not None:
             bench.ship(chosen, proofs[chosen.name], place / MODEL)
@@ -309,4 +308,4 @@ def _write(
             row["bytes"] = (place / MODEL).stat().st_size
         (place / RECORD).write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
         (place / REPORT).write_text(page(result, final, way(final, run)), encoding="utf-8")
-        place.rename(final)
+        appear(place, final)

@@ -87,14 +87,21 @@ def compare(
     return Comparison(rows=len(truth), drop=drop, upper=_upper(p_of, drop), p=p_of(limit), limit=limit)
 
 
-def least_certifiable(units: int) -> float:
-    """The smallest drop of a share that so many rows or groups exclude where not one of them is lost."""
-    from scipy.special import ndtri
+def least_certifiable(units: int, lost: int = 0) -> float:
+    """The smallest drop of a share that so many rows or groups exclude where so many are lost, and none is won.
 
-    units, square = max(1, units), float(ndtri(LEVEL)) ** 2
-    return float(
-        max(1 - ALPHA ** (1 / units), square / (units + square))
-    )  # exact, and by the score of none lost or won
+    >>> least_certifiable(1_000) < least_certifiable(1_000, lost=1) < least_certifiable(500, lost=1)
+    True
+    """
+    differences = np.zeros(max(1, units, lost))
+    differences[:lost] = 1.0
+    drop = float(differences.mean())
+
+    def p_of(bound: float) -> float:
+        tail = _score_tail(differences, bound) * ALPHA / LEVEL if 0 < bound < 1 else 1.0 * (bound <= 0)
+        return max(tail, _binomial_tail(drop, len(differences), bound))
+
+    return _upper(p_of, drop)
 
 
 def _whole(differences: np.ndarray) -> bool:

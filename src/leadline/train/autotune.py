@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from leadline.system.cache import cache_folder
 from leadline.system.device import CPU, fast_bfloat16, home, named, noise_kept, wait
 from leadline.system.resources import machine, most_threads
+from leadline.system.whole import replace_text
 from leadline.train.attention_backward import AttentionCalls, written_out
 from leadline.train.losses import Loss
 from leadline.train.memory import too_large
@@ -184,8 +184,6 @@ def keep(path: Path, choice: dict[str, Any]) -> None:
     """Write a choice into its file, whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}-{os.getpid()}")
-        partial.write_text(json.dumps(choice))
-        partial.replace(path)
+        replace_text(path, json.dumps(choice))
     except OSError:
         return  # a home that cannot be written: the next run tries again
