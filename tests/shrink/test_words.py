@@ -33,7 +33,7 @@ def test_a_file_that_is_slower_says_how_much_in_the_note_and_the_last_sentence(o
         base=FULL, judges=np.arange(900), store=SimpleNamespace(task=SimpleNamespace(metric="accuracy"))
     )
     proof = Comparison(rows=900, drop=0.0, upper=0.0049, p=0.04, limit=0.005)
-    why, notes = why_it_ships(small, bench, proof, Units(count=30, groups=True), 0.005), notes_on(small, FULL)
+    why, notes = why_it_ships(small, bench, proof, Units(count=30, groups=True), 0.005), notes_on(small, FULL, [small])
     assert "on 900 test rows in 30 groups" in why and "at most 0.49%" in why and "where 0.50% is allowed" in why
     if said is None:
         assert not notes and "slower" not in why
@@ -41,6 +41,14 @@ def test_a_file_that_is_slower_says_how_much_in_the_note_and_the_last_sentence(o
     assert f"but {said} for one row" in why and len(notes) == 1 and said in notes[0]
     times = [word for word in notes[0].split() if word.replace(".", "").isdigit()]
     assert times[-2] != times[-1]
+
+
+def test_a_slow_file_names_a_faster_one_only_where_there_is_one() -> None:
+    slow, fast = (_file("packed", bytes=5_000.0, one_us=one_us, batch_us=0.1) for one_us in (9.1, 0.3))
+    assert "--prefer speed" not in notes_on(slow, FULL, [slow])[0]
+    assert "--prefer speed" in notes_on(slow, FULL, [slow, fast])[0]
+    fast.status = "not certified: a drop of 9.00%, at most 9.90%"
+    assert "--prefer speed" not in notes_on(slow, FULL, [slow, fast])[0]
 
 
 def test_a_file_that_failed_names_its_drop_and_the_limit_that_it_would_have_kept() -> None:

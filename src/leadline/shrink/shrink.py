@@ -126,7 +126,7 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
             return found.proved
 
         chosen = last_proved(order, proved)
-        notes = [*said, *bench.notes, *notes_on(chosen, bench.base)]
+        notes = [*said, *bench.notes, *notes_on(chosen, bench.base, entries)]
         result = _result(bench, entries, chosen, proofs, allowed, limits, notes, units)
         result["spent_s"] = round(time.monotonic() - began, 1)
         _write(bench, chosen, result, proofs, folder, final)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["drop_of", "microseconds", "notes_on", "refused", "why_it_ships", "why_none_ships"]
 
 NAMED = 3  # files that a sentence names of one sort
-SLOWER = 1.05  # times the full file's time, above which a sentence says so
+SLOWER, FASTER = 1.05, 0.9  # times the full file's time, above which a sentence says so, and under which one is fast
+ABLE = ("", "certified", "not tested")  # what the files are that may ship
 WHERE = (("one_us", "for one row"), ("batch_us", "in a batch"))
 
 
@@ -37,11 +38,16 @@ def microseconds(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def notes_on(chosen: Entry | None, base: Entry) -> list[str]:
-    """What the user of a chosen file has to know."""
+def notes_on(chosen: Entry | None, base: Entry, entries: Sequence[Entry]) -> list[str]:
+    """What the user of a chosen file has to know.
+
+    Args:
+        entries: all files; where one may ship that answers faster than the model, a slower one names the way to it.
+    """
     if chosen is None:
         return []
-    notes = []
+    notes, able = [], [each for each in entries if each.status in ABLE]
+    advice = any(each.measured("one_us") < FASTER * base.measured("one_us") for each in able)
     if chosen.integer:
         notes.append(
             f"int8 sums differ between classes of processors: this file is certified on {processor_class()}; run "
@@ -52,8 +58,8 @@ def notes_on(chosen: Entry | None, base: Entry) -> list[str]:
         if slow := _slower(chosen, base, key):
             small, full = told_apart(chosen.measured(key), base.measured(key))
             notes.append(
-                f"{what} is {slow} on this processor {where}: {small} µs a row, against {full} µs; --prefer speed "
-                "ships the fastest file that is not worse."
+                f"{what} is {slow} on this processor {where}: {small} µs a row, against {full} µs"
+                f"{'; --prefer speed ships the fastest file that is not worse' if advice else ''}."
             )
     return notes
 
