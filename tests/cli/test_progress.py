@@ -73,9 +73,11 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 def test_a_screen_gets_a_table_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = ESCAPE.sub("", show(monkeypatch))
     assert "houses: 30 s for everything, on 2 cores" in shown
-    monkeypatch.setitem(EVENTS[0], "edge", True)
+    monkeypatch.setitem(EVENTS[0], "edge_s", 6.0)
     monkeypatch.setitem(EVENTS[0], "machine", {**EVENTS[0]["machine"], "cores": 1})
-    assert "houses: 30 s for everything but --edge, on 1 core\n" in ESCAPE.sub("", show(monkeypatch)).replace("\r", "")
+    assert "30 s for everything, 6 s of it for --edge, on 1 core\n" in ESCAPE.sub("", show(monkeypatch)).replace(
+        "\r", ""
+    )
     last = shown[shown.rindex("contender") :]
     assert re.search(r"mlp +0\.8500 +▁▂▃▄▅▆▇█ +7,000/12,000 +", last) and "12 s" in last
     assert "failed: it crashed [see its log]" in last
