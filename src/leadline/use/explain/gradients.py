@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 WITHIN = 0.009  # of the change of the margin: a hundredth is allowed
 LEAST = 0.1  # log odds, and of values their standard deviations: the share is of no smaller change
-MOST_POINTS, MOST_POINTS_JOINT = 1_024, 8_192  # of a path; of a table a pass costs little
+MOST_POINTS, MOST_POINTS_JOINT = 4_096, 8_192  # of a path; of a table a pass costs little
 MIXING = {"Concat", "Gemm", "MatMul", "Conv"}  # operators whose outputs depend on several columns
 AT_ONCE, AT_ONCE_JOINT = 32, 2_048  # points in one pass
 OTHERS = 60  # rows whose mean is the start of a table's columns
