@@ -76,7 +76,7 @@ def _tried(right: np.ndarray, log_loss: float) -> Tried:
     nothing = Solved(weights=np.zeros((1, 1), np.float32), intercepts=np.zeros(1, np.float32))
     return Tried(
         strength=1.0, loss=LOGISTIC, bayes=HALF, solved=nothing, temperature=1.0, score=metric(truth, scores),
-        judged=metric(truth, scores), influence=metric.influence(truth, scores)[1], log_loss=log_loss,
+        answers=scores, judged=metric(truth, scores), influence=metric.influence(truth, scores)[1], log_loss=log_loss,
         by=VALID,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
+from scipy.special import softmax
 
 from leadline.contenders.features import Layout, layout, matrix
 from leadline.contenders.portfolio import PORTFOLIO
@@ -28,7 +29,7 @@ class Descent(Contender):
         weights = np.zeros((x.shape[1], data.classes)) if state is None else np.array(state["weights"])
         last = STEPS * (data.epochs or 1)
         for step in range(0 if state is None else state["step"], last):
-            weights -= RATE / len(x) * x.T @ (_softmax(x @ weights) - truth)
+            weights -= RATE / len(x) * x.T @ (softmax(x @ weights, axis=1) - truth)
             if step % STEPS == STEPS - 1:
                 fitted.weights, kept = weights.astype(np.float32), {"weights": weights.tolist()}
                 fitted.valid = fitted.predict(store, split.valid)
@@ -49,7 +50,7 @@ class FittedDescent:
         return np.pad(np.nan_to_num(matrix(store, self.plan, rows)), ((0, 0), (0, 1)), constant_values=1)
 
     def predict(self, store: Tensors, rows: np.ndarray) -> np.ndarray:
-        return _softmax(self.read(store, rows) @ self.weights)
+        return np.asarray(softmax(self.read(store, rows) @ self.weights, axis=1))
 
     def digest(self) -> str:
         return digest(self.weights)
@@ -58,14 +59,9 @@ class FittedDescent:
         g, read = Graph("descent"), zip(self.plan.tensors, self.plan.widths, strict=True)
         x = g.op("Concat", *(g.input(name, np.float32, ["N", wide]) for name, wide in read), axis=1)
         x = g.op("Where", g.op("IsNaN", x), g.const(np.float32(0)), x)
-        raw = g.op("Add", g.op("MatMul", x, g.const(self.weights[:-1])), g.const(self.weights[-1]))
+        raw = g.op("Gemm", x, g.const(self.weights[:-1]), g.const(self.weights[-1]))
         g.output("scores", g.op("Softmax", raw, axis=1), np.float32, ["N", self.weights.shape[1]])
         return g.model()
-
-
-def _softmax(raw: np.ndarray) -> np.ndarray:
-    odds = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
 PORTFOLIO["descent"] = Descent()
