@@ -68,7 +68,7 @@ PAIRS: dict[str, Pair] = {
     ),
     "cifar10": Pair(
         data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int8", seconds=600.0,
-        answers=600.0, passes=25,
+        answers=600.0, passes=8,
     ),
     "cifar10-cut": Pair(
         data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="pruned/2", form="int8", seconds=60.0,
