@@ -208,9 +208,12 @@ class Model:
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Outputs by role of decoded values, all of one shape, as the file takes them."""
-        outputs = self.contract["outputs"]
-        found = self._run(self._session, feeds, list(outputs.values()))
-        return {role: found[name] for role, name in outputs.items()}
+        found = self.outputs(feeds)
+        return {role: found[name] for role, name in self.contract["outputs"].items()}
+
+    def outputs(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The same by the names that the file gives them."""
+        return self._run(self._session, feeds, list(self.contract["outputs"].values()))
 
     def decoded(
         self, frame: pl.DataFrame, root: Path | None, own: Mapping[str, Mapping[str, Any]]
