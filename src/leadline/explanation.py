@@ -9,6 +9,7 @@ from typing import Any
 from leadline.report.explanation import render
 from leadline.results.registry import open_run
 from leadline.results.run import Run
+from leadline.system.arguments import checked
 from leadline.system.errors import OutputError, SourceError
 from leadline.use.explain.records import Explanation
 from leadline.use.model import Model
@@ -19,6 +20,7 @@ SUFFIXES = (".html", ".htm")
 RESULT = "result.json"  # what makes a folder a run
 
 
+@checked
 def explain(
     model: Model | Run | str | Path, source: Any = None, *, rows: Sequence[int] | None = None,
     layers: bool = False, gradients: bool | None = None, out: str | Path | None = None,

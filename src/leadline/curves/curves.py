@@ -33,6 +33,7 @@ from leadline.results.run import Run
 from leadline.results.run_data import RunData
 from leadline.stats.sides import SIDES
 from leadline.stats.worth import Distance, worth
+from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError, OutputError
 
 RESULT, PAGE = "curves.json", "curves.html"
@@ -101,6 +102,7 @@ class Curves:
         return "\n".join([*lines, *(each.why for each in self.worth), *self.notes])
 
 
+@checked
 def learning_curves(
     run: Run, source: Any = None, test: Any = None, *, budget: str | float | None = None,
     watch: Watch = lambda message: None,
