@@ -11,6 +11,7 @@ from leadline.results.registry import open_run
 from leadline.results.run import Run
 from leadline.system.arguments import checked
 from leadline.system.errors import OutputError, SourceError
+from leadline.system.whole import saved
 from leadline.use.explain.records import Explanation
 from leadline.use.model import Model
 
@@ -49,10 +50,7 @@ def explain(
     else:
         found = of.explain(source, rows=rows, layers=layers, gradients=gradients)
     if page is not None:
-        try:
-            page.write_text(render(found), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{page} cannot be written ({error.strerror}); choose another --out.") from error
+        saved(render(found), page)
     return found
 
 
