@@ -30,8 +30,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ll.Run:
     y = np.where(x @ [2.0, -1.0, 0.5, 0.0] + rng.normal(0, 0.5, 300) > 0, "yes", "no")
     pl.DataFrame({f"x{i}": x[:, i] for i in range(4)} | {"y": y}).write_csv(folder / "rows.csv")
     return ll.fit(
-        folder / "rows.csv", target="y", only="linear,mlp", budget="12s", out=folder / "run", cache=folder / "cache"
-    )
+        folder / "rows.csv", target="y", only="linear,mlp", budget="12s", repeats=1, out=folder / "run",
+        cache=folder / "cache",
+    )  # fmt: skip
 
 
 def test_curves_are_measured_written_and_shown(run: ll.Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few repetitions, and in this process but for one run, since no test asserts a time."""
     monkeypatch.setattr("leadline.shrink.stopwatch.SECONDS", 0.01)
     monkeypatch.setattr("leadline.shrink.frontier.measure", partial(here, seconds=0.01))
+    monkeypatch.setattr("leadline.shrink.candidates.CALIBRATION", 64)
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +53,19 @@ def run_of(
     tmp_path_factory: pytest.TempPathFactory, mixed: Any, messages: Any, bars: Any, story: Any
 ) -> Callable[[str], tuple[ll.Run, Any]]:
     """run_of(name): a finished run, and its source."""
-    many = mixed(1_200, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 61).cast(pl.String))
+    many = mixed(800, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 101).cast(pl.String))
     sources: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         "mixed": (lambda: mixed(1_600), {"target": "y", "only": "linear,mlp"}),
         "columns called as tensors are": (
             lambda: mixed(1_600).rename({"size": "number", "colour": "category"}),
             {"target": "y", "only": "mlp"},
         ),
-        "regression": (lambda: mixed(2_000, "regression"), {"target": "y", "only": "boosting"}),
+        "regression": (lambda: mixed(1_000, "regression"), {"target": "y", "only": "boosting"}),
         "many classes": (lambda: many, {"target": "y", "only": "boosting"}),
         "multilabel": (lambda: TAGS, {"target": "y", "only": "linear"}),
-        "texts": (lambda: messages(900), {"target": "label", "only": "bag"}),
+        "texts": (lambda: messages(600), {"target": "label", "only": "bag"}),
         "pictures": (lambda: bars(240), {"only": "cnn"}),
-        "corpus": (lambda: story(1_200), {"only": "lstm"}),
+        "corpus": (lambda: story(800), {"only": "lstm"}),
     }
     made: dict[str, tuple[ll.Run, Any]] = {}
 
