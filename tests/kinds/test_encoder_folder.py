@@ -291,7 +291,7 @@ def test_a_run_ships_a_file_that_needs_no_package_of_the_model(
     rows.write_csv(tmp_path / "rows.csv")
     run = ll.fit(
         tmp_path / "rows.csv", target="label", weights=str(folder_of("roberta")), only="pretrained,linear",
-        budget="60s", repeats=1, out=tmp_path / "runs",
+        budget="60s", out=tmp_path / "runs",
     )  # fmt: skip
     (contender,) = (each for each in run.result["contenders"] if each["name"] == "pretrained")
     (body,) = contender["transfer"]["bodies"]
