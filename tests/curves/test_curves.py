@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,7 +74,7 @@ class _Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, start_s: float, rows_s: float) -> None:
         self.now, self.start_s, self.rows_s = 1000.0, start_s, rows_s
-        fake = SimpleNamespace(monotonic=lambda: self.now, perf_counter=time.perf_counter)
+        fake = SimpleNamespace(monotonic=lambda: self.now, perf_counter=lambda: self.now)
         monkeypatch.setattr(measure_module, "time", fake)
         monkeypatch.setattr(measure_module, "_nested", lambda data, sizes, seed: iter(sizes))
         monkeypatch.setattr(measure_module, "_point", self._point)
