@@ -57,8 +57,8 @@ def test_a_table(look: Run, table: Path, tmp_path: Path) -> None:
 
 def test_it_says_what_a_run_then_finds(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = ll.check("table.csv", target="y", budget="12s")
-    result = ll.fit("table.csv", target="y", budget="12s", out="run").result
+    found = ll.check("table.csv", target="y", budget="12s", repeats=1)
+    result = ll.fit("table.csv", target="y", budget="12s", repeats=1, out="run").result
     assert result["rows"] == found.rows and result["task"] == found.task and result["columns"] == found.columns
     assert {row["name"] for row in result["contenders"]} == {
         name for names in found.contenders.values() for name in names

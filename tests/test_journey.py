@@ -110,7 +110,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
 def test_a_table_of_texts(tmp_path: Path, messages: Any) -> None:
     frame = messages(300)
     frame.write_csv(tmp_path / "messages.csv")
-    run = leadline.fit(tmp_path / "messages.csv", budget="14s", out=tmp_path / "run")
+    run = leadline.fit(tmp_path / "messages.csv", budget="14s", repeats=1, out=tmp_path / "run")
     result = _sound(run)
     assert result["shipped"]["score"] > 0.9
     judged = pl.read_parquet(run.folder / "predictions.parquet")
@@ -123,7 +123,7 @@ def test_a_table_of_texts(tmp_path: Path, messages: Any) -> None:
 def test_a_table_of_numbers(tmp_path: Path, mixed: Any) -> None:
     frame = mixed(400, "regression").drop("when")
     frame.write_csv(tmp_path / "houses.csv")
-    run = leadline.fit(tmp_path / "houses.csv", target="y", budget="14s", out=tmp_path / "run")
+    run = leadline.fit(tmp_path / "houses.csv", target="y", budget="14s", repeats=1, out=tmp_path / "run")
     result = _sound(run)
     assert (result["task"], result["metric"]) == ("regression", "rmse")
     floor = next(row["score"] for row in result["contenders"] if row["name"] == "baseline")

@@ -144,7 +144,7 @@ def test_pictures_with_several_labels_from_a_manifest(tmp_path: Path) -> None:
         picture.save(tmp_path / f"{number}.png")
         rows.append((f"{number}.png", ";".join(row)))
     pl.DataFrame(rows, schema=["image", "labels"], orient="row").write_csv(tmp_path / "labels.csv")
-    run = ll.fit(tmp_path, target="labels", only="linear,cnn", budget="20s", out=tmp_path / "run")
+    run = ll.fit(tmp_path, target="labels", only="linear,cnn", budget="20s", repeats=1, out=tmp_path / "run")
     assert run.result["task"] == "multilabel"
     assert run.result["shipped"] is not None
 

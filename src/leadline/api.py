@@ -19,10 +19,12 @@ from leadline.race.spare import spares_for
 from leadline.readers.find import cache_of, find
 from leadline.results.run import Run
 from leadline.results.run_folder import remarks, run_folder, write_config
+from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError, OutputError
 from leadline.system.os_errors import spoken
 
 
+@checked
 def fit(
     source: Any, *, test: Any = None, watch: Callable[[Event], None] | None = None, began: float | None = None,
     **settings: Any,

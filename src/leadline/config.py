@@ -6,14 +6,17 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+from leadline.system.arguments import shown
 from leadline.system.errors import BudgetError, LeadlineError
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from leadline.metrics.cost import Need
 
 LEAST_GB = 0.2  # of memory: the process of the run and one of a classical contender, with their libraries
@@ -113,6 +116,7 @@ class Settings:
     def __post_init__(self) -> None:
         from leadline.tasks import TASKS
 
+        check_types(self)
         if self.task is not None and self.task not in TASKS:
             raise LeadlineError(f"--task {self.task} is not known; it can be {', '.join(TASKS)}.")
         if self.token_unit is not None and self.token_unit not in UNITS:
@@ -190,7 +194,7 @@ class Settings:
         from leadline.kinds import FORMER, KINDS
 
         chosen = {}
-        for item in self.kind:
+        for item in map(str, self.kind):
             column, equals, kind = item.rpartition("=")
             if equals and kind in FORMER:
                 raise LeadlineError(f"--kind {item} is now called --kind {column}={FORMER[kind]}.")
@@ -209,11 +213,11 @@ SPLIT_BY = tuple(each.name for each in fields(Settings) if "splits" in each.meta
 COLUMNS = ("target", *SPLIT_BY)
 PATHS = ("out", "test", "weights", "init", "data", "cache")
 SEVERAL = ("only", "fix", "kind", "drop")  # lists in Python, or one text
-MOST_SHOWN = 60  # characters of a value in an error
 TYPES: dict[str, tuple[Any, str]] = {
     "int": (Integral, "a whole number"), "float": (Real, "a number"), "bool": (bool, "True or False"),
-    "str": ((str, Real), "a text"),
+    "str": ((str, Real), "a text"), "tuple[str,": (tuple, "several texts"), "Callable[[str],": (Callable, "a function"),
 }  # fmt: skip
+MADE: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "str": str}
 
 
 def from_mapping(values: Mapping[str, Any]) -> Settings:
@@ -226,50 +230,49 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     known = {f.name for f in fields(Settings)}
     if renamed := [name for name in values if name in RENAMED or name == "need"]:
         new = ", ".join(RENAMED.get(name, ", ".join(RENAMED_NEEDS.values())) for name in renamed)
-        warnings.warn(f"{', '.join(renamed)} is now called {new}.", FutureWarning, stacklevel=3)
+        warnings.warn(f"{', '.join(renamed)} is now called {new}.", FutureWarning, stacklevel=4)
         values = translated(values)
     check_names(values, known)
     values = {name: value for name, value in values.items() if value is not None}
-    values = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in values.items()}
     if "budget" in values and "epochs" in values:
         raise BudgetError("--budget and --epochs both say how long to train; leave out one of them.")
-    if "budget" in values:
-        values["budget"] = str(values["budget"])
     if isinstance(values.get("kind"), Mapping):
         values["kind"] = tuple(f"{column}={kind}" for column, kind in values["kind"].items())
     for name in (each for each in SEVERAL if each in values):
         several = [values[name]] if isinstance(values[name], str) else values[name]
         if not isinstance(several, Iterable) or isinstance(several, bytes):
             raise LeadlineError(
-                f"{_option(name)} {_shown(values[name])} was given, where a text or several were expected."
+                f"{_option(name)} {shown(values[name])} was given, where a text or several were expected."
             )
         texts = tuple(map(str, several))
         values[name] = texts if name in ("kind", "drop") else ",".join(texts)
     for name in COLUMNS:  # columns of a frame may have names that are no text
         if name in values:
             values[name] = str(values[name])
-    return Settings(**{name: typed(Settings, name, value) for name, value in values.items()})
+    return Settings(**values)
 
 
-def typed(settings: type, name: str, value: Any) -> Any:
-    """A value of the type of its setting; LeadlineError where it is of another."""
-    wanted = str(next(each.type for each in fields(settings) if each.name == name)).split(" ")[0]
-    of, what = (str, "a path") if name in PATHS else TYPES.get(wanted, (object, ""))
-    if not isinstance(value, of) or (isinstance(value, bool) and of is not bool and of is not object):
-        raise LeadlineError(f"{_option(name)} {_shown(value)} was given, where {what} was expected.")
-    return {"int": int, "float": float}.get(wanted, lambda same: same)(value)
+def check_types(settings: DataclassInstance) -> None:
+    """Make every value the type of its setting; LeadlineError where it is of another."""
+    for each in fields(settings):
+        value, wanted = getattr(settings, each.name), str(each.type).split(" ")[0]
+        if value is None and each.default is None:
+            continue
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        of, what = (str, "a path") if each.name in PATHS else TYPES.get(wanted, (object, ""))
+        if not isinstance(value, of) or (isinstance(value, bool) and of is not bool and of is not object):
+            raise LeadlineError(f"{_option(each.name)} {shown(value)} was given, where {what} was expected.")
+        object.__setattr__(settings, each.name, MADE.get(wanted, _same)(value))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def check_names(values: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raises LeadlineError for a setting of another name."""
     if unknown := sorted(set(values) - set(known)):
         raise LeadlineError(f"Unknown setting {unknown[0]!r}; settings are {', '.join(sorted(known))}.")
-
-
-def _shown(value: Any) -> str:
-    """A value as it was written, or its type where that would be more than a few words."""
-    text = repr(value)
-    return text if len(text) <= MOST_SHOWN and "\n" not in text else f"of type {type(value).__name__}"
 
 
 def _option(name: str) -> str:

@@ -38,6 +38,7 @@ from leadline.readers.part import counted
 from leadline.readers.source import Source
 from leadline.results.evidence import columns
 from leadline.results.run_folder import command
+from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError
 from leadline.system.os_errors import spoken
 from leadline.system.resources import machine
@@ -89,6 +90,7 @@ class Check:
         return "\n".join(_lines(self))
 
 
+@checked
 def check(source: Any, *, test: Any = None, **settings: Any) -> Check:
     """Examine a source as `fit` would, train nothing, and say what the textbook expects.
 

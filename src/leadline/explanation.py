@@ -9,7 +9,9 @@ from typing import Any
 from leadline.report.explanation import render
 from leadline.results.registry import open_run
 from leadline.results.run import Run
+from leadline.system.arguments import checked
 from leadline.system.errors import OutputError, SourceError
+from leadline.system.whole import saved
 from leadline.use.explain.records import Explanation
 from leadline.use.model import Model
 
@@ -19,6 +21,7 @@ SUFFIXES = (".html", ".htm")
 RESULT = "result.json"  # what makes a folder a run
 
 
+@checked
 def explain(
     model: Model | Run | str | Path, source: Any = None, *, rows: Sequence[int] | None = None,
     layers: bool = False, gradients: bool | None = None, out: str | Path | None = None,
@@ -47,10 +50,7 @@ def explain(
     else:
         found = of.explain(source, rows=rows, layers=layers, gradients=gradients)
     if page is not None:
-        try:
-            page.write_text(render(found), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{page} cannot be written ({error.strerror}); choose another --out.") from error
+        saved(render(found), page)
     return found
 
 

@@ -28,6 +28,7 @@ from leadline.readers.find import cache_of
 from leadline.results.run import Run
 from leadline.results.run_data import find_again
 from leadline.results.run_folder import finish, hold, left, made_by, making, name_of, read_config
+from leadline.system.arguments import checked
 from leadline.system.errors import OutputError, SourceError
 from leadline.system.lock import Lock
 from leadline.system.os_errors import spoken
@@ -36,6 +37,7 @@ from leadline.system.text import enumerated
 from leadline.system.whole import named
 
 
+@checked
 def resume(
     run: str | Path | None = None, source: Any = None, *, test: Any = None,
     watch: Callable[[Event], None] | None = None,
@@ -94,6 +96,7 @@ class Replay:
         return "\n".join(lines)
 
 
+@checked
 def replay(
     run: str | Path, source: Any = None, *, test: Any = None, out: str | Path | None = None,
     watch: Callable[[Event], None] | None = None,

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import leadline as ll
-from leadline.contenders import finetuned
 from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.states import readers
 from leadline.core.contender import Clock, Data, Progress
@@ -28,7 +27,7 @@ from leadline.race.entry import eligible_contenders
 def store(prepare: Any, bars: Any, picture_body: None, monkeypatch: pytest.MonkeyPatch) -> Any:
     rates = dataclasses.replace(TrainableEfficientNet.rates, passes=1)
     monkeypatch.setattr(TrainableEfficientNet, "rates", rates)
-    return prepare(bars(60, 32), task="binary").store
+    return prepare(bars(40, 32), task="binary").store
 
 
 def _items(store: Any, clock: Clock | None = None, state: Any = None, **settings: Any) -> list[Any]:
@@ -69,7 +68,7 @@ def test_it_learns_and_its_graph_answers_as_it_does(store: Any) -> None:
     assert any("mirrored left to right" in line for line in fitted.describe)
 
 
-def test_the_upper_half_comes_first_then_all_layers_and_it_resumes_and_replays_to_the_same_weights(store: Any) -> None:
+def test_the_upper_half_comes_first_then_all_layers_and_it_resumes_to_the_same_weights(store: Any) -> None:
     clock = Clock(120.0)
     states: dict[int, tuple[int, Any]] = {}
     plans = []
@@ -83,7 +82,6 @@ def test_the_upper_half_comes_first_then_all_layers_and_it_resumes_and_replays_t
     for place, state in states.values():
         again = _items(store, Clock(120.0, readings=clock.readings, place=place), state)[-1]
         assert again.digest() == item.digest()  # type: ignore[union-attr]
-    assert _items(store, Clock(120.0, readings=clock.readings))[-1].digest() == item.digest()  # type: ignore[union-attr]
 
 
 def test_a_race_that_has_no_time_for_it_leaves_it_out(store: Any) -> None:
@@ -94,12 +92,9 @@ def test_a_race_that_has_no_time_for_it_leaves_it_out(store: Any) -> None:
 
 
 @pytest.mark.usefixtures("no_network", "picture_body")
-def test_a_whole_run_uses_no_network_and_ships_one_file(
-    bars: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(finetuned, "START", 0.0)  # however slow the machine is
-    pictures, labels = bars(120, 32)
-    run = ll.fit((pictures, labels), task="binary", only="finetuned", budget=45, out=tmp_path / "run", repeats=1)
+def test_a_whole_run_uses_no_network_and_ships_one_file(bars: Any, tmp_path: Path) -> None:
+    pictures, labels = bars(40, 32)
+    run = ll.fit((pictures, labels), task="binary", only="finetuned", epochs=1, out=tmp_path / "run", repeats=1)
     (found,) = [each for each in run.result["contenders"] if each["name"] == "finetuned"]
     assert found["status"] in ("finished", "cut"), found["why"]
     assert run.result["shipped"]["parity"]["decisions_differ"] == 0

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import leadline as ll
-from leadline.contenders import finetuned, finetuning
+from leadline.contenders import finetuning
 from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.states import readers
 from leadline.contenders.tuned_body import alike, batch_of, batch_size
@@ -33,7 +33,7 @@ RATE = 8_000
 def clips(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """Sounds of 0.1 to 0.5 s that rise or fall: paths and labels."""
     folder, rng, rows = tmp_path_factory.mktemp("clips"), np.random.default_rng(0), []
-    for number in range(80):
+    for number in range(48):
         rising, seconds = number % 2 == 0, rng.uniform(0.1, 0.5)
         time = np.arange(int(RATE * seconds)) / RATE
         pitch = rng.uniform(200, 500) * (1 + (1 if rising else -0.6) * time / seconds)
@@ -105,7 +105,7 @@ def test_a_row_is_answered_alike_alone_and_among_others(store: Any, fitted: Any)
         np.testing.assert_allclose(session.only(feeds)[0], together[place], atol=1e-4)
 
 
-def test_the_upper_half_comes_first_then_all_layers_and_it_resumes_and_replays_to_the_same_weights(store: Any) -> None:
+def test_the_upper_half_comes_first_then_all_layers_and_it_resumes_to_the_same_weights(store: Any) -> None:
     clock = Clock(120.0)
     states: dict[int, tuple[int, Any]] = {}
     plans = []
@@ -119,7 +119,6 @@ def test_the_upper_half_comes_first_then_all_layers_and_it_resumes_and_replays_t
     for place, state in states.values():
         again = _items(store, Clock(120.0, readings=clock.readings, place=place), state)[-1]
         assert again.digest() == item.digest()  # type: ignore[union-attr]
-    assert _items(store, Clock(120.0, readings=clock.readings))[-1].digest() == item.digest()  # type: ignore[union-attr]
 
 
 def test_kept_hidden_states_are_those_that_are_computed_again(store: Any) -> None:
@@ -173,11 +172,8 @@ def test_a_short_race_leaves_it_out_with_a_sentence(clips: pl.DataFrame, tmp_pat
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_whole_run_ships_one_file_that_predicts_and_explains(
-    clips: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(finetuned, "START", 0.0)  # however slow the machine is
-    run = ll.fit(clips, target="label", only="finetuned", budget=45, out=tmp_path / "run", repeats=1)
+def test_a_whole_run_ships_one_file_that_predicts_and_explains(clips: pl.DataFrame, tmp_path: Path) -> None:
+    run = ll.fit(clips, target="label", only="finetuned", epochs=1, out=tmp_path / "run", repeats=1)
     (found,) = [each for each in run.result["contenders"] if each["name"] == "finetuned"]
     assert found["status"] in ("finished", "cut"), found["why"]
     assert run.result["shipped"]["parity"]["decisions_differ"] == 0

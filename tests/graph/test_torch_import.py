@@ -60,3 +60,14 @@ def test_a_value_that_does_not_follow_is_refused() -> None:
     node = onnx.helper.make_node("Add", ["x", "z"], ["y"])
     with pytest.raises(ModelError, match="'z' of the graph does not follow from x"):
         Interpreter(onnx.helper.make_graph([node], "g", [], []), ["x"], "y")
+
+
+def test_towards_some_values_nothing_else_is_computed() -> None:
+    """A table beside a network of sounds is read without the sounds."""
+    nodes = [("Neg", ["x"], "a"), ("Exp", ["z"], "b"), ("Abs", ["a"], "c"), ("Add", ["c", "b"], "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node(kind, ins, [out]) for kind, ins, out in nodes], "g", [], [])
+    whole = Interpreter(graph, ["x", "z"], "y")
+    part = whole.towards(["c"])
+    assert [outputs for _, _, outputs, _ in part.nodes] == [["a"], ["c"]] and len(whole.nodes) == 4
+    x = torch.tensor([1.0, -2.0])
+    torch.testing.assert_close(part({"x": x}, {})["c"], whole({"x": x, "z": x}, {})["c"])

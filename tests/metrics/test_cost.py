@@ -83,7 +83,9 @@ def test_the_price_is_what_the_best_would_have_scored() -> None:
 def test_the_verdict_is_among_those_that_satisfy_it(mixed: Any, tmp_path: Path, capsys: Any) -> None:
     source = tmp_path / "data.csv"
     mixed(300).write_csv(source)
-    run = ll.fit(source, target="y", interpretable=True, budget="25s", only="linear,mlp", out=tmp_path / "run")
+    run = ll.fit(
+        source, target="y", interpretable=True, budget="25s", only="linear,mlp", repeats=1, out=tmp_path / "run"
+    )
     assert run.result["shipped"]["contender"] == "linear" and set(run.result["needs"]["excluded"]) == {"mlp"}
     assert run.verdict.why == run.result["needs"]["cost"] and "interpretable" in run.verdict.why
     made = {c["name"]: c for c in run.result["contenders"]}

@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,13 +23,18 @@ import pytest
 import leadline as ll
 from leadline.cli.commands import main
 from leadline.config import Settings
+from leadline.core.contender import Clock
+from leadline.shrink.distill import StudentRun, designs
 from leadline.shrink.lessons import lesson_of
 from leadline.shrink.network import network_of, scores
-from leadline.shrink.recipes import python_recipe
+from leadline.shrink.recipes import recipes
+from leadline.shrink.run_report import add_section
 from leadline.shrink.shrink import beside
+from leadline.shrink.stopwatch import here, measure
 from leadline.shrink.words import refused
 from leadline.stats.noninferiority import Comparison
 from leadline.system.errors import LeadlineError, ModelError, OutputError
+from leadline.system.process_state import torch_threads
 from leadline.system.whole import scratch
 
 TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y": [["u"], ["v"], ["u", "v"], []] * 200})
@@ -35,8 +42,10 @@ TAGS = pl.DataFrame({"a": np.arange(800) % 7 * 0.5, "b": np.arange(800) % 3, "y"
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few repetitions: no test asserts a time."""
+    """Few repetitions, and in this process but for one run, since no test asserts a time."""
     monkeypatch.setattr("leadline.shrink.stopwatch.SECONDS", 0.01)
+    monkeypatch.setattr("leadline.shrink.frontier.measure", partial(here, seconds=0.01))
+    monkeypatch.setattr("leadline.shrink.candidates.CALIBRATION", 64)
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +53,19 @@ def run_of(
     tmp_path_factory: pytest.TempPathFactory, mixed: Any, messages: Any, bars: Any, story: Any
 ) -> Callable[[str], tuple[ll.Run, Any]]:
     """run_of(name): a finished run, and its source."""
-    many = mixed(1_200, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 61).cast(pl.String))
+    many = mixed(800, "regression").with_columns(y=(pl.col("y").rank("ordinal") // 101).cast(pl.String))
     sources: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         "mixed": (lambda: mixed(1_600), {"target": "y", "only": "linear,mlp"}),
         "columns called as tensors are": (
             lambda: mixed(1_600).rename({"size": "number", "colour": "category"}),
             {"target": "y", "only": "mlp"},
         ),
-        "regression": (lambda: mixed(2_000, "regression"), {"target": "y", "only": "boosting"}),
+        "regression": (lambda: mixed(1_000, "regression"), {"target": "y", "only": "boosting"}),
         "many classes": (lambda: many, {"target": "y", "only": "boosting"}),
         "multilabel": (lambda: TAGS, {"target": "y", "only": "linear"}),
-        "texts": (lambda: messages(900), {"target": "label", "only": "bag"}),
+        "texts": (lambda: messages(600), {"target": "label", "only": "bag"}),
         "pictures": (lambda: bars(240), {"only": "cnn"}),
-        "corpus": (lambda: story(1_200), {"only": "lstm"}),
+        "corpus": (lambda: story(800), {"only": "lstm"}),
     }
     made: dict[str, tuple[ll.Run, Any]] = {}
 
@@ -79,8 +88,10 @@ def run_of(
     ],
 )  # fmt: skip
 def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
-    name: str, run_of: Callable[[str], tuple[ll.Run, Any]], tmp_path: Path
+    name: str, run_of: Callable[[str], tuple[ll.Run, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "mixed":  # as users have it: each file in a process of its own
+        monkeypatch.setattr("leadline.shrink.frontier.measure", measure)
     run, source = run_of(name)
     before = _content(run.folder)
     found = run.shrink(source, out=tmp_path / "small", max_drop=0.2)
@@ -109,6 +120,9 @@ def test_every_sort_of_run_gives_a_smaller_file_that_is_proved(
         )
         assert answers.columns == full.columns and len(answers) == len(full)
     assert result["why"].split(":")[0] in found.report().read_text()
+    assert [port[0] for port in result["outputs"]] == list(found.model.contract["outputs"].values())
+    for recipe in recipes("model.onnx", result["inputs"], result["outputs"]):
+        assert f"<summary>{recipe.platform}: {recipe.tried}</summary>" in page
 
 
 def _content(folder: Path) -> dict[Path, bytes]:
@@ -120,7 +134,8 @@ def test_the_five_lines_of_the_report_run_without_torch(run_of: Any, tmp_path: P
     run, source = run_of("mixed")
     run.shrink(source, out=tmp_path / "small", max_drop=0.1)
     mixed(10).write_csv(tmp_path / "small" / "rows.csv")
-    code = python_recipe("model.onnx") + "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
+    code = recipes("model.onnx", [], [])[0].code
+    code += "import sys; assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "small", capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "judged by" in ran.stdout and "p_yes" in ran.stdout
@@ -176,6 +191,26 @@ def test_students_are_taught_and_quantised(run_of: Any, tmp_path: Path, monkeypa
     assert {"student/2 float16", "student/8 float16", "student/8 int8", "pruned/2 int8", "lean/2 int8"} <= set(names)
     rows = {row["name"]: row for row in found.result["frontier"]}
     assert rows["student/8 int8"]["bytes"] < rows["student/2 int8"]["bytes"] < rows["int8"]["bytes"]
+
+
+def test_the_time_that_a_student_needs_is_foreseen_by_its_first_steps(run_of: Any) -> None:
+    run, source = run_of("texts")
+    data = run.data(source)
+    network = network_of(onnx.load(run.folder / "model.onnx"), data.store)
+    lesson, _ = lesson_of(data, network, run.folder, "bag", None, 0.0)
+    design = designs(network, "bag", lesson)["student/8"]
+    with torch_threads():
+        student = StudentRun(design, lesson, Clock(1.0), 0)
+        training = student.fit(None)
+        next(training)  # it is prepared
+        needed, began = student.enough_s(), time.perf_counter()
+        *_, fitted = training
+        took = (time.perf_counter() - began) / student.standing.step  # with looks at valid rows, and the last score
+        hurried = StudentRun(design, lesson, Clock(needed / 10), 0)
+        next(hurried.fit(None))
+    assert not student.hurried and not fitted.undertrained and hurried.hurried
+    least = student.least_passes() * len(student.rows) / student.batch
+    assert 0.25 < needed / (least * took) < 8  # the machine may do other work at any moment
 
 
 def test_a_target_is_the_softened_answer_and_some_label(run_of: Any) -> None:
@@ -277,6 +312,23 @@ def test_the_report_of_the_run_keeps_its_mode_and_nothing_stays_beside_it(run_of
     run.shrink(source, out=run.folder.parent / "kept", max_drop=0.2)
     assert run.report().stat().st_mode & 0o777 == 0o644
     assert {path.name for path in run.folder.parent.iterdir()} - before == {"kept"}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"<main></main>", "it has no place for one"), (b"\xff", "not text in UTF-8"), (None, "No such file")],
+)
+def test_a_report_that_can_have_no_section_stays_and_a_warning_says_why(
+    content: bytes | None, why: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "report.html").write_bytes(content)
+    nothing = {"chosen": None, "why": "", "metric": "accuracy", "higher_is_better": True, "max_drop": 0.1, "notes": []}
+    rows = {"choosing_rows": 1, "choosing_part": "calib", "judging_rows": 1, "judging_groups": None, "processor": ""}
+    full = {"name": "full", "bytes": 9, "one_us": 1.0, "batch_us": 1.0, "peak_mb": 1.0, "score": 1.0, "drop": None}
+    with pytest.warns(UserWarning, match=f"has no section on the smaller file: .*{why}"):
+        add_section(tmp_path, {**nothing, **rows, "frontier": [{**full, "status": ""}]}, tmp_path / "small")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == ([] if content is None else [content])
 
 
 def test_the_slower_of_two_shrinks_into_one_folder_is_refused_in_a_sentence(run_of: Any, tmp_path: Path) -> None:

@@ -85,6 +85,21 @@ def test_more_rows_that_judge_make_a_failure_less_likely() -> None:
     assert chances == sorted(chances, reverse=True) and chances[0] > 0.5 > chances[-1]
 
 
+def test_rows_of_one_group_are_one_witness() -> None:
+    """As the judging rows' test has it: what is lost in one group of many alike rows is one loss, not many."""
+    rng = np.random.default_rng(6)
+    p, truth = _model(rng, 2_000)
+    group = np.arange(2_000) // 100
+    lost = rng.permutation(np.flatnonzero((p.argmax(axis=1) == truth) & (group < 2)))[:40]
+    small = p.copy()
+    small[lost] = np.eye(CLASSES)[(truth[lost] + 1) % CLASSES]
+    rows = chance_to_fail(truth, p, small, ACCURACY, 0.04, 2_000, None)
+    groups = chance_to_fail(truth, p, small, ACCURACY, 0.04, 20, None, group)
+    assert rows < 0.01 and groups > 0.3
+    alone = chance_to_fail(truth, p, small, ACCURACY, 0.04, 2_000, None, np.arange(2_000))
+    assert alone == pytest.approx(rows)
+
+
 def test_answers_that_are_no_numbers_are_never_certified() -> None:
     p, truth = _model(np.random.default_rng(5), 400)
     broken = p.copy()

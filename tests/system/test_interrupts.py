@@ -14,7 +14,7 @@ import pytest
 
 import leadline as ll
 from leadline import pipeline as journey
-from leadline.system.interrupts import WRITING, at_once, deaf, warned_once
+from leadline.system.interrupts import WRITING, at_once, deaf, ended, warned_once
 
 # Ctrl-C comes as the module `sys.argv[1]` is looked for.
 PRESSED = """
@@ -69,6 +69,14 @@ def test_the_first_ctrl_c_while_the_result_is_written_is_told_what_it_would_lose
         assert [path.name for path in tmp_path.iterdir()] == ["cache"]
     assert capfd.readouterr().err.count(WRITING) == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sigterm_is_an_exception_where_nobody_can_continue_and_waits_for_a_removal() -> None:
+    with pytest.raises(SystemExit, match="143"), ended():
+        with deaf():
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_what_is_ignored_or_anothers_stays_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -84,6 +85,43 @@ def test_a_link_and_a_pipe_are_written_through(tmp_path: Path) -> None:
     write([FRAME], pipe)
     reader.join(10)
     assert read == [FRAME.write_csv()] and stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import polars as pl
+import leadline.use.model
+from leadline.cli.commands import main
+from leadline.use.answer_file import write
+
+def parts():
+    yield pl.DataFrame({"prediction": ["a"] * 10_000})
+    print("begun", flush=True)
+    time.sleep(60)
+
+class Model:
+    def __init__(self, path): pass
+    def predict_to(self, source, out): return write(parts(), out)
+
+leadline.use.model.Model = Model
+sys.exit(main(["predict", "model.onnx", "rows.csv", "--out", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without a word to it")
+@pytest.mark.parametrize(("name", "number"), [("a.csv", signal.SIGTERM), ("a.parquet", signal.SIGINT)])
+def test_a_command_that_is_stopped_leaves_nothing_beside_an_earlier_file(
+    name: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("earlier")
+    words = [sys.executable, "-c", KILLED, name]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n" and len(os.listdir(tmp_path)) == 2
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + number and "Traceback" not in said
+    assert os.listdir(tmp_path) == [name] and (tmp_path / name).read_text() == "earlier"
 
 
 CONVERT = """

@@ -14,8 +14,8 @@ def slot(name: str, body: str = "") -> str:
     return f"<!--{name}-->{body}<!--/{name}-->"
 
 
-def filled(page: str, name: str, body: str) -> str:
-    """The page with the place filled anew; as it was where it has no such place."""
+def filled(page: str, name: str, body: str) -> str | None:
+    """The page with the place filled anew; None where it has no such place."""
     before, begins, rest = page.partition(f"<!--{name}-->")
     _, ends, after = rest.partition(f"<!--/{name}-->")
-    return before + slot(name, body) + after if begins and ends else page
+    return before + slot(name, body) + after if begins and ends else None

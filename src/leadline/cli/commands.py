@@ -7,6 +7,7 @@ import dataclasses
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,13 @@ from leadline.cli.progress import plainly
 from leadline.cli.renamed import today
 from leadline.config import COLUMNS, option_of
 from leadline.system.errors import LeadlineError
-from leadline.system.interrupts import STOPPED, at_once
+from leadline.system.interrupts import STOPPED, at_once, ended
 
 if TYPE_CHECKING:
     from leadline.results.run import Run
 
 DEMO = {"budget": "50s"}
+CONTINUED = ("fit", "demo", "resume")  # what they leave where they are killed, leadline resume goes on with
 RUNS = "runs"  # the folder in which runs lie where nobody says otherwise
 CHECKED = (
     *COLUMNS,
@@ -69,7 +71,8 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
         parser.print_help()
         return 0
     try:
-        return int(COMMANDS[options.command](options) or 0)
+        with nullcontext() if options.command in CONTINUED else ended():
+            return int(COMMANDS[options.command](options) or 0)
     except (LeadlineError, PermissionError) as error:
         if options.debug:
             raise

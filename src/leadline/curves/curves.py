@@ -33,7 +33,9 @@ from leadline.results.run import Run
 from leadline.results.run_data import RunData
 from leadline.stats.sides import SIDES
 from leadline.stats.worth import Distance, worth
+from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError, OutputError
+from leadline.system.whole import replace_text
 
 RESULT, PAGE = "curves.json", "curves.html"
 CALLED = {
@@ -101,6 +103,7 @@ class Curves:
         return "\n".join([*lines, *(each.why for each in self.worth), *self.notes])
 
 
+@checked
 def learning_curves(
     run: Run, source: Any = None, test: Any = None, *, budget: str | float | None = None,
     watch: Watch = lambda message: None,
@@ -217,7 +220,7 @@ interval 450 to 700).
 def _write(made: Curves) -> None:
     """curves.json and curves.html, in the run folder."""
     try:
-        (made.folder / RESULT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
-        made.report().write_text(render(made.as_dict()), encoding="utf-8")
+        replace_text(made.folder / RESULT, json.dumps(made.as_dict(), ensure_ascii=False, indent=1))
+        replace_text(made.report(), render(made.as_dict()))
     except OSError as error:
         raise OutputError(f"{made.folder} cannot be written ({error.strerror}); give yourself permission.") from error

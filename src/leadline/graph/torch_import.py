@@ -6,6 +6,7 @@ with ONNX Runtime for every network of the portfolio. Shapes follow each batch, 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,17 @@ class Interpreter:
                 raise ModelError(f"the operator {node.op_type} of the graph has no gradient here.")
             else:
                 self.nodes.append((node.op_type, list(node.input), list(node.output), facts))
+
+    def towards(self, names: Sequence[str]) -> Interpreter:
+        """The same, which computes no more than what these values need."""
+        needed, kept = set(names), []
+        for node in reversed(self.nodes):
+            if needed & set(node[2]):
+                kept.append(node)
+                needed |= set(node[1])
+        made = copy.copy(self)
+        made.nodes = kept[::-1]
+        return made
 
     def __call__(self, values: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All values by name; those of `overrides` stand in place of what is computed."""

@@ -23,12 +23,14 @@ from leadline.kinds.series.kind import Series
 from leadline.readers.memory import from_arrays, from_frame
 from leadline.readers.part import Part
 from leadline.readers.source import Source, from_parts, read
+from leadline.system.arguments import checked
 from leadline.system.cache import cache_folder
 from leadline.system.errors import SourceError
 
 __all__ = ["SAMPLES", "demo", "is_known", "load"]
 
 
+@checked
 def load(
     name: str, *, data: str | Path | None = None, cache: Path | None = None, running: bool | None = None
 ) -> Source:

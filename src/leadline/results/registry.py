@@ -12,9 +12,11 @@ from leadline.core.records import Verdict
 from leadline.results.run import Run
 from leadline.results.run_folder import left, made_by, name_of
 from leadline.results.upgrade import NewerResultError, upgraded
+from leadline.system.arguments import checked
 from leadline.system.errors import SourceError
 
 
+@checked
 def open_run(run: str | Path | None = None, *, within: str | Path = "runs") -> Run:
     """A finished run, opened again.
 
@@ -40,6 +42,7 @@ def open_run(run: str | Path | None = None, *, within: str | Path = "runs") -> R
     return made
 
 
+@checked
 def list_runs(within: str | Path = "runs") -> list[Run]:
     """The finished runs of a folder, the newest last; none where the folder is not there."""
     folder = Path(within)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadline.core.records import Verdict
+from leadline.system.arguments import checked
 from leadline.system.errors import ModelError
 from leadline.use.model import Model
 
@@ -32,6 +33,7 @@ class Run:
             raise ModelError(f"{self.folder} ships no model: {self.verdict.why}")
         return Model(self.folder / "model.onnx")
 
+    @checked
     def data(self, source: Any = None, test: Any = None) -> RunData:
         """The data of the run again: table, encoded rows with the same split, labels, predictions.
 
@@ -45,6 +47,7 @@ class Run:
 
         return RunData.open(self, source, test)
 
+    @checked
     def explain(
         self, source: Any = None, *, rows: Sequence[int] | None = None, layers: bool = False,
         gradients: bool | None = None,
@@ -66,6 +69,7 @@ class Run:
 
         return explain_run(self, rows, layers, gradients)
 
+    @checked
     def shrink(self, source: Any = None, test: Any = None, **settings: Any) -> Shrunk:
         """The smallest, or fastest, file that is proved not worse than the model, in a folder of its own.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from leadline.core.tensors import Split
 
-__all__ = ["Chosen", "alike", "halves", "last_proved", "rows_of", "sequence"]
+__all__ = ["Chosen", "alike", "count_units", "halves", "last_proved", "rows_of", "sequence"]
 
 T = TypeVar("T")
 FEWEST_CALIB = 200  # rows that choose in place of one half of the test rows
@@ -62,6 +62,11 @@ def halves(rows: int, group: np.ndarray | None, seed: int, whole: bool) -> tuple
     count = int(unit.max()) + 1 if rows else 0
     chosen = np.random.default_rng(seed).permutation(count) < count // 2
     return np.flatnonzero(chosen[unit]), np.flatnonzero(~chosen[unit])
+
+
+def count_units(group: np.ndarray | None, rows: np.ndarray) -> int:
+    """How many of these rows count alone: all of them, or their groups."""
+    return len(rows) if group is None else len(np.unique(group[rows]))
 
 
 def alike(candidates: Sequence[T], size: Callable[[T], float], time: Callable[[T], float]) -> list[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,9 +25,10 @@ from leadline.ship.assemble import assemble
 from leadline.ship.certificate import certify, record
 from leadline.ship.parity import TOLERANCE, Parity, answered
 from leadline.shrink.candidates import Candidate
-from leadline.shrink.choose import Chosen
+from leadline.shrink.choose import Chosen, count_units
 from leadline.shrink.compact import compact
 from leadline.shrink.network import network_of, scores
+from leadline.shrink.recipes import Port
 from leadline.shrink.stopwatch import Measured, measure
 from leadline.stats.foreseen import chance_to_fail, expected_drop
 from leadline.stats.noninferiority import Comparison, compare
@@ -103,8 +104,8 @@ class Entry:
         """
         bench, full = self.bench, self.bench.full[self.bench.chooses]
         expected = expected_drop(full, self.answers, bench.metric) if bench.store.task.one_class else None
-        truth, judges = bench.truth[bench.chooses], len(bench.judges)
-        chance = chance_to_fail(truth, full, self.answers, bench.metric, limit, judges, expected)
+        truth, group = bench.truth[bench.chooses], bench.group_of(bench.rows[bench.chooses])
+        chance = chance_to_fail(truth, full, self.answers, bench.metric, limit, bench.judging_units, expected, group)
         return chance, float(np.abs(self.answers - full).mean())
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,13 +121,20 @@ class Entry:
 class Bench:
     """What all candidates are measured on, and beside."""
 
-    def __init__(self, data: FinishedRun, model: Model, places: Chosen, scratch: Path) -> None:
+    def __init__(
+        self, data: FinishedRun, model: Model, places: Chosen, group: np.ndarray | None, scratch: Path
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            group: of each row of the table; those of one group count together.
+        """
         import onnx
 
         self.data, self.model, self.store, self.table = data, model, data.store, data.table
         self.metric = METRICS[self.store.task.metric]
         self.chooses, self.judges, self.choosing_part = places.chooses, places.judges, places.part
-        self.rows, self.scratch = places.rows, scratch
+        self.rows, self.scratch, self._group = places.rows, scratch, group
+        self.judging_units = count_units(group, self.rows[self.judges])
         self.truth = np.asarray(self.table.labels[self.rows])
         self.network = network_of(onnx.load(str(model.path)), self.store)
         self.full = answered(model, self.table, self.store, self.rows)
@@ -140,11 +148,18 @@ class Bench:
             answers=self.full[self.chooses], bench=self,
         )  # fmt: skip
 
+    def group_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """The groups of rows of the table; None where each counts alone."""
+        return None if self._group is None else self._group[rows]
+
     @property
-    def inputs(self) -> list[tuple[str, str, list[int]]]:
-        """Name, type and shape of what the file takes of one row."""
-        one, _, _ = self._feeds
-        return [(name, values.dtype.name, list(values.shape)) for name, values in one.items()]
+    def inputs(self) -> list[Port]:
+        """What the file takes of one row."""
+        return _ports(self._feeds[0])
+
+    def outputs(self, entry: Entry) -> list[Port]:
+        """What a file gives of one row."""
+        return _ports(Model(entry.path).outputs(self._feeds[0]))
 
     def distance(self, network: Any) -> float:
         """Mean square by which a network's answers to valid rows differ from those of the model, before calibration."""
@@ -156,8 +171,10 @@ class Bench:
         """Whether the upper bound of a network's drop would not lie below a limit, were the judging rows as the valid
         rows are."""
         full, small = self._on_valid(network)
-        found = compare(self.store.labels[self._valid], full, small, self.metric, limit)
-        spread = (found.upper - found.drop) * math.sqrt(len(self._valid) / max(1, len(self.judges)))
+        group = self.group_of(self._valid)
+        found = compare(self.store.labels[self._valid], full, small, self.metric, limit, group)
+        units = count_units(self._group, self._valid) / max(1, self.judging_units)
+        spread = (found.upper - found.drop) * math.sqrt(units)
         return found.drop + spread > limit
 
     def _on_valid(self, network: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -271,3 +288,7 @@ class Bench:
         calls = self.model.calls(frame, self.table.source.root)
         places, batch = max(calls, key=lambda call: len(call[0]))
         return {name: values[:1] for name, values in batch.items()}, batch, len(places)
+
+
+def _ports(values: Mapping[str, np.ndarray]) -> list[Port]:
+    return [(name, each.dtype.name, list(each.shape)) for name, each in values.items()]

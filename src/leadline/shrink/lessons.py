@@ -27,7 +27,6 @@ from leadline.shrink.network import feeds, scores
 from leadline.shrink.teacher import Teacher, raw_answers, teacher_of
 from leadline.shrink.views import views_of
 from leadline.system.cache import cache_folder
-from leadline.system.errors import LeadlineError
 from leadline.system.resources import most_threads
 from leadline.use.predict import source_to_predict
 
@@ -56,13 +55,11 @@ def lesson_of(
         seconds: that students have; the teacher may take as many, about, to answer variants.
 
     Raises:
-        LeadlineError: the source cannot be read, or the task has no way to learn from rows without labels.
+        LeadlineError: the source cannot be read.
     """
     store, model = data.store, data.model
     teacher, name = teacher_of(network, store, run, contender)
     said = [f"Students learned the answers of {name}."]
-    if more is not None and store.task.multilabel:
-        raise LeadlineError("--unlabelled cannot be used where a row has several labels; leave it out.")
     frames = []
     if more is not None:
         cache = Path(data.settings.cache) if data.settings.cache else cache_folder()

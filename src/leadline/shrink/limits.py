@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leadline.config import check_names, seconds, typed
+from leadline.config import check_names, check_types, seconds
 from leadline.metrics.cost import Need
 from leadline.metrics.metrics import Metric
 from leadline.stats.noninferiority import Comparison, least_certifiable
@@ -54,12 +53,10 @@ class ShrinkSettings:
     def of(cls, values: Mapping[str, Any]) -> ShrinkSettings:
         """Settings from loose values; raises LeadlineError for an unknown name, or a value of another type."""
         check_names({name: value for name, value in values.items() if name not in INTERNAL}, NAMES)
-        plain = {
-            name: os.fspath(value) if isinstance(value, os.PathLike) else value
-            for name, value in values.items()
-            if value is not None
-        }
-        return cls(**{name: typed(cls, name, value) for name, value in plain.items()})
+        return cls(**{name: value for name, value in values.items() if value is not None})
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 from leadline.charts.format import esc, grid, micros, plain, size
 from leadline.charts.svg import Axis, Frame, Mark, scatter
 from leadline.contenders.families import BASELINE, DEEP
-from leadline.shrink.recipes import node_recipe, python_recipe
+from leadline.shrink.recipes import Recipe, recipes
 
 __all__ = ["body", "page"]
 
@@ -37,7 +37,7 @@ svg text.label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
 .scroll, pre { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; white-space: nowrap; }
 td, th { padding: 6px 18px 6px 0; text-align: left; border-bottom: 1px solid var(--rule); font-weight: 400; }
 th { color: var(--quiet); border-bottom-color: var(--ink); } .num { text-align: right; }
-td:last-child { text-align: left; }
+td:last-child { text-align: left; } summary { cursor: pointer; color: var(--deep); }
 """
 SHOWN = 5  # times the allowed drop, within which candidates are plotted; the table has all of them
 
@@ -74,11 +74,8 @@ def body(result: Mapping[str, Any], heading: str, model: str) -> str:
     notes = "".join(f"<li>{esc(note)}</li>" for note in result["notes"])
     run = ""
     if result["chosen"] is not None:
-        run = (
-            f"<{heading}>How to run it</{heading}><p>In Python, which reads rows as they come and refuses a changed "
-            f"file:</p><pre>{esc(python_recipe(model))}</pre><p>In Node, with decoded values; in a browser the same "
-            f"lines with onnxruntime-web:</p><pre>{esc(node_recipe(model, result['inputs']))}</pre>"
-        )
+        found = recipes(model, result["inputs"], result["outputs"])
+        run = f"<{heading}>How to run it</{heading}>{''.join(map(_recipe, found))}"
     return (
         f"<p>{esc(result['why'])}</p>\n<ul>{notes}</ul>\n<{heading}>Quality and size</{heading}>"
         f"{_plot(result, rows)}\n{table}\n"
@@ -87,6 +84,12 @@ def body(result: Mapping[str, Any], heading: str, model: str) -> str:
         "of the table are of the rows that chose, but for drops with an upper bound. Times are of "
         f"one thread, on the whole file, in a process of its own ({esc(result['processor'])}).</p>\n{run}"
     )
+
+
+def _recipe(recipe: Recipe) -> str:
+    code = f"<pre>{esc(recipe.code)}</pre>" if recipe.code else ""
+    title = f"{esc(recipe.platform)}: {esc(recipe.tried)}"
+    return f"<details><summary>{title}</summary><p>{esc(recipe.about)}</p>{code}</details>"
 
 
 def _groups(result: Mapping[str, Any]) -> str:

@@ -41,8 +41,22 @@ def add_section(run: Path, result: Mapping[str, Any], small: Path) -> None:
         f"{body(result, 'h3', (link or PAGE).removesuffix(PAGE) + 'model.onnx')}{more}</section>\n"
     )
     try:
-        page = (run / PAGE).read_text(encoding="utf-8")
-        page = filled(page, SMALLER_LINK, f'<a href="#smaller">{title}</a>')
-        replace_text(run / PAGE, filled(page, SMALLER, section))
+        why = _written(run / PAGE, {SMALLER_LINK: f'<a href="#smaller">{title}</a>', SMALLER: section})
     except OSError as error:
-        warnings.warn(f"The report of the run has no section on the smaller file: {error.strerror}.", stacklevel=2)
+        why = error.strerror
+    except UnicodeDecodeError:
+        why = "it is not text in UTF-8"
+    if why is not None:
+        warnings.warn(f"The report of the run has no section on the smaller file: {why}.", stacklevel=2)
+
+
+def _written(path: Path, parts: Mapping[str, str]) -> str | None:
+    """Fill the places of a page; why not, where it has not all of them."""
+    page = path.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        found = filled(page, name, part)
+        if found is None:
+            return "it has no place for one, as reports of an earlier Leadline"
+        page = found
+    replace_text(path, page)
+    return None

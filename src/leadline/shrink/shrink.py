@@ -26,7 +26,7 @@ from leadline.metrics.metrics import METRICS
 from leadline.readers.find import cache_of
 from leadline.ship.parity import decoded
 from leadline.shrink.candidates import Making, candidates
-from leadline.shrink.choose import Chosen, alike, last_proved, rows_of, sequence
+from leadline.shrink.choose import Chosen, alike, count_units, last_proved, rows_of, sequence
 from leadline.shrink.frontier import Bench, Entry, FinishedRun
 from leadline.shrink.limits import Limits, ShrinkSettings, Units
 from leadline.shrink.more_rows import check_unlabelled, read_some
@@ -109,11 +109,11 @@ def shrink(data: FinishedRun, folder: Path, settings: ShrinkSettings) -> Shrunk:
     further = _further(data) if math.isinf(settings.seconds) else store.split.test[:0]
     places = rows_of(store.split, further, group, data.settings.seed, store.task.generative)
     judges = places.judges
-    judging_group = None if group is None else group[places.rows[judges]]
     units = _units(places, group, FEWEST_STRETCHES if store.task.generative else FEWEST, folder)
     allowed, said = limits.drop_allowed(metric, units)
     with _made_beside(final) as place:
-        bench = Bench(data, model, places, place)
+        bench = Bench(data, model, places, group, place)
+        judging_group = bench.group_of(bench.rows[judges])
         taught = _taught(bench, folder, settings)
         entries = _frontier(bench, limits, allowed, taught, until, settings.watch)
         order = _order(entries, limits, allowed)
@@ -179,8 +179,7 @@ def _units(places: Chosen, group: np.ndarray | None, fewest: int, run: Path) -> 
     """What judges; raises ModelError where that, or what chooses, is too few."""
 
     def counted(part: np.ndarray) -> Units:
-        rows = len(part) if group is None else len(np.unique(group[places.rows[part]]))
-        return Units(count=rows, groups=group is not None)
+        return Units(count=count_units(group, places.rows[part]), groups=group is not None)
 
     chooses, judges = counted(places.chooses), counted(places.judges)
     if min(chooses.count, judges.count) < fewest:
@@ -283,7 +282,7 @@ def _result(
         "choosing_part": bench.choosing_part, "judging_rows": len(bench.judges),
         "judging_groups": units.count if units.groups else None,
         "calibration_rows": bench.calibration, "processor": processor_class(), "notes": notes, "frontier": frontier,
-        "inputs": bench.inputs,
+        "inputs": bench.inputs, "outputs": [] if chosen is None else bench.outputs(chosen),
         "drop": None if proof is None else proof.drop, "upper": None if proof is None else proof.upper,
         "p": None if proof is None else proof.p,
     }  # fmt: skip

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from leadline.metrics.metrics import Metric
-from leadline.stats.intervals import slope
+from leadline.stats.intervals import slope, units
 from leadline.stats.noninferiority import LEVEL
 
 __all__ = ["chance_to_fail", "expected_drop"]
@@ -52,32 +52,37 @@ def expected_drop(full: np.ndarray, small: np.ndarray, metric: Metric, seed: int
 
 def chance_to_fail(
     truth: np.ndarray, full: np.ndarray, small: np.ndarray, metric: Metric, limit: float, judges: int,
-    expected: float | None,
+    expected: float | None, group: np.ndarray | None = None,
 ) -> float:  # fmt: skip
     """The probability that as many rows as judge do not exclude a drop of `limit`.
 
     Args:
         truth, full, small: of the rows that choose.
+        judges: how many rows judge, or groups of rows where there are some.
         expected: the prior drop, of `expected_drop`; None: there is none.
+        group: what each row that chooses belongs to [n].
     """
     from scipy.special import ndtr, ndtri
 
     if not np.isfinite(small).all():
         return 1.0
-    seen, error = _seen(truth, full, small, metric)
+    seen, error, count = _seen(truth, full, small, metric, group)
     believed, doubt = seen, error**2
     if expected is not None:
         weight = expected**2 / (expected**2 + error**2)  # of what was seen
         believed, doubt = expected + weight * (seen - expected), weight * error**2
-    there = error * math.sqrt(len(truth) / max(1, judges))
+    there = error * math.sqrt(count / max(1, judges))
     return float(ndtr((believed - float(ndtri(LEVEL)) * there - limit) / math.sqrt(there**2 + doubt)))
 
 
-def _seen(truth: np.ndarray, full: np.ndarray, small: np.ndarray, metric: Metric) -> tuple[float, float]:
-    """The drop, and its standard error; as if one more row were lost, so that it is never zero."""
+def _seen(
+    truth: np.ndarray, full: np.ndarray, small: np.ndarray, metric: Metric, group: np.ndarray | None
+) -> tuple[float, float, int]:  # fmt: skip
+    """The drop, its standard error, and how many rows or groups count; as if one more were lost: it is never zero."""
     sides = [metric.influence(truth, answers) for answers in (full, small)]
     ends = [float(metric.finish(np.asarray(value))) for value, _ in sides]
     own, other = (slope(metric, value) * moves for value, moves in sides)
     unit = 1.0 if metric.higher_is_better else abs(ends[0]) or 1.0
-    squares = float(((own - other) ** 2).sum()) + 1.0
-    return metric.sign * (ends[0] - ends[1]) / unit, math.sqrt(squares) / len(truth) / unit
+    moves = units((own - other)[:, None], group, None)
+    error = math.sqrt(float((moves**2).sum()) + 1 / len(moves) ** 2)
+    return metric.sign * (ends[0] - ends[1]) / unit, error / unit, len(moves)

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError, SourceError
 from leadline.system.lock import take
 
@@ -56,6 +57,7 @@ def cache_folder() -> Path:
         ) from error
 
 
+@checked
 def entries(cache: str | Path | None = None) -> list[CacheEntry]:
     """All entries of the cache, the largest first.
 
@@ -65,6 +67,7 @@ def entries(cache: str | Path | None = None) -> list[CacheEntry]:
     return sorted(_found(_folder(cache)), key=lambda each: -each.bytes)
 
 
+@checked
 def clear(cache: str | Path | None = None, *, older_than: str | None = None) -> list[CacheEntry]:
     """Remove entries, and return those that were removed.
 

@@ -1,4 +1,4 @@
-"""Ctrl-C where an exception would do harm: while modules load, and while a run is removed.
+"""Ctrl-C and SIGTERM: where an exception would do harm, and where one is needed to clear away what was begun.
 
 An exception may be raised in the middle of any import, and be lost there or turned into another; in the middle of a
 removal it would leave half of the files. This module is loaded before all others, so it imports next to nothing.
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["STOPPED", "at_once", "deaf", "noted", "warned_once"]
+__all__ = ["STOPPED", "at_once", "deaf", "ended", "noted", "warned_once"]
 
 STOPPED = "leadline: stopped; nothing was written."
 WRITING = "leadline: writing the result, which takes seconds; press Ctrl-C again to leave without it."
 
 
 class _Meanwhile:
-    """Another handler of SIGINT inside the block. Only the main thread can set one: elsewhere nothing changes."""
+    """Another handler of signals inside the block. Only the main thread can set one: elsewhere nothing changes."""
 
-    def __init__(self, handler: Any) -> None:
-        self._handler = handler
-        self._held: Any = None
+    def __init__(self, handler: Any, *numbers: int) -> None:
+        self._handler, self._numbers = handler, numbers or (signal.SIGINT,)
+        self._held: dict[int, Any] = {}
 
     def __enter__(self) -> None:
         try:
-            self._held = signal.signal(signal.SIGINT, self._handler)
+            self._held = {number: signal.signal(number, self._handler) for number in self._numbers}
         except ValueError:
-            self._held = None
+            self._held = {}
 
     def __exit__(self, *raised: object) -> None:
-        if self._held is not None:
-            signal.signal(signal.SIGINT, self._held)
+        for number, handler in self._held.items():
+            signal.signal(number, handler)
 
 
 def at_once() -> _Meanwhile:
@@ -52,8 +52,14 @@ def at_once() -> _Meanwhile:
 
 
 def deaf() -> _Meanwhile:
-    """During a removal that takes a moment: Ctrl-C changes nothing."""
-    return _Meanwhile(signal.SIG_IGN)
+    """During a removal that takes a moment: Ctrl-C and SIGTERM change nothing."""
+    return _Meanwhile(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM)
+
+
+def ended() -> _Meanwhile:
+    """While something is made that nobody can continue: SIGTERM is an exception, as Ctrl-C is, and it is removed."""
+    previous = signal.getsignal(signal.SIGTERM)
+    return _Meanwhile(_end if previous is signal.SIG_DFL else previous, signal.SIGTERM)
 
 
 def noted(note: Callable[[], None]) -> _Meanwhile:
@@ -76,6 +82,11 @@ def warned_once() -> _Meanwhile:
 def _tell(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.write(2, f"{WRITING}\n".encode())
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -18,18 +18,18 @@ import glob
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from leadline.system.arguments import checked
 from leadline.system.errors import OutputError
 from leadline.system.interrupts import deaf
 from leadline.system.lock import Lock, holder, take
 from leadline.system.os_errors import removed
 
-__all__ = ["appear", "maker", "named", "replace_text", "scratch"]
+__all__ = ["appear", "appearing", "maker", "named", "replace_text", "saved", "scratch"]
 
 SCRATCH = re.compile(r"\..+\.scratch-\d+-\d+")  # the process that made it, and which of its folders
 LOCK = "lock"  # the file in it
@@ -70,16 +70,39 @@ def appear(made: Path, final: Path) -> None:
         raise OutputError(f"{final} already exists; choose another --out, or remove it.") from error
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a file in place of an earlier one, whose mode it keeps."""
-    partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        partial.write_text(text, encoding="utf-8")
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Where to write a file: it gets its name at the end of the block, and keeps the mode of an earlier one.
+
+    What is no file (a pipe), or lies where no other may be made, is written in place. Raises OSError.
+    """
+    target = path.resolve()
+    if target.exists() and (not target.is_file() or not os.access(target.parent, os.W_OK)):
+        yield target
+        return
+    with scratch(target) as folder:
+        made = folder / target.name
+        yield made
         with suppress(FileNotFoundError):
-            shutil.copymode(path, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            shutil.copymode(target, made)
+        made.replace(target)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in place of an earlier one."""
+    with appearing(path) as made:
+        made.write_text(text, encoding="utf-8")
+
+
+@checked
+def saved(text: str, path: str | Path) -> Path:
+    """Write a file that the user named. Raises OutputError where it cannot be written."""
+    place = Path(path)
+    try:
+        replace_text(place, text)
+    except OSError as error:
+        raise OutputError(f"{place} cannot be written ({error.strerror}); choose another place.") from error
+    return place
 
 
 def named(path: Path) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leadline.inspect.layer_stats import Layer
+from leadline.system.whole import saved
 
 PARTS = ("data", "forward", "backward", "optimizer")  # of a step; what is left of the run is `valid` and `other`
 
@@ -63,7 +64,7 @@ class History:
 
         drawing = curves(self)
         if path is not None:
-            Path(path).write_text(drawing, encoding="utf-8")
+            saved(drawing, path)
         return drawing
 
     def describe(self) -> str:

@@ -28,9 +28,10 @@ from leadline.inspect.gradcheck import Derivative, differences
 from leadline.inspect.health import warnings_of
 from leadline.inspect.layer_stats import Layer, Pass, watched
 from leadline.system.device import CPU, home, on
-from leadline.system.errors import LeadlineError, OutputError
+from leadline.system.errors import LeadlineError
 from leadline.system.text import enumerated
 from leadline.system.threads import PAYS
+from leadline.system.whole import saved
 from leadline.train import losses
 from leadline.train.batches import Batches, rows_of
 from leadline.train.config import check_seed
@@ -96,12 +97,7 @@ class Trace:
 
     def save(self, path: str | Path) -> Path:
         """Write the drawing to a file."""
-        path = Path(path)
-        try:
-            path.write_text(self.svg(), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"The drawing cannot be written to {path}: {error.strerror}; choose another.") from error
-        return path
+        return saved(self.svg(), path)
 
 
 def trace(

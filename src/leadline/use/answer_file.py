@@ -23,6 +23,7 @@ import polars as pl
 
 from leadline.system.errors import OutputError
 from leadline.system.os_errors import NUMBERED
+from leadline.system.whole import appearing
 
 
 def write(parts: Iterable[pl.DataFrame], out: Path) -> int:
@@ -35,14 +36,10 @@ def write(parts: Iterable[pl.DataFrame], out: Path) -> int:
         OutputError: there is no such folder or form of file, or the file cannot be written.
     """
     check_out(out)
-    target = out.resolve()
-    in_place = target.exists() and (not target.is_file() or not os.access(target.parent, os.W_OK))
-    unfinished = target if in_place else target.with_name(f".{target.stem}.partial-{os.getpid()}{target.suffix}")
     failed: list[Exception] = []
     try:
-        rows = WRITERS[out.suffix.lower()](_kept_apart(parts, failed), unfinished)
-        if not in_place:
-            unfinished.replace(target)
+        with appearing(out) as unfinished:
+            return WRITERS[out.suffix.lower()](_kept_apart(parts, failed), unfinished)
     except (OSError, pl.exceptions.PolarsError) as error:
         number = error.errno if isinstance(error, OSError) else None
         if number is None and (match := NUMBERED.search(str(error))):
@@ -50,10 +47,6 @@ def write(parts: Iterable[pl.DataFrame], out: Path) -> int:
         if error in failed or isinstance(error, BrokenPipeError) or number is None:
             raise
         raise OutputError(f"{out} cannot be written ({os.strerror(number).lower()}); choose another --out.") from error
-    finally:
-        if not in_place:
-            unfinished.unlink(missing_ok=True)
-    return rows
 
 
 def _kept_apart(parts: Iterable[pl.DataFrame], failed: list[Exception]) -> Iterator[pl.DataFrame]:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.kinds.tokens import START, decoded
+from leadline.system.arguments import checked
 from leadline.system.errors import ModelError
 
 if TYPE_CHECKING:
     from leadline.use.model import Model
 
 
+@checked
 def generate(
     model: Model, prompt: str = "\n", *, length: int = 500, temperature: float = 0.8, top_k: int | None = None,
     top_p: float | None = None, seed: int = 0, cache: bool = True,

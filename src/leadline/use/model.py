@@ -23,6 +23,7 @@ from leadline.core.kind import Decoded, Kind, decode_columns
 from leadline.graph.digest import CERTIFICATE, CONTRACT, VERSION, WITHOUT, damage
 from leadline.graph.runtime import Session
 from leadline.kinds import FORMER, KINDS
+from leadline.system.arguments import checked
 from leadline.system.errors import ModelError
 from leadline.system.resources import most_threads
 from leadline.tasks import task_of
@@ -48,6 +49,7 @@ class Model:
         >>> model.predict("new.csv")  # doctest: +SKIP
     """
 
+    @checked
     def __init__(self, path: str | Path) -> None:
         """Raises `ModelError` where the file is none of Leadline's, or not as it was written."""
         self.path = Path(path)
@@ -59,7 +61,7 @@ class Model:
         self.task = task_of({**self.contract, "name": self.contract["task"]})
         if self.contract["version"] == WITHOUT:
             message = f"{path} has no digest, as files of an earlier Leadline: whether it is damaged cannot be checked."
-            warnings.warn(message, stacklevel=2)
+            warnings.warn(message, stacklevel=3)
 
     def _open(self, threads: int) -> Session:
         """The graph, loaded from the very bytes that were checked."""
@@ -93,6 +95,7 @@ class Model:
                 "before, copy it again from where it was made, or fit again."
             ) from error
 
+    @checked
     def predict(self, source: Any, *, cache: str | Path | None = None) -> pl.DataFrame:
         """Answers for every row of a source: `prediction`, of several labels a list, and `p_<class>` of classes.
 
@@ -103,6 +106,7 @@ class Model:
 
         return predict(self, source, cache=cache)
 
+    @checked
     def predict_to(self, source: Any, out: str | Path, *, cache: str | Path | None = None) -> int:
         """The answers of `predict` in a file, CSV, TSV, Parquet or JSON Lines by its suffix, written as they are made:
         memory does not grow with the rows.
@@ -118,6 +122,7 @@ class Model:
 
         return write(predict_in_parts(self, source, cache=cache), Path(out))
 
+    @checked
     def explain(
         self, source: Any, *, rows: Sequence[int] | None = None, layers: bool = False, gradients: bool = False,
         cache: str | Path | None = None,
@@ -136,6 +141,7 @@ class Model:
 
         return explain_source(self, source, rows, layers, cache, gradients)
 
+    @checked
     def verify(self, source: Any = None, *, cache: str | Path | None = None) -> Verified:
         """What the parity certificate in the file states; with a source its rows are answered again and compared.
 
@@ -150,6 +156,7 @@ class Model:
         """Pickled and copied by its path: the file is opened again where it is unpickled."""
         return type(self), (self._origin,)
 
+    @checked
     def reader(self, threads: int = 1) -> Reader:
         """The step of a language model, on one thread or so many. Raises `ModelError` where this is none."""
         if not self.task.generative:
@@ -157,6 +164,7 @@ class Model:
         session = self._session if threads == 1 else self._open(threads)
         return Reader(partial(self._run, session), self.contract)
 
+    @checked
     def generate(self, prompt: str = "\n", **settings: Any) -> str:
         """Text that continues the prompt; `settings` are those of `leadline.use.generate.generate`."""
         from leadline.use.generate import generate
@@ -208,9 +216,12 @@ class Model:
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Outputs by role of decoded values, all of one shape, as the file takes them."""
-        outputs = self.contract["outputs"]
-        found = self._run(self._session, feeds, list(outputs.values()))
-        return {role: found[name] for role, name in outputs.items()}
+        found = self.outputs(feeds)
+        return {role: found[name] for role, name in self.contract["outputs"].items()}
+
+    def outputs(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The same by the names that the file gives them."""
+        return self._run(self._session, feeds, list(self.contract["outputs"].values()))
 
     def decoded(
         self, frame: pl.DataFrame, root: Path | None, own: Mapping[str, Mapping[str, Any]]

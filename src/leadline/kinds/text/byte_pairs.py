@@ -63,17 +63,13 @@ class BytePairs:
 
     def graph(self, column: str, length: int, dtype: Any, name: str) -> Any:
         """The graph: string [N] -> numbers of pieces [N, length]."""
-        from leadline.graph.builder import Graph, onnx_type
+        from leadline.graph.builder import Graph
 
         g = Graph(name)
         single, both = self.spelling
         unseen = (self.characters[REPLACEMENT],)
         numbers = spelled(g, g.input(column, np.str_, ["N"]), single, both, unseen, most=MOST)
-        emitted, ids = _Cut(g, self).pieces(numbers)
-        ids = g.op("Add", ids, g.const(np.int64(self.first)))
-        made = piece_rows(g, emitted, ids, length, self.marks)
-        g.output(name, g.op("Cast", made, to=onnx_type(dtype)), dtype, ["N", length])
-        return g.model()
+        return piece_rows(g, name, _Cut(g, self).pieces(numbers), self.marks, length, dtype)
 
 
 class _Cut:
@@ -207,7 +203,7 @@ class _Cut:
         empty = g.op("Reshape", g.op("Expand", self.zero, shape), self.flat)
         made = g.op("ScatterElements", empty, at, g.op("Add", piece, self.one), axis=0)
         made = g.op("Reshape", made, shape)
-        return str(g.op("Greater", made, self.zero)), str(g.op("Sub", made, self.one))
+        return str(g.op("Greater", made, self.zero)), str(g.op("Add", made, self.whole(self.model.first - 1)))
 
 
 def _merge(model: BytePairs) -> Any:

@@ -1,9 +1,9 @@
-"""Rows of pieces: marks at both ends, cut to a length, 0 behind the end."""
+"""Rows of pieces, as a tokenizer's graph gives them: marks at both ends, cut to a length, 0 behind the end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +20,21 @@ class Marks:
     empty: int = 1  # the piece of a text that has none, where no mark stands in for it
 
 
-def piece_rows(g: Graph, emitted: str, ids: str, length: int, marks: Marks) -> str:
-    """int64 [N, length]: marks, the first pieces, marks.
+def piece_rows(g: Graph, name: str, found: tuple[str, str], marks: Marks, length: int, dtype: Any) -> Any:
+    """The graph with its output: marks, the first pieces, marks [N, length].
 
     Args:
-        emitted: bool [N, L]: where a piece is.
-        ids: int64 [N, L]: its number.
+        name: of the output.
+        found: where a piece is, bool [N, L], and its number, int64 [N, L].
     """
+    from leadline.graph.builder import onnx_type
+
+    g.output(name, g.op("Cast", _rows(g, *found, length, marks), to=onnx_type(dtype)), dtype, ["N", length])
+    return g.model()
+
+
+def _rows(g: Graph, emitted: str, ids: str, length: int, marks: Marks) -> str:
+    """int64 [N, length]."""
 
     def whole(value: int) -> str:
         return str(g.const(np.int64(value)))

@@ -83,18 +83,14 @@ class Unigram:
 
     def graph(self, column: str, length: int, dtype: Any, name: str) -> Any:
         """The graph: string [N] -> numbers of pieces [N, length]."""
-        from leadline.graph.builder import Graph, onnx_type
+        from leadline.graph.builder import Graph
 
         g = Graph(name)
         single, both = self.spelling
         numbers = spelled(
             g, g.input(column, np.str_, ["N"]), single, both, (UNSEEN,), most=min(MOST, length * self.longest)
         )
-        emitted, ids = _Cut(g, self).pieces(numbers)
-        ids = g.op("Add", ids, g.const(np.int64(self.first)))
-        made = piece_rows(g, emitted, ids, length, self.marks)
-        g.output(name, g.op("Cast", made, to=onnx_type(dtype)), dtype, ["N", length])
-        return g.model()
+        return piece_rows(g, name, _Cut(g, self).pieces(numbers), self.marks, length, dtype)
 
 
 class _Cut:
@@ -135,7 +131,8 @@ class _Cut:
         visited = self._visited(ends, lengths)
         # Characters in no piece that stand together within a word are one piece: the last of them.
         joined = g.op("And", unknown, g.op("And", self._next(visited, unknown, lengths), g.op("Not", ends)))
-        return str(g.op("And", g.op("And", visited, there), g.op("Not", joined))), str(piece)
+        emitted = g.op("And", g.op("And", visited, there), g.op("Not", joined))
+        return str(emitted), str(g.op("Add", piece, self.whole(self.model.first)))
 
     def _spaced(self, numbers: str) -> str:
         """With a SPACE before words, or before the text, and without the space that is not read."""

@@ -159,19 +159,12 @@ def _alone(signs: set[str]) -> set[str]:
 
 def tokenizer(column: str, vocabulary: Vocabulary, length: int, dtype: Any = np.int32, name: str = "pieces") -> Any:
     """The graph: string [N] -> numbers of pieces [N, length], marks among them, then 0."""
-    from leadline.graph.builder import Graph, onnx_type
+    from leadline.graph.builder import Graph
 
     g = Graph(name)
     pieces = _Pieces(g, vocabulary)
     numbers = pieces.compacted(pieces.characters(g.input(column, np.str_, ["N"])))
-    emitted, ids = pieces.matched(numbers)
-    g.output(
-        name,
-        g.op("Cast", piece_rows(g, emitted, ids, length, vocabulary.marks), to=onnx_type(dtype)),
-        dtype,
-        ["N", length],
-    )
-    return g.model()
+    return piece_rows(g, name, pieces.matched(numbers), vocabulary.marks, length, dtype)
 
 
 class _Pieces:

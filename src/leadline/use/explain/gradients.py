@@ -140,22 +140,23 @@ class _Integrating:
         (feeds,) = feeds_of(self.model, [row])
         return self.session(feeds, self.given)
 
-    def _values(self, encoded: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    def _values(self, encoded: Mapping[str, np.ndarray], network: Interpreter) -> dict[str, Tensor]:
         import torch
 
         with torch.no_grad():
-            return self.network({name: torch.from_numpy(np.array(array)) for name, array in encoded.items()}, {})
+            return network({name: torch.from_numpy(np.array(array)) for name, array in encoded.items()}, {})
 
     def _held(self, rows: Sequence[Row], names: Sequence[str]) -> dict[str, Tensor]:
         """Some inner values of rows, which may be of unequal shapes outside of these."""
         import torch
 
-        found = [self._values(self.session(feeds, self.given)) for feeds in feeds_of(self.model, rows)]
+        part = self.network.towards(names)
+        found = [self._values(self.session(feeds, self.given), part) for feeds in feeds_of(self.model, rows)]
         return {name: torch.cat([each[name] for each in found]) for name in names}
 
     def _leaves_of(self, block: str) -> list[_Leaf]:
         kind, some = self.kinds[block], self.every
-        values, name = self._values(self._encoded(some[0])), f"contender/{block}"
+        values, name = self._values(self._encoded(some[0]), self.network), f"contender/{block}"
         names = (_before_mixing if kind.joint else _first_floats)(self.network, values, name)
         if not kind.joint:
             return [_Leaf(name=each, block=block, owners=None) for each in names]
@@ -180,7 +181,7 @@ class _Integrating:
 
     def rows(self, rows: Sequence[Row], outputs: Sequence[int]) -> list[Gradients]:
         """One after the other, the points of a path in a batch."""
-        found = []
+        found, leading = [], self.network.towards([leaf.name for leaf in self.leaves])
         scale = 1.0
         if self.model.task.numeric:
             scale, self.least = self._scale(rows)
@@ -190,7 +191,8 @@ class _Integrating:
                 name: array if (start := self.kinds[block].emptied(array)) is None else start
                 for (name, array), block in zip(encoded.items(), self.blocks, strict=True)
             }
-            found.append(self._row(encoded, self._values(encoded), self._values(empty), output, scale))
+            here, there = (self._values(each, leading) for each in (encoded, empty))
+            found.append(self._row(encoded, here, there, output, scale))
         return found
 
     def _scale(self, rows: Sequence[Row]) -> tuple[float, float]:
