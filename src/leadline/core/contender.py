@@ -216,6 +216,10 @@ class Contender(Protocol):
     def inputs(self, store: Tensors) -> list[str]:
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""
 
+    def answer_seconds(self, store: Tensors) -> float:
+        """Seconds that the shipped file takes for a row of this store, where that is more than to decode it."""
+        return self.row_seconds
+
     def seconds_needed(self, store: Tensors) -> float:
         """Seconds without which it learns nothing of use, on a machine that does nothing else: by rule, not measured.
 

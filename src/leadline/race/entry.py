@@ -84,6 +84,11 @@ def family_of(word: str) -> str | None:
     return PORTFOLIO[word].family if word in PORTFOLIO else word
 
 
+def words(only: str | None) -> list[str]:
+    """What --only names."""
+    return [word.strip() for word in only.split(",")] if only else []
+
+
 def eligible_contenders(
     store: Store, only: str | None, interpretable: bool = False, budget_s: float = math.inf
 ) -> list[str]:
@@ -92,7 +97,7 @@ def eligible_contenders(
     One that races on request takes part where `only` names it, or where it must be `interpretable` and is; so does one
     for which the budget is short.
     """
-    wanted = [word.strip() for word in only.split(",")] if only else None
+    wanted = words(only) or None
     families = {contender.family for contender in PORTFOLIO.values()}
     renamed = {contender.formerly: name for name, contender in PORTFOLIO.items() if contender.formerly}
     for word in wanted or []:

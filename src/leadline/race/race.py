@@ -21,6 +21,7 @@ from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.entry import ContenderRun
+from leadline.race.finalization_time import MOST, checked
 from leadline.race.history import ContenderRecord
 from leadline.race.journal import Journal
 from leadline.race.order import LEAST, SHORT, leads, make_inputs, need, ordered
@@ -48,6 +49,7 @@ class Setup:
 
     executor: Executor
     epochs: int | None = None  # passes of every network, in place of a budget
+    budget: float = math.inf  # seconds of the whole run
     slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
     init: Mapping[str, Path] = field(
         default_factory=dict
@@ -70,6 +72,7 @@ class Race:
         """
         self.store, self.seed, self.journal = store, seed, journal
         self._executor, self._epochs, self.slow = setup.executor, setup.epochs, setup.slow
+        self._budget = setup.budget
         self._prints, self._init = setup.prints, setup.init
         self._capacity = setup.executor.resources()
         self.cores, self._memory_gb = self._capacity.cpus, self._capacity.memory_gb
@@ -140,9 +143,16 @@ class Race:
     ) -> tuple[list[ContenderRun], list[ContenderRun]]:
         """Those whose share of the seconds is as long as they need; without each that is not, the others have more.
 
-        The last of a family stays: what it learns in less says more than nothing.
+        The last of a family stays: what it learns in less says more than nothing. But none stays whose file the end of
+        the run has no time to check.
         """
-        slow = min(self.slow, MOST_SLOW)
+        slow, rows, most = min(self.slow, MOST_SLOW), len(self.store.split.test), MOST * self._budget
+        for entry in (*first, *second):
+            check_s = rows * checked(self.store, entry.name, slow)
+            if entry.name not in self._past and check_s > most:
+                why = f"the check of its file on the test rows takes about {check_s:.0f} s here, {most:.0f} s are kept"
+                self._end(entry, "skipped", f"{why}; {self._longer(check_s / most)}", "no_time")
+        first, second = ([e for e in lane if e.status == "waiting"] for lane in (first, second))
         needed = {e.name: slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
         while True:
             shares = {e.name: left for e in first}  # side by side, the first of them have all of it
@@ -156,10 +166,14 @@ class Race:
             if not short:
                 return first, second
             longest = max(short, key=lambda e: needed[e.name])
-            need_s, share_s = needed[longest.name], shares[longest.name]
-            why = f"it needs about {need_s:.0f} s here, where {share_s:.0f} s are left for it; give a larger --budget"
-            self._end(longest, "skipped", why, "no_time")
+            need_s, share_s = needed[longest.name], max(1.0, shares[longest.name])
+            why = f"it needs about {need_s:.0f} s here, where {share_s:.0f} s are left for it"
+            self._end(longest, "skipped", f"{why}; {self._longer(need_s / share_s)}", "no_time")
             first, second = ([e for e in lane if e is not longest] for lane in (first, second))
+
+    def _longer(self, times: float) -> str:
+        """The budget that would do: so many times as long, for what is not the race's does not grow faster."""
+        return f"--budget {math.ceil(times * self._budget / 10) * 10:.0f}s would do"
 
     def _lacks(self, entry: ContenderRun) -> tuple[str, str] | None:
         """(why, code) where a contender needs more than there is to learn at all."""
