@@ -93,14 +93,26 @@ class Graph:
 
     def body(self) -> onnx.GraphProto:
         """The finished graph, as what a `Scan` or `If` of another graph holds; it may read values of that graph."""
-        return helper.make_graph(self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants)
+        graph = onnx.GraphProto()
+        self._fill(graph)
+        return graph
+
+    def _fill(self, graph: onnx.GraphProto) -> None:
+        """Write it where it is needed: a graph may hold half a gigabyte, and every copy takes its room."""
+        graph.name = self.name
+        graph.node.extend(self._nodes)
+        graph.input.extend(self._inputs.values())
+        graph.output.extend(self._outputs)
+        graph.initializer.extend(self._constants)
 
     def model(self, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """The finished model, checked, with `metadata` in its properties."""
-        graph = self.body()
         used = domains(self._nodes)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used | {""}]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline")
+        model = helper.make_model(
+            onnx.GraphProto(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline"
+        )  # fmt: skip
+        self._fill(model.graph)
         helper.set_model_props(model, dict(metadata or {}))
         onnx.checker.check_model(model)
         return model

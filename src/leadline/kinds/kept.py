@@ -68,7 +68,8 @@ def kept(
         return _HELD[place]
     with contextlib.suppress(OSError):
         held = place.read_bytes()
-        os.utime(place.parent)  # it was used
+        with contextlib.suppress(OSError):  # of somebody else's, who lets us read
+            os.utime(place.parent)  # it was used
         return held
     if (until := _UNTIL.get()) < math.inf:
         seconds = per_gb * weight_bytes(header(folder)) / 1e9
