@@ -97,7 +97,7 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
 
 
 def _opened_body(context: RunContext, stages: Stages) -> tuple[RunContext, list[str]]:
-    """The run with the body of --weights; or, where the budget has no time to open it, without, and what is said then.
+    """The run with the body of --weights; or, where the budget has no time to open it, without; and the message then.
 
     Raises BudgetError where the user wants a contender that needs the body.
     """

@@ -118,6 +118,22 @@ class Graph:
         return model
 
 
+def scan(g: Graph, inputs: Sequence[str], row: onnx.GraphProto, name: str, width: int) -> onnx.ModelProto:
+    """The model of `g` with the output 'name' float32 [N, width], which `row` makes of one row of each input at a time.
+
+    The row goes in at the end, once: it may have half a gigabyte, which the builder would copy at every step.
+    """
+    nothing = helper.make_node("Constant", [], [row.output[0].name], value_floats=[0.0])
+    empty = onnx.GraphProto(name=row.name, node=[nothing], input=row.input, output=row.output)
+    g.output(name, g.op("Scan", *inputs, body=empty, num_scan_inputs=len(inputs)), np.float32, ["N", width])
+    model = g.model()
+    whole = next(node for node in model.graph.node if node.op_type == "Scan")
+    next(each for each in whole.attribute if each.name == "body").g.CopyFrom(row)
+    for domain in sorted(domains(row.node) - {each.domain for each in model.opset_import}):
+        model.opset_import.append(helper.make_opsetid(domain, OPSETS[domain]))
+    return model
+
+
 def domains(nodes: Sequence[onnx.NodeProto]) -> set[str]:
     """The operator sets of some nodes and of the graphs in them."""
     inner = (attribute.g.node for node in nodes for attribute in node.attribute if attribute.HasField("g"))

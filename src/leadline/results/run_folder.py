@@ -151,7 +151,7 @@ def write_config(folder: Path, source: Any, test: Any, settings: Settings) -> No
 
 
 def change_config(folder: Path, **changes: Any) -> None:
-    """Write other settings into config.yaml: those by which the run goes on, whoever reads them later."""
+    """Write other settings into config.yaml: those by which the run continues, and is repeated."""
     import yaml
 
     path = folder / CONFIG

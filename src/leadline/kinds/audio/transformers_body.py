@@ -66,16 +66,14 @@ class Encoder:
 
     def graph(self, path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
         """int16 [N, samples] -> 'states' float32 [N, width]."""
-        from leadline.graph.builder import Graph
+        from leadline.graph.builder import Graph, scan
 
         assert precision is Precision.FLOAT32, "no other is offered"
         g = Graph("sounds")
         sounds = g.input(block.name, np.int16, ["N", "samples"])
         there = g.op("Cast", g.op("Not", g.op("Equal", sounds, g.const(np.int16(PADDING)))), to=7)
         own = g.op("ReduceSum", there, g.const(np.array([1], np.int64)), keepdims=1)
-        states = g.op("Scan", sounds, own, body=self._row(whole(block.settings, "rate")), num_scan_inputs=2)
-        g.output("states", states, np.float32, ["N", self.width])
-        return g.model()
+        return scan(g, [sounds, own], self._row(whole(block.settings, "rate")), "states", self.width)
 
     @property
     def width(self) -> int:
