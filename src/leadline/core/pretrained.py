@@ -99,7 +99,7 @@ class TrainableBody(Protocol):
 class Trial:
     """What a body says of made-up rows, and how long that takes on a core that does nothing else."""
 
-    states: np.ndarray  # float32 [rows, W], in every precision that was tried
+    states: np.ndarray  # float32 [rows, W]
     ready_s: float  # seconds until it can answer
     a_row_s: float  # seconds of a row of size 1, as `PretrainedBody.size` counts
 

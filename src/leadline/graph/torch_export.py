@@ -86,34 +86,35 @@ def _export(
     net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, others: tuple[Tensors, ...]
 ) -> onnx.ModelProto:
     """`others` are inputs of other sizes, on which a traced graph and `net` must agree."""
+    import onnx
+
     net.eval()
-    with errors_only("torch.onnx"), warnings_ignored(), torch_threads():
-        model = _traced(net, inputs, names, outputs, shapes)
-        if model is not None and _agrees(model, net, others, names):
-            return model
+    with (
+        errors_only("torch.onnx"), warnings_ignored(), torch_threads(), tempfile.TemporaryDirectory() as folder
+    ):  # fmt: skip
+        file = Path(folder) / "traced.onnx"  # a graph may have half a gigabyte: it is in memory where it is read
+        if _traced(net, inputs, names, outputs, shapes, file) and _agrees(file, net, others, names):
+            return onnx.load(file)
         return _exported(net, inputs, names, outputs, shapes)
 
 
-def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto | None:
-    """The graph by the tracing exporter; None where it is absent, or does not know an operator."""
-    import onnx
+def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, file: Path) -> bool:
+    """Write the graph by the tracing exporter; False where it is absent, or does not know an operator."""
     import torch
     from torch.utils._pytree import tree_leaves
 
     free = tree_leaves(shapes, is_leaf=lambda shape: isinstance(shape, dict))
     axes = {name: {axis: f"{name}.{axis}" for axis in shape} for name, shape in zip(names, free, strict=True)}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "traced.onnx"  # in memory it would be there twice
-        try:
-            exporter: Any = torch.onnx  # whose types know the other exporter alone
-            with _SYMBOLS, _NO_LOG:
-                exporter.export(
-                    net, inputs, file, dynamo=False, opset_version=OPSETS[""], input_names=names, output_names=outputs,
-                    dynamic_axes=axes,
-                )  # fmt: skip
-        except Exception:  # an operator that it does not know raises one of many types; the other exporter may know it
-            return None
-        return onnx.load(file)
+    try:
+        exporter: Any = torch.onnx  # whose types know the other exporter alone
+        with _SYMBOLS, _NO_LOG:
+            exporter.export(
+                net, inputs, file, dynamo=False, opset_version=OPSETS[""], input_names=names, output_names=outputs,
+                dynamic_axes=axes,
+            )  # fmt: skip
+    except Exception:  # an operator that it does not know raises one of many types; the other exporter may know it
+        return False
+    return True
 
 
 def _rms_norm(g: Any, x: Any, *_: Any) -> Any:
@@ -179,8 +180,8 @@ def _silence() -> Callable[[], object]:
 _SYMBOLS, _NO_LOG = SharedChange(_register), SharedChange(_silence)  # the exporter's lists are the process's
 
 
-def _agrees(model: onnx.ModelProto, net: Any, others: tuple[Tensors, ...], names: list[str]) -> bool:
-    """Whether the graph answers these inputs as the module does."""
+def _agrees(file: Path, net: Any, others: tuple[Tensors, ...], names: list[str]) -> bool:
+    """Whether the graph in a file answers these inputs as the module does."""
     import torch
 
     from leadline.graph.runtime import Session
@@ -190,7 +191,7 @@ def _agrees(model: onnx.ModelProto, net: Any, others: tuple[Tensors, ...], names
     expected = [[each] if isinstance(each, torch.Tensor) else list(each) for each in said]
     feeds = [{name: x.numpy() for name, x in zip(names, inputs, strict=True)} for inputs in others]
     try:
-        session = Session(model)
+        session = Session(file)
         answers = [list(session(each).values()) for each in feeds]
     except Exception:  # the runtime raises its own types where a size was held
         return False

@@ -26,7 +26,7 @@ from leadline.system.slowdown import slowdown
 
 # Seconds on a machine that does nothing else: to import packages, and for a gigabyte of weights.
 IMPORTS = {"torch": 2.0, "transformers": 8.0, "timm": 6.0}
-READ, WRITTEN, TRIED = 4.0, 14.0, 12.0  # into a module; as a graph; by made-up rows, in every precision
+READ, WRITTEN, TRIED = 4.0, 18.0, 6.0  # into a module; as a graph; by made-up rows
 
 _HELD: dict[Path, bytes] = {}  # what no cache could keep, of this process
 _UNTIL: ContextVar[float] = ContextVar("until", default=math.inf)  # a monotonic moment

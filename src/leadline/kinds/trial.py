@@ -1,13 +1,13 @@
 """A body answers made-up rows: whether it can, what it says, and how long it takes.
 
-Enters: its graphs, the fastest first, and rows. Leaves: a `Trial`. Seconds are those of the processor, so that other
+Enters: a graph and rows. Leaves: a `Trial`. Seconds are those of the processor, so that other
 work on the machine does not count.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,23 +21,20 @@ if TYPE_CHECKING:
 TURNS = 3  # of which the fastest counts
 
 
-def tried(graphs: Sequence[Callable[[], onnx.ModelProto]], rows: np.ndarray, usual: np.ndarray, size: float) -> Trial:
+def tried(graph: Callable[[], onnx.ModelProto], rows: np.ndarray, usual: np.ndarray, size: float) -> Trial:
     """
     Args:
-        graphs: of each precision, from 'x' to 'states'.
-        rows: that each of them answers [n, ...].
-        usual: a row [1, ...] by which the first graph is timed.
+        graph: from 'x' to 'states'.
+        rows: that it answers [n, ...].
+        usual: a row [1, ...] by which it is timed.
         size: of that row.
     """
-    states, ready_s, a_row = [], 0.0, 0.0
-    for number, graph in enumerate(graphs):
-        began = time.thread_time()
-        session = Session(graph())
-        ready = time.thread_time() - began
-        states.append(session.only({"x": rows}))
-        if not number:
-            ready_s, a_row = ready, min(_spent(session, usual) for _ in range(TURNS))
-    return Trial(states=np.concatenate(states), ready_s=ready_s, a_row_s=a_row / size)
+    began = time.thread_time()
+    session = Session(graph())
+    ready_s = time.thread_time() - began
+    states = session.only({"x": rows})
+    a_row_s = min(_spent(session, usual) for _ in range(TURNS))
+    return Trial(states=states, ready_s=ready_s, a_row_s=a_row_s / size)
 
 
 def _spent(session: Session, row: np.ndarray) -> float:

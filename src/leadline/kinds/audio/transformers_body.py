@@ -116,7 +116,7 @@ class Encoder:
         )  # fmt: skip
         sounds = np.random.default_rng(0).normal(0, 3_000, (2, samples)).astype(np.int16)
         graph = partial(self.graph, self.exported.folder, block, Precision.FLOAT32, None)
-        return tried([graph], sounds, sounds[:1], TRIED)
+        return tried(graph, sounds, sounds[:1], TRIED)
 
 
 def transformers_in(path: Path) -> PretrainedBody | None:

@@ -105,7 +105,7 @@ class Encoder:
         """Of pictures of noise, in float32."""
         block, pictures = made_up(MADE_UP)
         graph = partial(self.graph, self.exported.folder, block, Precision.FLOAT32, None)
-        return tried([graph], pictures, pictures[:1], self.size(block, None))
+        return tried(graph, pictures, pictures[:1], self.size(block, None))
 
 
 def noise(sides: Sides) -> np.ndarray:

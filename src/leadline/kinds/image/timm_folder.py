@@ -77,7 +77,7 @@ def _trial(folder: TimmFolder) -> Trial:
     finite(folder.weights())
     block, pictures = made_up(MADE_UP)
     graph = partial(_graph, folder, folder.path, block, Precision.FLOAT32, None)
-    return tried([graph], pictures, pictures[:1], _size(folder, block, None))
+    return tried(graph, pictures, pictures[:1], _size(folder, block, None))
 
 
 def _size(folder: TimmFolder, block: Block, filled: float | None) -> float:
