@@ -262,7 +262,7 @@ class _Run:
             return math.inf
         states = A_STATE * sum(self.bodies.widths) * len(self.data.store.split.train) / 1e9
         encoders = [*self.bodies.encoders, *filter(None, self.bodies.floats)]
-        bodies = HELD * sum(encoder.model.ByteSize() for encoder in encoders) / 1e9
+        bodies = HELD * float(sum(encoder.model.ByteSize() for encoder in encoders)) / 1e9
         return max(LIBRARIES, self.data.memory_gb - max(BODY_GB, bodies) - states)
 
     def searched(self) -> Iterator[Progress]:

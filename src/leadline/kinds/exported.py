@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 VERSION = 2  # of what is kept
 _LOADED: list[Callable[[], None]] = []  # what forgets a module
 MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gigabytes

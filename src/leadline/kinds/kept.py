@@ -24,8 +24,8 @@ from leadline.system.cache import BODIES, cache_folder
 from leadline.system.errors import BudgetError
 from leadline.system.slowdown import slowdown
 
-# Seconds on a machine that does nothing else: to import packages, and for a gigabyte of weights.
-IMPORTS = {"torch": 2.0, "transformers": 8.0, "timm": 6.0}
+# Seconds on a machine that does nothing else: to import packages and begin, and for a gigabyte of weights.
+IMPORTS = {"torch": 4.0, "transformers": 8.0, "timm": 6.0}
 READ, WRITTEN, TRIED = 4.0, 18.0, 6.0  # into a module; as a graph; by made-up rows
 
 _HELD: dict[Path, bytes] = {}  # what no cache could keep, of this process

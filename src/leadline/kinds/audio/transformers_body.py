@@ -95,10 +95,12 @@ class Encoder:
             wave = g.op("Sub", wave, g.op("ReduceMean", wave, keepdims=1))
             power = g.op("ReduceMean", g.op("Mul", wave, wave), keepdims=1)
             wave = g.op("Div", wave, g.op("Sqrt", g.op("Add", power, g.const(np.float32(LEAST)))))
-        net = self.exported.graph("rows", self.states, {"waves": noise(round(TRIED * self.rate))}, {"waves"})
-        states = g.add(net, {"waves": g.op("Unsqueeze", wave, zero)}, "network")["raw"]
+        states = g.add(self._network(), {"waves": g.op("Unsqueeze", wave, zero)}, "network")["raw"]
         g.output("states", g.op("Squeeze", states, zero), np.float32, [self.width])
         return g.body()
+
+    def _network(self) -> onnx.ModelProto:
+        return self.exported.graph("rows", self.states, {"waves": noise(round(TRIED * self.rate))}, {"waves"})
 
     def size(self, block: Block, filled: float | None) -> float:
         """Seconds of a sound as the network reads it; of a usual one, if nothing says how much is filled."""
@@ -115,6 +117,7 @@ class Encoder:
             settings={"rate": self.rate}, padding=PADDING,
         )  # fmt: skip
         sounds = np.random.default_rng(0).normal(0, 3_000, (2, samples)).astype(np.int16)
+        self._network()  # which is written now, and does not count
         graph = partial(self.graph, self.exported.folder, block, Precision.FLOAT32, None)
         return tried(graph, sounds, sounds[:1], TRIED)
 

@@ -84,11 +84,11 @@ class EncoderFolder:
         from leadline.graph.int8_weights import to_int8_weights
 
         def made() -> bytes:
-            if precision == Precision.FLOAT32:
-                return self._written().SerializeToString()
-            model = self.row(Precision.FLOAT32)
-            to_int8_weights(model, PIECES)
-            return model.SerializeToString()
+            model = self._written() if precision == Precision.FLOAT32 else self.row(Precision.FLOAT32)
+            if precision == Precision.INT8:
+                to_int8_weights(model, PIECES)
+            held: bytes = model.SerializeToString()
+            return held
 
         per_gb = TRIED + (READ + WRITTEN if precision == Precision.FLOAT32 else 0.0)
         return onnx.load_from_string(kept(self.folder, f"{VERSION}-{precision}.onnx", made, WRITERS, per_gb))
