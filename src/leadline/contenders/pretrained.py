@@ -41,7 +41,7 @@ FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared wit
 FLOAT_GB, COPIES = 1.0, 5.0  # of memory, beside copies of the weights, with less of which it is not compared either
 ENCODING = 0.5  # share of the time left for the states of train rows
 TIMED = 16  # rows a thread by which the encoding is timed
-FEWEST = 200  # train rows that are worth a race
+FEWEST = 100  # train rows that are worth a race
 UNDERTRAINED = 0.5  # share of the train rows, with fewer of which a loss is one of time
 PROBES = 0.3  # share of the time left for what the model rests on, and for the last fit
 REFITS = 4  # fits that there must be time for, for a probe to begin
@@ -61,7 +61,7 @@ class Pretrained(Contender):
     name = "pretrained"
     family = DEEP
     resources = Resources(cpus=None)
-    pretrained = True
+    pretrained = claims = True
     searches = True
     needs_valid = False
     row_seconds = 2e-3  # where nobody has measured it: MiniLM in int8, 28 pieces, on two cores

@@ -34,6 +34,7 @@ class ContenderRun:
     why: str | None = None
     # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, no_valid, late, crashed or error.
     code: str | None = None
+    share: float | None = None  # of the seconds, relative to others', in place of its contender's weight
     seconds: float = 0.0
     lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
@@ -48,6 +49,11 @@ class ContenderRun:
     @property
     def contender(self) -> Contender:
         return PORTFOLIO[self.name]
+
+    @property
+    def weight(self) -> float:
+        """Its share of the seconds of those that race beside it, relative to theirs."""
+        return self.contender.weight if self.share is None else self.share
 
     @property
     def baseline(self) -> bool:
