@@ -121,7 +121,7 @@ def verify(weights: str | None, budget: float = math.inf) -> bool:
                 _tried(found, named[1])
     except NoRoomError as error:
         raise BudgetError(
-            f"{named[1]} is not used: to open it the first time takes about {error.seconds:.0f} s more here, and "
+            f"{named[1]} is not used: to open it the first time takes about {error.seconds:.0f} s here, where "
             f"{most:.0f} s of the budget may go into that; --budget {math.ceil(error.seconds / OPENING / 10) * 10}s "
             "would do, or leadline check with the same --weights, which opens it for later runs."
         ) from error
