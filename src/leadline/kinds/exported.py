@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from leadline.kinds.body_folder import FolderError
 from leadline.kinds.kept import READ, TRIED, WRITTEN, kept
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-P = ParamSpec("P")
 T = TypeVar("T")
 VERSION = 2  # of what is kept
 _LOADED: list[Callable[[], None]] = []  # what forgets a module
 MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gigabytes
 
 
-def loaded(made: Callable[P, T]) -> Callable[P, T]:
+def loaded(made: Callable[..., T]) -> Callable[..., T]:
     """A function that gives a module, once for each call, until `release`."""
     held = cache(made)
     _LOADED.append(held.cache_clear)
