@@ -19,6 +19,7 @@ from leadline.race.finalization_time import MOST, checked
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 FAIR = 0.5  # of their seconds, that others keep beside one that claims what it needs
+MARGIN = 1.1  # times what is claimed: a race planned to the second would lack the moment in which it begins
 MOST_SLOW = 3.0  # times longer that a rule's seconds are taken to be: how busy a machine is was measured in a moment
 
 Entries = Sequence[ContenderRun]
@@ -46,7 +47,7 @@ class Affordable:
             for entry in second
             if entry.contender.claims and entry.name not in self.begun
         ]
-        most = max(after, default=0.0)
+        most = MARGIN * max(after, default=0.0)
         return max(min(2.0 * most, most + FIRST_LEAST), most / (1.0 - FIRST_SHARE)) if first else most
 
     def too_long(
