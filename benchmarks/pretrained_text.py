@@ -5,7 +5,8 @@
 Needs the body of texts (requirements/bodies.txt). A run has three minutes and 3 seeds; of a set whose test part is its
 own, a seed draws the valid rows. A run that trains the body further has 5 or 10 minutes, and the seed in SEED. Speeds
 are the best of five turns that PyTorch and the graphs take one after another, on one thread each. Rows are appended to
-benchmarks/results/transfer.csv.
+benchmarks/results/transfer.csv. `opening` opens a folder of random weights of the size of RoBERTa-base, cold and warm,
+each time in a process of its own; it needs the package transformers.
 """
 
 from __future__ import annotations
@@ -38,6 +39,15 @@ MUST = {"sst2": 0.85, "rt-polarity": 0.815}
 MUST_TUNED = {("sst2", 5): 0.875, ("sst2", 10): 0.885, ("rt-polarity", 10): 0.83}  # set, minutes
 SETS = {"sst2": sst2, "rt-polarity": rt_polarity}
 LENGTH = 128  # pieces
+OPENED = 3  # times
+MUST_OPEN = {"cold": (25.0, 3.0), "warm": (3.0, 0.5)}  # core-seconds and GB
+OPENS = """
+import sys, time
+from leadline.kinds.weights import verify
+from leadline.system.resources import peak_mb
+verify(sys.argv[1])
+print(time.process_time(), peak_mb())
+"""
 TURNS, ROWS_TIMED, BATCH = 5, 256, 32
 FITTED, JUDGED = 1_000, 3_000  # train rows that fit a probe on either precision, and that judge it
 # Predicts without PyTorch and LightGBM: to import either is an error.
@@ -119,6 +129,44 @@ def _file(name: str, seed: int, found: Any, test: Path) -> dict[str, Any]:
         "met": bool(alone and parity["decisions_differ"] == 0 and parity["rows"] == found.result["rows"]["test"]),
         "n": parity["rows"], "file_bytes": model.stat().st_size,
     }  # fmt: skip
+
+
+def opening(data: Path, folder: Path) -> Found:
+    """Seconds of the processor and memory to open a folder, the first time and later."""
+    weights, spent = folder / "roberta", dict[str, list[tuple[float, float]]]()
+    roberta(SETS["rt-polarity"](data)["train"]["text"].to_list(), weights)
+    for turn in range(OPENED):
+        cache = {**os.environ, "LEADLINE_CACHE": str(folder / f"cache-{turn}")}
+        for which in ("cold", "warm"):
+            ended = subprocess.run(
+                [sys.executable, "-c", OPENS, str(weights)], capture_output=True, text=True, check=True, env=cache
+            )
+            seconds, peak_mb = map(float, ended.stdout.split())
+            spent.setdefault(which, []).append((seconds, peak_mb / 1e3))
+    return [{
+        "what": f"opening a folder like RoBERTa-base, {which}",
+        "must": "at most {} core-s, {} GB".format(*MUST_OPEN[which]),
+        "seen": "; ".join(f"{seconds:.1f} core-s, {gb:.2f} GB" for seconds, gb in turns),
+        "met": all(seconds <= MUST_OPEN[which][0] and gb <= MUST_OPEN[which][1] for seconds, gb in turns),
+        "n": OPENED, "contenders": f"load {os.getloadavg()[0]:.1f}",
+    } for which, turns in spent.items()]  # fmt: skip
+
+
+def roberta(texts: list[str], folder: Path) -> None:
+    """A folder as hubs have it: 125 million random weights, and byte pairs of these texts."""
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+    cut = Tokenizer(models.BPE())
+    cut.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    cut.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=16_000, initial_alphabet=letters, special_tokens=["<s>", "<pad>", "</s>"], show_progress=False,
+    ))  # fmt: skip
+    cut.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    config = transformers.RobertaConfig(vocab_size=50_265, max_position_embeddings=514, type_vocab_size=1)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    cut.save(str(folder / "tokenizer.json"))
 
 
 def speed(data: Path, folder: Path) -> Found:
@@ -206,7 +254,7 @@ def precision(data: Path, folder: Path) -> Found:
 
 
 ROWS = {
-    "speed": speed, "precision": precision, **{name: partial(_runs, name) for name in SETS},
+    "opening": opening, "speed": speed, "precision": precision, **{name: partial(_runs, name) for name in SETS},
     **{f"tuned-{name}-{minutes}": partial(_tuned, name, minutes) for name, minutes in MUST_TUNED},
 }  # fmt: skip
 

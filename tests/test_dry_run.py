@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -235,6 +236,19 @@ def test_the_command_that_installs_a_body_is_shown_where_one_could_race(
     said = look("texts.csv", "--target", "label", "--weights", tiny_bert)[1]
     assert "bag, transformer, rnn, pretrained, finetuned (deep)" in said and "could race" not in said
     assert "a pretrained body can read them" in said
+
+
+def test_a_budget_that_is_too_short_for_the_body_of_a_folder_is_a_warning(
+    look: Run, messages: Any, tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages(200).write_csv(tmp_path / "texts.csv")
+    words = ("texts.csv", "--target", "label", "--weights", tiny_bert, "--budget", "60s")
+    assert "pretrained needs" not in look(*words)[1]
+    monkeypatch.setattr("leadline.contenders.states.Reader.pace", lambda self, store: (20.0, 0.1))
+    _, said, _ = look(*words)
+    (line,) = (line for line in said.splitlines() if "pretrained needs" in line)
+    needed, check, budget = (int(number) for number in re.findall(r"(\d+) ?s ", line))
+    assert needed >= 20 and budget > max(60, needed + check)
 
 
 def _absent(body: Any) -> Any:

@@ -9,6 +9,7 @@ the setting that is to blame, so that one check reports every mistake.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
 from leadline.kinds.weights import NO_BODY, VARIABLE, find_body, lacking, unused, verify
 from leadline.race.entry import eligible_contenders
+from leadline.race.finalization_time import MOST, checked
 from leadline.race.init import check_init
 from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
@@ -45,6 +47,7 @@ from leadline.system.resources import machine
 from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
+A_SHARE = 0.4  # of a budget, that one contender of those that use all cores has to learn and to answer
 DECODED, FILES = 1_000, 24  # rows that are decoded: of values, and of files, which cost more
 BLAMED = (
     *SPLIT_BY,
@@ -118,7 +121,7 @@ def check(source: Any, *, test: Any = None, **settings: Any) -> Check:
 def _checked(source: Source, settings: Settings) -> Check:
     problems: list[str] = []
     _, settings = _tried(lambda s: check_init(s.init, source.digest), settings, problems)
-    _, settings = _tried(lambda s: verify(s.weights), settings, problems)
+    own_body, settings = _tried(lambda s: verify(s.weights), settings, problems)
     inferred, settings = _tried(lambda s: infer_table(source, s), settings, problems)
     if inferred is None:
         return _unread(source, settings, problems)
@@ -136,12 +139,12 @@ def _checked(source: Source, settings: Settings) -> Check:
     if parts is not None and audited is not None:
         blocks = _decoded(table, parts, settings, problems, notes)
         if blocks is not None:
+            sketch = _Sketch(blocks, table.task, parts)
             able, settings = _tried(
-                lambda s: eligible_contenders(_Sketch(blocks, table.task), s.only, s.interpretable, s.seconds),
-                settings,
-                problems,
+                lambda s: eligible_contenders(sketch, s.only, s.interpretable, s.seconds), settings, problems
             )
             names = able or []
+            notes += _too_short(sketch, [n for n in names if own_body and PORTFOLIO[n].pretrained], settings.seconds)
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}
     rows = {"all": table.rows} if parts is None else parts.counts()
     expected = None
@@ -204,8 +207,20 @@ def _without(settings: Settings) -> Iterator[Settings]:
 class _Sketch(Store):
     """A store without rows: all that contenders need before they read it."""
 
-    def __init__(self, blocks: list[Block], task: Task) -> None:
-        self.blocks, self.task = tuple(blocks), task
+    def __init__(self, blocks: list[Block], task: Task, split: Split) -> None:
+        self.blocks, self.task, self.split, self.rows = tuple(blocks), task, split, 0
+
+
+def _too_short(store: Store, names: list[str], budget: float) -> Iterator[str]:
+    """The notes where a budget most likely has no time for these contenders."""
+    for name in names:
+        needed, check_s = PORTFOLIO[name].seconds_needed(store), len(store.split.test) * checked(store, name, 1.0)
+        enough = max(needed / A_SHARE + check_s, check_s / MOST)
+        if enough > budget:
+            yield (
+                f"{name} needs about {needed:.0f} s here, and {check_s:.0f} s to check its file on the test rows; "
+                f"--budget {math.ceil(enough / 10) * 10}s would do."
+            )
 
 
 def _decoded(

@@ -5,13 +5,16 @@ Start here. Each stage receives the last one's result as a frozen value and neve
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 import shutil
 import time
 from contextlib import ExitStack, closing
 from typing import Any
 
 from leadline.contenders.ebm import uninstalled
+from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, readings
 from leadline.core.records import RESULT_VERSION
 from leadline.dataset.encode import shapes
@@ -19,17 +22,16 @@ from leadline.dataset.quarantine import notes_of, quarantine
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.scan import READINGS, Scan
-from leadline.kinds.weights import unused, verify
+from leadline.kinds.weights import NO_BODY, unused, verify
 from leadline.prepare import Prepared, prepare
 from leadline.race.context import RunContext
-from leadline.race.entry import eligible_contenders
+from leadline.race.entry import eligible_contenders, words
 from leadline.race.finalization_time import explaining
 from leadline.race.init import begun_from, check_init
 from leadline.race.journal import Journal
 from leadline.race.judge import judge
 from leadline.race.repeats import Population
 from leadline.race.run_race import Starter, run_race
-from leadline.race.slowdown import slowdown
 from leadline.race.stages import Stages
 from leadline.report.readable import Readable
 from leadline.report.write import write_report
@@ -37,23 +39,27 @@ from leadline.results.build import build_result
 from leadline.results.evidence import warned
 from leadline.results.explain_shipped import explain_shipped
 from leadline.results.printed import print_model, unprinted
+from leadline.results.run_folder import change_config
 from leadline.ship.ship_winner import ship_winner
 from leadline.stats.uncertainty import doubts
 from leadline.system.cache import in_use
+from leadline.system.errors import BudgetError
 from leadline.system.interrupts import warned_once
 from leadline.system.resources import MemoryMonitor, cores, machine, versions
+from leadline.system.slowdown import slowdown
 from leadline.system.version import __version__
 
 
 def run_pipeline(context: RunContext) -> dict[str, Any]:
     """From a source to everything in the run folder; returns what result.json holds."""
-    settings, folder = context.settings, context.folder
+    folder = context.folder
     with ExitStack() as ends:
         journal = ends.enter_context(closing(Journal(folder / "journal.jsonl", context.began, context.watch)))
         monitor, _ = ends.enter_context(MemoryMonitor()), ends.enter_context(in_use(context.cache))
         stages = _begin(context, journal)
         check_init(context.settings.init, context.source.digest)
-        verify(context.settings.weights)
+        context, unopened = _opened_body(context, stages)
+        settings = context.settings
         data, warnings = _prepare(context, stages)
         start = _starter(context, data.store, stages)
         with closing(start(data.store, settings.seed)) as race:
@@ -63,7 +69,12 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
                 ends.enter_context(warned_once())
             table, scan = _opened(data, stages)
             judged = judge(race, trials, settings)
-            messages = [*warnings, *trials.messages, *doubts(data.store, judged.raw, judged.certain, trials.advice)]
+            messages = [
+                *unopened,
+                *warnings,
+                *trials.messages,
+                *doubts(data.store, judged.raw, judged.certain, trials.advice),
+            ]
             messages += warned(race.entries)
             stages.end("judge")
             shipment = ship_winner(judged, table, folder, stages, settings.needs)
@@ -83,6 +94,25 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
     for checkpoints in [*folder.glob("contenders/*/checkpoints"), *folder.glob("rounds/*/*/checkpoints")]:
         shutil.rmtree(checkpoints)  # nothing is left to resume
     return result
+
+
+def _opened_body(context: RunContext, stages: Stages) -> tuple[RunContext, list[str]]:
+    """The run with the body of --weights; or, where the budget has no time to open it, without; and the message then.
+
+    Raises BudgetError where the user wants a contender that needs the body.
+    """
+    settings = context.settings
+    try:
+        if verify(settings.weights, settings.seconds if context.past is None else math.inf):
+            stages.end("weights")
+        return context, []
+    except BudgetError as error:
+        if any(word in PORTFOLIO and PORTFOLIO[word].pretrained for word in words(settings.only)):
+            raise
+        said = [str(error)]
+    stages.journal.tell("unopened", said=said)
+    change_config(context.folder, weights=NO_BODY)
+    return dataclasses.replace(context, settings=dataclasses.replace(settings, weights=NO_BODY)), said
 
 
 def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:

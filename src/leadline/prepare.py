@@ -19,6 +19,7 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.table import read as infer_table
 from leadline.flaws.scan import Scan, scan
+from leadline.kinds.weights import write_graphs
 from leadline.readers.source import Source
 from leadline.system.resources import most_threads
 
@@ -50,6 +51,8 @@ def prepare(
     held_out = HeldOut(table)
     encode = Encoder(held_out=held_out, settings=settings, cache=cache, share=share)
     table, store = encode(table)
+    if clock is not None:
+        write_graphs(store.blocks)
     end("encode")
     scanned = Scan(table=table, store=store, base=table)
     if clock is not None:

@@ -187,6 +187,7 @@ def test_whatever_a_library_says_of_weights_is_one_sentence(folder: Path, monkey
     def fail(*words: Any) -> None:
         raise RuntimeError("no such kernel\nat line 1")
 
+    monkeypatch.setenv("LEADLINE_CACHE", str(folder.parent / "cache"))  # which knows nothing of the folder
     monkeypatch.setattr("leadline.kinds.text.pretrained.graph_of", fail)
     with pytest.raises(LeadlineError, match=r"--weights .*bert cannot be used: RuntimeError: no such kernel\.$"):
         verify(str(folder))

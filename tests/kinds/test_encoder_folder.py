@@ -196,11 +196,12 @@ def test_the_graph_is_written_once(folder_of: Callable[[str], Path], monkeypatch
     folder = folder_of("roberta")
     encoder = EncoderFolder.read(folder)
     assert encoder is not None
-    first = encoder.row().SerializeToString()
+    first = [encoder.row(precision).SerializeToString() for precision in Precision]
     monkeypatch.setattr("leadline.kinds.text.encoder_folder.network", lambda *words, **more: pytest.fail("read again"))
-    assert encoder.row().SerializeToString() == first
+    monkeypatch.setattr("leadline.graph.int8_weights.to_int8_weights", lambda *words: pytest.fail("computed again"))
+    assert [encoder.row(precision).SerializeToString() for precision in Precision] == first
     other = EncoderFolder.read(folder_of("xlm-roberta"))
-    assert other is not None and other.row().SerializeToString() != first
+    assert other is not None and other.row(Precision.FLOAT32).SerializeToString() not in first
     assert "body" in {entry.what for entry in ll.cache.list()}
 
 

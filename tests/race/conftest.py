@@ -84,7 +84,7 @@ def race(
         monkeypatch.setattr("leadline.race.spare.subprocess.Popen", fake)
         watched: list[dict[str, Any]] = []
         journal = Journal(tmp_path / "journal.jsonl", time.monotonic(), watched.append)
-        setup = Setup(executor=LocalExecutor(cores, memory_gb))
+        setup = Setup(executor=LocalExecutor(cores, memory_gb), budget=seconds)
         contest = Race(store, list(behaviour), tmp_path / folder, setup, seed=0, journal=journal, past=past)
         made.append(contest)
         if before is not None:

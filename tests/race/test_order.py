@@ -10,7 +10,7 @@ import pytest
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race.entry import ContenderRun
 from leadline.race.order import LEAST, need, ordered
-from leadline.race.slowdown import slowdown
+from leadline.system.slowdown import slowdown
 
 
 def _entries(*names: str) -> list[ContenderRun]:
@@ -64,7 +64,7 @@ def test_in_a_short_race_the_first_of_each_family_gets_all_the_time(race: Any) -
 
 
 def test_a_slow_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    from leadline.race import slowdown as module
+    from leadline.system import slowdown as module
 
     real = module.time.perf_counter
     assert 1.0 <= slowdown() <= 8.0

@@ -245,7 +245,19 @@ def test_what_needs_more_than_its_share_is_left_out_but_not_the_last_of_a_family
     contest, watched = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=20.0)
     assert _status(contest) == {"linear": "finished", "boosting": "skipped", "mlp": "finished"}
     (skipped,) = (event for event in watched if event["event"] == "end" and event["status"] == "skipped")
-    assert skipped["code"] == "no_time" and "it needs about" in skipped["why"]
+    assert skipped["code"] == "no_time" and "it needs about 1000 s here" in skipped["why"]
+    assert skipped["why"].endswith("--budget 1010s would do")  # 20 s, as many times as long
+
+
+def test_what_ships_a_file_that_takes_too_long_to_check_is_left_out_even_as_the_last_of_its_family(
+    race: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PORTFOLIO["mlp"], "answer_seconds", lambda store: 1.0)  # of 40 test rows
+    contest, watched = race({"linear": "fine", "mlp": "fine"}, seconds=20.0)
+    assert _status(contest) == {"linear": "finished", "mlp": "skipped"}
+    (skipped,) = (event for event in watched if event["event"] == "end" and event["status"] == "skipped")
+    assert skipped["code"] == "no_time"
+    assert "takes about 40 s here, 8 s are kept; --budget 100s would do" in skipped["why"]
 
 
 def test_workers_end_when_the_race_is_gone(race: Any) -> None:

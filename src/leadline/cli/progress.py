@@ -136,6 +136,8 @@ class Terminal:
         for message in event["said"]:
             self._say(f"  note: {message}")
 
+    _unopened = _unprinted
+
     def _flaws(self, event: dict[str, Any]) -> None:
         for message in event["said"]:
             self._say(f"  flaw: {message}")

@@ -33,19 +33,20 @@ from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
 from leadline.system.errors import BudgetError
 from leadline.system.process_state import one_blas_thread
+from leadline.system.resources import most_threads
 
 VIEWS = (View.CODES, View.GRAMS, View.DENSE)
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)  # C, a path: it ends where valid gets worse
 FLOAT_TRIED = 20.0  # seconds left, with fewer of which int8 is not compared with float32
-FLOAT_GB = 1.5  # of memory, with less of which it is not compared either: float32 takes four times the room
+FLOAT_GB, COPIES = 1.0, 5.0  # of memory, beside copies of the weights, with less of which it is not compared either
 ENCODING = 0.5  # share of the time left for the states of train rows
 TIMED = 16  # rows a thread by which the encoding is timed
-FEWEST = 200  # train rows that are worth a race
+FEWEST = 100  # train rows that are worth a race
 UNDERTRAINED = 0.5  # share of the train rows, with fewer of which a loss is one of time
 PROBES = 0.3  # share of the time left for what the model rests on, and for the last fit
 REFITS = 4  # fits that there must be time for, for a probe to begin
 A_STATE = 14.0  # bytes that one state takes while a model is fitted
-BODY_GB = 0.3  # that a body takes
+BODY_GB, HELD = 0.3, 2.0  # that a body takes, or times its bytes: a graph, and what runs it
 COMPARED, SLOWER = 256, 4.0  # valid rows by which int8 is compared with float32, and how much longer that takes
 LOST = 0.005  # of a share, or part of another score, from which on float32 is used where there is time for it
 CLEARLY = 1.25  # times faster float32 must be to be preferred: by less, a second run might choose otherwise
@@ -60,10 +61,10 @@ class Pretrained(Contender):
     name = "pretrained"
     family = DEEP
     resources = Resources(cpus=None)
-    pretrained = True
+    pretrained = claims = True
     searches = True
     needs_valid = False
-    row_seconds = 2e-3  # MiniLM in int8, 28 pieces, on two cores
+    row_seconds = 2e-3  # where nobody has measured it: MiniLM in int8, 28 pieces, on two cores
 
     def inputs(self, store: Tensors) -> list[str]:
         bodies = readers(store)
@@ -71,10 +72,20 @@ class Pretrained(Contender):
             return []
         return list(dict.fromkeys([*layout(store, VIEWS).tensors, *(reader.tensor for reader in bodies)]))
 
+    def answer_seconds(self, store: Tensors) -> float:
+        return self._pace(store)[1]
+
     def seconds_needed(self, store: Tensors) -> float:
-        split = store.split
+        (ready_s, a_row_s), split = self._pace(store), store.split
         answered = len(split.test) + len(split.calib) + len(split.valid)
-        return SURE * self.row_seconds * (answered + min(len(split.train), FEWEST))
+        return SURE * (ready_s + a_row_s * (answered + min(len(split.train), FEWEST) / ENCODING))
+
+    def _pace(self, store: Tensors) -> tuple[float, float]:
+        """Seconds until all bodies can answer, and of a row of many on all threads."""
+        paces = [reader.pace(store) for reader in readers(store)]
+        known = [each for each in paces if each is not None]
+        a_row = sum(a_row_s for _, a_row_s in known) / most_threads()
+        return sum(ready_s for ready_s, _ in known), a_row + self.row_seconds * (len(paces) - len(known))
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         with one_blas_thread():  # several that wait for each other on a busy machine take twenty times as long
@@ -106,8 +117,10 @@ class Bodies:
         if not len(data.store.split.valid):  # nothing says what int8 costs
             precisions = precisions[-1:]
         time = not clock.endless and clock.left() > FLOAT_TRIED
-        both = len(precisions) > 1 and time and data.memory_gb > FLOAT_GB
+        both = len(precisions) > 1 and time and data.memory_gb > FLOAT_GB + COPIES * reader.found.body.bytes / 1e9
         for precision in precisions if both else precisions[:1]:
+            if tried and self._late(tried[0][0], data):
+                break
             encoder = Encoder(reader, data.store, precision, data.threads, keep=data.further)
             encoder.fresh(values[:1])
             began = clock.spent()
@@ -121,7 +134,13 @@ class Bodies:
         # Without a budget no clock runs, and there are none.
         self.rates[reader.block.name] = {str(each.precision): 1 / spent for spent, each in tried if spent > 0}
         self.encoders.append(encoder)
-        self.floats.append(tried[-1][1] if both and encoder is not tried[-1][1] else None)
+        self.floats.append(tried[-1][1] if encoder is not tried[-1][1] else None)
+
+    def _late(self, a_row: float, data: Data) -> bool:
+        """Whether float32 would take seconds that the states of rows need."""
+        split = data.store.split
+        answered = len(split.test) + len(split.calib) + len(split.valid) + min(len(split.train), FEWEST)
+        return data.clock.left() < FLOAT_TRIED + SURE * a_row * answered
 
     def __call__(self, store: Tensors, rows: np.ndarray, exact: bool = False) -> np.ndarray:
         """float16 [n, width of all]; exact: by float32 where it is at hand."""
@@ -211,12 +230,13 @@ class _Run:
         self.reading = Reading()
         split, store = data.store.split, data.store
         self.plan = layout(store, VIEWS)
+        self.a_row = bodies.a_row
         self.reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
         needed, left = self.reserve + SURE * bodies.a_row * len(split.valid), data.clock.left()
         if needed > max(left, OVERRUN):
             raise BudgetError(
-                f"the states of the test and valid rows take {needed:.0f} s of the {left:.0f} s that it has; give a "
-                "larger --budget."
+                f"the states of the test and valid rows take {needed:.0f} s of the {left:.0f} s that it has; a "
+                f"--budget {math.ceil(10 * needed / max(left, 1.0)) / 10:g} times as long would do."
             )
 
     def encoded(self) -> Iterator[Progress]:
@@ -241,7 +261,9 @@ class _Run:
         if not math.isfinite(self.data.memory_gb):
             return math.inf
         states = A_STATE * sum(self.bodies.widths) * len(self.data.store.split.train) / 1e9
-        return max(LIBRARIES, self.data.memory_gb - BODY_GB - states)
+        encoders = [*self.bodies.encoders, *filter(None, self.bodies.floats)]
+        bodies = HELD * float(sum(encoder.model.ByteSize() for encoder in encoders)) / 1e9
+        return max(LIBRARIES, self.data.memory_gb - max(BODY_GB, bodies) - states)
 
     def searched(self) -> Iterator[Progress]:
         """The model, then what it rests on, as far as there is time."""
@@ -348,7 +370,9 @@ class _Run:
         """The model on states of these bodies, where there is time for all rows; whether there was."""
         split, clock = self.data.store.split, self.data.clock
         rows = np.concatenate([split.valid, self.train])
-        reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
+        # The run has kept the seconds that the file takes for the test rows as the body was: what is more is left here.
+        more = max(0.0, bodies.a_row - self.a_row)
+        reserve = SURE * (bodies.a_row * (len(split.test) + len(split.calib)) + more * len(split.test))
         seconds = SURE * bodies.a_row * len(rows) + REFITS * self.search.a_fit
         if clock.left() - reserve - probes < seconds:
             return False

@@ -75,6 +75,18 @@ class Reader:
             "precision": str(precision), "rows_per_s": dict(rates),
         }  # fmt: skip
 
+    def pace(self, store: Tensors) -> tuple[float, float] | None:
+        """Seconds of a core until its body can answer, and of a row; None where nobody has measured that.
+
+        Of a store without rows, such as that of a check, of a usual row.
+        """
+        if (found := self.found.pace()) is None:
+            return None
+        padding = 0 if self.found.body.view is not None else self.block.padding
+        padded = padding is not None and store.rows > 0
+        filled = float((self.calibration(store) != padding).mean()) if padded else None
+        return found[0], found[1] * self.found.body.size(self.block, filled)
+
     @staticmethod
     def some(store: Tensors) -> np.ndarray:
         """Some train rows."""

@@ -201,6 +201,7 @@ class Contender(Protocol):
     family: str  # of `contenders/families.py`
     resources: Resources = Resources()
     weight: float = 3.0  # share of the seconds of those that race beside it, relative to theirs
+    claims: bool = False  # takes the seconds that it needs from theirs, up to half of them
     export_seconds: float = 3.5  # that the end of a run takes where it is shipped: export, check, report
     row_seconds: float = 0.0  # that the shipped file takes for a row, where that is more than to decode it
     fastest: bool = False  # ends soonest on any table: where the budget is tiny, it races alone
@@ -215,6 +216,10 @@ class Contender(Protocol):
 
     def inputs(self, store: Tensors) -> list[str]:
         """Names of the store's tensors that it reads; empty where it has nothing to learn from."""
+
+    def answer_seconds(self, store: Tensors) -> float:
+        """Seconds that the shipped file takes for a row of this store, where that is more than to decode it."""
+        return self.row_seconds
 
     def seconds_needed(self, store: Tensors) -> float:
         """Seconds without which it learns nothing of use, on a machine that does nothing else: by rule, not measured.

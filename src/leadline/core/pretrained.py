@@ -96,6 +96,15 @@ class TrainableBody(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a body says of made-up rows, and how long that takes on a core that does nothing else."""
+
+    states: np.ndarray  # float32 [rows, W]
+    ready_s: float  # seconds until it can answer
+    a_row_s: float  # seconds of a row of size 1, as `PretrainedBody.size` counts
+
+
+@dataclass(frozen=True, kw_only=True)
 class PretrainedBody:
     """One entry of the table of bodies."""
 
@@ -117,7 +126,11 @@ class PretrainedBody:
     mirrored: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None
     trainable: Callable[[Path, Block], TrainableBody] | None = None  # the body to train further; None: it cannot be
     training_s: Callable[[Path, Block], float] = lambda path, block: 0.0  # of a row to train on, on a usual core
-    # What a body in a folder of the user's says of two made-up rows: all of its weights are read, and must be finite.
-    trial: Callable[[], np.ndarray] | None = None
+    # Of a body in a folder of the user's: all of its weights are read, and its states must be finite.
+    trial: Callable[[], Trial] | None = None
+    packages: tuple[str, ...] = ()  # on whose versions its graph depends
+    write: Callable[[Block], None] | None = None  # puts what the graph of a block needs into the cache, where it is not
+    # (block, share of the positions of its rows that are filled; None: a usual one) -> size of such a row
+    size: Callable[[Block, float | None], float] = lambda block, filled: 1.0
     # (data, tensor name, seed) -> augmentation of rows that are trained on, and what is to be said of it
     augmentation: Callable[[Data, str, int], tuple[Augmentation, str]] | None = None

@@ -93,17 +93,45 @@ class Graph:
 
     def body(self) -> onnx.GraphProto:
         """The finished graph, as what a `Scan` or `If` of another graph holds; it may read values of that graph."""
-        return helper.make_graph(self._nodes, self.name, list(self._inputs.values()), self._outputs, self._constants)
+        graph = onnx.GraphProto()
+        self._fill(graph)
+        return graph
+
+    def _fill(self, graph: onnx.GraphProto) -> None:
+        """Write it where it is needed: a graph may hold half a gigabyte, and every copy takes its room."""
+        graph.name = self.name
+        graph.node.extend(self._nodes)
+        graph.input.extend(self._inputs.values())
+        graph.output.extend(self._outputs)
+        graph.initializer.extend(self._constants)
 
     def model(self, metadata: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """The finished model, checked, with `metadata` in its properties."""
-        graph = self.body()
         used = domains(self._nodes)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used | {""}]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline")
+        model = helper.make_model(
+            onnx.GraphProto(), opset_imports=opsets, ir_version=IR_VERSION, producer_name="leadline"
+        )  # fmt: skip
+        self._fill(model.graph)
         helper.set_model_props(model, dict(metadata or {}))
         onnx.checker.check_model(model)
         return model
+
+
+def scan(g: Graph, inputs: Sequence[str], row: onnx.GraphProto, name: str, width: int) -> onnx.ModelProto:
+    """The model of `g` with the output 'name' float32 [N, width], which `row` makes of one row of each input at a time.
+
+    The row goes in at the end, once: it may have half a gigabyte, which the builder would copy at every step.
+    """
+    nothing = helper.make_node("Constant", [], [row.output[0].name], value_floats=[0.0])
+    empty = onnx.GraphProto(name=row.name, node=[nothing], input=row.input, output=row.output)
+    g.output(name, g.op("Scan", *inputs, body=empty, num_scan_inputs=len(inputs)), np.float32, ["N", width])
+    model = g.model()
+    whole = next(node for node in model.graph.node if node.op_type == "Scan")
+    next(each for each in whole.attribute if each.name == "body").g.CopyFrom(row)
+    for domain in sorted(domains(row.node) - {each.domain for each in model.opset_import}):
+        model.opset_import.append(helper.make_opsetid(domain, OPSETS[domain]))
+    return model
 
 
 def domains(nodes: Sequence[onnx.NodeProto]) -> set[str]:

@@ -22,16 +22,14 @@ def quantised(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.round(matrix / scales).clip(-LIMIT, LIMIT).astype(np.int8), scales
 
 
-def with_int8_weights(network: onnx.ModelProto, ids: str) -> onnx.ModelProto:
-    """A copy of the network in which products with weights, and tables that `ids` looks up, are int8."""
+def to_int8_weights(network: onnx.ModelProto, ids: str) -> None:
+    """Products with weights, and tables that `ids` looks up, become int8: in place, since a copy takes its room."""
     import onnx
     from onnx import helper, numpy_helper
 
     from leadline.graph.builder import OPSETS
 
-    made = onnx.ModelProto()
-    made.CopyFrom(network)
-    graph = made.graph
+    graph = network.graph
     held = {each.name: each for each in graph.initializer if each.data_type == onnx.TensorProto.FLOAT}
     parts: dict[str, tuple[str, ...]] = {}
 
@@ -47,7 +45,7 @@ def with_int8_weights(network: onnx.ModelProto, ids: str) -> onnx.ModelProto:
         return parts[key]
 
     nodes = []
-    for node in network.graph.node:
+    for node in graph.node:
         out, kind = node.output[0], _kind(node, held, ids)
         if kind == "table":
             values, scales, _ = stored(node.input[0], "rows")
@@ -72,9 +70,8 @@ def with_int8_weights(network: onnx.ModelProto, ids: str) -> onnx.ModelProto:
     kept = [each for each in graph.initializer if each.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    if not any(each.domain == "com.microsoft" for each in made.opset_import):
-        made.opset_import.append(helper.make_opsetid("com.microsoft", OPSETS["com.microsoft"]))
-    return made
+    if not any(each.domain == "com.microsoft" for each in network.opset_import):
+        network.opset_import.append(helper.make_opsetid("com.microsoft", OPSETS["com.microsoft"]))
 
 
 def _kind(node: onnx.NodeProto, held: dict[str, onnx.TensorProto], ids: str) -> str:

@@ -29,8 +29,6 @@ class Session:
     """
 
     def __init__(self, model: str | Path | bytes | onnx.ModelProto, threads: int = 1) -> None:
-        if not isinstance(model, (str, Path, bytes)):
-            model = model.SerializeToString()
         self._model, self._threads = model, threads
         self._open()
 
@@ -44,7 +42,10 @@ class Session:
         # Threads that wait by spinning take the core from whom they wait for, where other work shares the machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = ERROR
-        data = model if isinstance(model, bytes) else Path(model).read_bytes()
+        if isinstance(model, (str, Path)):
+            data = Path(model).read_bytes()
+        else:
+            data = model if isinstance(model, bytes) else model.SerializeToString()
         if EXTENSIONS.encode() in data:
             options.register_custom_ops_library(_extensions())
         self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -8,8 +8,9 @@ numbers of rows than it was traced with; where it fails, or graph and module dis
 
 from __future__ import annotations
 
-import io
+import tempfile
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,23 +86,25 @@ def _export(
     net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, others: tuple[Tensors, ...]
 ) -> onnx.ModelProto:
     """`others` are inputs of other sizes, on which a traced graph and `net` must agree."""
+    import onnx
+
     net.eval()
-    with errors_only("torch.onnx"), warnings_ignored(), torch_threads():
-        model = _traced(net, inputs, names, outputs, shapes)
-        if model is not None and all(_agrees(model, net, other, names) for other in others):
-            return model
+    with (
+        errors_only("torch.onnx"), warnings_ignored(), torch_threads(), tempfile.TemporaryDirectory() as folder
+    ):  # fmt: skip
+        file = Path(folder) / "traced.onnx"  # a graph may have half a gigabyte: it is in memory where it is read
+        if _traced(net, inputs, names, outputs, shapes, file) and _agrees(file, net, others, names):
+            return onnx.load(file)
         return _exported(net, inputs, names, outputs, shapes)
 
 
-def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any) -> onnx.ModelProto | None:
-    """The graph by the tracing exporter; None where it is absent, or does not know an operator."""
-    import onnx
+def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], shapes: Any, file: Path) -> bool:
+    """Write the graph by the tracing exporter; False where it is absent, or does not know an operator."""
     import torch
     from torch.utils._pytree import tree_leaves
 
     free = tree_leaves(shapes, is_leaf=lambda shape: isinstance(shape, dict))
     axes = {name: {axis: f"{name}.{axis}" for axis in shape} for name, shape in zip(names, free, strict=True)}
-    file = io.BytesIO()
     try:
         exporter: Any = torch.onnx  # whose types know the other exporter alone
         with _SYMBOLS, _NO_LOG:
@@ -110,8 +113,8 @@ def _traced(net: Any, inputs: Tensors, names: list[str], outputs: list[str], sha
                 dynamic_axes=axes,
             )  # fmt: skip
     except Exception:  # an operator that it does not know raises one of many types; the other exporter may know it
-        return None
-    return onnx.load_from_string(file.getvalue())
+        return False
+    return True
 
 
 def _rms_norm(g: Any, x: Any, *_: Any) -> Any:
@@ -177,23 +180,25 @@ def _silence() -> Callable[[], object]:
 _SYMBOLS, _NO_LOG = SharedChange(_register), SharedChange(_silence)  # the exporter's lists are the process's
 
 
-def _agrees(model: onnx.ModelProto, net: Any, inputs: Tensors, names: list[str]) -> bool:
-    """Whether the graph answers these inputs as the module does."""
+def _agrees(file: Path, net: Any, others: tuple[Tensors, ...], names: list[str]) -> bool:
+    """Whether the graph in a file answers these inputs as the module does."""
     import torch
 
     from leadline.graph.runtime import Session
 
     with torch.no_grad():
-        expected = net(*inputs)
-    expected = [expected] if isinstance(expected, torch.Tensor) else list(expected)
-    feeds = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
+        said = [net(*inputs) for inputs in others]
+    expected = [[each] if isinstance(each, torch.Tensor) else list(each) for each in said]
+    feeds = [{name: x.numpy() for name, x in zip(names, inputs, strict=True)} for inputs in others]
     try:
-        answers = list(Session(model)(feeds).values())
+        session = Session(file)
+        answers = [list(session(each).values()) for each in feeds]
     except Exception:  # the runtime raises its own types where a size was held
         return False
     return all(
         a.shape == b.shape and np.allclose(a, b.numpy(), rtol=CLOSE, atol=CLOSE * (1 + float(b.abs().max())))
-        for a, b in zip(answers, expected, strict=True)
+        for found, right in zip(answers, expected, strict=True)
+        for a, b in zip(found, right, strict=True)
     )
 
 

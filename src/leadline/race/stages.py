@@ -16,6 +16,7 @@ EARLIER = "earlier"  # of a resumed run: all that it had spent before it was kil
 STAGES = {
     EARLIER: "before it was resumed",
     "read": "start, and find the source",
+    "weights": "open the pretrained body of --weights",
     "audit": "read and check the table",
     "encode": "encode every row",
     "flaws": "look for flaws in the data",

@@ -30,8 +30,8 @@ from leadline.system.os_errors import removed
 from leadline.system.whole import appear
 
 __all__ = [
-    "command", "finish", "hold", "left", "made_by", "making", "name_of", "read_config", "remarks", "run_folder",
-    "source_of", "write_config",
+    "change_config", "command", "finish", "hold", "left", "made_by", "making", "name_of", "read_config", "remarks",
+    "run_folder", "source_of", "write_config",
 ]  # fmt: skip
 
 PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-\d+(-\d+)?")  # a run that is being made, or was killed
@@ -148,6 +148,15 @@ def write_config(folder: Path, source: Any, test: Any, settings: Settings) -> No
         **settings.as_dict(),
     }  # fmt: skip
     (folder / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    """Write other settings into config.yaml: those by which the run continues, and is repeated."""
+    import yaml
+
+    path = folder / CONFIG
+    config = {**yaml.safe_load(path.read_text(encoding="utf-8")), **changes}
+    path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def read_config(folder: Path, source: Any = None, test: Any = None) -> tuple[Settings, Any, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leadline.core.json_types import whole
-from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.core.pretrained import Layer, Precision, PretrainedBody, Trial
 from leadline.kinds.audio.frames import PADDING
 from leadline.kinds.audio.resampling import resampled
 from leadline.kinds.body_folder import (
@@ -33,9 +33,10 @@ from leadline.kinds.body_folder import (
     read_by,
     weight_bytes,
 )
-from leadline.kinds.exported import Exported
+from leadline.kinds.exported import Exported, loaded
 from leadline.kinds.hub_cache import title
 from leadline.kinds.transformers_folder import PACKAGE, SOUNDS, model_type, network, quiet, reads
+from leadline.kinds.trial import tried
 
 if TYPE_CHECKING:
     import onnx
@@ -65,16 +66,14 @@ class Encoder:
 
     def graph(self, path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
         """int16 [N, samples] -> 'states' float32 [N, width]."""
-        from leadline.graph.builder import Graph
+        from leadline.graph.builder import Graph, scan
 
         assert precision is Precision.FLOAT32, "no other is offered"
         g = Graph("sounds")
         sounds = g.input(block.name, np.int16, ["N", "samples"])
         there = g.op("Cast", g.op("Not", g.op("Equal", sounds, g.const(np.int16(PADDING)))), to=7)
         own = g.op("ReduceSum", there, g.const(np.array([1], np.int64)), keepdims=1)
-        states = g.op("Scan", sounds, own, body=self._row(whole(block.settings, "rate")), num_scan_inputs=2)
-        g.output("states", states, np.float32, ["N", self.width])
-        return g.model()
+        return scan(g, [sounds, own], self._row(whole(block.settings, "rate")), "states", self.width)
 
     @property
     def width(self) -> int:
@@ -96,15 +95,21 @@ class Encoder:
             wave = g.op("Sub", wave, g.op("ReduceMean", wave, keepdims=1))
             power = g.op("ReduceMean", g.op("Mul", wave, wave), keepdims=1)
             wave = g.op("Div", wave, g.op("Sqrt", g.op("Add", power, g.const(np.float32(LEAST)))))
-        net = self.exported.graph("rows", self.states, {"waves": noise(round(TRIED * self.rate))}, {"waves"})
-        states = g.add(net, {"waves": g.op("Unsqueeze", wave, zero)}, "network")["raw"]
+        states = g.add(self._network(), {"waves": g.op("Unsqueeze", wave, zero)}, "network")["raw"]
         g.output("states", g.op("Squeeze", states, zero), np.float32, [self.width])
         return g.body()
 
-    def trial(self) -> np.ndarray:
-        """States of two sounds of noise."""
+    def _network(self) -> onnx.ModelProto:
+        return self.exported.graph("rows", self.states, {"waves": noise(round(TRIED * self.rate))}, {"waves"})
+
+    def size(self, block: Block, filled: float | None) -> float:
+        """Seconds of a sound as the network reads it; of a usual one, if nothing says how much is filled."""
+        usual = whole(block.settings, "usual", block.shape[0]) if filled is None else block.shape[0] * filled
+        return max(usual / whole(block.settings, "rate"), SHORTEST)
+
+    def trial(self) -> Trial:
+        """Of sounds of noise."""
         from leadline.core.tensors import Block
-        from leadline.graph.runtime import Session
 
         samples = round(TRIED * self.rate)
         block = Block(
@@ -112,7 +117,9 @@ class Encoder:
             settings={"rate": self.rate}, padding=PADDING,
         )  # fmt: skip
         sounds = np.random.default_rng(0).normal(0, 3_000, (2, samples)).astype(np.int16)
-        return Session(self.graph(self.exported.folder, block, Precision.FLOAT32, None)).only({"x": sounds})
+        self._network()  # which is written now, and does not count
+        graph = partial(self.graph, self.exported.folder, block, Precision.FLOAT32, None)
+        return tried(graph, sounds, sounds[:1], TRIED)
 
 
 def transformers_in(path: Path) -> PretrainedBody | None:
@@ -133,6 +140,7 @@ def transformers_in(path: Path) -> PretrainedBody | None:
         name=f"{kind} {title(path)}", package="", licence=licence(path), paper="", bytes=weight_bytes(header(path)),
         source=f"not stated; weights of the folder {path}", precisions=(Precision.FLOAT32,), view=None,
         layers=encoder.layers, find=lambda: path, graph=encoder.graph, calibrated=False, trial=encoder.trial,
+        packages=encoder.exported.packages, size=encoder.size,
     )  # fmt: skip
 
 
@@ -149,7 +157,7 @@ def _encoder(path: Path, facts: Mapping[str, Any]) -> Encoder:
     )  # fmt: skip
 
 
-@cache
+@loaded
 def _states(path: Path, content: str, samples: int) -> Waves:
     """Of a folder with this content, once a process."""
     from leadline.kinds.audio.waves import Waves

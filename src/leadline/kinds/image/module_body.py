@@ -6,6 +6,7 @@ module's, by PyTorch's exporter, behind the resizing: a shipped file needs neith
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.core.pretrained import Layer, Precision, PretrainedBody, Trial
 from leadline.kinds.body_folder import FolderError, header, weight_bytes
 from leadline.kinds.exported import Exported
 from leadline.kinds.image.pixels import Pixels, Sides
-from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
+from leadline.kinds.image.pretrained import SIDE, in_int8, made_up, mirrored, size_of
+from leadline.kinds.trial import tried
 
 if TYPE_CHECKING:
     import onnx
@@ -64,7 +66,8 @@ class Encoder:
         return PretrainedBody(
             name=name, package="", licence=licence, source=f"not stated; weights of the folder {path}", paper="",
             bytes=weight_bytes(header(path)), layers=self.layers, precisions=precisions, view=None, find=lambda: path,
-            graph=self.graph, calibrated=self.int8, mirrored=mirrored, trial=self.trial,
+            graph=self.graph, calibrated=self.int8, mirrored=mirrored, trial=self.trial, size=self.size,
+            packages=self.exported.packages, write=self.write,
         )  # fmt: skip
 
     def sides(self, shape: tuple[int, int, int]) -> Sides:
@@ -82,24 +85,28 @@ class Encoder:
         g, shape = Graph("encoder"), size_of(block)
         sides = self.sides(shape)
         x = self.pixels.of(g, g.input(block.name, np.uint8, ["N", *shape]), shape, sides)
-        network = self.exported.graph("{}x{}".format(*sides), partial(_joined, self.states), {"pixels": noise(sides)})
-        states = g.add(network, {"pixels": x}, "network")["raw"]
+        states = g.add(self._network(sides), {"pixels": x}, "network")["raw"]
         g.output("states", states, np.float32, ["N", sum(layer.width for layer in self.layers)])
         model = g.model()
         return model if precision is Precision.FLOAT32 else in_int8(model, block.name, np.asarray(calibration))
 
-    def trial(self) -> np.ndarray:
-        """States of two pictures of noise."""
-        from leadline.core.tensors import Block
-        from leadline.graph.runtime import Session
+    def write(self, block: Block) -> None:
+        """The network at the size of these pictures, into the cache."""
+        self._network(self.sides(size_of(block)))
 
-        height, width, channels = MADE_UP
-        block = Block(
-            name="x", kind="image", columns=("x",), decode={}, shape=MADE_UP, dtype="uint8", forms={},
-            settings={"height": height, "width": width, "channels": channels},
-        )  # fmt: skip
-        pictures = np.random.default_rng(0).integers(0, 256, (2, *MADE_UP)).astype(np.uint8)
-        return Session(self.graph(self.exported.folder, block, Precision.FLOAT32, None)).only({"x": pictures})
+    def _network(self, sides: Sides) -> onnx.ModelProto:
+        return self.exported.graph("{}x{}".format(*sides), partial(_joined, self.states), {"pixels": noise(sides)})
+
+    def size(self, block: Block, filled: float | None) -> float:
+        """Pixels of a picture as the network reads it."""
+        return float(math.prod(self.sides(size_of(block))))
+
+    def trial(self) -> Trial:
+        """Of pictures of noise, in float32."""
+        block, pictures = made_up(MADE_UP)
+        self.write(block)  # which does not count
+        graph = partial(self.graph, self.exported.folder, block, Precision.FLOAT32, None)
+        return tried(graph, pictures, pictures[:1], self.size(block, None))
 
 
 def noise(sides: Sides) -> np.ndarray:

@@ -185,6 +185,17 @@ def size_of(block: Block) -> tuple[int, int, int]:
     return whole(block.settings, "height"), whole(block.settings, "width"), whole(block.settings, "channels")
 
 
+def made_up(shape: tuple[int, int, int]) -> tuple[Block, np.ndarray]:
+    """Two pictures of noise, of this height, width and channels, and their block."""
+    from leadline.core.tensors import Block
+
+    block = Block(
+        name="x", kind="image", columns=("x",), decode={}, shape=shape, dtype="uint8", forms={},
+        settings=dict(zip(("height", "width", "channels"), shape, strict=True)),
+    )  # fmt: skip
+    return block, np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.uint8)
+
+
 def _graph(path: Path, block: Block, precision: Precision, calibration: Any) -> onnx.ModelProto:
     model = efficientnet(published(path), block.name, size_of(block))
     return model if precision is Precision.FLOAT32 else in_int8(model, block.name, np.asarray(calibration))

@@ -9,6 +9,7 @@ networks of timm's are read where the package is installed (`timm_module.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.core.pretrained import Layer, Precision, PretrainedBody
+from leadline.core.pretrained import Layer, Precision, PretrainedBody, Trial
 from leadline.kinds.body_folder import finite, weight_bytes
 from leadline.kinds.depths import quarters
 from leadline.kinds.hub_cache import title
-from leadline.kinds.image.pretrained import SIDE, in_int8, mirrored, size_of
+from leadline.kinds.image.pixels import Sides
+from leadline.kinds.image.pretrained import SIDE, in_int8, made_up, mirrored, size_of
 from leadline.kinds.image.timm_config import OtherNetworkError, TimmFolder, blocks_of
 from leadline.kinds.image.timm_module import module_in
+from leadline.kinds.trial import tried
 
 if TYPE_CHECKING:
     import onnx
@@ -52,7 +55,8 @@ def timm_in(path: Path) -> PretrainedBody | None:
         source=f"not stated; weights of the folder {path}",
         paper="Dosovitskiy et al. 2021" if folder.transformer else "He et al. 2016",
         bytes=weight_bytes(folder.stored), layers=_layers(folder), precisions=precisions, view=None,
-        find=lambda: path, graph=partial(_graph, folder), mirrored=mirrored, trial=partial(_trial, folder),
+        find=lambda: path, graph=partial(_graph, folder), mirrored=mirrored,
+        trial=partial(_trial, folder), size=partial(_size, folder),
     )  # fmt: skip
 
 
@@ -68,19 +72,26 @@ def _layers(folder: TimmFolder) -> tuple[Layer, ...]:
     return tuple(Layer(name=f"stage {number}", width=width) for number, width in enumerate(widths, start=1))
 
 
-def _trial(folder: TimmFolder) -> np.ndarray:
-    """States of two pictures of noise."""
-    from leadline.core.tensors import Block
-    from leadline.graph.runtime import Session
-
+def _trial(folder: TimmFolder) -> Trial:
+    """Of pictures of noise, in float32."""
     finite(folder.weights())
-    height, width, channels = MADE_UP
-    block = Block(
-        name="x", kind="image", columns=("x",), decode={}, shape=MADE_UP, dtype="uint8", forms={},
-        settings={"height": height, "width": width, "channels": channels},
-    )  # fmt: skip
-    pictures = np.random.default_rng(0).integers(0, 256, (2, *MADE_UP)).astype(np.uint8)
-    return Session(_graph(folder, folder.path, block, Precision.FLOAT32, None)).only({"x": pictures})
+    block, pictures = made_up(MADE_UP)
+    graph = partial(_graph, folder, folder.path, block, Precision.FLOAT32, None)
+    return tried(graph, pictures, pictures[:1], _size(folder, block, None))
+
+
+def _size(folder: TimmFolder, block: Block, filled: float | None) -> float:
+    """Pixels of a picture as the network reads it."""
+    return float(math.prod(_sides(folder, size_of(block))))
+
+
+def _sides(folder: TimmFolder, shape: tuple[int, int, int]) -> Sides:
+    """Height and width at which it reads pictures of this shape."""
+    if folder.transformer:
+        return folder.pixels.sides
+    longer = max(shape[:2])
+    factor = min(folder.pixels.sides[0], max(SIDE, longer)) / longer
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
 def _last(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
@@ -94,14 +105,9 @@ def _graph(folder: TimmFolder, path: Path, block: Block, precision: Precision, c
 
     g, shape, weights = Graph("timm"), size_of(block), folder.weights()
     pictures = g.input(block.name, np.uint8, ["N", *shape])
-    if folder.transformer:
-        x = folder.pixels.of(g, pictures, shape, folder.pixels.sides)
-        states = _Transformer(g, weights, folder.heads).states(x)
-    else:
-        longer = max(shape[:2])
-        factor = min(folder.pixels.sides[0], max(SIDE, longer)) / longer
-        sides = max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
-        states = _ResNet(g, weights).states(folder.pixels.of(g, pictures, shape, sides))
+    x = folder.pixels.of(g, pictures, shape, _sides(folder, shape))
+    network = _Transformer(g, weights, folder.heads) if folder.transformer else _ResNet(g, weights)
+    states = network.states(x)
     joined = g.op("Concat", *states, axis=1)
     g.output("states", joined, np.float32, ["N", sum(layer.width for layer in _layers(folder))])
     model = g.model()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from leadline.kinds.body_folder import (
     read_by,
     values,
 )
-from leadline.kinds.exported import Exported
+from leadline.kinds.exported import Exported, loaded
 from leadline.kinds.hub_cache import title
 from leadline.kinds.image.module_body import PICTURES, Encoder
 from leadline.kinds.image.pixels import Sides
@@ -60,7 +60,7 @@ def module_in(path: Path, holds: str) -> PretrainedBody:
     return encoder.body(f"{facts['architecture']} {title(path)}", licence_of(cfg, path))
 
 
-@cache
+@loaded
 def _states(path: Path, content: str, sides: Sides, holds: str) -> Intermediates:
     """Of a folder with this content, once a process."""
     from leadline.kinds.image.towers import Intermediates

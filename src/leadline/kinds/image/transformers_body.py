@@ -5,14 +5,14 @@ Enters: a folder with config.json, weights as safetensors, and mostly preprocess
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadline.core.pretrained import PretrainedBody
 from leadline.kinds.body_folder import CONFIG, FolderError, configuration, digest, licence, read_by
-from leadline.kinds.exported import Exported
+from leadline.kinds.exported import Exported, loaded
 from leadline.kinds.hub_cache import title
 from leadline.kinds.image.module_body import PICTURES as NAME
 from leadline.kinds.image.module_body import Encoder
@@ -41,7 +41,7 @@ def transformers_in(path: Path) -> PretrainedBody | None:
     return encoder.body(f"{kind} {title(path)}", licence(path))
 
 
-@cache
+@loaded
 def _states(path: Path, content: str, sides: Sides) -> HiddenStates:
     """Of a folder with this content, once a process."""
     import torch

@@ -42,21 +42,10 @@ def by_row(row: onnx.GraphProto, name: str, dtype: Any, length: int, width: int)
     Args:
         row: from what `row_input` declares to float32 [width].
     """
-    import onnx
-
-    from leadline.graph.builder import OPSETS, Graph, domains
+    from leadline.graph.builder import Graph, scan
 
     g = Graph("rows")
     ids = g.op("Cast", g.input(name, dtype, ["N", length]), to=7)
     held = g.op("Cast", g.op("Greater", ids, g.const(np.int64(0))), to=7)
     lengths = g.op("ReduceSum", held, g.const(np.array([1], np.int64)), keepdims=1)
-    # The body goes in at the end, once: it may have half a gigabyte, which the builder would copy at every step.
-    nothing = onnx.helper.make_node("Constant", [], [row.output[0].name], value_floats=[0.0])
-    empty = onnx.GraphProto(name=row.name, node=[nothing], input=row.input, output=row.output)
-    g.output("states", g.op("Scan", ids, lengths, body=empty, num_scan_inputs=2), np.float32, ["N", width])
-    model = g.model()
-    scan = next(node for node in model.graph.node if node.op_type == "Scan")
-    next(each for each in scan.attribute if each.name == "body").g.CopyFrom(row)
-    for domain in sorted(domains(row.node) - {each.domain for each in model.opset_import}):
-        model.opset_import.append(onnx.helper.make_opsetid(domain, OPSETS[domain]))
-    return model
+    return scan(g, [ids, lengths], row, "states", width)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,11 @@ import numpy as np
 
 from leadline.core.pretrained import Layer, Precision
 from leadline.kinds.body_folder import CONFIG, MOST, FolderError, configuration, positive
+from leadline.kinds.kept import READ, TRIED, WRITTEN, kept
 from leadline.kinds.text.bert_folder import SHORTEST
 from leadline.kinds.text.by_row import by_row, layers_of, piece_type, row_input
 from leadline.kinds.text.tokenizer_folder import PieceReader, read_pieces
-from leadline.kinds.transformers_folder import TEXTS, Network, kept, model_type, network
+from leadline.kinds.transformers_folder import TEXTS, WRITERS, Network, model_type, network
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +35,7 @@ MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gig
 SPARE = 10  # times the pieces: embeddings that a model may have
 FEW = 8  # positions that stand for no place
 TRACED = 4  # pieces of the rows by which a graph is written
-VERSION = 2  # of what is kept
+VERSION = 3  # of what is kept
 PIECES = "pieces"  # the input of the graph of a row
 
 
@@ -77,12 +77,21 @@ class EncoderFolder:
         """What the encoder gives, from input to output."""
         return layers_of(self.layers, self.width)
 
-    def row(self) -> onnx.ModelProto:
+    def row(self, precision: Precision) -> onnx.ModelProto:
         """The graph of a row: 'pieces' int64 [1, T] -> 'raw' float32 [1, W]."""
         import onnx
 
-        held = kept(self.folder, f"{version('torch')}-{VERSION}.onnx", lambda: self._written().SerializeToString())
-        return onnx.load_from_string(held)
+        from leadline.graph.int8_weights import to_int8_weights
+
+        def made() -> bytes:
+            model = self._written() if precision == Precision.FLOAT32 else self.row(Precision.FLOAT32)
+            if precision == Precision.INT8:
+                to_int8_weights(model, PIECES)
+            held: bytes = model.SerializeToString()
+            return held
+
+        per_gb = TRIED + (READ + WRITTEN if precision == Precision.FLOAT32 else 0.0)
+        return onnx.load_from_string(kept(self.folder, f"{VERSION}-{precision}.onnx", made, WRITERS, per_gb))
 
     def _written(self) -> onnx.ModelProto:
         import torch
@@ -114,11 +123,8 @@ class EncoderFolder:
     def graph(self, name: str, length: int, precision: Precision) -> onnx.ModelProto:
         """The graph: 'name' [N, length], 0 for none at the end -> 'states' float32 [N, W]."""
         from leadline.graph.builder import Graph
-        from leadline.graph.int8_weights import with_int8_weights
 
-        model = self.row()
-        if precision == Precision.INT8:
-            model = with_int8_weights(model, PIECES)
+        model = self.row(precision)
         width = sum(layer.width for layer in self.pooled)
         before, after = Graph("row"), Graph("end")
         ids, _ = row_input(before, length)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leadline.core.kind import Tensor, View
-from leadline.core.pretrained import Precision, PretrainedBody, TrainableBody
+from leadline.core.pretrained import Precision, PretrainedBody, TrainableBody, Trial
 from leadline.graph.runtime import Session
 from leadline.kinds.body_folder import (
     CONFIG,
@@ -34,7 +35,8 @@ from leadline.kinds.text.by_row import piece_type
 from leadline.kinds.text.encoder_folder import EncoderFolder
 from leadline.kinds.text.tokenizer_folder import same_pieces
 from leadline.kinds.text.wordpiece import VOCABULARY
-from leadline.kinds.transformers_folder import TOKENIZER
+from leadline.kinds.transformers_folder import TOKENIZER, WRITERS
+from leadline.kinds.trial import tried
 
 if TYPE_CHECKING:
     import onnx
@@ -47,7 +49,8 @@ LOOKED_AT = 2_000  # texts by whose lengths the view is made
 A_TEXT, MEASURED_PIECES = 5e-3, 28  # seconds to train MiniLM on a text of so many pieces
 USUAL = 0.25  # of the pieces that the longest text has room for
 ROOM = 1.5  # times the most pieces of these
-TRIED, LONG = ("A made-up text.", "another 1"), "a long text, " * 400
+MADE_UP = ("A made-up text.", "another 1", "a long text, " * 400)
+TIMED = 32  # pieces of the text by which a body is timed
 STEP = 16  # pieces: folds of the same texts then have views, and so graphs, of the same width nearly always
 
 
@@ -88,7 +91,7 @@ def _bert(folder: Path) -> PretrainedBody:
         name=f"bert {title(folder)}", package="", licence=licence(folder),
         source=f"not stated; weights of the folder {folder}", paper="", bytes=weight_bytes(stored_in(folder)),
         layers=shape.pooled, view=View.PIECES, find=lambda: folder, graph=_graph, calibrated=False,
-        trainable=_trainable, training_s=_training_s, trial=partial(_trial, folder),
+        trainable=_trainable, training_s=_training_s, trial=partial(_trial, folder), size=_pieces,
     )  # fmt: skip
 
 
@@ -104,29 +107,41 @@ def _other(encoder: EncoderFolder) -> PretrainedBody:
         name=f"{encoder.model} {title(folder)}", package="", licence=licence(folder),
         source=f"not stated; weights of the folder {folder}", paper="", bytes=weight_bytes(header(folder)),
         layers=encoder.pooled, view=View.PIECES, find=lambda: folder, graph=graph, calibrated=False,
-        trial=partial(_other_trial, encoder),
+        trial=partial(_other_trial, encoder), packages=WRITERS, size=_pieces,
     )  # fmt: skip
 
 
-def _trial(folder: Path) -> np.ndarray:
-    """States of two short texts, from the raw string on."""
+def _trial(folder: Path) -> Trial:
+    """Of texts from the raw string on, in int8."""
     shape, weights, reader = shape_of(folder), weights_of(folder), pieces_of(folder)
     finite(weights)
-    length, dtype = min(SHORTEST, shape.positions), piece_type(shape.pieces)
     if (folder / TOKENIZER).is_file():
         same_pieces(reader, folder, min(PIECES, shape.positions))
-    pieces = Session(reader.graph("text", length, dtype, View.PIECES)).only({"text": np.array(TRIED, object)})
-    return Session(graph_of("x", length, shape, weights, Precision.FLOAT32)).only({"x": pieces})
+    length, dtype = min(TIMED, shape.positions), piece_type(shape.pieces)
+    graph = partial(graph_of, "x", length, shape, weights, Precision.INT8)
+    return _tried(graph, reader.graph("text", length, dtype, View.PIECES))
 
 
-def _other_trial(encoder: EncoderFolder) -> np.ndarray:
-    """States of short texts and one that is too long, from the raw string on, in either precision."""
-    length, reader, texts = min(PIECES, encoder.positions), encoder.reader, np.array([*TRIED, LONG], object)
-    encoder.row()  # what is wrong with the weights is found before its tokenizer is written
+def _other_trial(encoder: EncoderFolder) -> Trial:
+    """The same; one of the texts is too long. In float32 the graph has answered as the network when it was written."""
+    length, reader = min(PIECES, encoder.positions), encoder.reader
+    encoder.row(Precision.INT8)  # what is wrong with the weights is found before its tokenizer is written
     same_pieces(reader, encoder.folder, length)
-    pieces = Session(reader.graph("text", length, piece_type(encoder.pieces), View.PIECES)).only({"text": texts})
-    graphs = (encoder.graph("x", length, precision) for precision in Precision)
-    return np.concatenate([Session(graph).only({"x": pieces}) for graph in graphs])
+    graph = partial(encoder.graph, "x", length, Precision.INT8)
+    return _tried(graph, reader.graph("text", length, piece_type(encoder.pieces), View.PIECES))
+
+
+def _tried(graph: Callable[[], onnx.ModelProto], pieces: onnx.ModelProto) -> Trial:
+    """By what `pieces` makes of made-up texts, of which the last has more than is read."""
+    rows = Session(pieces).only({"text": np.array(MADE_UP, object)})
+    usual = rows[-1:].copy()
+    usual[:, TIMED:] = 0
+    return tried(graph, rows, usual, int((usual > 0).sum()))
+
+
+def _pieces(block: Block, filled: float | None) -> float:
+    """Of a row, at the share of its positions that are filled."""
+    return float(block.forms[View.PIECES][0][0] * (USUAL if filled is None else filled))
 
 
 def _trainable(folder: Path, block: Block) -> TrainableBody:
@@ -137,7 +152,7 @@ def _trainable(folder: Path, block: Block) -> TrainableBody:
 
 def _training_s(folder: Path, block: Block) -> float:
     """Of a text of the usual length."""
-    longer = USUAL * block.forms[View.PIECES][0][0] / MEASURED_PIECES
+    longer = _pieces(block, None) / MEASURED_PIECES
     shape = shape_of(folder)
     larger = shape.layers * shape.width**2 / (MINILM.layers * MINILM.width**2)
     return A_TEXT * larger * longer
