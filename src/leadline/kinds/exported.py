@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-VERSION = 1  # of what is kept
+VERSION = 2  # of what is kept
 MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gigabytes
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from leadline.kinds.body_folder import FolderError
 from leadline.kinds.depths import quarters
@@ -28,13 +29,16 @@ class Waves(nn.Module):
         """
         super().__init__()
         self.tower = tower
-        with torch.no_grad():
+        with torch.no_grad(), FlopCounterMode(display=False) as counted:
             hidden = self._hidden(torch.from_numpy(sounds))
             self.chosen = quarters(len(hidden) - 1)
             if not self.chosen or any(hidden[number].ndim != STEPS for number in self.chosen):
                 raise FolderError("holds a network of sounds that gives no hidden states over time.")
             self.made = self._means(hidden)
-        self.widths = {f"layer {number}": hidden[number].shape[2] for number in self.chosen}
+        self.facts = {
+            "layers": {f"layer {number}": hidden[number].shape[2] for number in self.chosen},
+            "work": counted.get_total_flops() / sounds.size,  # operations on a sample
+        }
 
     def forward(self, waves: Tensor) -> Tensor:
         return self._means(self._hidden(waves))
