@@ -9,8 +9,8 @@ the layers before that one left out, and gives that layer what was kept: masks, 
 told are the module's own. Where that is not what the whole module says, as where the first layer says something to all
 others (T5, WavLM), no states are kept, and all layers are trained from the first step on.
 
-Trained are the layers and what follows them; what comes before stays as it is, and so do embeddings. Of the noise that a
-module makes while it is trained its dropout is used: no layer is left out by chance, no statistic of a batch is read.
+Trained are the layers and what follows them; what comes before stays as it is, and so do embeddings. Of the noise that
+a module makes while it is trained its dropout is used: no layer is left out by chance, no statistic of a batch is read.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from leadline.core.pretrained import Precision, Rates
 from leadline.graph.builder import last_columns
 from leadline.graph.new_weights import with_weights
 from leadline.graph.torch_export import export
 from leadline.kinds.low_rank import LOW_RANK_RATES, MOST_TRAINED, LowRank, said_of
+from leadline.kinds.operations import is_dense, is_transposed, operations
 from leadline.system.errors import LeadlineError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CLOSE = 1e-4  # of the largest state, by which two ways to compute it may differ: sums run in another order
 ROOM = 2e9  # bytes that a step may keep for its gradients
 RATES = Rates(upper=(2e-4, 0.9, 1e-3), layers=(1e-4, 0.85, 5e-4), passes=12)  # of pictures and sounds
-TRANSPOSED = "Conv1D"  # what transformers calls a dense layer whose matrix is [inputs, outputs]
+LEARNED = 3  # times the work of what learns in a step: once forwards, twice backwards
 
 Given = tuple[Tensor, ...]  # what the module is called with
 
@@ -127,7 +127,7 @@ class TrainableNetwork(nn.Module):
         if not self._can_be_cut(rows, expected):
             self.cut = 0
         self._weights = self._learning(rows)
-        self._shares, self.room = self._costs(rows)
+        self._shares, self.room = self._work(rows), self._room(rows)
         low_rank = size > MOST_TRAINED and self._narrowed()
         self.rates, self.said = (LOW_RANK_RATES, said_of(size)) if low_rank else (source.rates, "")
         self._freeze(held)
@@ -289,26 +289,29 @@ class TrainableNetwork(nn.Module):
             )
         return found
 
-    def _costs(self, rows: Tensor) -> tuple[dict[int, float], int]:
-        """Shares of the work of a step by cut; and places for which there is room in a step."""
-        work, kept = {}, 0
+    def _work(self, rows: Tensor) -> list[float]:
+        """Shares of the work of a step that are left where so many layers are left out, up to the cut."""
+        work = operations(self.states, *self.reading.parts(rows, self.alone)[0])
+        learned = {id(weight) for each in self._weights for weight in each}
+        costs = {module: each * (LEARNED if id(module.weight) in learned else 1) for module, each in work.items()}
+        shares = [1.0]
+        for layer in self._layers[: self.cut]:
+            inside = sum(costs.get(module, 0) for module in layer.modules())
+            shares.append(shares[-1] - inside / max(1, sum(costs.values())))
+        return shares
+
+    def _room(self, rows: Tensor) -> int:
+        """Places of rows for whose gradients there is memory."""
+        own, kept = {weight.untyped_storage().data_ptr() for weight in self.states.parameters()}, 0
 
         def keep(held: Tensor) -> Tensor:
             nonlocal kept
-            kept += held.numel() * held.element_size()
+            kept += held.numel() * held.element_size() * (held.untyped_storage().data_ptr() not in own)
             return held
 
-        for cut in (self.cut, 0):
-            kept = 0
-            with torch.no_grad():
-                hidden = self.lower(rows, cut)
-            with FlopCounterMode(display=False) as counted, saved_tensors_hooks(keep, lambda held: held):
-                self.upper(hidden, rows, cut).sum().backward()
-            work[cut] = counted.get_total_flops()
-        for weight in self.states.parameters():
-            weight.grad = None
-        shares = {cut: each / max(1, work[0]) for cut, each in work.items()}
-        return shares, int(ROOM * self.lengths(rows.numpy()).sum() / max(1, kept))
+        with saved_tensors_hooks(keep, lambda held: held):
+            self.upper(self.lower(rows, 0), rows, 0)
+        return int(ROOM * self.lengths(rows.numpy()).sum() / max(1, kept))
 
     def _narrowed(self) -> bool:
         """Put matrices of a low rank beside those of the layers, which alone learn then. False: there are no such."""
@@ -316,10 +319,9 @@ class TrainableNetwork(nn.Module):
         weights: list[list[nn.Parameter]] = [[] for _ in range(self.depth)]
         for number, layer in enumerate(self._names or [""]):
             for name, module in [*self.states.get_submodule(layer).named_modules(prefix=layer)]:
-                across = type(module).__name__ == TRANSPOSED
-                if not (across or isinstance(module, nn.Linear)) or id(module.weight) not in learned:
+                if not is_dense(module) or id(module.weight) not in learned:
                     continue
-                weight = self._before[f"{name}.weight"]
+                weight, across = self._before[f"{name}.weight"], is_transposed(module)
                 made = LowRank(weight.T if across else weight, self._before.get(f"{name}.bias"))
                 parent, _, key = name.rpartition(".")
                 setattr(self.states.get_submodule(parent), key, made)

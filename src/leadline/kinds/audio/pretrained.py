@@ -210,6 +210,7 @@ def _training_s(folder: Path, block: Block) -> float:
 
 
 def augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
+    """As `PretrainedBody` has it."""
     from leadline.kinds.audio import augment  # imports PyTorch
 
     return augment.augmentation(data, tensor, seed)

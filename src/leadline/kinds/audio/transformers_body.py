@@ -41,7 +41,6 @@ from leadline.kinds.transformers_folder import PACKAGE, SOUNDS, model_type, netw
 
 if TYPE_CHECKING:
     import onnx
-
     from torch import Tensor
 
     from leadline.core.pretrained import TrainableBody
@@ -146,7 +145,7 @@ class Encoder:
         return math.ceil(self.shortest * rate / self.rate)
 
     def heard(self, g: Graph, wave: str, own: str, rate: int) -> str:
-        """A sound float32 [samples] of a rate, and how many they are int64 [1] -> float32 [samples] of the network's."""
+        """A sound float32 [samples] of a rate, and how many they are int64 [1] -> the same as the network hears it."""
         zero = g.const(np.array([0], np.int64))
         lacking = g.op("Max", g.op("Sub", g.const(np.array([self.least(rate)], np.int64)), own), zero)
         wave = g.op("Pad", wave, g.op("Concat", zero, lacking, axis=0))

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from leadline.kinds.body_folder import FolderError
 from leadline.kinds.depths import quarters
+from leadline.kinds.operations import operations
 
 STEPS = 3  # axes of hidden states: sounds, steps of time, width
 
@@ -29,7 +29,7 @@ class Waves(nn.Module):
         """
         super().__init__()
         self.tower = tower
-        with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        with torch.no_grad():
             hidden = self._hidden(torch.from_numpy(sounds))
             self.chosen = quarters(len(hidden) - 1)
             if not self.chosen or any(hidden[number].ndim != STEPS for number in self.chosen):
@@ -37,7 +37,7 @@ class Waves(nn.Module):
             self.made = self._means(hidden)
         self.facts = {
             "layers": {f"layer {number}": hidden[number].shape[2] for number in self.chosen},
-            "work": counted.get_total_flops() / sounds.size,  # operations on a sample
+            "work": operations(self, torch.from_numpy(sounds)).total() / sounds.size,  # on a sample
         }
 
     def forward(self, waves: Tensor) -> Tensor:

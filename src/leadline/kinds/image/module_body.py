@@ -208,11 +208,11 @@ def _answer(states: States, sides: Sides) -> dict[str, Tensor]:
 
 def _work(states: States, sides: Sides) -> float:
     """Operations on one picture."""
-    from torch.utils.flop_counter import FlopCounterMode
+    import torch
 
-    with FlopCounterMode(display=False) as counted:
-        both = _answer(states, sides)
-    return counted.get_total_flops() / len(next(iter(both.values())))
+    from leadline.kinds.operations import operations
+
+    return operations(states, torch.from_numpy(noise(sides)[:1])).total()
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

@@ -206,6 +206,7 @@ def _trainable(path: Path, block: Block) -> TrainableBody:
 
 
 def augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
+    """As `PretrainedBody` has it."""
     from leadline.kinds.image import augment  # imports PyTorch
 
     return augment.augmentation(data, tensor, seed)
