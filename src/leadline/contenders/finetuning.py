@@ -156,7 +156,8 @@ class FinetuningRun(NetworkRun):
         self.whole = self.cut > 0 and left >= caching + warm + LEAST_WHOLE * a_pass
         self._start()
         if not self.cut:
-            return self._plan_steps(self.a_step, self.net.body.rates.passes, 0.0)
+            self._plan_steps(self.a_step, self.net.body.rates.passes, 0.0)
+            return
         self._cache(CACHING * left)
         warm_s = SLACK * warm + SLACK_S + CHECKS * WARM * self.answer_s * len(self.valid)
         later = max(0.0, clock.left() - self.reserve - warm_s) if self.whole else 0.0

@@ -120,11 +120,11 @@ class TrainableNetwork(nn.Module):
         rows, self.alone = torch.from_numpy(source.rows), True
         expected = self._answered(rows, 0)
         self.alone = False
-        self.alone = not _close(self._answered(rows, 0), expected)
+        self.alone = not self._says(rows, 0, expected)
         self._names, self._sizes = _layers(self.states, self.reading.parts(rows, self.alone)[0])
         self.depth = max(1, len(self._names))
-        self.cut, self._shape = self.depth // 2, ()
-        if not self._can_be_cut(rows, expected):
+        self.cut, self._shape = self.depth // 2, self._shape_at(self.depth // 2, rows)
+        if not self._says(rows, self.cut, expected):
             self.cut = 0
         self._weights = self._learning(rows)
         self._shares, self.room = self._work(rows), self._room(rows)
@@ -248,17 +248,21 @@ class TrainableNetwork(nn.Module):
             for layer in layers[:cut]:
                 del layer.forward
 
-    def _can_be_cut(self, rows: Tensor, expected: Tensor) -> bool:
-        """Whether the layers after the cut, on kept states, say what the whole module says."""
-        if not self.cut:
-            return False
+    def _shape_at(self, cut: int, rows: Tensor) -> tuple[int, ...]:
+        """Of the hidden states of a row."""
+        if not cut:
+            return ()
+        with torch.no_grad():
+            return tuple(self._caught(self.reading.parts(rows, self.alone)[0], cut).shape[1:])
+
+    def _says(self, rows: Tensor, cut: int, expected: Tensor) -> bool:
+        """Whether rows together, by the layers after a cut on hidden states as they are kept, say what is expected."""
+        steps, width = self.hidden(self.lengths(rows.numpy()), cut)
         try:
             with torch.no_grad():
-                self._shape = tuple(self._caught(self.reading.parts(rows, self.alone)[0], self.cut).shape[1:])
-                hidden = self.lower(rows, self.cut)
-                steps, width = self.hidden(self.lengths(rows.numpy()), self.cut)
-                fits = hidden.shape == (len(rows), steps.max(), width)
-                return fits and _close(self.upper(hidden, rows, self.cut), expected)
+                hidden = self.lower(rows, cut)
+                kept = hidden.shape == (len(rows), steps.max(), width) and bool(hidden.half().isfinite().all())
+                return kept and _close(self.upper(hidden, rows, cut), expected)
         except Exception:  # a package's own, of any type: what a layer is given or gives is not what its kin has
             return False
 
