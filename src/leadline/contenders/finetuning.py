@@ -2,9 +2,9 @@
 
 First its upper half, on hidden states of the frozen trunk that are computed once; then, where the time is enough for a
 pass over the rows, all layers, the lower ones more slowly (Howard & Ruder 2018). A head that fits already leaves the
-body as it is where it can stay (Kumar et al. 2022, 'Fine-Tuning can Distort Pretrained Features'). Batches hold rows of
-similar lengths. A step is in bfloat16 where a trial shows it faster; what ships is in float32, or in int8 where valid
-shows no loss.
+body as it is where it can stay (Kumar et al. 2022, 'Fine-Tuning can Distort Pretrained Features'). Of a body whose
+hidden states cannot be kept all layers learn from the first step on. Batches hold rows of similar lengths. A step is in
+bfloat16 where a trial shows it faster; what ships is in float32, or in int8 where valid shows no loss.
 
 Enters: the tensor that a body reads, and what a linear model reads. Leaves: a network whose weights go back into the
 body's own graph, and a linear model that has a share in its answers where valid says so (`blend.py`).
