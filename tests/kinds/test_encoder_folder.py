@@ -323,9 +323,8 @@ print(ll.Model(sys.argv[1]).predict(sys.argv[2])["prediction"].to_list())
 """
 
 
-@pytest.mark.parametrize("name", ["pretrained", "finetuned"])
 def test_a_run_ships_a_file_that_needs_no_package_of_the_model(
-    name: str, folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finetuned, "START", 0.0)  # however slow the machine is
     draw = np.random.default_rng(0)
@@ -333,24 +332,24 @@ def test_a_run_ships_a_file_that_needs_no_package_of_the_model(
     rows = pl.DataFrame({"text": texts, "label": ["spam" if "cash" in text else "ham" for text in texts]})
     rows.write_csv(tmp_path / "rows.csv")
     run = ll.fit(
-        tmp_path / "rows.csv", target="label", weights=str(folder_of("roberta")), only=name, budget="60s",
-        repeats=1, out=tmp_path / "runs",
+        tmp_path / "rows.csv", target="label", weights=str(folder_of("roberta")), only="pretrained,finetuned",
+        budget="60s", repeats=1, out=tmp_path / "runs",
     )  # fmt: skip
-    (contender,) = (each for each in run.result["contenders"] if each["name"] == name)
-    assert ("tuned" in contender["transfer"]) == (name == "finetuned")
+    found = {each["name"]: each for each in run.result["contenders"]}
+    for name in ("pretrained", "finetuned"):
+        (body,) = found[name]["transfer"]["bodies"]
+        assert body["name"] == "roberta some" and body["licence"] == "unknown" and found[name]["score"] > 0.9
+        assert ("tuned" in found[name]["transfer"]) == (name == "finetuned")
     page = (run.folder / "report.html").read_text()
-    assert ("which stay as they are" in page) == (name == "pretrained")
-    assert ("layers trained further" in page) == (name == "finetuned")
-    (body,) = contender["transfer"]["bodies"]
-    assert body["name"] == "roberta some" and body["licence"] == "unknown" and contender["score"] > 0.9
+    assert "which stay as they are" in page and f"{LAYERS} of its layers trained further" in page
     texts = ["cash now", "see you", "free cash at noon", "", "the meeting is tomorrow, at lunch"]
     pl.DataFrame({"text": texts}).write_csv(tmp_path / "new.csv")
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", WITHOUT, str(run.folder / "model.onnx"), str(tmp_path / "new.csv")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert found.stdout.strip() == str(run.model.predict(tmp_path / "new.csv")["prediction"].to_list()), found.stderr
-    assert "spam" in found.stdout and "ham" in found.stdout
+    assert done.stdout.strip() == str(run.model.predict(tmp_path / "new.csv")["prediction"].to_list()), done.stderr
+    assert "spam" in done.stdout and "ham" in done.stdout
 
 
 def test_where_no_states_can_be_kept_all_layers_learn_from_the_first_step_on(

@@ -105,6 +105,7 @@ class TrainableNetwork(nn.Module):
     """`TrainableBody` of any module. Of unlike scales, its states are read standardised."""
 
     standardised = True
+    room: int | None
 
     def __init__(self, source: Source) -> None:
         super().__init__()
@@ -174,9 +175,11 @@ class TrainableNetwork(nn.Module):
         if cut:
             steps = self.reading.steps(self.lengths(rows.numpy()))
             if steps is None:
-                hidden = hidden.reshape(-1, *self._shape)
-            one_by_one = steps is not None and len(parts) > 1
-            kept = [each[None, :own] for each, own in zip(hidden, steps, strict=True)] if one_by_one else [hidden]
+                kept = [hidden.reshape(-1, *self._shape)]
+            elif len(parts) > 1:
+                kept = [each[None, :own] for each, own in zip(hidden, steps, strict=True)]
+            else:
+                kept = [hidden]
         for given, held in zip(parts, kept, strict=True):
             with self._left_out(cut, held):
                 made.append(self.states(*given)[:, -self.width :].float())
