@@ -38,7 +38,7 @@ def same(data: Path, folder: Path) -> Found:
     """Scores of both, and their seconds."""
     rows = pl.read_csv(data / "rt-polarity" / "train.csv").sample(ROWS, seed=0)
     made = ll.fit(rows, target="label", only="linear", epochs=1, repeats=1, out=folder / "texts")
-    store = made.data().store
+    store = made.data(rows).store
     (own,) = readers(store)
     encoder = EncoderFolder.read(own.found.folder)
     assert encoder is not None

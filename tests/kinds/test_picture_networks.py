@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import leadline as ll
+from leadline.contenders.finetuned import Finetuned
+from leadline.core.contender import Clock, Data
 from leadline.core.pretrained import Precision, PretrainedBody
 from leadline.core.tensors import Block
 from leadline.graph.runtime import Session
@@ -123,6 +125,18 @@ def test_it_is_trained_further(architecture: str, folder: Callable[..., Path], t
     net = trains(_body(path), path, _block(48, 40, 3), "x", pictures)
     assert net.cut == len(NETWORKS[architecture][1]) // 2
     assert net.width < sum(layer.width for layer in _body(path).layers)
+
+
+def test_a_contender_trains_it_on_pictures_that_vary(
+    folder: Callable[..., Path], prepare: Any, bars: Any
+) -> None:  # fmt: skip
+    store = prepare(bars(60, 24), task="binary", weights=str(folder("vit"))).store
+    fitted: Any = list(Finetuned().fit(Data(store=store, clock=Clock(float("inf")), threads=1, epochs=1), 0))[-1]
+    assert fitted.transfer["tuned"] == 4
+    assert any("mirrored left to right" in each for each in fitted.describe)
+    rows, session = store.split.test, Session(fitted.graph())
+    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=1e-4)
 
 
 def test_int8_is_offered_where_it_keeps_the_states(folder: Callable[..., Path]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.pretrained import Pretrained
 from leadline.core.contender import Clock, Data
 from leadline.core.pretrained import Precision, PretrainedBody
@@ -157,12 +158,15 @@ def test_it_learns_on_its_states_and_may_be_trained_further(
     path = folder("wav2vec2")
     store = prepare(tones(80), target="label", weights=str(path)).store
     fitted: Any = list(Pretrained().fit(Data(store=store, clock=Clock(60.0), threads=1), 0))[-1]
-    rows = store.split.test
-    session = Session(fitted.graph())
-    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
-    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=1e-4)
     assert fitted.transfer["bodies"][0]["licence"] == "mit" and fitted.score > 0.8
     assert "finetuned" in eligible_contenders(store, "finetuned")
+    tuned: Any = list(Finetuned().fit(Data(store=store, clock=Clock(float("inf")), threads=1, epochs=1), 0))[-1]
+    assert tuned.transfer["tuned"] == 4 and any("a random stretch" in each for each in tuned.describe)
+    rows = store.split.test
+    for each in (fitted, tuned):
+        session = Session(each.graph())
+        found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+        np.testing.assert_allclose(found, each.predict(store, rows), atol=1e-4)
 
 
 def _weights(change: Callable[[dict[str, Tensor]], Any]) -> Callable[[Path], None]:
