@@ -1,7 +1,7 @@
 """The graph of a network that has learned further: other weights in the graph as it was written.
 
 Enters: a graph, and what its weights were and are. Leaves: the graph with the new ones, without an exporter's seconds.
-An exporter renames weights, transposes some, and computes others into each other: each is looked for by its values.
+An exporter renames weights, transposes some, and computes others into each other: each is found by its values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def with_weights(
     model: onnx.ModelProto, weights: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> onnx.ModelProto | None:  # fmt: skip
-    """The graph, changed in place; None where a weight that is another one now cannot be told from the rest in it.
+    """The graph, changed in place; None where a weight that has changed cannot be distinguished from the rest in it.
 
     Args:
         weights: of each weight, float32, what it was and what it is.

@@ -5,9 +5,9 @@ Enters: the module from which its graph is written, and how stored rows become w
 
 Its layers are found by running it: of the modules beside each other that are of one class and called once each, those
 with the most weights. `lower` runs the module up to a layer, and takes what that layer is given. `upper` runs it with
-the layers before that one left out, and gives that layer what was kept: masks, positions and all else that a layer is
-told are the module's own. Where that is not what the whole module says, as where the first layer says something to all
-others (T5, WavLM), no states are kept, and all layers are trained from the first step on.
+the layers before that one left out, and gives that layer what was kept: masks, positions and all else that it gets are
+the module's own. Where that is not what the whole module says, as where the first layer says something to all others
+(T5, WavLM), no states are kept, and all layers are trained from the first step on.
 
 Trained are the layers and what follows them; what comes before stays as it is, and so do embeddings. Of the noise that
 a module makes while it is trained its dropout is used: no layer is left out by chance, no statistic of a batch is read.
