@@ -197,7 +197,7 @@ class PiecesRead:
 def _pooled(found: Network) -> Any:
     import torch
 
-    padding = getattr(found.module.config, "pad_token_id", None)
+    padding = max(0, getattr(found.module.config, "pad_token_id", None) or 0)  # by which some count positions
 
     class Pooled(torch.nn.Module):
         """Pieces [N, T], all of them real -> states [N, W]; of those in `real`, bool [N, T], the last layer's alone."""
@@ -210,9 +210,7 @@ def _pooled(found: Network) -> Any:
             if real is None:
                 states = self._hidden(ids, torch.ones_like(ids))
                 return torch.cat([*(each.mean(dim=1) for each in states), states[-1].amax(dim=1)], dim=1)
-            if padding is not None:
-                ids = ids.masked_fill(~real, padding)
-            last = self._hidden(ids, real.to(ids.dtype))[-1].float()
+            last = self._hidden(ids.masked_fill(~real, padding), real.to(ids.dtype))[-1].float()
             there = real[:, :, None]
             mean = last.masked_fill(~there, 0).sum(dim=1) / there.sum(dim=1)
             return torch.cat([mean, last.masked_fill(~there, -torch.inf).amax(dim=1)], dim=1)
