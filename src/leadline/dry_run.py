@@ -33,7 +33,7 @@ from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
 from leadline.kinds.weights import NO_BODY, VARIABLE, find_body, lacking, unused, verify
 from leadline.race.entry import eligible_contenders
-from leadline.race.finalization_time import MOST, checked
+from leadline.race.finalization_time import MOST, seconds_to_check
 from leadline.race.init import check_init
 from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
@@ -214,7 +214,10 @@ class _Sketch(Store):
 def _too_short(store: Store, names: list[str], budget: float) -> Iterator[str]:
     """The notes where a budget most likely has no time for these contenders."""
     for name in names:
-        needed, check_s = PORTFOLIO[name].seconds_needed(store), len(store.split.test) * checked(store, name, 1.0)
+        needed, check_s = (
+            PORTFOLIO[name].seconds_needed(store),
+            len(store.split.test) * seconds_to_check(store, name, 1.0),
+        )
         enough = max(needed / A_SHARE + check_s, check_s / MOST)
         if enough > budget:
             yield (

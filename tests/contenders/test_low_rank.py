@@ -102,8 +102,7 @@ def test_it_ships_resumes_and_replays_to_the_same_bytes(texts: Any) -> None:
 
 
 def test_both_matrices_are_one_in_the_graph() -> None:
-    rng = np.random.default_rng(0)
-    dense = LowRank({"weight": rng.normal(size=(6, 4)).astype(np.float32), "bias": np.ones(6, np.float32)}, "")
+    dense = LowRank(torch.randn(6, 4), torch.ones(6))
     nn.init.normal_(dense.up)
     x = torch.randn(3, 4)
     torch.testing.assert_close(dense(x), torch.nn.functional.linear(x, dense.weight, dense.bias))

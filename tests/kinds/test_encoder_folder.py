@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import shutil
@@ -21,11 +22,18 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import leadline as ll
+from leadline.contenders import finetuned
+from leadline.contenders.finetuned import Finetuned
+from leadline.core.contender import Clock, Data, Progress
+from leadline.core.kind import View
 from leadline.core.pretrained import Precision
+from leadline.core.tensors import Block
 from leadline.graph.runtime import Session
+from leadline.kinds import trainable
 from leadline.kinds.text.by_row import piece_type
 from leadline.kinds.text.byte_pairs import BytePairs
 from leadline.kinds.text.encoder_folder import EncoderFolder
+from leadline.kinds.text.pretrained import text_body_in
 from leadline.kinds.text.tokenizer_folder import read_pieces, same_pieces
 from leadline.kinds.weights import verify
 from leadline.system.errors import LeadlineError
@@ -180,6 +188,39 @@ def test_a_graph_gives_what_the_module_gives(name: str, folder_of: Callable[[str
     assert np.abs(rounded - exact).max() > 0 and np.corrcoef(rounded.ravel(), exact.ravel())[0, 1] > 0.98
 
 
+# Of each model whether hidden states are kept: of a shared layer, and where the first one says something to all, not.
+TRAINED = {"distilbert": 1, "roberta": 1, "deberta-v2": 1, "modernbert": 1, "gpt2": 1, "t5": 0, "albert": 0}
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("name", TRAINED)
+def test_it_is_trained_further(
+    name: str, narrow: bool, folder_of: Callable[[str], Path], trains: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "MOST_TRAINED", 0 if narrow else 10**9)
+    monkeypatch.setattr(trainable, "_MADE", {})
+    folder = folder_of(name)
+    body = text_body_in(folder)
+    encoder = EncoderFolder.read(folder)
+    assert body is not None and encoder is not None
+    draw, dtype = np.random.default_rng(0), np.dtype(piece_type(encoder.pieces))
+    rows = np.zeros((6, 12), dtype)
+    for row in rows:
+        length = draw.integers(2, 13)
+        row[:length] = draw.integers(1 + encoder.reader.first, encoder.pieces, length)
+    block = Block(
+        name="x", kind="text", columns=("x",), decode={}, shape=(12,), dtype=dtype.name, settings={},
+        forms={View.PIECES: ((12,), dtype.name)},
+    )  # fmt: skip
+    net = trains(body, folder, block, f"x.{View.PIECES}", rows)
+    assert net.cut == TRAINED[name] and ("(LoRA)" in net.said) == narrow
+    rounded = Session(net.graph(block, Precision.INT8, rows)).only({f"x.{View.PIECES}": rows})
+    with torch.no_grad():
+        x = torch.from_numpy(rows.astype(np.int64))
+        exact = net.upper(net.lower(x, 0), x, 0).numpy()
+    assert np.corrcoef(rounded.ravel(), exact.ravel())[0, 1] > 0.98
+
+
 def _odd() -> tuple[str, ...]:
     """Texts at random, of what tokenizers treat apart."""
     draw = np.random.default_rng(0)
@@ -284,29 +325,54 @@ print(ll.Model(sys.argv[1]).predict(sys.argv[2])["prediction"].to_list())
 
 
 def test_a_run_ships_a_file_that_needs_no_package_of_the_model(
-    folder_of: Callable[[str], Path], tmp_path: Path
-) -> None:  # fmt: skip
+    folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetuned, "START", 0.0)  # however slow the machine is
     draw = np.random.default_rng(0)
     texts = [" ".join(draw.choice(WORDS, 6)) for _ in range(160)]
     rows = pl.DataFrame({"text": texts, "label": ["spam" if "cash" in text else "ham" for text in texts]})
     rows.write_csv(tmp_path / "rows.csv")
     run = ll.fit(
-        tmp_path / "rows.csv", target="label", weights=str(folder_of("roberta")), only="pretrained,linear",
-        budget="60s", out=tmp_path / "runs",
+        tmp_path / "rows.csv", target="label", weights=str(folder_of("roberta")), only="pretrained,finetuned",
+        budget="60s", repeats=1, out=tmp_path / "runs",
     )  # fmt: skip
-    (contender,) = (each for each in run.result["contenders"] if each["name"] == "pretrained")
-    (body,) = contender["transfer"]["bodies"]
-    assert body["name"] == "roberta some" and body["licence"] == "unknown" and contender["score"] > 0.9
+    found = {each["name"]: each for each in run.result["contenders"]}
+    for name in ("pretrained", "finetuned"):
+        (body,) = found[name]["transfer"]["bodies"]
+        assert body["name"] == "roberta some" and body["licence"] == "unknown" and found[name]["score"] > 0.9
+        assert ("tuned" in found[name]["transfer"]) == (name == "finetuned")
+    page = (run.folder / "report.html").read_text()
+    assert "which stay as they are" in page and f"{LAYERS} of its layers trained further" in page
     texts = ["cash now", "see you", "free cash at noon", "", "the meeting is tomorrow, at lunch"]
     pl.DataFrame({"text": texts}).write_csv(tmp_path / "new.csv")
-    fitted = run.folder / "contenders" / "pretrained"
-    assert fitted.is_dir()
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", WITHOUT, str(run.folder / "model.onnx"), str(tmp_path / "new.csv")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert found.stdout.strip() == str(run.model.predict(tmp_path / "new.csv")["prediction"].to_list()), found.stderr
-    assert "spam" in found.stdout and "ham" in found.stdout
+    assert done.stdout.strip() == str(run.model.predict(tmp_path / "new.csv")["prediction"].to_list()), done.stderr
+    assert "spam" in done.stdout and "ham" in done.stdout
+
+
+def test_where_no_states_can_be_kept_all_layers_learn_from_the_first_step_on(
+    folder_of: Callable[[str], Path], prepare: Any, messages: Any
+) -> None:
+    store = prepare(messages(160), target="label", weights=str(folder_of("t5"))).store
+    clock, states, plans = Clock(60.0), [], []
+    for item in Finetuned().fit(Data(store=store, clock=clock, threads=1), 0):
+        if isinstance(item, Progress):
+            plans += [item.facts["cut"]] if item.note == "plan" else []
+            states += [] if item.state is None else [(clock.place, copy.deepcopy(item.state()))]
+    fitted: Any = item
+    assert plans == [0] and fitted.transfer["tuned"] == LAYERS and any("all layers" in each for each in fitted.describe)
+    rows = store.split.test
+    session = Session(fitted.graph())
+    found = session.only({name: np.asarray(store.tensor(name)[rows]) for name in session.inputs})
+    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=1e-4)
+    for place, state in ((0, None), states[-1]):  # replayed, and resumed
+        again = Finetuned().fit(
+            Data(store=store, clock=Clock(60.0, readings=clock.readings, place=place), threads=1), 0, state
+        )
+        assert list(again)[-1].digest() == fitted.digest()  # type: ignore[union-attr]
 
 
 def test_older_files_of_a_tokenizer_are_read_by_the_package(

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import leadline as ll
+from leadline.contenders.finetuned import Finetuned
+from leadline.core.contender import Clock, Data
 from leadline.core.pretrained import Precision, PretrainedBody
 from leadline.core.tensors import Block
 from leadline.graph.runtime import Session
@@ -105,7 +107,7 @@ def _expected(folder: Path, pictures: np.ndarray, sides: tuple[int, int], chosen
 def test_the_graph_gives_what_the_network_gives(architecture: str, folder: Callable[..., Path]) -> None:
     path, (sizes, chosen) = folder(architecture), NETWORKS[architecture]
     body, channels = _body(path), 1 if architecture == "vit" else 3
-    assert body.name == f"{architecture} {path.name}" and body.licence == "apache-2.0" and body.trainable is None
+    assert body.name == f"{architecture} {path.name}" and body.licence == "apache-2.0"
     pictures = _pictures(3, 48, 40, channels)
     side = sizes.get("vision_config", sizes).get("image_size", 64)
     sides = (64, 53) if architecture in FREE else (side, side)
@@ -115,6 +117,26 @@ def test_the_graph_gives_what_the_network_gives(architecture: str, folder: Calla
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
     assert found.shape == (3, sum(layer.width for layer in body.layers)) and found.std(axis=0).max() > 1e-3
     np.testing.assert_allclose(session.only({"x": pictures[1:2]}), found[1:2], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["vit", "swin", "convnext", "resnet"])
+def test_it_is_trained_further(architecture: str, folder: Callable[..., Path], trains: Any) -> None:
+    path, pictures = folder(architecture), _pictures(5, 48, 40, 3)
+    net = trains(_body(path), path, _block(48, 40, 3), "x", pictures)
+    assert net.cut == len(NETWORKS[architecture][1]) // 2
+    assert net.width < sum(layer.width for layer in _body(path).layers)
+
+
+def test_a_contender_trains_it_on_pictures_that_vary(
+    folder: Callable[..., Path], prepare: Any, bars: Any
+) -> None:  # fmt: skip
+    store = prepare(bars(60, 24), task="binary", weights=str(folder("vit"))).store
+    fitted: Any = list(Finetuned().fit(Data(store=store, clock=Clock(float("inf")), threads=1, epochs=1), 0))[-1]
+    assert fitted.transfer["tuned"] == 4
+    assert any("mirrored left to right" in each for each in fitted.describe)
+    rows, session = store.split.test, Session(fitted.graph())
+    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=1e-4)
 
 
 def test_int8_is_offered_where_it_keeps_the_states(folder: Callable[..., Path]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.pretrained import Pretrained
 from leadline.core.contender import Clock, Data
 from leadline.core.pretrained import Precision, PretrainedBody
@@ -58,12 +59,23 @@ def _body(folder: Path) -> PretrainedBody:
     return body
 
 
-def _session(folder: Path, rate: int) -> Session:
-    block = Block(
+def _block(rate: int) -> Block:
+    return Block(
         name="x", kind="audio", columns=("x",), decode={}, shape=(rate,), dtype="int16", forms={},
-        settings={"rate": rate}, padding=PADDING,
+        settings={"rate": rate, "usual": rate}, padding=PADDING,
     )  # fmt: skip
-    return Session(_body(folder).graph(folder, block, Precision.FLOAT32, None))
+
+
+def _session(folder: Path, rate: int) -> Session:
+    return Session(_body(folder).graph(folder, _block(rate), Precision.FLOAT32, None))
+
+
+def _filled(sounds: list[np.ndarray], samples: int) -> np.ndarray:
+    """int16 [N, samples] with marks."""
+    rows = np.full((len(sounds), samples), PADDING, np.int16)
+    for row, sound in zip(rows, sounds, strict=True):
+        row[: len(sound)] = sound
+    return rows
 
 
 def _sound(rate: int, seconds: float, seed: int) -> np.ndarray:
@@ -93,17 +105,25 @@ def test_the_graph_gives_what_the_network_gives_alone_and_among_others(
     """Its first convolution is normalised over time: silence behind a sound would change all of its states."""
     path = folder(architecture)
     body, session = _body(path), _session(path, 16_000)
-    assert body.name == f"{architecture} {path.name}" and body.licence == "mit" and body.trainable is None
+    assert body.name == f"{architecture} {path.name}" and body.licence == "mit"
     sounds = [_sound(16_000, seconds, seed) for seed, seconds in enumerate((0.4, 0.13, 0.02))]
-    rows = np.full((3, 6_500), PADDING, np.int16)
-    for row, sound in zip(rows, sounds, strict=True):
-        row[: len(sound)] = sound
+    rows = _filled(sounds, 6_500)
     found = session.only({"x": rows})
     for states, sound in zip(found, sounds, strict=True):
         np.testing.assert_allclose(states[None], _expected(path, sound), rtol=0, atol=1e-4)
         np.testing.assert_array_equal(session.only({"x": sound[None]})[0], states)
     assert found.shape[1] == sum(layer.width for layer in body.layers) and np.abs(found[0] - found[1]).max() > 0.01
     assert np.isfinite(session.only({"x": np.full((1, 40), PADDING, np.int16)})).all()  # no sound at all
+
+
+@pytest.mark.parametrize(("architecture", "rate", "cut"), [("wav2vec2", 11_025, 2), ("wavlm", 16_000, 0)])
+def test_it_is_trained_further(
+    architecture: str, rate: int, cut: int, folder: Callable[..., Path], trains: Any
+) -> None:  # fmt: skip
+    """The first layer of WavLM says to all others how far apart two moments are: no hidden states are kept."""
+    path, sounds = folder(architecture), [_sound(rate, seconds, seed) for seed, seconds in enumerate((0.3, 0.13, 0.02))]
+    net = trains(_body(path), path, _block(rate), "x", _filled(sounds, rate // 2))
+    assert net.cut == cut and net.depth == 4
 
 
 def test_sounds_at_another_rate_say_the_same(folder: Callable[..., Path]) -> None:
@@ -132,19 +152,21 @@ def test_a_wave_at_another_rate_is_the_same_wave(rate: int) -> None:
         assert np.abs(high[200:-200]).max() < 0.02
 
 
-def test_it_learns_on_its_states_and_cannot_be_trained_further(
+def test_it_learns_on_its_states_and_may_be_trained_further(
     folder: Callable[..., Path], prepare: Any, tones: Any
 ) -> None:
     path = folder("wav2vec2")
     store = prepare(tones(80), target="label", weights=str(path)).store
     fitted: Any = list(Pretrained().fit(Data(store=store, clock=Clock(60.0), threads=1), 0))[-1]
-    rows = store.split.test
-    session = Session(fitted.graph())
-    found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
-    np.testing.assert_allclose(found, fitted.predict(store, rows), atol=1e-4)
     assert fitted.transfer["bodies"][0]["licence"] == "mit" and fitted.score > 0.8
-    with pytest.raises(LeadlineError, match="cannot train wav2vec2 wav2vec2 further: only its states can be read"):
-        eligible_contenders(store, "finetuned")
+    assert "finetuned" in eligible_contenders(store, "finetuned")
+    tuned: Any = list(Finetuned().fit(Data(store=store, clock=Clock(float("inf")), threads=1, epochs=1), 0))[-1]
+    assert tuned.transfer["tuned"] == 4 and any("a random stretch" in each for each in tuned.describe)
+    rows = store.split.test
+    for each in (fitted, tuned):
+        session = Session(each.graph())
+        found = session({name: store.tensor(name)[rows] for name in session.inputs})["scores"]
+        np.testing.assert_allclose(found, each.predict(store, rows), atol=1e-4)
 
 
 def _weights(change: Callable[[dict[str, Tensor]], Any]) -> Callable[[Path], None]:

@@ -125,7 +125,7 @@ def _agrees(path: Path, net: Any, sides: tuple[int, int], cfg: dict[str, Any]) -
     expected = torch.cat([*chosen, pooled.flatten(1)], dim=1).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
     np.testing.assert_allclose(session.only({"x": pictures[1:2]}), found[1:2], rtol=0, atol=1e-5)
-    assert sum(layer.width for layer in body.layers) == found.shape[1] and body.trainable is None
+    assert sum(layer.width for layer in body.layers) == found.shape[1]
 
 
 @pytest.mark.parametrize(("architecture", "sides"), [("convolver_tiny", (64, 53)), ("fixed_tiny", (64, 64))])
@@ -139,6 +139,13 @@ def test_a_network_of_the_package_is_read(
     _agrees(path, net, sides, CFG)
     body = timm_in(path)
     assert body is not None and body.name == f"{architecture}.some_tag net" and body.licence == "apache-2.0"
+
+
+def test_it_is_trained_further(folder: Path, trains: Any) -> None:
+    body, pictures = timm_in(folder), np.random.default_rng(0).integers(0, 256, (4, 48, 40, 3)).astype(np.uint8)
+    assert body is not None
+    net = trains(body, folder, _block(48, 40), "x", pictures)
+    assert (net.depth, net.cut, net.width) == (4, 2, 36)
 
 
 def _changed(change: Callable[[dict[str, Tensor]], Any]) -> Callable[[Path], None]:
@@ -264,7 +271,7 @@ def timm() -> Iterator[Any]:
     ],
 )  # fmt: skip
 def test_networks_of_timm_itself_are_read(
-    architecture: str, args: dict[str, Any], sides: tuple[int, int], timm: Any, tmp_path: Path
+    architecture: str, args: dict[str, Any], sides: tuple[int, int], timm: Any, tmp_path: Path, trains: Any
 ) -> None:
     torch.manual_seed(0)
     net = timm.create_model(architecture, num_classes=5, **args).eval()
@@ -273,3 +280,5 @@ def test_networks_of_timm_itself_are_read(
     path = _folder(tmp_path / "net", architecture, net, cfg, **args)
     verify(str(path))
     _agrees(path, net, sides, cfg)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 40, 3)).astype(np.uint8)
+    trains(timm_in(path), path, _block(48, 40), "x", pictures)

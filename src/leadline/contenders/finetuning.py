@@ -2,9 +2,9 @@
 
 First its upper half, on hidden states of the frozen trunk that are computed once; then, where the time is enough for a
 pass over the rows, all layers, the lower ones more slowly (Howard & Ruder 2018). A head that fits already leaves the
-body as it is where it can stay (Kumar et al. 2022, 'Fine-Tuning can Distort Pretrained Features'). Batches hold rows of
-similar lengths. A step is in bfloat16 where a trial shows it faster; what ships is in float32, or in int8 where valid
-shows no loss.
+body as it is where it can stay (Kumar et al. 2022, 'Fine-Tuning can Distort Pretrained Features'). Of a body whose
+hidden states cannot be kept all layers learn from the first step on. Batches hold rows of similar lengths. A step is in
+bfloat16 where a trial shows it faster; what ships is in float32, or in int8 where valid shows no loss.
 
 Enters: the tensor that a body reads, and what a linear model reads. Leaves: a network whose weights go back into the
 body's own graph, and a linear model that has a share in its answers where valid says so (`blend.py`).
@@ -130,7 +130,10 @@ class FinetuningRun(NetworkRun):
             yield from super().train()
 
     def _plan(self) -> None:
-        """The upper half first; all layers after that, where there is time for a pass over the rows."""
+        """The upper half first; all layers after that, where there is time for a pass over the rows.
+
+        Where hidden states cannot be kept, all layers from the first step on.
+        """
         clock, split = self.data.clock, self.store.split
         self.a_step = self._trial()
         few, began = self.valid[:TIMED], self._spent()
@@ -140,7 +143,7 @@ class FinetuningRun(NetworkRun):
         self.blend_s = BLENDING * left
         self.reserve = min(MOST_KEPT * left, ANSWERED * self.answer_s * answered + SHIPPING * left + self.blend_s)
         left -= self.reserve
-        self.cut = self.net.body.depth // 2
+        self.cut = self.net.body.cut
         a_pass, upper = self.a_step * len(split.train) / self.batch, self.net.body.share(self.cut)
         a_row = (upper + (1 - upper) / 3) * self.a_step / self.batch
         least = STARVED * min(len(split.train), LEARNED) * a_row
@@ -150,8 +153,11 @@ class FinetuningRun(NetworkRun):
                 "--budget."
             )
         caching, warm = a_pass / 3 * (1 - upper) * (1 + len(self.valid) / len(split.train)), WARM * upper * a_pass
-        self.whole = left >= caching + warm + LEAST_WHOLE * a_pass
+        self.whole = self.cut > 0 and left >= caching + warm + LEAST_WHOLE * a_pass
         self._start()
+        if not self.cut:
+            self._plan_steps(self.a_step, self.net.body.rates.passes, 0.0)
+            return
         self._cache(CACHING * left)
         warm_s = SLACK * warm + SLACK_S + CHECKS * WARM * self.answer_s * len(self.valid)
         later = max(0.0, clock.left() - self.reserve - warm_s) if self.whole else 0.0

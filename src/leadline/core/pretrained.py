@@ -57,6 +57,8 @@ class TrainableBody(Protocol):
     """
 
     depth: int  # layers, each of which can be trained
+    # Layers that stay as they are at first, while those after them learn on their kept states; 0: those cannot be kept.
+    cut: int
     width: int  # of what `upper` gives
     rates: Rates
     said: str  # of how it is trained, for the report; may be empty

@@ -149,6 +149,23 @@ def with_outputs(model: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelPro
     return copy
 
 
+def last_columns(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
+    """The same graph, changed in place: of its one output [N, columns] it gives the last `count` columns."""
+    graph = model.graph
+    (output,) = graph.output
+    node = next(node for node in graph.node if output.name in node.output)
+    every, facts = f"{output.name}/every", {"start": [-count], "end": [np.iinfo(np.int64).max], "axis": [1]}
+    node.output[list(node.output).index(output.name)] = every
+    names = [f"{every}/{name}" for name in facts]
+    graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.int64), name)
+        for name, value in zip(names, facts.values(), strict=True)
+    )
+    graph.node.append(helper.make_node("Slice", [every, *names], [output.name]))
+    output.type.tensor_type.shape.dim[1].dim_value = count
+    return model
+
+
 def onnx_type(dtype: Any) -> int:
     """The ONNX element type of a NumPy type; any NumPy string type means an ONNX string."""
     dtype = np.dtype(dtype)

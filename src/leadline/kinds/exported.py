@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
 T = TypeVar("T")
-VERSION = 2  # of what is kept
+VERSION = 3  # of what is kept
 _LOADED: list[Callable[[], None]] = []  # what forgets a module
 MOST_BYTES = (1 << 31) - (1 << 26)  # of a graph: a file of ONNX ends at two gigabytes
 

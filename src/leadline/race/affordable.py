@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from leadline.dataset.store import Store
 from leadline.race.entry import ContenderRun
-from leadline.race.finalization_time import MOST, checked
+from leadline.race.finalization_time import MOST, seconds_to_check
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -64,7 +64,7 @@ class Affordable:
         """
         first, second, most = list(first), list(second), MOST * self.budget
         for entry in [*first, *second]:
-            check_s = len(self.store.split.test) * checked(self.store, entry.name, self._slow)
+            check_s = len(self.store.split.test) * seconds_to_check(self.store, entry.name, self._slow)
             if entry.name not in self.begun and check_s > most:
                 why = f"the check of its file on the test rows takes about {check_s:.0f} s here, {most:.0f} s are kept"
                 yield entry, f"{why}; {self._longer(check_s / most)}"

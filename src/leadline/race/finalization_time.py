@@ -26,13 +26,17 @@ def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> 
     usual = min(slow * max(PORTFOLIO[name].export_seconds for name in names), MOST_USUAL * seconds)
     rows = [slow * KINDS[block.kind].seconds_per_row for block in store.blocks]
     # A file that cannot be checked within the share is not made: its contender is left out (`race.py`).
-    rows += [each for name in names if (each := checked(store, name, slow)) * len(store.split.test) <= MOST * seconds]
+    rows += [
+        each
+        for name in names
+        if (each := seconds_to_check(store, name, slow)) * len(store.split.test) <= MOST * seconds
+    ]
     row = max(store.a_row, *rows)  # the first was measured
     columns = slow * A_COLUMN * sum(len(block.columns) for block in store.blocks)
     return min(usual + row * len(store.split.test) + columns, MOST * seconds) + _kept(store, seconds)
 
 
-def checked(store: Store, name: str, slow: float) -> float:
+def seconds_to_check(store: Store, name: str, slow: float) -> float:
     """Seconds to check what the file of a contender says of a row."""
     return slow * PORTFOLIO[name].answer_seconds(store)
 

@@ -209,10 +209,11 @@ def _training_s(folder: Path, block: Block) -> float:
     return A_SECOND * (whole(block.settings, "usual") / whole(block.settings, "rate") + 2 * SILENCE * HOP)
 
 
-def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
-    from leadline.kinds.audio.augment import augmentation  # imports PyTorch
+def augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
+    """As `PretrainedBody` has it."""
+    from leadline.kinds.audio import augment  # imports PyTorch
 
-    return augmentation(data, tensor, seed)
+    return augment.augmentation(data, tensor, seed)
 
 
 def _speech() -> Path | None:
@@ -236,6 +237,6 @@ BODIES = (
         source="Google, tfhub.dev/google/speech_embedding: clips of speech from 200 million videos",
         paper="Lin et al. 2020", bytes=1_326_578, layers=LAYERS,
         precisions=(Precision.FLOAT32,), view=None, find=_speech, graph=_graph,
-        trainable=_trainable, training_s=_training_s, augmentation=_augmentation,
+        trainable=_trainable, training_s=_training_s, augmentation=augmentation,
     ),
 )  # fmt: skip

@@ -24,8 +24,7 @@ def resampled(g: Graph, wave: str, rate: int, wanted: int) -> str:
     """float32 [samples] at `rate`, of one sample at least -> float32 [samples] at the rate that is wanted."""
     if rate == wanted:
         return wave
-    ratio = Fraction(wanted, rate).limit_denominator(PERIOD)
-    made, read = ratio.numerator, ratio.denominator  # samples of a period
+    made, read = _period(rate, wanted)
     filters, around = _filters(made, read)
     axis, none = g.const(np.array([0], np.int64)), g.const(np.array([around], np.int64))
     size = g.op("Shape", wave)
@@ -36,6 +35,18 @@ def resampled(g: Graph, wave: str, rate: int, wanted: int) -> str:
     flat = g.op("Reshape", g.op("Transpose", periods, perm=[0, 2, 1]), g.const(np.array([-1], np.int64)))
     more = g.op("Add", g.op("Mul", size, g.const(np.int64(made))), g.const(np.int64(read - 1)))
     return str(g.op("Slice", flat, axis, g.op("Div", more, g.const(np.int64(read))), axis))
+
+
+def samples_at(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """How many samples `resampled` makes of so many."""
+    made, read = _period(rate, wanted)
+    return np.asarray((samples * made + read - 1) // read)
+
+
+def _period(rate: int, wanted: int) -> tuple[int, int]:
+    """Samples of a period at the rate that is wanted, and at `rate`."""
+    ratio = Fraction(wanted, rate).limit_denominator(PERIOD)
+    return ratio.numerator, ratio.denominator
 
 
 def _filters(made: int, read: int) -> tuple[np.ndarray, int]:

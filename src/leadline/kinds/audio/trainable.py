@@ -95,6 +95,7 @@ class TrainableSpeech(nn.Module):
     """`TrainableBody` of the package's folder. Maxima of embeddings vary some twenty times as much as their means."""
 
     depth, width, rates, said, standardised = len(POOLED), width_from(DEEPEST), RATES, "", True
+    cut = depth // 2
 
     def __init__(self, folder: Path, block: Block) -> None:
         super().__init__()

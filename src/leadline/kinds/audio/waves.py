@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from leadline.kinds.body_folder import FolderError
 from leadline.kinds.depths import quarters
+from leadline.kinds.operations import operations
 
 STEPS = 3  # axes of hidden states: sounds, steps of time, width
 
@@ -34,7 +35,10 @@ class Waves(nn.Module):
             if not self.chosen or any(hidden[number].ndim != STEPS for number in self.chosen):
                 raise FolderError("holds a network of sounds that gives no hidden states over time.")
             self.made = self._means(hidden)
-        self.widths = {f"layer {number}": hidden[number].shape[2] for number in self.chosen}
+        self.facts = {
+            "layers": {f"layer {number}": hidden[number].shape[2] for number in self.chosen},
+            "work": operations(self, torch.from_numpy(sounds)).total() / sounds.size,  # on a sample
+        }
 
     def forward(self, waves: Tensor) -> Tensor:
         return self._means(self._hidden(waves))

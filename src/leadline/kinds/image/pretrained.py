@@ -216,10 +216,11 @@ def _trainable(path: Path, block: Block) -> TrainableBody:
     return TrainableEfficientNet(path, block)
 
 
-def _augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
-    from leadline.kinds.image.augment import augmentation  # imports PyTorch
+def augmentation(data: Data, tensor: str, seed: int) -> tuple[Augmentation, str]:
+    """As `PretrainedBody` has it."""
+    from leadline.kinds.image import augment  # imports PyTorch
 
-    return augmentation(data, tensor, seed)
+    return augment.augmentation(data, tensor, seed)
 
 
 def mirrored(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -255,6 +256,6 @@ BODIES = (
             Layer(name="head", width=HEAD),
         ),
         view=None, find=_lite0, graph=_graph, mirrored=mirrored,
-        trainable=_trainable, training_s=lambda path, block: A_PICTURE, augmentation=_augmentation,
+        trainable=_trainable, training_s=lambda path, block: A_PICTURE, augmentation=augmentation,
     ),
 )  # fmt: skip

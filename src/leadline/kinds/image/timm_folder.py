@@ -3,12 +3,13 @@
 Enters: stored pictures uint8 [N, height, width, channels]. Leaves: means over the places of several stages: of a ResNet
 (He et al. 2016, 'Deep Residual Learning') each of its four; of a vision transformer (Dosovitskiy et al. 2021, 'An Image
 is Worth 16x16 Words'; Touvron et al. 2021, 'Training data-efficient image transformers') every quarter of its blocks,
-and the class token at the end. These are written as graphs from the names of their weights: timm is not needed. Other
-networks of timm's are read where the package is installed (`timm_module.py`).
+and the class token at the end. These are written as graphs from the names of their weights: timm is not needed. Where
+it is installed it reads other networks too (`timm_module.py`), and trains these further.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -17,14 +18,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leadline.core.pretrained import Layer, Precision, PretrainedBody, Trial
+from leadline.core.pretrained import Layer, Precision, PretrainedBody, TrainableBody, Trial
 from leadline.kinds.body_folder import finite, weight_bytes
 from leadline.kinds.depths import quarters
 from leadline.kinds.hub_cache import title
+from leadline.kinds.image.module_body import A_STEP
 from leadline.kinds.image.pixels import Sides
-from leadline.kinds.image.pretrained import SIDE, in_int8, made_up, mirrored, size_of
+from leadline.kinds.image.pretrained import SIDE, augmentation, in_int8, made_up, mirrored, size_of
 from leadline.kinds.image.timm_config import OtherNetworkError, TimmFolder, blocks_of
-from leadline.kinds.image.timm_module import module_in
+from leadline.kinds.image.timm_module import PACKAGE, module_in
 from leadline.kinds.trial import tried
 
 if TYPE_CHECKING:
@@ -57,7 +59,37 @@ def timm_in(path: Path) -> PretrainedBody | None:
         bytes=weight_bytes(folder.stored), layers=_layers(folder), precisions=precisions, view=None,
         find=lambda: path, graph=partial(_graph, folder), mirrored=mirrored,
         trial=partial(_trial, folder), size=partial(_size, folder),
+        trainable=partial(_trainable, folder) if importlib.util.find_spec(PACKAGE) else None,
+        training_s=partial(_training_s, folder), augmentation=augmentation,
     )  # fmt: skip
+
+
+def _trainable(folder: TimmFolder, path: Path, block: Block) -> TrainableBody:
+    """As the package has it."""
+    body = module_in(path, f"holds {folder.architecture}")
+    assert body.trainable is not None
+    return body.trainable(path, block)
+
+
+def _training_s(folder: TimmFolder, path: Path, block: Block) -> float:
+    """Of a picture: two operations for each weight of a matrix or a kernel, at each place."""
+    height, width = _sides(folder, size_of(block))
+    work = 0.0
+    for name, shape in folder.expected.items():
+        if len(shape) in (2, 4):
+            stage = int(name[len("layer")]) if name.startswith("layer") else 0
+            stride = folder.expected["patch_embed.proj.weight"][-1] if folder.transformer else 2 ** (stage + 1)
+            work += 2 * math.prod(shape) * (height / stride) * (width / stride)
+    return A_STEP * work
+
+
+def _sides(folder: TimmFolder, shape: tuple[int, int, int]) -> Sides:
+    """Height and width at which it reads pictures of this shape."""
+    if folder.transformer:
+        return folder.pixels.sides
+    longer = max(shape[:2])
+    factor = min(folder.pixels.sides[0], max(SIDE, longer)) / longer
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
 def _layers(folder: TimmFolder) -> tuple[Layer, ...]:
@@ -85,15 +117,6 @@ def _size(folder: TimmFolder, block: Block, filled: float | None) -> float:
     return float(math.prod(_sides(folder, size_of(block))))
 
 
-def _sides(folder: TimmFolder, shape: tuple[int, int, int]) -> Sides:
-    """Height and width at which it reads pictures of this shape."""
-    if folder.transformer:
-        return folder.pixels.sides
-    longer = max(shape[:2])
-    factor = min(folder.pixels.sides[0], max(SIDE, longer)) / longer
-    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
-
-
 def _last(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
     """Channels at the end of a stage."""
     deep = "conv3" if f"layer{stage}.0.conv3.weight" in shapes else "conv2"
@@ -106,8 +129,7 @@ def _graph(folder: TimmFolder, path: Path, block: Block, precision: Precision, c
     g, shape, weights = Graph("timm"), size_of(block), folder.weights()
     pictures = g.input(block.name, np.uint8, ["N", *shape])
     x = folder.pixels.of(g, pictures, shape, _sides(folder, shape))
-    network = _Transformer(g, weights, folder.heads) if folder.transformer else _ResNet(g, weights)
-    states = network.states(x)
+    states = (_Transformer(g, weights, folder.heads) if folder.transformer else _ResNet(g, weights)).states(x)
     joined = g.op("Concat", *states, axis=1)
     g.output("states", joined, np.float32, ["N", sum(layer.width for layer in _layers(folder))])
     model = g.model()

@@ -90,7 +90,7 @@ class InvertedResidual(nn.Module):
 class TrainableEfficientNet(nn.Module):
     """`TrainableBody` of a file with the weights of EfficientNet-Lite0."""
 
-    depth, rates, said, standardised = BLOCKS, RATES, "", False
+    depth, cut, rates, said, standardised = BLOCKS, BLOCKS // 2, RATES, "", False
     room: int | None = None
     width = sum(POOLED[number] for number in READ) + HEAD
 

@@ -96,18 +96,18 @@ def _bert(folder: Path) -> PretrainedBody:
 
 
 def _other(encoder: EncoderFolder) -> PretrainedBody:
-    """A body that the package transformers reads: it is not trained further."""
+    """A body that the package transformers reads."""
     folder = encoder.folder
 
     def graph(path: Path, block: Block, precision: Precision, calibration: object) -> onnx.ModelProto:
-        (length,) = block.forms[View.PIECES][0]
-        return encoder.graph(f"{block.name}.{View.PIECES}", length, precision)
+        return encoder.of_block(block, precision)
 
     return PretrainedBody(
         name=f"{encoder.model} {title(folder)}", package="", licence=licence(folder),
         source=f"not stated; weights of the folder {folder}", paper="", bytes=weight_bytes(header(folder)),
         layers=encoder.pooled, view=View.PIECES, find=lambda: folder, graph=graph, calibrated=False,
-        trial=partial(_other_trial, encoder), packages=WRITERS, size=_pieces,
+        trial=partial(_other_trial, encoder), packages=WRITERS, size=_pieces, trainable=encoder.trainable,
+        training_s=lambda path, block: _seconds(encoder, block),
     )  # fmt: skip
 
 
@@ -151,9 +151,12 @@ def _trainable(folder: Path, block: Block) -> TrainableBody:
 
 
 def _training_s(folder: Path, block: Block) -> float:
-    """Of a text of the usual length."""
+    return _seconds(shape_of(folder), block)
+
+
+def _seconds(shape: Shape | EncoderFolder, block: Block) -> float:
+    """To train on a text of the usual length."""
     longer = _pieces(block, None) / MEASURED_PIECES
-    shape = shape_of(folder)
     larger = shape.layers * shape.width**2 / (MINILM.layers * MINILM.width**2)
     return A_TEXT * larger * longer
 

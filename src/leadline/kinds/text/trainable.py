@@ -5,7 +5,7 @@ their maximum. T: pieces of the longest row; W: width of a layer.
 
 Attention is written in plain products: PyTorch's fused one takes most of a step in bfloat16 for texts this short. The
 tables of embeddings, two thirds of the weights, stay as they are. Of a body over 50 million weights all matrices do,
-and narrow ones beside them are learned (`LowRank`); in the graph they are one matrix again.
+and narrow ones beside them are learned (`kinds/low_rank.py`); in the graph they are one matrix again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from leadline.core.kind import View
 from leadline.core.pretrained import Precision, Rates
+from leadline.graph.builder import last_columns
+from leadline.kinds.low_rank import LOW_RANK_RATES, MOST_TRAINED, LowRank, said_of
 from leadline.kinds.text.bert import graph_of, shape_of, weights_of
 from leadline.kinds.text.bert_folder import EMBEDDINGS, POSITIONS, QKV, TYPES, Shape
 
@@ -31,37 +33,10 @@ if TYPE_CHECKING:
 
 DROPOUT = 0.1  # of what a layer adds, as BERT was trained
 KINDS = ("weight", "bias")
-MOST_TRAINED = 50_000_000  # weights of a body that is trained as a whole; larger ones by matrices of a low rank
-RANK, SCALE = 8, 2.0  # of these, and what their product is multiplied by
-LOW_RANK_RATES = Rates(upper=(1e-3, 0.95, 1e-3), layers=(5e-4, 0.95, 5e-4), passes=3)
 RATES = Rates(upper=(2e-4, 0.9, 1e-3), layers=(1e-4, 0.85, 5e-4), passes=3)
 NEVER = -1e4  # added to the score of a place without a piece
 
 Filled = TypeVar("Filled", nn.Linear, nn.LayerNorm)
-
-
-class LowRank(nn.Module):
-    """A dense layer that stays as it is, plus a product of two narrow matrices that is learned (LoRA).
-
-    Hu et al. 2021, 'LoRA: Low-Rank Adaptation of Large Language Models'. The second matrix begins at zero. The large
-    one is no parameter: no gradient, optimizer, checkpoint or copy of the best weights so far holds it.
-    """
-
-    def __init__(self, weights: Mapping[str, np.ndarray], name: str) -> None:
-        super().__init__()
-        self._weight, self.bias = (torch.from_numpy(weights[f"{name}{kind}"]) for kind in KINDS)
-        outputs, inputs = self._weight.shape
-        self.down, self.up = nn.Parameter(torch.empty(RANK, inputs)), nn.Parameter(torch.zeros(outputs, RANK))
-        nn.init.kaiming_uniform_(self.down, a=5**0.5)
-
-    @property
-    def weight(self) -> Tensor:
-        """Both as one matrix [outputs, inputs], as the graph has it."""
-        return self._weight + SCALE * self.up @ self.down
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., inputs] -> [..., outputs]."""
-        return F.linear(x, self._weight, self.bias) + SCALE * F.linear(F.linear(x, self.down), self.up)
 
 
 class Layer(nn.Module):
@@ -71,7 +46,7 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = shape.heads
         joined = {kind: np.concatenate([weights[f"{name}.{part}.{kind}"] for part in QKV]) for kind in KINDS}
-        dense = LowRank if low_rank else _dense
+        dense = _low_rank if low_rank else _dense
         self.qkv = dense(joined, "")
         self.mixed = dense(weights, f"{name}.attention.output.dense.")
         self.mixed_norm = _norm(weights, f"{name}.attention.output.LayerNorm.", shape.epsilon)
@@ -121,8 +96,7 @@ class TrainableBert(nn.Module):
         size = sum(value.size for value in weights.values())
         low_rank = size > MOST_TRAINED
         self.depth, self.width, self.rates = shape.layers, 2 * shape.width, LOW_RANK_RATES if low_rank else RATES
-        beside = f"{size / 1e6:.0f} million weights stay as they are; matrices of rank {RANK} beside them learn (LoRA)"
-        self.said = beside if low_rank else ""
+        self.cut, self.said = self.depth // 2, said_of(size) if low_rank else ""
         self._table = _tensor(weights[EMBEDDINGS])  # none of these is trained, so no state holds it
         self._places = _tensor(weights[POSITIONS]) + _tensor(weights[TYPES])[0]
         self._gain, self._shift = (_tensor(weights[f"embeddings.LayerNorm.{kind}"]) for kind in ("weight", "bias"))
@@ -159,20 +133,12 @@ class TrainableBert(nn.Module):
         return [weight for weight in self.layers[number].parameters() if weight.requires_grad]
 
     def graph(self, block: Block, precision: Precision, calibration: np.ndarray) -> onnx.ModelProto:
-        from leadline.graph.builder import Graph
-
         weights = dict(self._weights)
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
             weights |= layer.named(f"encoder.layer.{number}")
         name, (length,) = f"{block.name}.{View.PIECES}", block.forms[View.PIECES][0]
-        inner, g = graph_of(name, length, self._shape, weights, precision), Graph("tuned")
-        rows = g.input(name, block.forms[View.PIECES][1], ["N", length])
-        every = g.add(inner, {name: rows}, "bert")["states"]
-        first, axis = sum(layer.width for layer in self._shape.pooled) - self.width, np.array([1], np.int64)
-        last = g.op("Slice", every, g.const(np.array([first])), g.const(np.array([first + self.width])), g.const(axis))
-        g.output("states", last, np.float32, ["N", self.width])
-        return g.model()
+        return last_columns(graph_of(name, length, self._shape, weights, precision), self.width)
 
 
 def _held(rows: Tensor) -> Tensor:
@@ -182,6 +148,10 @@ def _held(rows: Tensor) -> Tensor:
 
 def _tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(array, np.float32))
+
+
+def _low_rank(weights: Mapping[str, np.ndarray], name: str) -> LowRank:
+    return LowRank(*(torch.from_numpy(weights[f"{name}{kind}"]) for kind in KINDS))
 
 
 def _dense(weights: Mapping[str, np.ndarray], name: str) -> nn.Linear:
