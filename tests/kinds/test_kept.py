@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import leadline as ll
+from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.pretrained import Pretrained
 from leadline.core.tensors import Block
 from leadline.kinds import KINDS, kept
@@ -97,6 +98,7 @@ def test_seconds_are_those_of_the_body(
     assert ready_s == 7.0 and a_row_s == pytest.approx(0.25 * (pieces > 0).sum(axis=1).mean())
     contender, split = Pretrained(), store.split
     assert contender.answer_seconds(store) == pytest.approx(a_row_s / most_threads())
+    assert Finetuned().answer_seconds(store) == contender.answer_seconds(store)  # of its file too
     rows = len(split.test) + len(split.valid) + len(split.calib)
     assert contender.seconds_needed(store) > 7.0 + contender.answer_seconds(store) * rows
 
