@@ -54,15 +54,14 @@ class Scorer:
         """Scores float64 [n, outputs] of rows, which may be given one by one."""
         found: list[np.ndarray] = []
         waiting: deque[Future[np.ndarray]] = deque()
-        threads = most_threads()
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(most_threads()) as pool:
             for batch in self._batches(iter(rows)):
                 if time.monotonic() > self.until:
                     pool.shutdown(cancel_futures=True)
                     raise OutOfTimeError
                 self.calls += len(batch)
                 waiting.append(pool.submit(self._answer, batch))
-                if len(waiting) > 2 * threads:
+                if len(waiting) > 2 * most_threads():
                     found.append(waiting.popleft().result())
             found += [each.result() for each in waiting]
         return np.concatenate(found) if found else np.zeros((0, max(1, len(self.task.classes))))
