@@ -152,6 +152,11 @@ class Settings:
         return None if self.epochs is not None else seconds(self.budget)
 
     @property
+    def given(self) -> float:
+        """How many times the seconds of the run the budget is: --edge has the rest of it."""
+        return 1.0 if self.whole is None else self.whole / self.seconds
+
+    @property
     def edge_seconds(self) -> float:
         """Seconds that --edge takes of the budget; inf where passes were asked for."""
         if not self.edge:

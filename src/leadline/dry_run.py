@@ -32,6 +32,7 @@ from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
 from leadline.kinds.weights import NO_BODY, VARIABLE, find_body, lacking, unused, verify
+from leadline.race.affordable import taken_as
 from leadline.race.entry import eligible_contenders
 from leadline.race.finalization_time import MOST, seconds_to_check
 from leadline.race.init import check_init
@@ -44,6 +45,7 @@ from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError
 from leadline.system.os_errors import spoken
 from leadline.system.resources import machine
+from leadline.system.slowdown import slowdown
 from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
@@ -144,7 +146,7 @@ def _checked(source: Source, settings: Settings) -> Check:
                 lambda s: eligible_contenders(sketch, s.only, s.interpretable, s.seconds), settings, problems
             )
             names = able or []
-            notes += _too_short(sketch, [n for n in names if own_body and PORTFOLIO[n].pretrained], settings.seconds)
+            notes += _too_short(sketch, [n for n in names if own_body and PORTFOLIO[n].pretrained], settings)
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}
     rows = {"all": table.rows} if parts is None else parts.counts()
     expected = None
@@ -211,18 +213,17 @@ class _Sketch(Store):
         self.blocks, self.task, self.split, self.rows = tuple(blocks), task, split, 0
 
 
-def _too_short(store: Store, names: list[str], budget: float) -> Iterator[str]:
+def _too_short(store: Store, names: list[str], settings: Settings) -> Iterator[str]:
     """The notes where a budget most likely has no time for these contenders."""
+    slow = taken_as(slowdown())
     for name in names:
-        needed, check_s = (
-            PORTFOLIO[name].seconds_needed(store),
-            len(store.split.test) * seconds_to_check(store, name, 1.0),
-        )
+        needed = slow * PORTFOLIO[name].seconds_needed(store)
+        check_s = len(store.split.test) * seconds_to_check(store, name, slow)
         enough = max(needed / A_SHARE + check_s, check_s / MOST)
-        if enough > budget:
+        if enough > settings.seconds:
             yield (
                 f"{name} needs about {needed:.0f} s here, and {check_s:.0f} s to check its file on the test rows; "
-                f"--budget {math.ceil(enough / 10) * 10}s would do."
+                f"--budget {math.ceil(settings.given * enough / 10) * 10}s would do."
             )
 
 

@@ -103,7 +103,7 @@ def _opened_body(context: RunContext, stages: Stages) -> tuple[RunContext, list[
     """
     settings = context.settings
     try:
-        if verify(settings.weights, settings.seconds if context.past is None else math.inf):
+        if verify(settings.weights, settings.seconds if context.past is None else math.inf, settings.given):
             stages.end("weights")
         return context, []
     except BudgetError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ def _entries(*names: str) -> list[ContenderRun]:
 def _times(monkeypatch: pytest.MonkeyPatch, needed: float, budget: float = 180.0) -> Affordable:
     monkeypatch.setattr(PORTFOLIO["pretrained"], "seconds_needed", lambda store: needed)
     monkeypatch.setattr(PORTFOLIO["pretrained"], "answer_seconds", lambda store: 0.01)
-    return Affordable(store=STORE, slow=1.0, budget=budget, begun=())
+    return Affordable(store=STORE, slow=1.0, budget=budget, given=1.0, begun=())
 
 
 @pytest.mark.parametrize(("needed", "has"), [(20.0, 50.0), (60.0, 60.0), (75.0, 75.0)])
@@ -47,6 +48,16 @@ def test_the_budget_that_would_do_does(monkeypatch: pytest.MonkeyPatch) -> None:
     claimed = times.claimed(first, second)
     assert claimed <= after and not list(times.too_long(first, second, claimed + 0.01, after))
     assert list(times.too_long(first, second, 0.8 * claimed, after))
+
+
+def test_it_names_the_budget_that_the_user_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which another part may go to --edge."""
+    second, times = _entries("cnn", "pretrained"), _times(monkeypatch, 76.0)
+    said = [
+        next(iter(dataclasses.replace(times, given=given).too_long([], second, 30.0, 60.0)))[1] for given in (1.0, 1.25)
+    ]
+    alone, beside = (int(re.findall(r"--budget (\d+)s would do", why)[0]) for why in said)
+    assert beside == pytest.approx(1.25 * alone, abs=10) and beside > alone
 
 
 @pytest.mark.parametrize("needed", [3.0, 14.0, 30.0, 90.0])

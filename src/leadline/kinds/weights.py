@@ -102,11 +102,12 @@ def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
     return next((FoundBody(body=body, folder=path) for body, path in found if path is not None), None)
 
 
-def verify(weights: str | None, budget: float = math.inf) -> bool:
+def verify(weights: str | None, budget: float = math.inf, given: float = 1.0) -> bool:
     """Read all weights in the folder of the setting, and ask its body about made-up rows, unless the cache knows it.
 
     Args:
         budget: seconds of the run.
+        given: times these, that the user's budget is.
 
     Returns whether the setting names a folder. Raises BudgetError where the budget has no time for it, and other
     LeadlineErrors where the folder cannot be used: a run then ends before any row is encoded.
@@ -120,9 +121,10 @@ def verify(weights: str | None, budget: float = math.inf) -> bool:
             for found in _in_folder(*named).values():
                 _tried(found, named[1])
     except NoRoomError as error:
+        enough = math.ceil(given * error.seconds / OPENING / 10) * 10
         raise BudgetError(
             f"{named[1]} is not used: to open it the first time takes about {error.seconds:.0f} s here, where "
-            f"{most:.0f} s of the budget may go into that; --budget {math.ceil(error.seconds / OPENING / 10) * 10}s "
+            f"{most:.0f} s of the budget may go into that; --budget {enough}s "
             "would do, or leadline check with the same --weights, which opens it for later runs."
         ) from error
     return True

@@ -37,6 +37,7 @@ class Affordable:
     store: Store
     slow: float  # times longer than alone that the machine takes now
     budget: float  # seconds of the whole run
+    given: float  # times these, that the user's budget is
     begun: Collection[str]  # contenders that an earlier go had begun: they race again
 
     def claimed(self, first: Entries, second: Entries) -> float:
@@ -105,14 +106,19 @@ class Affordable:
 
     @property
     def _slow(self) -> float:
-        return min(self.slow, MOST_SLOW)
+        return taken_as(self.slow)
 
     def _needed(self, entries: Entries) -> Mapping[str, float]:
         return {entry.name: self._slow * entry.contender.seconds_needed(self.store) for entry in entries}
 
     def _longer(self, times: float) -> str:
         """The budget that would do: so many times as long, for what is not the race's does not grow faster."""
-        return f"--budget {math.ceil(times * self.budget / 10) * 10}s would do"
+        return f"--budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
+
+
+def taken_as(slow: float) -> float:
+    """What a measured slowdown counts as, where it multiplies the seconds of a rule."""
+    return min(slow, MOST_SLOW)
 
 
 def _after(first: Entries, left: float) -> float:

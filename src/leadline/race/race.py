@@ -46,6 +46,7 @@ class Setup:
     executor: Executor
     epochs: int | None = None  # passes of every network, in place of a budget
     budget: float = math.inf  # seconds of the whole run
+    given: float = 1.0  # times these, that the user's budget is
     slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
     init: Mapping[str, Path] = field(
         default_factory=dict
@@ -68,7 +69,7 @@ class Race:
         """
         self.store, self.seed, self.journal = store, seed, journal
         self._executor, self._epochs, self.slow = setup.executor, setup.epochs, setup.slow
-        self._budget = setup.budget
+        self._budget, self._budgets = setup.budget, setup.given
         self._prints, self._init = setup.prints, setup.init
         self._capacity = setup.executor.resources()
         self.cores, self._memory_gb = self._capacity.cpus, self._capacity.memory_gb
@@ -142,7 +143,9 @@ class Race:
 
     @property
     def _times(self) -> Affordable:
-        return Affordable(store=self.store, slow=self.slow, budget=self._budget, begun=self._past)
+        return Affordable(
+            store=self.store, slow=self.slow, budget=self._budget, given=self._budgets, begun=self._past
+        )  # fmt: skip
 
     def _affordable(
         self, first: list[ContenderRun], second: list[ContenderRun], left: float, whole: float

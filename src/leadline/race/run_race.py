@@ -40,7 +40,8 @@ class Starter:
         return Race(
             store, self.names, folder / "rounds" / str(number) if number else folder / "contenders",
             Setup(
-                executor=executor, epochs=settings.epochs, budget=settings.seconds, slow=self.slow, init=self.init,
+                executor=executor, epochs=settings.epochs, budget=settings.seconds, given=settings.given,
+                slow=self.slow, init=self.init,
                 prints=settings.interpretable,
             ),
             seed=seed, journal=self.journal, number=number, past=None if past is None else past.repeats.get(number),
