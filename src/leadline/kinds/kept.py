@@ -2,7 +2,7 @@
 
 Enters: a folder, and how something is made of it. Leaves: the same bytes in every process and in later runs, from the
 cache: a folder of it for what is in the user's folder. To make them may take half a minute (a package to import,
-weights to read, a graph to write), so whoever has a clock says how long it may take (`room`).
+weights to read, a graph to write), so a caller with a budget limits the seconds it may take (`room`).
 """
 
 from __future__ import annotations

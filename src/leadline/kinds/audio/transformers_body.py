@@ -133,7 +133,7 @@ class Encoder:
         g = Graph("sound")
         sound, own = g.input("sound", np.int16, ["samples"]), g.input("own", np.int64, [1])
         zero = g.const(np.array([0], np.int64))
-        wave = self.heard(g, g.op("Cast", g.op("Slice", sound, zero, own, zero), to=1), own, rate)
+        wave = self.preprocessed(g, g.op("Cast", g.op("Slice", sound, zero, own, zero), to=1), own, rate)
         states = g.add(network, {WAVES: g.op("Unsqueeze", wave, zero)}, "network")["raw"]
         g.output("states", g.op("Squeeze", states, zero), np.float32, [self.width])
         return g.body()
@@ -142,8 +142,8 @@ class Encoder:
         """Samples at a rate that the network needs."""
         return math.ceil(self.shortest * rate / self.rate)
 
-    def heard(self, g: Graph, wave: str, own: str, rate: int) -> str:
-        """A sound float32 [samples] of a rate, and how many they are int64 [1] -> the same as the network hears it."""
+    def preprocessed(self, g: Graph, wave: str, own: str, rate: int) -> str:
+        """A sound float32 [samples] of a rate, and how many they are int64 [1] -> the same as the network reads it."""
         zero = g.const(np.array([0], np.int64))
         lacking = g.op("Max", g.op("Sub", g.const(np.array([self.least(rate)], np.int64)), own), zero)
         wave = g.op("Pad", wave, g.op("Concat", zero, lacking, axis=0))
@@ -187,9 +187,9 @@ class SoundsRead:
         from leadline.graph.builder import Graph
         from leadline.graph.runtime import Session
 
-        g = Graph("heard")
+        g = Graph("preprocessing")
         sound = g.input("sound", np.float32, ["samples"])
-        g.output("wave", encoder.heard(g, sound, g.op("Shape", sound), rate), np.float32, ["heard"])
+        g.output("wave", encoder.preprocessed(g, sound, g.op("Shape", sound), rate), np.float32, ["resampled"])
         return cls(encoder=encoder, rate=rate, session=Session(g.model()))
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
@@ -238,7 +238,7 @@ def _encoder(path: Path, facts: Mapping[str, Any]) -> Encoder:
     states = partial(_states, path, digest(path), round(TRIED * rate))
     known = exported.facts(lambda: states().facts)
     return Encoder(
-        exported=exported, states=states, rate=rate, shortest=max(round(SHORTEST * rate), _heard(windows)),
+        exported=exported, states=states, rate=rate, shortest=max(round(SHORTEST * rate), _receptive_field(windows)),
         layers=tuple(Layer(name=name, width=width) for name, width in known["layers"].items()),
         windows=windows, work=known["work"] * rate,
         scaled=said.get("do_normalize", True) is True,
@@ -274,7 +274,7 @@ def _windows(facts: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(kernels or (), strides, strict=True))
 
 
-def _heard(windows: tuple[tuple[int, int], ...]) -> int:
+def _receptive_field(windows: tuple[tuple[int, int], ...]) -> int:
     """Samples that the convolutions need for one step of time."""
     samples = 1
     for kernel, stride in reversed(windows):
