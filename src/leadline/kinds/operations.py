@@ -7,11 +7,14 @@ PyTorch's own counter imports its compiler, which takes four seconds.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+
+Called = Callable[[nn.Module, Any, Any], None]
 
 TRANSPOSED = "Conv1D"  # what transformers calls a dense layer whose matrix is [inputs, outputs]
 
@@ -37,11 +40,16 @@ def operations(net: nn.Module, *given: Tensor) -> Counter[nn.Module]:
         found[module] += 2 * weight.numel() * made.numel() // outputs
 
     counted = [module for module in net.modules() if is_dense(module) or isinstance(module, _ConvNd)]
-    handles = [module.register_forward_hook(called) for module in counted]
+    run_hooked(net, given, counted, called)
+    return found
+
+
+def run_hooked(net: nn.Module, given: Iterable[Tensor], modules: Iterable[nn.Module], called: Called) -> None:
+    """Run a network once, without gradients; `called` gets each of the modules, what it was given and what it gave."""
+    handles = [module.register_forward_hook(called) for module in modules]
     try:
         with torch.no_grad():
             net(*given)
     finally:
         for handle in handles:
             handle.remove()
-    return found

@@ -33,7 +33,7 @@ from leadline.graph.builder import last_columns
 from leadline.graph.new_weights import with_weights
 from leadline.graph.torch_export import export
 from leadline.kinds.low_rank import LOW_RANK_RATES, MOST_TRAINED, LowRank, said_of
-from leadline.kinds.operations import is_dense, is_transposed, operations
+from leadline.kinds.operations import is_dense, is_transposed, operations, run_hooked
 from leadline.system.errors import LeadlineError
 
 if TYPE_CHECKING:
@@ -363,13 +363,7 @@ def _layers(states: nn.Module, given: Given) -> tuple[list[str], list[int | None
         order.append(module)
         sizes[module] = len(made) if isinstance(made, tuple) else None
 
-    handles = [module.register_forward_hook(called) for module in states.modules()]
-    try:
-        with torch.no_grad():
-            states(*given)
-    finally:
-        for handle in handles:
-            handle.remove()
+    run_hooked(states, given, states.modules(), called)
     times, place = Counter(order), {module: number for number, module in enumerate(order)}
     groups: list[list[tuple[str, nn.Module]]] = [[]]
     for name, parent in states.named_modules():
