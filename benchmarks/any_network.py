@@ -53,8 +53,8 @@ def same(data: Path, folder: Path) -> Found:
     times = [f"{what} {one:.0f} and {two:.0f} ms" for what, (one, two) in seconds.items()]
     return [{
         "what": f"a BERT as its package's module, {PASSES} pass of {ROWS:,} rows of rt-polarity",
-        "must": f"accuracy on {len(others):,} other rows within {LESS:g} of its own module's, a step at most {SLOWER:g} "
-        "times as long",
+        "must": f"accuracy on {len(others):,} other rows within {LESS:g} of its own module's, a step at most "
+        f"{SLOWER:g} times as long",
         "seen": f"{', '.join(said)}; {BATCH} texts, own and package: {'; '.join(times)}",
         "met": abs(means["package"] - means["own"]) < LESS and all(two < SLOWER * one for one, two in seconds.values()),
         "n": len(SEEDS),
