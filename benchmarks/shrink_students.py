@@ -93,7 +93,9 @@ def students(name: str, data_folder: Path, folder: Path) -> Found:
     test, metric = store.split.test, METRICS[store.task.metric]
     chooses, judges = halves(len(test), None, 0, whole=False)
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(data, data.model, Chosen(part="test", rows=test, chooses=chooses, judges=judges), Path(scratch))
+        bench = Bench(
+            data, data.model, Chosen(part="test", rows=test, chooses=chooses, judges=judges), None, Path(scratch)
+        )
         lesson, said = lesson_of(data, bench.network, made.folder, contender, None, pair.answers)
         print(*said, sep="\n")
         plan = designs(bench.network, contender, lesson)
