@@ -67,7 +67,7 @@ PAIRS: dict[str, Pair] = {
         student="student/32", form="int8 tables", seconds=15.0, answers=120.0,
     ),
     "cifar10": Pair(
-        data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int8", seconds=600.0,
+        data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int4", seconds=600.0,
         answers=600.0, passes=8,
     ),
     "cifar10-cut": Pair(

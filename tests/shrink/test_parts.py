@@ -264,3 +264,32 @@ def test_what_operators_have_anyway_is_not_stored(four: bool, tmp_path: Path) ->
     conv = next(node for node in made.graph.node if node.op_type == "Conv")
     weights = next(node for node in made.graph.node if conv.input[1] in node.output)
     assert weights.op_type == "DequantizeLinear" and len(weights.input) == 2
+
+
+def test_fragile_layers_of_4_bits_keep_8(prepare: Any, bars: Any, tmp_path: Path) -> None:
+    store = prepare(bars(40)).store
+    (block,) = store.blocks
+    g, rng, inputs = Graph("pictures"), np.random.default_rng(0), block.shape[-1]
+    x = g.op("Cast", g.input(block.name, np.uint8, ["N", *block.shape]), to=onnx.TensorProto.FLOAT)
+    x = g.op("Div", g.op("Transpose", x, perm=[0, 3, 1, 2]), g.const(np.float32(64)))
+    for outputs in (32, 48, 48):
+        weights = rng.normal(size=(outputs, inputs, 3, 3)).astype(np.float32) / (3 * inputs**0.5)
+        x = g.op("Relu", g.op("Conv", x, g.const(weights), pads=[1, 1, 1, 1]))
+        inputs = outputs
+    x = g.op("Softmax", g.op("ReduceMean", x, g.const(np.array([2, 3])), keepdims=0))
+    g.output("y", x, np.float32, ["N", 48])
+    making = Making(
+        store=store, distance=lambda network: 0.0, doubtful=lambda network: True, seed=0, folder=tmp_path
+    )  # fmt: skip
+    found = {each.name: each for each in candidates(g.model(), making)}
+    names = ["int4 weights", "int4 weights, 1 int8", "int4", "int4, 1 int8"]
+    assert [name for name in found if "4" in name] == names
+    sizes = [found[name].network.ByteSize() for name in (*names[:2], "int8 weights", *names[2:], "int8")]
+    assert sizes[:3] == sorted(sizes[:3]) and sizes[3:] == sorted(sizes[3:])
+    assert [found[name].integer for name in names] == [False, False, True, True]
+    rows = {block.name: np.asarray(store.tensor(block.name)[:20])}
+    right = Session(g.model())(rows)["y"]
+    apart = [
+        np.abs(Session(found[name].network)(rows)["y"] - right).mean() for name in ("int4", "int4, 1 int8", "int8")
+    ]
+    assert apart == sorted(apart, reverse=True)
