@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from leadline.core.tensors import Tensors
     from leadline.graph.builder import Graph
 
-__all__ = ["HashedDesign", "hashed_students", "read_by_hashed"]
+__all__ = ["HashedDesign", "hashed_students", "read_by_hashed", "taught"]
 
 ORDERS = (3, 5, 7)  # characters that follow each other
 PRIME = 7_919  # below 2^13: what is computed of places below 2^17 stays in int32
@@ -56,7 +56,9 @@ class HashedDesign:
         """
         self._places = places
         texts = [form == View.GRAMS for form in plan.forms]
-        self._texts = [(name, width) for name, width, text in zip(plan.tensors, plan.widths, texts, strict=True) if text]
+        self._texts = [
+            (name, width) for name, width, text in zip(plan.tensors, plan.widths, texts, strict=True) if text
+        ]
         self._rest = None if all(texts) else Design(store, _without(plan, texts), rows)
 
     def __call__(self, store: Tensors, rows: np.ndarray) -> Any:
@@ -151,24 +153,24 @@ def read_by_hashed(store: Tensors) -> Layout | None:
     return plan if View.GRAMS in plan.forms else None
 
 
-def hashed_students(lesson: Lesson, seconds: float) -> Iterator[Student]:
-    """Students of fewer and fewer weights, in a share of the seconds that all students have."""
+def hashed_students(lesson: Lesson, clock: Clock) -> Iterator[Student]:
+    """Students of fewer and fewer weights, in a share of the time that all students have."""
     plan, task = read_by_hashed(lesson.store), lesson.teacher.task
     if plan is None:
         return
     texts = plan.forms.count(View.GRAMS)
     able = [places for places in PLACES if places * texts * task.columns <= MOST_WEIGHTS]
-    clock = Clock(SHARE * seconds)
+    own = Clock(SHARE * clock.left())
     for number, places in enumerate(able):
-        share = clock.left() / (len(able) - number)
-        fitted = _taught(lesson, plan, places, Clock(share))
+        share = own.left() / (len(able) - number)
+        fitted = taught(lesson, plan, places, Clock(share))
         yield Student(
             name=f"hashed/{places}", network=fitted.graph(),
             describe=f"a linear model on hashed characters, {fitted.params:,} weights, taught in {share:.0f} s",
         )  # fmt: skip
 
 
-def _taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLinear:
+def taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLinear:
     """Fitted to the teacher's answers, ever less shrunk while valid rows are answered better."""
     store, teacher = lesson.store, lesson.teacher
     train, valid = store.split.train, store.split.valid
