@@ -19,7 +19,7 @@ import numpy as np
 from leadline.contenders.design import Design
 from leadline.contenders.features import Layout, layout
 from leadline.contenders.linear import FittedLinear
-from leadline.contenders.linear_solver import SQUARED, Problem, Solved, solve
+from leadline.contenders.linear_solver import SQUARED, Problem, solve
 from leadline.core.contender import Clock
 from leadline.core.kind import View
 from leadline.shrink.distill import Lesson, Student
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from leadline.core.tensors import Tensors
     from leadline.graph.builder import Graph
 
-__all__ = ["HashedDesign", "hashed_students", "read_by_hashed", "taught"]
+__all__ = ["HashedDesign", "hashed_students", "rareness", "read_by_hashed", "taught"]
 
 ORDERS = (3, 5, 7)  # characters that follow each other
 PRIME = 7_919  # below 2^13: what is computed of places below 2^17 stays in int32
 PLACES = (1 << 17, 1 << 15, 1 << 13)  # of weights, for each text
 MOST_WEIGHTS = 1 << 20  # of a student
-STRENGTHS = (0.3, 3.0, 30.0)  # of what is learned against small weights, while valid rows are answered better
+STRENGTH = 0.5  # of what is learned against small weights: a teacher is surer of rows that it has learned from
 MOST_CELLS = 3e7  # n-grams in all rows that teach, at most
 AT_ONCE = 1 << 22  # characters whose n-grams are computed at once
 SHARE = 1 / 3  # of the students' time
@@ -171,26 +171,24 @@ def hashed_students(lesson: Lesson, clock: Clock) -> Iterator[Student]:
 
 
 def taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLinear:
-    """Fitted to the teacher's answers, ever less shrunk while valid rows are answered better."""
+    """Fitted to the teacher's answers to train rows."""
     store, teacher = lesson.store, lesson.teacher
-    train, valid = store.split.train, store.split.valid
+    train = store.split.train
     cells = len(ORDERS) * sum(np.count_nonzero(store.tensor(name)[train[:64]]) for name in plan.tensors) / 64
     train = train[:: 1 + int(len(train) * cells / MOST_CELLS)]
     design = HashedDesign(store, plan, places, train)
-    x, on_valid = design(store, train), design(store, valid)
-    y, expected = (_raw(lesson, rows) for rows in (train, valid))
-    best: Solved | None = None
-    least = np.inf
-    for number, strength in enumerate(STRENGTHS):
-        found = solve(
-            Problem(x=x, y=y, strength=strength, loss=SQUARED), Clock(clock.left() / (len(STRENGTHS) - number)), best
-        )
-        apart = float(((on_valid @ found.weights + found.intercepts - expected) ** 2).mean())
-        if best is not None and apart >= least:
-            break
-        best, least = found, apart
-    assert best is not None
-    return FittedLinear(design, (best.weights, best.intercepts), teacher.task, teacher.scale, float("nan"), [])
+    x, y = design(store, train), _raw(lesson, train)
+    scale = np.repeat(rareness(x, design.are_grams())[:, None], y.shape[1], axis=1)
+    found = solve(Problem(x=x, y=y, strength=STRENGTH, loss=SQUARED, scale=scale), clock)
+    return FittedLinear(design, (found.weights, found.intercepts), teacher.task, teacher.scale, float("nan"), [])
+
+
+def rareness(x: csr_matrix, are_grams: np.ndarray) -> np.ndarray:
+    """How large weights may be, float32 [columns]: of n-grams by their inverse document frequency, else 1."""
+    rows, seen = x.shape[0], np.bincount(x.indices, minlength=x.shape[1]) * are_grams
+    idf = np.log((1 + rows) / (1 + seen)) + 1
+    usual = np.sqrt(float((seen * idf**2).sum()) / max(1, int(seen.sum())))  # of those that are there
+    return np.where(are_grams, idf / usual, 1.0).astype(np.float32)
 
 
 def _raw(lesson: Lesson, rows: np.ndarray) -> np.ndarray:
