@@ -44,7 +44,7 @@ from leadline.results.run_folder import command
 from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError
 from leadline.system.os_errors import spoken
-from leadline.system.resources import machine
+from leadline.system.resources import machine, most_threads
 from leadline.system.slowdown import slowdown
 from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
@@ -215,7 +215,7 @@ class _Sketch(Store):
 
 def _too_short(store: Store, names: list[str], settings: Settings) -> Iterator[str]:
     """The notes where a budget most likely has no time for these contenders."""
-    slow = taken_as(slowdown())
+    slow = taken_as(slowdown(most_threads()))
     for name in names:
         needed = slow * PORTFOLIO[name].seconds_needed(store)
         check_s = len(store.split.test) * seconds_to_check(store, name, slow)

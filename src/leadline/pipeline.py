@@ -45,7 +45,7 @@ from leadline.stats.uncertainty import doubts
 from leadline.system.cache import in_use
 from leadline.system.errors import BudgetError
 from leadline.system.interrupts import warned_once
-from leadline.system.resources import MemoryMonitor, cores, machine, versions
+from leadline.system.resources import MemoryMonitor, cores, machine, most_threads, versions
 from leadline.system.slowdown import slowdown
 from leadline.system.version import __version__
 
@@ -138,7 +138,7 @@ def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
     """The eligible contenders, and how races are set up."""
     settings = context.settings
     names = eligible_contenders(store, settings.only, settings.interpretable, settings.seconds)
-    slow = slowdown()
+    slow = slowdown(most_threads())
     stages.journal.write("slowdown", times=round(slow, 2))
     stages.end("encode")  # again, where flaws were taken out
     init = begun_from(context, store, names, stages.journal)

@@ -54,9 +54,10 @@ def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Tr
     end = context.began + settings.seconds - reserve(race.store, start.names, settings.seconds, start.slow)
     until, began = context.until or end, time.monotonic()
     planned = repeats.plan(
-        rows.table, race.store, settings, until - began, None if past is None else past.ended, race.claimed()
+        rows.table, race.store, settings, until - began, None if past is None else past.ended,
+        race.claimed(until - began),
     )  # fmt: skip
-    race.run(until=began + planned.each, whole=until - began)
+    race.run(until=began + planned.each, usual=planned.usual, most=planned.longest)
     race.begin_exports()
     stages.end("race")
     raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from leadline.core.executor import PRINTED, Job
 from leadline.core.note import code_of
-from leadline.system.errors import LeadlineError
+from leadline.system.errors import LeadlineError, TooShortError
 
 if TYPE_CHECKING:
     from leadline.core.contender import Contender, Data, Fitted, Progress
@@ -61,7 +61,10 @@ def main(job_path: str | None = None) -> None:
             following = _job(Job.read(Path(following).read_text()), began, stop, commands, say)
         except Exception as error:
             traceback.print_exc()
-            say("failed", why=reason(error)[:500])
+            more = {}
+            if isinstance(error, TooShortError):
+                more = {"needed_s": error.needed_s, "wanted_s": error.wanted_s}
+            say("failed", why=reason(error)[:500], **more)
             sys.exit(1)
         if following is not None:
             began = time.monotonic()
