@@ -187,7 +187,10 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
 
 def export(job: Job, fitted: Fitted, say: Say) -> None:
     """Write the graph of a trained contender, and its numbers where they are wanted and can be read."""
+    from leadline.system.resources import give_back
+
     (job.folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
+    give_back()
     if job.prints:
         from leadline.core.printed import Printable
         from leadline.dataset.store import Store
