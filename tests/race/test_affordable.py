@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.race.affordable import FAIR, FIRST_LEAST, MARGIN, Affordable, first_share
+from leadline.race.affordable import FAIR, FIRST_LEAST, MARGIN, Affordable, first_share, least_first
 from leadline.race.entry import ContenderRun
 
 STORE: Any = SimpleNamespace(split=SimpleNamespace(test=np.arange(10)))
@@ -66,7 +66,7 @@ def test_a_race_as_long_as_is_claimed_is_long_enough(needed: float, monkeypatch:
     first, second = _entries("linear"), _entries("cnn", "crnn", "pretrained")
     left = _times(monkeypatch, needed).claimed(first, second)
     share = 1.0 - FAIR * (1.0 - 1 / 3)
-    assert (left - first_share(left)) * share == pytest.approx(MARGIN * needed)
+    assert (left - least_first(left)) * share == pytest.approx(MARGIN * needed)
     assert _times(monkeypatch, needed).claimed([], second) == pytest.approx(MARGIN * needed / share)
     assert _times(monkeypatch, 0.0).claimed(first, second) == 0.0 and FIRST_LEAST > 0
 
@@ -108,6 +108,13 @@ def test_one_that_needs_more_than_there_is_does_not_begin_again(name: str, monke
     assert _times(monkeypatch, 5.0).again(entry, queue, 20.0, 70.0) is None
 
 
+def test_one_that_no_race_has_time_for_keeps_nothing_from_one_that_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, alone = _entries("pretrained", "cnn", "finetuned"), _entries("pretrained", "cnn")
+    monkeypatch.setattr(PORTFOLIO["finetuned"], "seconds_needed", lambda store: 200.0)
+    times = _times(monkeypatch, 30.0)
+    assert times.claimed([], both, 100.0) == times.claimed([], alone, 100.0) < times.claimed([], both, 300.0)
+
+
 def test_the_budget_for_one_that_claims_nothing_gives_it_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is claimed beside it does not grow with the budget."""
     first, second = _entries("linear"), _entries("pretrained", "cnn", "finetuned")
@@ -119,3 +126,16 @@ def test_the_budget_for_one_that_claims_nothing_gives_it_its_share(monkeypatch: 
     assert entry.name == "finetuned" and budget < 180 * 100 / 12
     assert not list(times.too_long(first, second, budget / 180 * 60.0))
     assert list(times.too_long(first, second, 0.85 * budget / 180 * 60.0))
+
+
+@pytest.mark.parametrize(("needed", "first_s"), [(10.0, 30.0), (55.0, 100 - 1.1 * 55 / 0.75), (90.0, 16.0)])
+def test_those_on_one_core_have_less_where_one_after_them_needs_it(
+    needed: float, first_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = _entries("linear"), _entries("pretrained", "cnn")
+    times = _times(monkeypatch, needed)
+    assert times.first_s(first, second, 100.0) == pytest.approx(first_s)
+    assert first_share(100.0) == 30.0 and times.first_s(first, [], 100.0) == 100.0
+    times.share(first, second, 100.0)
+    assert sum(entry.weight for entry in second) == pytest.approx(100.0 - first_s)
+    assert [entry.name for entry, _ in times.too_long(first, second, 100.0)] == (["pretrained"] if needed == 90 else [])

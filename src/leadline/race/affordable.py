@@ -33,6 +33,11 @@ def first_share(left: float) -> float:
     return min(0.5 * left, max(FIRST_SHARE * left, FIRST_LEAST))
 
 
+def least_first(left: float) -> float:
+    """Of these, those that they keep where one after them claims the others."""
+    return max(min(first_share(left), FIRST_LEAST), FAIR * first_share(left))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Affordable:
     """What is known of the time."""
@@ -49,9 +54,12 @@ class Affordable:
         """Seconds of a race in which those that claim what they need have it; 0 where there are none.
 
         Args:
-            whole: of all races: of so many they have what they want too.
+            whole: of all races: of so many they have what they want too, and those that need more are left out.
         """
-        needed = _race_for(self._needed(second), first, second, self.begun)
+        seconds = self._needed(second)
+        if whole:
+            second = [entry for entry in second if entry.contender.claims or seconds[entry.name] <= whole]
+        needed = _race_for(seconds, first, second, self.begun)
         return max(needed, min(_race_for(self._wanted(second), first, second, self.begun), WANTED * whole))
 
     def again(self, entry: ContenderRun, queue: Entries, left: float, most: float) -> float | None:
@@ -82,7 +90,8 @@ class Affordable:
         need = self._needed([entry])[entry.name]
 
         def enough(race: float) -> bool:
-            shares = dict.fromkeys((each.name for each in first), race) | self._shares(second, _after(first, race))
+            after = race - self.first_s(first, second, race) if second else 0.0
+            shares = dict.fromkeys((each.name for each in first), race) | self._shares(second, after)
             return shares[entry.name] >= need
 
         low, high = 1.0, FOREVER * self.usual
@@ -113,15 +122,25 @@ class Affordable:
             yield longest, f"{why}; {self.advised(longest, first, second)}"
             first, second = _without(longest, first), _without(longest, second)
 
+    def first_s(self, first: Entries, second: Entries, left: float) -> float:
+        """Seconds of a race that the contenders that use one core have."""
+        if not (first and second):
+            return left if first else 0.0
+        claimed = _race_for(self._needed(second), (), second, self.begun)
+        return max(least_first(left), min(first_share(left), left - claimed))
+
     def share(self, first: Entries, second: Entries, left: float) -> None:
         """Shares of those that follow one at a time."""
-        for entry, seconds in zip(second, self._shares(second, _after(first, left)).values(), strict=True):
+        for entry, seconds in zip(
+            second, self._shares(second, left - self.first_s(first, second, left)).values(), strict=True
+        ):
             entry.share = seconds
 
     def _short(self, first: Entries, second: Entries, left: float) -> list[tuple[ContenderRun, float, float]]:
         """Those that may be left out and have less than they need, with both."""
         # Side by side, the first of them have all of it.
-        shares = {entry.name: left for entry in first} | self._shares(second, _after(first, left))
+        after = left - self.first_s(first, second, left) if second else 0.0
+        shares = {entry.name: left for entry in first} | self._shares(second, after)
         families, needed = Counter(entry.family for entry in [*first, *second]), self._needed([*first, *second])
         return [
             (entry, needed[entry.name], shares[entry.name])
@@ -170,10 +189,6 @@ def taken_as(slow: float) -> float:
     return min(slow, MOST_SLOW)
 
 
-def _after(first: Entries, left: float) -> float:
-    return left - first_share(left) if first else left
-
-
 def _unshared(entries: Entries) -> None:
     """Shares are by the contenders' weights, as they are before a race."""
     for entry in entries:
@@ -189,7 +204,7 @@ def _race_for(seconds: Mapping[str, float], first: Entries, second: Entries, beg
         if entry.contender.claims and entry.name not in begun
     ]
     most = MARGIN * max(after, default=0.0)
-    return max(min(2.0 * most, most + FIRST_LEAST), most / (1.0 - FIRST_SHARE)) if first else most
+    return max(min(2.0 * most, most + FIRST_LEAST), most / (1.0 - FAIR * FIRST_SHARE)) if first else most
 
 
 def _without(entry: ContenderRun, entries: Entries) -> list[ContenderRun]:

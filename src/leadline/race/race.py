@@ -19,7 +19,7 @@ from leadline.core.executor import Executor, Handle, Job, Message
 from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
-from leadline.race.affordable import Affordable, first_share
+from leadline.race.affordable import Affordable
 from leadline.race.entry import PARENT, ContenderRun
 from leadline.race.history import ContenderRecord
 from leadline.race.journal import Journal
@@ -140,7 +140,7 @@ class Race:
         if given is None and self._epochs is None:
             first, second = self._affordable(first, second, left)
         self._raced = first, second
-        share = first_share(left) if second else left
+        share = self._times.first_s(first, second, left)
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
