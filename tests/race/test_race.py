@@ -16,7 +16,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import eligible_contenders
-from leadline.race.history import ContenderRecord
+from leadline.race.history import ContenderRecord, read
 from leadline.race.race import TINY
 from leadline.race.spare import _environment
 from leadline.system.errors import LeadlineError
@@ -330,6 +330,9 @@ def test_one_that_measures_that_it_needs_more_begins_again_with_more(
     assert entry.status == "finished" and 6.0 <= entry.seconds <= 20.0 and entry.why is None
     lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert [line["event"] for line in lines if line["event"] in ("start", "end")] == ["start", "start", "end"]
+    begin = {"t": 0.0, "event": "begin", "digest": ""}
+    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [begin, *lines]))
+    assert read(tmp_path).records["mlp"].seconds == entry.seconds  # a replay begins with these
     less, _ = race({"mlp": "short"}, seconds=5.0, folder="less")
     assert _status(less) == {"mlp": "failed"}
     assert re.fullmatch(r"the states take 7 s; --budget \d+s would do", _why(less, "mlp"))

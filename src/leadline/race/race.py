@@ -230,7 +230,7 @@ class Race:
         """One that measured that it needs more begins again, where the run has as much; when the race then ends."""
         now = time.monotonic()
         entry.status = "waiting"
-        once = not entry.begun_again
+        once = not entry.begun_again and not math.isinf(until)
         race = self._times.again(entry, queue, until - now, self._latest - now) if once else None
         if race is None:
             why = f"{entry.why}; {self._times.advised(entry, *self._raced)}"
