@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import eligible_contenders
-from leadline.race.history import ContenderRecord
+from leadline.race.history import ContenderRecord, read
 from leadline.race.race import TINY
 from leadline.race.spare import _environment
 from leadline.system.errors import LeadlineError
@@ -316,3 +317,24 @@ def test_one_that_the_clock_cut_is_told_by_a_code(race: Any) -> None:
     contest, watched = race({"linear": "cut", "boosting": "fine"})
     assert _status(contest) == {"linear": "cut", "boosting": "finished"}
     assert [line["note"] for line in watched if line.get("code") == "cut"] == ["time was up"]
+
+
+def test_one_that_measures_that_it_needs_more_begins_again_with_more(
+    race: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Taken from races that would follow; once, and only where there is as much."""
+    _set(monkeypatch, "TINY", 1.0)
+    monkeypatch.setattr(PORTFOLIO["mlp"], "claims", True, raising=False)
+    contest, _ = race({"mlp": "short"}, seconds=5.0, most=20.0)
+    (entry,) = (entry for entry in contest.entries if entry.name == "mlp")
+    assert entry.status == "finished" and 6.0 <= entry.seconds <= 20.0 and entry.why is None
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines if line["event"] in ("start", "end")] == ["start", "start", "end"]
+    begin = {"t": 0.0, "event": "begin", "digest": ""}
+    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [begin, *lines]))
+    assert read(tmp_path).records["mlp"].seconds == entry.seconds  # a replay begins with these
+    less, _ = race({"mlp": "short"}, seconds=5.0, folder="less")
+    assert _status(less) == {"mlp": "failed"}
+    assert re.fullmatch(r"the states take 7 s; --budget \d+s would do", _why(less, "mlp"))
+    never, _ = race({"mlp": "never"}, seconds=8.0, folder="never")
+    assert _status(never) == {"mlp": "failed"} and [entry.code for entry in never.entries] == ["no_time"]

@@ -228,6 +228,10 @@ class Contender(Protocol):
         """
         return 0.0
 
+    def seconds_wanted(self, store: Tensors) -> float:
+        """Seconds with which it learns from all rows, where it claims what it needs; at least as many."""
+        return self.seconds_needed(store)
+
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         """Learn, or resume from a state that a `Progress` gave; the last item is the `Fitted`.
 

@@ -27,7 +27,7 @@ from leadline.kinds.exported import release
 from leadline.kinds.hub_cache import hub_folder, is_name, snapshot
 from leadline.kinds.kept import TRIED, NoRoomError, kept, room
 from leadline.system.errors import BudgetError, LeadlineError
-from leadline.system.resources import machine
+from leadline.system.resources import give_back, machine
 
 __all__ = [
     "INSTALL",
@@ -120,6 +120,7 @@ def verify(weights: str | None, budget: float = math.inf, given: float = 1.0) ->
         with room(most):
             for found in _in_folder(*named).values():
                 _tried(found, named[1])
+        give_back()
     except NoRoomError as error:
         enough = math.ceil(given * error.seconds / OPENING / 10) * 10
         raise BudgetError(
@@ -136,6 +137,7 @@ def write_graphs(blocks: Sequence[Block]) -> None:
         if (found := body_of(block)) is not None and found.body.write is not None:
             found.body.write(block)
     release()
+    give_back()
 
 
 def body_of(block: Block) -> FoundBody | None:

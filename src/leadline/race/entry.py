@@ -15,12 +15,15 @@ import numpy as np
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Contender
-from leadline.core.executor import Handle
+from leadline.core.executor import Capacity, Handle
 from leadline.dataset.store import Store
 from leadline.kinds import KINDS
 from leadline.kinds.weights import INSTALL, body_of
+from leadline.stats.advice import NO_VALID
 from leadline.system.errors import LeadlineError
 from leadline.system.text import enumerated
+
+PARENT = 0.35  # GB that the run's own process holds
 
 
 @dataclass
@@ -35,6 +38,9 @@ class ContenderRun:
     # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, no_valid, late, crashed or error.
     code: str | None = None
     share: float | None = None  # of the seconds, relative to others', in place of its contender's weight
+    needed_s: float | None = None  # that it measured it needs, and with which it learns from all rows
+    wanted_s: float = 0.0
+    begun_again: bool = False  # with more
     seconds: float = 0.0
     lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
@@ -68,6 +74,18 @@ class ContenderRun:
     def alive(self) -> bool:
         """Whether its job runs, or waits to be asked for its graph."""
         return self.handle is not None and self.handle.alive
+
+    def lacks(self, store: Store, capacity: Capacity, memory_gb: float) -> tuple[str, str] | None:
+        """(why, code) where a contender needs more than there is to learn at all."""
+        needs, free = self.contender.resources, max(0.0, memory_gb - PARENT)
+        if needs.memory > free:
+            why = f"it needs {needs.memory:g} GB of memory, where {free:.2g} GB are free; raise --memory"
+            return why, "memory"
+        if needs.gpus > capacity.gpus:
+            return f"it needs {needs.gpus} GPU, where {capacity.gpus} can be used", "gpus"
+        if self.contender.needs_valid and not len(store.split.valid):
+            return "it chooses by valid rows, of which there are none; give two rows a class, or a valid part", NO_VALID
+        return None
 
     def scores(self) -> np.ndarray:
         """What it answered on the test rows."""

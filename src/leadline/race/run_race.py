@@ -27,7 +27,8 @@ class Starter:
     context: RunContext
     names: Sequence[str]
     journal: Journal
-    slow: float  # times longer than alone that the machine takes now
+    slow: float  # times longer than alone that all cores take now
+    one: float  # that one thread takes
     init: Mapping[str, Path]  # networks of an earlier run, by the contender to begin from them
     idle: Idle = field(default_factory=Idle)
 
@@ -51,12 +52,13 @@ class Starter:
 def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Trials:
     """Run the first race, then further ones in the seconds that are left; score them on their test rows."""
     context, settings, past = start.context, start.context.settings, start.context.past
-    end = context.began + settings.seconds - reserve(race.store, start.names, settings.seconds, start.slow)
+    end = context.began + settings.seconds - reserve(race.store, start.names, settings.seconds, start.slow, start.one)
     until, began = context.until or end, time.monotonic()
     planned = repeats.plan(
-        rows.table, race.store, settings, until - began, None if past is None else past.ended, race.claimed()
+        rows.table, race.store, settings, until - began, None if past is None else past.ended,
+        race.claimed(until - began),
     )  # fmt: skip
-    race.run(until=began + planned.each, whole=until - began)
+    race.run(until=began + planned.each, usual=planned.usual, most=planned.longest)
     race.begin_exports()
     stages.end("race")
     raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored
