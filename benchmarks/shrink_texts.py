@@ -1,6 +1,6 @@
 """Hashed students of texts: taught by a run's model, beside the same student trained on labels; three runs each.
 
-python benchmarks/shrink_texts.py sst2 rt-polarity snips ag-news
+python benchmarks/shrink_texts.py sst2 rt-polarity ag-news
 
 Size and form of the student are fixed before, so every test row may judge. Alone means the labels of the train rows,
 by the strength among six that valid rows like best, where the taught one has one for all data. Bytes and times are
@@ -130,7 +130,7 @@ def _stored(student: FittedLinear, bench: Bench) -> Candidate:
 
 
 if __name__ == "__main__":
-    rows = ("sst2", "rt-polarity", "snips", "ag-news")
+    rows = ("sst2", "rt-polarity", "ag-news")
     sys.exit(run(__doc__, RESULTS, FIELDS, {
         name: lambda data, folder, name=name: texts(name, data, folder) for name in rows
     }))  # fmt: skip

@@ -188,7 +188,7 @@ def rareness(x: csr_matrix, are_grams: np.ndarray) -> np.ndarray:
     rows, seen = x.shape[0], np.bincount(x.indices, minlength=x.shape[1]) * are_grams
     idf = np.log((1 + rows) / (1 + seen)) + 1
     usual = np.sqrt(float((seen * idf**2).sum()) / max(1, int(seen.sum())))  # of those that are there
-    return np.where(are_grams, idf / usual, 1.0).astype(np.float32)
+    return np.asarray(np.where(are_grams, idf / usual, 1.0), np.float32)
 
 
 def _raw(lesson: Lesson, rows: np.ndarray) -> np.ndarray:
