@@ -19,6 +19,7 @@ from leadline.core.contender import Clock, readings
 from leadline.core.records import RESULT_VERSION
 from leadline.dataset.encode import shapes
 from leadline.dataset.quarantine import notes_of, quarantine
+from leadline.dataset.sampling import Sample
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.scan import READINGS, Scan
@@ -101,9 +102,11 @@ def _opened_body(context: RunContext, stages: Stages) -> tuple[RunContext, list[
 
     Raises BudgetError where the user wants a contender that needs the body.
     """
-    settings = context.settings
+    settings, past = context.settings, context.past
+    opened = past is not None and past.share is not None  # by the run that is followed, or goes on
+    left = settings.seconds - context.earlier_s
     try:
-        if verify(settings.weights, settings.seconds if context.past is None else math.inf, settings.given):
+        if verify(settings.weights, math.inf if opened else left, settings.given):
             stages.end("weights")
         return context, []
     except BudgetError as error:
@@ -119,8 +122,8 @@ def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:
     """The rows that race, and the warnings so far."""
     settings, source, folder, past = context.settings, context.source, context.folder, context.past
     clock = Clock(settings.seconds, began=context.began, readings=readings(folder / READINGS))
-    share = None if past is None else past.share
-    data = prepare(source, settings, context.cache, clock, share=share, end=stages.end)
+    sample = Sample(share=None if past is None else past.share, spent=context.earlier_s)
+    data = prepare(source, settings, context.cache, clock, sample=sample, end=stages.end)
     clock.write(folder / READINGS)
     stages.journal.tell("flaws", said=[flaw.says for flaw in data.scan.flaws])
     table, store = data.table, data.store
@@ -162,8 +165,8 @@ def _begin(context: RunContext, journal: Journal) -> Stages:
         "begin" if past is None else "resumed", schema_version=RESULT_VERSION, source=context.source.name,
         digest=context.source.digest, budget_s=settings.whole,
         edge_s=settings.edge_seconds if settings.whole else None, epochs=settings.epochs,
+        earlier_s=context.earlier_s,
         machine=machine(), versions=versions(), leadline=__version__,
     )  # fmt: skip
     journal.watch({**started, "event": "begin"})
-    earlier = past.spent_s if past is not None and context.until is None else 0.0  # resumed, not repeated
-    return Stages.begun(journal, context.began, earlier)
+    return Stages.begun(journal, context.began, context.earlier_s)

@@ -25,7 +25,7 @@ def _entries(*names: str) -> list[ContenderRun]:
 def _times(monkeypatch: pytest.MonkeyPatch, needed: float, budget: float = 180.0) -> Affordable:
     monkeypatch.setattr(PORTFOLIO["pretrained"], "seconds_needed", lambda store: needed)
     monkeypatch.setattr(PORTFOLIO["pretrained"], "answer_seconds", lambda store: 0.01)
-    return Affordable(store=STORE, slow=1.0, budget=budget, given=1.0, begun=())
+    return Affordable(store=STORE, slow=1.0, budget=budget, given=1.0)
 
 
 @pytest.mark.parametrize(("needed", "has"), [(20.0, 50.0), (60.0, 60.0), (75.0, 75.0)])
@@ -68,3 +68,13 @@ def test_a_race_as_long_as_is_claimed_is_long_enough(needed: float, monkeypatch:
     assert (left - first_share(left)) * share == pytest.approx(MARGIN * needed)
     assert _times(monkeypatch, needed).claimed([], second) == pytest.approx(MARGIN * needed / share)
     assert _times(monkeypatch, 0.0).claimed(first, second) == 0.0 and FIRST_LEAST > 0
+
+
+def test_what_an_earlier_go_kept_is_not_needed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that had begun stays where there is time for the rest of it, and is left out where there is not."""
+    second = _entries("cnn", "pretrained")
+    times = dataclasses.replace(_times(monkeypatch, 76.0), resumed=True)
+    ((entry, why),) = times.too_long([], second, 40.0, 40.0)
+    assert entry.name == "pretrained" and why.endswith("are left for it after the run was killed")
+    assert not list(dataclasses.replace(times, spared={"pretrained": 60.0}).too_long([], second, 40.0, 40.0))
+    assert list(dataclasses.replace(times, spared={"pretrained": 20.0}).too_long([], second, 40.0, 40.0))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from leadline.dataset.store import Store
 from leadline.race.entry import ContenderRun
@@ -38,7 +38,8 @@ class Affordable:
     slow: float  # times longer than alone that the machine takes now
     budget: float  # seconds of the whole run
     given: float  # times these, that the user's budget is
-    begun: Collection[str]  # contenders that an earlier go had begun: they race again
+    spared: Mapping[str, float] = field(default_factory=dict)  # seconds of contenders that an earlier go has kept
+    resumed: bool = False  # the seconds are what a killed run left: no larger budget would change them
 
     def claimed(self, first: Entries, second: Entries) -> float:
         """Seconds of a race in which those that claim what they need have it; 0 where there are none."""
@@ -46,7 +47,7 @@ class Affordable:
         after = [
             needed[entry.name] / (1.0 - FAIR * (1.0 - entry.weight / weights))
             for entry in second
-            if entry.contender.claims and entry.name not in self.begun
+            if entry.contender.claims
         ]
         most = MARGIN * max(after, default=0.0)
         return max(min(2.0 * most, most + FIRST_LEAST), most / (1.0 - FIRST_SHARE)) if first else most
@@ -66,15 +67,15 @@ class Affordable:
         first, second, most = list(first), list(second), MOST * self.budget
         for entry in [*first, *second]:
             check_s = len(self.store.split.test) * seconds_to_check(self.store, entry.name, self._slow)
-            if entry.name not in self.begun and check_s > most:
+            if check_s > most:
                 why = f"the check of its file on the test rows takes about {check_s:.0f} s here, {most:.0f} s are kept"
-                yield entry, f"{why}; {self._longer(check_s / most)}"
+                yield entry, f"{why}{self.enough(check_s / most)}"
                 first, second = _without(entry, first), _without(entry, second)
         while short := self._short(first, second, left):
             longest, need_s, share_s = max(short, key=lambda each: each[1])
             claimed = self.claimed(first, second) / max(1.0, whole) if longest.contender.claims else 0.0
             why = f"it needs about {need_s:.0f} s here, where {share_s:.0f} s are left for it"
-            yield longest, f"{why}; {self._longer(max(claimed, 1.0) if claimed else need_s / max(1.0, share_s))}"
+            yield longest, f"{why}{self.enough(max(claimed, 1.0) if claimed else need_s / max(1.0, share_s))}"
             first, second = _without(longest, first), _without(longest, second)
 
     def share(self, first: Entries, second: Entries, left: float) -> None:
@@ -90,7 +91,7 @@ class Affordable:
         return [
             (entry, needed[entry.name], shares[entry.name])
             for entry in [*first, *second]
-            if entry.name not in self.begun and shares[entry.name] < needed[entry.name] and families[entry.family] > 1
+            if shares[entry.name] < needed[entry.name] and families[entry.family] > 1
         ]
 
     def _shares(self, entries: Entries, seconds: float) -> dict[str, float]:
@@ -109,11 +110,22 @@ class Affordable:
         return taken_as(self.slow)
 
     def _needed(self, entries: Entries) -> Mapping[str, float]:
-        return {entry.name: self._slow * entry.contender.seconds_needed(self.store) for entry in entries}
+        return {
+            entry.name: max(
+                0.0, self._slow * entry.contender.seconds_needed(self.store) - self.spared.get(entry.name, 0.0)
+            )
+            for entry in entries
+        }
 
-    def _longer(self, times: float) -> str:
+    def enough_for(self, seconds: float, left: float) -> str:
+        """The budget of which a race of so many seconds is left, where so many are left of this one."""
+        return self.enough(1.0 + (seconds - left) / (1.0 - MOST) / self.budget)
+
+    def enough(self, times: float) -> str:
         """The budget that would do: so many times as long, for what is not the race's does not grow faster."""
-        return f"--budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
+        if self.resumed:
+            return " after the run was killed"
+        return f"; --budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
 
 
 def taken_as(slow: float) -> float:

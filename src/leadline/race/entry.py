@@ -19,6 +19,7 @@ from leadline.core.executor import Handle
 from leadline.dataset.store import Store
 from leadline.kinds import KINDS
 from leadline.kinds.weights import INSTALL, body_of
+from leadline.stats.advice import NO_VALID
 from leadline.system.errors import LeadlineError
 from leadline.system.text import enumerated
 
@@ -35,7 +36,8 @@ class ContenderRun:
     # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, no_valid, late, crashed or error.
     code: str | None = None
     share: float | None = None  # of the seconds, relative to others', in place of its contender's weight
-    seconds: float = 0.0
+    seconds: float = 0.0  # that it has, in this go
+    before_s: float = 0.0  # that it had in earlier ones, and that count
     lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
     ended: float = 0.0
@@ -82,6 +84,18 @@ class ContenderRun:
         """What it answered on the calib rows, where there are any."""
         path = self.folder / "calib.npy"
         return np.asarray(np.load(path)) if path.exists() else None
+
+
+def lacks(entry: ContenderRun, store: Store, gpus: int, free_gb: float) -> tuple[str, str] | None:
+    """(why, code) where a contender needs more than there is to learn at all."""
+    needs = entry.contender.resources
+    if needs.memory > free_gb:
+        return f"it needs {needs.memory:g} GB of memory, where {free_gb:.2g} GB are free; raise --memory", "memory"
+    if needs.gpus > gpus:
+        return f"it needs {needs.gpus} GPU, where {gpus} can be used", "gpus"
+    if entry.contender.needs_valid and not len(store.split.valid):
+        return "it chooses by valid rows, of which there are none; give two rows a class, or a valid part", NO_VALID
+    return None
 
 
 def family_of(word: str) -> str | None:

@@ -123,7 +123,7 @@ def run(
     ruled = ruled_out(settings.needs, {entry.name: _costs(entry) for entry in _compared(race)})
     scales = _scales(race, settings, folds, every, {} if past is None else past.costs, ruled)
     repeats = Resampling(store=store, held=held, folds=folds, seed=settings.seed, start=start, stores=rows.stores,
-                         slow=race.slow)  # fmt: skip
+                         slow=race.slow, raced={} if past is None else past.raced)  # fmt: skip
     ended, verdict = [first], None
     families = len({entry.family for entry in _compared(race)})
     fewest = (FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS) if planned.spare else 0

@@ -18,6 +18,7 @@ import polars as pl
 from leadline.config import Settings
 from leadline.core.contender import Clock, readings
 from leadline.core.tensors import Split
+from leadline.dataset.sampling import Sample
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.scan import READINGS
@@ -99,7 +100,8 @@ class RunData:
         with spoken(cache=cache, out=run.folder), ExitStack() as ends:
             ends.enter_context(in_use(cache))
             data = prepare(
-                find_again(run.folder, past, settings, source, test), settings, cache, clock, share=past.share
+                find_again(run.folder, past, settings, source, test), settings, cache, clock,
+                sample=Sample(share=past.share),
             )  # fmt: skip
             _check(run, data.store.split)
             unread = _unread(data.held_out.split(data.table, settings).test, data.store)
