@@ -36,19 +36,25 @@ class Prepared:
     messages: list[str]
 
 
+def examine(source: Source, settings: Settings) -> tuple[Table, list[str]]:
+    """The table that a source holds, and the messages of its audit. Raises LeadlineError for what the user can fix."""
+    table, audited = audit(infer_table(source, settings), settings)
+    return table, list(audited)
+
+
 def prepare(
-    source: Source, settings: Settings, cache: Path, clock: Clock | None, *, sample: Sample = WHOLE,
+    examined: tuple[Table, list[str]], settings: Settings, cache: Path, clock: Clock | None, *, sample: Sample = WHOLE,
     end: Callable[[str], None] = lambda stage: None,
 ) -> Prepared:  # fmt: skip
     """Rows become tensors, labels of test rows are held out, flaws are searched for and, on --fix, removed.
 
     Args:
+        examined: what `examine` gives.
         clock: of the search for flaws; what it finds depends on the readings. None: no search.
         sample: how many rows are decoded.
         end: called with the name of each stage when it ends.
     """
-    table, audited = audit(infer_table(source, settings), settings)
-    end("audit")
+    table, audited = examined
     held_out = HeldOut(table)
     encode = Encoder(held_out=held_out, settings=settings, cache=cache, sample=sample)
     table, store = encode(table)

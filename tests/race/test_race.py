@@ -15,7 +15,7 @@ import pytest
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race import order
 from leadline.race import race as racing
-from leadline.race.entry import eligible_contenders
+from leadline.race.entry import eligible_contenders, incapable
 from leadline.race.finalization_time import MOST
 from leadline.race.history import ContenderRecord
 from leadline.race.order import LEAST
@@ -72,6 +72,13 @@ def test_those_that_need_long_race_in_short_runs_where_they_are_named(messages: 
 def test_only_what_exists_and_fits(only: str, message: str, mixed: Any, prepare: Any) -> None:
     with pytest.raises(LeadlineError, match=message):
         eligible_contenders(prepare(mixed(200), target="y").store, only)
+
+
+def test_one_that_is_named_and_reads_none_of_the_columns_is_left_out_in_a_sentence(mixed: Any, prepare: Any) -> None:
+    store = prepare(mixed(200), target="y").store
+    names = eligible_contenders(store, "linear,cnn")
+    assert names == ["baseline", "linear"]
+    assert incapable(store, "linear,cnn", names) == ["cnn is left out: it reads no columns of these kinds."]
 
 
 def test_every_contender_has_its_own_name_and_a_known_family() -> None:

@@ -138,7 +138,7 @@ class Terminal:
         for message in event["said"]:
             self._say(f"  note: {message}")
 
-    _unopened = _late = _unprinted
+    _unopened = _overspent = _unprinted
 
     def _flaws(self, event: dict[str, Any]) -> None:
         for message in event["said"]:

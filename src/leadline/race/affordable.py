@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from leadline.dataset.store import Store
 from leadline.race.entry import ContenderRun
 from leadline.race.finalization_time import MOST, seconds_to_check
+from leadline.stats.intervals import FEWEST_SEEDS
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
 FAIR = 0.5  # of their seconds, that others keep beside one that claims what it needs
 MARGIN = 1.1  # times what is claimed: a race planned to the second would lack the moment in which it begins
+REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with less the first one may take all of it
 MOST_SLOW = 3.0  # times longer that a rule's seconds are taken to be: how busy a machine is was measured in a moment
 
 Entries = Sequence[ContenderRun]
@@ -49,8 +51,7 @@ class Affordable:
             for entry in second
             if entry.contender.claims
         ]
-        most = MARGIN * max(after, default=0.0)
-        return max(min(2.0 * most, most + FIRST_LEAST), most / (1.0 - FIRST_SHARE)) if first else most
+        return _whole(MARGIN * max(after, default=0.0), first)
 
     def too_long(
         self, first: Entries, second: Entries, left: float, whole: float
@@ -117,15 +118,29 @@ class Affordable:
             for entry in entries
         }
 
-    def enough_for(self, seconds: float, left: float) -> str:
-        """The budget of which a race of so many seconds is left, where so many are left of this one."""
-        return self.enough(1.0 + (seconds - left) / (1.0 - MOST) / self.budget)
+    def enough_for(self, entry: ContenderRun, first: Entries, second: Entries, left: float, least: float) -> str:
+        """The budget that has time for a contender beside these, where so many seconds of this one are left to race.
+
+        Args:
+            least: seconds of a race in which more than one learns.
+        """
+        needed = MARGIN * self._needed([entry])[entry.name]
+        if entry in second:
+            needed = _whole(needed * sum(each.weight for each in second) / entry.weight, first)
+        if needed >= REPEATS_FROM and not entry.contender.claims:
+            needed *= FEWEST_SEEDS  # a longer race may be one of so many
+        return self.enough(1.0 + (max(needed, least) - left) / (1.0 - MOST) / self.budget)
 
     def enough(self, times: float) -> str:
         """The budget that would do: so many times as long, for what is not the race's does not grow faster."""
         if self.resumed:
             return " after the run was killed"
         return f"; --budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
+
+
+def _whole(after: float, first: Entries) -> float:
+    """Seconds of a race that leaves so many after those that use one core."""
+    return max(min(2.0 * after, after + FIRST_LEAST), after / (1.0 - FIRST_SHARE)) if first else after
 
 
 def taken_as(slow: float) -> float:

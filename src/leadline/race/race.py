@@ -65,6 +65,8 @@ class Race:
         self._submitted: dict[Handle, ContenderRun] = {}
         self.entries = [ContenderRun(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
+        self.tiny = False  # too short for more than one contender
+        self._vital: ContenderRun | None = None  # one that has to learn, however little time there is
         self.late = False  # a further repeat that was given up, as its time was over
         for entry in self.entries:
             record = self._past.get(entry.name)
@@ -80,9 +82,7 @@ class Race:
     def ran(self, name: str, since: float) -> tuple[float, float] | None:
         """Seconds after `since` at which a contender started and ended; None where it did not run in this go."""
         entry = next(entry for entry in self.entries if entry.name == name)
-        if not entry.began:
-            return None
-        return round(entry.began - since, 2), round(entry.ended - since, 2)
+        return (round(entry.began - since, 2), round(entry.ended - since, 2)) if entry.began else None
 
     def run(self, until: float, given: Mapping[str, float] | None = None, whole: float | None = None) -> None:
         """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
@@ -93,24 +93,23 @@ class Race:
             whole: seconds of all races of the run (default: of this one).
         """
         self._given, self._until, self._short = given, until, False
-        self._vital: ContenderRun | None = None  # one that has to learn, however little time there is
         self._follows = given is not None or math.isinf(until)  # seconds are as they were then
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
+        free_gb = max(0.0, self._memory_gb - PARENT)
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
                 self._end(entry, "skipped", "it did not finish the first repeat", "first_repeat")
-        free_gb = max(0.0, self._memory_gb - PARENT)
-        for entry in waiting:
-            if entry.status == "waiting" and (lack := lacks(entry, self.store, self._capacity.gpus, free_gb)):
+            elif lack := lacks(entry, self.store, self._capacity.gpus, free_gb):
                 self._end(entry, "skipped", *lack)
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         if given is None and (left := until - time.monotonic()) < TINY and not self._something:
+            self.tiny = not self._past
             self._vital = next((entry for entry in waiting if entry.contender.fastest), waiting[0] if waiting else None)
             for entry in waiting:
                 if entry is not self._vital:
-                    why = f"the budget is too small to train it{self.times.enough_for(TINY, left)}"
-                    self._end(entry, "skipped", why, "no_time")
+                    enough = self.times.enough_for(entry, *ordered(waiting, self.store, False), left, TINY)
+                    self._end(entry, "skipped", f"the budget is too small to train it{enough}", "no_time")
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         self._short = given is None and until - time.monotonic() < SHORT * self.slow
         for entry in waiting if not self._short else []:
@@ -289,9 +288,8 @@ class Race:
         entry.handle = self._executor.submit(job)
         self._submitted[entry.handle] = entry
         budget = None if math.isinf(seconds) else seconds
-        resumed = {} if left is None else {"left": left, "before": entry.before_s}
-        if again:
-            resumed[AGAIN] = True
+        resumed: dict[str, Any] = {AGAIN: True} if again else {}
+        resumed |= {} if left is None else {"left": left, "before": entry.before_s}
         self._say("start", contender=entry.name, seconds=budget, threads=threads, **resumed)
 
     def _receive(self, wait: float) -> None:

@@ -23,6 +23,7 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.metrics.cost import price, ruled_out
 from leadline.metrics.metrics import METRICS, Metric
+from leadline.race.affordable import REPEATS_FROM
 from leadline.race.ending import RaceSummary, ending
 from leadline.race.entry import ContenderRun
 from leadline.race.history import Past
@@ -36,7 +37,6 @@ from leadline.stats.intervals import FEWEST_SEEDS
 from leadline.stats.repeat import Repeat
 
 FEW_GROUPS = 10  # in the test: with fewer, the interval of a score takes rows for independent
-REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with less the first one may take all of it
 
 
 @dataclass(frozen=True, kw_only=True)

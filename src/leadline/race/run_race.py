@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from leadline.dataset.store import Store
@@ -14,7 +14,7 @@ from leadline.race.context import RunContext, memory_cap
 from leadline.race.finalization_time import reserve
 from leadline.race.journal import Journal
 from leadline.race.local_executor import Idle, LocalExecutor
-from leadline.race.race import SOONEST, Race
+from leadline.race.race import Race
 from leadline.race.repeats import Population, Trials
 from leadline.race.resumed import again_s
 from leadline.race.setup import Setup
@@ -53,12 +53,8 @@ class Starter:
 def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Trials:
     """Run the first race, then further ones in the seconds that are left; score them on their test rows."""
     context, settings, past = start.context, start.context.settings, start.context.past
-    kept, began = _kept(race, start, start.names), time.monotonic()
-    end = context.began + settings.seconds - kept
+    end, began = context.began + settings.seconds - _kept(race, start), time.monotonic()
     until = context.until or end
-    messages = _late(race, start, kept)
-    if messages:
-        start.journal.tell("late", said=messages)
     planned = repeats.plan(
         rows.table, race.store, settings, until - began, None if past is None else past.ended, race.claimed()
     )  # fmt: skip
@@ -70,33 +66,13 @@ def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Tr
         trials = repeats.run(race, rows, settings, planned, seconds=raced_s, until=until, start=start, past=past)
     if trials.raced_until is not None:
         stages.end("repeats", at=trials.raced_until)
-    return replace(trials, messages=[*messages, *trials.messages])
+    return trials
 
 
-def _kept(race: Race, start: Starter, names: Sequence[str]) -> float:
-    """Seconds that the end of the run takes, where one of these ships."""
+def _kept(race: Race, start: Starter) -> float:
+    """Seconds that the end of the run takes."""
     context, past = start.context, start.context.past
-    kept = reserve(race.store, names, context.settings.seconds, start.slow)
+    kept = reserve(race.store, start.names, context.settings.seconds, start.slow)
     if past is None or not context.resumed:
         return kept
     return kept + again_s(race.entries, past.records, len(race.store.split.test), start.slow)
-
-
-def _late(race: Race, start: Starter, kept: float) -> list[str]:
-    """The message where a run cannot end within its budget, as what is left of that is less than its end takes."""
-    context, settings = start.context, start.context.settings
-    left = context.began + settings.seconds - time.monotonic()
-    done = [entry.name for entry in race.entries if entry.done and not entry.baseline]
-    least = _kept(race, start, done) if done else kept + SOONEST
-    if left >= least:
-        return []
-    of = f"of {settings.whole:g} s {max(0.0, left):.0f} s are left"
-    if context.resumed:
-        return [
-            f"The budget ends before the run: {of}, and to bring back what it had learned before it was killed, to "
-            f"check the file and to write the report takes about {least:.0f} s."
-        ]
-    return [
-        f"The budget is too small for these data: {of} for the race and the end of the run, which take about "
-        f"{least:.0f} s at the least{race.times.enough_for(least, left)}."
-    ]
