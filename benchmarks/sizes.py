@@ -114,6 +114,7 @@ def _bare(path: Path, draft: bool) -> None:
 def _speeds(folder: Path, scratch: Path) -> Found:
     """Pictures a second of the bare loop on two cores, with and without `draft`, and of the encoder, in turn."""
     from leadline.config import Settings
+    from leadline.dataset.sampling import Sample
     from leadline.dataset.split_table import draw
     from leadline.dataset.store import build
     from leadline.dataset.table import read as understand
@@ -138,7 +139,9 @@ def _speeds(folder: Path, scratch: Path) -> Found:
                 list(pool.map(partial(_bare, draft=draft), paths, chunksize=20))
                 rates.append(len(paths) / (time.perf_counter() - began))
             began = time.perf_counter()
-            build(table, split, scratch / f"stores{turn}", seconds=300 * BARE / PICTURES, key={}, share=1.0)
+            build(
+                table, split, scratch / f"stores{turn}", seconds=300 * BARE / PICTURES, key={}, sample=Sample(share=1.0)
+            )
             ours.append(len(paths) / (time.perf_counter() - began))
     ratios = [a / b for a, b in zip(ours, plain, strict=True)]
     ratio, fast = statistics.median(ratios), statistics.median(drafted)

@@ -7,6 +7,7 @@ if __name__ == "__main__" and sys.path[0] in ("", os.getcwd()) and not os.path.i
     # `python -m` looks for modules here first: a file of the user's called token.py would take the library's place.
     del sys.path[0]
 
+import gc
 import signal
 import time
 
@@ -21,6 +22,7 @@ def main() -> int:
         from leadline.cli.commands import main as command
     code = command(began=began)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: an impatient last one changes nothing
+    gc.freeze()  # Python would look for circles in all that is there: half a second after a run
     return code
 
 

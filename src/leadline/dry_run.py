@@ -33,7 +33,7 @@ from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
 from leadline.kinds.weights import NO_BODY, VARIABLE, find_body, lacking, unused, verify
 from leadline.race.affordable import Affordable, taken_as
-from leadline.race.entry import ContenderRun, eligible_contenders
+from leadline.race.entry import ContenderRun, eligible_contenders, incapable
 from leadline.race.finalization_time import reserve, seconds_to_check
 from leadline.race.init import check_init
 from leadline.race.order import ordered
@@ -126,9 +126,9 @@ def check(source: Any, *, test: Any = None, **settings: Any) -> Check:
 def _checked(source: Source, settings: Settings) -> Check:
     problems: list[str] = []
     _, settings = _tried(lambda s: check_init(s.init, source.digest), settings, problems)
-    own_body, settings = _tried(lambda s: verify(s.weights), settings, problems)
     inferred, settings = _tried(lambda s: infer_table(source, s), settings, problems)
     if inferred is None:
+        _tried(lambda s: verify(s.weights), settings, problems)
         return _unread(source, settings, problems)
     whole: Table = inferred
     audited, settings = _tried(lambda s: audit(whole, s), settings, problems)
@@ -138,6 +138,7 @@ def _checked(source: Source, settings: Settings) -> Check:
     if refusal := unusable(bad_rows, table):
         problems.append(refusal)
     kinds = [column.kind for column in table.inputs]
+    own_body, settings = _tried(lambda s: verify(s.weights, kinds=kinds), settings, problems)
     ignored, settings = _tried(lambda s: unused(kinds, s.weights), settings, problems)
     notes = [*source.notes, *messages, *(ignored or ()), *_quarantined(bad_rows)]
     names: list[str] = []
@@ -149,6 +150,7 @@ def _checked(source: Source, settings: Settings) -> Check:
                 lambda s: eligible_contenders(sketch, s.only, s.interpretable, s.seconds), settings, problems
             )
             names = able or []
+            notes += [] if able is None else incapable(sketch, settings.only, names)
             if own_body and names and settings.seconds < math.inf:
                 notes += _too_short(sketch, names, table, settings)
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}

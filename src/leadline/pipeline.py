@@ -10,6 +10,7 @@ import functools
 import math
 import shutil
 import time
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -19,13 +20,14 @@ from leadline.core.contender import Clock, readings
 from leadline.core.records import RESULT_VERSION
 from leadline.dataset.encode import shapes
 from leadline.dataset.quarantine import notes_of, quarantine
+from leadline.dataset.sampling import Sample
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.scan import READINGS, Scan
 from leadline.kinds.weights import NO_BODY, unused, verify
-from leadline.prepare import Prepared, prepare
+from leadline.prepare import Prepared, examine, prepare
 from leadline.race.context import RunContext
-from leadline.race.entry import eligible_contenders, words
+from leadline.race.entry import eligible_contenders, incapable, words
 from leadline.race.finalization_time import explaining
 from leadline.race.init import begun_from, check_init
 from leadline.race.journal import Journal
@@ -58,10 +60,12 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
         monitor, _ = ends.enter_context(MemoryMonitor()), ends.enter_context(in_use(context.cache))
         stages = _begin(context, journal)
         check_init(context.settings.init, context.source.digest)
-        context, unopened = _opened_body(context, stages)
+        examined = examine(context.source, context.settings)
+        stages.end("audit")
+        context, unopened = _opened_body(context, stages, {column.kind for column in examined[0].inputs})
         settings = context.settings
-        data, warnings = _prepare(context, stages)
-        start = _starter(context, data.store, stages)
+        data, names, warnings = _prepare(context, examined, stages)
+        start = _starter(context, data.store, names, stages)
         with closing(start(data.store, settings.seed)) as race:
             stores = functools.partial(data.scan.fold, data.held_out, settings, cores())
             trials = run_race(race, start, Population(table=data.table, held=data.held_out, stores=stores), stages)
@@ -96,14 +100,16 @@ def run_pipeline(context: RunContext) -> dict[str, Any]:
     return result
 
 
-def _opened_body(context: RunContext, stages: Stages) -> tuple[RunContext, list[str]]:
+def _opened_body(context: RunContext, stages: Stages, kinds: Collection[str]) -> tuple[RunContext, list[str]]:
     """The run with the body of --weights; or, where the budget has no time to open it, without; and the message then.
 
     Raises BudgetError where the user wants a contender that needs the body.
     """
-    settings = context.settings
+    settings, past = context.settings, context.past
+    opened = past is not None and past.share is not None  # by the run that is followed, or goes on
+    left = settings.seconds - context.earlier_s
     try:
-        if verify(settings.weights, settings.seconds if context.past is None else math.inf, settings.given):
+        if verify(settings.weights, math.inf if opened else left, settings.given, kinds):
             stages.end("weights")
         return context, []
     except BudgetError as error:
@@ -115,29 +121,35 @@ def _opened_body(context: RunContext, stages: Stages) -> tuple[RunContext, list[
     return dataclasses.replace(context, settings=dataclasses.replace(settings, weights=NO_BODY)), said
 
 
-def _prepare(context: RunContext, stages: Stages) -> tuple[Prepared, list[str]]:
-    """The rows that race, and the warnings so far."""
+def _prepare(
+    context: RunContext, examined: tuple[Table, list[str]], stages: Stages
+) -> tuple[Prepared, list[str], list[str]]:
+    """The rows that race, the contenders that can learn from them, and the warnings so far."""
     settings, source, folder, past = context.settings, context.source, context.folder, context.past
     clock = Clock(settings.seconds, began=context.began, readings=readings(folder / READINGS))
-    share = None if past is None else past.share
-    data = prepare(source, settings, context.cache, clock, share=share, end=stages.end)
+    sample = Sample(share=None if past is None else past.share, spent=context.earlier_s)
+    data = prepare(examined, settings, context.cache, clock, sample=sample, end=stages.end)
     clock.write(folder / READINGS)
     stages.journal.tell("flaws", said=[flaw.says for flaw in data.scan.flaws])
     table, store = data.table, data.store
     kinds = [column.kind for column in table.inputs]
-    messages = [*data.messages, *uninstalled(settings.interpretable), *unused(kinds, settings.weights)]
+    names = eligible_contenders(store, settings.only, settings.interpretable, settings.seconds)
+    messages = [
+        *data.messages,
+        *incapable(store, settings.only, names),
+        *uninstalled(settings.interpretable),
+        *unused(kinds, settings.weights),
+    ]
     warnings = [*source.notes, *messages, *quarantine(folder, table, store), *notes_of(store)]
     stages.journal.tell(
         "encoded", rows=store.split.counts(), task=store.task.name, blocks=shapes(store), said=warnings,
         share=store.share,
     )  # fmt: skip
-    return data, warnings
+    return data, names, warnings
 
 
-def _starter(context: RunContext, store: Store, stages: Stages) -> Starter:
-    """The eligible contenders, and how races are set up."""
-    settings = context.settings
-    names = eligible_contenders(store, settings.only, settings.interpretable, settings.seconds)
+def _starter(context: RunContext, store: Store, names: Sequence[str], stages: Stages) -> Starter:
+    """How races of these contenders are set up."""
     slow, one = slowdown(most_threads()), slowdown()
     stages.journal.write("slowdown", times=round(slow, 2), one=round(one, 2))
     stages.end("encode")  # again, where flaws were taken out
@@ -162,8 +174,8 @@ def _begin(context: RunContext, journal: Journal) -> Stages:
         "begin" if past is None else "resumed", schema_version=RESULT_VERSION, source=context.source.name,
         digest=context.source.digest, budget_s=settings.whole,
         edge_s=settings.edge_seconds if settings.whole else None, epochs=settings.epochs,
+        earlier_s=context.earlier_s,
         machine=machine(), versions=versions(), leadline=__version__,
     )  # fmt: skip
     journal.watch({**started, "event": "begin"})
-    earlier = past.spent_s if past is not None and context.until is None else 0.0  # resumed, not repeated
-    return Stages.begun(journal, context.began, earlier)
+    return Stages.begun(journal, context.began, context.earlier_s)

@@ -15,6 +15,7 @@ from leadline.core.contender import Clock
 from leadline.dataset.audit import audit
 from leadline.dataset.encode import Encoder
 from leadline.dataset.heldout import HeldOut
+from leadline.dataset.sampling import WHOLE, Sample
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.dataset.table import read as infer_table
@@ -35,21 +36,27 @@ class Prepared:
     messages: list[str]
 
 
+def examine(source: Source, settings: Settings) -> tuple[Table, list[str]]:
+    """The table that a source holds, and the messages of its audit. Raises LeadlineError for what the user can fix."""
+    table, audited = audit(infer_table(source, settings), settings)
+    return table, list(audited)
+
+
 def prepare(
-    source: Source, settings: Settings, cache: Path, clock: Clock | None, *, share: float | None = None,
+    examined: tuple[Table, list[str]], settings: Settings, cache: Path, clock: Clock | None, *, sample: Sample = WHOLE,
     end: Callable[[str], None] = lambda stage: None,
 ) -> Prepared:  # fmt: skip
     """Rows become tensors, labels of test rows are held out, flaws are searched for and, on --fix, removed.
 
     Args:
+        examined: what `examine` gives.
         clock: of the search for flaws; what it finds depends on the readings. None: no search.
-        share: of the rows, as an earlier run decoded them (default: as many as there is time for).
+        sample: how many rows are decoded.
         end: called with the name of each stage when it ends.
     """
-    table, audited = audit(infer_table(source, settings), settings)
-    end("audit")
+    table, audited = examined
     held_out = HeldOut(table)
-    encode = Encoder(held_out=held_out, settings=settings, cache=cache, share=share)
+    encode = Encoder(held_out=held_out, settings=settings, cache=cache, sample=sample)
     table, store = encode(table)
     if clock is not None:
         write_graphs(store.blocks)

@@ -23,7 +23,7 @@ from leadline.core.pretrained import Precision
 from leadline.graph.runtime import Session
 from leadline.kinds.text.bert import encoder
 from leadline.kinds.text.trainable import TrainableBert
-from leadline.race.entry import eligible_contenders
+from leadline.race.entry import eligible_contenders, incapable
 from leadline.system.errors import BudgetError, LeadlineError
 
 
@@ -174,6 +174,12 @@ def test_it_races_on_one_text_with_a_body_alone(prepare: Any, messages: Any, sto
     says = "these columns have 2: bert tiny reads 'text' and bert tiny reads 'other'; keep those of one, as with"
     with pytest.raises(LeadlineError, match=f"--only finetuned trains one body further, and {says} --drop other"):
         eligible_contenders(texts, "finetuned")
+    for only in ("pretrained,finetuned", "deep,finetuned"):
+        names = eligible_contenders(texts, only)
+        assert "pretrained" in names and "finetuned" not in names
+        (message,) = incapable(texts, only, names)
+        assert message.startswith(f"finetuned is left out: it trains one body further, and {says} --drop other")
+    assert incapable(texts, None, ["linear"]) == incapable(store, "deep,finetuned", ["finetuned"]) == []
 
 
 def test_a_short_race_leaves_it_out_with_a_sentence(messages: Any, tiny_bert: Path, tmp_path: Path) -> None:

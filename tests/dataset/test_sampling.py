@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from leadline.core.kind import Decoded
-from leadline.dataset.sampling import FEWEST, Ration
+from leadline.dataset.sampling import FEWEST, Ration, Sample
 from leadline.dataset.split import split
 from leadline.dataset.store import build
 from leadline.kinds import KINDS
@@ -97,7 +97,12 @@ def test_decoding_that_slows_down_leaves_rows_out_at_random(
     assert 0.3 < (kept < ROWS // 2).mean() < 0.7, "late rows are as likely to be kept as early ones"
     monkeypatch.undo()
     again = build(
-        made.table, split(made.table.labels, made.table.part, 0), tmp_path, seconds=SECONDS, key={}, share=store.share
+        made.table,
+        split(made.table.labels, made.table.part, 0),
+        tmp_path,
+        seconds=SECONDS,
+        key={},
+        sample=Sample(share=store.share),
     )
     assert again.unread == store.unread and again.share == store.share
     name = store.blocks[0].name

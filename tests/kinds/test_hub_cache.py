@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from leadline.kinds import KINDS
-from leadline.kinds.hub_cache import hub_folder
+from leadline.kinds.hub_cache import called, hub_folder
 from leadline.kinds.weights import VARIABLE, find_body, verify
 from leadline.system.errors import LeadlineError
 
@@ -103,3 +103,9 @@ def test_the_cache_is_where_the_hubs_tools_keep_it(hub: Path, monkeypatch: pytes
     for variable, inside in (("XDG_CACHE_HOME", "huggingface/hub"), ("HF_HOME", "hub"), ("HF_HUB_CACHE", "")):
         monkeypatch.setenv(variable, str(hub / variable))
         assert hub_folder() == hub / variable / inside
+
+
+def test_an_architecture_is_named_once(tmp_path: Path) -> None:
+    assert called("roberta", tmp_path / "roberta") == "roberta"
+    assert called("roberta", tmp_path / "RoBERTa-base") == "RoBERTa-base"
+    assert called("bert", tmp_path / "mine") == "bert mine"

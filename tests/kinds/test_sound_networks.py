@@ -105,7 +105,7 @@ def test_the_graph_gives_what_the_network_gives_alone_and_among_others(
     """Its first convolution is normalised over time: silence behind a sound would change all of its states."""
     path = folder(architecture)
     body, session = _body(path), _session(path, 16_000)
-    assert body.name == f"{architecture} {path.name}" and body.licence == "mit"
+    assert body.name == path.name == architecture and body.licence == "mit"
     sounds = [_sound(16_000, seconds, seed) for seed, seconds in enumerate((0.4, 0.13, 0.02))]
     rows = _filled(sounds, 6_500)
     found = session.only({"x": rows})

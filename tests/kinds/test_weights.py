@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from leadline.kinds import KINDS
 from leadline.kinds.weights import INSTALL, VARIABLE, find_body, lacking, unused, verify
@@ -65,3 +69,50 @@ def test_what_is_wrong_names_the_variable_where_it_is_the_variable(
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with pytest.raises(LeadlineError, match=f"^{VARIABLE}=.* but a model of type 'vit'; a body is a folder with"):
         find_body(KINDS["image"], None)
+
+
+def test_a_folder_whose_kind_no_column_has_is_not_opened(
+    installed: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its configuration says what it reads: what it would take to open it does not matter."""
+    monkeypatch.setattr(type(KINDS["text"]), "body_in", lambda self, folder: pytest.fail("it was opened"))
+    weights = str(tiny_bert)
+    assert not verify(weights, 1e-9, kinds=["image", "number"])
+    assert unused(["image"], weights) and not unused(["text"], weights)
+    image = find_body(KINDS["image"], weights)
+    assert image is not None and image.folder == installed
+    with pytest.raises(pytest.fail.Exception, match="it was opened"):
+        verify(weights, kinds=["text"])
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (None, "holds no body that can be used: it has no config.json; a body is"),
+        ("{}", "holds no body that can be used; a body is"),
+        ('{"name": "shop", "port": 80}', "its config.json is of no model, it says 'name' and 'port'; a body is"),
+        ('{"vocab_size": 9, "lr": 0.1}', "its config.json is of no model, it says 'vocab_size' and 'lr'; a body is"),
+        ('{"image_size": 9}', "its config.json is of no model, it says 'image_size'; a body is"),
+        ('{"model_type": "shop"}', "but a model of type 'shop'; a body is"),
+        ("[1]", "has a config.json that holds a list"),
+    ],
+)
+def test_what_is_no_model_is_named(config: str | None, says: str, tmp_path: Path) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    for kinds in (None, ["text"], ["number"]):
+        with pytest.raises(LeadlineError, match=re.escape(says)):
+            verify(str(tmp_path), kinds=kinds)
+    with pytest.raises(LeadlineError, match=re.escape(says)):
+        unused(["number"], str(tmp_path))
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("reads", ["vocab_size", "image_size", "conv_stride"])
+def test_a_type_that_no_package_knows_is_named_before_what_it_lacks(reads: str, weights: bool, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "shop", reads: 9}))
+    if weights:
+        save_file({"a": np.zeros(3, np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(LeadlineError, match="of type 'shop', which is no model that transformers .* knows; give the"):
+        verify(str(tmp_path))

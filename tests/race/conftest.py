@@ -14,7 +14,8 @@ import pytest
 
 from leadline.race.journal import Journal
 from leadline.race.local_executor import LocalExecutor
-from leadline.race.race import Race, Setup
+from leadline.race.race import Race
+from leadline.race.setup import Setup
 
 FAKE = """
 import json, os, sys, time

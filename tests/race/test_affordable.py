@@ -23,12 +23,13 @@ def _entries(*names: str) -> list[ContenderRun]:
 
 
 def _times(
-    monkeypatch: pytest.MonkeyPatch, needed: float, wanted: float = 0.0, usual: float = 60.0, most: float = 60.0
-) -> Affordable:
+    monkeypatch: pytest.MonkeyPatch, needed: float, wanted: float = 0.0, usual: float = 60.0, most: float = 60.0,
+    budget: float = 180.0,
+) -> Affordable:  # fmt: skip
     monkeypatch.setattr(PORTFOLIO["pretrained"], "seconds_needed", lambda store: needed)
     monkeypatch.setattr(PORTFOLIO["pretrained"], "seconds_wanted", lambda store: max(needed, wanted))
     monkeypatch.setattr(PORTFOLIO["pretrained"], "answer_seconds", lambda store: 0.01)
-    return Affordable(store=STORE, slow=1.0, budget=180.0, given=1.0, begun=(), usual=usual, most=most)
+    return Affordable(store=STORE, slow=1.0, budget=budget, given=1.0, usual=usual, most=most)
 
 
 @pytest.mark.parametrize(("needed", "has"), [(20.0, 50.0), (60.0, 60.0), (75.0, 75.0)])
@@ -139,3 +140,13 @@ def test_those_on_one_core_have_less_where_one_after_them_needs_it(
     times.share(first, second, 100.0)
     assert sum(entry.weight for entry in second) == pytest.approx(100.0 - first_s)
     assert [entry.name for entry, _ in times.too_long(first, second, 100.0)] == (["pretrained"] if needed == 90 else [])
+
+
+def test_what_an_earlier_go_kept_is_not_needed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that had begun stays where there is time for the rest of it, and is left out where there is not."""
+    second = _entries("cnn", "pretrained")
+    times = dataclasses.replace(_times(monkeypatch, 76.0), resumed=True)
+    ((entry, why),) = times.too_long([], second, 40.0)
+    assert entry.name == "pretrained" and why.endswith("are left for it after the run was killed")
+    assert not list(dataclasses.replace(times, spared={"pretrained": 60.0}).too_long([], second, 40.0))
+    assert list(dataclasses.replace(times, spared={"pretrained": 20.0}).too_long([], second, 40.0))

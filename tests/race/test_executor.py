@@ -17,7 +17,8 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Fitted, Resources
 from leadline.core.executor import Capacity, Job, Message
 from leadline.race.journal import Journal
-from leadline.race.race import Race, Setup
+from leadline.race.race import Race
+from leadline.race.setup import Setup
 from leadline.race.worker import export, work
 from leadline.system.errors import LeadlineError
 

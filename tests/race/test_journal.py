@@ -6,6 +6,9 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
+from leadline.race import journal as module
 from leadline.race.journal import Journal
 
 
@@ -33,3 +36,15 @@ def test_opening_it_again_adds(tmp_path: Path) -> None:
         journal.close()
     events = [json.loads(line)["event"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert events == ["begin", "resume"]
+
+
+def test_a_silent_run_leaves_a_line_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is killed, they say how long it had run."""
+    monkeypatch.setattr(module, "QUIET_S", 0.2)
+    journal = Journal(tmp_path / "journal.jsonl", time.monotonic())
+    journal.write("begin")
+    time.sleep(1.0)
+    journal.close()
+    events = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert [each["event"] for each in events[:2]] == ["begin", "alive"] and 2 <= len(events) <= 6
+    assert events[-1]["t"] > 0.5

@@ -15,9 +15,11 @@ import pytest
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.race import order
 from leadline.race import race as racing
-from leadline.race.entry import eligible_contenders
+from leadline.race.entry import eligible_contenders, incapable
+from leadline.race.finalization_time import MOST
 from leadline.race.history import ContenderRecord, read
-from leadline.race.race import TINY
+from leadline.race.order import LEAST
+from leadline.race.race import SOONEST, TINY
 from leadline.race.spare import _environment
 from leadline.system.errors import LeadlineError
 from leadline.system.resources import MemoryMonitor, tree_gb
@@ -72,6 +74,13 @@ def test_only_what_exists_and_fits(only: str, message: str, mixed: Any, prepare:
         eligible_contenders(prepare(mixed(200), target="y").store, only)
 
 
+def test_one_that_is_named_and_reads_none_of_the_columns_is_left_out_in_a_sentence(mixed: Any, prepare: Any) -> None:
+    store = prepare(mixed(200), target="y").store
+    names = eligible_contenders(store, "linear,cnn")
+    assert names == ["baseline", "linear"]
+    assert incapable(store, "linear,cnn", names) == ["cnn is left out: it reads no columns of these kinds."]
+
+
 def test_every_contender_has_its_own_name_and_a_known_family() -> None:
     assert all(contender.name == name for name, contender in PORTFOLIO.items())
     assert {contender.family for contender in PORTFOLIO.values()} == {"deep", "classical", "baseline"}
@@ -103,7 +112,7 @@ def test_one_for_which_no_time_is_left_is_skipped(race: Any, monkeypatch: pytest
     _set(monkeypatch, "LEAST", 100.0)
     contest, _ = race({"linear": "fine", "boosting": "fine"}, seconds=5.0)
     assert _status(contest) == {"linear": "finished", "boosting": "skipped"}
-    assert _why(contest, "boosting") == "the budget left no time for it"
+    assert re.fullmatch(r"the budget left no time for it; --budget 1[01]0s would do", _why(contest, "boosting"))
 
 
 def test_one_that_overruns_is_ended(race: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +196,7 @@ def test_the_gauge_sees_what_is_held_and_given_back() -> None:
 def test_a_budget_too_small_races_the_fastest_alone(race: Any) -> None:
     contest, _ = race({"linear": "fine", "boosting": "fine", "mlp": "fine"}, seconds=TINY - 1)
     assert _status(contest) == {"linear": "finished", "boosting": "skipped", "mlp": "skipped"}
-    assert _why(contest, "mlp") == "the budget is too small to train it"
+    assert re.fullmatch(r"the budget is too small to train it; --budget \d+0s would do", _why(contest, "mlp"))
 
 
 def test_one_core_runs_one_at_a_time(race: Any) -> None:
@@ -275,7 +284,8 @@ def test_a_real_worker_gives_what_the_contender_gives(prepare: Any, mixed: Any, 
     from leadline.core.contender import Clock, Data
     from leadline.race.journal import Journal
     from leadline.race.local_executor import LocalExecutor
-    from leadline.race.race import Race, Setup
+    from leadline.race.race import Race
+    from leadline.race.setup import Setup
 
     store = prepare(mixed(200), target="y").store
     journal = Journal(tmp_path / "journal.jsonl", time.monotonic())
@@ -338,3 +348,61 @@ def test_one_that_measures_that_it_needs_more_begins_again_with_more(
     assert re.fullmatch(r"the states take 7 s; --budget \d+s would do", _why(less, "mlp"))
     never, _ = race({"mlp": "never"}, seconds=8.0, folder="never")
     assert _status(never) == {"mlp": "failed"} and [entry.code for entry in never.entries] == ["no_time"]
+
+
+def _killed(seconds: float, ran_s: float, **facts: Any) -> ContenderRecord:
+    return ContenderRecord(seconds=seconds, threads=1, ran_s=ran_s, **facts)
+
+
+def test_what_a_killed_run_left_is_all_that_a_resumed_one_gives(race: Any, tmp_path: Path) -> None:
+    """Whether a contender had begun or not; one with a checkpoint has what it had spent besides."""
+    done = {"score": 0.5, "fit_s": 1.0, "predict_us": 1.0}
+    past = {
+        "linear": _killed(4.0, 1.0, status="finished", facts=done),
+        "mlp": _killed(60.0, 20.0),
+        "cnn": _killed(60.0, 20.0),
+    }
+    checkpoint = tmp_path / "contenders" / "mlp" / "checkpoints" / "0007"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text(json.dumps({"state": {"spent_s": 19.0}}))
+    contest, watched = race({"linear": "fine", "mlp": "fine", "cnn": "fine"}, seconds=14.0, past=past)
+    starts = {line["contender"]: line for line in watched if line["event"] == "start"}
+    assert starts.keys() == {"mlp", "cnn"} and all(line["seconds"] == 60.0 for line in starts.values())
+    assert all(LEAST <= line["left"] <= 14.0 for line in starts.values())
+    assert starts["mlp"]["before"] == 19.0 and starts["cnn"]["before"] == 0.0
+    given = contest.given()
+    assert given["mlp"] == pytest.approx(19.0 + starts["mlp"]["left"]) and given["cnn"] == starts["cnn"]["left"]
+    jobs = {name: json.loads((tmp_path / "contenders" / name / "job.json").read_text()) for name in starts}
+    assert all(jobs[name]["left"] == starts[name]["left"] for name in starts)
+
+
+def test_a_resumed_one_has_no_more_than_it_was_given(race: Any, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "contenders" / "mlp" / "checkpoints" / "0007"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text(json.dumps({"state": {"spent_s": 19.0}}))
+    _, watched = race({"mlp": "fine"}, seconds=40.0, past={"mlp": _killed(25.0, 20.0)})
+    (start,) = (line for line in watched if line["event"] == "start")
+    assert start["left"] == pytest.approx(6.0)
+
+
+def test_one_that_had_begun_is_left_out_where_there_is_no_time_any_more(race: Any) -> None:
+    done = {"score": 0.5, "fit_s": 1.0, "predict_us": 1.0}
+    past = {"linear": _killed(4.0, 1.0, status="finished", facts=done), "boosting": _killed(60.0, 20.0)}
+    contest, watched = race({"linear": "fine", "boosting": "fine"}, seconds=2.0, past=past)
+    assert _status(contest) == {"linear": "finished", "boosting": "skipped"}
+    assert _why(contest, "boosting") == "the budget left no time for it after the run was killed"
+    assert not [line for line in watched if line["event"] == "start"]
+
+
+def test_the_fastest_has_what_is_left_of_a_tiny_budget_and_no_more(race: Any) -> None:
+    _, watched = race({"linear": "fine", "mlp": "fine"}, seconds=2.5)
+    (start,) = (line for line in watched if line["event"] == "start")
+    assert start["contender"] == "linear" and SOONEST <= start["seconds"] <= 2.5
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 5.0])
+def test_the_budget_that_would_do_is_long_enough_for_all(race: Any, seconds: float) -> None:
+    """Of which the end of a run has its share."""
+    contest, _ = race({"linear": "fine", "mlp": "fine"}, seconds=seconds)
+    (budget,) = map(float, re.findall(r"--budget (\d+)s would do", _why(contest, "mlp")))
+    assert seconds + (1.0 - MOST) * (budget - seconds) >= TINY

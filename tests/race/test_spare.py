@@ -9,7 +9,8 @@ from typing import Any
 
 from leadline.race.journal import Journal
 from leadline.race.local_executor import Idle, LocalExecutor, Worker
-from leadline.race.race import Race, Setup
+from leadline.race.race import Race
+from leadline.race.setup import Setup
 from leadline.race.spare import Spares, spawn
 
 

@@ -120,6 +120,8 @@ class Terminal:
         self._began = time.monotonic() - event["t"]
         passes = f"{event['epochs']} pass{'' if event['epochs'] == 1 else 'es'} of every network"
         length = passes if self._budget is None else _time(event["budget_s"])
+        if self._budget is not None and (earlier_s := event.get("earlier_s")):
+            length = f"{_time(max(0.0, event['budget_s'] - earlier_s))} left of {length}"
         whole = f"everything, {_time(edge_s)} of it for --edge" if edge_s else "everything"
         cores = event["machine"]["cores"]
         self._say(f"{event['source']}: {length} for {whole}, on {cores} core{'s' if cores > 1 else ''}")
@@ -136,18 +138,23 @@ class Terminal:
         for message in event["said"]:
             self._say(f"  note: {message}")
 
-    _unopened = _unprinted
+    _unopened = _overspent = _unprinted
 
     def _flaws(self, event: dict[str, Any]) -> None:
         for message in event["said"]:
             self._say(f"  flaw: {message}")
 
     def _start(self, event: dict[str, Any]) -> None:
+        seconds, what = event["seconds"], "starts"
+        if event.get("again"):
+            seconds, what = None, "is trained again, for its file"
+        elif event.get("left") is not None:
+            seconds, what = event["left"], "resumes" if event["before"] else "starts again"
         self._lines[event["contender"]] = _Line(
-            name=event["contender"], status="running", began=time.monotonic(), seconds=event["seconds"]
+            name=event["contender"], status="running", began=time.monotonic(), seconds=seconds
         )
-        most = "" if event["seconds"] is None else f", up to {_time(event['seconds'])}"
-        self._plain(f"{event['t']:6.1f} s  {event['contender']:10} starts{most}")
+        most = "" if seconds is None else f", up to {_time(seconds)}"
+        self._plain(f"{event['t']:6.1f} s  {event['contender']:10} {what}{most}")
 
     def _progress(self, event: dict[str, Any]) -> None:
         line = self._lines[event["contender"]]

@@ -38,19 +38,29 @@ class Clock:
 
     def __init__(
         self, seconds: float, stop: Event | None = None, *, began: float | None = None,
-        readings: Iterable[float] = (), place: int = 0,
+        readings: Iterable[float] = (), place: int = 0, left: float | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
             seconds: the budget; inf for none.
             began: the monotonic moment from which it counts (default: now).
-            readings: of an earlier run: seconds spent, inf where it was asked to stop.
+            readings: of an earlier run: seconds spent, inf where it was asked to stop, and the seconds of the budget,
+                negative, from where on a resumed run had others.
             place: the first of them to repeat.
+            left: of the budget from now on, where a run is resumed: what was read after `place` is forgotten.
         """
         self._seconds, self._stop = seconds, stop or Event()
         self.readings, self.place = array("d", readings), place
-        earlier = [value for value in self.readings[:place] if not math.isinf(value)]
-        self._start = (time.monotonic() if began is None else began) - (earlier[-1] if earlier else 0.0)
+        for limit in (value for value in self.readings[:place] if value < 0):
+            self._seconds = -limit
+        earlier = [value for value in self.readings[:place] if 0 <= value < math.inf]
+        spent = earlier[-1] if earlier else 0.0
+        self._start = (time.monotonic() if began is None else began) - spent
+        if left is not None:
+            del self.readings[place:]
+            self._seconds = spent + left
+            self.readings.append(-self._seconds)
+            self.place += 1
 
     @property
     def endless(self) -> bool:
@@ -63,7 +73,8 @@ class Clock:
         """Seconds left; 0 when asked to stop."""
         if self.endless:
             return 0.0 if self._stop.is_set() else math.inf
-        return max(0.0, self._seconds - self._read(self._stop.is_set()))
+        spent = self._read(self._stop.is_set())  # which may say that the seconds are others from here on
+        return max(0.0, self._seconds - spent)
 
     def write(self, path: Path) -> None:
         """Keep the readings, eight bytes each, whole or not at all."""
@@ -72,6 +83,8 @@ class Clock:
         partial.replace(path)
 
     def _read(self, stopped: bool) -> float:
+        while self.place < len(self.readings) and (limit := self.readings[self.place]) < 0:
+            self._seconds, self.place = -limit, self.place + 1
         if self.place < len(self.readings):
             value = self.readings[self.place]
             if not math.isinf(value):

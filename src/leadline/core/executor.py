@@ -42,6 +42,7 @@ class Job:
     leaves: bool  # it writes its graph and ends; else it waits for `export`
     init: Path | None = None  # a network of an earlier run to begin from
     first: bool = False  # of a run: it leaves what a later one can begin from, and measures what the report shows
+    left: float | None = None  # of its seconds, where a resumed run has a time limit: what its folder holds counts
     prints: bool = False  # with its graph it writes itself as a person reads it, where one can (core/printed.py)
 
     def text(self) -> str:

@@ -311,6 +311,13 @@ class Kind(ABC):
         """An encoded row, without padding, as int16 samples and their rate; None: there is nothing to hear."""
         return None
 
+    def has_body(self, folder: Path) -> bool:
+        """Whether a folder of the user's is of a network that reads values of this kind, by its configuration alone.
+
+        Raises FolderError where that cannot be read.
+        """
+        return False
+
     def body_in(self, folder: Path) -> PretrainedBody | None:
         """The pretrained body whose weights are in a folder of the user's; None: the folder is of another kind.
 

@@ -24,7 +24,8 @@ from leadline.race.context import memory_cap
 from leadline.race.init import networks
 from leadline.race.journal import Journal
 from leadline.race.local_executor import Idle, LocalExecutor
-from leadline.race.race import Race, Setup
+from leadline.race.race import Race
+from leadline.race.setup import Setup
 from leadline.results.run_data import RunData
 from leadline.stats.worth import DRAWS as SAMPLES
 from leadline.stats.worth import LearningCurve

@@ -9,6 +9,7 @@ from typing import Any
 
 from leadline.config import Settings
 from leadline.dataset.heldout import HeldOut
+from leadline.dataset.sampling import WHOLE, Sample
 from leadline.dataset.store import Store, build
 from leadline.dataset.table import Table
 
@@ -20,7 +21,7 @@ class Encoder:
     held_out: HeldOut
     settings: Settings
     cache: Path
-    share: float | None = None  # of the rows, as an earlier start decoded them; None: as many as there is time for
+    sample: Sample = WHOLE
 
     def __call__(self, table: Table, like: Store | None = None) -> tuple[Table, Store]:
         """The table without labels of its test rows, and its store; what `like` has decoded is not decoded again."""
@@ -28,7 +29,7 @@ class Encoder:
         table = self.held_out.without(table, split)
         store = build(
             table, split, self.cache, seconds=self.settings.seconds, key=_key(self.settings, table), like=like,
-            share=self.share if like is None else like.share, weights=self.settings.weights,
+            sample=self.sample, weights=self.settings.weights,
         )  # fmt: skip
         return table, store
 

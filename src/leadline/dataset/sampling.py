@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,17 @@ FEWEST = 100  # rows that are decoded, however long they take
 SURE, EARLY = 20, 0.2  # rows, and share of the seconds, before which no row is left out: the first rows are the slowest
 LATE = 1.1  # times the seconds that all would take, from which on the share shrinks
 HALF = 0.5  # of the share stays when it shrinks, which happens in the first half of the rows: later it would waste more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """How many of the rows are decoded."""
+
+    share: float | None = None  # as an earlier run decoded them; None: as many as there is time for
+    spent: float = 0.0  # seconds of the budget that are gone, by an earlier go at the run
+
+
+WHOLE = Sample()  # with a whole budget
 
 
 class Ration:

@@ -29,7 +29,7 @@ from leadline.core.kind import Decoded, Fit, Kind, Limits, absent, decode_column
 from leadline.core.task import Task
 from leadline.core.tensors import Block, Split
 from leadline.dataset.heldout import hidden
-from leadline.dataset.sampling import FEWEST, Ration
+from leadline.dataset.sampling import FEWEST, WHOLE, Ration, Sample
 from leadline.dataset.table import Column, Table
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
@@ -121,7 +121,7 @@ class Store:
 
 def build(
     table: Table, split: Split, cache: Path, *, seconds: float, key: Mapping[str, Any],
-    share: float | None = None, like: Store | None = None, weights: str | None = None,
+    sample: Sample = WHOLE, like: Store | None = None, weights: str | None = None,
 ) -> Store:  # fmt: skip
     """Encode every row, or reuse a cached store.
 
@@ -129,7 +129,7 @@ def build(
         seconds: the budget, by which a kind chooses its size (an image its pixels).
         key: everything else that shaped the split, for the name of the store; its `group` or `time_column` make rows
             dependent.
-        share: of the rows that an earlier run had time to decode (default: as many as there is time for).
+        sample: how many of the rows are decoded, where that takes long.
         like: a store of the same rows in another split, whose images and audio need not be decoded again.
         weights: of pretrained bodies, as the settings name them.
     """
@@ -141,19 +141,24 @@ def build(
         "weights": {c.kind: found.facts for c in table.inputs if (found := find_body(KINDS[c.kind], weights))},
     }  # fmt: skip
     name = blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
-    final = cache / "stores" / name
+    final, share = cache / "stores" / name, sample.share
+    for known in (final, _of_share(final, share)):
+        if (known / "store.json").exists() and share in (None, Store(known).share):
+            os.utime(known)
+            return Store(known)
     if (final / "store.json").exists():
-        os.utime(final)
-        if share in (None, Store(final).share):
-            return Store(final)
-        final = final.with_name(f"{name}-{share}")
+        final = _of_share(final, share)
     final.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
     temporary = scratch / "store"  # a folder of mkdtemp is closed to all others, who may share the cache
     try:
         temporary.mkdir()
         dependent = bool(key.get("group") or key.get("time_column"))
-        _write(temporary, table, split, seconds, share if like is None else like.share, like, weights, dependent)
+        if like is not None:
+            sample = Sample(share=like.share)
+        _write(temporary, table, split, seconds, sample, like, weights, dependent)
+        if sample.spent and sample.share is None and (made := Store(temporary).share) < 1.0:
+            final = _of_share(final, made)  # a run that has its whole budget decodes more
         try:
             temporary.rename(final)
         except OSError:  # another run has just made the same store
@@ -171,12 +176,12 @@ def again(store: Store, table: Table, split: Split) -> Iterator[Store]:
     Images and audio are not decoded again: their encoding fits nothing but a size.
     """
     with tempfile.TemporaryDirectory(prefix=".fold-", dir=store.path.parent, ignore_cleanup_errors=True) as folder:
-        _write(Path(folder), table, split, USUAL, store.share, store, store.weights, store.dependent)
+        _write(Path(folder), table, split, USUAL, Sample(share=store.share), store, store.weights, store.dependent)
         yield Store(folder)
 
 
 def _write(
-    folder: Path, table: Table, split: Split, seconds: float, share: float | None, like: Store | None,
+    folder: Path, table: Table, split: Split, seconds: float, sample: Sample, like: Store | None,
     weights: str | None, dependent: bool,
 ) -> None:  # fmt: skip
     groups = grouped(table.inputs)
@@ -196,12 +201,12 @@ def _write(
     order = [name for name, _ in groups]
     blocks = sorted([*reused, *fitted], key=lambda block: order.index(block.name))
     a_row = sum(cost for _, cost in fits) if like is None else like.a_row
-    if share is None:
+    if sample.share is None:
         costly = any(KINDS[block.kind].costly for block in fitted)
-        limit = DECODING * seconds if costly else math.inf
-        ration = Ration(table.rows, _affordable(table.rows, a_row, seconds), limit, len(fitted))
+        limit = DECODING * (seconds - sample.spent) if costly else math.inf
+        ration = Ration(table.rows, _affordable(table.rows, a_row, limit), limit, len(fitted))
     else:
-        ration = Ration(table.rows, share)
+        ration = Ration(table.rows, sample.share)
     bad: dict[int, str] = {} if like is None else dict(like.bad)
     made = {block.name: _made(folder, block, table.rows) for block in fitted}
     with ThreadPoolExecutor(most_threads()) as pool:
@@ -269,9 +274,14 @@ def unreadable(bad: Mapping[int, str], rows: int) -> str | None:
     )
 
 
+def _of_share(final: Path, share: float | None) -> Path:
+    """The store of a share of the rows that a run of the same budget does not have."""
+    return final.with_name(f"{final.name}-{share}")
+
+
 def _affordable(rows: int, a_row: float, seconds: float) -> float:
     """The share of the rows that there is time to decode."""
-    most = DECODING * seconds / max(a_row, 1e-9)
+    most = seconds / max(a_row, 1e-9)
     return 1.0 if most >= rows else max(most, FEWEST) / rows
 
 

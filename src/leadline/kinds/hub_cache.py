@@ -40,6 +40,12 @@ def snapshot(name: str) -> Path | None:
     return max(others, key=lambda each: (each.stat().st_mtime_ns, each.name), default=None)
 
 
+def called(model: str, folder: Path) -> str:
+    """The name of a body: its architecture, and what the body in the folder is called, if that does not say it."""
+    own = title(folder)
+    return own if model.casefold() in own.casefold() else f"{model} {own}"
+
+
 def title(folder: Path) -> str:
     """What a body in a folder is called: the folder's name, or that of the model whose snapshot it is."""
     model = folder.parent.parent.name

@@ -76,14 +76,20 @@ def reads(facts: Mapping[str, Any]) -> str | None:
     return next((read for read, marks in MARKS.items() if any(mark in facts for mark in marks)), None)
 
 
+def is_model(facts: Mapping[str, Any]) -> bool:
+    """Whether a configuration names its architecture, as the package writes it."""
+    return isinstance(facts.get("model_type"), str)
+
+
 def model_type(folder: Path) -> str | None:
     """The architecture that a folder's configuration names, as the package has it; None where it names none.
 
     Raises FolderError where the folder cannot be read: its weights are no safetensors, or the package is not there.
     """
-    named = configuration(folder / CONFIG).get("model_type")
-    if not isinstance(named, str):
+    facts = configuration(folder / CONFIG)
+    if not is_model(facts):
         return None
+    named: str = facts["model_type"]
     if not has_weights(folder):
         pickles = sorted(each.name for pattern in PICKLES for each in folder.glob(pattern))
         but = f", only {pickles[0]}, which may run code when it is read; take one with safetensors" if pickles else ""
@@ -92,6 +98,22 @@ def model_type(folder: Path) -> str | None:
     if importlib.util.find_spec(PACKAGE) is None:
         raise FolderError(f"holds a model of type {named!r}, which the package {PACKAGE} reads; install it: {INSTALL}.")
     return named
+
+
+def unknown(folder: Path) -> str | None:
+    """What is wrong with a folder whose configuration names a model that the package does not have, as the end of a
+    sentence; None where it has it, or is not there."""
+    facts = configuration(folder / CONFIG)
+    if not is_model(facts) or importlib.util.find_spec(PACKAGE) is None:
+        return None
+    with offline(), quiet():
+        from transformers import CONFIG_MAPPING
+    if facts["model_type"] in CONFIG_MAPPING:
+        return None
+    return (
+        f"has a {CONFIG} of type {facts['model_type']!r}, which is no model that {PACKAGE} {version(PACKAGE)} knows; "
+        "give the folder of a pretrained body."
+    )
 
 
 def network(folder: Path, **config: Any) -> Network:

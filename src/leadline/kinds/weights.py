@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -26,8 +26,10 @@ from leadline.kinds.body_folder import CONFIG, FolderError, configuration, diges
 from leadline.kinds.exported import release
 from leadline.kinds.hub_cache import hub_folder, is_name, snapshot
 from leadline.kinds.kept import TRIED, NoRoomError, kept, room
+from leadline.kinds.transformers_folder import unknown
 from leadline.system.errors import BudgetError, LeadlineError
 from leadline.system.resources import give_back, machine
+from leadline.system.text import enumerated
 
 __all__ = [
     "INSTALL",
@@ -49,6 +51,7 @@ VARIABLE = "LEADLINE_WEIGHTS"
 INSTALL = "pip install 'leadline[pretrained]'"
 VERSION = 1  # of what is kept of a trial
 RUNTIME = "onnxruntime"
+SHOWN = 3  # keys of a configuration that is of no model
 OPENING = 0.5  # of a budget, that a folder may take to be opened
 
 
@@ -95,22 +98,24 @@ def find_body(kind: Kind, weights: str | None) -> FoundBody | None:
     named = _named(weights)
     if named is not None and named[0] == NO_BODY:
         return None
-    own = {} if named is None else _in_folder(*named)
-    if kind.name in own:
+    if named is not None and (own := _in_folder(*named, [kind.name])):
         return own[kind.name]
     found = ((body, body.find()) for body in kind.pretrained)
     return next((FoundBody(body=body, folder=path) for body, path in found if path is not None), None)
 
 
-def verify(weights: str | None, budget: float = math.inf, given: float = 1.0) -> bool:
+def verify(
+    weights: str | None, budget: float = math.inf, given: float = 1.0, kinds: Collection[str] | None = None
+) -> bool:  # fmt: skip
     """Read all weights in the folder of the setting, and ask its body about made-up rows, unless the cache knows it.
 
     Args:
+        kinds: of the columns; a folder that reads none of them is not opened (default: any).
         budget: seconds of the run.
         given: times these, that the user's budget is.
 
-    Returns whether the setting names a folder. Raises BudgetError where the budget has no time for it, and other
-    LeadlineErrors where the folder cannot be used: a run then ends before any row is encoded.
+    Returns whether the setting names a folder that is opened. Raises BudgetError where the budget has no time for it,
+    and other LeadlineErrors where the folder cannot be used: a run then ends before any row is encoded.
     """
     named = _named(weights)
     if named is None or named[0] == NO_BODY:
@@ -118,7 +123,8 @@ def verify(weights: str | None, budget: float = math.inf, given: float = 1.0) ->
     most = OPENING * budget
     try:
         with room(most):
-            for found in _in_folder(*named).values():
+            bodies = _in_folder(*named, kinds)
+            for found in bodies.values():
                 _tried(found, named[1])
         give_back()
     except NoRoomError as error:
@@ -128,7 +134,7 @@ def verify(weights: str | None, budget: float = math.inf, given: float = 1.0) ->
             f"{most:.0f} s of the budget may go into that; --budget {enough}s "
             "would do, or leadline check with the same --weights, which opens it for later runs."
         ) from error
-    return True
+    return bool(bodies)
 
 
 def write_graphs(blocks: Sequence[Block]) -> None:
@@ -163,9 +169,10 @@ def lacking(kinds: Sequence[str], weights: str | None) -> str | None:
 def unused(kinds: Sequence[str], weights: str | None) -> list[str]:
     """The message where the user names a folder whose body reads none of these kinds."""
     named = _named(weights)
-    if named is None or named[0] == NO_BODY or (own := _in_folder(*named)).keys() & set(kinds):
+    if named is None or named[0] == NO_BODY or (own := _kinds_of(*named)) & set(kinds):
         return []
-    return [f"{named[1]} is not used: its body reads no column of these kinds, only {' or '.join(own)}."]
+    only = " or ".join(name for name in KINDS if name in own)
+    return [f"{named[1]} is not used: its body reads no column of these kinds, only {only}."]
 
 
 def _named(weights: str | None) -> tuple[str, str] | None:
@@ -176,20 +183,44 @@ def _named(weights: str | None) -> tuple[str, str] | None:
     return (held, f"{VARIABLE}={held}") if held else None
 
 
-def _in_folder(weights: str, said: str) -> dict[str, FoundBody]:
-    """{kind: its body} of a folder of the user's. Raises LeadlineError where there is none."""
+def _in_folder(weights: str, said: str, kinds: Collection[str] | None) -> dict[str, FoundBody]:
+    """{kind: its body} of a folder of the user's, of these kinds or of any. Raises LeadlineError where it has none."""
+    folder, of = _folder(weights, said), _kinds_of(weights, said)
+    bodies = {name: _read(KINDS[name], folder, said) for name in of if kinds is None or name in kinds}
+    if None in bodies.values():
+        raise _no_body(folder, said)
+    return {name: FoundBody(body=body, folder=folder) for name, body in bodies.items() if body is not None}
+
+
+def _kinds_of(weights: str, said: str) -> set[str]:
+    """The kinds that the network in a folder of the user's reads, by its configuration: no weight is read.
+
+    Raises LeadlineError where it is of none.
+    """
     folder = _folder(weights, said)
-    bodies = {name: _read(kind, folder, said) for name, kind in KINDS.items()}
-    found = {name: FoundBody(body=body, folder=folder) for name, body in bodies.items() if body is not None}
-    if not found:
-        model = configuration(folder / CONFIG).get("model_type")
-        but = "" if model is None else f", but a model of type {model!r}"
-        raise LeadlineError(
-            f"{said} holds no body that can be used{but}; a body is a folder with config.json and model.safetensors: "
-            "of an encoder of texts, with its tokenizer; of a network of pictures, as transformers or timm writes it; "
-            "or of a network of sounds that reads waves, as transformers writes it."
-        )
-    return found
+    try:
+        of = {name for name, kind in KINDS.items() if kind.has_body(folder)}
+    except FolderError as error:
+        raise LeadlineError(f"{said} {error}") from error
+    if not of:
+        raise _no_body(folder, said)
+    return of
+
+
+def _no_body(folder: Path, said: str) -> LeadlineError:
+    """What is in a folder in place of a body."""
+    facts = configuration(folder / CONFIG)
+    if "model_type" in facts:
+        but = f", but a model of type {facts['model_type']!r}"
+    elif facts:
+        but = f": its {CONFIG} is of no model, it says {enumerated([repr(key) for key in list(facts)[:SHOWN]])}"
+    else:
+        but = "" if (folder / CONFIG).is_file() else f": it has no {CONFIG}"
+    return LeadlineError(
+        f"{said} holds no body that can be used{but}; a body is a folder with {CONFIG} and model.safetensors: "
+        "of an encoder of texts, with its tokenizer; of a network of pictures, as transformers or timm writes it; "
+        "or of a network of sounds that reads waves, as transformers writes it."
+    )
 
 
 def _folder(weights: str, said: str) -> Path:
@@ -211,8 +242,8 @@ def _folder(weights: str, said: str) -> Path:
 def _read(kind: Kind, folder: Path, said: str) -> PretrainedBody | None:
     try:
         return kind.body_in(folder)
-    except FolderError as error:
-        raise LeadlineError(f"{said} {error}") from error
+    except FolderError as error:  # what it is comes before what a model would need besides
+        raise LeadlineError(f"{said} {unknown(folder) or error}") from error
 
 
 def _tried(found: FoundBody, said: str) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from leadline.dataset.store import Store
 from leadline.race.entry import ContenderRun
 from leadline.race.finalization_time import MOST, seconds_to_check
+from leadline.stats.intervals import FEWEST_SEEDS
 
 FIRST_SHARE = 0.3  # of the race for those that use one core, where others are to use all cores after them
 FIRST_LEAST = 16.0  # seconds that those that use one core get, if that is not over half of the race
@@ -23,6 +24,7 @@ FAIR = 0.5  # of their seconds, that others keep beside one that claims what it 
 WANTED = 0.5  # of all races, that the first one may take for what its contenders want beyond what they need
 MARGIN = 1.1  # times what is claimed: a race planned to the second would lack the moment in which it begins
 FOREVER = 1e6  # times a race, beyond which no budget is advised
+REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with less the first one may take all of it
 MOST_SLOW = 3.0  # times longer that a rule's seconds are taken to be: how busy a machine is was measured in a moment
 
 Entries = Sequence[ContenderRun]
@@ -46,7 +48,8 @@ class Affordable:
     slow: float  # times longer than alone that the machine takes now
     budget: float  # seconds of the whole run
     given: float  # times these, that the user's budget is
-    begun: Collection[str]  # contenders that an earlier go had begun: they race again
+    spared: Mapping[str, float] = field(default_factory=dict)  # seconds of contenders that an earlier go has kept
+    resumed: bool = False  # the seconds are what a killed run left: no larger budget would change them
     usual: float = 1.0  # seconds of this race where nothing is claimed
     most: float = 1.0  # that it may take, with what is claimed
 
@@ -59,8 +62,8 @@ class Affordable:
         seconds = self._needed(second)
         if whole:
             second = [entry for entry in second if entry.contender.claims or seconds[entry.name] <= whole]
-        needed = _race_for(seconds, first, second, self.begun)
-        return max(needed, min(_race_for(self._wanted(second), first, second, self.begun), WANTED * whole))
+        needed = _race_for(seconds, first, second)
+        return max(needed, min(_race_for(self._wanted(second), first, second), WANTED * whole))
 
     def again(self, entry: ContenderRun, queue: Entries, left: float, most: float) -> float | None:
         """Seconds of the race from now on, where one begins again that has measured that it needs more; None: too few.
@@ -83,10 +86,10 @@ class Affordable:
         return race
 
     def advised(self, entry: ContenderRun, first: Entries, second: Entries) -> str:
-        """The budget that would do for one of these, as part of a sentence."""
+        """The budget that would do for one of these, as the end of a sentence."""
         _unshared([*first, *second])
         if entry.contender.claims:
-            return self._longer(max(1.0, self.claimed(first, second) / self.most))
+            return self.enough(max(1.0, self.claimed(first, second) / self.most))
         need = self._needed([entry])[entry.name]
 
         def enough(race: float) -> bool:
@@ -98,7 +101,7 @@ class Affordable:
         while high > 1.01 * low:  # a share grows with the race
             middle = math.sqrt(low * high)
             low, high = (low, middle) if enough(middle) else (middle, high)
-        return self._longer(max(1.0, high / self.usual))
+        return self.enough(max(1.0, high / self.usual))
 
     def too_long(self, first: Entries, second: Entries, left: float) -> Iterator[tuple[ContenderRun, str]]:
         """Those for whom there is no time, and why: those whose share of the seconds is shorter than they need.
@@ -112,21 +115,21 @@ class Affordable:
         first, second, most = list(first), list(second), MOST * self.budget
         for entry in [*first, *second]:
             check_s = len(self.store.split.test) * seconds_to_check(self.store, entry.name, self._slow)
-            if entry.name not in self.begun and check_s > most:
+            if check_s > most:
                 why = f"the check of its file on the test rows takes about {check_s:.0f} s here, {most:.0f} s are kept"
-                yield entry, f"{why}; {self._longer(check_s / most)}"
+                yield entry, f"{why}{self.enough(check_s / most)}"
                 first, second = _without(entry, first), _without(entry, second)
         while short := self._short(first, second, left):
             longest, need_s, share_s = max(short, key=lambda each: each[1])
             why = f"it needs about {need_s:.0f} s here, where {share_s:.0f} s are left for it"
-            yield longest, f"{why}; {self.advised(longest, first, second)}"
+            yield longest, f"{why}{self.advised(longest, first, second)}"
             first, second = _without(longest, first), _without(longest, second)
 
     def first_s(self, first: Entries, second: Entries, left: float) -> float:
         """Seconds of a race that the contenders that use one core have."""
         if not (first and second):
             return left if first else 0.0
-        claimed = _race_for(self._needed(second), (), second, self.begun)
+        claimed = _race_for(self._needed(second), (), second)
         return max(least_first(left), min(first_share(left), left - claimed))
 
     def share(self, first: Entries, second: Entries, left: float) -> None:
@@ -145,7 +148,7 @@ class Affordable:
         return [
             (entry, needed[entry.name], shares[entry.name])
             for entry in [*first, *second]
-            if entry.name not in self.begun and shares[entry.name] < needed[entry.name] and families[entry.family] > 1
+            if shares[entry.name] < needed[entry.name] and families[entry.family] > 1
         ]
 
     def _shares(self, entries: Entries, seconds: float) -> dict[str, float]:
@@ -165,9 +168,11 @@ class Affordable:
 
     def _needed(self, entries: Entries) -> Mapping[str, float]:
         return {
-            entry.name: self._slow * entry.contender.seconds_needed(self.store)
-            if entry.needed_s is None
-            else entry.needed_s
+            entry.name: max(
+                0.0,
+                (self._slow * entry.contender.seconds_needed(self.store) if entry.needed_s is None else entry.needed_s)
+                - self.spared.get(entry.name, 0.0),
+            )
             for entry in entries
         }
 
@@ -177,11 +182,31 @@ class Affordable:
         wanted = {entry.name: entry.wanted_s for entry in entries} | {
             entry.name: self._slow * entry.contender.seconds_wanted(self.store) for entry in rule
         }
-        return {name: max(each, wanted[name]) for name, each in needed.items()}
+        return {name: max(each, wanted[name] - self.spared.get(name, 0.0)) for name, each in needed.items()}
 
-    def _longer(self, times: float) -> str:
+    def enough_for(self, entry: ContenderRun, first: Entries, second: Entries, left: float, least: float) -> str:
+        """The budget that has time for a contender beside these, where so many seconds of this one are left to race.
+
+        Args:
+            least: seconds of a race in which more than one learns.
+        """
+        needed = MARGIN * self._needed([entry])[entry.name]
+        if entry in second:
+            needed = _whole(needed * sum(each.weight for each in second) / entry.weight, first)
+        if needed >= REPEATS_FROM and not entry.contender.claims:
+            needed *= FEWEST_SEEDS  # a longer race may be one of so many
+        return self.enough(1.0 + (max(needed, least) - left) / (1.0 - MOST) / self.budget)
+
+    def enough(self, times: float) -> str:
         """The budget that would do: so many times as long, for what is not the race's does not grow faster."""
-        return f"--budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
+        if self.resumed:
+            return " after the run was killed"
+        return f"; --budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
+
+
+def _whole(after: float, first: Entries) -> float:
+    """Seconds of a race that leaves so many after those that use one core."""
+    return max(min(2.0 * after, after + FIRST_LEAST), after / (1.0 - FAIR * FIRST_SHARE)) if first else after
 
 
 def taken_as(slow: float) -> float:
@@ -195,16 +220,15 @@ def _unshared(entries: Entries) -> None:
         entry.share = None
 
 
-def _race_for(seconds: Mapping[str, float], first: Entries, second: Entries, begun: Collection[str]) -> float:
+def _race_for(seconds: Mapping[str, float], first: Entries, second: Entries) -> float:
     """Seconds of a race in which each of `second` that claims them has so many."""
     weights = sum(entry.weight for entry in second)
     after = [
         seconds[entry.name] / (1.0 - FAIR * (1.0 - entry.weight / weights))
         for entry in second
-        if entry.contender.claims and entry.name not in begun
+        if entry.contender.claims
     ]
-    most = MARGIN * max(after, default=0.0)
-    return max(min(2.0 * most, most + FIRST_LEAST), most / (1.0 - FAIR * FIRST_SHARE)) if first else most
+    return _whole(MARGIN * max(after, default=0.0), first)
 
 
 def _without(entry: ContenderRun, entries: Entries) -> list[ContenderRun]:

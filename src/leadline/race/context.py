@@ -33,6 +33,16 @@ class RunContext:
         return cache_of(self.settings)
 
     @property
+    def resumed(self) -> bool:
+        """Whether it continues with the seconds that an earlier go left; a replay follows its readings instead."""
+        return self.past is not None and self.until is None
+
+    @property
+    def earlier_s(self) -> float:
+        """Seconds of the budget that an earlier go had spent."""
+        return self.past.spent_s if self.past is not None and self.resumed else 0.0
+
+    @property
     def budget(self) -> float | None:
         """Seconds; None where passes were asked for."""
         return None if self.settings.epochs else self.settings.seconds

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from leadline.system.errors import LeadlineError
 from leadline.system.text import enumerated
 
 PARENT = 0.35  # GB that the run's own process holds
+UNREADABLE = "reads no columns of these kinds."  # what a contender does, as the end of a sentence
 
 
 @dataclass
@@ -41,7 +43,8 @@ class ContenderRun:
     needed_s: float | None = None  # that it measured it needs, and with which it learns from all rows
     wanted_s: float = 0.0
     begun_again: bool = False  # with more
-    seconds: float = 0.0
+    seconds: float = 0.0  # that it has, in this go
+    before_s: float = 0.0  # that it had in earlier ones, and that count
     lane_s: float = 0.0  # seconds left in its lane when it started
     began: float = 0.0
     ended: float = 0.0
@@ -140,21 +143,34 @@ def eligible_contenders(
             or (interpretable and contender.interpretable)
         )
     ]
-    for word in wanted or []:
-        if word in PORTFOLIO and PORTFOLIO[word].pretrained and word not in able:
-            raise LeadlineError(_no_body(word, store))
     if wanted is None:
         return able
     chosen = [n for n in able if PORTFOLIO[n].baseline or n in wanted or PORTFOLIO[n].family in wanted]
+    bodiless = [word for word in wanted if word in PORTFOLIO and PORTFOLIO[word].pretrained and word not in able]
+    if bodiless and not any(PORTFOLIO[name].pretrained for name in chosen):
+        raise LeadlineError(f"--only {bodiless[0]} {_no_body(bodiless[0], store)}")
     if chosen != wanted and all(PORTFOLIO[n].baseline for n in chosen):
         raise LeadlineError(f"--only {only} leaves no contender for these columns; {', '.join(able)} could race.")
     return chosen
 
 
+def incapable(store: Store, only: str | None, names: Sequence[str]) -> list[str]:
+    """The messages on contenders that --only names and that cannot learn from these blocks.
+
+    Args:
+        names: of those that can.
+    """
+    missing = [word for word in words(only) if word in PORTFOLIO and word not in names]
+    return [
+        f"{word} is left out: it {_no_body(word, store) if PORTFOLIO[word].pretrained else UNREADABLE}"
+        for word in missing
+    ]
+
+
 def _no_body(word: str, store: Store) -> str:
-    """Why a contender that needs a pretrained body cannot race."""
+    """Why a contender that needs a pretrained body cannot race, as the end of a sentence."""
     if not any(KINDS[block.kind].pretrained for block in store.blocks):
-        return f"--only {word} needs a pretrained body, and there is none for columns of these kinds."
+        return "needs a pretrained body, and there is none for columns of these kinds."
     found = [(block.columns, body.body.name) for block in store.blocks if (body := body_of(block)) is not None]
     if len(found) > 1:
         read = enumerated(
@@ -162,13 +178,11 @@ def _no_body(word: str, store: Store) -> str:
         )
         others = " ".join(f"--drop {shlex.quote(column)}" for columns, _ in found[1:] for column in columns)
         return (
-            f"--only {word} trains one body further, and these columns have {len(found)}: {read}; keep those "
+            f"trains one body further, and these columns have {len(found)}: {read}; keep those "
             f"of one, as with {others}."
         )
     if found:
-        return f"--only {word} cannot train {found[0][1]} further: only its states can be read."
+        return f"cannot train {found[0][1]} further: only its states can be read."
     if any(body.find() for block in store.blocks for body in KINDS[block.kind].pretrained):
-        return (
-            f"--only {word} needs a pretrained body, and --weights (or LEADLINE_WEIGHTS) leaves out the installed one."
-        )
-    return f"--only {word} needs a pretrained body: {INSTALL}, or name a folder of weights by --weights."
+        return "needs a pretrained body, and --weights (or LEADLINE_WEIGHTS) leaves out the installed one."
+    return f"needs a pretrained body: {INSTALL}, or name a folder of weights by --weights."

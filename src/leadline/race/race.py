@@ -10,20 +10,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from leadline.contenders.portfolio import PORTFOLIO
-from leadline.core.executor import Executor, Handle, Job, Message
+from leadline.core.executor import Handle, Job, Message
 from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
 from leadline.race.affordable import Affordable
 from leadline.race.entry import PARENT, ContenderRun
-from leadline.race.history import ContenderRecord
+from leadline.race.history import AGAIN, ContenderRecord
 from leadline.race.journal import Journal
 from leadline.race.order import LEAST, SHORT, leads, make_inputs, need, ordered
+from leadline.race.resumed import kept_s, spared_s
+from leadline.race.setup import Setup
 from leadline.race.spare import TIGHT
 from leadline.system.errors import LeadlineError
 from leadline.system.interrupts import noted
@@ -32,25 +33,11 @@ from leadline.system.resources import most_threads
 GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a contender may overrun before it is ended
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only, where it can learn
+SOONEST = 1.5  # seconds in which the fastest has its libraries and learns something, on a quiet machine
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
 SHORT_OF_TIME = "short"  # the status of one that has measured that it needs more seconds, until it has them
 LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over a graph
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """How the contenders of a race are run."""
-
-    executor: Executor
-    epochs: int | None = None  # passes of every network, in place of a budget
-    budget: float = math.inf  # seconds of the whole run
-    given: float = 1.0  # times these, that the user's budget is
-    slow: float = 1.0  # times longer than alone that the machine takes now (`slowdown`)
-    init: Mapping[str, Path] = field(
-        default_factory=dict
-    )  # networks of an earlier run, by the contender to begin from them
-    prints: bool = False  # contenders that a person can read write themselves down
 
 
 class Race:
@@ -63,8 +50,8 @@ class Race:
         """
         Args:
             number: of the repeat; the first is the run's own, and only its steps are shown.
-            past: contenders of an earlier process of this race. One that had not ended resumes with the seconds it was
-                given, from what its folder holds; the others stay as they were.
+            past: contenders of an earlier process of this race. One that had not ended resumes from what its folder
+                holds, with as many of its seconds as are left; those that had ended stay as they were.
         """
         self.store, self.seed, self.journal = store, seed, journal
         self._executor, self._epochs, self.slow = setup.executor, setup.epochs, setup.slow
@@ -79,23 +66,24 @@ class Race:
         self._submitted: dict[Handle, ContenderRun] = {}
         self.entries = [ContenderRun(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
+        self.tiny = False  # too short for more than one contender
+        self._vital: ContenderRun | None = None  # one that has to learn, however little time there is
         self.late = False  # a further repeat that was given up, as its time was over
         for entry in self.entries:
             record = self._past.get(entry.name)
             if record is not None and record.status != "running":
                 entry.status, entry.why, entry.code, entry.facts = record.status, record.why, record.code, record.facts
-                entry.curve, entry.notes, entry.seconds = record.curve, record.notes, record.seconds
+                entry.curve, entry.notes = record.curve, record.notes
+                entry.seconds = record.seconds if record.granted is None else record.granted
 
     def given(self) -> dict[str, float]:
         """{contender: the seconds it was given}, of those that finished."""
-        return {entry.name: entry.seconds for entry in self.entries if entry.done}
+        return {entry.name: entry.seconds + entry.before_s for entry in self.entries if entry.done}
 
     def ran(self, name: str, since: float) -> tuple[float, float] | None:
         """Seconds after `since` at which a contender started and ended; None where it did not run in this go."""
         entry = next(entry for entry in self.entries if entry.name == name)
-        if not entry.began:
-            return None
-        return round(entry.began - since, 2), round(entry.ended - since, 2)
+        return (round(entry.began - since, 2), round(entry.ended - since, 2)) if entry.began else None
 
     def run(
         self, until: float, given: Mapping[str, float] | None = None, *, usual: float | None = None,
@@ -114,33 +102,32 @@ class Race:
         self._usual = max(1.0, until - began if usual is None else usual)
         self._first_most = max(1.0, until - began if most is None else most)
         self._latest = began + self._first_most
+        self._follows = given is not None or math.isinf(until)  # seconds are as they were then
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
                 self._end(entry, "skipped", "it did not finish the first repeat", "first_repeat")
-        for entry in waiting:
-            if (
-                entry.status == "waiting"
-                and (lack := entry.lacks(self.store, self._capacity, self._memory_gb)) is not None
-            ):
+            elif lack := entry.lacks(self.store, self._capacity, self._memory_gb):
                 self._end(entry, "skipped", *lack)
         waiting = [entry for entry in waiting if entry.status == "waiting"]
-        if given is None and until - time.monotonic() < TINY:
+        if given is None and (left := until - time.monotonic()) < TINY and not self._something:
+            self.tiny = not self._past
+            self._vital = next((entry for entry in waiting if entry.contender.fastest), waiting[0] if waiting else None)
             for entry in waiting:
-                if not entry.contender.fastest and any(e.contender.fastest for e in waiting):
-                    self._end(entry, "skipped", "the budget is too small to train it", "no_time")
-            until = time.monotonic() + TINY
+                if entry is not self._vital:
+                    enough = self.times.enough_for(entry, *ordered(waiting, self.store, False), left, TINY)
+                    self._end(entry, "skipped", f"the budget is too small to train it{enough}", "no_time")
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         self._short = given is None and until - time.monotonic() < SHORT * self.slow
         for entry in waiting if not self._short else []:
             make_inputs(entry, self.store)
         left = until - time.monotonic()
         first, second = ordered(waiting, self.store, self._short)
-        if given is None and self._epochs is None:
+        if not self._follows and self._epochs is None:
             first, second = self._affordable(first, second, left)
         self._raced = first, second
-        share = self._times.first_s(first, second, left)
+        share = self.times.first_s(first, second, left)
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
@@ -155,12 +142,15 @@ class Race:
             whole: seconds of all races.
         """
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
-        return self._times.claimed(*ordered(waiting, self.store, False), whole)
+        return self.times.claimed(*ordered(waiting, self.store, False), whole)
 
     @property
-    def _times(self) -> Affordable:
+    def times(self) -> Affordable:
+        """What is known of the time."""
+        spared = {each.name: spared_s(each, self._past[each.name]) for each in self.entries if each.name in self._past}
         return Affordable(
-            store=self.store, slow=self.slow, budget=self._budget, given=self._budgets, begun=self._past,
+            store=self.store, slow=self.slow, budget=self._budget, given=self._budgets, spared=spared,
+            resumed=bool(self._past),
             usual=self._usual, most=self._first_most,
         )  # fmt: skip
 
@@ -168,42 +158,34 @@ class Race:
         self, first: list[ContenderRun], second: list[ContenderRun], left: float
     ) -> tuple[list[ContenderRun], list[ContenderRun]]:
         """Those for whom there is time; the others are left out before the race, and these have their seconds."""
-        for entry, why in self._times.too_long(first, second, left):
+        for entry, why in self.times.too_long(first, second, left):
             self._end(entry, "skipped", why, "no_time")
         first, second = ([entry for entry in lane if entry.status == "waiting"] for lane in (first, second))
-        self._times.share(first, second, left)
+        self.times.share(first, second, left)
         return first, second
+
+    @property
+    def _something(self) -> bool:
+        """Whether there is something to ship."""
+        return any(entry.done and not entry.baseline for entry in self.entries)
+
+    def _must(self, entry: ContenderRun) -> bool:
+        """Whether it learns in whatever time there is, so that there is something to ship."""
+        return not self._something and (entry.contender.fastest or entry is self._vital)
 
     def _note(self) -> None:
         self._asked = True
 
     def _lanes(self, queue: list[ContenderRun], until: float, lanes: int, threads: int) -> None:
         """Run entries, at most `lanes` at once, until all have ended."""
-        queue = list(queue)
+        queue, whole = list(queue), until - time.monotonic()
         running: list[ContenderRun] = []
         while queue or running:
             try:  # a second Ctrl-C raises, and where somebody else handles signals the first one does
                 while queue and len(running) < lanes and not self.stopped:
                     entry = queue.pop(0)
-                    record = self._past.get(entry.name)
-                    if record is not None or self._given is not None:
-                        entry.lane_s = record.seconds if record is not None else (self._given or {})[entry.name]
-                        alone = threads if lanes == 1 or self.cores == 1 else 1
-                        self._start(entry, entry.lane_s, alone if record is None else record.threads, lanes)
+                    if self._begins(entry, queue, (until, whole), lanes, threads):
                         running.append(entry)
-                        continue
-                    weight = entry.weight
-                    others = sum(e.weight for e in queue)
-                    entry.lane_s = until - time.monotonic()
-                    if entry.lane_s < need(entry, self.entries, self.slow) and not entry.contender.fastest:
-                        self._end(entry, "skipped", "the budget left no time for it", "no_time")
-                        continue
-                    if self._short and leads(entry, self.entries):
-                        others = 0.0  # one that finishes is more than two that do not
-                    seconds = entry.lane_s * weight / (weight + others / lanes)
-                    seconds -= LEAVING[entry.family] if self._tight else 0.0
-                    self._start(entry, max(LEAST, seconds), threads if lanes == 1 or self.cores == 1 else 1, lanes)
-                    running.append(entry)
                 self._receive(0.2)
                 if self._asked and not self.stopped:
                     self._interrupt(running)
@@ -231,9 +213,9 @@ class Race:
         now = time.monotonic()
         entry.status = "waiting"
         once = not entry.begun_again and not math.isinf(until)
-        race = self._times.again(entry, queue, until - now, self._latest - now) if once else None
+        race = self.times.again(entry, queue, until - now, self._latest - now) if once else None
         if race is None:
-            why = f"{entry.why}; {self._times.advised(entry, *self._raced)}"
+            why = f"{entry.why}{self.times.advised(entry, *self._raced)}"
             self._end(entry, "failed", why, "no_time")
             return until
         self._say(
@@ -243,6 +225,42 @@ class Race:
         entry.why, entry.begun_again = None, True
         queue.insert(0, entry)
         return now + race
+
+    def _begins(
+        self, entry: ContenderRun, queue: list[ContenderRun], lane: tuple[float, float], lanes: int, threads: int
+    ) -> bool:  # fmt: skip
+        """Start it with its share of what is left; or leave it out, where that is too little.
+
+        Args:
+            queue: those after it.
+            lane: the moment until which they have time, and how many seconds they had in all.
+        """
+        (until, whole), record = lane, self._past.get(entry.name)
+        threads = threads if lanes == 1 or self.cores == 1 else 1
+        threads = threads if record is None else record.threads
+        if self._follows and (record is not None or self._given is not None):
+            entry.lane_s = record.seconds if record is not None else (self._given or {})[entry.name]
+            self._start(entry, entry.lane_s, threads, lanes)
+            return True
+        entry.lane_s = until - time.monotonic()
+        needed = need(entry, self.entries, self.slow)
+        if entry.lane_s < needed and not self._must(entry):
+            enough = self.times.enough(1.0 + (needed - entry.lane_s) / max(whole, 1.0))
+            self._end(entry, "skipped", f"the budget left no time for it{enough}", "no_time")
+            return False
+        others = sum(each.weight for each in queue)
+        if self._short and leads(entry, self.entries):
+            others = 0.0  # one that finishes is more than two that do not
+        seconds = entry.lane_s * entry.weight / (entry.weight + others / lanes)
+        seconds -= LEAVING[entry.family] if self._tight else 0.0
+        least = min(LEAST, max(SOONEST, entry.lane_s)) if entry.contender.fastest else LEAST
+        if record is None:
+            self._start(entry, max(least, seconds), threads, lanes)
+        else:
+            entry.before_s = kept_s(entry, record)
+            left = max(least, min(seconds, record.seconds - entry.before_s))
+            self._start(entry, record.seconds, threads, lanes, left=left)
+        return True
 
     def _interrupt(self, running: list[ContenderRun]) -> None:
         """The first Ctrl-C asks all to end with their best so far; the second ends the run."""
@@ -282,20 +300,31 @@ class Race:
         needed, may = (f"{1e3 * gb:,.0f} MB" for gb in (held_gb, self._memory_gb))
         self._kill(largest, f"the run needed more memory ({needed}) than it may use ({may}); raise --memory", "memory")
 
-    def _start(self, entry: ContenderRun, seconds: float, threads: int, lanes: int) -> None:
+    def _start(
+        self, entry: ContenderRun, seconds: float, threads: int, lanes: int, left: float | None = None,
+        again: bool = False,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            seconds: of its clock.
+            left: of them, where a resumed run has a time limit.
+            again: it had ended, and comes back for its file.
+        """
         entry.folder.mkdir(parents=True, exist_ok=True)
         make_inputs(entry, self.store)
-        entry.status, entry.seconds, entry.began = "running", seconds, time.monotonic()
+        entry.status, entry.seconds, entry.began = "running", seconds if left is None else left, time.monotonic()
         job = Job(
             contender=entry.name, store=self.store.path.resolve(), folder=entry.folder.resolve(), seed=self.seed,
             seconds=seconds, epochs=self._epochs, threads=threads,
             memory_gb=max(0.1, (self._memory_gb - PARENT) / lanes), leaves=self._tight, prints=self._prints,
-            init=self._init.get(entry.name), first=self._number == 0,
+            init=self._init.get(entry.name), first=self._number == 0, left=left,
         )  # fmt: skip
         entry.handle = self._executor.submit(job)
         self._submitted[entry.handle] = entry
         budget = None if math.isinf(seconds) else seconds
-        self._say("start", contender=entry.name, seconds=budget, threads=threads)
+        resumed: dict[str, Any] = {AGAIN: True} if again else {}
+        resumed |= {} if left is None else {"left": left, "before": entry.before_s}
+        self._say("start", contender=entry.name, seconds=budget, threads=threads, **resumed)
 
     def _receive(self, wait: float) -> None:
         """Take the messages that have come, waiting a little for the first; none of a job that began again."""
@@ -395,7 +424,7 @@ class Race:
     def _repeat(self, entry: ContenderRun) -> None:
         """Bring back what an earlier go had trained: from its last checkpoint, or trained again by the same clock."""
         record = self._past[entry.name]
-        self._start(entry, record.seconds, record.threads, 1)
+        self._start(entry, record.seconds, record.threads, 1, again=True)
         while entry.status == "running":
             self._receive(0.2)
         if entry.facts.get("digest") != record.facts["digest"]:

@@ -23,6 +23,7 @@ from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.metrics.cost import price, ruled_out
 from leadline.metrics.metrics import METRICS, Metric
+from leadline.race.affordable import REPEATS_FROM
 from leadline.race.ending import RaceSummary, ending
 from leadline.race.entry import ContenderRun
 from leadline.race.history import Past
@@ -36,7 +37,6 @@ from leadline.stats.intervals import FEWEST_SEEDS
 from leadline.stats.repeat import Repeat
 
 FEW_GROUPS = 10  # in the test: with fewer, the interval of a score takes rows for independent
-REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with less the first one may take all of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def run(
     ruled = ruled_out(settings.needs, {entry.name: _costs(entry) for entry in _compared(race)})
     scales = _scales(race, settings, folds, every, {} if past is None else past.costs, ruled)
     repeats = Resampling(store=store, held=held, folds=folds, seed=settings.seed, start=start, stores=rows.stores,
-                         slow=race.slow)  # fmt: skip
+                         slow=race.slow, raced={} if past is None else past.raced)  # fmt: skip
     ended, verdict = [first], None
     families = len({entry.family for entry in _compared(race)})
     fewest = (FEWEST_FOLDS if folds > 1 else FEWEST_SEEDS) if planned.spare else 0

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -61,6 +61,7 @@ class Resampling:
     stores: Callable[[int, int], AbstractContextManager[Store]]
     start: Callable[[Store, int, int], Race]  # store, seed, number
     slow: float = 1.0  # times longer than alone that the machine takes
+    raced: Mapping[int, float] = field(default_factory=dict)  # seconds of repeats in an earlier go
     begun: int = 0
     expected: float = 0.0  # seconds of the next one: as many as the longest took, but what only the first of them needs
     stopped: bool = False
@@ -97,7 +98,7 @@ class Resampling:
                     if race.stopped or race.late:
                         return
                     made = repeat_of(
-                        race, self.held, self.seed + number, time.monotonic() - began,
+                        race, self.held, self.seed + number, time.monotonic() - began + self.raced.get(number, 0.0),
                         fold if self.folds > 1 else None, number,
                     )  # fmt: skip
                 finally:

@@ -14,8 +14,10 @@ from leadline.race.context import RunContext, memory_cap
 from leadline.race.finalization_time import reserve
 from leadline.race.journal import Journal
 from leadline.race.local_executor import Idle, LocalExecutor
-from leadline.race.race import Race, Setup
+from leadline.race.race import Race
 from leadline.race.repeats import Population, Trials
+from leadline.race.resumed import again_s
+from leadline.race.setup import Setup
 from leadline.race.stages import Stages
 from leadline.system.resources import cores
 
@@ -52,8 +54,8 @@ class Starter:
 def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Trials:
     """Run the first race, then further ones in the seconds that are left; score them on their test rows."""
     context, settings, past = start.context, start.context.settings, start.context.past
-    end = context.began + settings.seconds - reserve(race.store, start.names, settings.seconds, start.slow, start.one)
-    until, began = context.until or end, time.monotonic()
+    end, began = context.began + settings.seconds - _kept(race, start), time.monotonic()
+    until = context.until or end
     planned = repeats.plan(
         rows.table, race.store, settings, until - began, None if past is None else past.ended,
         race.claimed(until - began),
@@ -61,9 +63,18 @@ def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Tr
     race.run(until=began + planned.each, usual=planned.usual, most=planned.longest)
     race.begin_exports()
     stages.end("race")
-    raced_s = max(time.monotonic() - began, 0.0 if past is None else past.raced_s)  # of an earlier go, restored
+    raced_s = time.monotonic() - began + (0.0 if past is None else past.raced.get(0, 0.0))
     with closing(start.idle):
         trials = repeats.run(race, rows, settings, planned, seconds=raced_s, until=until, start=start, past=past)
     if trials.raced_until is not None:
         stages.end("repeats", at=trials.raced_until)
     return trials
+
+
+def _kept(race: Race, start: Starter) -> float:
+    """Seconds that the end of the run takes."""
+    context, past = start.context, start.context.past
+    kept = reserve(race.store, start.names, context.settings.seconds, start.slow, start.one)
+    if past is None or not context.resumed:
+        return kept
+    return kept + again_s(race.entries, past.records, len(race.store.split.test), start.slow)

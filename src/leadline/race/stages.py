@@ -16,8 +16,8 @@ EARLIER = "earlier"  # of a resumed run: all that it had spent before it was kil
 STAGES = {
     EARLIER: "before it was resumed",
     "read": "start, and find the source",
-    "weights": "open the pretrained body of --weights",
     "audit": "read and check the table",
+    "weights": "open the pretrained body of --weights",
     "encode": "encode every row",
     "flaws": "look for flaws in the data",
     "race": "race",

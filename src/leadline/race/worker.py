@@ -152,7 +152,7 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
     from leadline.dataset.store import Store
     from leadline.system.resources import peak_mb
 
-    record, store = Record(job.folder, job.seconds, began, stop), Store(job.store)
+    record, store = Record(job, began, stop), Store(job.store)
     data = Data(
         store=store, clock=record.clock, threads=job.threads, epochs=job.epochs, memory_gb=job.memory_gb,
         init=job.init, further=not job.first,
@@ -272,9 +272,10 @@ class Record:
     Where a folder holds them already they are followed: all readings without a checkpoint repeat a whole training.
     """
 
-    def __init__(self, folder: Path, seconds: float, began: float, stop: threading.Event) -> None:
+    def __init__(self, job: Job, began: float, stop: threading.Event) -> None:
         from leadline.core.contender import Clock, readings
 
+        folder = job.folder
         self._folder, self._began = folder, began
         self.state: dict[str, Any] | None = None
         if (folder / CHECKPOINTS).exists():
@@ -283,7 +284,9 @@ class Record:
             self.state = Checkpoints(folder / CHECKPOINTS).newest()
         self._before = 0.0 if self.state is None else self.state["spent_s"]
         place = 0 if self.state is None else self.state["clock"]
-        self.clock = Clock(seconds, stop, began=began, readings=readings(folder / CLOCK), place=place)
+        self.clock = Clock(
+            job.seconds, stop, began=began, readings=readings(folder / CLOCK), place=place, left=job.left
+        )  # fmt: skip
         self._kept: Any = None
 
     def spent_s(self) -> float:

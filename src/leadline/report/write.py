@@ -37,6 +37,9 @@ def write_report(
         way = evidence.way(table, store, Model(folder / MODEL))
     stages.end("report")
     result |= {"seconds": stages.rounded(), "spent_s": round(sum(stages.seconds.values()), 1)}
+    if said := evidence.overspent(result["spent_s"], judged.race):
+        stages.journal.tell("overspent", said=said)
+        result["warnings"] = [*result["warnings"], *said]
     if wrong := list(wrong_keys(result, ResultV2, "result.json")):
         warnings.warn(f"result.json is not as its schema says: {'; '.join(wrong)}.", stacklevel=2)
     (folder / "report.html").write_text(render(result, predictions, shown, found, way, readable), encoding="utf-8")

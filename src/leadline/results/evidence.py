@@ -22,6 +22,7 @@ from leadline.metrics.metrics import METRICS
 from leadline.metrics.multilabel import joined, unpacked
 from leadline.race.entry import ContenderRun
 from leadline.race.judge import Judged
+from leadline.race.race import Race
 from leadline.results.examples import Example, Found, Journey
 from leadline.results.thumbnails import picture, sound
 from leadline.results.walkthrough import journey
@@ -30,6 +31,7 @@ from leadline.stats.repeat import Repeat
 from leadline.stats.uncertainty import Certainty
 from leadline.use.model import Model
 
+ROOMY = 1.1  # times the seconds of a run, of a budget that has them on another day too
 FLAWED = 6  # rows of a flaw in the report
 PASSAGES = 6  # hardest ones in the report
 SHOWN = 24  # worst mistakes in the report
@@ -112,6 +114,15 @@ def warned(entries: list[ContenderRun]) -> list[str]:
     found = {entry.name: entry.facts.get("coded", {}) for entry in entries}
     said = [f"{name} {lines[SAMPLED]}." for name, lines in found.items() if SAMPLED in lines]
     return said + [f"{name}: {lines[FROM_SCRATCH]}." for name, lines in found.items() if FROM_SCRATCH in lines]
+
+
+def overspent(spent: float, race: Race) -> list[str]:
+    """The message where a run took longer than its budget; where that is too small for a race, which would do."""
+    times = race.times
+    if round(spent, 1) <= times.budget:
+        return []
+    enough = times.enough(ROOMY * spent / times.budget) if race.tiny else ""
+    return [f"The run took {spent:.1f} s, where its budget is {times.budget:g} s{enough}."]
 
 
 def guessed(result: Mapping[str, Any]) -> str | None:

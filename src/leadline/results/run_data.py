@@ -18,10 +18,11 @@ import polars as pl
 from leadline.config import Settings
 from leadline.core.contender import Clock, readings
 from leadline.core.tensors import Split
+from leadline.dataset.sampling import Sample
 from leadline.dataset.store import Store
 from leadline.dataset.table import Table
 from leadline.flaws.scan import READINGS
-from leadline.prepare import prepare
+from leadline.prepare import examine, prepare
 from leadline.race import history
 from leadline.race.history import Past
 from leadline.readers.find import cache_of, find
@@ -99,7 +100,8 @@ class RunData:
         with spoken(cache=cache, out=run.folder), ExitStack() as ends:
             ends.enter_context(in_use(cache))
             data = prepare(
-                find_again(run.folder, past, settings, source, test), settings, cache, clock, share=past.share
+                examine(find_again(run.folder, past, settings, source, test), settings), settings, cache, clock,
+                sample=Sample(share=past.share),
             )  # fmt: skip
             _check(run, data.store.split)
             unread = _unread(data.held_out.split(data.table, settings).test, data.store)

@@ -195,6 +195,6 @@ def _raw(lesson: Lesson, rows: np.ndarray) -> np.ndarray:
     """What the teacher says before it is softened and activated: float32 [n, columns]."""
     targets, teacher = lesson.targets[rows], lesson.teacher
     if teacher.task.numeric:
-        return targets.reshape(len(rows), -1)
+        return np.asarray(targets.reshape(len(rows), -1))
     raw = raw_answers(targets, teacher.task, teacher.scale, teacher.task.columns)
     return np.asarray(raw * (1.0 if teacher.task.multilabel else teacher.temperature), np.float32)

@@ -39,7 +39,8 @@ from leadline.kinds.audio.frames import EPS, MELS, PADDING, Frames, spectrogram
 from leadline.kinds.audio.parts import bands, time_windows
 from leadline.kinds.audio.pretrained import BODIES
 from leadline.kinds.audio.similarity import pairs
-from leadline.kinds.audio.transformers_body import transformers_in
+from leadline.kinds.audio.transformers_body import reads_sounds, transformers_in
+from leadline.kinds.body_folder import CONFIG, configuration
 
 if TYPE_CHECKING:
     import torch
@@ -120,6 +121,9 @@ class Audio(Kind):
             Finding(0, EITHER, OPEN, "with so few sounds a class, statistics of cepstra hold their own", "Piczak 2015"),
         ),
     )  # fmt: skip
+
+    def has_body(self, folder: Path) -> bool:
+        return reads_sounds(configuration(folder / CONFIG))
 
     def body_in(self, folder: Path) -> PretrainedBody | None:
         return transformers_in(folder)

@@ -36,8 +36,8 @@ from leadline.kinds.body_folder import (
     weight_bytes,
 )
 from leadline.kinds.exported import Exported, loaded
-from leadline.kinds.hub_cache import title
-from leadline.kinds.transformers_folder import PACKAGE, SOUNDS, model_type, network, quiet, reads
+from leadline.kinds.hub_cache import called
+from leadline.kinds.transformers_folder import PACKAGE, SOUNDS, is_model, model_type, network, quiet, reads
 from leadline.kinds.trial import tried
 
 if TYPE_CHECKING:
@@ -208,13 +208,18 @@ class SoundsRead:
         return [(torch.from_numpy(wave)[None],) for wave in waves]
 
 
+def reads_sounds(facts: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of a model of sounds."""
+    return is_model(facts) and reads(facts) == SOUNDS
+
+
 def transformers_in(path: Path) -> PretrainedBody | None:
     """The body in a folder; None where its configuration is of no model of sounds.
 
     Raises FolderError where it is, and cannot be read.
     """
     facts = configuration(path / CONFIG)
-    if reads(facts) != SOUNDS or (kind := model_type(path)) is None:
+    if not reads_sounds(facts) or (kind := model_type(path)) is None:
         return None
     if STRIDES not in facts:
         raise FolderError(
@@ -223,7 +228,7 @@ def transformers_in(path: Path) -> PretrainedBody | None:
         )
     encoder = _encoder(path, facts)
     return PretrainedBody(
-        name=f"{kind} {title(path)}", package="", licence=licence(path), paper="", bytes=weight_bytes(header(path)),
+        name=called(kind, path), package="", licence=licence(path), paper="", bytes=weight_bytes(header(path)),
         source=f"not stated; weights of the folder {path}", precisions=(Precision.FLOAT32,), view=None,
         layers=encoder.layers, find=lambda: path, graph=encoder.graph, calibrated=False, trial=encoder.trial,
         packages=encoder.exported.packages, size=encoder.size,

@@ -34,11 +34,13 @@ from leadline.core.kind import (
 )
 from leadline.core.parts import Parts, Value, grid
 from leadline.core.textbook import DEEP, EITHER, OFTEN, OPEN, USUALLY, Finding, Textbook
+from leadline.kinds.body_folder import CONFIG, configuration
 from leadline.kinds.image import files, graphs
 from leadline.kinds.image.pretrained import BODIES, size_of
 from leadline.kinds.image.similarity import pairs
+from leadline.kinds.image.timm_config import is_timm
 from leadline.kinds.image.timm_folder import timm_in
-from leadline.kinds.image.transformers_body import transformers_in
+from leadline.kinds.image.transformers_body import reads_pictures, transformers_in
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -130,6 +132,10 @@ class Image(Kind):
              "Dalal & Triggs 2005; Brigato & Iocchi 2021"),
         ),
     )  # fmt: skip
+
+    def has_body(self, folder: Path) -> bool:
+        facts = configuration(folder / CONFIG)
+        return is_timm(facts) or reads_pictures(facts)
 
     def body_in(self, folder: Path) -> PretrainedBody | None:
         return timm_in(folder) or transformers_in(folder)

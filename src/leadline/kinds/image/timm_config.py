@@ -52,6 +52,11 @@ SHAPE = (3, 224, 224)  # where the folder says nothing
 Shapes = dict[str, tuple[int, ...]]
 
 
+def is_timm(facts: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of a model of timm."""
+    return isinstance(facts.get("architecture"), str)
+
+
 class OtherNetworkError(FolderError):
     """What a folder of timm's holds, where none of the graphs here is of it: the beginning of a sentence's end."""
 
@@ -75,9 +80,9 @@ class TimmFolder:
         Raises FolderError where it cannot be read, OtherNetworkError where its network has no graph here.
         """
         facts = configuration(path / CONFIG)
-        architecture = facts.get("architecture")
-        if not isinstance(architecture, str):
+        if not is_timm(facts):
             return None
+        architecture: str = facts["architecture"]
         cfg, args = object_in(facts, "pretrained_cfg"), object_in(facts, "model_args")
         if not has_weights(path):
             raise FolderError(f"has no {WEIGHTS}; a picture body is a folder with {CONFIG} and {WEIGHTS}.")

@@ -21,7 +21,7 @@ import numpy as np
 from leadline.core.pretrained import Layer, Precision, PretrainedBody, TrainableBody, Trial
 from leadline.kinds.body_folder import finite, weight_bytes
 from leadline.kinds.depths import quarters
-from leadline.kinds.hub_cache import title
+from leadline.kinds.hub_cache import called
 from leadline.kinds.image.module_body import A_STEP
 from leadline.kinds.image.pixels import Sides
 from leadline.kinds.image.pretrained import SIDE, augmentation, in_int8, made_up, mirrored, size_of
@@ -53,7 +53,7 @@ def timm_in(path: Path) -> PretrainedBody | None:
         return None
     precisions = (Precision.FLOAT32,) if folder.transformer else (Precision.INT8, Precision.FLOAT32)
     return PretrainedBody(
-        name=f"{folder.architecture} {title(path)}", package="", licence=folder.licence,
+        name=called(folder.architecture, path), package="", licence=folder.licence,
         source=f"not stated; weights of the folder {path}",
         paper="Dosovitskiy et al. 2021" if folder.transformer else "He et al. 2016",
         bytes=weight_bytes(folder.stored), layers=_layers(folder), precisions=precisions, view=None,

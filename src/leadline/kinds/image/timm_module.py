@@ -27,7 +27,7 @@ from leadline.kinds.body_folder import (
     values,
 )
 from leadline.kinds.exported import Exported, loaded
-from leadline.kinds.hub_cache import title
+from leadline.kinds.hub_cache import called
 from leadline.kinds.image.module_body import PICTURES, Encoder
 from leadline.kinds.image.pixels import Sides
 from leadline.kinds.image.timm_config import COUNTED, HEADS, READ, licence_of, object_in, pixels_of
@@ -57,7 +57,7 @@ def module_in(path: Path, holds: str) -> PretrainedBody:
     pixels = pixels_of(cfg)
     exported = Exported(folder=path, package=PACKAGE, what=PICTURES)
     encoder = Encoder.of(exported, pixels, partial(_states, path, digest(path), pixels.sides, holds))
-    return encoder.body(f"{facts['architecture']} {title(path)}", licence_of(cfg, path))
+    return encoder.body(called(facts["architecture"], path), licence_of(cfg, path))
 
 
 @loaded

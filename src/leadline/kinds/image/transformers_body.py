@@ -5,6 +5,7 @@ Enters: a folder with config.json, weights as safetensors, and mostly preprocess
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,17 +14,22 @@ from typing import TYPE_CHECKING, Any
 from leadline.core.pretrained import PretrainedBody
 from leadline.kinds.body_folder import CONFIG, FolderError, configuration, digest, licence, read_by
 from leadline.kinds.exported import Exported, loaded
-from leadline.kinds.hub_cache import title
+from leadline.kinds.hub_cache import called
 from leadline.kinds.image.module_body import PICTURES as NAME
 from leadline.kinds.image.module_body import Encoder
 from leadline.kinds.image.pixels import Sides
 from leadline.kinds.image.preparation import prepared
-from leadline.kinds.transformers_folder import PACKAGE, PICTURES, SEEN, model_type, network, quiet, reads
+from leadline.kinds.transformers_folder import PACKAGE, PICTURES, SEEN, is_model, model_type, network, quiet, reads
 
 if TYPE_CHECKING:
     from torch import nn
 
     from leadline.kinds.image.towers import HiddenStates
+
+
+def reads_pictures(facts: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of a model of pictures."""
+    return is_model(facts) and reads(facts) == PICTURES
 
 
 def transformers_in(path: Path) -> PretrainedBody | None:
@@ -32,13 +38,13 @@ def transformers_in(path: Path) -> PretrainedBody | None:
     Raises FolderError where it is, and cannot be read.
     """
     facts = configuration(path / CONFIG)
-    if reads(facts) != PICTURES or (kind := model_type(path)) is None:
+    if not reads_pictures(facts) or (kind := model_type(path)) is None:
         return None
     own = facts.get(SEEN)
     pixels = prepared(path, own if isinstance(own, dict) else facts)
     exported = Exported(folder=path, package=PACKAGE, what=NAME)
     encoder = Encoder.of(exported, pixels, partial(_states, path, digest(path), pixels.sides))
-    return encoder.body(f"{kind} {title(path)}", licence(path))
+    return encoder.body(called(kind, path), licence(path))
 
 
 @loaded

@@ -120,7 +120,8 @@ class Shape:
 
 def is_bert(facts: Mapping[str, Any]) -> bool:
     """Whether a configuration is that of a BERT whose graph is written here."""
-    named = facts.get("model_type", MODEL if "vocab_size" in facts else None)
+    old = {"vocab_size", "hidden_size"} <= facts.keys()  # that names no model
+    named = facts.get("model_type", MODEL if old else None)
     return named == MODEL and all(facts.get(name, value) == value for name, value in KNOWN.items())
 
 

@@ -22,7 +22,7 @@ from leadline.kinds.kept import READ, TRIED, WRITTEN, kept
 from leadline.kinds.text.bert_folder import SHORTEST
 from leadline.kinds.text.by_row import by_row, layers_of, piece_type, row_input
 from leadline.kinds.text.tokenizer_folder import PieceReader, read_pieces
-from leadline.kinds.transformers_folder import TEXTS, WRITERS, Network, model_type, network
+from leadline.kinds.transformers_folder import TEXTS, WRITERS, Network, is_model, model_type, network
 
 if TYPE_CHECKING:
     import onnx
@@ -45,6 +45,11 @@ VERSION = 4  # of what is kept
 PIECES = "pieces"  # the input of the graph of a row
 
 
+def encodes_texts(facts: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of a model of texts, and of nothing else."""
+    return is_model(facts) and "vocab_size" in facts and not any(name in facts for name in NO_TEXTS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderFolder:
     """What a folder says of its encoder."""
@@ -61,7 +66,7 @@ class EncoderFolder:
     def read(cls, folder: Path) -> EncoderFolder | None:
         """None where the configuration is no text model's; raises FolderError where the model cannot be read."""
         facts = configuration(folder / CONFIG)
-        if "vocab_size" not in facts or any(name in facts for name in NO_TEXTS):
+        if not encodes_texts(facts):
             return None
         model = model_type(folder)
         if model is None:

@@ -41,7 +41,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds.text import entries
 from leadline.kinds.text.grams import BUCKETS as GRAM_BUCKETS
 from leadline.kinds.text.grams import fit_grams
-from leadline.kinds.text.pretrained import BODIES, fit_pieces, text_body_in
+from leadline.kinds.text.pretrained import BODIES, fit_pieces, of_texts, text_body_in
 from leadline.kinds.text.similarity import pairs
 
 if TYPE_CHECKING:
@@ -202,6 +202,9 @@ class Text(Kind):
                 **({} if limits.weights is None else {View.PIECES: fit_pieces(texts, column, limits.weights)}),
             },
         )
+
+    def has_body(self, folder: Path) -> bool:
+        return of_texts(folder)
 
     def body_in(self, folder: Path) -> PretrainedBody | None:
         return text_body_in(folder)

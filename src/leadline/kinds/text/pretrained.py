@@ -28,11 +28,11 @@ from leadline.kinds.body_folder import (
     licence,
     weight_bytes,
 )
-from leadline.kinds.hub_cache import title
+from leadline.kinds.hub_cache import called
 from leadline.kinds.text.bert import MINILM, ONNX, encoder, graph_of, shape_of, weights_of
 from leadline.kinds.text.bert_folder import Shape, is_bert, pieces_of, stored_in
 from leadline.kinds.text.by_row import piece_type
-from leadline.kinds.text.encoder_folder import EncoderFolder
+from leadline.kinds.text.encoder_folder import EncoderFolder, encodes_texts
 from leadline.kinds.text.tokenizer_folder import same_pieces
 from leadline.kinds.text.wordpiece import VOCABULARY
 from leadline.kinds.transformers_folder import TOKENIZER, WRITERS
@@ -69,6 +69,11 @@ def fit_pieces(texts: np.ndarray, column: str, folder: Path) -> Tensor:
     return Tensor(graph=graph, shape=(length,), dtype=np.dtype(dtype).name, from_values=True)
 
 
+def of_texts(folder: Path) -> bool:
+    """Whether the configuration in a folder is of an encoder of texts."""
+    return _own(folder) or encodes_texts(configuration(folder / CONFIG))
+
+
 def text_body_in(folder: Path) -> PretrainedBody | None:
     """The body in a folder with the weights of an encoder of texts; None where its configuration is no text model's.
 
@@ -88,7 +93,7 @@ def _own(folder: Path) -> bool:
 def _bert(folder: Path) -> PretrainedBody:
     shape = Shape.read(folder)
     return PretrainedBody(
-        name=f"bert {title(folder)}", package="", licence=licence(folder),
+        name=called("bert", folder), package="", licence=licence(folder),
         source=f"not stated; weights of the folder {folder}", paper="", bytes=weight_bytes(stored_in(folder)),
         layers=shape.pooled, view=View.PIECES, find=lambda: folder, graph=_graph, calibrated=False,
         trainable=_trainable, training_s=_training_s, trial=partial(_trial, folder), size=_pieces,
@@ -103,7 +108,7 @@ def _other(encoder: EncoderFolder) -> PretrainedBody:
         return encoder.of_block(block, precision)
 
     return PretrainedBody(
-        name=f"{encoder.model} {title(folder)}", package="", licence=licence(folder),
+        name=called(encoder.model, folder), package="", licence=licence(folder),
         source=f"not stated; weights of the folder {folder}", paper="", bytes=weight_bytes(header(folder)),
         layers=encoder.pooled, view=View.PIECES, find=lambda: folder, graph=graph, calibrated=False,
         trial=partial(_other_trial, encoder), packages=WRITERS, size=_pieces, trainable=encoder.trainable,
