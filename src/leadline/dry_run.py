@@ -232,7 +232,7 @@ def _too_short(store: Store, names: list[str], table: Table, settings: Settings)
     def without(budget: float) -> set[str]:
         """Names of those that would be left out."""
         seconds = budget * (1 - BEFORE) - one * (BEFORE_S + rows) - reserve(store, names, budget, slow, one)
-        times = Affordable(store=store, slow=slow, budget=budget, given=1.0, begun=())
+        times = Affordable(store=store, slow=slow, budget=budget, given=1.0)
         first, second = ordered(entries, store, False)
         race = plan(table, store, settings, seconds, None, times.claimed(first, second, seconds)).each
         return {entry.name for entry, _ in times.too_long(first, second, race)}
