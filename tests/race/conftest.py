@@ -31,6 +31,9 @@ if behaviour == "killed":
 if behaviour == "raise":
     say("failed", why="ValueError: the sea is too deep")
     sys.exit(1)
+if behaviour == "short":
+    say("failed", why="it needs 40 s, and 10 s are left", times=4.0)
+    sys.exit(1)
 if behaviour == "silent":
     time.sleep(600)
 if behaviour == "hungry":

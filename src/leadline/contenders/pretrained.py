@@ -24,14 +24,13 @@ from leadline.contenders.features import LIBRARIES, affordable, layout
 from leadline.contenders.linear import CROSS_VALIDATION, FEW_ITERATIONS, VALID, FittedLinear, Search
 from leadline.contenders.states import AT_ONCE, Encoder, Reader, readers
 from leadline.contenders.states_design import FEATURES, StatesDesign
-from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
+from leadline.core.contender import Contender, Data, Fitted, NoTimeError, Progress, Resources, State
 from leadline.core.json_types import Json, JsonObject
 from leadline.core.kind import View
 from leadline.core.note import SAMPLED, Note
 from leadline.core.pretrained import Precision
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
-from leadline.system.errors import BudgetError
 from leadline.system.process_state import one_blas_thread
 from leadline.system.resources import most_threads
 
@@ -234,10 +233,8 @@ class _Run:
         self.reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
         needed, left = self.reserve + SURE * bodies.a_row * len(split.valid), data.clock.left()
         if needed > max(left, OVERRUN):
-            raise BudgetError(
-                f"the states of the test and valid rows take {needed:.0f} s of the {left:.0f} s that it has; a "
-                f"--budget {math.ceil(10 * needed / max(left, 1.0)) / 10:g} times as long would do."
-            )
+            why = f"the states of the test and valid rows take {needed:.0f} s of the {left:.0f} s that it has"
+            raise NoTimeError(why, needed / max(left, 1.0))
 
     def encoded(self) -> Iterator[Progress]:
         """States of valid rows and of as many train rows as there is time and memory for, in random order."""

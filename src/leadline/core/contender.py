@@ -23,9 +23,18 @@ from leadline.core.json_types import JsonObject
 from leadline.core.json_types import State as State
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
+from leadline.system.errors import BudgetError
 
 if TYPE_CHECKING:
     import onnx
+
+
+class NoTimeError(BudgetError):
+    """A contender has too few seconds; `times` as many would do."""
+
+    def __init__(self, why: str, times: float) -> None:
+        super().__init__(why)
+        self.times = times
 
 
 class Clock:

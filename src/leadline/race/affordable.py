@@ -70,13 +70,14 @@ class Affordable:
             check_s = len(self.store.split.test) * seconds_to_check(self.store, entry.name, self._slow)
             if check_s > most:
                 why = f"the check of its file on the test rows takes about {check_s:.0f} s here, {most:.0f} s are kept"
-                yield entry, f"{why}{self.enough(check_s / most)}"
+                yield entry, f"{why}{self.enough(entry, check_s / most)}"
                 first, second = _without(entry, first), _without(entry, second)
         while short := self._short(first, second, left):
             longest, need_s, share_s = max(short, key=lambda each: each[1])
             claimed = self.claimed(first, second) / max(1.0, whole) if longest.contender.claims else 0.0
             why = f"it needs about {need_s:.0f} s here, where {share_s:.0f} s are left for it"
-            yield longest, f"{why}{self.enough(max(claimed, 1.0) if claimed else need_s / max(1.0, share_s))}"
+            times = max(claimed, 1.0) if claimed else need_s / max(1.0, share_s)
+            yield longest, f"{why}{self.enough(longest, times)}"
             first, second = _without(longest, first), _without(longest, second)
 
     def share(self, first: Entries, second: Entries, left: float) -> None:
@@ -129,13 +130,22 @@ class Affordable:
             needed = _whole(needed * sum(each.weight for each in second) / entry.weight, first)
         if needed >= REPEATS_FROM and not entry.contender.claims:
             needed *= FEWEST_SEEDS  # a longer race may be one of so many
-        return self.enough(1.0 + (max(needed, least) - left) / (1.0 - MOST) / self.budget)
+        return self.enough(entry, 1.0 + (max(needed, least) - left) / (1.0 - MOST) / self.budget)
 
-    def enough(self, times: float) -> str:
-        """The budget that would do: so many times as long, for what is not the race's does not grow faster."""
+    def enough(self, entry: ContenderRun, times: float) -> str:
+        """The end of the sentence on a contender: the budget that would do, which `entry.enough_s` says too.
+
+        Args:
+            times: as long as this budget: what is not the race's does not grow faster.
+        """
         if self.resumed:
             return " after the run was killed"
-        return f"; --budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
+        entry.enough_s = self.rounded(times)
+        return f"; --budget {entry.enough_s}s would do"
+
+    def rounded(self, times: float) -> int:
+        """Seconds of a budget that is so many times as long, in tens."""
+        return math.ceil(times * self.given * self.budget / 10) * 10
 
 
 def _whole(after: float, first: Entries) -> float:

@@ -38,6 +38,7 @@ class ContenderRun:
     why: str | None = None
     # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, no_valid, late, crashed or error.
     code: str | None = None
+    enough_s: int | None = None  # of a budget, where it had no time
     share: float | None = None  # of the seconds, relative to others', in place of its contender's weight
     seconds: float = 0.0  # that it has, in this go
     before_s: float = 0.0  # that it had in earlier ones, and that count

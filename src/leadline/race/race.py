@@ -211,7 +211,7 @@ class Race:
         entry.lane_s = until - time.monotonic()
         needed = need(entry, self.entries, self.slow)
         if entry.lane_s < needed and not self._must(entry):
-            enough = self.times.enough(1.0 + (needed - entry.lane_s) / max(whole, 1.0))
+            enough = self.times.enough(entry, 1.0 + (needed - entry.lane_s) / max(whole, 1.0))
             self._end(entry, "skipped", f"the budget left no time for it{enough}", "no_time")
             return False
         others = sum(each.weight for each in queue)
@@ -319,7 +319,9 @@ class Race:
             entry.facts = facts
             self._end(entry, "cut" if cut else "finished", None)
         elif event == "failed":
-            self._end(entry, "failed", facts["why"], "error")
+            times = facts.get("times")
+            why = facts["why"] + ("" if times is None or self._follows else self.times.enough(entry, times))
+            self._end(entry, "failed", why, "error" if times is None else "no_time")
         elif event == "exported":
             entry.facts["exported"] = True
 

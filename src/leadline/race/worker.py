@@ -61,7 +61,7 @@ def main(job_path: str | None = None) -> None:
             following = _job(Job.read(Path(following).read_text()), began, stop, commands, say)
         except Exception as error:
             traceback.print_exc()
-            say("failed", why=reason(error)[:500])
+            say("failed", why=reason(error)[:500], **_lacked(error))
             sys.exit(1)
         if following is not None:
             began = time.monotonic()
@@ -89,6 +89,13 @@ def reason(error: Exception) -> str:
     ('give a larger --budget', 'ValueError: negative')
     """
     return str(error).rstrip(".") if isinstance(error, LeadlineError) else f"{type(error).__name__}: {error}"
+
+
+def _lacked(error: Exception) -> dict[str, float]:
+    """How many times as long would do, where there were too few seconds."""
+    from leadline.core.contender import NoTimeError
+
+    return {"times": error.times} if isinstance(error, NoTimeError) else {}
 
 
 def _age() -> float:
