@@ -94,3 +94,9 @@ def test_values_of_another_type_are_one_sentence(values: dict[str, Any], said: s
 def test_a_seed_below_zero_is_refused_in_one_sentence() -> None:
     with pytest.raises(LeadlineError, match="--seed -1 was given, where a whole number from 0 up was expected"):
         from_mapping({"seed": -1})
+
+
+def test_a_column_has_one_kind() -> None:
+    assert from_mapping({"kind": ["a=text", "a=text", "b=number"]}).kinds == {"a": "text", "b": "number"}
+    with pytest.raises(LeadlineError, match="^--kind gives 'a' two kinds, text and category; give it one"):
+        from_mapping({"kind": ["a=text", "b=number", "a=category"]})

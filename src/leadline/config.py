@@ -198,14 +198,15 @@ class Settings:
         """{column: kind} of the overrides."""
         from leadline.kinds import FORMER, KINDS
 
-        chosen = {}
+        chosen = dict[str, str]()
         for item in map(str, self.kind):
             column, equals, kind = item.rpartition("=")
             if equals and kind in FORMER:
                 raise LeadlineError(f"--kind {item} is now called --kind {column}={FORMER[kind]}.")
             if not equals or kind not in KINDS:
                 raise LeadlineError(f"--kind {item} is not COLUMN=KIND; kinds are {', '.join(KINDS)}.")
-            chosen[column] = kind
+            if chosen.setdefault(column, kind) != kind:
+                raise LeadlineError(f"--kind gives {column!r} two kinds, {chosen[column]} and {kind}; give it one.")
         return chosen
 
     def as_dict(self) -> dict[str, Any]:
@@ -218,6 +219,7 @@ SPLIT_BY = tuple(each.name for each in fields(Settings) if "splits" in each.meta
 COLUMNS = ("target", *SPLIT_BY)
 PATHS = ("out", "test", "weights", "init", "data", "cache")
 SEVERAL = ("only", "fix", "kind", "drop")  # lists in Python, or one text
+LISTS = ("target", "only", "fix")  # on the command line one text, separated by commas
 TYPES: dict[str, tuple[Any, str]] = {
     "int": (Integral, "a whole number"), "float": (Real, "a number"), "bool": (bool, "True or False"),
     "str": ((str, Real), "a text"), "tuple[str,": (tuple, "several texts"), "Callable[[str],": (Callable, "a function"),

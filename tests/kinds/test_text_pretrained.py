@@ -199,7 +199,7 @@ def test_without_the_package_another_model_is_one_sentence(
     ("name", "held", "says"),
     [
         ("config.json", b"{", "cannot be read as JSON"), ("config.json", b"[1]", "holds a list, where an object"),
-        ("config.json", b'{"vocab_size": 9, "hidden_size": 4}', "says no num_hidden_layers; take the one that"),
+        ("config.json", b'{"vocab_size": 9, "hidden_size": 4}', "says no num_hidden_layers; take the one that came"),
         ("model.safetensors", b"no weights", "is damaged"), ("tokenizer_config.json", b"{", "cannot be read as JSON"),
     ],
 )  # fmt: skip

@@ -21,6 +21,7 @@ from leadline.race.history import ContenderRecord, read
 from leadline.race.order import LEAST
 from leadline.race.race import SOONEST, TINY
 from leadline.race.spare import _environment
+from leadline.results.evidence import overspent
 from leadline.system.errors import LeadlineError
 from leadline.system.resources import MemoryMonitor, tree_gb
 
@@ -406,3 +407,18 @@ def test_the_budget_that_would_do_is_long_enough_for_all(race: Any, seconds: flo
     contest, _ = race({"linear": "fine", "mlp": "fine"}, seconds=seconds)
     (budget,) = map(float, re.findall(r"--budget (\d+)s would do", _why(contest, "mlp")))
     assert seconds + (1.0 - MOST) * (budget - seconds) >= TINY
+
+
+def test_one_that_finds_its_seconds_too_few_names_the_budget_that_would_do(race: Any) -> None:
+    contest, _ = race({"linear": "fine", "mlp": "short"}, seconds=8.0)
+    (said,) = re.findall(r"^the states take 7 s; --budget (\d+)s would do$", _why(contest, "mlp"))
+    assert (contest.entries[1].code, contest.entries[1].enough_s) == ("no_time", int(said))
+
+
+def test_a_run_that_takes_longer_than_its_budget_is_told_which_would_do(race: Any) -> None:
+    contest, _ = race({"linear": "fine", "mlp": "fine"}, seconds=2.0)
+    assert contest.tiny and overspent(2.0, contest) == []
+    assert overspent(9.2, contest) == ["The run took 9.2 s, where its budget is 2 s; --budget 20s would do."]
+    longer, _ = race({"linear": "fine"}, seconds=20.0, folder="longer")
+    assert not longer.tiny
+    assert overspent(23.04, longer) == ["The run took 23.0 s, where its budget is 20 s."]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from leadline.metrics.metrics import METRICS
-from leadline.stats.advice import Advice, missing
+from leadline.stats.advice import Advice, enough, missing
 from leadline.stats.intervals import Gap
 from leadline.stats.uncertainty import doubts
 from leadline.stats.verdict import FamilyBest, Trial, judge
@@ -19,8 +19,8 @@ LINEAR = FamilyBest(name="linear", cost=1.0, score=0.9)
 MLP = FamilyBest(name="mlp", cost=1.0, score=0.8, undertrained=True)
 
 
-def _ran(family: str, code: str | None) -> Any:
-    return SimpleNamespace(family=family, done=code is None, code=code)
+def _ran(family: str, code: str | None, enough_s: int | None = None) -> Any:
+    return SimpleNamespace(family=family, done=code is None, code=code, enough_s=enough_s)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,11 @@ def _ran(family: str, code: str | None) -> Any:
         ({"missing": {"deep": "absent"}, "only": True}, "leave out --only to race both", "time|budget"),
         ({"missing": {"deep": "absent"}}, "no deep contender reads such columns", "time|budget|only"),
         ({"missing": {"deep": "no_time"}}, "give a larger budget", "only|memory"),
+        (
+            {"missing": {"deep": "no_time"}, "enough": {"deep": 20}},
+            "--budget 20s has time for one",
+            "only|memory|larger",
+        ),
         ({"missing": {"deep": "memory"}}, "raise --memory", "budget|only"),
         ({"missing": {"deep": "failed"}}, "the report says what went wrong", "budget|only"),
         ({"missing": {"deep": "failed"}, "passes": True}, "the report says what went wrong", "budget|passes"),
@@ -73,3 +78,14 @@ def test_why_a_family_is_missing_is_told_by_codes() -> None:
     assert missing([linear, _ran("deep", "memory")]) == {"deep": "memory"}
     assert missing([linear, _ran("deep", "error")]) == {"deep": "failed"}
     assert missing([linear, _ran("deep", None), _ran("deep", "no_time")]) == {}
+
+
+def test_the_least_budget_that_has_time_for_one_of_a_family_is_known() -> None:
+    entries = [
+        _ran("classical", None, 30),
+        _ran("deep", "no_time", 40),
+        _ran("deep", "no_time", 20),
+        _ran("deep", "error"),
+    ]
+    assert enough(entries) == {"deep": 20}
+    assert enough([*entries, _ran("deep", None)]) == enough([_ran("deep", "no_time"), _ran("deep", "memory")]) == {}

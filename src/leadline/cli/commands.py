@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadline.cli import curves, edge, model_commands
+from leadline.cli.once import Parser
 from leadline.cli.output import as_json
 from leadline.cli.progress import plainly
 from leadline.cli.renamed import today
@@ -61,7 +62,10 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
     plainly()
     # What is wrong with a picture is said of its row; Pillow's own words tell of no file.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    options, more = parser.parse_known_args(today(sys.argv[1:] if arguments is None else arguments))
+    try:
+        options, more = parser.parse_known_args(today(sys.argv[1:] if arguments is None else arguments))
+    except LeadlineError as error:
+        return _refused(error)
     options.began = began
     if more and options.command == "fit" and all(map(os.path.exists, more)):
         parser.error(f"{len(more) + 1} sources are given, where one was expected; quote a pattern, as in 'sales/*.csv'")
@@ -76,22 +80,27 @@ def _run(arguments: list[str] | None, began: float | None) -> int:
     except (LeadlineError, PermissionError) as error:
         if options.debug:
             raise
-        message: Any = error
-        if isinstance(error, PermissionError):  # where a command only looks
-            message = f"{error.filename or 'a file'} may not be opened by this user; give yourself permission to it"
-        print(f"leadline: {message}", file=sys.stderr)
-        return 2
+        return _refused(error)
+
+
+def _refused(error: LeadlineError | PermissionError) -> int:
+    """Print what the user can fix."""
+    message: Any = error
+    if isinstance(error, PermissionError):  # where a command only looks
+        message = f"{error.filename or 'a file'} may not be opened by this user; give yourself permission to it"
+    print(f"leadline: {message}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     from leadline import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="leadline",
         description="Raw data in, a verdict with evidence and one ONNX file out.",
     )
     parser.add_argument("--version", action="version", version=f"leadline {__version__}")
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = Parser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for add in (_add_training, _add_rerun, _add_runs, model_commands.add, edge.add, curves.add):

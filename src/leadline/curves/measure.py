@@ -42,6 +42,7 @@ START_S = 4.0  # seconds of a point beside the training of a contender: its proc
 # Shares of the seconds left with which a training of the smallest or largest size is too long: each is trained twice.
 TOO_LONG = (0.75, 0.5)  # of the first, in which a process begins; of the others
 ROOM = 1.5  # times the expected seconds that a training is given
+ROOMY, UNKNOWN = 1.1, 2.0  # times the seconds, of a budget that would do, and where they are only the least
 LATE = 1.05  # times the budget at which a training is ended
 SMALLEST = 16  # labelled rows of the first point, and two of each class
 FEWEST_VALID = 4
@@ -101,7 +102,9 @@ class Allowance:
             known: whether the seconds are an estimate, and not the least that it can be.
         """
         how = "about" if known else "more than"
-        return BudgetError(f"Learning curves of this run need {how} {math.ceil(needed)} s; give a larger --budget.")
+        enough = math.ceil((ROOMY if known else UNKNOWN) * needed / 10) * 10
+        would = f"--budget {enough}s would do" if known else f"give --budget {enough}s, or more"
+        return BudgetError(f"Learning curves of this run need {how} {math.ceil(needed)} s; {would}.")
 
 
 @dataclass(frozen=True, kw_only=True)

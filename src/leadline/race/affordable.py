@@ -89,7 +89,7 @@ class Affordable:
         """The budget that would do for one of these, as the end of a sentence."""
         _unshared([*first, *second])
         if entry.contender.claims:
-            return self.enough(max(1.0, self.claimed(first, second) / self.most))
+            return self.enough(entry, max(1.0, self.claimed(first, second) / self.most))
         need = self._needed([entry])[entry.name]
 
         def enough(race: float) -> bool:
@@ -101,7 +101,7 @@ class Affordable:
         while high > 1.01 * low:  # a share grows with the race
             middle = math.sqrt(low * high)
             low, high = (low, middle) if enough(middle) else (middle, high)
-        return self.enough(max(1.0, high / self.usual))
+        return self.enough(entry, max(1.0, high / self.usual))
 
     def too_long(self, first: Entries, second: Entries, left: float) -> Iterator[tuple[ContenderRun, str]]:
         """Those for whom there is no time, and why: those whose share of the seconds is shorter than they need.
@@ -117,7 +117,7 @@ class Affordable:
             check_s = len(self.store.split.test) * seconds_to_check(self.store, entry.name, self._slow)
             if check_s > most:
                 why = f"the check of its file on the test rows takes about {check_s:.0f} s here, {most:.0f} s are kept"
-                yield entry, f"{why}{self.enough(check_s / most)}"
+                yield entry, f"{why}{self.enough(entry, check_s / most)}"
                 first, second = _without(entry, first), _without(entry, second)
         while short := self._short(first, second, left):
             longest, need_s, share_s = max(short, key=lambda each: each[1])
@@ -195,13 +195,22 @@ class Affordable:
             needed = _whole(needed * sum(each.weight for each in second) / entry.weight, first)
         if needed >= REPEATS_FROM and not entry.contender.claims:
             needed *= FEWEST_SEEDS  # a longer race may be one of so many
-        return self.enough(1.0 + (max(needed, least) - left) / (1.0 - MOST) / self.budget)
+        return self.enough(entry, 1.0 + (max(needed, least) - left) / (1.0 - MOST) / self.budget)
 
-    def enough(self, times: float) -> str:
-        """The budget that would do: so many times as long, for what is not the race's does not grow faster."""
+    def enough(self, entry: ContenderRun, times: float) -> str:
+        """The end of the sentence on a contender: the budget that would do, which `entry.enough_s` says too.
+
+        Args:
+            times: as long as this budget: what is not the race's does not grow faster.
+        """
         if self.resumed:
             return " after the run was killed"
-        return f"; --budget {math.ceil(times * self.given * self.budget / 10) * 10}s would do"
+        entry.enough_s = self.rounded(times)
+        return f"; --budget {entry.enough_s}s would do"
+
+    def rounded(self, times: float) -> int:
+        """Seconds of a budget that is so many times as long, in tens."""
+        return math.ceil(times * self.given * self.budget / 10) * 10
 
 
 def _whole(after: float, first: Entries) -> float:

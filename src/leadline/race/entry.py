@@ -39,6 +39,7 @@ class ContenderRun:
     why: str | None = None
     # Why it has no answers: no_time, stopped, first_repeat, overran, memory, gpus, no_valid, late, crashed or error.
     code: str | None = None
+    enough_s: int | None = None  # of a budget, where it had no time
     share: float | None = None  # of the seconds, relative to others', in place of its contender's weight
     needed_s: float | None = None  # that it measured it needs, and with which it learns from all rows
     wanted_s: float = 0.0

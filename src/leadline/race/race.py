@@ -245,7 +245,7 @@ class Race:
         entry.lane_s = until - time.monotonic()
         needed = need(entry, self.entries, self.slow)
         if entry.lane_s < needed and not self._must(entry):
-            enough = self.times.enough(1.0 + (needed - entry.lane_s) / max(whole, 1.0))
+            enough = self.times.enough(entry, 1.0 + (needed - entry.lane_s) / max(whole, 1.0))
             self._end(entry, "skipped", f"the budget left no time for it{enough}", "no_time")
             return False
         others = sum(each.weight for each in queue)

@@ -30,7 +30,7 @@ from leadline.race.history import Past
 from leadline.race.race import Race
 from leadline.race.resample import ENOUGH, MOST, Resampling, repeat_of
 from leadline.readers.part import counted
-from leadline.stats.advice import Advice, missing
+from leadline.stats.advice import Advice, enough, missing
 from leadline.stats.evaluate_repeats import Known, Scales
 from leadline.stats.few_folds import FEWEST_FOLDS
 from leadline.stats.intervals import FEWEST_SEEDS
@@ -237,6 +237,7 @@ def _advice(race: Race, settings: Settings, folds: int) -> Advice:
     return Advice(
         passes=settings.epochs is not None, only=settings.only is not None, repeats=settings.repeats,
         until_sure=settings.until_sure, folds=folds > 1, stopped=race.stopped, missing=missing(race.entries),
+        enough=enough(race.entries),
     )  # fmt: skip
 
 

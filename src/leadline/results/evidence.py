@@ -121,7 +121,7 @@ def overspent(spent: float, race: Race) -> list[str]:
     times = race.times
     if round(spent, 1) <= times.budget:
         return []
-    enough = times.enough(ROOMY * spent / times.budget) if race.tiny else ""
+    enough = f"; --budget {times.rounded(ROOMY * spent / times.budget)}s would do" if race.tiny else ""
     return [f"The run took {spent:.1f} s, where its budget is {times.budget:g} s{enough}."]
 
 

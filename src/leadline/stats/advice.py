@@ -27,6 +27,8 @@ class Ran(Protocol):
     def done(self) -> bool: ...
     @property
     def code(self) -> str | None: ...
+    @property
+    def enough_s(self) -> int | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,9 @@ class Advice:
     stopped: bool = False  # by the user
     # {family: why it has nobody who finished}: absent, no_time, memory, no_valid or failed
     missing: Mapping[str, str] = field(default_factory=dict)
+    enough: Mapping[str, int] = field(
+        default_factory=dict
+    )  # {such a family: seconds of a budget that has time for one}
 
     @property
     def time(self) -> str:
@@ -54,7 +59,7 @@ class Advice:
             return "let the race run to its end"
         return {
             "absent": "leave out --only to race both" if self.only else f"no {family} contender reads such columns",
-            "no_time": self.time,
+            "no_time": f"--budget {self.enough[family]}s has time for one" if family in self.enough else self.time,
             "memory": "raise --memory",
             NO_VALID: "give at least two rows a class, or a valid part",
             "failed": "the report says what went wrong",
@@ -84,4 +89,14 @@ def missing(entries: Iterable[Ran]) -> dict[str, str]:
         elif not any(entry.done for entry in its):
             told = ({"no_time", "overran"}, "no_time"), ({"memory"}, "memory"), ({NO_VALID}, NO_VALID)
             found[family] = next((why for any_of, why in told if codes & any_of), "failed")
+    return found
+
+
+def enough(entries: Iterable[Ran]) -> dict[str, int]:
+    """{family of which nobody finished: seconds of the least budget that has time for one of it}."""
+    entries, found = list(entries), {}
+    for family, why in missing(entries).items():
+        known = [each.enough_s for each in entries if each.family == family and each.enough_s is not None]
+        if why == "no_time" and known:
+            found[family] = min(known)
     return found
