@@ -6,9 +6,9 @@ body of an earlier run.
 `classical_text`: a run has 60 seconds. Four models of scikit-learn are tuned on its valid rows and fitted again on
 train and valid, as a contender is; they have the time they like. The best of the four is told by the test rows, in
 their favour. `deep_text`: networks from scratch in three minutes, beside `linear`; the best of a run is the best on
-valid. `init_digits`, `init_objects`: a convolutional network on few pictures, from scratch and from the body of an
-earlier run (--init), in the same seconds. `vision_transformer`: `vit` beside `cnn`. What must be, what was seen, and
-versions and machine are appended to benchmarks/results/transfer.csv.
+valid. `init_digits`, `init_few`, `init_objects`: a convolutional network on few pictures, from scratch and from the
+body of an earlier run (--init), in the same seconds. `vision_transformer`: `vit` beside `cnn`. What must be, what was
+seen, and versions and machine are appended to benchmarks/results/transfer.csv.
 """
 
 from __future__ import annotations
@@ -271,6 +271,12 @@ def init_digits(data: Path, folder: Path) -> Found:
     return [_begun("fashion-mnist onto mnist", _idx(data / "fashion-mnist", "train"), train, test, folder / "digits")]
 
 
+def init_few(data: Path, folder: Path) -> Found:
+    """The same with 5 rows a class, of which scratch leaves more to gain."""
+    train, test = (_idx(data / "mnist", part) for part in ("train", "t10k"))
+    return [_begun("fashion-mnist onto mnist", _idx(data / "fashion-mnist", "train"), train, test, folder / "few", 5)]
+
+
 def init_objects(data: Path, folder: Path) -> Found:
     """A body of five classes of cifar10 onto the other five, 50 rows a class."""
     (x, y), (tx, ty) = _cifar(data, "train"), _cifar(data, "test")
@@ -279,7 +285,9 @@ def init_objects(data: Path, folder: Path) -> Found:
     return [_begun(what, (x[early], y[early]), (x[late], y[late]), (tx[tested], ty[tested]), folder / "objects")]
 
 
-def _begun(what: str, first: Pictures, train: Pictures, test: Pictures, folder: Path) -> dict[str, Any]:
+def _begun(
+    what: str, first: Pictures, train: Pictures, test: Pictures, folder: Path, a_class: int = A_CLASS
+) -> dict[str, Any]:
     """Draws of few rows: the same network from scratch and from the earlier body, in turns."""
     settings: dict[str, Any] = {"task": "multiclass", "only": "cnn", "repeats": 1}
     earlier = ll.fit(first, budget=BODY, out=folder / "earlier", **settings).folder
@@ -287,7 +295,7 @@ def _begun(what: str, first: Pictures, train: Pictures, test: Pictures, folder: 
     for draw in range(DRAWS):
         rng = np.random.default_rng(draw)
         rows = np.sort(np.concatenate([
-            rng.choice(np.flatnonzero(train[1] == k), A_CLASS, replace=False) for k in np.unique(train[1])
+            rng.choice(np.flatnonzero(train[1] == k), a_class, replace=False) for k in np.unique(train[1])
         ]))  # fmt: skip
         some = np.sort(rng.choice(len(test[1]), TESTED, replace=False))
         for arm in ("scratch", "init") if draw % 2 else ("init", "scratch"):
@@ -299,7 +307,7 @@ def _begun(what: str, first: Pictures, train: Pictures, test: Pictures, folder: 
     gaps = np.array(scores["init"]) - np.array(scores["scratch"])
     half = 2.776 * float(gaps.std(ddof=1)) / len(gaps) ** 0.5  # Student's t with 4 degrees of freedom
     return {
-        "what": f"--init: {what}, {A_CLASS} a class", "must": "at least 2 points over scratch",
+        "what": f"--init: {what}, {a_class} a class", "must": "at least 2 points over scratch",
         "seen": f"{gaps.mean():+.4f} [{gaps.mean() - half:+.4f}, {gaps.mean() + half:+.4f}]: "
         + ", ".join(f"{arm} {_spread(values)}" for arm, values in scores.items()),
         "met": bool(gaps.mean() >= 0.02), "budget_s": FEW, "n": len(gaps), "gap_low": round(gaps.mean() - half, 4),
@@ -333,7 +341,8 @@ def vision_transformer(data: Path, folder: Path) -> Found:
 
 ROWS = {
     "vision_transformer": vision_transformer,
-    "classical_text": classical_text, "deep_text": deep_text, "init_digits": init_digits, "init_objects": init_objects,
+    "classical_text": classical_text, "deep_text": deep_text, "init_digits": init_digits, "init_few": init_few,
+    "init_objects": init_objects,
 }  # fmt: skip
 
 if __name__ == "__main__":
