@@ -67,7 +67,7 @@ PAIRS: dict[str, Pair] = {
         student="student/32", form="int8 tables", seconds=15.0, answers=120.0,
     ),
     "cifar10": Pair(
-        data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int8", seconds=600.0,
+        data="cifar10", settings={"only": "cnn", "budget": "5m"}, student="lean/2", form="int4", seconds=600.0,
         answers=600.0, passes=8,
     ),
     "cifar10-cut": Pair(
@@ -93,7 +93,9 @@ def students(name: str, data_folder: Path, folder: Path) -> Found:
     test, metric = store.split.test, METRICS[store.task.metric]
     chooses, judges = halves(len(test), None, 0, whole=False)
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(data, data.model, Chosen(part="test", rows=test, chooses=chooses, judges=judges), Path(scratch))
+        bench = Bench(
+            data, data.model, Chosen(part="test", rows=test, chooses=chooses, judges=judges), None, Path(scratch)
+        )
         lesson, said = lesson_of(data, bench.network, made.folder, contender, None, pair.answers)
         print(*said, sep="\n")
         plan = designs(bench.network, contender, lesson)

@@ -32,10 +32,12 @@ from leadline.dataset.table import SNIFFED, Column, Table, column_of
 from leadline.dataset.table import read as infer_table
 from leadline.kinds import KINDS
 from leadline.kinds.weights import NO_BODY, VARIABLE, find_body, lacking, unused, verify
-from leadline.race.affordable import taken_as
-from leadline.race.entry import eligible_contenders, incapable
-from leadline.race.finalization_time import MOST, seconds_to_check
+from leadline.race.affordable import Affordable, taken_as
+from leadline.race.entry import ContenderRun, eligible_contenders, incapable
+from leadline.race.finalization_time import reserve, seconds_to_check
 from leadline.race.init import check_init
+from leadline.race.order import ordered
+from leadline.race.repeats import plan
 from leadline.readers.find import cache_of, find
 from leadline.readers.part import counted
 from leadline.readers.source import Source
@@ -44,12 +46,13 @@ from leadline.results.run_folder import command
 from leadline.system.arguments import checked
 from leadline.system.errors import LeadlineError
 from leadline.system.os_errors import spoken
-from leadline.system.resources import machine
+from leadline.system.resources import machine, most_threads
 from leadline.system.slowdown import slowdown
 from leadline.tasks import TASKS
 from leadline.textbook import Expectation, expect
 
-A_SHARE = 0.4  # of a budget, that one contender of those that use all cores has to learn and to answer
+BEFORE_S, BEFORE = 3.0, 0.12  # seconds before a race, alone, and a share of the budget
+LONGER, LONGEST = 1.05, 1e6  # times a budget that the next one that is tried is, and seconds of the last
 DECODED, FILES = 1_000, 24  # rows that are decoded: of values, and of files, which cost more
 BLAMED = (
     *SPLIT_BY,
@@ -148,7 +151,8 @@ def _checked(source: Source, settings: Settings) -> Check:
             )
             names = able or []
             notes += [] if able is None else incapable(sketch, settings.only, names)
-            notes += _too_short(sketch, [n for n in names if own_body and PORTFOLIO[n].pretrained], settings)
+            if own_body and names and settings.seconds < math.inf:
+                notes += _too_short(sketch, names, table, settings)
     contenders = {family: [n for n in names if PORTFOLIO[n].family == family] for family in FAMILIES if names}
     rows = {"all": table.rows} if parts is None else parts.counts()
     expected = None
@@ -212,21 +216,37 @@ class _Sketch(Store):
     """A store without rows: all that contenders need before they read it."""
 
     def __init__(self, blocks: list[Block], task: Task, split: Split) -> None:
-        self.blocks, self.task, self.split, self.rows = tuple(blocks), task, split, 0
+        self.blocks, self.task, self.split, self.rows, self.a_row = tuple(blocks), task, split, 0, 0.0
 
 
-def _too_short(store: Store, names: list[str], settings: Settings) -> Iterator[str]:
-    """The notes where a budget most likely has no time for these contenders."""
-    slow = taken_as(slowdown())
-    for name in names:
-        needed = slow * PORTFOLIO[name].seconds_needed(store)
-        check_s = len(store.split.test) * seconds_to_check(store, name, slow)
-        enough = max(needed / A_SHARE + check_s, check_s / MOST)
-        if enough > settings.seconds:
-            yield (
-                f"{name} needs about {needed:.0f} s here, and {check_s:.0f} s to check its file on the test rows; "
-                f"--budget {math.ceil(settings.given * enough / 10) * 10}s would do."
-            )
+def _too_short(store: Store, names: list[str], table: Table, settings: Settings) -> Iterator[str]:
+    """The notes where a race within the budget would leave out contenders with a pretrained body."""
+    slow, one = slowdown(most_threads()), slowdown()
+    entries = [ContenderRun(name=name, family=PORTFOLIO[name].family, folder=Path(name)) for name in names]
+    entries = [entry for entry in entries if not entry.baseline]
+    for entry in entries:
+        entry.needed_s = taken_as(slow) * entry.contender.seconds_needed(store)
+        entry.wanted_s = taken_as(slow) * entry.contender.seconds_wanted(store)
+    rows = sum(store.split.counts().values()) * sum(KINDS[block.kind].seconds_per_row for block in store.blocks)
+
+    def without(budget: float) -> set[str]:
+        """Names of those that would be left out."""
+        seconds = budget * (1 - BEFORE) - one * (BEFORE_S + rows) - reserve(store, names, budget, slow, one)
+        times = Affordable(store=store, slow=slow, budget=budget, given=1.0)
+        first, second = ordered(entries, store, False)
+        race = plan(table, store, settings, seconds, None, times.claimed(first, second, seconds)).each
+        return {entry.name for entry, _ in times.too_long(first, second, race)}
+
+    for entry in entries:
+        if not entry.contender.pretrained or entry.name not in without(budget := settings.seconds):
+            continue
+        while entry.name in without(budget) and budget < LONGEST:
+            budget *= LONGER
+        check_s = len(store.split.test) * seconds_to_check(store, entry.name, slow)
+        yield (
+            f"{entry.name} needs about {entry.needed_s:.0f} s here, and {check_s:.0f} s to check its file on the test "
+            f"rows; --budget {math.ceil(settings.given * budget / 10) * 10}s would do."
+        )
 
 
 def _decoded(

@@ -47,7 +47,7 @@ from leadline.stats.uncertainty import doubts
 from leadline.system.cache import in_use
 from leadline.system.errors import BudgetError
 from leadline.system.interrupts import warned_once
-from leadline.system.resources import MemoryMonitor, cores, machine, versions
+from leadline.system.resources import MemoryMonitor, cores, machine, most_threads, versions
 from leadline.system.slowdown import slowdown
 from leadline.system.version import __version__
 
@@ -150,11 +150,11 @@ def _prepare(
 
 def _starter(context: RunContext, store: Store, names: Sequence[str], stages: Stages) -> Starter:
     """How races of these contenders are set up."""
-    slow = slowdown()
-    stages.journal.write("slowdown", times=round(slow, 2))
+    slow, one = slowdown(most_threads()), slowdown()
+    stages.journal.write("slowdown", times=round(slow, 2), one=round(one, 2))
     stages.end("encode")  # again, where flaws were taken out
     init = begun_from(context, store, names, stages.journal)
-    return Starter(context=context, names=names, journal=stages.journal, slow=slow, init=init)
+    return Starter(context=context, names=names, journal=stages.journal, slow=slow, one=one, init=init)
 
 
 def _opened(data: Prepared, stages: Stages) -> tuple[Table, Scan]:

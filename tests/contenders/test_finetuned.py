@@ -17,14 +17,14 @@ from leadline.contenders import finetuning, recipes
 from leadline.contenders.finetuned import Finetuned
 from leadline.contenders.fitted_finetuned import FittedFinetuned
 from leadline.contenders.tuned_body import HiddenStates, alike
-from leadline.core.contender import Clock, Data, NoTimeError, Progress, Transferred
+from leadline.core.contender import Clock, Data, Progress, Transferred
 from leadline.core.note import SAMPLED, code_of
 from leadline.core.pretrained import Precision
 from leadline.graph.runtime import Session
 from leadline.kinds.text.bert import encoder
 from leadline.kinds.text.trainable import TrainableBert
 from leadline.race.entry import eligible_contenders, incapable
-from leadline.system.errors import LeadlineError
+from leadline.system.errors import LeadlineError, TooShortError
 
 
 @pytest.fixture(scope="module")
@@ -211,5 +211,5 @@ def test_a_whole_run_uses_no_network_and_ships_one_file(messages: Any, tiny_bert
 
 def test_without_time_to_learn_and_to_answer_it_is_refused(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetuning, "STARVED", 1e5)  # a step of a tiny body takes a millisecond
-    with pytest.raises(NoTimeError, match=r"^it needs .* s to learn and to answer, and .* s are left$"):
+    with pytest.raises(TooShortError, match=r"^it needs .* s to learn and to answer, and .* s are left$"):
         _items(store, Clock(20.0))

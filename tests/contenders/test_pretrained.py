@@ -16,13 +16,13 @@ import leadline as ll
 from leadline.contenders import pretrained, states
 from leadline.contenders.pretrained import Bodies, Pretrained
 from leadline.contenders.states import Encoder, readers
-from leadline.core.contender import Clock, Data, NoTimeError, Transferred
+from leadline.core.contender import Clock, Data, Transferred
 from leadline.core.note import SAMPLED, code_of
 from leadline.core.pretrained import Precision
 from leadline.graph.runtime import Session
 from leadline.kinds import KINDS
 from leadline.race.entry import eligible_contenders
-from leadline.system.errors import LeadlineError
+from leadline.system.errors import LeadlineError, TooShortError
 
 
 @pytest.fixture(scope="module")
@@ -192,9 +192,9 @@ def test_the_same_readings_choose_the_same_rows_whatever_is_kept(
 
 def test_a_budget_that_the_test_rows_alone_exceed_is_refused(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "SURE", 1e6)
-    with pytest.raises(NoTimeError, match=r"^the states of the test and valid rows take .* s that it has$") as short:
+    with pytest.raises(TooShortError, match=r"^the states of the test and valid rows take .* s are left$") as short:
         _fitted(store)
-    assert short.value.times > 2
+    assert short.value.wanted_s > short.value.needed_s > 60
 
 
 def test_its_bytes_hold_those_of_the_body_which_is_in_the_file(store: Any) -> None:

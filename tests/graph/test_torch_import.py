@@ -12,8 +12,11 @@ import torch
 from leadline.contenders import deep
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
+from leadline.graph.builder import Graph
+from leadline.graph.packing import pack_constants
 from leadline.graph.runtime import Session
 from leadline.graph.torch_import import Interpreter
+from leadline.shrink.tables import integer_weights, matrices
 from leadline.system.errors import ModelError
 
 NETWORKS = [
@@ -71,3 +74,16 @@ def test_towards_some_values_nothing_else_is_computed() -> None:
     assert [outputs for _, _, outputs, _ in part.nodes] == [["a"], ["c"]] and len(whole.nodes) == 4
     x = torch.tensor([1.0, -2.0])
     torch.testing.assert_close(part({"x": x}, {})["c"], whole({"x": x, "z": x}, {})["c"])
+
+
+def test_weights_of_4_bits_are_widened_alike() -> None:
+    g, rng = Graph("dense"), np.random.default_rng(0)
+    weights = rng.normal(size=(33, 29)).astype(np.float32)
+    g.output("y", g.op("MatMul", g.input("x", np.float32, ["N", 33]), g.const(weights)), np.float32, ["N", 29])
+    model = g.model()
+    made = integer_weights(model, matrices(model), {}, matrices(model))
+    pack_constants(made)
+    rows = {"x": rng.normal(size=(4, 33)).astype(np.float32)}
+    expected = Session(made)(rows)["y"]
+    found = Interpreter(made.graph, ["x"], "y")({name: torch.from_numpy(each) for name, each in rows.items()}, {})["y"]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)

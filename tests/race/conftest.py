@@ -31,8 +31,11 @@ if behaviour == "killed":
 if behaviour == "raise":
     say("failed", why="ValueError: the sea is too deep")
     sys.exit(1)
-if behaviour == "short":
-    say("failed", why="it needs 40 s, and 10 s are left", times=4.0)
+if behaviour == "short" and job["seconds"] < 6:
+    say("failed", why="the states take 7 s", needed_s=6.0, wanted_s=7.0)
+    sys.exit(1)
+if behaviour == "never":
+    say("failed", why="the states take 7 s", needed_s=2.0, wanted_s=2.0)
     sys.exit(1)
 if behaviour == "silent":
     time.sleep(600)
@@ -76,7 +79,7 @@ def race(
 
     def go(
         behaviour: dict[str, str], seconds: float = 10.0, cores: int = 2, before: Any = None, given: Any = None,
-        folder: str = "contenders", memory_gb: float = 50.0, past: Any = None,
+        folder: str = "contenders", memory_gb: float = 50.0, **more: Any,
     ) -> Any:  # fmt: skip
         script = tmp_path / "fake.py"
         script.write_text(FAKE.replace("BEHAVIOUR", json.dumps(behaviour), 1))
@@ -89,11 +92,12 @@ def race(
         watched: list[dict[str, Any]] = []
         journal = Journal(tmp_path / "journal.jsonl", time.monotonic(), watched.append)
         setup = Setup(executor=LocalExecutor(cores, memory_gb), budget=seconds)
+        past = more.pop("past", None)
         contest = Race(store, list(behaviour), tmp_path / folder, setup, seed=0, journal=journal, past=past)
         made.append(contest)
         if before is not None:
             before(contest)
-        contest.run(time.monotonic() + seconds, given)
+        contest.run(time.monotonic() + seconds, given, **more)
         return contest, watched
 
     yield go

@@ -30,20 +30,22 @@ def _store(a_row: float, test: int, generative: bool = False) -> Any:
 
 
 def test_on_a_quiet_machine_it_is_what_was_measured_and_the_rows() -> None:
-    assert reserve(_store(0.01, 100), ["cnn"], 300.0, 1.0) == pytest.approx(USUAL + 1.0 + KEPT_EXPLAINED, abs=0.05)
+    assert reserve(_store(0.01, 100), ["cnn"], 300.0, 1.0, 1.0) == pytest.approx(USUAL + 1.0 + KEPT_EXPLAINED, abs=0.05)
 
 
 def test_on_a_busy_one_a_race_remains_and_what_was_measured_there_is_not_slowed_twice() -> None:
-    assert reserve(_store(0.02, 100), ["cnn"], 30.0, 4.0) == pytest.approx(MOST_USUAL * 30.0 + 2.0, abs=0.05)
-    assert reserve(_store(0.02, 100), ["cnn"], 300.0, 4.0) == pytest.approx(4 * USUAL + 2.0 + KEPT_EXPLAINED, abs=0.05)
-    assert reserve(_store(0.02, 1_000), ["cnn"], 30.0, 4.0) == MOST * 30.0
+    assert reserve(_store(0.02, 100), ["cnn"], 30.0, 4.0, 4.0) == pytest.approx(MOST_USUAL * 30.0 + 2.0, abs=0.05)
+    assert reserve(_store(0.02, 100), ["cnn"], 300.0, 4.0, 4.0) == pytest.approx(
+        4 * USUAL + 2.0 + KEPT_EXPLAINED, abs=0.05
+    )
+    assert reserve(_store(0.02, 1_000), ["cnn"], 30.0, 4.0, 4.0) == MOST * 30.0
 
 
 def test_seconds_are_kept_for_explaining_test_rows_where_a_budget_is_long_enough() -> None:
-    usual = reserve(_store(0.01, 0), ["cnn"], 1e9, 1.0) - KEPT_EXPLAINED
-    assert reserve(_store(0.01, 0), ["cnn"], 60.0, 1.0) == pytest.approx(usual + EXPLAINED * 60.0)
-    assert reserve(_store(0.01, 0), ["cnn"], 40.0, 1.0) == pytest.approx(usual)
-    assert reserve(_store(0.01, 0, generative=True), ["cnn"], 60.0, 1.0) == pytest.approx(usual)
+    usual = reserve(_store(0.01, 0), ["cnn"], 1e9, 1.0, 1.0) - KEPT_EXPLAINED
+    assert reserve(_store(0.01, 0), ["cnn"], 60.0, 1.0, 1.0) == pytest.approx(usual + EXPLAINED * 60.0)
+    assert reserve(_store(0.01, 0), ["cnn"], 40.0, 1.0, 1.0) == pytest.approx(usual)
+    assert reserve(_store(0.01, 0, generative=True), ["cnn"], 60.0, 1.0, 1.0) == pytest.approx(usual)
 
 
 def test_what_is_left_of_a_budget_bounds_the_explanation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,12 @@ def test_a_slow_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1.0 <= slowdown() <= 8.0
     monkeypatch.setattr(module.time, "perf_counter", lambda: 3 * real())
     assert slowdown() >= 2.5
+
+
+def test_threads_that_share_a_core_take_longer() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert slowdown(3) > 2.0
+    finally:
+        os.sched_setaffinity(0, before)

@@ -17,7 +17,7 @@ from leadline.race import order
 from leadline.race import race as racing
 from leadline.race.entry import eligible_contenders, incapable
 from leadline.race.finalization_time import MOST
-from leadline.race.history import ContenderRecord
+from leadline.race.history import ContenderRecord, read
 from leadline.race.order import LEAST
 from leadline.race.race import SOONEST, TINY
 from leadline.race.spare import _environment
@@ -330,6 +330,27 @@ def test_one_that_the_clock_cut_is_told_by_a_code(race: Any) -> None:
     assert [line["note"] for line in watched if line.get("code") == "cut"] == ["time was up"]
 
 
+def test_one_that_measures_that_it_needs_more_begins_again_with_more(
+    race: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Taken from races that would follow; once, and only where there is as much."""
+    _set(monkeypatch, "TINY", 1.0)
+    monkeypatch.setattr(PORTFOLIO["mlp"], "claims", True, raising=False)
+    contest, _ = race({"mlp": "short"}, seconds=5.0, most=20.0)
+    (entry,) = (entry for entry in contest.entries if entry.name == "mlp")
+    assert entry.status == "finished" and 6.0 <= entry.seconds <= 20.0 and entry.why is None
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines if line["event"] in ("start", "end")] == ["start", "start", "end"]
+    begin = {"t": 0.0, "event": "begin", "digest": ""}
+    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [begin, *lines]))
+    assert read(tmp_path).records["mlp"].seconds == entry.seconds  # a replay begins with these
+    less, _ = race({"mlp": "short"}, seconds=5.0, folder="less")
+    assert _status(less) == {"mlp": "failed"}
+    assert re.fullmatch(r"the states take 7 s; --budget \d+s would do", _why(less, "mlp"))
+    never, _ = race({"mlp": "never"}, seconds=8.0, folder="never")
+    assert _status(never) == {"mlp": "failed"} and [entry.code for entry in never.entries] == ["no_time"]
+
+
 def _killed(seconds: float, ran_s: float, **facts: Any) -> ContenderRecord:
     return ContenderRecord(seconds=seconds, threads=1, ran_s=ran_s, **facts)
 
@@ -389,9 +410,9 @@ def test_the_budget_that_would_do_is_long_enough_for_all(race: Any, seconds: flo
 
 
 def test_one_that_finds_its_seconds_too_few_names_the_budget_that_would_do(race: Any) -> None:
-    contest, _ = race({"linear": "fine", "mlp": "short"}, seconds=20.0)
-    assert _why(contest, "mlp") == "it needs 40 s, and 10 s are left; --budget 80s would do"
-    assert (contest.entries[1].code, contest.entries[1].enough_s) == ("no_time", 80)
+    contest, _ = race({"linear": "fine", "mlp": "never"}, seconds=8.0)
+    (said,) = re.findall(r"^the states take 7 s; --budget (\d+)s would do$", _why(contest, "mlp"))
+    assert (contest.entries[1].code, contest.entries[1].enough_s) == ("no_time", int(said))
 
 
 def test_a_run_that_takes_longer_than_its_budget_is_told_which_would_do(race: Any) -> None:

@@ -25,9 +25,10 @@ from leadline.contenders.fitted_finetuned import COMPARED, FittedFinetuned
 from leadline.contenders.network_run import NetworkRun
 from leadline.contenders.pretrained import OVERRUN
 from leadline.contenders.states import Reader
-from leadline.core.contender import Data, Fitted, NoTimeError, Progress, State
+from leadline.core.contender import Data, Fitted, Progress, State
 from leadline.core.json_types import Json
 from leadline.core.note import SAMPLED, Note
+from leadline.system.errors import TooShortError
 from leadline.system.threads import counted
 
 if TYPE_CHECKING:
@@ -147,9 +148,10 @@ class FinetuningRun(NetworkRun):
         a_row = (upper + (1 - upper) / 3) * self.a_step / self.batch
         least = STARVED * min(len(split.train), LEARNED) * a_row
         if (needed := ANSWERED * self.answer_s * answered + least) > max(clock.left(), OVERRUN):
-            spent, had = clock.spent(), clock.left()
-            why = f"it needs {needed:.0f} s to learn and to answer, and {had:.0f} s are left"
-            raise NoTimeError(why, (spent + needed) / (spent + had))
+            raise TooShortError(
+                f"it needs {needed:.0f} s to learn and to answer, and {clock.left():.0f} s are left",
+                clock.spent() + needed,
+            )
         caching, warm = a_pass / 3 * (1 - upper) * (1 + len(self.valid) / len(split.train)), WARM * upper * a_pass
         self.whole = self.cut > 0 and left >= caching + warm + LEAST_WHOLE * a_pass
         self._start()

@@ -24,13 +24,14 @@ from leadline.contenders.features import LIBRARIES, affordable, layout
 from leadline.contenders.linear import CROSS_VALIDATION, FEW_ITERATIONS, VALID, FittedLinear, Search
 from leadline.contenders.states import AT_ONCE, Encoder, Reader, readers
 from leadline.contenders.states_design import FEATURES, StatesDesign
-from leadline.core.contender import Contender, Data, Fitted, NoTimeError, Progress, Resources, State
+from leadline.core.contender import Contender, Data, Fitted, Progress, Resources, State
 from leadline.core.json_types import Json, JsonObject
 from leadline.core.kind import View
 from leadline.core.note import SAMPLED, Note
 from leadline.core.pretrained import Precision
 from leadline.core.tensors import Tensors
 from leadline.metrics.metrics import METRICS
+from leadline.system.errors import TooShortError
 from leadline.system.process_state import one_blas_thread
 from leadline.system.resources import most_threads
 
@@ -78,6 +79,10 @@ class Pretrained(Contender):
         (ready_s, a_row_s), split = self._pace(store), store.split
         answered = len(split.test) + len(split.calib) + len(split.valid)
         return SURE * (ready_s + a_row_s * (answered + min(len(split.train), FEWEST) / ENCODING))
+
+    def seconds_wanted(self, store: Tensors) -> float:
+        more = len(store.split.train) - min(len(store.split.train), FEWEST)
+        return self.seconds_needed(store) + SURE * self._pace(store)[1] * more / ENCODING
 
     def _pace(self, store: Tensors) -> tuple[float, float]:
         """Seconds until all bodies can answer, and of a row of many on all threads."""
@@ -233,8 +238,12 @@ class _Run:
         self.reserve = SURE * bodies.a_row * (len(split.test) + len(split.calib))
         needed, left = self.reserve + SURE * bodies.a_row * len(split.valid), data.clock.left()
         if needed > max(left, OVERRUN):
-            why = f"the states of the test and valid rows take {needed:.0f} s of the {left:.0f} s that it has"
-            raise NoTimeError(why, needed / max(left, 1.0))
+            a_train, began = SURE * bodies.a_row / ENCODING, data.clock.spent()
+            raise TooShortError(
+                f"the states of the test and valid rows take {needed:.0f} s, and {left:.0f} s are left",
+                began + needed + a_train * min(len(split.train), FEWEST),
+                began + needed + a_train * len(split.train),
+            )
 
     def encoded(self) -> Iterator[Progress]:
         """States of valid rows and of as many train rows as there is time and memory for, in random order."""

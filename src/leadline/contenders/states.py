@@ -27,7 +27,7 @@ from leadline.graph.digest import content_digest
 from leadline.graph.runtime import Session
 from leadline.kinds.weights import FoundBody, body_of
 from leadline.system.cache import STATES
-from leadline.system.resources import most_threads
+from leadline.system.resources import give_back, most_threads
 
 if TYPE_CHECKING:
     import onnx
@@ -121,6 +121,7 @@ class Ready:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.session, self.digest = model, Session(model), content_digest(model)
+        give_back()  # what the graph was made of is several times its size
         self._mirrored: Ready | None = None
 
     def mirrored(self, change: Callable[[onnx.ModelProto], onnx.ModelProto]) -> Ready:

@@ -23,18 +23,9 @@ from leadline.core.json_types import JsonObject
 from leadline.core.json_types import State as State
 from leadline.core.task import Scale, Task
 from leadline.core.tensors import Tensors
-from leadline.system.errors import BudgetError
 
 if TYPE_CHECKING:
     import onnx
-
-
-class NoTimeError(BudgetError):
-    """A contender has too few seconds; `times` as many would do."""
-
-    def __init__(self, why: str, times: float) -> None:
-        super().__init__(why)
-        self.times = times
 
 
 class Clock:
@@ -249,6 +240,10 @@ class Contender(Protocol):
         Where a race has fewer for it, it is left out before it begins, and the others have its share.
         """
         return 0.0
+
+    def seconds_wanted(self, store: Tensors) -> float:
+        """Seconds with which it learns from all rows, where it claims what it needs; at least as many."""
+        return self.seconds_needed(store)
 
     def fit(self, data: Data, seed: int, state: State | None = None) -> Iterator[Progress | Fitted]:
         """Learn, or resume from a state that a `Progress` gave; the last item is the `Fitted`.

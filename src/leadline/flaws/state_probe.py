@@ -18,6 +18,7 @@ import numpy as np
 from leadline.contenders.states import Encoder, Reader, readers
 from leadline.flaws.probe import ITERATIONS, MOST_CLASSES, some
 from leadline.system.process_state import warnings_ignored
+from leadline.system.resources import give_back
 
 if TYPE_CHECKING:
     from leadline.dataset.store import Store
@@ -62,6 +63,7 @@ class StateProbe:
         if train < FEWEST or (endless and len(rows) * A_ROW > seconds):
             return None
         x = self._states(rows, seconds - folds * a_row * train)
+        give_back()  # the bodies
         return None if x is None else _crossed(x, labels, fold, known, self.classes, train)
 
     def _states(self, rows: np.ndarray, seconds: float) -> np.ndarray | None:

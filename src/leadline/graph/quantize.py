@@ -1,8 +1,8 @@
 """int8 arithmetic by ONNX Runtime's quantiser: static for networks with convolutions, dynamic for others.
 
 Static: QDQ format, uint8 activations by affine scales that calibration on train rows gives, int8 weights with a scale a
-channel (Jacob et al. 2018; Krishnamoorthi 2018). Dynamic: activations are scaled as they come, which costs little where
-a product of matrices is large. Enters: a network without strings. Leaves: networks.
+channel (Jacob et al. 2018; Krishnamoorthi 2018), with levels of 8 or 4 bits. Dynamic: activations are scaled as they
+come, which costs little where a product of matrices is large. Enters: a network without strings. Leaves: networks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,17 @@ import numpy as np
 
 from leadline.graph.folding import fold
 from leadline.graph.gates import gelu_in_int8
-from leadline.graph.rounding import PRODUCTS, put_weights, rounded_weights
+from leadline.graph.rounding import (
+    INT4,
+    INT8,
+    PRODUCTS,
+    Levels,
+    Rounded,
+    main_parts,
+    put_weights,
+    rounded_weights,
+    seen_inputs,
+)
 from leadline.graph.spectra import fourier, spectra_products
 
 if TYPE_CHECKING:
@@ -59,14 +69,25 @@ class Static:
         onnx.save(self._model, str(self._path))  # from where it is calibrated
         self.weighed = _weighed(self._model)
         self._ranges: dict[str, Any] = {}
-        self._rounded = rounded_weights(self._model, self.weighed, rows) if by_inputs else {}
+        self._seen = seen_inputs(self._model, self.weighed, rows) if by_inputs else {}
+        self._rounded: dict[Levels, dict[str, Rounded]] = {}
 
-    def quantized(self, method: str, names: Sequence[str] | None = None) -> onnx.ModelProto:
+    @property
+    def packable(self) -> list[str]:
+        """Names of nodes whose weights may have 4 bits: their inputs are seen, and they are no small part of all."""
+        held = {each.name: int(np.prod(each.dims)) for each in self._model.graph.initializer}
+        counts = {node.name: held.get(node.input[1], 0) for node in self._model.graph.node if node.name in self._seen}
+        return main_parts(counts)
+
+    def quantized(
+        self, method: str, names: Sequence[str] | None = None, packed: Collection[str] = ()
+    ) -> onnx.ModelProto:  # fmt: skip
         """The network in int8.
 
         Args:
             method: of calibration, one of `METHODS`.
             names: the nodes with weights that are quantised, among `weighed`; others stay float32 (default: all are).
+            packed: those of them whose weights have levels of 4 bits, in int8, among `packable`.
         """
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
@@ -76,8 +97,11 @@ class Static:
         floats = [node.name for node in self._model.graph.node if node.name not in inside]
         copy = self._model.__class__()
         copy.CopyFrom(self._model)
-        read = {name for node in copy.graph.node if node.name in names for name in node.input}
-        put_weights(copy, {name: weights for name, weights in self._rounded.items() if name in read})
+        weights: dict[str, Rounded] = {}
+        for levels, some in ((INT8, set(names).difference(packed)), (INT4, set(names).intersection(packed))):
+            read = {node.input[1] for node in copy.graph.node if node.name in some}
+            weights |= {name: each for name, each in self._of(levels).items() if name in read}
+        put_weights(copy, weights)
         # The runtime rounds biases as it loads: as float32 they need no scales of their own in the file.
         settings = {"ActivationSymmetric": False, "WeightSymmetric": True, "QuantizeBias": False}
         made = QDQQuantizer(
@@ -86,8 +110,15 @@ class Static:
         )  # fmt: skip
         with _quietly():
             made.quantize_model()
+        _put_levels(made.model.model, self._model, weights)
         gelu_in_int8(made.model.model)
         return ordered(made.model.model)
+
+    def _of(self, levels: Levels) -> dict[str, Rounded]:
+        """Weights that are rounded by their inputs."""
+        if levels not in self._rounded:
+            self._rounded[levels] = rounded_weights(self._model, self._seen, levels)
+        return self._rounded[levels]
 
     def _after(self, names: Collection[str]) -> set[str]:
         """Names of these nodes, and of those between nodes with weights that come after one of them.
@@ -137,6 +168,22 @@ def _weighed(model: onnx.ModelProto) -> list[str]:
         if held and (grouped or not lone) and fourier(held[0]) is None:
             found.append(node.name)
     return found
+
+
+def _put_levels(made: onnx.ModelProto, source: onnx.ModelProto, weights: Mapping[str, Rounded]) -> None:
+    """Put levels and scales in place of those that the quantiser took from the largest weights, in place."""
+    from onnx import numpy_helper
+
+    constants = {each.name: each for each in made.graph.initializer}
+    makers = {name: node for node in made.graph.node for name in node.output}
+    products = {node.name: node for node in made.graph.node}
+    for node in source.graph.node:
+        wide = makers.get(products[node.name].input[1]) if node.name in products and len(node.input) > 1 else None
+        if wide is None or wide.op_type != "DequantizeLinear" or node.input[1] not in weights:
+            continue
+        found, (levels, scale) = weights[node.input[1]], (constants[name] for name in wide.input[:2])
+        levels.CopyFrom(numpy_helper.from_array(found.levels, levels.name))
+        scale.CopyFrom(numpy_helper.from_array(found.scale.reshape(list(scale.dims)), scale.name))
 
 
 def _flat(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,96 +1,164 @@
-"""Weights rounded to int8 so that what they give to real inputs changes least (GPTQ: Frantar et al. 2022, 'Accurate
-post-training quantization for generative pre-trained Transformers').
+"""Weights rounded to few levels so that what they give to real inputs changes least (GPTQ: Frantar et al. 2022,
+'Accurate post-training quantization for generative pre-trained Transformers').
 
 Rounded one by one, weights lose most where inputs go together, as neighbouring pixels do: errors of a filter whose
 weights add up to nothing do not. Here a filter's weights are rounded one after another, and the others make up for the
-error so far, as the covariance of the inputs has it. Enters: a network, names of its nodes, batches of its inputs.
-Leaves: the weights of these nodes, each a level of int8 times the scale that the quantiser will find again.
+error so far, as the covariance of the inputs has it. Levels reach to the largest weight of a filter, of 4 bits too.
+Enters: a network, names of its nodes, batches of its inputs. Leaves: levels of the weights of these nodes, and a scale
+a filter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.graph.packing import HIGHEST, LOWEST
+
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["put_weights", "rounded", "rounded_weights"]
+__all__ = [
+    "INT4",
+    "INT8",
+    "Levels",
+    "Rounded",
+    "main_parts",
+    "put_weights",
+    "rounded",
+    "rounded_weights",
+    "seen_inputs",
+]
 
 PRODUCTS = ("Conv", "Gemm", "MatMul")  # operators with weights that int8 makes smaller and faster
-LEVELS = 127  # on either side of zero
 PLACES = 30_000  # of a convolution, at which its inputs are looked at
 WIDEST = 1_200  # inputs of a filter, with more of which the covariance takes longer than it is worth
 DAMPING = 0.01  # of the mean variance, added to each: few rows do not tell every direction
 TINY = 1e-12  # the least scale
+SMALL = 0.25  # of the mean number of weights: fewer bits for so few save little
 
 
-def rounded_weights(
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """What weights are rounded to: whole numbers from `lowest` to `highest`, times a scale."""
+
+    lowest: int
+    highest: int
+
+    def scale(self, weights: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+        """float32, one for what lies along the axes, which are kept: the largest weight has the highest level."""
+        largest = np.abs(weights).max(axis=axis, keepdims=True)
+        return np.asarray(np.maximum(largest / self.highest, TINY), np.float32)
+
+    def nearest(self, weights: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Of each weight, int8."""
+        return np.asarray(np.clip(np.rint(weights / scale), self.lowest, self.highest), np.int8)
+
+
+INT8 = Levels(lowest=-127, highest=127)
+INT4 = Levels(lowest=LOWEST, highest=HIGHEST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounded:
+    """Weights as levels, int8, shaped as the weights; `scale`, float32, has one number an output, and as many axes."""
+
+    levels: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        return np.asarray(self.levels * self.scale, np.float32)
+
+
+def seen_inputs(
     model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Weights by the name of their constant; those of a node that is no plain product of its inputs are left out."""
-    from onnx import numpy_helper
+    """Products [inputs, inputs], summed over places, of each input of a filter by each; by the name of the node.
 
+    A node that is no plain product of its inputs by constants is left out.
+    """
     from leadline.graph.builder import with_outputs
     from leadline.graph.runtime import Session
 
-    held = {each.name: each for each in model.graph.initializer}
+    found = _weights(model)
     nodes = [node for node in model.graph.node if node.name in names and node.op_type in PRODUCTS]
-    nodes = [node for node in nodes if node.input[1] in held]
-    found = {node.name: numpy_helper.to_array(held[node.input[1]]) for node in nodes}
-    nodes = [node for node in nodes if _plain(node, found[node.name])]
+    nodes = [node for node in nodes if node.input[1] in found and _plain(node, found[node.input[1]])]
     if not nodes:
         return {}
     inputs = list(dict.fromkeys(node.input[0] for node in nodes))
     given = {value.name for value in model.graph.input}
     inner = [name for name in inputs if name not in given]
     session, rng = Session(with_outputs(model, inner)), np.random.default_rng(0)
-    products = {node.name: 0.0 for node in nodes}
+    products: dict[str, Any] = {node.name: 0.0 for node in nodes}
     for feeds in batches:
         values = {**feeds, **session(feeds, inner)} if inner else feeds
         for node in nodes:
-            seen = _seen(node, values[node.input[0]], found[node.name].shape, PLACES // len(batches), rng)
+            shape = found[node.input[1]].shape
+            seen = _seen(node, values[node.input[0]], shape, PLACES // len(batches), rng)
             products[node.name] += seen.T @ seen
-    made = {}
-    for node in nodes:
-        weights = found[node.name]
-        made[node.input[1]] = _unfolded(node, rounded(_filters(node, weights), products[node.name]), weights.shape)
+    return products
+
+
+def rounded_weights(
+    model: onnx.ModelProto, products: Mapping[str, np.ndarray], levels: Levels = INT8
+) -> dict[str, Rounded]:
+    """Weights by the name of their constant; `products` as `seen_inputs` gives them."""
+    found, made = _weights(model), {}
+    for node in (node for node in model.graph.node if node.name in products):
+        weights = found[node.input[1]]
+        whole, scale = rounded(_filters(node, weights), products[node.name], levels)
+        folded = scale[:, None] if node.op_type != "Conv" else scale.reshape(-1, *[1] * (weights.ndim - 1))
+        made[node.input[1]] = Rounded(
+            levels=_unfolded(node, whole, weights.shape), scale=_unfolded(node, folded, folded.shape)
+        )
     return made
 
 
-def put_weights(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
+def main_parts(counts: Mapping[str, int]) -> list[str]:
+    """Of parts with so many weights each, those that are worth fewer bits: the first and the last are often small."""
+    return [name for name, count in counts.items() if count * len(counts) >= SMALL * sum(counts.values())]
+
+
+def put_weights(model: onnx.ModelProto, weights: Mapping[str, Rounded]) -> None:
     """Put weights in place of those that a graph has by these names, in place."""
     from onnx import numpy_helper
 
     for held in model.graph.initializer:
         if held.name in weights:
-            held.CopyFrom(numpy_helper.from_array(weights[held.name], held.name))
+            held.CopyFrom(numpy_helper.from_array(weights[held.name].values, held.name))
 
 
-def rounded(weights: np.ndarray, products: Any) -> np.ndarray:
-    """Weights at levels of a scale a row.
+def rounded(weights: np.ndarray, products: Any, levels: Levels = INT8) -> tuple[np.ndarray, np.ndarray]:
+    """(levels int8 [outputs, inputs], a scale a row float32 [outputs]).
 
     Args:
         weights: float32 [outputs, inputs].
         products: [inputs, inputs], summed over rows, of each input by each.
     """
-    outputs, inputs = weights.shape
+    inputs = weights.shape[1]
     left = weights.astype(np.float64)
-    scale = np.maximum(np.abs(left).max(axis=1) / LEVELS, TINY).astype(np.float32).astype(np.float64)
-    largest = np.abs(left).argmax(axis=1)  # stays at the last level, so that the quantiser finds the same scale
-    ends = LEVELS * np.sign(left[np.arange(outputs), largest])
+    scale = levels.scale(left, 1)[:, 0].astype(np.float64)
     damped = products + np.eye(inputs) * (DAMPING * np.trace(products) / inputs + TINY)
     inverse = np.linalg.inv(damped)
     factor = np.linalg.cholesky((inverse + inverse.T) / 2).T
-    made = np.empty_like(left)
+    made = np.empty(weights.shape, np.int8)
     for column in range(inputs):
-        levels = np.clip(np.rint(left[:, column] / scale), -LEVELS, LEVELS)
-        made[:, column] = np.where(largest == column, ends, levels) * scale
-        error = (left[:, column] - made[:, column]) / factor[column, column]
+        made[:, column] = levels.nearest(left[:, column], scale)
+        error = (left[:, column] - made[:, column] * scale) / factor[column, column]
         left[:, column + 1 :] -= np.outer(error, factor[column, column + 1 :])
-    return made.astype(np.float32)
+    return made, scale.astype(np.float32)
+
+
+def _weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Constants of products by their names."""
+    from onnx import numpy_helper
+
+    read = {node.input[1] for node in model.graph.node if node.op_type in PRODUCTS}
+    return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer if each.name in read}
 
 
 def _plain(node: onnx.NodeProto, weights: np.ndarray) -> bool:

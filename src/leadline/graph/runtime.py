@@ -49,6 +49,7 @@ class Session:
         if EXTENSIONS.encode() in data:
             options.register_custom_ops_library(_extensions())
         self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._session._model_bytes = None  # with which it could be made again, as large as the weights
         self._process = os.getpid()
         self.inputs: list[str] = [value.name for value in self._session.get_inputs()]
         self.outputs: list[str] = [value.name for value in self._session.get_outputs()]

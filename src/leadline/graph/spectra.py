@@ -7,11 +7,10 @@ then one over n2 for each k1, which also turns by what n2 lags behind. Of real s
 steps are products of matrices, whose numbers are one period of the cosine, gathered. Enters: the graph of a file.
 Leaves: the same graph, changed in place; what is added up in another order differs in the last bits.
 
-    samples        over n1            over n2, squared       added up
-    [N, 1, L] ─► [N, k1, 2 * B, T] ─► [N, k1 * 2 * B, T] ─► [N, T, M]
+    samples        over n1              over n2           powers          bands
+    [N, 1, L] ─► [N, k1, 2 * B, T] ─► [N, k1, 2 * B, T] ─► [N, k1 * B, T] ─► [N, T, M]
 
-What adds up powers to bands adds up squares of real and imaginary parts as well, in any order: its rows are set in
-theirs.
+Powers are not put in order: what adds them up to bands has its rows in theirs.
 """
 
 from __future__ import annotations
@@ -188,14 +187,19 @@ def _short(g: Graph, samples: str, bands: str, window: np.ndarray, hop: int) -> 
     real = interleaved(turned(steps, 0), turned(steps, 3), shape, 3)
     imaginary = interleaved(turned(steps, 1), turned(steps, 0), shape, 3)
     outer = g.op("MatMul", g.op("Concat", real, imaginary, axis=1), inner)
-    squares = g.op("Reshape", g.op("Mul", outer, outer), g.const(np.array([0, 2 * half * second, -1])))
+    squares = g.op("Mul", outer, outer)
+    ends = [g.const(np.array([each])) for each in (0, second, 2 * second)]
+    parts = [
+        g.op("Slice", squares, *bounds, g.const(np.array([2]))) for bounds in zip(ends[:-1], ends[1:], strict=True)
+    ]
+    powers = g.op("Reshape", g.op("Add", *parts), g.const(np.array([0, half * second, -1])))
     # The powers of k and size - k are the same: the first that is there counts, and others meet a row of zeros.
     row = np.minimum(k, size - k).ravel()
     row[np.setdiff1d(np.arange(row.size), np.unique(row, return_index=True)[1])] = size // 2 + 1
-    places = np.repeat(row.reshape(half, 1, second), 2, axis=1).astype(np.int32).ravel()
+    places = row.astype(np.int32)
     padded = g.op("Pad", bands, g.const(np.array([0, 0, 1, 0])))
     weights = g.op("Transpose", g.op("Gather", padded, g.const(places), axis=0), perm=[1, 0])
-    return str(g.op("Transpose", g.op("MatMul", weights, squares), perm=[0, 2, 1]))
+    return str(g.op("Transpose", g.op("MatMul", weights, powers), perm=[0, 2, 1]))
 
 
 def _drop_unread(graph: onnx.GraphProto, name: str) -> None:

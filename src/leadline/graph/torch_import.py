@@ -114,6 +114,11 @@ def _two(call: Callable[[Tensor, Tensor], Tensor]) -> Operator:
     return lambda x, facts: call(_tensor(x[0]), _tensor(x[1]))
 
 
+def _shift(x: Inputs, facts: Mapping[str, Any]) -> Tensor:
+    call = torch.bitwise_right_shift if facts["direction"] == b"RIGHT" else torch.bitwise_left_shift
+    return call(_tensor(x[0]), _tensor(x[1]))
+
+
 def _div(x: Inputs, facts: Mapping[str, Any]) -> Tensor:
     a, b = _tensor(x[0]), _tensor(x[1])
     whole = not a.is_floating_point() and not b.is_floating_point()
@@ -295,6 +300,7 @@ OPERATORS: dict[str, Operator] = {
     "Reciprocal": _one(torch.reciprocal), "LSTM": _lstm,
     "Add": _two(torch.add), "Sub": _two(torch.sub), "Mul": _two(torch.mul), "Div": _div, "Pow": _two(torch.pow),
     "MatMul": _two(torch.matmul), "Equal": _two(torch.eq), "Less": _two(torch.lt), "Greater": _two(torch.gt),
+    "BitwiseAnd": _two(torch.bitwise_and), "BitShift": _shift,
     "LessOrEqual": _two(torch.le), "GreaterOrEqual": _two(torch.ge), "And": _two(torch.logical_and),
     "Or": _two(torch.logical_or), "Max": _two(torch.maximum), "Min": _two(torch.minimum), "Clip": _clip,
     "Mod": _two(torch.remainder), "Where": lambda x, f: torch.where(_tensor(x[0]), _tensor(x[1]), _tensor(x[2])),

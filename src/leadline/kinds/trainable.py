@@ -35,6 +35,7 @@ from leadline.graph.torch_export import export
 from leadline.kinds.low_rank import LOW_RANK_RATES, MOST_TRAINED, LowRank, said_of
 from leadline.kinds.operations import is_dense, is_transposed, operations, run_hooked
 from leadline.system.errors import LeadlineError
+from leadline.system.resources import give_back
 
 if TYPE_CHECKING:
     import onnx
@@ -91,6 +92,7 @@ def trainable(key: str, source: Callable[[], Source]) -> TrainableNetwork:
         _MADE.clear()
         with torch.random.fork_rng(devices=[]):
             _MADE[key] = TrainableNetwork(source())
+        give_back()
     return _MADE[key].again()
 
 

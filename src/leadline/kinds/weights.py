@@ -28,7 +28,7 @@ from leadline.kinds.hub_cache import hub_folder, is_name, snapshot
 from leadline.kinds.kept import TRIED, NoRoomError, kept, room
 from leadline.kinds.transformers_folder import unknown
 from leadline.system.errors import BudgetError, LeadlineError
-from leadline.system.resources import machine
+from leadline.system.resources import give_back, machine
 from leadline.system.text import enumerated
 
 __all__ = [
@@ -126,6 +126,7 @@ def verify(
             bodies = _in_folder(*named, kinds)
             for found in bodies.values():
                 _tried(found, named[1])
+        give_back()
     except NoRoomError as error:
         enough = math.ceil(given * error.seconds / OPENING / 10) * 10
         raise BudgetError(
@@ -142,6 +143,7 @@ def write_graphs(blocks: Sequence[Block]) -> None:
         if (found := body_of(block)) is not None and found.body.write is not None:
             found.body.write(block)
     release()
+    give_back()
 
 
 def body_of(block: Block) -> FoundBody | None:

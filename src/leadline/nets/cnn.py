@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 LARGEST_MAP = 32  # side of the map after the stem, at most: the cost of a step is bounded for any picture
 LEAN_MAP = 16  # the same of a lean network
-WIDTHS, LEAN_WIDTHS = (2.0, 4.0, 4.0), (4.0, 4.0, 2.75)  # of the blocks, as multiples of the width of a body
+WIDTHS, LEAN_WIDTHS = (2.0, 4.0, 4.0), (4.0, 6.0, 6.0)  # of the blocks, as multiples of the width of a body
 
 
 class ConvBlock(nn.Module):
@@ -57,8 +57,8 @@ def activated(x: Tensor, lean: bool) -> Tensor:
 class ConvBody(nn.Module):
     """uint8 images [N, H, W, C] -> vectors [N, width].
 
-    A lean one answers several times as fast at about as many weights: its stem has twice the stride, what that saves is
-    not pooled after it, nor is the last map, and more of its weights are where maps are large.
+    A lean one of half the width answers several times as fast as the whole: its stem has twice the stride, what that
+    saves is not pooled after it, nor is the last map, and its blocks are wide where maps are small.
     """
 
     mean: Tensor

@@ -16,7 +16,7 @@ import numpy as np
 
 from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Contender
-from leadline.core.executor import Handle
+from leadline.core.executor import Capacity, Handle
 from leadline.dataset.store import Store
 from leadline.kinds import KINDS
 from leadline.kinds.weights import INSTALL, body_of
@@ -24,6 +24,7 @@ from leadline.stats.advice import NO_VALID
 from leadline.system.errors import LeadlineError
 from leadline.system.text import enumerated
 
+PARENT = 0.35  # GB that the run's own process holds
 UNREADABLE = "reads no columns of these kinds."  # what a contender does, as the end of a sentence
 
 
@@ -40,6 +41,9 @@ class ContenderRun:
     code: str | None = None
     enough_s: int | None = None  # of a budget, where it had no time
     share: float | None = None  # of the seconds, relative to others', in place of its contender's weight
+    needed_s: float | None = None  # that it measured it needs, and with which it learns from all rows
+    wanted_s: float = 0.0
+    begun_again: bool = False  # with more
     seconds: float = 0.0  # that it has, in this go
     before_s: float = 0.0  # that it had in earlier ones, and that count
     lane_s: float = 0.0  # seconds left in its lane when it started
@@ -75,6 +79,18 @@ class ContenderRun:
         """Whether its job runs, or waits to be asked for its graph."""
         return self.handle is not None and self.handle.alive
 
+    def lacks(self, store: Store, capacity: Capacity, memory_gb: float) -> tuple[str, str] | None:
+        """(why, code) where a contender needs more than there is to learn at all."""
+        needs, free = self.contender.resources, max(0.0, memory_gb - PARENT)
+        if needs.memory > free:
+            why = f"it needs {needs.memory:g} GB of memory, where {free:.2g} GB are free; raise --memory"
+            return why, "memory"
+        if needs.gpus > capacity.gpus:
+            return f"it needs {needs.gpus} GPU, where {capacity.gpus} can be used", "gpus"
+        if self.contender.needs_valid and not len(store.split.valid):
+            return "it chooses by valid rows, of which there are none; give two rows a class, or a valid part", NO_VALID
+        return None
+
     def scores(self) -> np.ndarray:
         """What it answered on the test rows."""
         return np.asarray(np.load(self.folder / "test.npy"))
@@ -88,18 +104,6 @@ class ContenderRun:
         """What it answered on the calib rows, where there are any."""
         path = self.folder / "calib.npy"
         return np.asarray(np.load(path)) if path.exists() else None
-
-
-def lacks(entry: ContenderRun, store: Store, gpus: int, free_gb: float) -> tuple[str, str] | None:
-    """(why, code) where a contender needs more than there is to learn at all."""
-    needs = entry.contender.resources
-    if needs.memory > free_gb:
-        return f"it needs {needs.memory:g} GB of memory, where {free_gb:.2g} GB are free; raise --memory", "memory"
-    if needs.gpus > gpus:
-        return f"it needs {needs.gpus} GPU, where {gpus} can be used", "gpus"
-    if entry.contender.needs_valid and not len(store.split.valid):
-        return "it chooses by valid rows, of which there are none; give two rows a class, or a valid part", NO_VALID
-    return None
 
 
 def family_of(word: str) -> str | None:

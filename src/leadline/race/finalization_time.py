@@ -21,10 +21,14 @@ LEFT_EXPLAINED, MOST_EXPLAINED = 0.15, 20.0  # share of the budget, and seconds,
 WRITING = 1.0  # seconds that the page itself takes
 
 
-def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> float:
-    """Seconds of a budget to keep for it, on a machine that is so many times slower than alone (`slowdown`)."""
-    usual = min(slow * max(PORTFOLIO[name].export_seconds for name in names), MOST_USUAL * seconds)
-    rows = [slow * KINDS[block.kind].seconds_per_row for block in store.blocks]
+def reserve(store: Store, names: Sequence[str], seconds: float, slow: float, one: float) -> float:
+    """Seconds of a budget to keep for it, on a machine that is so many times slower than alone (`slowdown`).
+
+    Args:
+        one: of one thread, which most of it is.
+    """
+    usual = min(one * max(PORTFOLIO[name].export_seconds for name in names), MOST_USUAL * seconds)
+    rows = [one * KINDS[block.kind].seconds_per_row for block in store.blocks]
     # A file that cannot be checked within the share is not made: its contender is left out (`race.py`).
     rows += [
         each
@@ -32,7 +36,7 @@ def reserve(store: Store, names: Sequence[str], seconds: float, slow: float) -> 
         if (each := seconds_to_check(store, name, slow)) * len(store.split.test) <= MOST * seconds
     ]
     row = max(store.a_row, *rows)  # the first was measured
-    columns = slow * A_COLUMN * sum(len(block.columns) for block in store.blocks)
+    columns = one * A_COLUMN * sum(len(block.columns) for block in store.blocks)
     return min(usual + row * len(store.split.test) + columns, MOST * seconds) + _kept(store, seconds)
 
 

@@ -21,13 +21,17 @@ IMPORTS = 2.5  # seconds that these and a first model take on a quiet machine
 
 
 def ordered(waiting: list[ContenderRun], store: Store, short: bool) -> tuple[list[ContenderRun], list[ContenderRun]]:
-    """Those that run side by side, and those that follow one at a time."""
+    """Those that run side by side, and those that follow one at a time: first whoever claims what it needs.
+
+    It may measure that it needs more, while there is more.
+    """
     if short:
         likeliest = sorted(waiting, key=lambda entry: not entry.contender.pretrained)  # else as they come, by cost
         leading = {entry.family: entry for entry in reversed(likeliest)}
         return sorted(waiting, key=lambda entry: (entry is not leading[entry.family], not ready(entry, store))), []
     one = [entry for entry in waiting if entry.contender.resources.cpus == 1]
-    return one, [entry for entry in waiting if entry not in one]
+    others = [entry for entry in waiting if entry not in one]
+    return one, sorted(others, key=lambda entry: not entry.contender.claims)  # those after it have what it leaves
 
 
 def need(entry: ContenderRun, entries: Sequence[ContenderRun], slow: float) -> float:

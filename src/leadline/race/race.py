@@ -18,8 +18,8 @@ from leadline.core.executor import Handle, Job, Message
 from leadline.core.note import CUT
 from leadline.dataset.store import Store
 from leadline.metrics.metrics import METRICS
-from leadline.race.affordable import Affordable, first_share
-from leadline.race.entry import ContenderRun, lacks
+from leadline.race.affordable import Affordable
+from leadline.race.entry import PARENT, ContenderRun
 from leadline.race.history import AGAIN, ContenderRecord
 from leadline.race.journal import Journal
 from leadline.race.order import LEAST, SHORT, leads, make_inputs, need, ordered
@@ -34,9 +34,9 @@ GRACE, GRACE_LEAST = 0.1, 5.0  # share of its seconds, and seconds, that a conte
 LAST_HOPE = 30.0  # seconds more for a contender without which a run would ship nothing
 TINY = 6.0  # seconds; a race shorter than this has the fastest contender only, where it can learn
 SOONEST = 1.5  # seconds in which the fastest has its libraries and learns something, on a quiet machine
-PARENT = 0.35  # GB that the run's own process holds
 SIDE_BY_SIDE = 0.6  # GB that each needs, for two to run at once
 PATIENCE = 60.0  # seconds after which one that does not leave is ended
+SHORT_OF_TIME = "short"  # the status of one that has measured that it needs more seconds, until it has them
 LEAVING = {"deep": 3.0, "classical": 2.0}  # seconds that it takes to hand over a graph
 
 
@@ -62,6 +62,7 @@ class Race:
         self._most = min(self.cores, most_threads())  # of one contender
         self._tight = self._memory_gb < TIGHT
         self._past, self._number = past or {}, number
+        self._usual = self._first_most = 1.0  # as `Affordable` has them
         self._submitted: dict[Handle, ContenderRun] = {}
         self.entries = [ContenderRun(name=n, family=PORTFOLIO[n].family, folder=folder / n) for n in names]
         self.stopped = self._asked = False  # by the user: acted on, and noted
@@ -84,23 +85,30 @@ class Race:
         entry = next(entry for entry in self.entries if entry.name == name)
         return (round(entry.began - since, 2), round(entry.ended - since, 2)) if entry.began else None
 
-    def run(self, until: float, given: Mapping[str, float] | None = None, whole: float | None = None) -> None:
+    def run(
+        self, until: float, given: Mapping[str, float] | None = None, *, usual: float | None = None,
+        most: float | None = None,
+    ) -> None:  # fmt: skip
         """Race until the monotonic moment `until`; Ctrl-C ends it early, with what every contender has so far.
 
         Args:
             given: seconds of each contender, of a further repeat: as many as it had in the first one, so that it plans
                 the same; the others sit it out. A repeat that has not ended at `until` is given up: it is `late`.
-            whole: seconds of all races of the run (default: of this one).
+            usual: seconds of it, were nothing claimed (default: all).
+            most: seconds that it may take, should one measure that it needs more (default: no more).
         """
         self._given, self._until, self._short = given, until, False
+        began = time.monotonic()
+        self._usual = max(1.0, until - began if usual is None else usual)
+        self._first_most = max(1.0, until - began if most is None else most)
+        self._latest = began + self._first_most
         self._follows = given is not None or math.isinf(until)  # seconds are as they were then
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
         waiting.sort(key=lambda entry: entry.name not in self._past)  # those that had begun go first
-        free_gb = max(0.0, self._memory_gb - PARENT)
         for entry in waiting:
             if given is not None and entry.name not in given and entry.name not in self._past:
                 self._end(entry, "skipped", "it did not finish the first repeat", "first_repeat")
-            elif lack := lacks(entry, self.store, self._capacity.gpus, free_gb):
+            elif lack := entry.lacks(self.store, self._capacity, self._memory_gb):
                 self._end(entry, "skipped", *lack)
         waiting = [entry for entry in waiting if entry.status == "waiting"]
         if given is None and (left := until - time.monotonic()) < TINY and not self._something:
@@ -116,9 +124,10 @@ class Race:
             make_inputs(entry, self.store)
         left = until - time.monotonic()
         first, second = ordered(waiting, self.store, self._short)
-        if not self._follows:
-            first, second = self._affordable(first, second, left, left if whole is None else whole)
-        share = first_share(left) if second else left
+        if not self._follows and self._epochs is None:
+            first, second = self._affordable(first, second, left)
+        self._raced = first, second
+        share = self.times.first_s(first, second, left)
         room = int((self._memory_gb - PARENT) / SIDE_BY_SIDE) if self._tight else self.cores
         lanes = max(1, min(self.cores, room))
         with noted(self._note):
@@ -126,10 +135,14 @@ class Race:
             if not self.late:
                 self._lanes(second, until, lanes=1, threads=self._most)
 
-    def claimed(self) -> float:
-        """Seconds of a race in which those that take from others what they need have it; 0 where there are none."""
+    def claimed(self, whole: float) -> float:
+        """Seconds of a race in which those that take from others what they need have it; 0 where there are none.
+
+        Args:
+            whole: seconds of all races.
+        """
         waiting = [entry for entry in self.entries if not entry.baseline and entry.status == "waiting"]
-        return self.times.claimed(*ordered(waiting, self.store, False))
+        return self.times.claimed(*ordered(waiting, self.store, False), whole)
 
     @property
     def times(self) -> Affordable:
@@ -138,13 +151,14 @@ class Race:
         return Affordable(
             store=self.store, slow=self.slow, budget=self._budget, given=self._budgets, spared=spared,
             resumed=bool(self._past),
+            usual=self._usual, most=self._first_most,
         )  # fmt: skip
 
     def _affordable(
-        self, first: list[ContenderRun], second: list[ContenderRun], left: float, whole: float
+        self, first: list[ContenderRun], second: list[ContenderRun], left: float
     ) -> tuple[list[ContenderRun], list[ContenderRun]]:
         """Those for whom there is time; the others are left out before the race, and these have their seconds."""
-        for entry, why in self.times.too_long(first, second, left, whole):
+        for entry, why in self.times.too_long(first, second, left):
             self._end(entry, "skipped", why, "no_time")
         first, second = ([entry for entry in lane if entry.status == "waiting"] for lane in (first, second))
         self.times.share(first, second, left)
@@ -184,6 +198,8 @@ class Race:
                     return
                 for entry in running:
                     self._supervise(entry)
+                    if entry.status == SHORT_OF_TIME:
+                        until = self._again(entry, queue, until)
                 running = [entry for entry in running if entry.status == "running" or self._leaves(entry)]
                 self._keep_cap(running)
             except KeyboardInterrupt:
@@ -191,6 +207,24 @@ class Race:
                     raise
                 self._asked = True
                 self._interrupt(running)
+
+    def _again(self, entry: ContenderRun, queue: list[ContenderRun], until: float) -> float:
+        """One that measured that it needs more begins again, where the run has as much; when the race then ends."""
+        now = time.monotonic()
+        entry.status = "waiting"
+        once = not entry.begun_again and not math.isinf(until)
+        race = self.times.again(entry, queue, until - now, self._latest - now) if once else None
+        if race is None:
+            why = f"{entry.why}{self.times.advised(entry, *self._raced)}"
+            self._end(entry, "failed", why, "no_time")
+            return until
+        self._say(
+            "progress", contender=entry.name, step=0, score=None, facts={},
+            note=f"needs {entry.needed_s:.0f} s, as measured, and begins again with more",
+        )  # fmt: skip
+        entry.why, entry.begun_again = None, True
+        queue.insert(0, entry)
+        return now + race
 
     def _begins(
         self, entry: ContenderRun, queue: list[ContenderRun], lane: tuple[float, float], lanes: int, threads: int
@@ -293,9 +327,11 @@ class Race:
         self._say("start", contender=entry.name, seconds=budget, threads=threads, **resumed)
 
     def _receive(self, wait: float) -> None:
-        """Take the messages that have come, waiting a little for the first."""
+        """Take the messages that have come, waiting a little for the first; none of a job that began again."""
         for handle, message in self._executor.messages(wait):
-            self._take(self._submitted[handle], message)
+            entry = self._submitted[handle]
+            if entry.handle is handle:
+                self._take(entry, message)
 
     def _take(self, entry: ContenderRun, message: Message | None) -> None:
         if message is None:
@@ -319,11 +355,16 @@ class Race:
             entry.facts = facts
             self._end(entry, "cut" if cut else "finished", None)
         elif event == "failed":
-            times = facts.get("times")
-            why = facts["why"] + ("" if times is None or self._follows else self.times.enough(entry, times))
-            self._end(entry, "failed", why, "error" if times is None else "no_time")
+            self._failed(entry, facts)
         elif event == "exported":
             entry.facts["exported"] = True
+
+    def _failed(self, entry: ContenderRun, facts: Mapping[str, Any]) -> None:
+        if self._given is not None or "needed_s" not in facts:
+            self._end(entry, "failed", facts["why"], "error")
+            return
+        entry.needed_s, entry.wanted_s = facts["needed_s"], facts["wanted_s"]
+        entry.status, entry.why = SHORT_OF_TIME, facts["why"]
 
     def _supervise(self, entry: ContenderRun) -> None:
         if entry.status != "running" or math.isinf(self._until):

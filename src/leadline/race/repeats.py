@@ -67,6 +67,8 @@ class Plan:
     """
 
     each: float
+    usual: float  # seconds of it, were nothing claimed
+    longest: float  # that the first one may take, where it needs them
     most: int
     folds: int
     spare: bool = False
@@ -83,16 +85,20 @@ def plan(
     """
     folds = 1 if settings.time_column or store.task.generative else folds_of(store.split, table.part)
     few = sum(store.split.counts().values()) < CALIBRATED
-    each, most, spare = seconds, 1, False
+    usual, longest, most, spare = seconds, None, 1, False
     if settings.until_sure:
-        each, most = seconds / FEWEST_SEEDS, MOST
+        usual, most = seconds / FEWEST_SEEDS, MOST
     elif settings.repeats is not None:
-        each, most = seconds / settings.repeats, settings.repeats
+        usual, most = seconds / settings.repeats, settings.repeats
     elif few and folds > 1 and REPEATS_FROM <= seconds < math.inf:
-        each, most = max(seconds / FEWEST_SEEDS, claimed if claimed <= seconds else 0.0), ENOUGH
+        usual, longest, most = seconds / FEWEST_SEEDS, seconds, ENOUGH
     elif settings.epochs is None:
         most, spare = ENOUGH, True
-    return Plan(each=each, most=most if ended is None else ended, folds=folds, spare=spare)
+    longest = usual if longest is None else longest
+    return Plan(
+        each=max(usual, claimed if claimed <= longest else 0.0), usual=usual, longest=longest,
+        most=most if ended is None else ended, folds=folds, spare=spare,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

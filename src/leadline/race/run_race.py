@@ -29,7 +29,8 @@ class Starter:
     context: RunContext
     names: Sequence[str]
     journal: Journal
-    slow: float  # times longer than alone that the machine takes now
+    slow: float  # times longer than alone that all cores take now
+    one: float  # that one thread takes
     init: Mapping[str, Path]  # networks of an earlier run, by the contender to begin from them
     idle: Idle = field(default_factory=Idle)
 
@@ -56,9 +57,10 @@ def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Tr
     end, began = context.began + settings.seconds - _kept(race, start), time.monotonic()
     until = context.until or end
     planned = repeats.plan(
-        rows.table, race.store, settings, until - began, None if past is None else past.ended, race.claimed()
+        rows.table, race.store, settings, until - began, None if past is None else past.ended,
+        race.claimed(until - began),
     )  # fmt: skip
-    race.run(until=began + planned.each, whole=until - began)
+    race.run(until=began + planned.each, usual=planned.usual, most=planned.longest)
     race.begin_exports()
     stages.end("race")
     raced_s = time.monotonic() - began + (0.0 if past is None else past.raced.get(0, 0.0))
@@ -72,7 +74,7 @@ def run_race(race: Race, start: Starter, rows: Population, stages: Stages) -> Tr
 def _kept(race: Race, start: Starter) -> float:
     """Seconds that the end of the run takes."""
     context, past = start.context, start.context.past
-    kept = reserve(race.store, start.names, context.settings.seconds, start.slow)
+    kept = reserve(race.store, start.names, context.settings.seconds, start.slow, start.one)
     if past is None or not context.resumed:
         return kept
     return kept + again_s(race.entries, past.records, len(race.store.split.test), start.slow)

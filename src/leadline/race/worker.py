@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from leadline.core.executor import PRINTED, Job
 from leadline.core.note import code_of
-from leadline.system.errors import LeadlineError
+from leadline.system.errors import LeadlineError, TooShortError
 
 if TYPE_CHECKING:
     from leadline.core.contender import Contender, Data, Fitted, Progress
@@ -61,7 +61,10 @@ def main(job_path: str | None = None) -> None:
             following = _job(Job.read(Path(following).read_text()), began, stop, commands, say)
         except Exception as error:
             traceback.print_exc()
-            say("failed", why=reason(error)[:500], **_lacked(error))
+            more = {}
+            if isinstance(error, TooShortError):
+                more = {"needed_s": error.needed_s, "wanted_s": error.wanted_s}
+            say("failed", why=reason(error)[:500], **more)
             sys.exit(1)
         if following is not None:
             began = time.monotonic()
@@ -89,13 +92,6 @@ def reason(error: Exception) -> str:
     ('give a larger --budget', 'ValueError: negative')
     """
     return str(error).rstrip(".") if isinstance(error, LeadlineError) else f"{type(error).__name__}: {error}"
-
-
-def _lacked(error: Exception) -> dict[str, float]:
-    """How many times as long would do, where there were too few seconds."""
-    from leadline.core.contender import NoTimeError
-
-    return {"times": error.times} if isinstance(error, NoTimeError) else {}
 
 
 def _age() -> float:
@@ -191,7 +187,10 @@ def work(job: Job, began: float, stop: threading.Event, say: Say) -> Fitted:
 
 def export(job: Job, fitted: Fitted, say: Say) -> None:
     """Write the graph of a trained contender, and its numbers where they are wanted and can be read."""
+    from leadline.system.resources import give_back
+
     (job.folder / "graph.onnx").write_bytes(fitted.graph().SerializeToString())
+    give_back()
     if job.prints:
         from leadline.core.printed import Printable
         from leadline.dataset.store import Store

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leadline.core.json_types import Json, nested
@@ -15,6 +16,7 @@ from leadline.core.tensors import Block, Tensors
 from leadline.graph.digest import CONTRACT, VERSION, with_digest
 from leadline.kinds import KINDS
 from leadline.ship import language_model
+from leadline.system.resources import give_back
 
 if TYPE_CHECKING:
     import onnx
@@ -33,17 +35,24 @@ def assemble(
         certain: the calibrator that the answers pass through, and the threshold of their sets or intervals.
         facts: what the contract says besides inputs and outputs: contender, versions, data hash, licence.
     """
+    made = with_digest(_model(store, scores, facts, certain).SerializeToString())
+    give_back()  # the graph is in it several times, while it is made
+    return made
+
+
+def _model(
+    store: Tensors, scores: bytes, facts: Mapping[str, Any], certain: Certainty | None
+) -> onnx.ModelProto:  # fmt: skip
     import onnx
 
     from leadline.graph.builder import Graph
 
-    inner, g = onnx.load_from_string(scores), Graph("leadline")
-    joined = language_model.join(g, store, inner) if store.task.generative else _join(g, store, inner, certain)
+    g, join = Graph("leadline"), language_model.join if store.task.generative else partial(_join, certain=certain)
     contract = {
         "version": VERSION, "task": store.task.name, "target": store.task.target, "classes": list(store.task.classes),
-        **joined, **facts,
+        **join(g, store, onnx.load_from_string(scores)), **facts,
     }  # fmt: skip
-    return with_digest(g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)}).SerializeToString())
+    return g.model({CONTRACT: json.dumps(contract, ensure_ascii=False)})
 
 
 def _join(g: Graph, store: Tensors, inner: onnx.ModelProto, certain: Certainty | None) -> dict[str, Any]:

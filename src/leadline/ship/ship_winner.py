@@ -60,8 +60,8 @@ def ship_winner(
             **_licences(entry.facts.get("transfer")),
         }  # fmt: skip
         try:
-            graph = race.export(entry, patience=PATIENCE)
-            path.write_bytes(assemble(store, graph, facts, judged.certain.get(entry.name)))
+            certain = judged.certain.get(entry.name)
+            path.write_bytes(assemble(store, race.export(entry, patience=PATIENCE), facts, certain))
             stages.end("export")
             model = Model(path)
             if wrong := list(wrong_keys(model.contract, Contract, "the contract")):

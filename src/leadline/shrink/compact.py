@@ -26,10 +26,14 @@ __all__ = ["compact"]
 FEWEST = 4_096  # entries of a table that is worth it
 WORD = 8  # entries that share a byte of marks
 MOST_BEFORE = 65_535  # marked entries before a word, as uint16
-AREAS = ("Conv", "MaxPool")
-# What their attributes are where nobody says; of a list, each entry.
-DEFAULTS: dict[str, int | bytes] = {
+# What attributes are where nobody says, by operator; of a list, each entry.
+_AREAS: dict[str, Any] = {
     "dilations": 1, "strides": 1, "group": 1, "pads": 0, "ceil_mode": 0, "storage_order": 0, "auto_pad": b"NOTSET",
+}  # fmt: skip
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "Conv": _AREAS, "MaxPool": _AREAS, "Cast": {"saturate": 1}, "Reshape": {"allowzero": 0},
+    "Gemm": {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0},
+    **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceSum"), {"keepdims": 1, "noop_with_empty_axes": 0}),
 }  # fmt: skip
 
 
@@ -60,19 +64,21 @@ def compact(model: onnx.ModelProto) -> None:
 
 
 def _leave_defaults_out(graph: onnx.GraphProto) -> None:
-    """Attributes of convolutions and maxima that say the default, and zero points of 0 of what convolutions read."""
+    """Attributes that say the default, and zero points of 0 of the weights of convolutions."""
     from onnx import numpy_helper
 
     constants = {each.name: each for each in graph.initializer}
     read = {name for node in graph.node if node.op_type == "Conv" for name in node.input}
     for node in graph.node:
-        if node.op_type in AREAS:
-            stated = [each for each in node.attribute if not _default(each)]
+        if node.op_type in DEFAULTS:
+            stated = [each for each in node.attribute if not _default(node.op_type, each)]
             del node.attribute[:]
             node.attribute.extend(stated)
         if node.op_type == "DequantizeLinear" and node.output[0] in read and len(node.input) > 2:
             zero = constants.get(node.input[2])
-            if node.input[0] in constants and zero is not None and not numpy_helper.to_array(zero).any():
+            if zero is None or numpy_helper.to_array(zero).any():
+                continue
+            if node.input[0] in constants or zero.dims:  # weights, which may be packed
                 del node.input[2]
     used = {name for node in _nodes(graph) for name in node.input} | {value.name for value in graph.output}
     kept = [each for each in graph.initializer if each.name in used]
@@ -89,14 +95,14 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _nodes(attribute.g)
 
 
-def _default(attribute: onnx.AttributeProto) -> bool:
-    """Whether an attribute of a convolution or a maximum says what it would be anyway."""
-    if attribute.name not in DEFAULTS:
+def _default(kind: str, attribute: onnx.AttributeProto) -> bool:
+    """Whether an attribute of an operator says what it would be anyway."""
+    from onnx import helper
+
+    if attribute.name not in DEFAULTS[kind]:
         return False
-    default = DEFAULTS[attribute.name]
-    if isinstance(default, bytes):
-        return bool(attribute.s == default)
-    return set(attribute.ints or [attribute.i]) == {default}
+    value = helper.get_attribute_value(attribute)
+    return set(value if isinstance(value, list) else [value]) == {DEFAULTS[kind][attribute.name]}
 
 
 def _rises(constant: onnx.TensorProto) -> bool:

@@ -22,6 +22,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
 from leadline.shrink.distill import Lesson, readers, taught_architecture
 from leadline.shrink.frontier import FinishedRun
+from leadline.shrink.hashed_students import read_by_hashed
 from leadline.shrink.more_rows import longer, unlabelled, variants
 from leadline.shrink.network import feeds, scores
 from leadline.shrink.teacher import Teacher, raw_answers, teacher_of
@@ -69,14 +70,16 @@ def lesson_of(
     times = min(TIMES, MOST_ROWS // max(1, len(train)) - 1, int(seconds / (a_row * max(1, len(train)))))
     if times > 0 and not store.task.multilabel:
         frames.append(variants(data.table, model, train, times, data.settings.seed))
-    names = sorted({tensor for each in readers(store) for tensor in each.inputs(store)} | teacher.inputs)
+    plan = read_by_hashed(store)
+    names = {tensor for each in readers(store) for tensor in each.inputs(store)} | teacher.inputs
+    names |= set(plan.tensors if plan else ())
     own = np.sort(np.concatenate([train, store.split.valid]))
     looks = int(LOOKING * seconds / (a_row * max(1, len(own))))
     views = views_of(teacher, taught_architecture(store, contender), looks, data.settings.seed)
     taught, truth = teacher.taught(own, (views or teacher).answers(own))
     if views is not None:
         said.append("It answered each row as the mean over the row and views of it, which is better on the calib rows.")
-    made = longer(store, model, chain(*frames), names)
+    made = longer(store, model, chain(*frames), sorted(names))
     full = made or store
     targets, labels = (np.zeros((len(full.labels), *taught.shape[1:]), np.float32) for _ in range(2))
     targets[own], labels[own] = taught, truth

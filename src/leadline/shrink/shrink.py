@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.core.contender import Clock
 from leadline.dataset.split_table import groups
 from leadline.metrics.metrics import METRICS
 from leadline.readers.find import cache_of
@@ -251,13 +252,16 @@ def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Stude
         bench.notes.append("Students of a language model are not trained.")
         return
     from leadline.shrink.distill import students
+    from leadline.shrink.hashed_students import hashed_students
     from leadline.shrink.lessons import lesson_of
 
     contender = str(bench.model.contract["contender"])
     seconds = settings.distill_seconds
     lesson, sentences = lesson_of(bench.data, bench.network, run, contender, settings.unlabelled, seconds)
     bench.notes.extend(sentences)
-    yield from students(bench.network, contender, lesson, seconds, seed, bench.notes)
+    clock = Clock(seconds)
+    yield from hashed_students(lesson, clock)
+    yield from students(bench.network, contender, lesson, clock.left(), seed, bench.notes)
 
 
 def _result(

@@ -1,28 +1,31 @@
-"""Weights in fewer bits that are read as float32: half precision, and int8 tables of embeddings with a scale a row.
+"""Weights in fewer bits that are read as float32: half precision, and tables of embeddings in 8 or 4 bits with a scale
+a row.
 
-Only what is stored changes, so arithmetic stays float32: ONNX Runtime widens half-precision constants once, when it
-loads the file. Of a table (`Gather` of rows) the rows that are read are widened, and the table stays int8 in memory
-(row-wise scales as in Guan et al. 2019, 'Post-Training 4-bit Quantization on Embedding Tables').
+Only what is stored changes, so arithmetic stays float32: ONNX Runtime widens constants once, when it loads the file. Of
+a table (`Gather` of rows) the rows that are read are widened, and the table stays small in memory (row-wise scales as
+in Guan et al. 2019, 'Post-Training 4-bit Quantization on Embedding Tables').
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leadline.graph.packing import LOWEST, packed, unpacking
+from leadline.graph.rounding import INT4, INT8, Levels, Rounded
 from leadline.graph.spectra import fourier
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["half_weights", "int8_tables", "int8_weights", "large_weights", "matrices"]
+__all__ = ["half_weights", "integer_tables", "integer_weights", "large_weights", "matrices"]
 
 FEWEST = 256  # numbers of a constant that is worth a node that widens it
 NARROW = 16  # columns of a table under which a scale a column takes less than one a row
 LARGEST_HALF, SMALL = 6e4, 1e-2  # what half precision holds, and below which it has fewer bits
-LEVELS, TINY = 127.0, 1e-12  # of a weight, and the least scale
+LEAST = 1e-7  # the least scale of a table, which half precision holds
 # Operators that sum what they multiply by weights: an error of a weight is one of many.
 PRODUCTS = ("Conv", "ConvTranspose", "Einsum", "Gather", "Gemm", "GRU", "LSTM", "MatMul", "RNN")
 
@@ -78,10 +81,16 @@ def matrices(model: onnx.ModelProto) -> list[str]:
     ]  # fmt: skip
 
 
-def int8_weights(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+def integer_weights(
+    model: onnx.ModelProto, names: Collection[str], rounded: Mapping[str, Rounded], four: Collection[str] = ()
+) -> onnx.ModelProto:  # fmt: skip
     """The same graph with these matrices and filters in int8, which are widened once, on loading; others are halved.
 
     Each has a scale a row or a column of its last two axes, or a filter: whichever rounds it least.
+
+    Args:
+        rounded: what is rounded already.
+        four: of the others those that have levels of 4 bits.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -91,13 +100,12 @@ def int8_weights(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelPr
     for constant in made.graph.initializer:
         if constant.name not in names:
             continue
-        values = numpy_helper.to_array(constant)
+        values, name = numpy_helper.to_array(constant), constant.name
         if not np.isfinite(values).all():
             continue
-        stored, scale = min((_levels(values, axes) for axes in _axes(values)), key=lambda pair: _apart(values, *pair))
-        name = constant.name
-        constant.CopyFrom(numpy_helper.from_array(stored, f"{name}.int8"))
-        scales.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        found = rounded.get(name) or _nearest(values, INT4 if name in four else INT8)
+        constant.CopyFrom(numpy_helper.from_array(found.levels, f"{name}.int8"))
+        scales.append(numpy_helper.from_array(found.scale, f"{name}.scale"))
         ahead.append(
             helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], name=f"{name}.cast", to=TensorProto.FLOAT)
         )
@@ -106,6 +114,13 @@ def int8_weights(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelPr
     made = half_weights(made)
     made.graph.initializer.extend(scales)
     return made
+
+
+def _nearest(values: np.ndarray, levels: Levels) -> Rounded:
+    """The nearest levels, by the axes that round least."""
+    scales = [levels.scale(values, axes) for axes in _axes(values)]
+    found = [Rounded(levels=levels.nearest(values, scale), scale=scale) for scale in scales]
+    return min(found, key=lambda each: float(((values - each.values) ** 2).sum()))
 
 
 def _axes(values: np.ndarray) -> list[tuple[int, ...]]:
@@ -121,66 +136,88 @@ def _axes(values: np.ndarray) -> list[tuple[int, ...]]:
     return ways or [tuple(range(values.ndim))]
 
 
-def _levels(values: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(levels int8, scales float32) with one scale for what lies along the axes."""
-    scale = np.maximum(np.abs(values).max(axis=axes, keepdims=True) / LEVELS, TINY).astype(np.float32)
-    return np.rint(values / scale).astype(np.int8), scale
-
-
-def _apart(values: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> float:
-    return float(((values - levels * scale) ** 2).sum())
-
-
-def int8_tables(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with every large float32 table, of which rows are gathered, in int8 with a scale a row.
+def integer_tables(model: onnx.ModelProto, levels: Levels = INT8) -> onnx.ModelProto:
+    """The same graph with every large float32 table, of which rows are gathered, in 8 or 4 bits with a scale a row.
 
     A narrow table, or one of single numbers, has a scale a column, as one a row would be as large as what it saves;
-    other large constants are stored in half precision.
+    one of single numbers keeps 8 bits. Other large constants are stored in half precision.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import numpy_helper
 
     made = model.__class__()
     made.CopyFrom(model)
     graph = made.graph
-    constants = {each.name: each for each in graph.initializer if _large(each) and len(each.dims) <= 2}
-    readers: dict[str, list[onnx.NodeProto]] = {}
+    tables = _gathered(graph)
+    nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        for place, name in enumerate(node.input):
-            if name in constants:
-                gathers = node.op_type == "Gather" and place == 0 and _axis(node) == 0
-                readers.setdefault(name, []).append(node)
-                if not gathers:
-                    constants.pop(name)
-    nodes, to = [], TensorProto.FLOAT
-    for node in graph.node:
-        if node.op_type != "Gather" or node.input[0] not in constants:
+        constant = tables.get(node.input[0]) if node.op_type == "Gather" else None
+        if constant is None:
             nodes.append(node)
             continue
-        table, index, out = node.input[0], node.input[1], node.output[0]
-        wide = _columns(constants[table]) >= NARROW
-        nodes.append(helper.make_node("Gather", [f"{table}.int8", index], [f"{out}.int8"], name=f"{out}.rows", axis=0))
-        nodes.append(helper.make_node("Cast", [f"{out}.int8"], [f"{out}.wide"], name=f"{out}.cast", to=to))
-        scale = f"{table}.scale"
-        if wide:
-            nodes.append(helper.make_node("Gather", [scale, index], [f"{out}.half"], name=f"{out}.scales", axis=0))
-            scale = f"{out}.scale"
-            nodes.append(helper.make_node("Cast", [f"{out}.half"], [scale], name=f"{out}.widen", to=to))
-        nodes.append(helper.make_node("Mul", [f"{out}.wide", scale], [out], name=f"{out}.scaled"))
-    for name, constant in constants.items():
-        if name not in readers:
-            continue
-        values = numpy_helper.to_array(constant)
-        axis = 1 if _columns(constant) >= NARROW else 0
-        scale = np.maximum(np.abs(values).max(axis=axis, keepdims=True) / LEVELS, 1e-7).astype(np.float32)
-        scale = scale.astype(np.float16).astype(np.float32) if axis == 1 else scale
-        scale = np.maximum(scale, np.float32(6e-8))
-        levels = np.clip(np.rint(values / scale), -LEVELS, LEVELS).astype(np.int8)
-        constant.CopyFrom(numpy_helper.from_array(levels, f"{name}.int8"))
-        stored = scale.astype(np.float16) if axis == 1 else scale
-        graph.initializer.append(numpy_helper.from_array(stored, f"{name}.scale"))
+        read, constants = _reading(node, _columns(constant), _bits(constant, levels) == INT4)
+        nodes += read
+        graph.initializer.extend(constants)
+    for name, constant in tables.items():
+        values, wide, own = numpy_helper.to_array(constant), _columns(constant) >= NARROW, _bits(constant, levels)
+        scale = np.maximum(own.scale(values, int(wide)), np.float32(LEAST))
+        scale = scale.astype(np.float16) if wide else scale
+        stored = own.nearest(values, scale.astype(np.float32))
+        constant.CopyFrom(numpy_helper.from_array(packed(stored) if own == INT4 else stored, f"{name}.rows"))
+        graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
     del graph.node[:]
     graph.node.extend(nodes)
     return half_weights(made)
+
+
+def _gathered(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """Large tables, by their names, of which rows are read and nothing else."""
+    constants = {each.name: each for each in graph.initializer if _large(each) and len(each.dims) <= 2}
+    read = set()
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            read.add(name)
+            if not (node.op_type == "Gather" and place == 0 and _axis(node) == 0):
+                constants.pop(name, None)
+    return {name: each for name, each in constants.items() if name in read}
+
+
+def _bits(table: onnx.TensorProto, levels: Levels) -> Levels:
+    """Levels of a table: single numbers keep 8 bits."""
+    return levels if _columns(table) > 1 else INT8
+
+
+def _reading(node: onnx.NodeProto, columns: int, four: bool) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """(nodes, constants) that read rows of a table and widen them.
+
+    Args:
+        node: that gathers them.
+        four: whether the table has 4 bits.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    table, index, out = node.input[0], node.input[1], node.output[0]
+    whole, wide, scale, to = f"{out}.rows", f"{out}.wide", f"{table}.scale", TensorProto.FLOAT
+    nodes = [helper.make_node("Gather", [f"{table}.rows", index], [whole], name=whole, axis=0)]
+    constants: list[onnx.TensorProto] = []
+    if four:
+        unpacked, constants = unpacking(f"{out}.unpacked", whole)
+        nodes, whole = [*nodes, *unpacked], f"{out}.unpacked"
+        ends = {"none": [0], "columns": [columns], "last": [-1]} if columns % 2 else {}
+        constants += [numpy_helper.from_array(np.array(end, np.int64), f"{out}.{name}") for name, end in ends.items()]
+        if ends:
+            even, whole = whole, f"{out}.odd"
+            nodes.append(helper.make_node("Slice", [even, *(f"{out}.{name}" for name in ends)], [whole], name=whole))
+        constants.append(numpy_helper.from_array(np.array(-LOWEST, np.float32), f"{out}.middle"))
+        nodes.append(helper.make_node("Cast", [whole], [f"{out}.raised"], name=f"{out}.cast", to=to))
+        nodes.append(helper.make_node("Sub", [f"{out}.raised", f"{out}.middle"], [wide], name=wide))
+    else:
+        nodes.append(helper.make_node("Cast", [whole], [wide], name=f"{out}.cast", to=to))
+    if columns >= NARROW:
+        nodes.append(helper.make_node("Gather", [scale, index], [f"{out}.half"], name=f"{out}.scales", axis=0))
+        scale = f"{out}.scale"
+        nodes.append(helper.make_node("Cast", [f"{out}.half"], [scale], name=f"{out}.widen", to=to))
+    nodes.append(helper.make_node("Mul", [wide, scale], [out], name=f"{out}.scaled"))
+    return nodes, constants
 
 
 def _columns(table: onnx.TensorProto) -> int:

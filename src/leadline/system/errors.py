@@ -36,6 +36,19 @@ class BudgetError(LeadlineError):
     """The seconds or the memory given are too few, or not a budget at all."""
 
 
+class TooShortError(BudgetError):
+    """A contender has measured that it needs more seconds than it was given."""
+
+    def __init__(self, why: str, needed_s: float, wanted_s: float | None = None) -> None:
+        """
+        Args:
+            needed_s: seconds from its start with which it learns and answers.
+            wanted_s: with which it learns from all rows (default: as many).
+        """
+        super().__init__(why)
+        self.needed_s, self.wanted_s = needed_s, max(needed_s, wanted_s or 0.0)
+
+
 class ModelError(LeadlineError):
     """A model file cannot be read, or does not fit the data given to it."""
 

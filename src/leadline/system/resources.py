@@ -6,6 +6,7 @@ The cores are those that the process may run on (its affinity), or fewer where a
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import platform
@@ -33,6 +34,12 @@ def cores() -> int:
 def most_threads() -> int:
     """Threads that this process may keep busy: a core each, and no more than the user's environment allows."""
     return min([cores(), *(most for name in LIMITS if (most := limit(os.environ.get(name, ""))) is not None)])
+
+
+def give_back() -> None:
+    """Memory that was freed goes back to the system, where the C library would keep it: glibc keeps large blocks."""
+    with suppress(AttributeError, OSError, TypeError):  # other libraries
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def limit(text: str) -> int | None:

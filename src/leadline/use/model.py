@@ -38,7 +38,7 @@ KEYS = {"version": int, "task": str, "classes": list, "inputs": dict, "outputs":
 BATCH = 512  # rows in one call
 MANY = 4_096  # the same, where a value is one number or word
 PICTURES = 16  # rows decoded together where each may be a picture of any size
-ROOM = 1 << 19  # samples or pixels in one call: what is made of more of them lies far from the processor
+ROOM = 1 << 17  # samples or pixels in one call: what is made of more of them lies far from the processor
 
 
 class Model:
