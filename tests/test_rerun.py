@@ -118,6 +118,29 @@ def test_a_budget_is_repeated_to_the_same_bytes(pictures: Path, tmp_path: Path, 
     assert not list(tmp_path.glob(".*partial*"))
 
 
+def test_a_run_that_was_killed_keeps_to_its_budget_and_is_replayed(pictures: Path, tmp_path: Path, capsys: Any) -> None:
+    budget, run = 30.0, tmp_path / "run"
+    process = _start(pictures, run, "--budget", "30s", "--only", "cnn,linear,boosting", "--repeats", "1")
+    _wait(lambda: list(tmp_path.glob(".run.partial-*/contenders/cnn/checkpoints/0*")))
+    process.terminate()
+    assert process.wait() == -signal.SIGTERM
+    assert main(["resume", str(run)]) == 0
+    said = capsys.readouterr().out
+    events = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    (resumed,) = (place for place, event in enumerate(events) if event["event"] == "resumed")
+    spent = events[resumed - 1]["t"]
+    assert f"{budget - spent:.0f} s left of 30 s for everything" in said
+    (start,) = (e for e in events[resumed:] if e["event"] == "start" and e["contender"] == "cnn")
+    assert start["t"] + start["left"] < budget and start["before"] > 0
+    assert f"cnn        resumes, up to {start['left']:.0f} s" in said
+    result = json.loads((run / "result.json").read_text())
+    assert sum(result["seconds"].values()) == pytest.approx(result["spent_s"], abs=0.1)
+    assert result["seconds"]["earlier"] == pytest.approx(spent, abs=0.1)
+    assert result["spent_s"] <= budget + 5.0  # a busy machine may end late, not by a contender's old seconds
+    assert main(["replay", str(run), "--quiet"]) == 0
+    assert "NOT" not in capsys.readouterr().out
+
+
 def test_what_cannot_go_on_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LeadlineError, match="runs was not begun, or left nothing"):

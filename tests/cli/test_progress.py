@@ -185,3 +185,23 @@ def test_the_length_of_a_run_by_epochs(epochs: int, said: str, capsys: pytest.Ca
     with Terminal() as terminal:
         terminal.take({**EVENTS[0], "budget_s": None, "epochs": epochs})
     assert f"houses: {said} for everything" in capsys.readouterr().out
+
+
+def test_a_resumed_run_shows_what_is_left_and_who_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Screen(screen=False)
+    monkeypatch.setattr(sys, "stdout", stream)
+    start = {"event": "start", "t": 13.0, "seconds": 20.0}
+    with Terminal() as terminal:
+        for event in (
+            {**EVENTS[0], "t": 12.0, "earlier_s": 12.0}, {**start, "contender": "cnn", "left": 6.0, "before": 8.0},
+            {**start, "contender": "boosting", "left": 4.0, "before": 0.0},
+            {**start, "contender": "linear", "again": True},
+            {"event": "overspent", "t": 31.0, "said": ["The run took 31.0 s."]},
+        ):  # fmt: skip
+            terminal.take(event)
+    lines = [line.strip() for line in stream.text().splitlines()]
+    assert lines == [
+        "houses: 18 s left of 30 s for everything, on 2 cores", "13.0 s  cnn        resumes, up to 6 s",
+        "13.0 s  boosting   starts again, up to 4 s", "13.0 s  linear     is trained again, for its file",
+        "note: The run took 31.0 s.",
+    ]  # fmt: skip

@@ -13,7 +13,7 @@ from PIL import Image
 from leadline.core.kind import Decoded
 from leadline.dataset.sampling import FEWEST, Ration, Sample
 from leadline.dataset.split import split
-from leadline.dataset.store import build
+from leadline.dataset.store import Store, build
 from leadline.kinds import KINDS
 
 ROWS, SECONDS = 300, 11.0  # 3.9 s to decode what takes 7.5
@@ -107,3 +107,25 @@ def test_decoding_that_slows_down_leaves_rows_out_at_random(
     assert again.unread == store.unread and again.share == store.share
     name = store.blocks[0].name
     np.testing.assert_array_equal(again.tensor(name)[kept], store.tensor(name)[kept])
+
+
+def test_a_resumed_run_decodes_in_what_is_left_and_leaves_the_store_of_a_whole_budget_alone(
+    tmp_path: Path, bars: Any, prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, (picture, label) in enumerate(zip(*bars(ROWS, 16), strict=True)):
+        folder = tmp_path / "pictures" / ("lying", "standing")[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{place:03}.png")
+    table = prepare(tmp_path / "pictures", budget="600s").table
+    parts = split(table.labels, table.part, 0)
+
+    def made(**sample: float) -> Store:
+        return build(table, parts, tmp_path, seconds=600.0, key={}, sample=Sample(**sample))
+
+    less = made(spent=600.0 - 1e-6)  # in which nothing can be decoded but the fewest
+    assert less.share < 0.6 and less.unread >= ROWS - 2 * FEWEST
+    again = made(share=less.share)
+    assert again.path == less.path  # a second resume, or a replay
+    whole = made()
+    assert whole.share == 1.0 and whole.path != less.path
+    assert made(spent=500.0).path == whole.path  # it is there already
