@@ -1,6 +1,6 @@
 """Smaller files of a run: bytes, speed and drop beside the full file, and how often a worse one ships.
 
-python benchmarks/shrink.py level                    200 choices among candidates that are all worse by the limit
+python benchmarks/shrink.py level                    choices among candidates that are all worse by the limit
 python benchmarks/shrink.py bytes                    2,000 damaged files: none answers
 python benchmarks/shrink.py predictor                trees as ONNX beside LightGBM's own predictor
 python benchmarks/shrink.py smallest                 the smallest file that answers MNIST at 99.0%
@@ -11,8 +11,10 @@ python benchmarks/shrink.py mnist adult sst2 tinyshakespeare
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,10 @@ import leadline as ll
 from leadline.graph.runtime import Session
 from leadline.metrics.metrics import METRICS
 from leadline.shrink.choose import halves, last_proved, sequence
-from leadline.stats.foreseen import chance_to_fail
+from leadline.stats.foreseen import evidence
 from leadline.stats.noninferiority import ALPHA, compare
 from leadline.system.errors import LeadlineError
+from leadline.tasks import Binary, Regression, Task
 
 RESULTS = Path(__file__).parent / "results" / "shrink.csv"
 FIELDS = ("when", "what", "must", "seen", "met", "n", "machine", "versions")
@@ -40,54 +43,92 @@ WINNERS: dict[str, tuple[str | None, str, float, str, float | None]] = {
 }  # fmt: skip
 BUDGET, LONGER = "60s", {"cifar10": "180s"}
 CHOICES, CANDIDATES, ROWS, LIMIT = 200, 8, 2_000, 0.01
-CALIB, MANY = 400, 3_000  # rows that choose; and choices, since one tested at its limit ships in 5% by design
+CALIB, MANY, SOME = (
+    400,
+    3_000,
+    1_000,
+)  # rows that choose; and choices, since one tested at its limit ships in 5% by design
+FEW = 80  # test rows, as small runs have them
 DAMAGES = 2_000
 ROUNDS, BATCH, REPEATED = 500, 256, 60
 EAGER_S = 15.0  # of a training whose network is timed
 
 
 def level(data: Path, folder: Path) -> Found:
-    """Candidates that lose and gain rows at random, the true drop of each at the limit, of sizes in random order."""
+    """Candidates whose true drop is the limit, of sizes in random order: of classes, and of values."""
     half = [halves(ROWS, None, choice, whole=False) for choice in range(CHOICES)]
-    calib = [(np.arange(CALIB), np.arange(CALIB, CALIB + ROWS))] * MANY
+    few = [halves(FEW, None, choice, whole=False) for choice in range(SOME)]
+    calib = np.arange(CALIB), np.arange(CALIB, CALIB + ROWS)
+    by_calib = f"{ROWS:,} test rows, {CALIB} calib rows choose"
+    cases = (
+        ("classes", _classes, f"{ROWS:,} test rows, half of them choose", half),
+        ("classes", _classes, by_calib, [calib] * MANY),
+        ("values", _values, by_calib, [calib] * SOME),
+        ("values with a few large errors", _heavy, by_calib, [calib] * SOME),
+        ("values with a few large errors", _heavy, f"{FEW} test rows, half of them choose", few),
+    )
     return [
         {
-            "what": f"shrink: {CANDIDATES} candidates whose true drop is the limit of {LIMIT:.0%}, {ROWS:,} test rows, "
-            f"{how}",
+            "what": f"shrink: {CANDIDATES} candidates of {what} whose true drop is the limit of {LIMIT:.0%}, {how}",
             "must": f"one ships in at most {ALPHA:.0%} of {len(places):,} choices", "seen": f"{share:.1%}",
             "n": len(places),
             "met": share <= ALPHA,
         }
-        for how, places in (("half of them choose", half), (f"{CALIB} calib rows choose", calib))
-        for share in [_shipped(places)]
+        for what, drawn, how, places in cases
+        for share in [_shipped(places, drawn)]
     ]  # fmt: skip
 
 
-def _shipped(places: list[tuple[np.ndarray, np.ndarray]]) -> float:
+Drawn = tuple[Task, np.ndarray, np.ndarray, list[np.ndarray]]  # task, truth, answers, those of each candidate
+
+
+def _shipped(
+    places: list[tuple[np.ndarray, np.ndarray]], drawn: Callable[[np.random.Generator, int], Drawn]
+) -> float:  # fmt: skip
     """The share of choices in which one ships; `places` are the rows that choose and those that judge of each."""
-    rng, shipped, metric = np.random.default_rng(0), 0, METRICS["accuracy"]
+    rng, shipped = np.random.default_rng(0), 0
     for chooses, judges in places:
-        rows = len(chooses) + len(judges)
-        truth, full = np.zeros(rows, int), rng.random(rows) < 0.92
-        gained = rng.permutation(np.linspace(0.0, 0.02, CANDIDATES))
-        small = [_swapped(rng, full, LIMIT + each, each) for each in gained]
+        task, truth, full, small = drawn(rng, len(chooses) + len(judges))
         sizes = rng.permutation(CANDIDATES)
+        found = [
+            evidence(task, truth[chooses], full[chooses], each[chooses], LIMIT, len(judges)) for each in small
+        ]  # fmt: skip
 
-        def tested(k: int, rows: np.ndarray, truth: np.ndarray = truth, full: np.ndarray = full,
-                   small: list[np.ndarray] = small) -> Any:  # fmt: skip
-            return compare(truth[rows], _answers(full[rows]), _answers(small[k][rows]), metric, LIMIT)
+        def proved(k: int, rows: np.ndarray = judges, drawn: Drawn = (task, truth, full, small)) -> bool:
+            task, truth, full, small = drawn
+            return compare(truth[rows], full[rows], small[k][rows], METRICS[task.metric], LIMIT).proved
 
-        own, nothing = _answers(full[chooses]), truth[chooses]
-        evidence = [
-            (
-                chance_to_fail(nothing, own, _answers(each[chooses]), metric, LIMIT, len(judges), None),
-                (full != each).mean(),
-            )
-            for each in small
-        ]
-        order = sequence(range(CANDIDATES), lambda k, sizes=sizes: float(sizes[k]), lambda k, p=evidence: p[k])
-        shipped += last_proved(order, lambda k, judges=judges, tested=tested: tested(k, judges).proved) is not None
+        order = sequence(range(CANDIDATES), lambda k, sizes=sizes: float(sizes[k]), lambda k, found=found: found[k])
+        shipped += last_proved(order, proved) is not None
     return shipped / len(places)
+
+
+def _classes(rng: np.random.Generator, rows: int) -> Drawn:
+    """Candidates that lose and gain rows at random."""
+    truth, full = np.zeros(rows, int), rng.random(rows) < 0.92
+    gained = rng.permutation(np.linspace(0.0, 0.02, CANDIDATES))
+    small = [_answers(_swapped(rng, full, LIMIT + each, each)) for each in gained]
+    return Binary(target="y", classes=("a", "b"), metric="accuracy"), truth, _answers(full), small
+
+
+def _values(rng: np.random.Generator, rows: int) -> Drawn:
+    return _worse(rng, rng.normal(size=rows), 1.0)
+
+
+def _heavy(rng: np.random.Generator, rows: int) -> Drawn:
+    """Student's t of three degrees, whose variance is 3."""
+    return _worse(rng, rng.standard_t(3, rows), math.sqrt(3))
+
+
+def _worse(rng: np.random.Generator, errors: np.ndarray, unit: float) -> Drawn:
+    """Candidates whose answers are noisier, or further off on the same side: the root mean square error is the same."""
+    rows = len(errors)
+    further = rng.permutation(np.linspace(0.0, 0.9 * LIMIT, CANDIDATES))
+    noise = [unit * math.sqrt((1 + LIMIT) ** 2 - (1 + each) ** 2) for each in further]
+    small = [
+        -each * errors + size * rng.normal(size=rows) for each, size in zip(further, noise, strict=True)
+    ]  # fmt: skip
+    return Regression(target="y", classes=(), metric="rmse"), errors, np.zeros(rows), small
 
 
 def _swapped(rng: np.random.Generator, full: np.ndarray, lost: float, gained: float) -> np.ndarray:

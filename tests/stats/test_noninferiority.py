@@ -72,3 +72,46 @@ def test_errors_are_compared_as_shares_and_groups_count_once() -> None:
     alone = compare(labels, _answers(right), _answers(small), ACCURACY, 0.02)
     together = compare(labels, _answers(right), _answers(small), ACCURACY, 0.02, group)
     assert alone.proved and not together.proved  # ten groups exclude no drop under a quarter
+
+
+def _heavy(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Errors of values, a few of them large; their mean square is 3."""
+    return rng.standard_t(3, rows)
+
+
+@pytest.mark.parametrize("rows", [20, 40, 400])
+@pytest.mark.parametrize("how", ["noise", "noise that grows with the error", "one side", "further off"])
+def test_the_level_holds_for_values_with_a_few_large_errors(rows: int, how: str) -> None:
+    rng, taken, limit = np.random.default_rng(2), 0, 0.02
+    more = (1 + limit) ** 2 - 1  # of the mean square
+    for _ in range(600):
+        truth = _heavy(rng, rows)
+        moves = {
+            "noise": np.sqrt(3 * more) * rng.normal(size=rows),
+            "noise that grows with the error": np.sqrt(more) * truth * rng.normal(size=rows),
+            "one side": np.full(rows, np.sqrt(3 * more)),
+            "further off": -0.019 * truth + np.sqrt(3 * ((1 + limit) ** 2 - 1.019**2)) * rng.normal(size=rows),
+        }[how]
+        taken += compare(truth, np.zeros(rows), moves, METRICS["rmse"], limit).proved
+    assert taken / 600 <= ALPHA + 2 * (ALPHA * (1 - ALPHA) / 600) ** 0.5
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae"])
+def test_what_hardly_moves_is_certified_whatever_errors_there_are(name: str) -> None:
+    for draw in range(50):
+        rng = np.random.default_rng(draw)
+        truth = np.exp(rng.normal(size=40)) * rng.choice([-1.0, 1.0], 40)
+        for moves in (np.zeros(40), 1e-4 * rng.normal(size=40)):
+            found = compare(truth, np.zeros(40), moves, METRICS[name], 0.005)
+            assert found.proved and found.upper < 0.005
+
+
+def test_the_upper_bound_of_values_is_the_drop_that_is_just_excluded() -> None:
+    for draw, by in enumerate((0.0, 0.01, 0.1, 1.0)):
+        rng = np.random.default_rng(draw)
+        truth = _heavy(rng, 60)
+        sides = np.zeros(60), by * rng.normal(size=60)
+        upper = compare(truth, *sides, METRICS["rmse"], 0.1).upper
+        if 0 < upper < 1:
+            assert compare(truth, *sides, METRICS["rmse"], upper * 1.01 + 1e-9).proved
+            assert not compare(truth, *sides, METRICS["rmse"], upper * 0.99 - 1e-9).proved

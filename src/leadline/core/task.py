@@ -183,6 +183,14 @@ class Task:
         """The places of wrong answers, the worst first."""
         raise NotImplementedError
 
+    def draws(self, scores: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Sequence[np.ndarray]:
+        """Labels [n] that these rows might have as well, so far as calibrated scores know; none where nobody can tell.
+
+        Args:
+            truth: labels [n] that they have.
+        """
+        return ()
+
     # The shipped file against the trained contender.
 
     def unit(self, scores: np.ndarray) -> float:

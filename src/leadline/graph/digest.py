@@ -19,6 +19,8 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from leadline.graph.wire import GRAPH, fields
+
 if TYPE_CHECKING:
     import onnx
 
@@ -35,7 +37,6 @@ WITHOUT = 1  # the version of contracts whose files have no digest
 HEX = 64
 _ENTRY = b"\x0a" + bytes([len(DIGEST)]) + DIGEST.encode() + b"\x12" + bytes([HEX])  # StringStringEntryProto: key, value
 _FIELD = b"\x72" + bytes([len(_ENTRY) + HEX]) + _ENTRY  # ModelProto.metadata_props, up to the digits
-GRAPH = 7  # ModelProto.graph
 _HEADER = re.compile(rb"\x08.\x12\x08leadline", re.DOTALL)  # ModelProto.ir_version and producer_name
 _VERSION = re.compile(CONTRACT.encode() + rb'\x12[\x80-\xff]*[\x00-\x7f]\{"version": (\d+),')
 
@@ -59,15 +60,10 @@ def with_certificate(data: bytes, certificate: str) -> bytes:
 
 def graph_digest(data: bytes) -> str:
     """The BLAKE2b-256 of the graph of a serialised ONNX model, whatever its metadata: 64 hex digits."""
-    place, graph = 0, b""
-    while place < len(data):
-        tag, place = _varint(data, place)
-        if tag & 7 == 0:
-            _, place = _varint(data, place)
-            continue
-        size, place = _varint(data, place)
-        graph = data[place : place + size] if tag >> 3 == GRAPH else graph
-        place += size
+    graph = memoryview(b"")
+    for field in fields(data):
+        if field.number == GRAPH:
+            graph = memoryview(data)[field.start : field.end]
     return _digest(graph).decode()
 
 
@@ -101,16 +97,6 @@ def _length(data: bytes) -> bytes:
         out.append(size & 0x7F | 0x80)
         size >>= 7
     return bytes([*out, size])
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """(number, place after it)."""
-    value = shift = 0
-    while True:
-        byte = data[place]
-        value, place, shift = value | (byte & 0x7F) << shift, place + 1, shift + 7
-        if byte < 0x80:
-            return value, place
 
 
 def _digest(data: bytes | memoryview) -> bytes:

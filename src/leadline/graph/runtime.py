@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leadline.graph.wire import mentions
 from leadline.system.errors import ModelError
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = ERROR
         if isinstance(model, (str, Path)):
-            data = Path(model).read_bytes()
+            data: str | bytes = str(model)  # the runtime reads a file by parts; of bytes it makes a second copy
+            extended = mentions(Path(model), EXTENSIONS.encode())
         else:
             data = model if isinstance(model, bytes) else model.SerializeToString()
-        if EXTENSIONS.encode() in data:
+            extended = EXTENSIONS.encode() in data
+        if extended:
             options.register_custom_ops_library(_extensions())
         self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         self._session._model_bytes = None  # with which it could be made again, as large as the weights

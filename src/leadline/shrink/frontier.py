@@ -30,7 +30,7 @@ from leadline.shrink.compact import compact
 from leadline.shrink.network import network_of, scores
 from leadline.shrink.recipes import Port
 from leadline.shrink.stopwatch import Measured, measure
-from leadline.stats.foreseen import chance_to_fail, expected_drop
+from leadline.stats.foreseen import Evidence, evidence
 from leadline.stats.noninferiority import Comparison, compare
 from leadline.stats.uncertainty import Certainty, certainty_of
 from leadline.use.model import Model
@@ -97,16 +97,13 @@ class Entry:
         bench, rows = self.bench, self.bench.chooses
         return compare(bench.truth[rows], bench.full[rows], self.answers, bench.metric, limit)
 
-    def evidence(self, limit: float) -> tuple[float, float]:
-        """(how likely the judging rows do not certify it, how far its answers lie from the full ones).
-
-        Both by the choosing rows. Where neither can fail, those whose answers are nearer are tested first.
-        """
-        bench, full = self.bench, self.bench.full[self.bench.chooses]
-        expected = expected_drop(full, self.answers, bench.metric) if bench.store.task.one_class else None
-        truth, group = bench.truth[bench.chooses], bench.group_of(bench.rows[bench.chooses])
-        chance = chance_to_fail(truth, full, self.answers, bench.metric, limit, bench.judging_units, expected, group)
-        return chance, float(np.abs(self.answers - full).mean())
+    def evidence(self, limit: float) -> Evidence:
+        """What the choosing rows say of it."""
+        bench, rows = self.bench, self.bench.chooses
+        return evidence(
+            bench.store.task, bench.truth[rows], bench.full[rows], self.answers, limit, bench.judging_units,
+            bench.group_of(bench.rows[rows]),
+        )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """A row of the frontier; `drop` and `score` are of the choosing rows."""

@@ -90,7 +90,7 @@ def _now_mb() -> float:
 def here(path: Path, one: dict[str, Any], batch: dict[str, Any], rows: int, seconds: float) -> Measured:
     """The same in this process, of whose memory nothing of the file may be there before."""
     before = _now_mb()
-    session = Session(path, threads=1)
+    session = Session(path.read_bytes(), threads=1)  # as `Model` opens it
     one_us, batch_us = _least_us(session, one, seconds), _least_us(session, batch, seconds) / rows
     return {
         "one_us": one_us, "batch_us": batch_us, "batch_rows": rows, "peak_mb": max(0.0, _peak_mb() - before),

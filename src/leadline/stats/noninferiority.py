@@ -6,7 +6,10 @@ p value of 'the drop is the limit or more'. Two tests have to agree, and the lar
     score    of rows that are lost and won, where each is right or wrong: the drop over its standard error were it the
              limit (Tango 1998). The error that is seen is too small where few rows are lost by chance
     t        for any other metric, or rows in groups, which count together: of the drop's influences
-             (metrics/metrics.py), paired by row, with the degrees of the rows that differ
+             (metrics/metrics.py), paired by row, with the degrees of the rows that differ. A limit that is a share of
+             the other one's score is as uncertain as that score: rows of a few large errors could not even exclude
+             that a model is worse than itself. Where the drop alone excludes a fourth of the limit, that is enough,
+             unless the score is seen four times too large (decisions/0161)
     exact    the binomial probability of so small a drop where each row is lost with the limit's probability. Without
              it two models that differ on none of ten rows would be taken for equal (the rule of three: Hanley and
              Lippman-Hand 1983). For metrics that are shares alone
@@ -31,6 +34,7 @@ __all__ = ["ALPHA", "Comparison", "compare", "least_certifiable"]
 ALPHA = 0.05  # of taking a worse model for one that is not
 LEVEL = 0.04  # to which t and score are held: by t a worse model is taken up to a sixth more often (decisions/0105)
 WHOLE = 1e-6  # by which a row's part in a drop may differ from -1, 0 and 1 by rounding
+CRUDE = 4  # times that the score of the other model, of which the limit is a share, may be seen too large
 STEPS = 40  # halvings in the search for an upper bound
 
 
@@ -81,6 +85,9 @@ def compare(
             excess = ends[1] - (1 + bound) * ends[0] if relative else ends[0] - ends[1] - bound
             parts = moves[:, 1] - (1 + bound) * moves[:, 0] if relative else moves[:, 0] - moves[:, 1]
             tail = _t_tail(excess, parts)
+            if relative and bound > 0:
+                alone = _t_tail(ends[1] - (1 + bound / CRUDE) * ends[0], moves[:, 1] - moves[:, 0])
+                tail = min(tail, alone)
         tail = min(1.0, tail * ALPHA / LEVEL)
         return max(tail, _binomial_tail(drop, len(moves), bound)) if metric.share else tail
 

@@ -83,6 +83,10 @@ class Classification(Task):
     def decisions(self, scores: np.ndarray) -> np.ndarray:
         return np.asarray(scores.argmax(axis=1))
 
+    def draws(self, scores: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Sequence[np.ndarray]:
+        ends = np.cumsum(scores / scores.sum(axis=1, keepdims=True), axis=1)[:, :-1]
+        return [(rng.random(len(scores))[:, None] > ends).sum(axis=1)]
+
     def worst(self, truth: np.ndarray, scores: np.ndarray) -> Sequence[int]:
         guess = scores.argmax(axis=1)
         sure = scores[np.arange(len(scores)), guess]

@@ -10,7 +10,7 @@ import polars as pl
 
 from leadline.core.task import Scale, Task, roles
 from leadline.metrics.metrics import LIKELY
-from leadline.metrics.multilabel import joined, named, rarest, unpacked
+from leadline.metrics.multilabel import joined, named, packed, rarest, unpacked
 from leadline.tasks.classification import blank_chances, chances, declare_chances, in_line
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class Multilabel(Task):
 
     def decisions(self, scores: np.ndarray) -> np.ndarray:
         return np.asarray(scores >= LIKELY)
+
+    def draws(self, scores: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Sequence[np.ndarray]:
+        return [packed(rng.random(scores.shape) < scores)]
 
     def worst(self, truth: np.ndarray, scores: np.ndarray) -> Sequence[int]:
         marks = unpacked(truth, len(self.classes))

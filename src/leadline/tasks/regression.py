@@ -89,6 +89,11 @@ class Regression(Task):
     def decisions(self, scores: np.ndarray) -> np.ndarray:
         return np.zeros(len(scores), np.int64)
 
+    def draws(self, scores: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Sequence[np.ndarray]:
+        # Each error on either side, and that in pairs, so that what depends on the side alone adds up to nothing.
+        errors = (truth - scores) * rng.choice([-1.0, 1.0], len(scores))
+        return [scores + errors, scores - errors]
+
     def worst(self, truth: np.ndarray, scores: np.ndarray) -> Sequence[int]:
         return list(np.argsort(-np.abs(scores - truth), kind="stable"))
 

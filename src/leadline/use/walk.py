@@ -6,6 +6,7 @@ layer of the contender, as the file itself computes them, with no training code 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 import onnx
 
 from leadline.graph.runtime import Session
+from leadline.graph.wire import add_outputs, outline
+from leadline.system.whole import scratch
 
 __all__ = ["Passed", "walk"]
 
@@ -47,7 +50,7 @@ def walk(path: str | Path, feeds: Mapping[str, Any]) -> list[Passed]:
         >>> walk("model.onnx", {"x": np.zeros(1)})  # doctest: +SKIP
         [Passed(stage='encode', name='number', parameters=0, value=array([[0.]], dtype=float32)), ...]
     """
-    model = onnx.load(path)
+    model = outline(Path(path))
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer if _weighs(tensor)}
     steps: list[tuple[str, str, int, str]] = []
     of_row = {value.name for value in model.graph.input}  # what depends on the row: the rest is weights, unpacked
@@ -65,12 +68,23 @@ def walk(path: str | Path, feeds: Mapping[str, Any]) -> list[Passed]:
             if weights or node.op_type in STEPS:
                 steps.append(("model", node.op_type, weights, node.output[0]))
     outputs = {value.name for value in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=value) for *_, value in steps if value not in outputs)
-    values = Session(model)(feeds, [value for *_, value in steps]) if steps else {}
+    names = [value for *_, value in steps]
+    more = [value for value in names if value not in outputs]
+    values = _values(Path(path), feeds, names, more) if steps else {}
     return [
         Passed(stage=stage, name=name, parameters=weights, value=np.asarray(values[value]))
         for stage, name, weights, value in steps
     ]
+
+
+def _values(path: Path, feeds: Mapping[str, Any], names: list[str], more: list[str]) -> dict[str, np.ndarray]:
+    """Values of a file, `more` of them inner ones: of a copy beside it, since a file is read by parts, and bytes in
+    memory are copied twice before they are a graph."""
+    with scratch(path) as folder:
+        copy = folder / path.name
+        shutil.copyfile(path, copy)
+        add_outputs(copy, more)
+        return Session(copy)(feeds, names)
 
 
 def _ends(node: onnx.NodeProto, name: str) -> bool:
