@@ -35,6 +35,7 @@ ALPHA = 0.05  # of taking a worse model for one that is not
 LEVEL = 0.04  # to which t and score are held: by t a worse model is taken up to a sixth more often (decisions/0105)
 WHOLE = 1e-6  # by which a row's part in a drop may differ from -1, 0 and 1 by rounding
 CRUDE = 4  # times that the score of the other model, of which the limit is a share, may be seen too large
+ENOUGH = 40  # rows with which that counts: of fewer, one may hide all that is lost
 STEPS = 40  # halvings in the search for an upper bound
 
 
@@ -85,7 +86,7 @@ def compare(
             excess = ends[1] - (1 + bound) * ends[0] if relative else ends[0] - ends[1] - bound
             parts = moves[:, 1] - (1 + bound) * moves[:, 0] if relative else moves[:, 0] - moves[:, 1]
             tail = _t_tail(excess, parts)
-            if relative and bound > 0:
+            if relative and bound > 0 and len(moves) >= ENOUGH:
                 alone = _t_tail(ends[1] - (1 + bound / CRUDE) * ends[0], moves[:, 1] - moves[:, 0])
                 tail = min(tail, alone)
         tail = min(1.0, tail * ALPHA / LEVEL)
