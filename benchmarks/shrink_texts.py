@@ -92,6 +92,7 @@ def _seen(source: Path, place: Path, seed: int) -> _Seen:
         plan = read_by_hashed(store)
         assert plan is not None
         student = taught(lesson, plan, PLACES, Clock(SECONDS))
+        assert student is not None, "it had too little time"
         small = _stored(student, bench)
         scored = [100 * metric(truth, scores(network, store, test)) for network in (bench.network, small.network)]
         alone = 100 * metric(truth, _alone(lesson).predict(store, test))

@@ -24,6 +24,7 @@ FAIR = 0.5  # of their seconds, that others keep beside one that claims what it 
 WANTED = 0.5  # of all races, that the first one may take for what its contenders want beyond what they need
 MARGIN = 1.1  # times what is claimed: a race planned to the second would lack the moment in which it begins
 FOREVER = 1e6  # times a race, beyond which no budget is advised
+LONGER = 1.1  # times this budget, that one at least has to be with which it would do
 REPEATS_FROM = 50.0  # seconds of the race that are shared among repeats; with less the first one may take all of it
 MOST_SLOW = 3.0  # times longer that a rule's seconds are taken to be: how busy a machine is was measured in a moment
 
@@ -209,8 +210,9 @@ class Affordable:
         return f"; --budget {entry.enough_s}s would do"
 
     def rounded(self, times: float) -> int:
-        """Seconds of a budget that is so many times as long, in tens."""
-        return math.ceil(times * self.given * self.budget / 10) * 10
+        """Seconds of a budget that is so many times as long, in tens, and longer than this one."""
+        budget = self.given * self.budget
+        return math.ceil(max(times, LONGER) * budget / 10) * 10
 
 
 def _whole(after: float, first: Entries) -> float:

@@ -119,10 +119,10 @@ def warned(entries: list[ContenderRun]) -> list[str]:
 def overspent(spent: float, race: Race) -> list[str]:
     """The message where a run took longer than its budget; where that is too small for a race, which would do."""
     times = race.times
-    if round(spent, 1) <= times.budget:
+    if round(spent, 1) <= (budget := times.given * times.budget):
         return []
     enough = f"; --budget {times.rounded(ROOMY * spent / times.budget)}s would do" if race.tiny else ""
-    return [f"The run took {spent:.1f} s, where its budget is {times.budget:g} s{enough}."]
+    return [f"The run took {spent:.1f} s, where its budget is {budget:g} s{enough}."]
 
 
 def guessed(result: Mapping[str, Any]) -> str | None:

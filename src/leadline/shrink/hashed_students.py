@@ -10,6 +10,7 @@ reads them. Enters: a lesson. Leaves: students.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from leadline.core.contender import Clock
 from leadline.core.kind import View
 from leadline.shrink.distill import Lesson, Student
 from leadline.shrink.teacher import raw_answers
+from leadline.system.text import enumerated
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -36,11 +38,12 @@ __all__ = ["HashedDesign", "hashed_students", "rareness", "read_by_hashed", "tau
 ORDERS = (3, 5, 7)  # characters that follow each other
 PRIME = 7_919  # below 2^13: what is computed of places below 2^17 stays in int32
 PLACES = (1 << 17, 1 << 15, 1 << 13)  # of weights, for each text
-MOST_WEIGHTS = 1 << 20  # of a student
+MOST_WEIGHTS, WORTHWHILE = 1 << 20, 0.5  # of a student; of the network's bytes
 STRENGTH = 0.5  # of what is learned against small weights: a teacher is surer of rows that it has learned from
 MOST_CELLS = 3e7  # n-grams in all rows that teach, at most
 AT_ONCE = 1 << 22  # characters whose n-grams are computed at once
-SHARE = 1 / 3  # of the students' time
+SHARE = 1 / 2  # of the students' time, as much as they need of it
+LEAST_ITERATIONS = 60  # of the search, that is cut off by time, with fewer of which weights have not learned
 
 
 class HashedDesign:
@@ -153,25 +156,40 @@ def read_by_hashed(store: Tensors) -> Layout | None:
     return plan if View.GRAMS in plan.forms else None
 
 
-def hashed_students(lesson: Lesson, clock: Clock) -> Iterator[Student]:
-    """Students of fewer and fewer weights, in a share of the time that all students have."""
+def hashed_students(lesson: Lesson, size: int, clock: Clock, notes: list[str]) -> Iterator[Student]:
+    """Students of fewer and fewer weights, in a share of the time that all students have; the largest has it first.
+
+    Args:
+        size: bytes of the model's network, of which one of a byte a weight has to save some.
+        notes: gets a sentence of those that had too little time.
+    """
     plan, task = read_by_hashed(lesson.store), lesson.teacher.task
     if plan is None:
         return
-    texts = plan.forms.count(View.GRAMS)
-    able = [places for places in PLACES if places * texts * task.columns <= MOST_WEIGHTS]
-    own = Clock(SHARE * clock.left())
-    for number, places in enumerate(able):
-        share = own.left() / (len(able) - number)
-        fitted = taught(lesson, plan, places, Clock(share))
+    texts, seconds = plan.forms.count(View.GRAMS), clock.left()
+    most = min(MOST_WEIGHTS, WORTHWHILE * size)
+    able = [places for places in PLACES if places * texts * task.columns <= most]
+    own, omitted = Clock(SHARE * seconds), list[str]()
+    for places in able:
+        name, began = f"hashed/{places}", own.left()
+        fitted = taught(lesson, plan, places, own) if began else None
+        if fitted is None:
+            omitted.append(name)
+            continue
         yield Student(
-            name=f"hashed/{places}", network=fitted.graph(),
-            describe=f"a linear model on hashed characters, {fitted.params:,} weights, taught in {share:.0f} s",
+            name=name, network=fitted.graph(),
+            describe=f"a linear model on hashed characters, {fitted.params:,} weights, taught in "
+            f"{began - own.left():.0f} s",
         )  # fmt: skip
+    if omitted:
+        notes.append(
+            f"{seconds:.0f} s for all students are too little time for {enumerated(omitted)} to learn, left out "
+            f"therefore; give --distill {math.ceil(2 * seconds)}s, or more."
+        )
 
 
-def taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLinear:
-    """Fitted to the teacher's answers to train rows."""
+def taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLinear | None:
+    """Fitted to the teacher's answers to train rows; None where the time is over before it has learned."""
     store, teacher = lesson.store, lesson.teacher
     train = store.split.train
     cells = len(ORDERS) * sum(np.count_nonzero(store.tensor(name)[train[:64]]) for name in plan.tensors) / 64
@@ -180,6 +198,8 @@ def taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLin
     x, y = design(store, train), _raw(lesson, train)
     scale = np.repeat(rareness(x, design.are_grams())[:, None], y.shape[1], axis=1)
     found = solve(Problem(x=x, y=y, strength=STRENGTH, loss=SQUARED, scale=scale), clock)
+    if found.cut and found.iterations < LEAST_ITERATIONS:
+        return None
     return FittedLinear(design, (found.weights, found.intercepts), teacher.task, teacher.scale, float("nan"), [])
 
 

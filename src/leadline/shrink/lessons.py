@@ -29,6 +29,7 @@ from leadline.shrink.teacher import Teacher, raw_answers, teacher_of
 from leadline.shrink.views import views_of
 from leadline.system.cache import cache_folder
 from leadline.system.resources import most_threads
+from leadline.system.text import enumerated
 from leadline.use.predict import source_to_predict
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ def lesson_of(
         answers = teacher.answers(new, made)
         targets[new] = labels[new] = teacher.softened(answers)
         made.labels[new] = answers if store.task.numeric else answers.argmax(axis=1)
-        said.append(f"They learned from {len(new):,} rows without labels too, which it answered.")
+        made_up = times * len(train) if len(frames) > (more is not None) else 0
+        parts = {"of your rows without labels": len(new) - made_up, "variants of train rows": made_up}
+        told = enumerated([f"{count:,} {what}" for what, count in parts.items() if count])
+        said.append(f"They learned from {told} too, which it answered.")
     wide = _wide(network, store, run / "contenders" / contender / NETWORK, contender)
     return Lesson(store=full, teacher=teacher, targets=targets, truth=labels, a_row=a_row, wide=wide), said
 

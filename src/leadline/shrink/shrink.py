@@ -260,7 +260,7 @@ def _taught(bench: Bench, run: Path, settings: ShrinkSettings) -> Iterable[Stude
     lesson, sentences = lesson_of(bench.data, bench.network, run, contender, settings.unlabelled, seconds)
     bench.notes.extend(sentences)
     clock = Clock(seconds)
-    yield from hashed_students(lesson, clock)
+    yield from hashed_students(lesson, bench.network.ByteSize(), clock, bench.notes)
     yield from students(bench.network, contender, lesson, clock.left(), seed, bench.notes)
 
 
