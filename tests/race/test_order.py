@@ -73,7 +73,8 @@ def test_a_slow_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slowdown() >= 2.5
 
 
-def test_threads_that_share_a_core_take_longer() -> None:
+def test_threads_that_share_a_core_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leadline.system.slowdown.most_threads", lambda: 3)
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:

@@ -10,6 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 
+from leadline.system.resources import most_threads
+
 PROBE_S = 0.06  # seconds of work
 BLOCK = 1_000_000  # bytes that are hashed without Python's lock
 MOST = 8.0
@@ -19,8 +21,11 @@ def slowdown(threads: int = 1) -> float:
     """How many times longer than alone so many threads take, each as much work: measured on a little, 1 to 8.
 
     Unlike the load average it knows of a share of the cores (a container's), and forgets what has ended.
+
+    Args:
+        threads: as many as there are cores to use, at most.
     """
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(most_threads()) as pool:
         found = list(pool.map(lambda _: _one(), range(threads)))
     return sum(found) / threads
 
