@@ -93,6 +93,18 @@ def test_a_killed_run_goes_on_to_the_same_file(pictures: Path, tmp_path: Path) -
         ll.resume(killed)
 
 
+def test_a_killed_run_with_edge_still_makes_its_smaller_file(mixed: Any, tmp_path: Path, capsys: Any) -> None:
+    mixed(1_600).write_csv(tmp_path / "table.csv")
+    words = ("--target", "y", "--only", "linear,mlp", "--epochs", "200", "--repeats", "1", "--edge")
+    process = _start(tmp_path / "table.csv", tmp_path / "killed", *words)
+    _wait(lambda: any('"start"' in path.read_text() for path in tmp_path.glob(".killed.partial-*/journal.jsonl")))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert main(["resume", str(tmp_path / "killed"), "--quiet"]) == 0
+    small = ll.open_run(tmp_path / "killed").small
+    assert small is not None and small.result["why"] in capsys.readouterr().out
+
+
 def test_a_budget_is_repeated_to_the_same_bytes(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     run = tmp_path / "run"
     assert _start(pictures, run, "--budget", "20s", "--repeats", "1").wait() == 0

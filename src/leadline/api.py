@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,10 +16,10 @@ from leadline.race.context import RunContext, memory_cap
 from leadline.race.journal import Event
 from leadline.race.spare import spares_for
 from leadline.readers.find import cache_of, find
-from leadline.results.run import Run
+from leadline.results.run import Run, make_small
 from leadline.results.run_folder import remarks, run_folder, write_config
 from leadline.system.arguments import checked
-from leadline.system.errors import LeadlineError, OutputError
+from leadline.system.errors import OutputError
 from leadline.system.os_errors import spoken
 
 
@@ -52,8 +51,7 @@ def fit(
         _check_small(Path(checked.out))
     with spoken(cache=cache_of(checked), out=Path(checked.out or "runs")):
         run = _fit(source, test, watch, checked, began)
-        if checked.edge and run.result["shipped"] is not None:
-            _shrink(run, source, test, checked)
+        make_small(run, source, test, checked, stacklevel=3)
         return run
 
 
@@ -63,14 +61,6 @@ def _check_small(folder: Path) -> None:
 
     if (small := beside(folder)).exists():
         raise OutputError(f"{small}, which --edge makes, already exists; choose another --out, or remove it.")
-
-
-def _shrink(run: Run, source: Any, test: Any, settings: Settings) -> None:
-    """The smaller file of --edge; where there is none, the run is as good as before, and a warning says why."""
-    try:
-        run.shrink(source, test, seconds=settings.edge_seconds)
-    except LeadlineError as error:
-        warnings.warn(f"--edge made no smaller file: {error}", stacklevel=4)
 
 
 def _fit(

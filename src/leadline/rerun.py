@@ -25,7 +25,7 @@ from leadline.race.history import ContenderRecord
 from leadline.race.journal import Event
 from leadline.race.worker import CLOCK
 from leadline.readers.find import cache_of
-from leadline.results.run import Run
+from leadline.results.run import Run, make_small
 from leadline.results.run_data import find_again
 from leadline.results.run_folder import finish, hold, left, made_by, making, name_of, read_config
 from leadline.system.arguments import checked
@@ -68,7 +68,9 @@ def resume(
             )  # fmt: skip
             result = run_pipeline(context)
             finish(partial, final, lock)
-    return Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
+        made = Run(folder=final, verdict=Verdict(**result["verdict"]), result=result)
+        make_small(made, source, test, settings, stacklevel=3)
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)

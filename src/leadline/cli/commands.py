@@ -274,6 +274,7 @@ def _resume(options: argparse.Namespace) -> int:
         shown = Terminal(quiet=options.quiet or options.json)
     with shown as terminal:
         run = resume(options.run, options.source, watch=terminal.take)
+    options.edge = run.small is not None
     return _end(run, options)
 
 

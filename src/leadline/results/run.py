@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leadline.core.records import Verdict
 from leadline.system.arguments import checked
-from leadline.system.errors import ModelError
+from leadline.system.errors import LeadlineError, ModelError
 from leadline.use.model import Model
 
 if TYPE_CHECKING:
+    from leadline.config import Settings
     from leadline.results.run_data import RunData
     from leadline.shrink.shrink import Shrunk
     from leadline.use.explain.records import Explanation
@@ -100,3 +102,13 @@ class Run:
     def report(self) -> Path:
         """The path of the report page."""
         return self.folder / "report.html"
+
+
+def make_small(run: Run, source: Any, test: Any, settings: Settings, stacklevel: int) -> None:
+    """The smaller file of --edge; where there is none, the run is as good as before, and a warning says why."""
+    if not settings.edge or run.result["shipped"] is None:
+        return
+    try:
+        run.shrink(source, test, seconds=settings.edge_seconds)
+    except LeadlineError as error:
+        warnings.warn(f"--edge made no smaller file: {error}", stacklevel=stacklevel + 1)
