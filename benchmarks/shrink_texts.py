@@ -28,7 +28,7 @@ from leadline.shrink.candidates import Candidate, Making, candidates
 from leadline.shrink.choose import Chosen, halves
 from leadline.shrink.distill import Lesson, Student
 from leadline.shrink.frontier import Bench
-from leadline.shrink.hashed_students import HashedDesign, rareness, read_by_hashed, taught
+from leadline.shrink.hashed_students import HashedDesign, fit_hashed, hashed_layout, idf_scale
 from leadline.shrink.lessons import lesson_of
 from leadline.shrink.network import scores
 
@@ -89,9 +89,9 @@ def _seen(source: Path, place: Path, seed: int) -> _Seen:
         bench = Bench(data, data.model, chosen, None, Path(scratch))
         contender = str(data.model.contract["contender"])
         lesson, said = lesson_of(data, bench.network, made.folder, contender, None, SECONDS)
-        plan = read_by_hashed(store)
+        plan = hashed_layout(store)
         assert plan is not None
-        student = taught(lesson, plan, PLACES, Clock(SECONDS))
+        student = fit_hashed(lesson, plan, PLACES, Clock(SECONDS))
         assert student is not None, "it had too little time"
         small = _stored(student, bench)
         scored = [100 * metric(truth, scores(network, store, test)) for network in (bench.network, small.network)]
@@ -106,12 +106,12 @@ def _seen(source: Path, place: Path, seed: int) -> _Seen:
 def _alone(lesson: Lesson) -> FittedLinear:
     """The same student by the labels of the run's train rows."""
     store, task = lesson.teacher.store, lesson.teacher.task
-    plan = read_by_hashed(store)
+    plan = hashed_layout(store)
     assert plan is not None
     train, valid = store.split.train, store.split.valid
     design = HashedDesign(store, plan, PLACES, train)
     x, y = design(store, train), Data(store=store, clock=Clock(1.0), threads=1).encoded(train, lesson.teacher.scale)
-    scale = np.repeat(rareness(x, design.are_grams())[:, None], task.columns, axis=1)
+    scale = np.repeat(idf_scale(x, design.are_grams())[:, None], task.columns, axis=1)
     metric, made = METRICS[task.metric], list[tuple[float, FittedLinear]]()
     for strength in STRENGTHS:
         found = solve(Problem(x=x, y=y, strength=strength, loss=LOGISTIC, scale=scale), Clock(SECONDS))

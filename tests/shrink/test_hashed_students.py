@@ -14,7 +14,7 @@ import pytest
 import leadline as ll
 from leadline.contenders.linear import FittedLinear
 from leadline.core.contender import Clock
-from leadline.shrink.hashed_students import HashedDesign, hashed_students, read_by_hashed
+from leadline.shrink.hashed_students import HashedDesign, hashed_layout, hashed_students
 from leadline.shrink.lessons import lesson_of
 from leadline.shrink.network import network_of, scores
 
@@ -47,7 +47,7 @@ TARGETS: dict[str, Callable[[np.ndarray], pl.Series]] = {
 @pytest.mark.parametrize("name", TARGETS)
 def test_its_graph_gives_what_its_matrix_gives(name: str, prepare: Any) -> None:
     store = prepare(_texts(TARGETS[name]), target="y").store
-    plan = read_by_hashed(store)
+    plan = hashed_layout(store)
     assert plan is not None and plan.forms.count("grams") == 2 and len(plan.forms) == 3
     design = HashedDesign(store, plan, 1 << 10, store.split.train)
     rng, columns = np.random.default_rng(1), store.task.columns
@@ -63,7 +63,7 @@ def test_its_graph_gives_what_its_matrix_gives(name: str, prepare: Any) -> None:
 
 
 def test_a_table_without_texts_has_none(prepare: Any, mixed: Any) -> None:
-    assert read_by_hashed(prepare(mixed(200), target="y").store) is None
+    assert hashed_layout(prepare(mixed(200), target="y").store) is None
 
 
 def test_it_answers_rows_that_it_has_not_seen_as_its_teacher_does(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def _told(folder: Path, events: Any) -> Past:
     if not events or events[0]["event"] != "begin":
         raise SourceError(f"{folder} holds no journal of a run that began; start it again with leadline fit.")
     share, ended, ending, init = None, None, None, None
-    races, before = defaultdict[int, _Told](_Told), 0.0
+    races, before = defaultdict[int, _RaceEvents](_RaceEvents), 0.0
     for event in events:
         of = races[event.get("round", 0)]
         if event["event"] == "encoded":
@@ -114,7 +114,7 @@ def _told(folder: Path, events: Any) -> Past:
     )  # fmt: skip
 
 
-class _Told:
+class _RaceEvents:
     """A race, event by event."""
 
     def __init__(self) -> None:

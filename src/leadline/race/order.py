@@ -21,7 +21,7 @@ IMPORTS = 2.5  # seconds that these and a first model take on a quiet machine
 
 
 def ordered(waiting: list[ContenderRun], store: Store, short: bool) -> tuple[list[ContenderRun], list[ContenderRun]]:
-    """Those that run side by side, and those that follow one at a time: first whoever claims what it needs.
+    """Those that run side by side, and those that follow one at a time: first a contender that claims what it needs.
 
     It may measure that it needs more, while there is more.
     """

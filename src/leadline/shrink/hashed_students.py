@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from leadline.core.tensors import Tensors
     from leadline.graph.builder import Graph
 
-__all__ = ["HashedDesign", "hashed_students", "rareness", "read_by_hashed", "taught"]
+__all__ = ["HashedDesign", "hashed_students", "idf_scale", "hashed_layout", "fit_hashed"]
 
 ORDERS = (3, 5, 7)  # characters that follow each other
 PRIME = 7_919  # below 2^13: what is computed of places below 2^17 stays in int32
@@ -43,6 +43,7 @@ STRENGTH = 0.5  # of what is learned against small weights: a teacher is surer o
 MOST_CELLS = 3e7  # n-grams in all rows that teach, at most
 AT_ONCE = 1 << 22  # characters whose n-grams are computed at once
 SHARE = 1 / 2  # of the students' time, as much as they need of it
+FIRST = 2 / 3  # of what is left of that, for one that others follow
 LEAST_ITERATIONS = 60  # of the search, that is cut off by time, with fewer of which weights have not learned
 
 
@@ -150,20 +151,20 @@ def _score(g: Graph, numbers: str, weights: np.ndarray) -> str:
     return str(g.op("Div", summed, g.op("Sqrt", g.op("Cast", g.op("Max", length, g.const(np.int32(1))), to=1))))
 
 
-def read_by_hashed(store: Tensors) -> Layout | None:
+def hashed_layout(store: Tensors) -> Layout | None:
     """The tensors of a store that such students read; None: it has no texts."""
     plan = layout(store, (View.CODES, View.GRAMS, View.DENSE))
     return plan if View.GRAMS in plan.forms else None
 
 
 def hashed_students(lesson: Lesson, size: int, clock: Clock, notes: list[str]) -> Iterator[Student]:
-    """Students of fewer and fewer weights, in a share of the time that all students have; the largest has it first.
+    """Students of fewer and fewer weights, in a share of the time of all students, of which the largest has the most.
 
     Args:
         size: bytes of the model's network, of which one of a byte a weight has to save some.
         notes: gets a sentence of those that had too little time.
     """
-    plan, task = read_by_hashed(lesson.store), lesson.teacher.task
+    plan, task = hashed_layout(lesson.store), lesson.teacher.task
     if plan is None:
         return
     texts, seconds = plan.forms.count(View.GRAMS), clock.left()
@@ -172,7 +173,8 @@ def hashed_students(lesson: Lesson, size: int, clock: Clock, notes: list[str]) -
     own, omitted = Clock(SHARE * seconds), list[str]()
     for places in able:
         name, began = f"hashed/{places}", own.left()
-        fitted = taught(lesson, plan, places, own) if began else None
+        clock = Clock(began if places == able[-1] else FIRST * began)
+        fitted = fit_hashed(lesson, plan, places, clock) if began else None
         if fitted is None:
             omitted.append(name)
             continue
@@ -188,7 +190,7 @@ def hashed_students(lesson: Lesson, size: int, clock: Clock, notes: list[str]) -
         )
 
 
-def taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLinear | None:
+def fit_hashed(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLinear | None:
     """Fitted to the teacher's answers to train rows; None where the time is over before it has learned."""
     store, teacher = lesson.store, lesson.teacher
     train = store.split.train
@@ -196,14 +198,14 @@ def taught(lesson: Lesson, plan: Layout, places: int, clock: Clock) -> FittedLin
     train = train[:: 1 + int(len(train) * cells / MOST_CELLS)]
     design = HashedDesign(store, plan, places, train)
     x, y = design(store, train), _raw(lesson, train)
-    scale = np.repeat(rareness(x, design.are_grams())[:, None], y.shape[1], axis=1)
+    scale = np.repeat(idf_scale(x, design.are_grams())[:, None], y.shape[1], axis=1)
     found = solve(Problem(x=x, y=y, strength=STRENGTH, loss=SQUARED, scale=scale), clock)
     if found.cut and found.iterations < LEAST_ITERATIONS:
         return None
     return FittedLinear(design, (found.weights, found.intercepts), teacher.task, teacher.scale, float("nan"), [])
 
 
-def rareness(x: csr_matrix, are_grams: np.ndarray) -> np.ndarray:
+def idf_scale(x: csr_matrix, are_grams: np.ndarray) -> np.ndarray:
     """How large weights may be, float32 [columns]: of n-grams by their inverse document frequency, else 1."""
     rows, seen = x.shape[0], np.bincount(x.indices, minlength=x.shape[1]) * are_grams
     idf = np.log((1 + rows) / (1 + seen)) + 1

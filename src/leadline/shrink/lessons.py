@@ -22,7 +22,7 @@ from leadline.contenders.portfolio import PORTFOLIO
 from leadline.core.contender import Clock, Data
 from leadline.shrink.distill import Lesson, readers, taught_architecture
 from leadline.shrink.frontier import FinishedRun
-from leadline.shrink.hashed_students import read_by_hashed
+from leadline.shrink.hashed_students import hashed_layout
 from leadline.shrink.more_rows import longer, unlabelled, variants
 from leadline.shrink.network import feeds, scores
 from leadline.shrink.teacher import Teacher, raw_answers, teacher_of
@@ -71,7 +71,7 @@ def lesson_of(
     times = min(TIMES, MOST_ROWS // max(1, len(train)) - 1, int(seconds / (a_row * max(1, len(train)))))
     if times > 0 and not store.task.multilabel:
         frames.append(variants(data.table, model, train, times, data.settings.seed))
-    plan = read_by_hashed(store)
+    plan = hashed_layout(store)
     names = {tensor for each in readers(store) for tensor in each.inputs(store)} | teacher.inputs
     names |= set(plan.tensors if plan else ())
     own = np.sort(np.concatenate([train, store.split.valid]))
@@ -91,8 +91,8 @@ def lesson_of(
         made.labels[new] = answers if store.task.numeric else answers.argmax(axis=1)
         made_up = times * len(train) if len(frames) > (more is not None) else 0
         parts = {"of your rows without labels": len(new) - made_up, "variants of train rows": made_up}
-        told = enumerated([f"{count:,} {what}" for what, count in parts.items() if count])
-        said.append(f"They learned from {told} too, which it answered.")
+        sources = enumerated([f"{count:,} {what}" for what, count in parts.items() if count])
+        said.append(f"They learned from {sources} too, which it answered.")
     wide = _wide(network, store, run / "contenders" / contender / NETWORK, contender)
     return Lesson(store=full, teacher=teacher, targets=targets, truth=labels, a_row=a_row, wide=wide), said
 
