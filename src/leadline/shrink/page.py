@@ -6,6 +6,7 @@ Enters: what shrink.json holds. Leaves: one self-contained HTML page.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from leadline.contenders.families import BASELINE, DEEP
 from leadline.shrink.recipes import Recipe, recipes
 
 __all__ = ["body", "page"]
+
+NAMED = 12  # files in the plot, with more of which those on the frontier alone have their names
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #10243a; --paper: #fbfaf6; --rule: #d5dde3; --quiet: #4c6075; --deep: #1c5c94;
@@ -117,6 +120,9 @@ def _plot(result: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:
     for mark in sorted(marks, key=lambda each: each.x):
         if not front or (mark.y > front[-1].y if higher else mark.y < front[-1].y):
             front.append(mark)
+    if len(marks) > NAMED:  # more names than there is room for: the others are in the table, and at their signs
+        said = {rows[0]["name"], result["chosen"], *(mark.name for mark in front)}
+        marks = [mark if mark.name in said else replace(mark, name="") for mark in marks]
     titles = ("bytes, log scale", result["metric"] + ("" if higher else ", lower is better"))
     frame = Frame(f"{titles[1]} of candidates against {titles[0]}", titles, (size, lambda value: plain(value, 4)))
     across = Axis.over([mark.x for mark in marks], pad=0.12, log=True)
